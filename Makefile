@@ -1,0 +1,54 @@
+# Two commands: `make repro` runs the pipeline, `make test` checks everything. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Nothing here phones home, and plots need no screen.
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+export MPLBACKEND := Agg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint setup ui bench campaigns lock clean
+
+repro: $(STAMP)
+	dvc repro
+
+test: lint
+	pytest
+
+lint: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+setup: $(STAMP)
+
+# uv is fast; where it cannot be had, pip installs the same hashed lock.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "slackwater needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	touch $@
+
+ui: $(STAMP)
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+bench: $(STAMP)
+	pytest benchmarks --benchmark-enable -p no:randomly
+
+# The lock: hashes of every file, and no registry host.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+
+clean:
+	rm -rf $(VENV) dist build .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
