@@ -1,0 +1,60 @@
+"""Every error that slackwater raises on purpose.
+
+::
+
+    SlackwaterError
+    ├── ParameterError       a parameter or an argument outside of its range      (also ValueError)
+    ├── DataError            market data that cannot be used                      (also ValueError)
+    │   ├── SchemaError      a missing column, a wrong type, an impossible value
+    │   ├── OrderError       times that repeat or run backwards
+    │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
+    ├── BundleError          a scoring bundle that is damaged, incomplete or foreign
+    └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
+
+A message names what was wrong, where it was (file, table, column, the first offending rows) and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BundleError",
+    "ContractError",
+    "DataError",
+    "MissingDataError",
+    "OrderError",
+    "ParameterError",
+    "SchemaError",
+    "SlackwaterError",
+]
+
+
+class SlackwaterError(Exception):
+    """Root of the tree: catch this to catch everything that slackwater raises on purpose."""
+
+
+class ParameterError(SlackwaterError, ValueError):
+    """A parameter or an argument outside of its range."""
+
+
+class DataError(SlackwaterError, ValueError):
+    """Market data that cannot be used."""
+
+
+class SchemaError(DataError):
+    """A table lacks a column, or a column holds a type or a value that it must not hold."""
+
+
+class OrderError(DataError):
+    """Times that repeat or run backwards."""
+
+
+class MissingDataError(DataError, FileNotFoundError):
+    """A file or a table that is not there."""
+
+
+class BundleError(SlackwaterError):
+    """A scoring bundle that is damaged, incomplete, or made by another version of the features."""
+
+
+class ContractError(SlackwaterError, AssertionError):
+    """A feature that breaks the contract: it leaks, drifts between history and live, or is lopsided."""

@@ -1,0 +1,150 @@
+"""Outputs that appear whole or not at all, and digests of what is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from slackwater.errors import MissingDataError, SchemaError
+
+__all__ = [
+    "atomic_directory",
+    "atomic_file",
+    "digest_of",
+    "read_json",
+    "read_parquet",
+    "read_path",
+    "read_tables",
+    "sha256_of",
+    "write_json",
+    "write_parquet",
+    "write_tables",
+]
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` if the block ends without an error."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path`; it replaces `path` if the block ends without an error."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+            target.replace(old / target.name)
+            temporary.replace(target)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(content: Any) -> str:
+    """Return the sha256 of plain content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON with sorted keys; NaN becomes null, since JSON has none."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(
+            json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON, or say which file is missing or damaged."""
+    source = Path(path)
+    if not source.is_file():
+        raise MissingDataError(f"there is no file {source}")
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SchemaError(f"{source} is not valid JSON: {error}") from error
+
+
+def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table, or say which file is missing or damaged."""
+    source = Path(path)
+    if not source.is_file():
+        raise MissingDataError(f"there is no file {source}")
+    try:
+        return pd.read_parquet(source, columns=columns)
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
+
+
+def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table with light compression."""
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, compression="zstd", compression_level=1, index=False)
+
+
+def write_tables(tables: dict[str, pd.DataFrame], directory: str | Path) -> None:
+    """Write a directory of parquet files, one a table; it appears whole or not at all."""
+    with atomic_directory(directory) as temporary:
+        for name, table in tables.items():
+            write_parquet(table, temporary / f"{name}.parquet")
+
+
+def read_tables(directory: str | Path, names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
+    """Read what `write_tables` wrote: all of it, or those of `names` that are there."""
+    root = Path(directory)
+    if not root.is_dir():
+        raise MissingDataError(f"there is no directory {root}")
+    wanted = None if names is None else set(names)
+    paths = (path for path in sorted(root.glob("*.parquet")) if wanted is None or path.stem in wanted)
+    return {path.stem: read_parquet(path) for path in paths}
+
+
+def read_path(directory: str | Path) -> pd.DataFrame:
+    """Read the finest bars of a directory of tables: ``path``, or ``bars`` where there is nothing finer."""
+    root = Path(directory)
+    finest = root / "path.parquet"
+    return read_parquet(finest if finest.is_file() else root / "bars.parquet")
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if hasattr(content, "item"):
+        content = content.item()
+    if isinstance(content, float) and not (abs(content) < float("inf")):
+        return None
+    return content
