@@ -1,0 +1,1 @@
+"""What a venue tells us, and when it became known."""
