@@ -1,0 +1,302 @@
+"""The contract that every feature must keep, as checks that anybody can run over their own features.
+
+================== =====================================================================================
+check              what it refuses
+================== =====================================================================================
+parity             a live row that differs from the historical one, in any value or in what is unknown
+prefix_invariance  a row that changes when later data arrives: a look ahead
+warm_up            a value that still depends on where history began after the declared warm-up
+sign_symmetry      a feature that treats up and down unlike what it declares
+price_scale        a feature that depends on the unit of the price
+saved_state        a restart that changes a value
+absent_tables      an absent table that becomes a number, or that disturbs features which do not need it
+finite             an infinite value
+================== =====================================================================================
+
+A check returns the violations by feature; `check_features` runs all of them and raises `ContractError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slackwater.errors import ContractError
+from slackwater.features.engine import FeatureEngine
+from slackwater.features.orientation import Orientation
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import INPUT_TABLES, INPUTS
+
+__all__ = [
+    "check_absent_tables",
+    "check_features",
+    "check_finite",
+    "check_parity",
+    "check_prefix_invariance",
+    "check_price_scale",
+    "check_saved_state",
+    "check_sign_symmetry",
+    "check_warm_up",
+]
+
+Tables = Mapping[str, pd.DataFrame]
+Violations = dict[str, str]
+Build = Callable[[Tables], pd.DataFrame]
+
+_KEYS: Final = ["symbol", "event_time"]
+_QUANTITIES: Final = (
+    "volume",
+    "taker_buy_volume",
+    "open_interest",
+    "liquidated_long",
+    "liquidated_short",
+    "whale_to_exchange",
+    "whale_from_exchange",
+    "depth_bid_1pct",
+    "depth_ask_1pct",
+)
+
+
+def _differences(
+    names: list[str], one: NDArray[np.float64], two: NDArray[np.float64], tolerance: float, what: str
+) -> Violations:
+    """Compare columns; a value that is unknown on one side only is a difference."""
+    out = {}
+    for j, name in enumerate(names):
+        a, b = one[:, j], two[:, j]
+        mask = np.isnan(a) != np.isnan(b)
+        with np.errstate(invalid="ignore"):
+            far = np.abs(a - b) > tolerance * np.maximum(1.0, np.maximum(np.abs(a), np.abs(b)))
+        bad = mask | far
+        if bad.any():
+            row = int(np.argmax(bad))
+            out[name] = f"{what}: {int(bad.sum())} of {len(a)} rows differ, the first {a[row]!r} against {b[row]!r}"
+    return out
+
+
+def check_parity(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+    """Feed every row live and compare with history, to the last bit."""
+    history = engine.transform(frame)
+    live = FeatureEngine(engine.families)
+    rows = [live.update(row) for symbol, _ in frame.symbols() for row in frame.rows(symbol)]
+    return _differences(
+        engine.names, history[engine.names].to_numpy(), np.array(rows), 0.0, "live differs from history"
+    )
+
+
+def check_prefix_invariance(
+    build: Build, tables: Tables, *, decision_lag: timedelta, cuts: int = 30, seed: int = 0
+) -> Violations:
+    """Cut every table at random decisions and compare the last row with that of the whole history.
+
+    Parameters
+    ----------
+    build
+        Turns canonical tables into a features table; whatever it does is under test, joins included.
+    tables
+        Canonical tables.
+    decision_lag
+        Rows with ``available_time`` up to the bar close plus this are kept.
+    cuts
+        How many decisions to try.
+    seed
+        Of the choice.
+    """
+    whole = build(tables)
+    names = [c for c in whole.columns if c not in (*_KEYS, "available_time")]
+    rng = np.random.default_rng(seed)
+    # The first rows are all unknown: cut where most values are known, or nothing would be compared.
+    known = whole[names].notna().mean(axis=1).to_numpy()
+    candidates = np.flatnonzero(known >= np.quantile(known, 0.5))
+    chosen = rng.choice(candidates, size=min(cuts, len(candidates)), replace=False)
+    full_rows, cut_rows = [], []
+    for position in chosen:
+        row = whole.iloc[position]
+        decision = row["event_time"] + decision_lag
+        cut = {
+            name: table[table["available_time"] <= decision].reset_index(drop=True) for name, table in tables.items()
+        }
+        again = build({name: table for name, table in cut.items() if len(table)})
+        same = again[(again["symbol"] == row["symbol"]) & (again["event_time"] == row["event_time"])]
+        if len(same) != 1:
+            return dict.fromkeys(names, f"the row of {row['symbol']} at {row['event_time']} needs later data to exist")
+        full_rows.append(row[names].to_numpy(np.float64))
+        cut_rows.append(same.iloc[0][names].to_numpy(np.float64))
+    return _differences(names, np.array(cut_rows), np.array(full_rows), 1e-9, "changes when later data arrives")
+
+
+def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8, seed: int = 0) -> Violations:
+    """Start history a warm-up before the end and compare the last rows with those of the whole history.
+
+    Triggers are left out: a cooldown begins with whatever event history saw first. So are stretches with missing
+    bars: less history than the warm-up remains in them.
+    """
+    whole = engine.transform(frame)
+    rng = np.random.default_rng(seed)
+    out: Violations = {}
+    for family in engine.families:
+        names = [f.name for f in family.features() if f.role != "event"]
+        bars = int(family.warm_up / engine.bar_interval)
+        for symbol, where in frame.symbols():
+            length = where.stop - where.start
+            latest = length - bars - 2
+            if latest <= 0:
+                return dict.fromkeys(names, f"history of {symbol} is shorter than the warm-up {family.warm_up}")
+            for offset in rng.integers(1, latest + 1, size=starts):
+                first = where.start + int(offset)
+                part = frame.table.iloc[first : first + bars + 2].reset_index(drop=True)
+                if part["close"].isna().any():
+                    continue
+                late = engine.transform(
+                    MarketFrame(part, bar_interval=frame.bar_interval, available=frame.available)
+                ).iloc[-1:]
+                same = whole.merge(late[_KEYS], on=_KEYS)
+                if len(same):
+                    out |= _differences(
+                        names,
+                        late[names].to_numpy(np.float64),
+                        same[names].to_numpy(np.float64),
+                        family.tolerance,
+                        "still depends on where history began",
+                    )
+    return out
+
+
+def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+    """Turn the market upside down and compare with the features turned as they declare."""
+    width = _bin_width(engine)
+    table = frame.table.copy()
+    anchor = round(2.0 * float(np.log(table["close"].dropna().iloc[0])) / width) * width
+    logs = {name: anchor - np.log(frame.table[name]) for name in INPUTS[:4]}
+    table["open"], table["close"] = np.exp(logs["open"]), np.exp(logs["close"])
+    table["high"], table["low"] = np.exp(logs["low"]), np.exp(logs["high"])
+    table["taker_buy_volume"] = frame.table["volume"] - frame.table["taker_buy_volume"]
+    for name in ("funding_rate", "premium_index"):
+        table[name] = -frame.table[name]
+    for one, two in (
+        ("liquidated_long", "liquidated_short"),
+        ("whale_to_exchange", "whale_from_exchange"),
+        ("depth_bid_1pct", "depth_ask_1pct"),
+    ):
+        table[one], table[two] = frame.table[two], frame.table[one]
+    mirror = MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available)
+    # Volume in coin is the same up and down; only scale-free columns take part.
+    orientation = Orientation(engine.features)
+    upright = engine.transform(frame)
+    turned = orientation.apply(upright[engine.names].to_numpy(np.float64), np.full(len(upright), -1.0))[:, :-1]
+    mirrored = engine.mirrored().transform(mirror)[engine.names].to_numpy(np.float64)
+    return _differences(engine.names, mirrored, turned, 1e-6, "does not turn with the market as declared")
+
+
+def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 700) -> Violations:
+    """Multiply prices and divide quantities by one factor; nothing but context in coin may move."""
+    factor = float(np.exp(bins * _bin_width(engine)))
+    table = frame.table.copy()
+    for name in INPUTS[:4]:
+        table[name] *= factor
+    for name in _QUANTITIES:
+        table[name] /= factor
+    scaled = engine.transform(MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available))
+    names = [f.name for f in engine.features if f.unit != "coin"]
+    before = engine.transform(frame)[names].to_numpy(np.float64)
+    return _differences(names, scaled[names].to_numpy(np.float64), before, 1e-6, "depends on the unit of the price")
+
+
+def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+    """Stop in the middle, restore into a new engine, and compare the rest; also reset and run again."""
+    out: Violations = {}
+    for symbol, _ in frame.symbols():
+        rows = list(frame.rows(symbol))[:2000]
+        half = len(rows) // 2
+        live = FeatureEngine(engine.families)
+        first = np.array([live.update(row) for row in rows])
+        live.reset()
+        for row in rows[:half]:
+            live.update(row)
+        restored = FeatureEngine(engine.families)
+        restored.load_state(live.save_state())
+        rest = np.array([restored.update(row) for row in rows[half:]])
+        out |= _differences(engine.names, rest, first[half:], 0.0, "a restart changes it")
+    return out
+
+
+def check_absent_tables(build: Build, engine: FeatureEngine, tables: Tables) -> Violations:
+    """Leave out one table at a time: what needs it is unknown, and the rest stays to the last bit."""
+    whole = build(tables)
+    out: Violations = {}
+    for absent, inputs in INPUT_TABLES.items():
+        if absent == "bars" or absent not in tables:
+            continue
+        part = build({name: table for name, table in tables.items() if name != absent})
+        for feature in engine.features:
+            if set(feature.inputs) & set(inputs):
+                if part[feature.name].notna().any():
+                    out[feature.name] = f"has values although `{absent}` is absent"
+            elif not part[feature.name].equals(whole[feature.name]):
+                out[feature.name] = f"changes when `{absent}` is absent, although it does not need it"
+    return out
+
+
+def check_finite(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+    """Look for infinite values."""
+    features = engine.transform(frame)
+    infinite = np.isinf(features[engine.names].to_numpy(np.float64)).any(axis=0)
+    return {name: "is infinite" for name, bad in zip(engine.names, infinite, strict=True) if bad}
+
+
+def check_features(
+    engine: FeatureEngine,
+    tables: Tables,
+    *,
+    decision_lag: timedelta = timedelta(seconds=5),
+    cuts: int = 30,
+) -> None:
+    """Run every check over every family.
+
+    Parameters
+    ----------
+    engine
+        The features under test.
+    tables
+        Canonical tables with more history than ``engine.warm_up``.
+    decision_lag
+        As in `MarketFrame.from_tables`.
+    cuts
+        Cuts of the prefix invariance.
+
+    Raises
+    ------
+    ContractError
+        Naming every feature that breaks a check, and how.
+    """
+
+    def frame_of(given: Tables) -> MarketFrame:
+        return MarketFrame.from_tables(given, bar_interval=engine.bar_interval, decision_lag=decision_lag)
+
+    def build(given: Tables) -> pd.DataFrame:
+        return engine.transform(frame_of(given))
+
+    frame = frame_of(tables)
+    results = {
+        "finite": check_finite(engine, frame),
+        "parity": check_parity(engine, frame),
+        "prefix_invariance": check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=cuts),
+        "warm_up": check_warm_up(engine, frame),
+        "sign_symmetry": check_sign_symmetry(engine, frame),
+        "price_scale": check_price_scale(engine, frame),
+        "saved_state": check_saved_state(engine, frame),
+        "absent_tables": check_absent_tables(build, engine, tables),
+    }
+    broken = [f"{name} ({check}): {why}" for check, found in results.items() for name, why in found.items()]
+    if broken:
+        raise ContractError(f"{len(broken)} violations of the feature contract:\n" + "\n".join(broken))
+
+
+def _bin_width(engine: FeatureEngine) -> float:
+    """Return the grid of the liquidation map: scale and sign symmetry hold on it (METHOD section 0)."""
+    return next((f.bin_width for f in engine.families if hasattr(f, "bin_width")), 1e-3)

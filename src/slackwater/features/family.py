@@ -1,0 +1,167 @@
+"""What a feature family is: a compiled kernel, the shape of its state, and a description of every output.
+
+A kernel has the signature ``advance(state, constants, row, out)`` over four ``float64`` vectors: its own slice of
+the flat state buffer (zeros at the start), its own constants, one row of the market frame (`INPUTS` order), and
+its own slice of the output row. It is the only formula of the family: history and live rows run the same code.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slackwater.errors import ParameterError
+from slackwater.operators import bars_in, totals_slots
+
+__all__ = ["Family", "Feature", "WindowSumsFamily", "duration_name"]
+
+Symmetry = Literal["odd", "even", "pair"]
+Role = Literal["model", "context", "event"]
+
+
+def duration_name(window: timedelta) -> str:
+    """Return the short name of a duration that ends a feature name.
+
+    Examples
+    --------
+    >>> duration_name(timedelta(hours=24)), duration_name(timedelta(days=7)), duration_name(timedelta(minutes=5))
+    ('24h', '7d', '5m')
+    """
+    seconds = int(window.total_seconds())
+    if seconds % 86_400 == 0 and seconds > 3 * 86_400:
+        return f"{seconds // 86_400}d"
+    if seconds % 3_600 == 0:
+        return f"{seconds // 3_600}h"
+    if seconds % 60 == 0:
+        return f"{seconds // 60}m"
+    return f"{seconds}s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One output of a family.
+
+    Parameters
+    ----------
+    name
+        Computed from quantity and window, such as ``return_24h``.
+    family
+        The family that computes it.
+    formula, unit
+        What it is, for the reader.
+    symmetry
+        What happens to it when the market is turned upside down (up moves become down moves): ``"odd"`` changes
+        its sign, ``"even"`` keeps it, ``"pair"`` takes the value of `partner`.
+    inputs
+        The frame columns without which it is unknown.
+    role
+        ``"model"`` feeds the classifiers, ``"context"`` is for the gate and the reader, ``"event"`` is a trigger.
+    partner
+        The mirror image of a ``"pair"`` feature.
+    known
+        When the value is known.
+    source
+        Where the formula comes from.
+    """
+
+    name: str
+    family: str
+    formula: str
+    unit: str
+    symmetry: Symmetry
+    inputs: tuple[str, ...]
+    role: Role = "model"
+    partner: str = ""
+    known: str = "at the decision after the bar close"
+    source: str = ""
+
+    @classmethod
+    def from_manifest(cls, entry: Mapping[str, Any]) -> Feature:
+        """Read one entry of `FeatureEngine.manifest`."""
+        known = {key: value for key, value in entry.items() if key != "available"}
+        return cls(**(known | {"inputs": tuple(known["inputs"])}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(ABC):
+    """Base of the families: parameters as fields, the rest derived from them.
+
+    Subclasses are frozen dataclasses, so equal parameters mean equal features, and the engine can put them into
+    its fingerprint.
+    """
+
+    bar_interval: timedelta
+
+    name: ClassVar[str]
+    advance: ClassVar[Callable[..., Any]]
+    tolerance: ClassVar[float] = 1e-6
+    """Relative difference that a warm-up of `warm_up` may leave (checked by ``check_warm_up``)."""
+
+    @abstractmethod
+    def features(self) -> tuple[Feature, ...]:
+        """Return the outputs, in the order in which the kernel writes them."""
+
+    @abstractmethod
+    def constants(self) -> NDArray[np.float64]:
+        """Return the numbers that the kernel reads, as one vector."""
+
+    @abstractmethod
+    def state_size(self) -> int:
+        """Return how many slots of state one symbol needs."""
+
+    @property
+    @abstractmethod
+    def warm_up(self) -> timedelta:
+        """History after which the outputs no longer depend on where it began; before it they are NaN."""
+
+    def mirrored(self) -> NDArray[np.float64]:
+        """Return the constants for a market turned upside down; the same unless a family is lopsided."""
+        return self.constants()
+
+    def bars(self, window: timedelta, name: str = "window") -> int:
+        """Return a duration in bars."""
+        return bars_in(window, self.bar_interval, name=f"{self.name}.{name}")
+
+    def require_windows(self, name: str, windows: tuple[timedelta, ...]) -> None:
+        """Refuse an empty, repeated or misaligned list of windows."""
+        if not windows or len(set(windows)) != len(windows):
+            raise ParameterError(f"`{self.name}.{name}` must be distinct durations, was {windows}")
+        for window in windows:
+            self.bars(window, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowSumsFamily(Family):
+    """Base of the families that compare sums over the same windows.
+
+    The state is a row counter and running totals of `n_totals` quantities; the constants are the warm-up in rows,
+    the size of the ring, the number of windows and the windows in bars.
+    """
+
+    windows: tuple[timedelta, ...]
+
+    n_totals: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        """Check the windows against the bar interval."""
+        self.require_windows("windows", self.windows)
+
+    def constants(self) -> NDArray[np.float64]:
+        """Return the numbers that the kernel reads."""
+        windows = [self.bars(w) for w in self.windows]
+        return np.array([self.warm_up / self.bar_interval, max(windows) + 1, len(windows), *windows], dtype=np.float64)
+
+    def state_size(self) -> int:
+        """Return how many slots of state one symbol needs."""
+        return 1 + totals_slots(self.n_totals, max(self.bars(w) for w in self.windows) + 1)
+
+    @property
+    def warm_up(self) -> timedelta:
+        """The longest window."""
+        return max(self.windows)

@@ -1,0 +1,1 @@
+"""Where stops and liquidations wait."""
