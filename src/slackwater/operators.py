@@ -108,12 +108,22 @@ def totals_add(state, at, column, value):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def totals_push(state, at, columns, size, count, known):  # type: ignore[no-untyped-def]
-    """Close row `count`: note whether it was `known`, and remember the totals as they stand after it."""
+    """Close row `count`: note whether it was `known`, and remember the totals as they stand after it.
+
+    Each time round the ring the oldest total is taken off all of them, so that neither years of small amounts nor
+    one absurd one eat up the digits for good.
+    """
     if known:
         state[at] += 1.0
-    slot = at + (columns + 1) * (1 + count % size)
-    for i in range(columns + 1):
+    width = columns + 1
+    slot = at + width * (1 + count % size)
+    for i in range(width):
         state[slot + i] = state[at + i]
+    if count % size == size - 1:
+        for i in range(width):
+            oldest = state[at + width + i]
+            for k in range(size + 1):
+                state[at + k * width + i] -= oldest
 
 
 @njit(cache=True)

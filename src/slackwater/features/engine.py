@@ -40,6 +40,7 @@ __all__ = ["FeatureEngine", "default_families"]
 _FORMULAS: Final = 1
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
+_LARGEST: Final = 1e15
 _SIGNED: Final = np.isin(np.arange(len(INPUTS)), (FUNDING_RATE, PREMIUM_INDEX))
 
 
@@ -77,8 +78,8 @@ def _transform(state, constants, at, rows, out):  # type: ignore[no-untyped-def]
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return inputs with what cannot be (infinite, or negative where only a rate may be) as unknown."""
-    possible = np.isfinite(values) & ((values >= 0.0) | _SIGNED)
+    """Return inputs with what cannot be (absurdly large, or negative where only a rate may be) as unknown."""
+    possible = (np.abs(values) <= _LARGEST) & ((values >= 0.0) | _SIGNED)
     return np.where(possible, values, np.nan)
 
 

@@ -35,8 +35,13 @@ _BPS: Final = 1e4
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = state[_COUNT]
     state[_COUNT] = count + 1.0
-    funding_known = not math.isnan(row[FUNDING_RATE])
-    if funding_known and (state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] != state[_TIME]):
+    newer = state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] > state[_TIME]
+    funding_known = (
+        not math.isnan(row[FUNDING_RATE])
+        and row[FUNDING_INTERVAL_HOURS] > 0.0
+        and (newer or row[FUNDING_TIME_HOURS] == state[_TIME])
+    )
+    if funding_known and newer:
         rate = row[FUNDING_RATE] * 8.0 / row[FUNDING_INTERVAL_HOURS] * _BPS
         if state[_SETTLED] > 0.0 and row[FUNDING_INTERVAL_HOURS] == state[_INTERVAL]:
             spacing = (row[FUNDING_TIME_HOURS] - state[_TIME]) / 8.0

@@ -55,7 +55,7 @@ _DAY: Final = timedelta(days=1)
 ) = range(18)
 
 # positions of the state
-_COUNT, _LAST_CLOSE, _EVENT_UP, _EVENT_DOWN, _VARIANCES = range(5)
+_COUNT, _SEEN, _LAST_CLOSE, _EVENT_UP, _EVENT_DOWN, _VARIANCES = range(6)
 _CLOSES: Final = _VARIANCES + 6
 # columns of the running totals
 _PATH, _TRUE_RANGE, _TRADED, _N_TOTALS = range(4)
@@ -70,7 +70,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     n_ranges = int(constants[_RANGES])
     per_day = constants[_BARS_PER_DAY]
     totals = _CLOSES + size
-    first = state[totals] == 0.0
+    first = state[_SEEN] == 0.0
     present = not math.isnan(row[CLOSE])
 
     x = np.nan if first else state[_LAST_CLOSE]
@@ -90,6 +90,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             totals_add(state, totals, _TRADED, row[VOLUME])
         x = close
         state[_LAST_CLOSE] = x
+        state[_SEEN] = 1.0
     ring_put(state, _CLOSES, size, count, x)
     totals_push(state, totals, _N_TOTALS, size, count, present)
     sd = math.sqrt(ewm_update(state, _VARIANCES, constants[_WEIGHT], square) * per_day)

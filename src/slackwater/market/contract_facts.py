@@ -1,0 +1,138 @@
+"""The default facts behind `slackwater.market.contracts`: plain rows, where they come from, and of when.
+
+Order facts (tick, lot, smallest order) and half-spreads are usual values, no stored answer of the venue. Fees
+are those of the lowest VIP level. Margin tiers are rows (notional cap in USDT, maintenance rate, largest
+leverage); where no dated answer of the venue is stored there is one row only, and `confirmed` is False.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = [
+    "FEES",
+    "HALF_SPREADS",
+    "ORDER_STEPS",
+    "SYMBOLS",
+    "VENUES",
+    "OrderSteps",
+    "TierTable",
+    "tier_table",
+]
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+VENUES = ("binance", "bybit", "okx", "gate", "simulated")
+
+
+class OrderSteps(NamedTuple):
+    """Tick (USDT), lot and smallest order (coins, equal on these venues), smallest notional (USDT)."""
+
+    tick_size: float
+    lot_size: float
+    min_notional_usd: float
+
+
+class TierTable(NamedTuple):
+    """Rows (notional cap in USDT, maintenance rate, largest leverage), and how far to trust them."""
+
+    rows: tuple[tuple[float, float, float], ...]
+    source: str
+    as_of: str
+    confirmed: bool
+
+
+# venue -> (maker, taker), fractions of notional, October 2026
+FEES = {
+    "binance": (0.0002, 0.0005),
+    "bybit": (0.0002, 0.00055),
+    "okx": (0.0002, 0.0005),
+    "gate": (0.0002, 0.0005),
+    "simulated": (0.0002, 0.0005),
+}
+
+# fraction of price
+HALF_SPREADS = {"BTCUSDT": 0.00005, "ETHUSDT": 0.00005, "SOLUSDT": 0.0001, "XRPUSDT": 0.0001}
+
+# OKX and Gate count in contracts; here everything is in coins.
+ORDER_STEPS = {
+    "binance": {
+        "BTCUSDT": OrderSteps(0.1, 0.001, 100.0),
+        "ETHUSDT": OrderSteps(0.01, 0.001, 20.0),
+        "SOLUSDT": OrderSteps(0.01, 0.01, 5.0),
+        "XRPUSDT": OrderSteps(0.0001, 0.1, 5.0),
+    },
+    "bybit": {
+        "BTCUSDT": OrderSteps(0.1, 0.001, 5.0),
+        "ETHUSDT": OrderSteps(0.01, 0.01, 5.0),
+        "SOLUSDT": OrderSteps(0.01, 0.1, 5.0),
+        "XRPUSDT": OrderSteps(0.0001, 0.1, 5.0),
+    },
+    "okx": {
+        "BTCUSDT": OrderSteps(0.1, 0.0001, 0.0),
+        "ETHUSDT": OrderSteps(0.01, 0.001, 0.0),
+        "SOLUSDT": OrderSteps(0.01, 0.01, 0.0),
+        "XRPUSDT": OrderSteps(0.0001, 1.0, 0.0),
+    },
+    "gate": {
+        "BTCUSDT": OrderSteps(0.1, 0.0001, 0.0),
+        "ETHUSDT": OrderSteps(0.01, 0.01, 0.0),
+        "SOLUSDT": OrderSteps(0.01, 1.0, 0.0),
+        "XRPUSDT": OrderSteps(0.0001, 10.0, 0.0),
+    },
+}
+ORDER_STEPS["simulated"] = ORDER_STEPS["binance"]
+
+_BINANCE_BTC_ROWS = (
+    (300e3, 0.004, 150.0),
+    (800e3, 0.005, 100.0),
+    (3e6, 0.0065, 75.0),
+    (12e6, 0.01, 50.0),
+    (70e6, 0.02, 25.0),
+    (100e6, 0.025, 20.0),
+    (230e6, 0.05, 10.0),
+    (480e6, 0.10, 5.0),
+    (600e6, 0.125, 4.0),
+    (800e6, 0.15, 3.0),
+    (1.2e9, 0.25, 2.0),
+    (1.8e9, 0.50, 1.0),
+)
+_TIER_TABLES = {
+    ("binance", "BTCUSDT"): TierTable(
+        _BINANCE_BTC_ROWS,
+        "leverage brackets, the venue's answer as cached in HydraQuant@b94b0926 (lists contract 260327)",
+        "2026-03",
+        True,
+    ),
+    ("binance", "ETHUSDT"): TierTable(
+        ((50e3, 0.004, 125.0),),
+        "leverage brackets in freqtrade@3d9514d2: the first row of a table that is likely outdated",
+        "2024-10-24",
+        False,
+    ),
+    ("bybit", "BTCUSDT"): TierTable(
+        ((2e6, 0.005, 100.0),),
+        "risk-limit fixtures of several public repositories, undated",
+        "undated",
+        False,
+    ),
+    ("okx", "BTCUSDT"): TierTable(
+        ((50e3, 0.004, 100.0),), "rate recalled without a stored answer, cap assumed", "undated", False
+    ),
+    ("gate", "BTCUSDT"): TierTable(
+        ((1e6, 0.004, 125.0),), "sample in the source of ccxt 4.5.90 that names no symbol", "undated", False
+    ),
+}
+_ASSUMED_TIER = TierTable(((50e3, 0.01, 50.0),), "assumed: no stored answer of the venue", "undated", False)
+_SIMULATED_TIERS = TierTable(
+    _BINANCE_BTC_ROWS,
+    "SYNTHETIC venue: steps and fees as on Binance, margin tiers as of its BTCUSDT for every symbol",
+    "2026-03",
+    True,
+)
+
+
+def tier_table(venue: str, symbol: str) -> TierTable:
+    """Return the margin tiers of a known venue and symbol, the assumed first tier where none is stored."""
+    if venue == "simulated":
+        return _SIMULATED_TIERS
+    return _TIER_TABLES.get((venue, symbol), _ASSUMED_TIER)

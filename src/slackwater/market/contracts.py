@@ -1,0 +1,376 @@
+"""What a venue writes into a contract: tick, lot, fees, margin tiers, and the liquidation price they lead to.
+
+All contracts here are linear perpetual futures margined in USDT, in isolated margin mode. A price is USDT per
+coin, a quantity is coins, a notional and a margin are USDT (`_usd` throughout).
+
+The facts are defaults with a source and a date, not the truth of today: whoever trades replaces them by the
+venue's own answer (``dataclasses.replace``). Where the margin tiers rest on no dated answer of the venue,
+`confirmed` is False and only the first tier is given: a larger position cannot even be computed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slackwater.errors import ParameterError
+from slackwater.market.contract_facts import (
+    FEES,
+    HALF_SPREADS,
+    ORDER_STEPS,
+    SYMBOLS,
+    VENUES,
+    tier_table,
+)
+
+__all__ = [
+    "Contract",
+    "MarginTier",
+    "bankruptcy_price",
+    "base_asset",
+    "contract",
+    "liquidation_price",
+    "maintenance_margin",
+    "venue_contracts",
+]
+
+_QUOTES = ("USDT", "USDC", "USD")
+_SMALLEST = math.ulp(0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginTier:
+    """One step of a venue's margin table.
+
+    Parameters
+    ----------
+    notional_cap_usd
+        Largest position notional of the tier, inclusive, USDT.
+    maintenance_rate
+        Maintenance margin rate (MMR), fraction of notional, in (0, 1).
+    max_leverage
+        Largest leverage that the venue lets a position of this tier use.
+    deduction_usd
+        The venue's maintenance amount `cum`, USDT: maintenance margin = notional × rate - deduction.
+    """
+
+    notional_cap_usd: float
+    maintenance_rate: float
+    max_leverage: float
+    deduction_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """The facts of one contract at one venue.
+
+    Parameters
+    ----------
+    venue, symbol
+        Where and what, e.g. ``"binance"``, ``"BTCUSDT"``.
+    tick_size
+        Price step, USDT.
+    lot_size, min_quantity
+        Quantity step and smallest order, coins.
+    min_notional_usd
+        Smallest order notional, USDT (0: the venue sets none).
+    maker_fee, taker_fee
+        Fractions of notional.
+    half_spread
+        Half of the usual quoted spread, fraction of price.
+    tiers
+        Margin tiers by rising notional; each deduction follows from the one before it.
+    source, as_of
+        Where the tiers come from, and of when.
+    confirmed
+        Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+
+    Raises
+    ------
+    ParameterError
+        If a step or a rate is out of range, the tiers do not join up, or an unconfirmed contract has several.
+    """
+
+    venue: str
+    symbol: str
+    tick_size: float
+    lot_size: float
+    min_quantity: float
+    min_notional_usd: float
+    maker_fee: float
+    taker_fee: float
+    half_spread: float
+    tiers: tuple[MarginTier, ...]
+    source: str
+    as_of: str
+    confirmed: bool
+
+    def __post_init__(self) -> None:
+        for name in ("tick_size", "lot_size", "min_quantity"):
+            _require(name, getattr(self, name), _SMALLEST, math.inf)
+        _require("min_notional_usd", self.min_notional_usd, 0.0, math.inf)
+        for name in ("taker_fee", "half_spread"):
+            _require(name, getattr(self, name), 0.0, 0.05)
+        _require("maker_fee", self.maker_fee, -0.05, 0.05)  # some venues pay the maker
+        _check_tiers(self.tiers)
+        if not self.confirmed and len(self.tiers) > 1:
+            raise ParameterError(
+                f"`tiers` of an unconfirmed contract must be the first tier alone, were {len(self.tiers)}"
+            )
+
+    @property
+    def max_notional_usd(self) -> float:
+        """Largest notional that the known tiers cover, USDT."""
+        return self.tiers[-1].notional_cap_usd
+
+    def tier(self, notional_usd: float) -> MarginTier:
+        """Return the tier of a position of this notional.
+
+        Raises
+        ------
+        ParameterError
+            If the notional is negative or not finite, or lies beyond the known tiers.
+        """
+        _require("notional", notional_usd, 0.0, math.inf)
+        for tier in self.tiers:
+            if notional_usd <= tier.notional_cap_usd:
+                return tier
+        standing = "" if self.confirmed else " (unconfirmed: the first tier only)"
+        raise ParameterError(
+            f"`notional` of {self.symbol} at {self.venue} must be at most {self.max_notional_usd:,.0f} USDT, "
+            f"the end of the known margin tiers{standing}, was {notional_usd:,.2f}"
+        )
+
+
+def contract(venue: str, symbol: str) -> Contract:
+    """Look up the default facts of one contract.
+
+    Raises
+    ------
+    ParameterError
+        If the venue or the symbol is unknown; the message names the nearest known one.
+
+    Examples
+    --------
+    >>> contract("binance", "BTCUSDT").taker_fee
+    0.0005
+    >>> contract("okx", "BTCUSDT").confirmed
+    False
+    """
+    return venue_contracts(venue)[_known("symbol", symbol, SYMBOLS)]
+
+
+def venue_contracts(venue: str) -> dict[str, Contract]:
+    """Return every known contract of a venue by symbol: a fresh dict, whose entries may be replaced.
+
+    Raises
+    ------
+    ParameterError
+        If the venue is unknown.
+    """
+    venue = _known("venue", venue, VENUES)
+    return {symbol: _default_contract(venue, symbol) for symbol in SYMBOLS}
+
+
+def base_asset(symbol: str) -> str:
+    """Return the coin that a contract is on.
+
+    Raises
+    ------
+    ParameterError
+        If the symbol does not end in a known quote currency.
+
+    Examples
+    --------
+    >>> base_asset("BTCUSDT")
+    'BTC'
+    """
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return symbol.removesuffix(quote)
+    raise ParameterError(f"`symbol` must be a coin followed by one of {', '.join(_QUOTES)}, was {symbol!r}")
+
+
+def maintenance_margin(contract: Contract, notional_usd: float) -> float:
+    """Margin below which the venue liquidates a position of this notional, USDT.
+
+    Raises
+    ------
+    ParameterError
+        If the notional is negative or not finite, or lies beyond the known tiers.
+
+    Notes
+    -----
+    ``notional × MMR_n - cum_n`` with n the tier of the notional and
+    ``cum_n = cum_{n-1} + floor_n (MMR_n - MMR_{n-1})``, which makes it continuous and convex in the notional.
+
+    Examples
+    --------
+    >>> maintenance_margin(contract("binance", "BTCUSDT"), 500_000)
+    2200.0
+    """
+    tier = contract.tier(notional_usd)
+    return notional_usd * tier.maintenance_rate - tier.deduction_usd
+
+
+def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
+    """Price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
+
+    Raises
+    ------
+    ParameterError
+        If `side` is not +1 or -1, `entry` is not positive and finite, or `leverage` is below 1.
+
+    Examples
+    --------
+    >>> bankruptcy_price(side=1, entry=50_000.0, leverage=10)
+    45000.0
+    """
+    _check_position(side=side, entry=entry, quantity=1.0, leverage=leverage)
+    return entry * (1.0 - side / leverage)
+
+
+def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
+    """Mark price at which the venue takes over an isolated linear position, USDT.
+
+    Parameters
+    ----------
+    contract
+        Its venue chooses the formula, its tiers the maintenance margin.
+    side
+        +1 long, -1 short.
+    entry
+        Average entry price, USDT, > 0.
+    quantity
+        Coins, > 0.
+    leverage
+        Margin leverage, >= 1: the margin posted is ``quantity × entry / leverage``.
+
+    Returns
+    -------
+    float
+        Price, USDT, >= 0. A long at leverage 1 is liquidated at or next to 0. A leverage above 1/MMR gives a
+        price on the wrong side of the entry: such a position is liquidated at once.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range, or the position lies beyond the known tiers at its entry or at its
+        liquidation price.
+
+    Notes
+    -----
+    With m the margin per coin, ``c = cum / quantity``, s the side and E the entry:
+
+    - Binance and the simulated venue: long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
+    - OKX and Gate: the same with MMR + taker fee in place of MMR.
+    - Bybit: ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry, so the tier is too.
+
+    In the first two forms the tier is that of the notional *at the liquidation price*. Maintenance margin is
+    the largest of the tiers' lines, so that tier is the one whose line gives the price nearest to the entry:
+    no iteration is needed, and the price is continuous across tiers.
+
+    The mark price triggers a liquidation, not the last trade.
+
+    References
+    ----------
+    Binance FAQ "How to calculate liquidation price of USDⓈ-M futures contracts"; Bybit help centre,
+    "Liquidation price (USDT contract)"; freqtrade ``exchange.py`` for the form of OKX and Gate.
+
+    Examples
+    --------
+    >>> btc = contract("binance", "BTCUSDT")
+    >>> round(liquidation_price(btc, side=1, entry=50_000.0, quantity=1.0, leverage=10), 2)
+    45180.72
+    """
+    _check_position(side=side, entry=entry, quantity=quantity, leverage=leverage)
+    margin = entry / leverage
+    tier_at_entry = contract.tier(quantity * entry)
+    if contract.venue == "bybit":
+        maintenance = entry * tier_at_entry.maintenance_rate - tier_at_entry.deduction_usd / quantity
+        return max(0.0, entry - side * (margin - maintenance))
+    fee = contract.taker_fee if contract.venue in ("okx", "gate") else 0.0
+    prices = [
+        (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
+        for tier in contract.tiers
+    ]
+    price = max(0.0, max(prices) if side > 0 else min(prices))
+    contract.tier(quantity * price)  # a short grows while it loses, maybe beyond what is known
+    return price
+
+
+def _require(name: str, value: float, low: float, high: float) -> None:
+    if not (low <= value <= high and math.isfinite(value)):  # written so that NaN fails too
+        raise ParameterError(f"`{name}` must be in [{low}, {high}] and finite, was {value}")
+
+
+def _check_position(*, side: int, entry: float, quantity: float, leverage: float) -> None:
+    if side not in (1, -1):
+        raise ParameterError(f"`side` must be +1 (long) or -1 (short), was {side!r}")
+    _require("entry", entry, _SMALLEST, math.inf)
+    _require("quantity", quantity, _SMALLEST, math.inf)
+    _require("leverage", leverage, 1.0, math.inf)
+
+
+def _check_tiers(tiers: Sequence[MarginTier]) -> None:
+    if not tiers:
+        raise ParameterError("`tiers` must hold at least one tier, was empty")
+    for tier in tiers:
+        _require("notional_cap_usd", tier.notional_cap_usd, _SMALLEST, math.inf)
+        _require("maintenance_rate", tier.maintenance_rate, _SMALLEST, 0.99)
+        _require("max_leverage", tier.max_leverage, 1.0, 1.0 / tier.maintenance_rate)  # more dies at once
+    _require("deduction_usd of the first tier", tiers[0].deduction_usd, 0.0, 0.0)
+    for below, tier in itertools.pairwise(tiers):
+        floor = below.notional_cap_usd
+        if not (tier.notional_cap_usd > floor and tier.maintenance_rate > below.maintenance_rate):
+            raise ParameterError(f"`tiers` must rise in notional and in rate, did not at {floor:,.0f} USDT")
+        due = below.deduction_usd + floor * (tier.maintenance_rate - below.maintenance_rate)
+        if not math.isclose(tier.deduction_usd, due, rel_tol=1e-9, abs_tol=1e-6):
+            raise ParameterError(
+                f"`deduction_usd` of the tier from {floor:,.0f} USDT must be {due:,.2f}, was {tier.deduction_usd:,.2f}"
+            )
+
+
+def _known(what: str, name: str, known: Sequence[str]) -> str:
+    if name in known:
+        return name
+    lower = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
+    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
+    raise ParameterError(f"`{what}` must be one of {', '.join(known)}, was {name!r}{hint}")
+
+
+def _default_contract(venue: str, symbol: str) -> Contract:
+    table, steps = tier_table(venue, symbol), ORDER_STEPS[venue][symbol]
+    tiers: list[MarginTier] = []
+    for cap, rate, leverage in table.rows:
+        deduction = 0.0
+        if tiers:
+            below = tiers[-1]
+            deduction = below.deduction_usd + below.notional_cap_usd * (rate - below.maintenance_rate)
+        tiers.append(
+            MarginTier(
+                notional_cap_usd=cap,
+                maintenance_rate=rate,
+                max_leverage=leverage,
+                deduction_usd=round(deduction, 6),  # whole USDT in the venue's table; drops the binary dust
+            )
+        )
+    return Contract(
+        venue=venue,
+        symbol=symbol,
+        tick_size=steps.tick_size,
+        lot_size=steps.lot_size,
+        min_quantity=steps.lot_size,
+        min_notional_usd=steps.min_notional_usd,
+        maker_fee=FEES[venue][0],
+        taker_fee=FEES[venue][1],
+        half_spread=HALF_SPREADS[symbol],
+        tiers=tuple(tiers),
+        source=table.source,
+        as_of=table.as_of,
+        confirmed=table.confirmed,
+    )

@@ -1,0 +1,177 @@
+"""The engine: bad rows leave the state as it was, and kernels give hand-computed values."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.inputs import INPUTS
+from tests.small_market import DECISION_LAG, small_market
+
+HOUR = timedelta(hours=1)
+ENGINE = FeatureEngine(default_families(HOUR))
+
+
+def row(hour: int, symbol: str = "BTCUSDT", **inputs: float) -> FrameRow:
+    price = {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "volume": 5.0}
+    time = pd.Timestamp("2024-01-01", tz="UTC") + hour * pd.Timedelta("1h")
+    return FrameRow.from_mapping({"symbol": symbol, "event_time": time} | price | inputs)
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_price_is_refused_and_changes_nothing(price: float) -> None:
+    clean, hit = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
+    for engine in (clean, hit):
+        engine.update(row(0))
+    with pytest.raises(SchemaError, match="prices must be positive"):
+        hit.update(row(1, close=price))
+    np.testing.assert_array_equal(clean.update(row(1)), hit.update(row(1)))
+
+
+@pytest.mark.parametrize("hour", [3, 2, -5])
+def test_a_repeated_or_older_row_is_refused(hour: int) -> None:
+    engine = FeatureEngine(ENGINE.families)
+    engine.update(row(3))
+    with pytest.raises(OrderError, match="is not newer than the last one"):
+        engine.update(row(hour))
+    engine.update(row(4))
+
+
+def test_a_row_off_the_grid_is_refused() -> None:
+    engine = FeatureEngine(ENGINE.families)
+    engine.update(row(0))
+    off = FrameRow("BTCUSDT", row(1).event_time + pd.Timedelta("7min"), row(1).values)
+    with pytest.raises(OrderError, match="does not lie on the grid"):
+        engine.update(off)
+
+
+def test_symbols_keep_their_own_state() -> None:
+    engine, alone = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
+    for hour in range(60):
+        engine.update(row(hour, close=100.0 + hour % 3))
+        engine.update(row(hour, "ETHUSDT", close=50.0, high=60.0, low=40.0, open=50.0))
+        alone.update(row(hour, close=100.0 + hour % 3))
+    np.testing.assert_array_equal(engine.update(row(60)), alone.update(row(60)))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(INPUTS[4:]),
+            st.floats(allow_nan=True, allow_infinity=True) | st.just(0.0),
+            max_size=13,
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_arbitrary_inputs_never_poison_the_state(rows: list[dict[str, float]]) -> None:
+    """After any garbage, a warm-up of good rows gives finite values again, and nothing is ever infinite."""
+    engine = FeatureEngine(ENGINE.families)
+    for hour, inputs in enumerate(rows):
+        assert not np.isinf(engine.update(row(hour, **inputs))).any()
+    market = small_market(("BTCUSDT",), interval=HOUR, days=40)
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    last = None
+    for good in frame.rows("BTCUSDT"):
+        later = FrameRow(good.symbol, good.event_time + pd.Timedelta("100D"), good.values)
+        last = engine.update(later)
+    assert last is not None
+    assert np.isfinite(last).mean() > 0.95
+
+
+def test_a_long_gap_live_is_the_same_as_in_history() -> None:
+    market = small_market(("BTCUSDT",), interval=HOUR, days=50)
+    market["bars"] = market["bars"].drop(index=range(600, 700)).reset_index(drop=True)
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    engine = FeatureEngine(ENGINE.families)
+    live = np.array([engine.update(r) for r in frame.rows("BTCUSDT")])
+    np.testing.assert_array_equal(live, ENGINE.transform(frame)[ENGINE.names])
+
+
+def test_the_event_waits_for_its_cooldown_and_fires_on_both_sides() -> None:
+    market = small_market(("BTCUSDT",), interval=HOUR, days=60, seed=3)
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    out = ENGINE.transform(frame)
+    for side in (1.0, -1.0):
+        times = out.loc[out["event_direction"] == side, "event_time"]
+        assert len(times) > 3
+        assert times.diff().min() >= timedelta(hours=2)
+    fired = out[out["event_direction"] != 0.0].dropna(subset="event_direction")
+    assert (np.sign(fired["return_12h"]) == fired["event_direction"]).all()
+    assert (fired["return_12h"].abs() >= 1.5 - 1e-9).all()
+
+
+def test_funding_acceleration_by_hand_and_never_across_an_interval_change() -> None:
+    engine = FeatureEngine(ENGINE.families)
+    at = engine.names.index("funding_acceleration_8h")
+    change = engine.names.index("funding_change_8h")
+    settled = [(0, 1e-4, 8), (8, 3e-4, 8), (16, 2e-4, 8), (24, 2e-4, 4), (28, 3e-4, 4), (32, 5e-4, 4)]
+    seen = {}
+    for hour in range(100):
+        past = [s for s in settled if s[0] <= hour]
+        time, rate, interval = past[-1]
+        inputs = {"funding_rate": rate, "funding_interval_hours": interval, "funding_time_hours": time}
+        seen[hour] = engine.update(row(hour, **inputs))[[at, change]]
+    # After the warm-up only the last regime shows: 6, 10 bps an 8 h at 4 h spacing.
+    assert seen[99][1] == pytest.approx(4.0)
+    assert seen[99][0] == pytest.approx((4.0 / 0.5 - 2.0 / 0.5) / 0.5)
+    # Two settlements after the change of interval there is no acceleration yet.
+    engine.reset()
+    short = FeatureEngine(ENGINE.families)
+    for hour in range(80):
+        inputs = {"funding_rate": 1e-4, "funding_interval_hours": 8.0, "funding_time_hours": hour // 8 * 8}
+        short.update(row(hour, **inputs))
+    for hour in range(80, 86):
+        inputs = {"funding_rate": 2e-4, "funding_interval_hours": 4.0, "funding_time_hours": hour // 4 * 4}
+        values = short.update(row(hour, **inputs))
+    assert np.isnan(values[at])
+    assert values[change] == pytest.approx(0.0)
+
+
+def test_foreign_state_is_refused() -> None:
+    engine = FeatureEngine(ENGINE.families)
+    engine.update(row(0))
+    saved = engine.save_state()
+    with pytest.raises(BundleError, match="belongs to other features"):
+        FeatureEngine(default_families(timedelta(minutes=30))).load_state(saved)
+    del saved["time/BTCUSDT"]
+    with pytest.raises(BundleError, match="incomplete"):
+        engine.load_state(saved)
+
+
+def test_fingerprint_follows_every_parameter() -> None:
+    other = default_families(HOUR, funding={"premium_fast_half_life": timedelta(hours=2)})
+    assert FeatureEngine(other).fingerprint != ENGINE.fingerprint == FeatureEngine(default_families(HOUR)).fingerprint
+
+
+def test_wrong_parameters_are_refused() -> None:
+    with pytest.raises(ParameterError, match=r"unknown feature families \['prices'\]"):
+        default_families(HOUR, prices={})
+    with pytest.raises(ParameterError, match=r"features.price: .*event_windw"):
+        default_families(HOUR, price={"event_windw": HOUR})
+    with pytest.raises(ParameterError, match=r"`price.event_window` must be a positive multiple of the bar interval"):
+        default_families(HOUR, price={"event_window": timedelta(minutes=90)})
+    with pytest.raises(ParameterError, match=r"`liquidations.windows` must be distinct"):
+        default_families(HOUR, liquidations={"windows": (HOUR, HOUR)})
+
+
+def test_manifest_lists_what_is_unavailable() -> None:
+    market = small_market(("BTCUSDT",), interval=HOUR, days=40)
+    del market["whale_transfers"], market["liquidations"]
+    market["bars"] = market["bars"].drop(columns="taker_buy_volume")
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    manifest = ENGINE.manifest(frame.available)
+    assert manifest["unavailable_families"] == ["liquidations", "whale_flows"]
+    assert "taker_imbalance_1h" in manifest["unavailable_features"]
+    assert "depth_imbalance" in manifest["model_features"]
+    assert not set(manifest["model_features"]) & set(manifest["unavailable_features"])

@@ -1,0 +1,130 @@
+"""The market frame: only what was known at the decision, and nothing where nothing was known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import DataError, MissingDataError, SchemaError
+from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.inputs import INPUTS
+
+BAR = timedelta(hours=1)
+LAG = timedelta(seconds=5)
+T = pd.date_range("2024-01-01 01:00", periods=6, freq="1h", tz="UTC", unit="us")
+
+
+def bars(times: pd.DatetimeIndex = T, symbol: str = "BTCUSDT") -> pd.DataFrame:
+    price = np.arange(100.0, 100.0 + len(times))
+    return pd.DataFrame(
+        {
+            "symbol": symbol,
+            "event_time": times,
+            "available_time": times + pd.Timedelta("2s"),
+            "open": price,
+            "high": price + 1,
+            "low": price - 1,
+            "close": price,
+            "volume": 10.0,
+        }
+    )
+
+
+def snapshot(times: list[str], lag: str, values: list[float]) -> pd.DataFrame:
+    stamps = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    return pd.DataFrame(
+        {
+            "symbol": "BTCUSDT",
+            "event_time": stamps,
+            "available_time": stamps + pd.Timedelta(lag),
+            "open_interest": values,
+        }
+    )
+
+
+def frame(**tables: pd.DataFrame) -> MarketFrame:
+    return MarketFrame.from_tables({"bars": bars()} | tables, bar_interval=BAR, decision_lag=LAG)
+
+
+def test_a_row_uses_what_was_available_and_not_what_had_happened() -> None:
+    """Joining on the stamp instead of on availability looks 5 minutes ahead."""
+    table = snapshot(["2024-01-01 01:00", "2024-01-01 02:00"], "5min", [1.0, 2.0])
+    known = frame(open_interest=table).table["open_interest"].tolist()
+    assert np.isnan(known[0])
+    assert known[1:3] == [1.0, 2.0]
+
+
+def test_availability_at_the_decision_itself_counts_and_a_microsecond_later_does_not() -> None:
+    exact = snapshot(["2024-01-01 01:00"], "5s", [1.0])
+    late = snapshot(["2024-01-01 01:00"], "5000001us", [1.0])
+    assert frame(open_interest=exact).table["open_interest"][0] == 1.0
+    assert np.isnan(frame(open_interest=late).table["open_interest"][0])
+
+
+def test_a_late_row_does_not_displace_a_newer_one() -> None:
+    table = snapshot(["2024-01-01 01:00", "2024-01-01 00:30"], "0s", [2.0, 1.0])
+    table.loc[1, "available_time"] = pd.Timestamp("2024-01-01 01:30", tz="UTC")
+    assert frame(open_interest=table).table["open_interest"][1] == 2.0
+
+
+def test_a_silent_table_is_unknown_and_not_frozen() -> None:
+    table = snapshot(["2024-01-01 01:00"], "0s", [1.0])
+    values = frame(open_interest=table).table["open_interest"]
+    assert values[:3].tolist() == [1.0, 1.0, 1.0]
+    assert values[4:].isna().all()
+
+
+def test_absent_tables_are_nan_and_not_zero() -> None:
+    made = frame()
+    assert made.available == {"open", "high", "low", "close", "volume"}
+    assert made.table["liquidated_long"].isna().all()
+
+
+def test_events_count_in_the_bar_in_which_they_became_known() -> None:
+    stamps = pd.DatetimeIndex(pd.to_datetime(["2024-01-01 01:59:58", "2024-01-01 02:00:04"], utc=True)).as_unit("us")
+    events = pd.DataFrame(
+        {
+            "symbol": "BTCUSDT",
+            "event_time": stamps,
+            "available_time": stamps + pd.Timedelta("5s"),
+            "side": ["long", "short"],
+            "price": 100.0,
+            "quantity": [3.0, 4.0],
+        }
+    )
+    made = frame(liquidations=events).table
+    assert made["liquidated_long"].tolist()[1:3] == [3.0, 0.0]
+    assert made["liquidated_short"].tolist()[1:3] == [0.0, 4.0]
+    assert np.isnan(made["liquidated_long"][0])  # before the feed began
+
+
+def test_a_missing_bar_is_a_row_of_nan() -> None:
+    made = frame(bars=bars(T.delete(2)))
+    assert len(made.table) == 6
+    assert made.table.loc[2, list(INPUTS)].isna().all()
+    assert len(list(made.rows("BTCUSDT"))) == 5
+
+
+def test_symbols_do_not_see_each_other() -> None:
+    table = snapshot(["2024-01-01 01:00"], "0s", [1.0])
+    made = frame(bars=pd.concat([bars(), bars(symbol="ETHUSDT")]), open_interest=table)
+    assert [name for name, _ in made.symbols()] == ["BTCUSDT", "ETHUSDT"]
+    assert made.table.loc[made.table["symbol"] == "ETHUSDT", "open_interest"].isna().all()
+
+
+def test_what_cannot_be_framed_is_refused() -> None:
+    with pytest.raises(MissingDataError, match="needs a table `bars`"):
+        MarketFrame.from_tables({}, bar_interval=BAR, decision_lag=LAG)
+    with pytest.raises(DataError, match="become available only after the decision"):
+        MarketFrame.from_tables({"bars": bars()}, bar_interval=BAR, decision_lag=timedelta(seconds=1))
+    with pytest.raises(DataError, match="do not ascend on a grid"):
+        frame(bars=bars(T + pd.to_timedelta([0, 0, 7, 0, 0, 0], unit="min")))
+    with pytest.raises(MissingDataError, match="no rows of XRPUSDT"):
+        list(frame().rows("XRPUSDT"))
+    with pytest.raises(SchemaError, match="needs \\['close'\\]"):
+        FrameRow.from_mapping({"symbol": "A", "event_time": T[0], "open": 1.0, "high": 1.0, "low": 1.0})
+    with pytest.raises(SchemaError, match="timezone-aware"):
+        FrameRow("A", pd.Timestamp("2024-01-01"), np.ones(len(INPUTS)))

@@ -1,0 +1,95 @@
+"""Bad tables: named by column and rows, never passed, never crashed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import DataError, OrderError, SchemaError
+from slackwater.market.schemas import SCHEMAS, validate
+from tests.small_market import small_market
+
+MARKET = small_market(days=3)
+
+
+def bars(change: Callable[[pd.DataFrame], object]) -> pd.DataFrame:
+    table = MARKET["bars"].copy()
+    changed = change(table)
+    return changed if isinstance(changed, pd.DataFrame) else table
+
+
+def put(column: str, row: int, value: object) -> Callable[[pd.DataFrame], object]:
+    def change(table: pd.DataFrame) -> None:
+        table.loc[row, column] = value
+
+    return change
+
+
+BAD: dict[str, tuple[Callable[[pd.DataFrame], object], type[DataError], str]] = {
+    "missing column": (lambda t: t.drop(columns="low"), SchemaError, r"table bars: missing column low; it has"),
+    "NaN price": (
+        put("close", 7, np.nan),
+        SchemaError,
+        r"column `close` must not be missing; 1 rows, the first:\n.*\n7 ",
+    ),
+    "negative price": (put("low", 5, -1.0), SchemaError, r"column `low` must be above 0; 1 rows.*\n.*\n5 .*-1\.0"),
+    "zero price": (put("open", 5, 0.0), SchemaError, r"column `open` must be above 0"),
+    "infinite price": (put("high", 5, np.inf), SchemaError, r"column `high` must be finite"),
+    "negative volume": (put("volume", 5, -3.0), SchemaError, r"column `volume` must be at least 0"),
+    "NaN volume": (put("volume", 5, np.nan), SchemaError, r"column `volume` must not be missing"),
+    "text price": (lambda t: t.assign(close="a"), SchemaError, r"column `close` must hold numbers"),
+    "naive times": (
+        lambda t: t.assign(event_time=t["event_time"].dt.tz_localize(None)),
+        SchemaError,
+        r"column `event_time` must hold timezone-aware times \(UTC\), holds naive times",
+    ),
+    "times as text": (
+        lambda t: t.assign(event_time=t["event_time"].astype(str)),
+        SchemaError,
+        r"`event_time` must hold",
+    ),
+    "missing time": (put("event_time", 5, pd.NaT), SchemaError, r"column `event_time` must not be missing"),
+    "unordered": (lambda t: t.iloc[[1, 0, *range(2, len(t))]], OrderError, r"1 rows run backwards in `event_time`"),
+    "repeated": (lambda t: t.iloc[[0, 0, 1, 2]], OrderError, r"1 rows repeat \(symbol, event_time\).*\n.*\n1 "),
+    "known before it happened": (
+        lambda t: t.assign(available_time=t["available_time"] - pd.Timedelta("1h")),
+        OrderError,
+        r"rows are available before they happened",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_bars_are_refused(case: str) -> None:
+    change, error, message = BAD[case]
+    with pytest.raises(error, match=message):
+        validate(bars(change), "bars")
+
+
+def test_the_origin_is_named() -> None:
+    with pytest.raises(SchemaError, match=r"mine\.parquet \(table bars\): missing column"):
+        validate(MARKET["bars"].drop(columns="open"), "bars", origin="mine.parquet")
+
+
+def test_unknown_side_of_a_liquidation_is_refused() -> None:
+    table = MARKET["liquidations"].assign(side="buy")
+    with pytest.raises(SchemaError, match="column `side` must be one of long, short"):
+        validate(table, "liquidations")
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEMAS) - {"path"}))
+def test_good_tables_pass_unchanged(name: str) -> None:
+    table = validate(MARKET[name], name)
+    pd.testing.assert_frame_equal(
+        table[sorted(table)], MARKET[name][sorted(table)], check_dtype=False, check_column_type=False
+    )
+    assert str(table["event_time"].dtype) == "datetime64[us, UTC]"
+
+
+def test_nanosecond_times_become_microseconds() -> None:
+    """pandas keeps the unit of a file: dividing integers by a fixed power of ten would be wrong by a thousand."""
+    table = MARKET["bars"].assign(event_time=MARKET["bars"]["event_time"].dt.as_unit("ns"))
+    assert str(validate(table, "bars")["event_time"].dtype) == "datetime64[us, UTC]"
