@@ -1,0 +1,244 @@
+"""The books: every trade from plan to exit, every refusal with its reasons, and the equity that results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from slackwater.errors import ParameterError
+from slackwater.trading.decision import Refusal, TradePlan
+
+__all__ = ["EXIT_REASONS", "ClosedTrade", "Ledger"]
+
+EXIT_REASONS = ("time", "target", "stop", "liquidation")
+_BPS = 1e4
+_TIME = "datetime64[us, UTC]"
+_TRADE_COLUMNS = {
+    "symbol": "str",
+    "event_time": _TIME,
+    "entry_time": _TIME,
+    "exit_time": _TIME,
+    "side": "int8",
+    "entry": "float64",
+    "exit": "float64",
+    "stop": "float64",
+    "target": "float64",
+    "liquidation_price": "float64",
+    "quantity": "float64",
+    "notional_usd": "float64",
+    "leverage": "int64",
+    "binding": "str",
+    "risk_usd": "float64",
+    "risk_fraction": "float64",
+    "reward_risk": "float64",
+    "p_direction": "float64",
+    "exit_reason": "str",
+    "gross_usd": "float64",
+    "fees_usd": "float64",
+    "slippage_usd": "float64",
+    "latency_usd": "float64",
+    "funding_usd": "float64",
+    "net_usd": "float64",
+    "gross_bps": "float64",
+    "net_bps": "float64",
+    "net_r": "float64",
+    "equity_after": "float64",
+}
+_REFUSAL_COLUMNS = {
+    "symbol": "str",
+    "event_time": _TIME,
+    "decided_at": _TIME,
+    "code": "str",
+    "message": "str",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedTrade:
+    """One trade from its plan to its exit.
+
+    Parameters
+    ----------
+    plan
+        What was decided.
+    entry_time, exit_time
+        Open of the entry bar and close of the exit bar, UTC.
+    exit_price
+        Market price of the exit before slippage, USDT. A liquidation ends at the bankruptcy price: the margin
+        is gone.
+    exit_reason
+        ``time``, ``target``, ``stop`` or ``liquidation``.
+    funding_usd
+        Paid over the holding time, USDT; negative if received.
+
+    Raises
+    ------
+    ParameterError
+        If the exit reason is unknown.
+
+    Notes
+    -----
+    Prices are the market's; what an order costs beyond them stands in `slippage_usd`. So
+    ``gross_usd = side × quantity × (exit - entry)`` and ``net = gross - fees - slippage - funding``.
+    """
+
+    plan: TradePlan
+    entry_time: datetime
+    exit_time: datetime
+    exit_price: float
+    exit_reason: str
+    funding_usd: float
+
+    def __post_init__(self) -> None:
+        if self.exit_reason not in EXIT_REASONS:
+            raise ParameterError(f"`exit_reason` must be one of {', '.join(EXIT_REASONS)}, was {self.exit_reason!r}")
+
+    @property
+    def gross_usd(self) -> float:
+        """Gain before costs, USDT."""
+        return self.plan.side * self.plan.quantity * (self.exit_price - self.plan.entry)
+
+    @property
+    def entry_costs_usd(self) -> float:
+        """Fee and slippage of the entry, USDT."""
+        return self.plan.notional_usd * (self.plan.fee_fraction + self.plan.entry_slippage)
+
+    @property
+    def fees_usd(self) -> float:
+        """Fees of both orders, USDT."""
+        return self.plan.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
+
+    @property
+    def slippage_usd(self) -> float:
+        """Spread, impact, stop slippage and latency of both orders, USDT; a target rests and has none."""
+        at_exit = {"time": self.plan.exit_slippage, "stop": self.plan.stop_slippage}.get(self.exit_reason, 0.0)
+        return self.plan.quantity * (self.plan.entry * self.plan.entry_slippage + self.exit_price * at_exit)
+
+    @property
+    def net_usd(self) -> float:
+        """Gain after all costs, USDT."""
+        return self.gross_usd - self.fees_usd - self.slippage_usd - self.funding_usd
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the trade as a row of the trades table, without `equity_after`."""
+        plan = self.plan
+        return {
+            "symbol": plan.symbol,
+            "event_time": plan.event_time,
+            "entry_time": self.entry_time,
+            "exit_time": self.exit_time,
+            "side": plan.side,
+            "entry": plan.entry,
+            "exit": self.exit_price,
+            "stop": plan.stop,
+            "target": plan.target,
+            "liquidation_price": plan.liquidation_price,
+            "quantity": plan.quantity,
+            "notional_usd": plan.notional_usd,
+            "leverage": plan.leverage,
+            "binding": plan.binding,
+            "risk_usd": plan.risk_usd,
+            "risk_fraction": plan.risk_fraction,
+            "reward_risk": plan.reward_risk,
+            "p_direction": plan.p_direction,
+            "exit_reason": self.exit_reason,
+            "gross_usd": self.gross_usd,
+            "fees_usd": self.fees_usd,
+            "slippage_usd": self.slippage_usd,
+            "latency_usd": plan.notional_usd * plan.latency_slippage,
+            "funding_usd": self.funding_usd,
+            "net_usd": self.net_usd,
+            "gross_bps": _BPS * self.gross_usd / plan.notional_usd,
+            "net_bps": _BPS * self.net_usd / plan.notional_usd,
+            "net_r": self.net_usd / plan.risk_usd,
+        }
+
+
+class Ledger:
+    """Collect trades and refusals in the order in which they become known.
+
+    Parameters
+    ----------
+    initial_equity
+        Cash at the start, USDT, > 0.
+    start
+        Time of the first row of the equity table, UTC.
+
+    Raises
+    ------
+    ParameterError
+        If `initial_equity` is not positive and finite.
+    """
+
+    def __init__(self, *, initial_equity: float, start: datetime) -> None:
+        if not 0.0 < initial_equity < float("inf"):
+            raise ParameterError(f"`initial_equity` must be positive and finite, was {initial_equity}")
+        self._times: list[datetime] = [start]
+        self._equity: list[float] = [float(initial_equity)]
+        self._trades: list[dict[str, Any]] = []
+        self._refusals: list[Refusal] = []
+
+    @property
+    def cash(self) -> float:
+        """Initial equity and the net gains of all closed trades, USDT."""
+        return self._equity[-1]
+
+    def record_trade(self, trade: ClosedTrade) -> None:
+        """Book a trade at its exit. Trades come in the order of their exits."""
+        self._times.append(trade.exit_time)
+        self._equity.append(self.cash + trade.net_usd)
+        self._trades.append({**trade.to_row(), "equity_after": self.cash})
+
+    def record_refusal(self, refusal: Refusal) -> None:
+        """Keep a refusal."""
+        self._refusals.append(refusal)
+
+    def trades(self) -> pd.DataFrame:
+        """Return one row a closed trade, in the order of exits.
+
+        Columns ending in `_usd` are USDT, in `_bps` basis points of the entry notional, `net_r` multiples of
+        `risk_usd`. Times are UTC; `side` is +1 long, -1 short; `risk_fraction` is of the equity at the
+        decision; `latency_usd` is part of `slippage_usd`.
+        """
+        return _table(self._trades, _TRADE_COLUMNS)
+
+    def refusals(self) -> pd.DataFrame:
+        """Return one row a reason, with its code and message, by event time and symbol."""
+        rows = [
+            {
+                "symbol": refusal.symbol,
+                "event_time": refusal.event_time,
+                "decided_at": refusal.decided_at,
+                "code": reason.code.value,
+                "message": reason.message,
+            }
+            for refusal in self._refusals
+            for reason in refusal.reasons
+        ]
+        table = _table(rows, _REFUSAL_COLUMNS)
+        return table.sort_values(["event_time", "symbol"], kind="stable", ignore_index=True)
+
+    def equity(self) -> pd.DataFrame:
+        """Return time (UTC), equity_usd after each exit, and drawdown as a fraction of the peak so far."""
+        rows = [{"time": time, "equity_usd": equity} for time, equity in zip(self._times, self._equity, strict=True)]
+        table = _table(rows, {"time": _TIME, "equity_usd": "float64"})
+        values = table["equity_usd"].to_numpy()
+        table["drawdown"] = 1.0 - values / np.maximum.accumulate(values)
+        return table
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Build a table whose columns and types are the same with many rows and with none."""
+    series = {}
+    for name, dtype in columns.items():
+        values = [row[name] for row in rows]
+        if dtype == _TIME:
+            series[name] = pd.to_datetime(pd.Series(values, dtype="object"), utc=True).dt.as_unit("us")
+        else:
+            series[name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(series)

@@ -1,0 +1,179 @@
+"""What the scorer says of one symbol at one decision: the only thing that the gate reads about the market."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from slackwater.errors import SchemaError
+
+__all__ = ["CONTEXT", "Score", "event_scores"]
+
+CONTEXT: Final = (
+    "close",
+    "volatility_daily",
+    "atr_1h",
+    "atr_bar",
+    "distance_to_high_24h",
+    "distance_to_low_24h",
+    "distance_to_high_72h",
+    "distance_to_low_72h",
+    "volume_24h",
+    "depth_bid_1pct",
+    "depth_ask_1pct",
+)
+"""Columns of the features table that a gate needs besides the probabilities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One row of a scorer's answer.
+
+    Numbers are taken as they come, NaN and all: whether they may be traded on is the gate's question.
+
+    Parameters
+    ----------
+    symbol
+        E.g. ``"BTCUSDT"``.
+    event_time
+        Close of the bar that the score describes, UTC.
+    available_time
+        Earliest moment at which the score could have been known (`event_time` + decision lag), UTC.
+    direction
+        +1 the prior move went up, -1 down, 0 no event at this bar.
+    p_direction
+        Calibrated probability of a reversal rather than a continuation, in [0, 1]; NaN where there is no
+        event.
+    p_hit
+        Calibrated probability that the reversal barrier is hit within the horizon, in [0, 1]; NaN likewise.
+    close
+        Last price of the bar, USDT.
+    volatility_daily
+        Standard deviation of log returns per square root of a day, fraction.
+    atr_1h, atr_bar
+        Mean true range on the scale of an hour and of one feature bar, fractions of price.
+    distance_to_high_24h, distance_to_low_24h, distance_to_high_72h, distance_to_low_72h
+        ``log(high / close)`` and ``log(close / low)`` of the last 24 h and 72 h, current bar included, >= 0.
+    volume_24h
+        Coins traded in the last 24 h.
+    depth_bid_1pct, depth_ask_1pct
+        Coins resting within 1 % of mid; NaN if the venue gives none.
+    missing_features
+        Features that should be there but are NaN.
+
+    Raises
+    ------
+    SchemaError
+        If `direction` is none of +1, 0, -1, the symbol is empty, or a time is naive.
+    """
+
+    symbol: str
+    event_time: datetime
+    available_time: datetime
+    direction: int
+    p_direction: float
+    p_hit: float
+    close: float
+    volatility_daily: float
+    atr_1h: float
+    atr_bar: float
+    distance_to_high_24h: float
+    distance_to_low_24h: float
+    distance_to_high_72h: float
+    distance_to_low_72h: float
+    volume_24h: float
+    depth_bid_1pct: float
+    depth_ask_1pct: float
+    missing_features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.symbol, str) and self.symbol):
+            raise SchemaError(f"`symbol` of a score must be a name such as 'BTCUSDT', was {self.symbol!r}")
+        if self.direction not in (-1, 0, 1):
+            raise SchemaError(f"`direction` of a score must be +1, 0 or -1, was {self.direction!r}")
+        for name in ("event_time", "available_time"):
+            time = getattr(self, name)
+            if not isinstance(time, datetime) or pd.isna(time) or time.tzinfo is None:
+                raise SchemaError(f"`{name}` of a score must be a time with a time zone, was {time!r}")
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | pd.Series) -> Score:
+        """Build a score from a row of the scorer's table.
+
+        Parameters
+        ----------
+        row
+            Holds every field under its own name; other columns are ignored. A `direction` of NaN (features
+            not yet warm) reads as no event.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing or a value is of the wrong kind.
+        """
+        missing = [field.name for field in fields(cls) if field.name not in row]
+        if missing:
+            raise SchemaError(f"a row of scores lacks the columns {', '.join(missing)}")
+        try:
+            numbers = {name: float(row[name]) for name in _NUMBERS}
+            direction = float(row["direction"])
+        except (TypeError, ValueError) as error:
+            raise SchemaError(f"a row of scores holds a value that is no number: {error}") from error
+        return cls(
+            symbol=row["symbol"],
+            event_time=row["event_time"],
+            available_time=row["available_time"],
+            direction=_whole(direction),
+            missing_features=_names(row["missing_features"]),
+            **numbers,
+        )
+
+
+_NUMBERS = tuple(
+    field.name
+    for field in fields(Score)
+    if field.name not in ("symbol", "event_time", "available_time", "direction", "missing_features")
+)
+
+
+def _whole(direction: float) -> int:
+    if direction != direction:  # NaN
+        return 0
+    if direction not in (-1.0, 0.0, 1.0):
+        raise SchemaError(f"`direction` of a score must be +1, 0, -1 or NaN, was {direction}")
+    return int(direction)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise SchemaError(f"`missing_features` of a score must be a sequence of names, was {value!r}")
+    return tuple(str(name) for name in value)
+
+
+def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+    """Return predicted events as the scores that `slackwater.trading.backtest.run_backtest` reads.
+
+    Parameters
+    ----------
+    predictions
+        `symbol`, `event_time`, `p_direction`, `p_hit`; out of sample.
+    labels
+        For the `direction` of each event. Nothing else of it is read.
+    features
+        `symbol`, `event_time`, `available_time` and `CONTEXT`.
+
+    Raises
+    ------
+    SchemaError
+        If an event has no row of features.
+    """
+    keys = ["symbol", "event_time"]
+    out = predictions[[*keys, "p_direction", "p_hit"]].merge(labels[[*keys, "direction"]], on=keys, validate="1:1")
+    out = out.merge(features[[*keys, "available_time", *CONTEXT]], on=keys, validate="1:1")
+    if len(out) != len(predictions):
+        raise SchemaError(f"{len(predictions) - len(out)} of {len(predictions)} predictions have no label or features")
+    return out

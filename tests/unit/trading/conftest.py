@@ -1,0 +1,43 @@
+"""One ordinary long setup on BTCUSDT, to be changed one number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from slackwater.trading.score import Score
+
+EVENT_TIME = pd.Timestamp("2024-03-01 12:00", tz="UTC")
+
+
+@pytest.fixture
+def make_score() -> Callable[..., Score]:
+    """A score after a fall of which every number is sound; arguments replace fields."""
+    base = Score(
+        symbol="BTCUSDT",
+        event_time=EVENT_TIME,
+        available_time=EVENT_TIME + pd.Timedelta("5s"),
+        direction=-1,
+        p_direction=0.62,
+        p_hit=0.4,
+        close=50_000.0,
+        volatility_daily=0.03,
+        atr_1h=0.006,
+        atr_bar=0.0015,
+        distance_to_high_24h=0.05,
+        distance_to_low_24h=0.02,
+        distance_to_high_72h=0.08,
+        distance_to_low_72h=0.03,
+        volume_24h=20_000.0,
+        depth_bid_1pct=300.0,
+        depth_ask_1pct=400.0,
+    )
+
+    def make(**changes: Any) -> Score:
+        return replace(base, **changes)
+
+    return make
