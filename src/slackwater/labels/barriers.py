@@ -1,0 +1,341 @@
+"""The triple barrier: which comes first, the reversal, the continuation or the end of the horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slackwater.errors import DataError, ParameterError
+from slackwater.labels._first_touch import first_touch
+from slackwater.labels._tables import microseconds, refuse_rows, require_columns, symbol_rows
+
+__all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
+
+LABEL_COLUMNS = (
+    "symbol",
+    "event_time",
+    "available_time",
+    "direction",
+    "volatility_daily",
+    "entry_time",
+    "entry_price",
+    "barrier_log",
+    "code",
+    "label_end_time",
+    "log_return",
+    "tie",
+    "y_direction",
+    "y_hit",
+)
+"""Columns of the labels table, in order; `slackwater.labels.weights` adds ``weight``."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_PRICES = ("open", "high", "low", "close")
+_LONGEST_GAP = timedelta(minutes=15)
+_LONGEST_GAP_BARS = 3
+# Some venues stamp the close of a bar one millisecond before the next one opens.
+_STAMP_TOLERANCE = timedelta(seconds=1)
+
+# Why an event got no label; the order is the order in which they are tested.
+_LABELLED, _GAP_BEFORE, _NO_ENTRY_BAR, _BEYOND_PATH_END, _GAP_IN_WINDOW = range(5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelReport:
+    """What became of the events.
+
+    Attributes
+    ----------
+    events : int
+        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first
+        that holds.
+    labelled : int
+        Events that got a label.
+    dropped_gap_before : int
+        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the path
+        begins.
+    dropped_no_entry_bar : int
+        Path coarser than one minute, and no bar opens at the event.
+    dropped_beyond_path_end : int
+        The horizon ends after the last bar of the path: not yet known, which is not the same as a time-out.
+    dropped_gap_in_window : int
+        A gap between entry and the end of the horizon (whether or not a barrier was touched before it).
+    ties : int
+        Labels whose exit bar touched both barriers and was counted as a continuation.
+    time_outs : int
+        Labels with code 0.
+    latency_to_charge : timedelta
+        Time from the entry stamp to the decision, not contained in the entry price: zero on a path of one
+        minute or finer, the decision lag on a coarser one. Charge it as slippage.
+    """
+
+    events: int
+    labelled: int
+    dropped_gap_before: int
+    dropped_no_entry_bar: int
+    dropped_beyond_path_end: int
+    dropped_gap_in_window: int
+    ties: int
+    time_outs: int
+    latency_to_charge: timedelta
+
+    @property
+    def tie_share(self) -> float:
+        """Share of labels that are ties, in [0, 1]; above .01 the path is too coarse for the barriers."""
+        return self.ties / self.labelled if self.labelled else float("nan")
+
+
+def triple_barrier(
+    events: pd.DataFrame,
+    path: pd.DataFrame,
+    *,
+    horizon: timedelta,
+    decision_lag: timedelta,
+    path_interval: timedelta,
+    reversal_multiple: float = 1.0,
+    continuation_multiple: float = 1.0,
+    volatility_floor: float = 0.005,
+    volatility_cap: float = 0.25,
+) -> tuple[pd.DataFrame, LabelReport]:
+    """Label each event by the barrier that the price path touches first.
+
+    Parameters
+    ----------
+    events : DataFrame
+        From `slackwater.labels.events.sample_events`: sorted by symbol and event_time.
+    path : DataFrame
+        Bars of the finest series, sorted by symbol and time: ``symbol``, ``open_time``, ``event_time`` (close
+        of the bar), ``open``, ``high``, ``low``, ``close`` (quote currency a coin).
+    horizon : timedelta
+        The vertical barrier, counted from the open of the entry bar: a multiple of `path_interval`, and
+        longer.
+    decision_lag : timedelta
+        From the event to the decision, >= 0.
+    path_interval : timedelta
+        Length of a bar of `path`.
+    reversal_multiple, continuation_multiple : float
+        Distance of the two horizontal barriers, in units of the volatility over the horizon, > 0.
+    volatility_floor, volatility_cap : float
+        Range to which the daily volatility is clipped, fraction a sqrt(day).
+
+    Returns
+    -------
+    labels : DataFrame
+        One row an event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`.
+        ``entry_time`` and ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal
+        barrier, log price (the continuation barrier stands at continuation_multiple / reversal_multiple times
+        as much). ``code`` (int8): +1 reversal first, -1 continuation first, 0 time-out. ``label_end_time``:
+        close of the exit bar. ``log_return``: log return of fading the move, + is reversal. ``tie`` (bool):
+        the exit bar touched both barriers. ``y_direction`` (int8): 1 if code is +1, or 0 with a positive
+        return. ``y_hit`` (int8): 1 if code is +1.
+    report : LabelReport
+        How many events were dropped, and why.
+
+    Raises
+    ------
+    ParameterError
+        If a duration, a multiple or the volatility range is out of bounds, or the bars are not
+        `path_interval` long.
+    SchemaError
+        If a column is missing, a time is naive, a price is not finite and positive, a direction is not ±1, or
+        a volatility is not finite.
+    OrderError
+        If a table is not sorted by symbol and time, or a time repeats.
+    DataError
+        If `path` holds no bar of an event's symbol.
+
+    Notes
+    -----
+    With d the direction of the prior move, e the log of the entry price and b = volatility_daily ×
+    sqrt(horizon / 24 h) times the multiple, each bar from the entry bar on is asked first whether its extreme
+    lies b_continuation or more in the direction d (a tie is a continuation), then whether the other extreme
+    lies b_reversal or more against it. A bar that opens beyond the continuation barrier exits at its open; a
+    reversal earns its barrier and no more.
+
+    Entry is the open of the first bar that opens at or after ``event_time + decision_lag``. Where the bars
+    are longer than one minute it is the bar that opens at ``event_time``.
+
+    A gap is a stretch without bars of more than 15 minutes, or three bars if that is longer. Whether an event
+    is dropped depends on the stamps of its whole window and never on where the price went, so that dropping
+    selects no outcome. A label is known at ``label_end_time``.
+
+    References
+    ----------
+    M. López de Prado, *Advances in Financial Machine Learning* (2018), section 3.3.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> opens = pd.date_range("2024-01-01", periods=30, freq="1h", tz="UTC", unit="us")
+    >>> path = pd.DataFrame({
+    ...     "symbol": "BTCUSDT", "open_time": opens, "event_time": opens + pd.Timedelta("1h"),
+    ...     "open": 100.0, "high": 100.5, "low": 99.5, "close": 100.0})
+    >>> path.loc[27, "low"] = 98.0
+    >>> events = pd.DataFrame({"symbol": "BTCUSDT", "event_time": opens[[25]], "available_time": opens[[25]],
+    ...                        "direction": 1, "volatility_daily": 0.03})
+    >>> labels, report = triple_barrier(
+    ...     events, path, horizon=pd.Timedelta("4h"), decision_lag=pd.Timedelta("5s"),
+    ...     path_interval=pd.Timedelta("1h"))
+    >>> labels[["entry_price", "code", "label_end_time", "y_direction"]]
+       entry_price  code            label_end_time  y_direction
+    0        100.0     1 2024-01-02 04:00:00+00:00            1
+    >>> report.labelled, report.ties
+    (1, 0)
+    """
+    _check_durations(horizon, decision_lag, path_interval)
+    _check_multiples(reversal_multiple=reversal_multiple, continuation_multiple=continuation_multiple)
+    if not 0 < volatility_floor <= volatility_cap:
+        raise ParameterError(
+            f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
+        )
+    event_time, event_rows = _check_events(events)
+    open_time, close_time, path_rows = _check_path(path, path_interval)
+    absent = [symbol for symbol in event_rows if symbol not in path_rows]
+    if absent:
+        raise DataError(f"`path` holds no bars of {absent}; it has {list(path_rows)}")
+
+    direction = events["direction"].to_numpy(dtype=np.float64)
+    volatility = events["volatility_daily"].to_numpy(dtype=np.float64).clip(volatility_floor, volatility_cap)
+    unit = volatility * np.sqrt(horizon / _DAY)
+    reversal, continuation = unit * reversal_multiple, unit * continuation_multiple
+
+    fate = np.full(len(events), _LABELLED)
+    entry_time, end_time = np.zeros((2, len(events)), dtype=np.int64)
+    entry_price, log_return = np.full((2, len(events)), np.nan)
+    code = np.zeros(len(events), dtype=np.int8)
+    tie = np.zeros(len(events), dtype=np.bool_)
+    for symbol, rows in event_rows.items():
+        bars = path_rows[symbol]
+        entry, stop, fate[rows] = _windows(event_time[rows], open_time[bars], decision_lag, horizon, path_interval)
+        known = np.flatnonzero(fate[rows] == _LABELLED)
+        entry, stop, at = entry[known], stop[known], known + rows.start
+        price = path[list(_PRICES)].iloc[bars].to_numpy(dtype=np.float64)
+        log_price = np.log(np.ascontiguousarray(price.T))
+        code[at], exit_bar, log_return[at], tie[at] = first_touch(
+            log_price, entry, stop, direction[at], reversal[at], continuation[at]
+        )
+        entry_time[at], entry_price[at] = open_time[bars][entry], price[entry, 0]
+        end_time[at] = close_time[bars][exit_bar]
+
+    kept = fate == _LABELLED
+    code, log_return = code[kept], log_return[kept]
+    labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
+    labels["direction"] = direction[kept].astype(np.int8)
+    labels["entry_time"] = pd.to_datetime(entry_time[kept], unit="us", utc=True)
+    labels["entry_price"] = entry_price[kept]
+    labels["barrier_log"] = reversal[kept]
+    labels["code"] = code
+    labels["label_end_time"] = pd.to_datetime(end_time[kept], unit="us", utc=True)
+    labels["log_return"] = log_return
+    labels["tie"] = tie[kept]
+    labels["y_direction"] = ((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8)
+    labels["y_hit"] = (code == 1).astype(np.int8)
+    report = LabelReport(
+        events=len(events),
+        labelled=len(labels),
+        dropped_gap_before=int((fate == _GAP_BEFORE).sum()),
+        dropped_no_entry_bar=int((fate == _NO_ENTRY_BAR).sum()),
+        dropped_beyond_path_end=int((fate == _BEYOND_PATH_END).sum()),
+        dropped_gap_in_window=int((fate == _GAP_IN_WINDOW).sum()),
+        ties=int(tie[kept].sum()),
+        time_outs=int((code == 0).sum()),
+        latency_to_charge=decision_lag if _is_coarse(path_interval) else timedelta(0),
+    )
+    return labels[list(LABEL_COLUMNS)], report
+
+
+def _is_coarse(path_interval: timedelta) -> bool:
+    return path_interval > timedelta(minutes=1)
+
+
+def _check_durations(horizon: timedelta, decision_lag: timedelta, path_interval: timedelta) -> None:
+    if path_interval <= timedelta(0):
+        raise ParameterError(f"`path_interval` must be > 0, was {path_interval}")
+    # With one bar to the horizon nearly every touch is a tie, and the label says nothing.
+    if horizon <= path_interval or horizon % path_interval != timedelta(0):
+        raise ParameterError(
+            f"`horizon` must be a multiple of `path_interval` ({path_interval}), at least two, was {horizon}"
+        )
+    if decision_lag < timedelta(0) or (_is_coarse(path_interval) and decision_lag > path_interval):
+        raise ParameterError(
+            f"`decision_lag` must be >= 0, and at most a bar of a path coarser than 1 min, was {decision_lag}"
+        )
+
+
+def _check_multiples(**multiples: float) -> None:
+    for name, value in multiples.items():
+        if not 0 < value < np.inf:
+            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
+
+
+def _check_events(events: pd.DataFrame) -> tuple[NDArray[np.int64], dict[Any, slice]]:
+    columns = ["symbol", "event_time", "available_time", "direction", "volatility_daily"]
+    require_columns(events, columns, name="events")
+    event_time = microseconds(events, "event_time", name="events")
+    rows = symbol_rows(events, event_time, name="events")
+    wrong_direction = ~events["direction"].isin([-1, 1]).to_numpy()
+    refuse_rows(events, wrong_direction, name="events", problem="a `direction` that is not -1 or +1")
+    no_volatility = ~np.isfinite(events["volatility_daily"].to_numpy(dtype=np.float64))
+    refuse_rows(events, no_volatility, name="events", problem="a `volatility_daily` that is not finite")
+    return event_time, rows
+
+
+def _check_path(
+    path: pd.DataFrame, path_interval: timedelta
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[Any, slice]]:
+    require_columns(path, ["symbol", "open_time", "event_time", *_PRICES], name="path")
+    open_time = microseconds(path, "open_time", name="path")
+    close_time = microseconds(path, "event_time", name="path")
+    rows = symbol_rows(path, open_time, name="path")
+    off = np.abs(close_time - open_time - path_interval // _MICROSECOND) > _STAMP_TOLERANCE // _MICROSECOND
+    if off.any():
+        length = timedelta(microseconds=int((close_time - open_time)[off][0]))
+        raise ParameterError(f"`path_interval` must be the length of the bars of `path`, {length}, was {path_interval}")
+    for column in _PRICES:
+        price = path[column].to_numpy(dtype=np.float64)
+        refuse_rows(path, ~((price > 0) & (price < np.inf)), name="path", problem=f"no positive finite `{column}`")
+    return open_time, close_time, rows
+
+
+def _windows(
+    event_time: NDArray[np.int64],
+    open_time: NDArray[np.int64],
+    decision_lag: timedelta,
+    horizon: timedelta,
+    path_interval: timedelta,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
+    interval, span, day = path_interval // _MICROSECOND, horizon // _MICROSECOND, _DAY // _MICROSECOND
+    wait = 0 if _is_coarse(path_interval) else decision_lag // _MICROSECOND
+    entry = np.searchsorted(open_time, event_time + wait)
+    entered = entry < open_time.size
+    entry_time = np.where(entered, open_time[np.minimum(entry, open_time.size - 1)], event_time + wait)
+    window_end = entry_time + span
+    stop = np.searchsorted(open_time, window_end)
+
+    longest = max(_LONGEST_GAP, _LONGEST_GAP_BARS * path_interval) // _MICROSECOND
+    is_gap = np.diff(open_time) - interval > longest
+    gap_start, gap_end = open_time[:-1][is_gap] + interval, open_time[1:][is_gap]
+    gap_start = np.append(gap_start, np.iinfo(np.int64).max)
+    # Gaps do not overlap, so the first one that ends inside the history or later is the earliest that can
+    # touch it.
+    nearest_gap = gap_start[np.searchsorted(gap_end, event_time - day, side="right")]
+    starts_late = open_time[0] - (event_time - day) > longest
+
+    fate = np.select(
+        [
+            starts_late | (nearest_gap < entry_time),
+            entered & (entry_time != event_time) & _is_coarse(path_interval),
+            ~entered | (window_end > open_time[-1] + interval),
+            nearest_gap < window_end,
+        ],
+        [_GAP_BEFORE, _NO_ENTRY_BAR, _BEYOND_PATH_END, _GAP_IN_WINDOW],
+        default=_LABELLED,
+    )
+    return entry, stop, fate

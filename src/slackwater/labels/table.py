@@ -1,0 +1,67 @@
+"""The labels table: events, their barriers and their weights in one go."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+
+from slackwater.errors import DataError
+from slackwater.labels.barriers import LabelReport, triple_barrier
+from slackwater.labels.events import sample_events
+from slackwater.labels.weights import average_uniqueness
+
+__all__ = ["build_labels"]
+
+
+def build_labels(
+    features: pd.DataFrame,
+    path: pd.DataFrame,
+    *,
+    horizon: timedelta,
+    decision_lag: timedelta,
+    path_interval: timedelta,
+    reversal_multiple: float = 1.0,
+    continuation_multiple: float = 1.0,
+) -> tuple[pd.DataFrame, LabelReport]:
+    """Return the labels of all events, in order of time, with their weights, and what became of the events.
+
+    Parameters
+    ----------
+    features
+        The features table.
+    path
+        The finest bars.
+    horizon, decision_lag, path_interval, reversal_multiple, continuation_multiple
+        As in `slackwater.labels.barriers.triple_barrier`.
+
+    Returns
+    -------
+    labels : DataFrame
+        Columns of `slackwater.labels.barriers.LABEL_COLUMNS` and ``weight``, sorted by event time and symbol.
+    report : LabelReport
+
+    Raises
+    ------
+    DataError
+        If no event could be labelled.
+    """
+    events = sample_events(features)
+    if events.empty:
+        raise DataError(
+            f"no event in {len(features)} rows of features: history is shorter than the warm-up, or the "
+            "thresholds of features.price are never reached"
+        )
+    labels, report = triple_barrier(
+        events,
+        path,
+        horizon=horizon,
+        decision_lag=decision_lag,
+        path_interval=path_interval,
+        reversal_multiple=reversal_multiple,
+        continuation_multiple=continuation_multiple,
+    )
+    if labels.empty:
+        raise DataError(f"none of the {report.events} events could be labelled: {report}")
+    labels["weight"] = average_uniqueness(labels)
+    return labels.sort_values(["event_time", "symbol"], ignore_index=True), report

@@ -1,0 +1,349 @@
+"""Stationary block bootstrap on calendar time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from slackwater.errors import ParameterError
+from slackwater.metrics._inputs import classes_and_probabilities, microseconds
+from slackwater.metrics.classification import (
+    auc,
+    auc_from_counts,
+    average_precision,
+    average_precision_from_counts,
+    calibration_bins,
+)
+
+__all__ = [
+    "Interval",
+    "block_bootstrap_indices",
+    "bootstrap_difference",
+    "bootstrap_interval",
+    "ece_quantile_under_perfect_calibration",
+]
+
+_DAY = timedelta(days=1)
+_MICROSECONDS_A_DAY = _DAY // timedelta(microseconds=1)
+_MEAN_BLOCK = timedelta(days=14)
+# With fewer blocks every draw is nearly the sample itself, and the interval far too narrow.
+_FEWEST_BLOCKS = 4
+# A statistic that is undefined in more of the draws than this has no interval.
+_MOST_UNDEFINED = 0.05
+
+# Statistics that sort their arrays once for all draws.
+_FROM_COUNTS: tuple[tuple[Callable[..., float], Callable[..., Callable[[NDArray[Any]], float]]], ...] = (
+    (auc, auc_from_counts),
+    (average_precision, average_precision_from_counts),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Percentile interval of a bootstrap.
+
+    Attributes
+    ----------
+    low, high : float
+        Bounds, in the unit of the statistic; NaN where the sample is too short to give any.
+    standard_error : float
+        Standard deviation over the draws.
+    draws : int
+        Draws in which the statistic was defined.
+    """
+
+    low: float
+    high: float
+    standard_error: float
+    draws: int
+
+
+def block_bootstrap_indices(
+    times: Any, *, mean_block: timedelta = _MEAN_BLOCK, draws: int = 2000, seed: int = 0
+) -> Iterator[NDArray[np.int64]]:
+    """Draw rows in blocks of calendar time, the rows of all symbols together.
+
+    Parameters
+    ----------
+    times : array-like of datetime64, shape (n,)
+        Time of each row, in any order. Times without a zone are read as UTC.
+    mean_block : timedelta, default 14 days
+        Mean length of a block, >= 1 day.
+    draws : int, default 2000
+        Number of draws, >= 1.
+    seed : int, default 0
+        The same seed gives the same draws.
+
+    Returns
+    -------
+    iterator of ndarray of int64
+        Positions in `times`, one array a draw, in the order of the drawn days. Draws differ in length, as
+        days differ in the number of their events.
+
+    Raises
+    ------
+    ParameterError
+        If `mean_block` is shorter than a day, `draws` is below 1, or `times` is empty or no time.
+
+    Notes
+    -----
+    The calendar from the first to the last UTC day is a circle. A draw begins at a random day; each next day
+    follows the one before it or, with probability 1 day / mean_block, starts anew at a random day, until
+    there are as many days as in the calendar. Days without rows count as days.
+
+    References
+    ----------
+    D. N. Politis and J. P. Romano, *The stationary bootstrap*, JASA 89 (1994).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.datetime64("2024-01-01") + np.arange(5) * np.timedelta64(1, "D")
+    >>> [rows.size for rows in block_bootstrap_indices(times, mean_block=timedelta(days=2), draws=3)]
+    [5, 5, 5]
+    """
+    if mean_block < _DAY:
+        raise ParameterError(f"`mean_block` must be >= 1 day, was {mean_block}")
+    if draws < 1:
+        raise ParameterError(f"`draws` must be >= 1, was {draws}")
+    stamps = microseconds(times, name="times")
+    if stamps.size == 0:
+        raise ParameterError("`times` must hold at least one time, was empty")
+    return _draw(stamps, restart=_DAY / mean_block, draws=draws, seed=seed)
+
+
+def _draw(stamps: NDArray[np.int64], *, restart: float, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    day = stamps // _MICROSECONDS_A_DAY
+    day -= day.min()
+    by_time = np.argsort(stamps, kind="stable")
+    rows_a_day = np.bincount(day)
+    first_row = np.cumsum(rows_a_day) - rows_a_day
+    days = rows_a_day.size
+    place = np.arange(days)
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        restarts = rng.random(days) < restart
+        restarts[0] = True
+        block_begin = np.maximum.accumulate(np.where(restarts, place, 0))
+        drawn = (rng.integers(days, size=days)[block_begin] + place - block_begin) % days
+        sizes = rows_a_day[drawn]
+        offset = first_row[drawn] - (np.cumsum(sizes) - sizes)
+        yield by_time[np.repeat(offset, sizes) + np.arange(sizes.sum())]
+
+
+def bootstrap_interval(
+    statistic: Callable[..., float],
+    times: Any,
+    *arrays: ArrayLike,
+    mean_block: timedelta = _MEAN_BLOCK,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Percentile interval of a statistic under the stationary block bootstrap.
+
+    Parameters
+    ----------
+    statistic : callable
+        ``statistic(*arrays) -> float``; it is given the drawn rows of each array. `auc` and
+        `average_precision` of `slackwater.metrics.classification` are recognised and sort their scores once
+        for all draws.
+    times : array-like of datetime64, shape (n,)
+        Time of each row.
+    *arrays : array-like, shape (n,)
+        What the statistic takes.
+    mean_block, draws, seed
+        As in `block_bootstrap_indices`.
+    confidence : float, default 0.95
+        In (0, 1).
+
+    Returns
+    -------
+    Interval
+        All NaN with 0 draws where the calendar is shorter than four mean blocks; NaN bounds where the
+        statistic is undefined in more than 5 % of the draws.
+
+    Raises
+    ------
+    ParameterError
+        If an array differs in length from `times`, or an argument is out of bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.datetime64("2024-01-01") + np.arange(400) * np.timedelta64(1, "D")
+    >>> interval = bootstrap_interval(np.mean, times, np.arange(400) % 2, draws=200)
+    >>> interval.low < 0.5 < interval.high, interval.draws
+    (True, 200)
+    """
+    return _interval(_on_rows(statistic, arrays, n_rows=len(times)), times, mean_block, draws, seed, confidence)
+
+
+def bootstrap_difference(
+    statistic: Callable[..., float],
+    times: Any,
+    first: Sequence[ArrayLike],
+    second: Sequence[ArrayLike],
+    *,
+    mean_block: timedelta = _MEAN_BLOCK,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of ``statistic(*first) - statistic(*second)``, both on the same drawn rows.
+
+    Parameters
+    ----------
+    statistic, times
+        As in `bootstrap_interval`.
+    first, second : sequence of array-like, each of shape (n,)
+        What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y,
+        p_price_only)``.
+    mean_block, draws, seed, confidence
+        As in `bootstrap_interval`.
+
+    Returns
+    -------
+    Interval
+        As in `bootstrap_interval`.
+
+    Raises
+    ------
+    ParameterError
+        If an array differs in length from `times`, or an argument is out of bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> times = np.datetime64("2024-01-01") + np.arange(400) * np.timedelta64(1, "D")
+    >>> x = np.arange(400.0)
+    >>> interval = bootstrap_difference(np.mean, times, (x + 1,), (x,), draws=50)
+    >>> round(interval.low, 6), round(interval.high, 6)
+    (1.0, 1.0)
+    """
+    one, other = (_on_rows(statistic, arrays, n_rows=len(times)) for arrays in (first, second))
+    return _interval(lambda rows: one(rows) - other(rows), times, mean_block, draws, seed, confidence)
+
+
+def ece_quantile_under_perfect_calibration(
+    y: ArrayLike,
+    p: ArrayLike,
+    times: Any,
+    *,
+    quantile: float = 0.99,
+    bins: int = 10,
+    mean_block: timedelta = _MEAN_BLOCK,
+    draws: int = 2000,
+    seed: int = 0,
+) -> float:
+    """Give the calibration error that a perfectly calibrated forecast stays below in most samples.
+
+    Parameters
+    ----------
+    y : array-like of int or bool, shape (n,)
+        0 or 1.
+    p : array-like of float, shape (n,)
+        Probabilities, in [0, 1].
+    times : array-like of datetime64, shape (n,)
+        Time of each row.
+    quantile : float, default 0.99
+        In (0, 1).
+    bins : int, default 10
+        Bins of the expected calibration error, >= 1.
+    mean_block, draws, seed
+        As in `block_bootstrap_indices`.
+
+    Returns
+    -------
+    float
+        Quantile of the expected calibration error, in [0, 1]; NaN where the calendar is shorter than four
+        mean blocks.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ or an argument is out of bounds.
+    DataError
+        If `p` is not in [0, 1] or `y` is not 0 or 1.
+
+    Notes
+    -----
+    The residuals y - p are centred within each calibration bin, which makes the forecast perfect on average,
+    and drawn in blocks: labels that overlap in time or across symbols err together, and drawing y anew from p
+    row by row would miss that and reject nearly every model.
+    """
+    truth, probability = classes_and_probabilities(y, p)
+    _check_probability(quantile, "quantile")
+    which = calibration_bins(probability, bins=bins)
+    residual = truth - probability
+    rows_a_bin = np.bincount(which, minlength=bins)
+    residual -= (np.bincount(which, weights=residual, minlength=bins) / np.maximum(rows_a_bin, 1))[which]
+
+    def error(rows: NDArray[np.int64]) -> float:
+        sums = np.bincount(which[rows], weights=residual[rows])
+        return float(np.abs(sums).sum() / rows.size) if rows.size else float("nan")
+
+    _check_length(truth, len(times))
+    values = _replicates(error, times, mean_block, draws, seed)
+    return float(np.quantile(values, quantile)) if values.size else float("nan")
+
+
+def _on_rows(
+    statistic: Callable[..., float], arrays: Sequence[ArrayLike], *, n_rows: int
+) -> Callable[[NDArray[np.int64]], float]:
+    given = [np.asarray(array) for array in arrays]
+    for array in given:
+        _check_length(array, n_rows)
+    sorted_once = next((form for known, form in _FROM_COUNTS if statistic is known), None)
+    if sorted_once is not None:
+        of_counts = sorted_once(*given)
+        return lambda rows: of_counts(np.bincount(rows, minlength=n_rows))
+    return lambda rows: float(statistic(*(array[rows] for array in given)))
+
+
+def _check_length(array: NDArray[Any], n_rows: int) -> None:
+    if array.shape[:1] != (n_rows,):
+        raise ParameterError(f"every array must have one row a time, {n_rows}, one had the shape {array.shape}")
+
+
+def _check_probability(value: float, name: str) -> None:
+    if not 0 < value < 1:
+        raise ParameterError(f"`{name}` must be in (0, 1), was {value}")
+
+
+def _replicates(
+    statistic: Callable[[NDArray[np.int64]], float],
+    times: Any,
+    mean_block: timedelta,
+    draws: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Give the defined values of the statistic over the draws; none if the calendar is too short."""
+    samples = block_bootstrap_indices(times, mean_block=mean_block, draws=draws, seed=seed)
+    days = int(np.ptp(microseconds(times, name="times") // _MICROSECONDS_A_DAY)) + 1
+    if days * _DAY < _FEWEST_BLOCKS * mean_block:
+        return np.empty(0)
+    values = np.array([statistic(rows) for rows in samples])
+    return values[~np.isnan(values)]
+
+
+def _interval(
+    statistic: Callable[[NDArray[np.int64]], float],
+    times: Any,
+    mean_block: timedelta,
+    draws: int,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    _check_probability(confidence, "confidence")
+    values = _replicates(statistic, times, mean_block, draws, seed)
+    if values.size < max(2.0, (1 - _MOST_UNDEFINED) * draws):
+        return Interval(low=np.nan, high=np.nan, standard_error=np.nan, draws=values.size)
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    error = float(values.std(ddof=1))
+    return Interval(low=float(low), high=float(high), standard_error=error, draws=values.size)

@@ -1,0 +1,304 @@
+"""How well a probability ranks, and how well it is calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from slackwater.errors import ParameterError
+from slackwater.metrics._inputs import classes_and_probabilities, classes_and_scores, refuse
+from slackwater.metrics._ranking import tie_groups, weighted_auc, weighted_average_precision
+from slackwater.metrics._reliability import ReliabilityLine, reliability_line
+
+__all__ = [
+    "AveragePrecisionLift",
+    "ReliabilityLine",
+    "auc",
+    "auc_from_counts",
+    "average_precision",
+    "average_precision_from_counts",
+    "average_precision_lift",
+    "brier_skill",
+    "calibration_bins",
+    "expected_calibration_error",
+    "reliability_line",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePrecisionLift:
+    """Average precision beside the base rate, which a score without information reaches.
+
+    Attributes
+    ----------
+    average_precision, base_rate : float
+        In [0, 1].
+    difference : float
+        average_precision - base_rate.
+    ratio : float
+        average_precision / base_rate.
+    """
+
+    average_precision: float
+    base_rate: float
+    difference: float
+    ratio: float
+
+
+def auc(y: ArrayLike, p: ArrayLike) -> float:
+    """Area under the ROC curve: how often a random positive is scored above a random negative.
+
+    Parameters
+    ----------
+    y : array-like of int or bool, shape (n,)
+        0 or 1.
+    p : array-like of float, shape (n,)
+        Any finite score; ties count one half.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN unless both classes are present.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ.
+    DataError
+        If `p` is not finite or `y` is not 0 or 1.
+
+    Examples
+    --------
+    >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
+    0.875
+    """
+    return auc_from_counts(y, p)(np.ones(np.shape(y)))
+
+
+def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], float]:
+    """AUC as a function of how often each row is counted.
+
+    The scores are sorted once, so that each evaluation costs O(n): the form that a bootstrap of thousands of
+    draws needs.
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`.
+
+    Returns
+    -------
+    callable
+        ``counts -> float`` with `counts` an array of shape (n,), >= 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> auc_from_counts([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])(np.array([1, 1, 2, 1]))
+    0.8333333333333334
+    """
+    truth, score = classes_and_scores(y, p)
+    order, group = tie_groups(score)
+    positive = truth[order]
+    return lambda counts: weighted_auc(positive, group, np.asarray(counts, dtype=np.float64)[order])
+
+
+def average_precision(y: ArrayLike, p: ArrayLike) -> float:
+    """Average precision: precision at each distinct score, weighted with the recall gained there.
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN unless both classes are present.
+
+    Notes
+    -----
+    AP = sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest down, without interpolation.
+
+    Examples
+    --------
+    >>> average_precision([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8])
+    0.8333333333333333
+    """
+    return average_precision_from_counts(y, p)(np.ones(np.shape(y)))
+
+
+def average_precision_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], float]:
+    """Average precision as a function of how often each row is counted, O(n) an evaluation.
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`.
+
+    Returns
+    -------
+    callable
+        ``counts -> float`` with `counts` an array of shape (n,), >= 0.
+    """
+    truth, score = classes_and_scores(y, p)
+    order, group = tie_groups(-score)
+    positive = truth[order]
+    return lambda counts: weighted_average_precision(positive, group, np.asarray(counts, dtype=np.float64)[order])
+
+
+def average_precision_lift(y: ArrayLike, p: ArrayLike) -> AveragePrecisionLift:
+    """Average precision against the base rate.
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`.
+
+    Returns
+    -------
+    AveragePrecisionLift
+        All but the base rate NaN unless both classes are present.
+
+    Examples
+    --------
+    >>> average_precision_lift([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8]).ratio
+    1.6666666666666665
+    """
+    value = average_precision(y, p)
+    base_rate = float(np.mean(np.asarray(y, dtype=np.float64))) if np.size(y) else float("nan")
+    ratio = value / base_rate if base_rate > 0 else float("nan")
+    return AveragePrecisionLift(average_precision=value, base_rate=base_rate, difference=value - base_rate, ratio=ratio)
+
+
+def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
+    """Brier skill score against the constant forecast of the training base rate.
+
+    Parameters
+    ----------
+    y : array-like of int or bool, shape (n,)
+        0 or 1.
+    p : array-like of float, shape (n,)
+        Probabilities, in [0, 1].
+    base_rate : float, or array-like of shape (n,)
+        Share of positives in the rows on which `p` was fitted, never in the rows that are scored, in [0, 1];
+        one value a row where the folds of a walk-forward had different ones.
+
+    Returns
+    -------
+    float
+        At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without
+        error.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ.
+    DataError
+        If `p` or `base_rate` is not in [0, 1], or `y` is not 0 or 1.
+
+    Notes
+    -----
+    1 - mean((p - y)²) / mean((base_rate - y)²). Where the scored rows have the base rate r of the training
+    rows the denominator is r (1 - r). It is not written so because, where the two differ, a constant forecast
+    would earn a skill of its own: forecasting .4 where .3 come true scores +.08 against .4 × .6.
+
+    References
+    ----------
+    G. W. Brier, *Verification of forecasts expressed in terms of probability*, Monthly Weather Review 78
+    (1950).
+
+    Examples
+    --------
+    >>> brier_skill([0, 1, 1, 0], [0.25, 0.75, 0.75, 0.25], 0.5)
+    0.75
+    """
+    truth, probability = classes_and_probabilities(y, p)
+    reference = np.asarray(base_rate, dtype=np.float64)
+    if reference.ndim and reference.shape != truth.shape:
+        raise ParameterError(f"`base_rate` must be one number or one a row, {truth.shape}, was {reference.shape}")
+    refuse(~((reference >= 0) & (reference <= 1)), reference, "`base_rate` must be in [0, 1]")
+    if truth.size == 0:
+        return float("nan")
+    error = float(np.mean((reference - truth) ** 2))
+    return 1.0 - float(np.mean((probability - truth) ** 2)) / error if error > 0 else float("nan")
+
+
+def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
+    """Bin of each row, the bins holding equally many rows.
+
+    Parameters
+    ----------
+    p : array-like of float, shape (n,)
+        Probabilities.
+    bins : int, default 10
+        Number of bins, >= 1.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        In [0, bins). Rows of one probability share a bin, so that neither the order of the rows nor the
+        plateaus of an isotonic calibration move the error; with many ties some bins hold more rows than
+        others, or none.
+
+    Examples
+    --------
+    >>> calibration_bins([0.1, 0.2, 0.3, 0.3], bins=2)
+    array([0, 0, 1, 1])
+    """
+    if bins < 1:
+        raise ParameterError(f"`bins` must be >= 1, was {bins}")
+    order, group = tie_groups(np.asarray(p, dtype=np.float64))
+    n = order.size
+    # The middle of a group of ties decides for all of it; without ties row k of n goes into bin floor(k bins
+    # / n).
+    sizes = np.bincount(group)
+    middle = np.cumsum(sizes) - (sizes + 1) // 2
+    which = np.empty(n, dtype=np.int64)
+    which[order] = (middle * bins // max(n, 1))[group]
+    return which
+
+
+def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) -> float:
+    """Mean distance between the forecast and the frequency, over bins of equally many rows.
+
+    Parameters
+    ----------
+    y : array-like of int or bool, shape (n,)
+        0 or 1.
+    p : array-like of float, shape (n,)
+        Probabilities, in [0, 1].
+    bins : int, default 10
+        Number of bins, >= 1.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN without rows. A perfectly calibrated forecast does not reach 0 on a finite sample:
+        compare with `slackwater.metrics.selection.ece_quantile_under_perfect_calibration`.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ, or `bins` is below 1.
+    DataError
+        If `p` is not in [0, 1] or `y` is not 0 or 1.
+
+    Notes
+    -----
+    sum_b (n_b / n) |mean(y) - mean(p)| with the bins of `calibration_bins`.
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9], bins=2), 3)
+    0.175
+    """
+    truth, probability = classes_and_probabilities(y, p)
+    if truth.size == 0:
+        return float("nan")
+    residual = np.bincount(calibration_bins(probability, bins=bins), weights=truth - probability)
+    return float(np.abs(residual).sum() / truth.size)

@@ -1,0 +1,339 @@
+"""What is left of a result once its uncertainty and the number of attempts are counted.
+
+The block bootstrap gives the uncertainty; the deflated Sharpe ratio and combinatorially symmetric
+cross-validation count the attempts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, rankdata
+
+from slackwater.errors import ParameterError
+from slackwater.metrics._bootstrap import (
+    Interval,
+    block_bootstrap_indices,
+    bootstrap_difference,
+    bootstrap_interval,
+    ece_quantile_under_perfect_calibration,
+)
+from slackwater.metrics._inputs import finite_values, refuse
+
+__all__ = [
+    "BacktestOverfitting",
+    "DetectableEffect",
+    "Interval",
+    "block_bootstrap_indices",
+    "bootstrap_difference",
+    "bootstrap_interval",
+    "deflated_sharpe_ratio",
+    "ece_quantile_under_perfect_calibration",
+    "expected_maximum_sharpe_ratio",
+    "minimum_detectable_effect",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+]
+
+# 12,870 splits; two blocks more would be 48,620.
+_MOST_BLOCKS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectableEffect:
+    """What a sample of this size could have seen.
+
+    Attributes
+    ----------
+    smallest_effect_bps : float
+        Smallest mean, in basis points a trade, that would have reached the t value.
+    years_needed : float
+        Years of data at the same rate of trades for the effect in question to reach the t value.
+    """
+
+    smallest_effect_bps: float
+    years_needed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestOverfitting:
+    """Outcome of combinatorially symmetric cross-validation.
+
+    Attributes
+    ----------
+    probability : float
+        PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0,
+        1].
+    probability_of_loss : float
+        Share of splits in which the best trial in sample has an out-of-sample Sharpe ratio <= 0, in [0, 1].
+    splits : int
+        Splits examined; 0 with a single trial, to which none of this applies (the shares are then NaN).
+    """
+
+    probability: float
+    probability_of_loss: float
+    splits: int
+
+
+def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) -> float:
+    """Probability that the true Sharpe ratio exceeds a benchmark.
+
+    Parameters
+    ----------
+    returns : array-like of float, shape (n,)
+        Returns a period, any unit. They are taken as independent: give one a day or one a stamp where trades
+        overlap, not one a trade.
+    benchmark : float, default 0
+        Sharpe ratio a period, not annualised.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN with fewer than three returns or without any spread.
+
+    Raises
+    ------
+    DataError
+        If a return is not finite.
+
+    Notes
+    -----
+    Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR²)) with g3 the skewness and g4 the kurtosis
+    (3 for a normal law) of the returns.
+
+    References
+    ----------
+    D. H. Bailey and M. López de Prado, *The Sharpe ratio efficient frontier*, Journal of Risk 15 (2012).
+
+    Examples
+    --------
+    >>> probabilistic_sharpe_ratio([0.01, -0.01, 0.01, -0.01])
+    0.5
+    """
+    values = finite_values(returns, name="returns")
+    n = values.size
+    if n < 3 or np.ptp(values) == 0:
+        return float("nan")
+    centred = values - values.mean()
+    spread = np.sqrt(np.mean(centred**2))
+    skewness, kurtosis = np.mean(centred**3) / spread**3, np.mean(centred**4) / spread**4
+    ratio = values.mean() / values.std(ddof=1)
+    variance = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
+    if variance <= 0:
+        return float("nan")
+    return float(norm.cdf((ratio - benchmark) * np.sqrt(n - 1) / np.sqrt(variance)))
+
+
+def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> float:
+    """Sharpe ratio that the best of several trials without any merit is expected to show.
+
+    Parameters
+    ----------
+    trial_variance : float
+        Variance of the Sharpe ratios (a period) over the trials, >= 0.
+    n_trials : float
+        Number of independent trials, >= 1; may be a fraction where correlated trials are counted as clusters.
+
+    Returns
+    -------
+    float
+        >= 0; 0 for one trial.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of bounds.
+
+    Notes
+    -----
+    sqrt(V) ((1 - g) Phi⁻¹(1 - 1/N) + g Phi⁻¹(1 - 1/(N e))) with g the Euler-Mascheroni constant.
+
+    References
+    ----------
+    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
+    (2014).
+
+    Examples
+    --------
+    >>> round(expected_maximum_sharpe_ratio(0.01, 100), 4)
+    0.2531
+    """
+    if not trial_variance >= 0:
+        raise ParameterError(f"`trial_variance` must be >= 0, was {trial_variance}")
+    if not n_trials >= 1:
+        raise ParameterError(f"`n_trials` must be >= 1, was {n_trials}")
+    if n_trials == 1:
+        return 0.0
+    quantiles = norm.ppf([1 - 1 / n_trials, 1 - 1 / (n_trials * np.e)])
+    expected = np.sqrt(trial_variance) * ((1 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1])
+    # The asymptotic formula dips below zero for less than about one and a half trials.
+    return max(0.0, float(expected))
+
+
+def deflated_sharpe_ratio(
+    returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike, effective_trials: float | None = None
+) -> float:
+    """Probability that the true Sharpe ratio exceeds what the best of all trials would show by luck.
+
+    Parameters
+    ----------
+    returns : array-like of float, shape (n,)
+        Returns a period of the chosen trial, as in `probabilistic_sharpe_ratio`.
+    trial_sharpe_ratios : array-like of float, shape (n_trials,)
+        Sharpe ratio a period, not annualised, of every trial made, the chosen one among them.
+    effective_trials : float, optional
+        Number of independent trials if the trials are correlated, >= 1; by default all count.
+
+    Returns
+    -------
+    float
+        In [0, 1]; with one trial the probabilistic Sharpe ratio against 0.
+
+    Raises
+    ------
+    ParameterError
+        If there is no trial, or `effective_trials` is below 1.
+    DataError
+        If a return or a ratio is not finite.
+
+    References
+    ----------
+    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
+    (2014).
+
+    Examples
+    --------
+    >>> returns = [0.02, -0.01, 0.015, -0.005, 0.01, 0.0]
+    >>> deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.4]) == probabilistic_sharpe_ratio(returns)
+    True
+    """
+    ratios = finite_values(trial_sharpe_ratios, name="trial_sharpe_ratios")
+    if ratios.size == 0:
+        raise ParameterError("`trial_sharpe_ratios` must hold the chosen trial at least, was empty")
+    variance = float(ratios.var(ddof=1)) if ratios.size > 1 else 0.0
+    n_trials = float(ratios.size) if effective_trials is None else effective_trials
+    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, n_trials))
+
+
+def minimum_detectable_effect(
+    standard_error_bps: float, *, years: float, t: float = 3.0, effect_bps: float = 15.0
+) -> DetectableEffect:
+    """Smallest effect that a sample could have seen, and the data that a given effect would need.
+
+    Parameters
+    ----------
+    standard_error_bps : float
+        Standard error of the mean, clustered or from the block bootstrap, basis points a trade, >= 0 or NaN.
+    years : float
+        Length of the sample, > 0.
+    t : float, default 3
+        t value to be reached, > 0.
+    effect_bps : float, default 15
+        Effect in question, basis points a trade, > 0.
+
+    Returns
+    -------
+    DetectableEffect
+        NaN where the standard error is.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of bounds.
+
+    Notes
+    -----
+    Standard errors shrink with the square root of the years: years_needed = years (t SE / effect)².
+
+    Examples
+    --------
+    >>> minimum_detectable_effect(10.0, years=4.0)
+    DetectableEffect(smallest_effect_bps=30.0, years_needed=16.0)
+    """
+    for name, value in {"years": years, "t": t, "effect_bps": effect_bps}.items():
+        if not value > 0:
+            raise ParameterError(f"`{name}` must be > 0, was {value}")
+    if standard_error_bps < 0:
+        raise ParameterError(f"`standard_error_bps` must be >= 0, was {standard_error_bps}")
+    smallest = t * standard_error_bps
+    return DetectableEffect(smallest_effect_bps=smallest, years_needed=years * (smallest / effect_bps) ** 2)
+
+
+def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int = 16) -> BacktestOverfitting:
+    """Probability that choosing the best trial in sample was overfitting, by symmetric cross-validation.
+
+    Parameters
+    ----------
+    trial_returns : array-like of float, shape (n_periods, n_trials)
+        Returns of every trial over the same periods, in order of time.
+    blocks : int, default 16
+        Blocks of time, even, in [2, 16].
+
+    Returns
+    -------
+    BacktestOverfitting
+        Not applicable (NaN, 0 splits) with one trial.
+
+    Raises
+    ------
+    ParameterError
+        If `blocks` is odd or out of bounds, or there are fewer than two periods a block.
+    DataError
+        If a return is not finite.
+
+    Notes
+    -----
+    Every choice of half of the blocks is once the sample, the rest being out of sample. The trial with the
+    highest Sharpe ratio in sample has the relative rank w = rank / (n_trials + 1) out of sample; PBO is the
+    share of splits with ln(w / (1 - w)) <= 0. A trial that never trades has a Sharpe ratio of 0.
+
+    References
+    ----------
+    D. H. Bailey, J. M. Borwein, M. López de Prado and Q. J. Zhu, *The probability of backtest overfitting*,
+    Journal of Computational Finance 20 (2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=(400, 3))
+    >>> probability_of_backtest_overfitting(noise + [0.0, 0.0, 1.0], blocks=4)
+    BacktestOverfitting(probability=0.0, probability_of_loss=0.0, splits=6)
+    """
+    returns = np.asarray(trial_returns, dtype=np.float64)
+    if blocks % 2 or not 2 <= blocks <= _MOST_BLOCKS:
+        raise ParameterError(f"`blocks` must be even and in [2, {_MOST_BLOCKS}], was {blocks}")
+    if returns.ndim != 2 or returns.shape[1] < 1:
+        raise ParameterError(f"`trial_returns` must have the shape (n_periods, n_trials), was {returns.shape}")
+    if returns.shape[0] < 2 * blocks:
+        raise ParameterError(f"`trial_returns` must have two periods a block, {2 * blocks}, had {len(returns)}")
+    refuse(~np.isfinite(returns), returns, "`trial_returns` must be finite")
+    n_trials = returns.shape[1]
+    if n_trials == 1:
+        return BacktestOverfitting(probability=np.nan, probability_of_loss=np.nan, splits=0)
+
+    parts = np.array_split(returns, blocks)
+    moments = np.array([[np.full(n_trials, len(part)), part.sum(0), (part**2).sum(0)] for part in parts])
+    in_sample = np.array(list(combinations(range(blocks), blocks // 2)))
+    chosen = np.zeros((len(in_sample), blocks))
+    np.put_along_axis(chosen, in_sample, 1.0, axis=1)
+    best = np.argmax(_sharpe_ratios(chosen, moments), axis=1)
+    outside = _sharpe_ratios(1.0 - chosen, moments)
+    split = np.arange(len(best))
+    rank = rankdata(outside, axis=1)[split, best] / (n_trials + 1)
+    return BacktestOverfitting(
+        probability=float(np.mean(rank <= 0.5)),
+        probability_of_loss=float(np.mean(outside[split, best] <= 0)),
+        splits=len(best),
+    )
+
+
+def _sharpe_ratios(chosen: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sharpe ratio of each trial over the chosen blocks of each split, from count, sum and sum of squares."""
+    n, total, squares = np.einsum("sb,bmt->mst", chosen, moments)
+    mean = total / n
+    deviation = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
+    without_spread = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
+    return np.divide(mean, deviation, out=without_spread, where=deviation > 0)

@@ -1,0 +1,263 @@
+"""What trades earned, how unevenly, and how sure one can be of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from slackwater.errors import DataError, ParameterError
+from slackwater.metrics._inputs import check_same_length, finite_values, refuse
+from slackwater.metrics._trades_in_time import (
+    ClusteredMean,
+    halves_positive,
+    positive_quarter_share,
+    stamp_weighted_mean,
+    trade_weighted_mean,
+)
+
+__all__ = [
+    "ClusteredMean",
+    "expectancy_bps",
+    "expectancy_r",
+    "halves_positive",
+    "longest_losing_streak",
+    "max_drawdown",
+    "net_at_cost_multiples",
+    "positive_quarter_share",
+    "profit_factor",
+    "stamp_weighted_mean",
+    "top_trades_share",
+    "trade_weighted_mean",
+]
+
+
+def expectancy_bps(net_bps: ArrayLike) -> float:
+    """Mean net result a trade.
+
+    Parameters
+    ----------
+    net_bps : array-like of float, shape (n_trades,)
+        Net result of each trade, basis points of its notional.
+
+    Returns
+    -------
+    float
+        Basis points; NaN without trades.
+
+    Raises
+    ------
+    DataError
+        If a result is not finite.
+
+    Examples
+    --------
+    >>> expectancy_bps([30.0, -10.0])
+    10.0
+    """
+    values = finite_values(net_bps, name="net_bps")
+    return float(values.mean()) if values.size else float("nan")
+
+
+def expectancy_r(net_bps: ArrayLike, stop_distance_bps: ArrayLike) -> float:
+    """Mean net result a trade in multiples of the distance to the stop.
+
+    Parameters
+    ----------
+    net_bps : array-like of float, shape (n_trades,)
+        Net result of each trade, basis points of its notional.
+    stop_distance_bps : array-like of float, shape (n_trades,)
+        Distance from entry to stop, basis points of the entry price, > 0.
+
+    Returns
+    -------
+    float
+        In R; NaN without trades.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ.
+    DataError
+        If a value is not finite, or a distance is not positive.
+
+    Examples
+    --------
+    >>> expectancy_r([30.0, -10.0], [10.0, 10.0])
+    1.0
+    """
+    values = finite_values(net_bps, name="net_bps")
+    distance = finite_values(stop_distance_bps, name="stop_distance_bps")
+    check_same_length(distance, values, "stop_distance_bps", "net_bps")
+    refuse(distance <= 0, distance, "`stop_distance_bps` must be > 0")
+    return float(np.mean(values / distance)) if values.size else float("nan")
+
+
+def net_at_cost_multiples(
+    gross_bps: ArrayLike, cost_bps: ArrayLike, *, multiples: Sequence[float] = (0.0, 1.0, 2.0)
+) -> dict[float, float]:
+    """Mean net result a trade if costs were a multiple of what they are.
+
+    Parameters
+    ----------
+    gross_bps, cost_bps : array-like of float, shape (n_trades,)
+        Result before costs, and all costs (fees, slippage, funding paid; received funding is negative), basis
+        points of the notional.
+    multiples : sequence of float, default (0, 1, 2)
+        Multiples of the costs, >= 0.
+
+    Returns
+    -------
+    dict
+        Multiple to mean net result, basis points; NaN without trades.
+
+    Raises
+    ------
+    ParameterError
+        If the lengths differ, or a multiple is negative.
+    DataError
+        If a value is not finite.
+
+    Examples
+    --------
+    >>> net_at_cost_multiples([30.0, 10.0], [14.0, 14.0])
+    {0.0: 20.0, 1.0: 6.0, 2.0: -8.0}
+    """
+    gross, cost = finite_values(gross_bps, name="gross_bps"), finite_values(cost_bps, name="cost_bps")
+    check_same_length(cost, gross, "cost_bps", "gross_bps")
+    for multiple in multiples:
+        if not multiple >= 0:
+            raise ParameterError(f"`multiples` must be >= 0, was {multiple}")
+    return {float(multiple): expectancy_bps(gross - multiple * cost) for multiple in multiples}
+
+
+def profit_factor(net: ArrayLike) -> float:
+    """Sum of the profits over the sum of the losses.
+
+    Parameters
+    ----------
+    net : array-like of float, shape (n_trades,)
+        Net result of each trade, any unit.
+
+    Returns
+    -------
+    float
+        >= 0; inf without a loss, NaN with neither profit nor loss.
+
+    Raises
+    ------
+    DataError
+        If a result is not finite.
+
+    Examples
+    --------
+    >>> profit_factor([3.0, -1.0, -1.0])
+    1.5
+    """
+    values = finite_values(net, name="net")
+    profit, loss = values[values > 0].sum(), -values[values < 0].sum()
+    if loss == 0:
+        return float("inf") if profit > 0 else float("nan")
+    return float(profit / loss)
+
+
+def max_drawdown(equity: ArrayLike) -> float:
+    """Deepest fall of the equity below its running peak.
+
+    Parameters
+    ----------
+    equity : array-like of float, shape (n,)
+        Equity of the account in order of time, beginning with the starting equity, > 0 at the start.
+
+    Returns
+    -------
+    float
+        Fraction of the peak, >= 0; above 1 if the equity turns negative; NaN without a value.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite, or the first is not positive.
+
+    Examples
+    --------
+    >>> max_drawdown([100.0, 120.0, 90.0, 130.0])
+    0.25
+    """
+    values = finite_values(equity, name="equity")
+    if values.size == 0:
+        return float("nan")
+    if values[0] <= 0:
+        raise DataError(f"`equity` must start above 0, was {values[0]}")
+    return float(np.max(1 - values / np.maximum.accumulate(values)))
+
+
+def longest_losing_streak(net: ArrayLike) -> int:
+    """Largest number of losses in a row.
+
+    Parameters
+    ----------
+    net : array-like of float, shape (n_trades,)
+        Net result of each trade in order of time; 0 is no loss.
+
+    Returns
+    -------
+    int
+        >= 0.
+
+    Raises
+    ------
+    DataError
+        If a result is not finite.
+
+    Examples
+    --------
+    >>> longest_losing_streak([1.0, -1.0, -2.0, 3.0, -1.0])
+    2
+    """
+    lost = finite_values(net, name="net") < 0
+    number = np.arange(1, lost.size + 1)
+    last_kept = np.maximum.accumulate(np.where(lost, 0, number)) if lost.size else number
+    return int(np.max(number - last_kept, initial=0))
+
+
+def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
+    """Share of the gross profit that the best few trades earned.
+
+    Parameters
+    ----------
+    net : array-like of float, shape (n_trades,)
+        Net result of each trade, any unit.
+    fraction : float, default 0.05
+        The best trades, as a share of all trades, in (0, 1]; their number is rounded up.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN without a profit.
+
+    Raises
+    ------
+    ParameterError
+        If `fraction` is out of bounds.
+    DataError
+        If a result is not finite.
+
+    Notes
+    -----
+    The denominator is the sum of the profits, not the net result: of that, an honest strategy with a profit
+    factor of 1.2 owes more than all to its best 5 % of trades.
+
+    Examples
+    --------
+    >>> top_trades_share([6.0, 2.0, 2.0, -9.0], fraction=0.25)
+    0.6
+    """
+    if not 0 < fraction <= 1:
+        raise ParameterError(f"`fraction` must be in (0, 1], was {fraction}")
+    values = finite_values(net, name="net")
+    profits = np.sort(values[values > 0])[::-1]
+    # .05 × 140 is 7.000000000000001 in floating point, and seven trades, not eight.
+    best = int(np.ceil(values.size * fraction - 1e-9))
+    return float(profits[:best].sum() / profits.sum()) if profits.size else float("nan")

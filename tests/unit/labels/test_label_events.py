@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import OrderError, SchemaError
+from slackwater.labels.events import EVENT_COLUMNS, sample_events
+
+DIRECTIONS = [np.nan, 1.0, 0.0, -1.0, 1.0]
+
+
+@pytest.fixture
+def features() -> pd.DataFrame:
+    times = pd.date_range("2024-01-01", periods=len(DIRECTIONS), freq="5min", tz="UTC", unit="us")
+    one = pd.DataFrame(
+        {
+            "event_time": times,
+            "available_time": times + pd.Timedelta("5s"),
+            "close": [100.0, 101.0, 102.0, 103.0, 104.0],
+            "event_direction": DIRECTIONS,
+            "volatility_daily": [0.02, 0.03, 0.04, 0.05, np.nan],
+            "return_24h": 0.1,
+        }
+    )
+    return pd.concat([one.assign(symbol="BTCUSDT"), one.assign(symbol="ETHUSDT")], ignore_index=True)
+
+
+def test_picks_rows_with_a_direction_and_a_finite_volatility(features: pd.DataFrame) -> None:
+    """Fails if the NaN, the 0 or the row without volatility slips in, or a falling event is lost."""
+    events = sample_events(features)
+    assert events["symbol"].tolist() == ["BTCUSDT", "BTCUSDT", "ETHUSDT", "ETHUSDT"]
+    assert events["direction"].tolist() == [1, -1, 1, -1]
+    assert events["close"].tolist() == [101.0, 103.0, 101.0, 103.0]
+    assert events["volatility_daily"].tolist() == [0.03, 0.05, 0.03, 0.05]
+
+
+def test_shape_of_the_table(features: pd.DataFrame) -> None:
+    """Fails if a column is dropped, renamed or reordered, or the index of the features leaks through."""
+    events = sample_events(features)
+    assert tuple(events.columns) == EVENT_COLUMNS
+    assert events["direction"].dtype == np.int8
+    assert str(events["event_time"].dtype) == "datetime64[us, UTC]"
+    assert events.index.equals(pd.RangeIndex(4))
+
+
+def test_decision_time_is_carried_over(features: pd.DataFrame) -> None:
+    """Fails if the time of the event is taken for the time of the decision."""
+    events = sample_events(features)
+    assert ((events["available_time"] - events["event_time"]) == pd.Timedelta("5s")).all()
+
+
+def test_cutting_the_future_leaves_the_past(features: pd.DataFrame) -> None:
+    """Fails if picking an event looks at any later row."""
+    whole = sample_events(features)
+    for cut in features["event_time"].unique():
+        early = features[features["event_time"] <= cut].reset_index(drop=True)
+        expected = whole[whole["event_time"] <= cut].reset_index(drop=True)
+        pd.testing.assert_frame_equal(sample_events(early), expected)
+
+
+def test_input_is_left_alone(features: pd.DataFrame) -> None:
+    """Fails if the int8 direction is written into the caller's table."""
+    before = features.copy()
+    sample_events(features)
+    pd.testing.assert_frame_equal(features, before)
+
+
+def test_no_event_gives_an_empty_table_of_the_same_types(features: pd.DataFrame) -> None:
+    """Fails if an empty result loses its columns or types, which would break the stages behind."""
+    events = sample_events(features.assign(event_direction=0.0))
+    assert len(events) == 0
+    assert events.dtypes.equals(sample_events(features).dtypes)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "named"),
+    [
+        (lambda f: f.drop(columns="event_direction"), SchemaError, "event_direction"),
+        (lambda f: f.assign(event_direction=2.0), SchemaError, "event_direction"),
+        (lambda f: f.assign(volatility_daily=-0.1), SchemaError, "volatility_daily"),
+        (lambda f: f.assign(event_time=f["event_time"].dt.tz_localize(None)), SchemaError, "event_time"),
+        (
+            lambda f: f.assign(available_time=f["available_time"].dt.tz_localize(None)),
+            SchemaError,
+            "available_time",
+        ),
+        (lambda f: f.iloc[::-1], OrderError, "backwards"),
+        (lambda f: f.iloc[[0, 0, 1]], OrderError, "repeat"),
+        (lambda f: f.iloc[[0, 5, 1]], OrderError, "together"),
+    ],
+)
+def test_refuses_by_name(features, change, error, named) -> None:
+    """Fails if bad input passes, or if the message does not say what is wrong."""
+    with pytest.raises(error, match=named):
+        sample_events(change(features))
