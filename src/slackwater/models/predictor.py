@@ -1,0 +1,231 @@
+"""Score a LightGBM model from its text, without LightGBM.
+
+The trees are flattened into three arrays and walked by a compiled kernel: a row costs a few microseconds,
+where ``Booster.predict`` spends tens on its way to C, and importing this module loads neither LightGBM nor
+scikit-learn. The result is that of ``Booster.predict(raw_score=True)`` to the last bit, because the same
+comparisons are made and the same leaf values are added in the same order.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from slackwater.errors import BundleError, SchemaError
+from slackwater.models.model_text import ModelText, parse_model_text
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["FlattenedTrees"]
+
+# A split: a child >= 0 is a node, a child < 0 the leaf `~child`. One record: a visit is one cache line.
+_NODE = np.dtype([("threshold", "f8"), ("feature", "i4"), ("left", "i4"), ("right", "i4"), ("missing_left", "i4")])
+
+# LightGBM takes every value within this distance of 0 for 0 (its kZeroThreshold, a 32-bit constant).
+_ZERO = float(np.float32(1e-35))
+
+
+class FlattenedTrees:
+    """The trees of a binary LightGBM model, ready to score.
+
+    Build it with :meth:`from_text` or :meth:`from_file`.
+
+    Attributes
+    ----------
+    feature_names : tuple of str
+        Columns of the matrix, in order.
+    n_features : int
+        How many.
+    n_trees : int
+        Trees that are added up.
+
+    Notes
+    -----
+    Of LightGBM's format the part is read that the models of this package use: version 4, one class, objective
+    ``binary`` with ``sigmoid:1`` (a raw score is then the log-odds of the positive class), numerical splits,
+    missing values absent or NaN. NaN follows the default direction of a split, or counts as 0 where training
+    saw no NaN; -inf and +inf compare like any number. Everything else is refused rather than scored almost
+    right.
+
+    Examples
+    --------
+    >>> import lightgbm, numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> parameters = {"objective": "binary", "num_threads": 1, "verbosity": -1}
+    >>> booster = lightgbm.train(parameters, lightgbm.Dataset(X, label=X[:, 0] > 0), num_boost_round=5)
+    >>> trees = FlattenedTrees.from_text(booster.model_to_string())
+    >>> bool((trees.predict_raw(X) == booster.predict(X, raw_score=True)).all())
+    True
+    >>> trees.predict_raw_row(X[7]) == float(trees.predict_raw(X)[7])
+    True
+    """
+
+    def __init__(self, model: ModelText) -> None:
+        self.feature_names = model.feature_names
+        self.n_features = len(model.feature_names)
+        self.n_trees = len(model.trees)
+        self._nodes = np.zeros(sum(len(tree.feature) for tree in model.trees), dtype=_NODE)
+        self._roots = np.empty(self.n_trees, dtype=np.int32)
+        self._leaf_values = np.array([value for tree in model.trees for value in tree.leaf_value])
+        first_node = first_leaf = 0
+        for index, tree in enumerate(model.trees):
+            here = self._nodes[first_node : first_node + len(tree.feature)]
+            here["feature"] = tree.feature
+            here["threshold"] = [_comparable(threshold) for threshold in tree.threshold]
+            here["missing_left"] = tree.missing_left
+            for side, children in (("left", tree.left), ("right", tree.right)):
+                here[side] = [child + first_node if child >= 0 else child - first_leaf for child in children]
+            self._roots[index] = first_node if tree.feature else ~first_leaf
+            first_node += len(tree.feature)
+            first_leaf += len(tree.leaf_value)
+
+    @classmethod
+    def from_text(cls, text: str) -> FlattenedTrees:
+        """Read what ``Booster.model_to_string()`` or ``Booster.save_model()`` wrote.
+
+        Parameters
+        ----------
+        text : str
+            The whole model text.
+
+        Raises
+        ------
+        BundleError
+            If the text is no LightGBM model, is cut short or damaged, or needs something that is not
+            supported here (see Notes of the class). The message names the tree and the entry.
+        """
+        return cls(parse_model_text(text))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> FlattenedTrees:
+        """Read a model file as :meth:`from_text` does.
+
+        Parameters
+        ----------
+        path : str or path
+            File of UTF-8 text.
+
+        Raises
+        ------
+        BundleError
+            If the file cannot be read, is not UTF-8, or for any reason that :meth:`from_text` gives.
+        """
+        try:
+            return cls.from_text(Path(path).read_bytes().decode("utf-8"))
+        except (OSError, UnicodeDecodeError, BundleError) as error:
+            raise BundleError(f"{os.fspath(path)}: {error}") from error
+
+    def predict_raw(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Raw score of every row, in log-odds of the positive class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Converted to float64. NaN, -inf and +inf are allowed. The columns of a DataFrame must be
+            `feature_names` in their order, unless the model was fitted without names.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_rows,)
+            Equal to ``Booster.predict(X, raw_score=True)`` of a float64 matrix.
+
+        Raises
+        ------
+        SchemaError
+            If the shape or the column names are not those of the model.
+        """
+        self._check_names(X)
+        matrix = np.ascontiguousarray(X, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
+            raise SchemaError(f"`X` must have shape (n_rows, {self.n_features}), was {matrix.shape}")
+        raw = np.empty(matrix.shape[0], dtype=np.float64)
+        _score_rows(self._nodes, self._roots, self._leaf_values, _read_only(matrix), raw)
+        return raw
+
+    def predict_raw_row(self, x: ArrayLike) -> float:
+        """Raw score of one row, in log-odds of the positive class; microseconds.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_features,)
+            One row of :meth:`predict_raw`, in the order of `feature_names`.
+
+        Returns
+        -------
+        float
+            The same bits as :meth:`predict_raw` gives for this row.
+
+        Raises
+        ------
+        SchemaError
+            If the shape is not that of the model.
+        """
+        row = np.ascontiguousarray(x, dtype=np.float64)
+        if row.shape != (self.n_features,):
+            raise SchemaError(f"`x` must have shape ({self.n_features},), was {np.shape(x)}")
+        return float(_score_row(self._nodes, self._roots, self._leaf_values, _read_only(row)))
+
+    def _check_names(self, X: object) -> None:
+        columns = getattr(X, "columns", None)
+        if columns is None or tuple(columns) == self.feature_names:
+            return
+        if self.feature_names == tuple(f"Column_{i}" for i in range(self.n_features)):
+            return  # The names that LightGBM makes up when it is given none.
+        missing = [name for name in self.feature_names if name not in set(columns)]
+        detail = f"missing are {missing[:5]}" if missing else "the order or the number of columns differs"
+        raise SchemaError(f"the columns of `X` must be the {self.n_features} `feature_names` in order: {detail}")
+
+
+def _comparable(threshold: float) -> float:
+    """Threshold that sends a value where LightGBM sends it, which first rounds what is within `_ZERO`."""
+    if -_ZERO <= threshold < 0.0:
+        return math.nextafter(-_ZERO, -math.inf)
+    if 0.0 <= threshold < _ZERO:
+        return _ZERO
+    return threshold
+
+
+def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """View the same memory read-only: pandas hands out both kinds, and numba would compile for each."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+@njit(cache=True, nogil=True)
+def _leaf_value(nodes, leaf_values, root, x):  # type: ignore[no-untyped-def]
+    position = root
+    while position >= 0:
+        node = nodes[position]
+        value = x[node.feature]
+        if value <= node.threshold or (node.missing_left != 0 and np.isnan(value)):
+            position = node.left
+        else:
+            position = node.right
+    return leaf_values[~position]
+
+
+@njit(cache=True, nogil=True)
+def _score_row(nodes, roots, leaf_values, x):  # type: ignore[no-untyped-def]
+    raw = 0.0
+    for root in roots:
+        raw += _leaf_value(nodes, leaf_values, root, x)
+    return raw
+
+
+@njit(cache=True, nogil=True)
+def _score_rows(nodes, roots, leaf_values, X, out):  # type: ignore[no-untyped-def]
+    # A tree stays in the cache while a block of rows passes through it.
+    block = 256
+    out[:] = 0.0
+    for start in range(0, X.shape[0], block):
+        stop = min(start + block, X.shape[0])
+        for root in roots:
+            for i in range(start, stop):
+                out[i] += _leaf_value(nodes, leaf_values, root, X[i])

@@ -1,0 +1,243 @@
+"""The classifier: its recipe retraced step by step, its parameters, and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+
+from slackwater.errors import DataError, OrderError, ParameterError
+from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
+from slackwater.models.classifier import ReversalClassifier
+from slackwater.models.predictor import FlattenedTrees
+
+N_ROWS = 800
+TIMES = pd.date_range("2024-01-01", periods=N_ROWS, freq="h", tz="UTC")
+
+
+def events(n_rows: int = N_ROWS, n_columns: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, n_columns))
+    y = rng.random(n_rows) < expit(1.5 * X[:, 0] - X[:, 1])
+    X[rng.random(X.shape) < 0.05] = np.nan
+    return X, y.astype(np.int8)
+
+
+def quick(**parameters: object) -> ReversalClassifier:
+    return ReversalClassifier(
+        **{"n_estimators": 20, "min_child_samples": 10, "learning_rate": 0.1, "n_jobs": 1, **parameters}
+    )
+
+
+def test_the_recipe_step_by_step():
+    """Caught: a calibrator fitted on rows that its trees have seen, purged rows that stay, trees that are not
+    refitted on all rows, weights that get lost on the way."""
+    X, y = events()
+    weight = np.random.default_rng(1).uniform(0.2, 1.0, N_ROWS)
+    ends = TIMES + timedelta(hours=24)
+    model = quick(embargo=timedelta(hours=6)).fit(X, y, weight, event_times=TIMES, label_end_times=ends)
+
+    tail = slice(640, N_ROWS)
+    head = slice(0, 640 - 24 - 6 + 1)
+    on_head = quick(calibration="none").fit(X[head], y[head], weight[head])
+    by_hand = SigmoidCalibrator().fit(on_head.decision_function(X[tail]), y[tail], weight[tail])
+    assert model.calibrator_.to_dict() == by_hand.to_dict()
+
+    on_all = quick(calibration="none").fit(X, y, weight)
+    np.testing.assert_array_equal(model.decision_function(X), on_all.decision_function(X))
+    np.testing.assert_array_equal(model.predict_proba(X)[:, 1], by_hand.predict(on_all.decision_function(X)))
+
+
+def test_labels_after_the_tail_start_do_not_move_the_head():
+    """Caught: a leak of the tail's labels into the trees that are calibrated on it."""
+    X, y = events()
+    flipped = y.copy()
+    flipped[640:] = 1 - flipped[640:]
+    honest, inverted = quick().fit(X, y).calibrator_, quick().fit(X, flipped).calibrator_
+    assert honest.slope_ > 0.5
+    assert inverted.slope_ == 0.0
+
+
+def test_probabilities_are_calibrated_on_new_rows():
+    """Caught: trees that are too sure of themselves, uncorrected."""
+    X, y = events(6_000)
+    X_new, y_new = events(6_000, seed=1)
+    sure_of_itself = {"n_estimators": 150, "num_leaves": 31, "reg_lambda": 0.0, "learning_rate": 0.2}
+    raw = quick(calibration="none", **sure_of_itself).fit(X, y).predict_proba(X_new)[:, 1]
+    calibrated = quick(**sure_of_itself).fit(X, y).predict_proba(X_new)[:, 1]
+    assert np.mean((calibrated - y_new) ** 2) < np.mean((raw - y_new) ** 2) - 0.005
+
+
+def test_flattened_trees_score_what_was_fitted():
+    """Caught: a model text that the light scorer of the bundle cannot read, or column names that are lost."""
+    X, y = events()
+    frame = pd.DataFrame(X, columns=[f"feature_{i}h" for i in range(X.shape[1])])
+    model = quick().fit(frame, y)
+    trees = FlattenedTrees.from_text(model.booster_.model_to_string())
+    assert trees.feature_names == tuple(frame.columns)
+    np.testing.assert_array_equal(trees.predict_raw(frame), model.decision_function(frame))
+
+
+def test_parameters_reach_lightgbm():
+    """Caught: a parameter that is stored but never used."""
+    X, y = events()
+    model = ReversalClassifier(
+        n_estimators=7,
+        num_leaves=5,
+        learning_rate=0.3,
+        min_child_samples=33,
+        colsample_bytree=0.6,
+        subsample=0.8,
+        subsample_freq=2,
+        reg_lambda=4.0,
+        n_jobs=1,
+    ).fit(X, y)
+    text = model.booster_.model_to_string()
+    for line in (
+        "[num_leaves: 5]",
+        "[learning_rate: 0.3]",
+        "[min_data_in_leaf: 33]",
+        "[feature_fraction: 0.6]",
+        "[bagging_fraction: 0.8]",
+        "[bagging_freq: 2]",
+        "[lambda_l2: 4]",
+        "[num_threads: 1]",
+        "[deterministic: 1]",
+        "[force_row_wise: 1]",
+        "[objective: binary]",
+    ):
+        assert line in text
+    assert model.booster_.num_trees() == 7
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads():
+    """Caught: a bundle whose hash changes from run to run, or from machine to machine."""
+    X, y = events(2_000)
+    first, again, one_thread, other = (
+        quick(n_estimators=5, random_state=seed, n_jobs=n_jobs).fit(X, y)
+        for seed, n_jobs in ((0, 2), (0, 2), (0, 1), (1, 2))
+    )
+    text = first.booster_.model_to_string()
+    assert again.booster_.model_to_string() == text
+    assert again.calibrator_.to_dict() == first.calibrator_.to_dict()
+    assert one_thread.booster_.model_to_string() == text.replace("[num_threads: 2]", "[num_threads: 1]")
+    assert other.booster_.model_to_string() != text
+
+
+def test_importances_are_shares_of_the_gain():
+    """Caught: counts of splits in place of gain, and a division by zero where no tree has a split."""
+    X, y = events()
+    model = quick().fit(X, y)
+    gain = model.booster_.feature_importance("gain")
+    np.testing.assert_allclose(model.feature_importances_, gain / gain.sum())
+    assert model.feature_importances_.argmax() == 0
+    constant = quick().fit(np.ones((100, 3)), np.arange(100) % 2)
+    assert constant.feature_importances_.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("classes", [("continuation", "reversal"), (-1, 1), (False, True)])
+def test_labels_come_back_as_they_were_given(classes):
+    """Caught: 0 and 1 for the user's own labels."""
+    X, y = events()
+    labels = np.array(classes)[y]
+    model = quick().fit(X, labels)
+    assert model.classes_.tolist() == list(classes)
+    assert set(model.predict(X).tolist()) == set(classes)
+    assert model.score(X, labels) > 0.7
+
+
+@pytest.mark.parametrize(("start", "stop", "place"), [(0, 640, "before"), (640, 800, "in")])
+def test_one_class_where_both_are_needed_means_no_calibration(start, stop, place):
+    """Caught: an exception on small data, or uncalibrated probabilities without a word."""
+    X, y = events()
+    y[start:stop] = 1
+    with pytest.warns(UserWarning, match=f"calibration skipped: the {stop - start} rows {place} the calibration tail"):
+        model = quick().fit(X, y)
+    assert isinstance(model.calibrator_, IdentityCalibrator)
+    np.testing.assert_array_equal(model.predict_proba(X)[:, 1], expit(model.decision_function(X)))
+
+
+def test_a_head_that_is_purged_away_means_no_calibration():
+    """Caught: a fit on no rows, where labels are longer than the training period."""
+    X, y = events()
+    ends = TIMES + timedelta(days=400)
+    with pytest.warns(UserWarning, match="the 0 rows before the calibration tail"):
+        model = quick().fit(X, y, event_times=TIMES, label_end_times=ends)
+    assert isinstance(model.calibrator_, IdentityCalibrator)
+
+
+def test_times_are_checked():
+    """Caught: rows in another order than that of time, whose tail is not the last of them."""
+    X, y = events()
+    with pytest.raises(OrderError, match="`event_times` must not run backwards"):
+        quick().fit(X, y, event_times=TIMES[::-1], label_end_times=TIMES)
+    with pytest.raises(ParameterError, match="together"):
+        quick().fit(X, y, event_times=TIMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_estimators", 0),
+        ("n_estimators", 2.5),
+        ("n_estimators", True),
+        ("num_leaves", 1),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("min_child_samples", 0),
+        ("colsample_bytree", 0.0),
+        ("colsample_bytree", 1.01),
+        ("subsample", 0.0),
+        ("subsample", "0.5"),
+        ("subsample_freq", -1),
+        ("reg_lambda", -1.0),
+        ("calibration", "isotonic"),
+        ("calibration_fraction", 0.0),
+        ("calibration_fraction", 1.0),
+        ("embargo", timedelta(seconds=-1)),
+        ("embargo", 3600),
+    ],
+)
+def test_parameters_out_of_range(name, value):
+    """Caught: a value that LightGBM would clip, or that would only be noticed in the numbers."""
+    X, y = events(100)
+    with pytest.raises(
+        ParameterError, match=f"`{name}` must be .*was {value!r}".replace("(", r"\(").replace(")", r"\)")
+    ):
+        quick(**{name: value}).fit(X, y)
+
+
+def test_what_cannot_be_learned_from():
+    """Caught: infinity that LightGBM would bin in silence, a third class, and a single one."""
+    X, y = events()
+    infinite = X.copy()
+    infinite[5, 2] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        quick().fit(infinite, y)
+    with pytest.raises(ValueError, match="infinity"):
+        quick().fit(X, y).predict_proba(infinite)
+    with pytest.raises(ValueError, match="Only binary classification is supported"):
+        quick().fit(X, np.arange(N_ROWS) % 3)
+    with pytest.raises(DataError, match="held 1 class"):
+        quick().fit(X, np.ones(N_ROWS))
+
+
+def test_it_works_in_a_grid_search():
+    """Caught: parameters that cannot be cloned or set from outside."""
+    X, y = events()
+    search = GridSearchCV(quick(), {"num_leaves": [2, 8]}, cv=TimeSeriesSplit(2), scoring="neg_log_loss").fit(X, y)
+    assert search.best_estimator_.get_params()["min_child_samples"] == 10
+    assert clone(search.best_estimator_).get_params() == search.best_estimator_.get_params()
+
+
+def test_lightgbm_is_told_to_be_quiet(capfd):
+    """Caught: hundreds of lines of LightGBM's own in the output of a walk-forward."""
+    quick().fit(*events())
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
