@@ -1,0 +1,76 @@
+"""Predict reversals after liquidation cascades, and gate every trade through rules that keep an account alive.
+
+The public names are imported when they are first used.
+
+>>> import slackwater as sw
+>>> sw.Account(equity=10_000).equity
+10000
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slackwater.errors import BundleError, DataError, ParameterError, SlackwaterError
+    from slackwater.features.checks import check_features
+    from slackwater.features.engine import FeatureEngine
+    from slackwater.market.frame import FrameRow, MarketFrame
+    from slackwater.model_selection.walk_forward import PurgedWalkForward
+    from slackwater.models.classifier import ReversalClassifier
+    from slackwater.scoring.scorer import ReversalScorer
+    from slackwater.trading.gate import Account, OpenPosition, Refusal, TradePlan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Account": "slackwater.trading.gate",
+    "BundleError": "slackwater.errors",
+    "DataError": "slackwater.errors",
+    "FeatureEngine": "slackwater.features.engine",
+    "FrameRow": "slackwater.market.frame",
+    "MarketFrame": "slackwater.market.frame",
+    "OpenPosition": "slackwater.trading.gate",
+    "ParameterError": "slackwater.errors",
+    "PurgedWalkForward": "slackwater.model_selection.walk_forward",
+    "Refusal": "slackwater.trading.gate",
+    "ReversalClassifier": "slackwater.models.classifier",
+    "ReversalScorer": "slackwater.scoring.scorer",
+    "SlackwaterError": "slackwater.errors",
+    "TradePlan": "slackwater.trading.gate",
+    "check_features": "slackwater.features.checks",
+}
+
+__all__ = [
+    "Account",
+    "BundleError",
+    "DataError",
+    "FeatureEngine",
+    "FrameRow",
+    "MarketFrame",
+    "OpenPosition",
+    "ParameterError",
+    "PurgedWalkForward",
+    "Refusal",
+    "ReversalClassifier",
+    "ReversalScorer",
+    "SlackwaterError",
+    "TradePlan",
+    "__version__",
+    "check_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

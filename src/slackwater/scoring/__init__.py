@@ -1,0 +1,1 @@
+"""Scores from an exported bundle: no labels, no training, nothing that loads code."""

@@ -1,0 +1,174 @@
+"""The scoring bundle on disk: text models, one JSON manifest, and the digest of every file. Never a pickle.
+
+::
+
+    models/scorer/
+      manifest.json    what the bundle was made of and how it scores
+      direction.txt    LightGBM text models
+      hit.txt
+      SHA256SUMS       written last: a bundle that was half copied has none, or one that does not agree
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from slackwater.errors import BundleError
+from slackwater.storage import atomic_directory, sha256_of
+
+__all__ = ["Bundle", "from_plain", "to_plain", "write_bundle"]
+
+FORMAT: Final = 1
+_MANIFEST: Final = "manifest.json"
+_SUMS: Final = "SHA256SUMS"
+_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
+_REQUIRED: Final = (
+    "dataset",
+    "synthetic",
+    "verdict",
+    "market",
+    "features",
+    "labels",
+    "models",
+    "trading",
+    "hashes",
+)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; a duration becomes ``{"seconds": n}``."""
+    if isinstance(value, timedelta):
+        return {"seconds": value.total_seconds()}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """Undo `to_plain`; lists become tuples.
+
+    Examples
+    --------
+    >>> from_plain(to_plain({"windows": (timedelta(hours=1),)}))
+    {'windows': (datetime.timedelta(seconds=3600),)}
+    """
+    if isinstance(value, dict):
+        if set(value) == {"seconds"} and isinstance(value["seconds"], (int, float)):
+            return timedelta(seconds=value["seconds"])
+        return {key: from_plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(from_plain(item) for item in value)
+    return value
+
+
+def write_bundle(directory: str | Path, manifest: Mapping[str, Any], models: Mapping[str, str]) -> None:
+    """Write a bundle; it appears whole or not at all.
+
+    Parameters
+    ----------
+    directory
+        Where it goes; a bundle that is there is replaced.
+    manifest
+        Fit for `to_plain`; must hold the required keys.
+    models
+        Name to LightGBM text model.
+
+    Raises
+    ------
+    BundleError
+        If the manifest lacks a key.
+    """
+    missing = [key for key in _REQUIRED if key not in manifest]
+    if missing:
+        raise BundleError(f"the manifest lacks {missing}")
+    with atomic_directory(directory) as root:
+        for name, text in models.items():
+            (root / f"{name}.txt").write_text(text, encoding="utf-8")
+        content = json.dumps({"format": FORMAT, **to_plain(manifest)}, indent=2, sort_keys=True, allow_nan=False)
+        (root / _MANIFEST).write_text(content + "\n", encoding="utf-8")
+        lines = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(root.iterdir())]
+        (root / _SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle that was read and found whole.
+
+    Parameters
+    ----------
+    manifest
+        The manifest, with durations as `timedelta`.
+    models
+        Name to LightGBM text model.
+    digest
+        Sha256 of ``SHA256SUMS``: two bundles with one digest are the same to the last byte.
+    """
+
+    manifest: dict[str, Any]
+    models: dict[str, str]
+    digest: str
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Bundle:
+        """Read a bundle and check every file of it.
+
+        Raises
+        ------
+        BundleError
+            If the directory or a file is missing, a file is not listed, a digest differs, the manifest is not
+            what this version writes, or a name leads out of the directory.
+        """
+        root = Path(directory)
+        sums = root / _SUMS
+        if not sums.is_file():
+            raise BundleError(f"{root} is no scoring bundle: {_SUMS} is missing (half copied?); `dvc repro` makes one")
+        expected: dict[str, str] = {}
+        for line in sums.read_text(encoding="utf-8").splitlines():
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise BundleError(f"{sums}: cannot read the line {line[:80]!r}")
+            expected[match[2]] = match[1]
+        present = {path.name for path in root.iterdir() if path.name != _SUMS}
+        if present != set(expected):
+            lost, foreign = sorted(set(expected) - present), sorted(present - set(expected))
+            raise BundleError(f"{root}: missing files {lost}, unknown files {foreign}")
+        contents: dict[str, str] = {}
+        for name, digest in expected.items():
+            path = root / name
+            if path.is_symlink() or not path.is_file():
+                raise BundleError(f"{path} is not a plain file")
+            if sha256_of(path) != digest:
+                raise BundleError(f"{path} is damaged: its sha256 is not the one in {_SUMS}")
+            contents[name] = path.read_text(encoding="utf-8")
+        manifest = _manifest(contents.pop(_MANIFEST, None), root)
+        models = {}
+        for name, model in manifest["models"].items():
+            if model.get("file") not in contents:
+                raise BundleError(f"{root}: the manifest names {model.get('file')!r}, which the bundle does not hold")
+            models[name] = contents[model["file"]]
+        return cls(manifest=manifest, models=models, digest=sha256_of(sums))
+
+
+def _manifest(text: str | None, root: Path) -> dict[str, Any]:
+    if text is None:
+        raise BundleError(f"{root}: {_MANIFEST} is missing")
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise BundleError(f"{root / _MANIFEST} is not valid JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        raise BundleError(f"{root}: the bundle has format {found!r}, this version reads {FORMAT}")
+    missing = [key for key in _REQUIRED if key not in content]
+    if missing:
+        raise BundleError(f"{root / _MANIFEST}: missing {missing}")
+    manifest: dict[str, Any] = from_plain(content)
+    return manifest

@@ -1,0 +1,73 @@
+"""A scoring bundle trained in a second on the small market; its numbers mean nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.labels.table import build_labels
+from slackwater.market.frame import STALENESS, MarketFrame
+from slackwater.models.training import Recipe, TrainingSet
+from slackwater.scoring.bundle import write_bundle
+from tests.small_market import DECISION_LAG, small_market
+
+BAR = timedelta(hours=1)
+HORIZON = timedelta(hours=12)
+RECIPE = Recipe(
+    first_train=timedelta(days=60),
+    test=timedelta(days=20),
+    embargo=timedelta(days=1),
+    model={"n_estimators": 20, "min_child_samples": 10, "n_jobs": 1},
+)
+
+
+def market() -> dict[str, pd.DataFrame]:
+    return small_market(days=160, interval=BAR, seed=7)
+
+
+def training_set() -> tuple[TrainingSet, dict[str, Any]]:
+    """Features and labels of the small market, and the feature manifest."""
+    tables = market()
+    engine = FeatureEngine(default_families(BAR))
+    frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=DECISION_LAG)
+    features = engine.transform(frame)
+    labels, _ = build_labels(features, tables["bars"], horizon=HORIZON, decision_lag=DECISION_LAG, path_interval=BAR)
+    manifest = engine.manifest(frame.available)
+    described = [f for f in engine.features if f.name in set(manifest["model_features"])]
+    return TrainingSet.join(labels, features, described), manifest
+
+
+def make_bundle(directory: Path) -> Path:
+    """Train on all events and write the bundle."""
+    training, manifest = training_set()
+    models, entries = {}, {}
+    for name in ("direction", "hit"):
+        model = RECIPE.fit(training, training.labels[f"y_{name}"].to_numpy())
+        models[name] = model.booster_.model_to_string()
+        entries[name] = {"file": f"{name}.txt", "calibrator": model.calibrator_.to_dict()}
+    clauses = {"real_data": {"requirement": "not simulated", "value": 0.0, "passed": False, "note": ""}}
+    verdict = {"verdict": "paper_only", "sentence": "SYNTHETIC market.", "synthetic": True, "clauses": clauses}
+    write_bundle(
+        directory,
+        {
+            "dataset": "small",
+            "synthetic": True,
+            "verdict": verdict,
+            "market": {"bar_interval": BAR, "decision_lag": DECISION_LAG, "staleness": STALENESS},
+            "features": {
+                "families": {},
+                "fingerprint": manifest["fingerprint"],
+                "model_features": manifest["model_features"],
+            },
+            "labels": {"horizon": HORIZON},
+            "models": entries,
+            "trading": {"venue": "simulated", "probability_threshold": 0.5, "rules": {"risk_fraction": 0.01}},
+            "hashes": {},
+        },
+        models,
+    )
+    return directory

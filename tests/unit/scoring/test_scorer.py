@@ -1,0 +1,133 @@
+"""The scorer: history and stream agree, and bad input is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+
+import slackwater as sw
+from slackwater.errors import MissingDataError, OrderError, SchemaError
+from slackwater.features.orientation import Orientation
+from slackwater.market.frame import MarketFrame
+from slackwater.models.calibration import calibrator_from_dict
+from tests.small_bundle import BAR, market
+from tests.small_market import DECISION_LAG
+
+
+@pytest.fixture(scope="module")
+def scorer(small_bundle: Path) -> sw.ReversalScorer:
+    return sw.ReversalScorer.load(small_bundle)
+
+
+@pytest.fixture(scope="module")
+def scores(scorer: sw.ReversalScorer) -> pd.DataFrame:
+    return scorer.score(market())
+
+
+def test_probabilities_stand_at_events_and_nowhere_else(scores: pd.DataFrame) -> None:
+    events = scores["direction"] != 0
+    assert 50 < events.sum() < len(scores) / 4
+    assert scores.loc[events, ["p_direction", "p_hit"]].to_numpy().min() > 0.0
+    assert scores.loc[~events, ["p_direction", "p_hit"]].isna().all(axis=None)
+
+
+def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
+    """Paper trading and research must see the same numbers, to the last bit."""
+    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    stream = scorer.stream("ETHUSDT")
+    live = [stream.update(row) for row in frame.rows("ETHUSDT")]
+    history = scores[scores["symbol"] == "ETHUSDT"]
+    for name in ("direction", "p_direction", "p_hit", "close", "atr_1h", "depth_bid_1pct", "volume_24h"):
+        np.testing.assert_array_equal([getattr(s, name) for s in live], history[name])
+    assert [s.missing_features for s in live] == history["missing_features"].tolist()
+    assert [s.available_time for s in live] == history["available_time"].tolist()
+
+
+def test_a_warmed_or_restored_stream_continues(scorer: sw.ReversalScorer, tmp_path: Path) -> None:
+    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    rows = list(frame.rows("BTCUSDT"))
+    whole = scorer.stream("BTCUSDT")
+    expected = [whole.update(row).features for row in rows][-1]
+    warmed = scorer.stream("BTCUSDT")
+    cut = {name: t[t["available_time"] <= rows[-2].event_time + DECISION_LAG] for name, t in market().items()}
+    assert warmed.warm(cut) == len(rows) - 1
+    np.savez(tmp_path / "state.npz", **warmed.save_state())
+    restored = scorer.stream("BTCUSDT")
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as saved:
+        restored.load_state(saved)
+    np.testing.assert_array_equal(restored.update(rows[-1]).features, expected)
+
+
+def test_scores_are_those_of_lightgbm(scorer: sw.ReversalScorer, scores: pd.DataFrame, small_bundle: Path) -> None:
+    """The flattened trees, the orientation and the calibrator against the libraries that they stand for."""
+    events = scores[scores["direction"] != 0]
+    wanted = scorer.manifest["features"]["model_features"]
+    described = [f for f in sw.FeatureEngine(scorer._engine.families).features if f.name in set(wanted)]
+    oriented = Orientation(described).frame(events, events["direction"])
+    for name in ("direction", "hit"):
+        booster = lightgbm.Booster(model_file=small_bundle / f"{name}.txt")
+        calibrator = calibrator_from_dict(scorer.manifest["models"][name]["calibrator"])
+        expected = calibrator.predict(booster.predict(oriented.to_numpy(), raw_score=True))
+        np.testing.assert_allclose(events[f"p_{name}"], expected, rtol=1e-12)
+
+
+def test_the_gate_answers_rows_and_stream_scores_alike(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
+    account = sw.Account(equity=10_000.0)
+    events = scores[scores["direction"] != 0]
+    answers = [scorer.gate(row, account) for _, row in events.iterrows()]
+    plans = [a for a in answers if isinstance(a, sw.TradePlan)]
+    assert plans
+    assert all(isinstance(a, sw.TradePlan | sw.Refusal) for a in answers)
+    assert max(p.risk_fraction for p in plans) <= 0.01
+    quiet = scores[scores["direction"] == 0].iloc[-1]
+    refused = scorer.gate(quiet, account)
+    assert isinstance(refused, sw.Refusal)
+    assert "no_event" in refused.codes
+
+
+def test_contributions_add_up_to_the_raw_score(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
+    event = scores[scores["direction"] != 0].iloc[-1]
+    why = scorer.explain(event)
+    raw = why["contribution"].sum()
+    calibrator = calibrator_from_dict(scorer.manifest["models"]["direction"]["calibrator"])
+    assert float(calibrator.predict(np.array([raw]))[0]) == pytest.approx(event["p_direction"], rel=1e-9)
+    assert why["feature"].iloc[-1] == "(base)"
+    assert why["contribution"].abs()[:-1].is_monotonic_decreasing
+    with pytest.raises(SchemaError, match="is no event"):
+        scorer.explain(scores[scores["direction"] == 0].iloc[-1])
+
+
+def test_a_feature_that_is_unknown_at_an_event_is_listed(scorer: sw.ReversalScorer) -> None:
+    tables = market()
+    del tables["depth"]
+    scores = scorer.score(tables)
+    event = scores[scores["direction"] != 0].iloc[-1]
+    assert "depth_imbalance" in event["missing_features"]
+    refused = scorer.gate(event, sw.Account(equity=10_000.0))
+    assert isinstance(refused, sw.Refusal)
+    assert "missing_features" in refused.codes
+
+
+def test_bad_rows_are_refused(scorer: sw.ReversalScorer) -> None:
+    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    first, second, *_ = frame.rows("BTCUSDT")
+    stream = scorer.stream("BTCUSDT")
+    stream.update(second)
+    with pytest.raises(OrderError, match="not newer"):
+        stream.update(first)
+    with pytest.raises(MissingDataError, match="this stream is of BTCUSDT, the row is of ETHUSDT"):
+        stream.update(next(frame.rows("ETHUSDT")))
+    with pytest.raises(SchemaError, match="a frame row needs"):
+        stream.update({"symbol": "BTCUSDT"})
+
+
+def test_bad_tables_are_refused(scorer: sw.ReversalScorer) -> None:
+    tables = market()
+    with pytest.raises(MissingDataError, match="needs a table `bars`"):
+        scorer.score({"depth": tables["depth"]})
+    with pytest.raises(SchemaError, match="table bars: missing column close"):
+        scorer.score(tables | {"bars": tables["bars"].drop(columns="close")})
