@@ -1,0 +1,1 @@
+"""Figures: results that people would rather look at than read."""

@@ -1,0 +1,142 @@
+"""The verdict: one failed clause is enough, an unknown value fails, and a simulated market never passes."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.evidence.baselines import control_predictions
+from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics, verdict
+from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed
+from tests.small_bundle import RECIPE, training_set
+
+RESAMPLING = Resampling(draws=100)
+
+
+def test_one_failed_clause_is_enough() -> None:
+    good = at_least("a", 1.0, 0.5)
+    assert Verdict(clauses=(good,), synthetic=False).name == "promoted"
+    bad = Verdict(clauses=(good, at_least("b", 0.5, 0.5)), synthetic=False)
+    assert bad.name == "paper_only"
+    assert bad.sentence == "No edge after fees demonstrated; failed: b."
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        at_least("a", math.nan, 0.0),
+        holds("a", "", math.nan, True),
+        not_computed("a", "", "no trades"),
+    ],
+)
+def test_an_unknown_value_fails(clause: object) -> None:
+    assert Verdict(clauses=(clause,), synthetic=False).failed == ("a",)
+
+
+def test_what_does_not_apply_holds() -> None:
+    assert Verdict(clauses=(not_applicable("a", "", "one trial"),), synthetic=False).name == "promoted"
+
+
+def test_a_simulated_market_is_never_promoted() -> None:
+    clauses = (at_least("a", 1.0, 0.5), holds("real_data", "not simulated", 0.0, False))
+    judged = Verdict(clauses=clauses, synthetic=True)
+    assert judged.name == "paper_only"
+    assert judged.sentence.startswith("SYNTHETIC market")
+
+
+@cache
+def scored_events() -> pd.DataFrame:
+    """Out-of-fold predictions and controls on a market in which nothing can be predicted."""
+    training, _ = training_set()
+    targets = {name: training.labels[f"y_{name}"].to_numpy() for name in ("direction", "hit")}
+    predictions = RECIPE.predict_out_of_fold(training, targets)
+    controls = control_predictions(
+        training, RECIPE, price_columns=["return_24h"], volatility_columns=["volatility_daily"], seed=1
+    )
+    keys = ["symbol", "event_time"]
+    return predictions.merge(controls.drop(columns=["row", "fold"]), on=keys).merge(training.labels, on=keys)
+
+
+def test_a_random_walk_is_not_promoted() -> None:
+    scored = scored_events()
+    metrics = classification_metrics(scored, RESAMPLING)
+    assert metrics["n_events"] == len(scored)
+    assert 0.0 < metrics["effective_n"] <= len(scored)
+    d = metrics["direction"]
+    assert d["auc_low"] < 0.5 < d["auc_high"]
+    assert abs(d["auc_permuted"] - 0.5) < 0.15
+
+
+def test_controls_are_out_of_sample_too() -> None:
+    """The share of reversals by side comes from training rows: it may not know the test block."""
+    training, _ = training_set()
+    scored = scored_events()
+    y = training.labels["y_direction"].to_numpy()
+    side = training.labels["direction"].to_numpy()
+    train, test = next(iter(RECIPE.splits(training)))
+    first = scored[scored["fold"] == 0]
+    assert len(first) == len(test)
+    for d in (1, -1):
+        expected = y[train][side[train] == d].mean()
+        assert np.allclose(first.loc[first["direction"] == d, "p_direction_flag"], expected)
+
+
+def trades(net_bps: np.ndarray) -> pd.DataFrame:
+    times = pd.date_range("2023-01-01", periods=len(net_bps), freq="1D", tz="UTC", unit="us")
+    return pd.DataFrame(
+        {
+            "entry_time": times,
+            "side": np.where(np.arange(len(net_bps)) % 2, 1, -1),
+            "net_bps": net_bps,
+            "gross_bps": net_bps + 14.0,
+            "net_usd": net_bps,
+            "net_r": net_bps / 100.0,
+            "exit_reason": "time",
+            "leverage": 3,
+            "risk_fraction": 0.01,
+        }
+    )
+
+
+def judge(sample: pd.DataFrame, n_trials: int = 1) -> Verdict:
+    refusals = pd.DataFrame({"symbol": ["A", "A"], "event_time": [0, 0]})
+    equity = pd.DataFrame({"equity_usd": [1.0, 2.0]})
+    trading = trading_metrics(sample, refusals, equity, sample, RESAMPLING)
+    assert trading["n_refused"] == 1
+    classification = classification_metrics(scored_events(), RESAMPLING)
+    return verdict(classification, trading, sample, n_trials=n_trials, synthetic=False)
+
+
+def test_economic_clauses_follow_the_trades() -> None:
+    """Clauses that would pass whatever the trades were worth nothing."""
+    rng = np.random.default_rng(0)
+    rich = judge(trades(rng.normal(60.0, 30.0, 400)))
+    poor = judge(trades(rng.normal(-20.0, 30.0, 400)))
+    economic = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "deflated_sharpe", "halves_positive"}
+    assert not economic & set(rich.failed)
+    assert economic <= set(poor.failed)
+
+
+def test_without_trades_every_economic_clause_fails() -> None:
+    judged = judge(trades(np.array([])))
+    assert {"net_bps_low", "profit_factor", "deflated_sharpe", "top_5pct_share_of_gross_profit"} <= set(judged.failed)
+
+
+def test_more_trials_than_returns_fail() -> None:
+    """With several trials the deflated Sharpe needs all of them: ignoring the others would be a lucky sample."""
+    rng = np.random.default_rng(0)
+    judged = judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5)
+    assert {"deflated_sharpe", "overfitting_probability"} <= set(judged.failed)
+
+
+def test_folds_in_parallel_give_the_same_predictions() -> None:
+    training, _ = training_set()
+    targets = {"hit": training.labels["y_hit"].to_numpy()}
+    one = RECIPE.predict_out_of_fold(training, targets)
+    settings = {"first_train": RECIPE.first_train, "test": RECIPE.test, "embargo": RECIPE.embargo}
+    two = type(RECIPE)(**settings, model=RECIPE.model, parallel_folds=2).predict_out_of_fold(training, targets)
+    pd.testing.assert_frame_equal(one, two)

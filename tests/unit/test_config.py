@@ -1,0 +1,132 @@
+"""Parameters: what is refused, and what the message says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines._closure import ROOT
+from slackwater.config import duration_text, load_params, parse_duration, resolve
+from slackwater.errors import MissingDataError, ParameterError
+
+CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    content = copy.deepcopy(CONTENT)
+    change(content)
+    return content
+
+
+BAD = {
+    "unknown section": (lambda c: c.update(lables={}), r"unknown parameter `lables` \(did you mean `labels`\?\)"),
+    "unknown key": (lambda c: c["labels"].update(horizn="4h"), r"`labels.horizn`: unknown.*did you mean `horizon`"),
+    "unknown key of an entry": (
+        lambda c: c["datasets"]["bybit_1h"].update(pth="x"),
+        r"datasets.bybit_1h: unknown parameter `pth`.*`path`",
+    ),
+    "bars instead of a duration": (lambda c: c["labels"].update(horizon=24), r"`labels.horizon`: must be a duration"),
+    "text instead of a number": (lambda c: c["model"].update(n_estimators="250"), r"`model.n_estimators`.*was '250'"),
+    "not a number": (lambda c: c["trading"].update(initial_equity=float("nan")), r"`trading.initial_equity`"),
+    "too much risk": (lambda c: c["trading"]["rules"].update(risk_fraction=0.05), r"risk_fraction`.*0.02, was 0.05"),
+    "too much leverage": (lambda c: c["trading"]["rules"].update(leverage_cap=25.0), r"leverage_cap`.*10, was 25"),
+    "missing section": (lambda c: c.pop("labels"), r"`labels`: missing"),
+    "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit' \(did you mean `bybit_1h`"),
+    "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
+    "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
+    "grid that does not fit": (lambda c: c["market"].update(bar_interval="90s"), r"multiple of `path_interval`"),
+    "bad override of another entry": (
+        lambda c: c["datasets"]["bybit_1h"]["features"]["price"].update(event_window="x"),
+        r"\(data set bybit_1h\): `datasets.bybit_1h.features.price.event_window`: must be a duration",
+    ),
+    "path out of the repository": (
+        lambda c: c["datasets"]["bybit_1h"].update(path="../elsewhere"),
+        r"datasets.bybit_1h.path`: must be a path inside",
+    ),
+    "end before start": (
+        lambda c: c["datasets"]["simulated"]["simulate"].update(
+            end=CONTENT["datasets"]["simulated"]["simulate"]["start"]
+        ),
+        r"`end` must be after `start`",
+    ),
+    "hourly barriers of an hour": (
+        lambda c: c["datasets"]["bybit_1h"]["labels"].update(horizon="1h"),
+        r"decided by ties",
+    ),
+    "digest of a file that is not read": (
+        lambda c: c["datasets"]["bybit_1h"].update(sha256={"x.parquet": "0"}),
+        r"sha256` names files that no table reads",
+    ),
+    "repeated symbol": (
+        lambda c: c["datasets"]["simulated"].update(symbols=["A", "A"]),
+        r"`symbols` repeats itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_parameters_are_refused_with_their_full_name(case: str) -> None:
+    change, message = BAD[case]
+    with pytest.raises(ParameterError, match=message):
+        resolve(changed(change))
+
+
+def test_an_entry_overrides_key_by_key() -> None:
+    """An override that replaced its whole section would lose the keys that it does not name."""
+    params = resolve(changed(lambda c: c.update(dataset="bybit_1h")))
+    assert params.labels.horizon == timedelta(hours=4)
+    assert params.labels.reversal_multiple == CONTENT["labels"]["reversal_multiple"]
+    assert params.features.price.range_windows == (timedelta(hours=24), timedelta(hours=72))
+    assert params.features.price.atr_window == timedelta(hours=14)
+    assert not params.dataset.synthetic
+
+
+def test_a_third_entry_needs_no_code() -> None:
+    entry = {
+        "source": "parquet",
+        "venue": "okx",
+        "path": "data/external/mine",
+        "tables": {"bars": {"file": "bars.parquet"}},
+        "market": {"bar_interval": "15m", "path_interval": "15m"},
+    }
+    params = resolve(changed(lambda c: (c["datasets"].update(mine=entry), c.update(dataset="mine"))))
+    assert params.dataset.name == "mine"
+    assert params.market.bar_interval == timedelta(minutes=15)
+
+
+def test_parameters_are_frozen() -> None:
+    params = resolve(CONTENT)
+    with pytest.raises(ValueError, match="frozen"):
+        params.labels.horizon = timedelta(hours=1)  # type: ignore[misc]
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match=r"there is no parameter file .*none\.yaml"):
+        load_params(tmp_path / "none.yaml")
+    (tmp_path / "params.yaml").write_text("a: [")
+    with pytest.raises(ParameterError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("- 1\n")
+    with pytest.raises(ParameterError, match="must hold a mapping"):
+        load_params(tmp_path / "params.yaml")
+
+
+@given(st.integers(min_value=0, max_value=10**8))
+def test_durations_survive_a_round_trip(seconds: int) -> None:
+    """The effective parameters are written as text and must read back as what they were."""
+    duration = timedelta(seconds=seconds)
+    assert parse_duration(duration_text(duration)) == duration
+
+
+@pytest.mark.parametrize("text", ["", "24", "h", "1.5h", "-1h", "1h 30m", "30m1h", None, 24, True])
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="must be a duration"):
+        parse_duration(text)
