@@ -1,1 +1,1 @@
-"""TODO."""
+"""What came after an event: triple barriers, and the weights of labels that overlap."""

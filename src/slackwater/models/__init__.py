@@ -1,1 +1,1 @@
-"""TODO."""
+"""Classifiers, their calibration, and fast exact scoring of what they learned."""

@@ -129,7 +129,7 @@ def _tree_blocks(body: str, sizes: Sequence[int]) -> Iterator[str]:
     position = 0
     for index, size in enumerate(sizes):
         block = body[position : position + size]
-        if size < 1 or len(block) != size or not block.startswith(f"Tree={index}\n") or not block.isascii():
+        if len(block) != size or not block.startswith(f"Tree={index}\n") or not block.isascii():
             raise BundleError(f"model text: tree {index} of {len(sizes)} is not where the header says it is")
         position += size
         yield block
@@ -149,7 +149,7 @@ def _tree(block: str, index: int, n_features: int) -> Tree:
     if not all(math.isfinite(value) for value in leaf_value):
         raise BundleError(f"model text: {where}: `leaf_value` must be finite")
     n_splits = len(leaf_value) - 1
-    if n_splits < 0 or _integers(entries, "num_leaves", where=where) != [n_splits + 1]:
+    if _integers(entries, "num_leaves", where=where) != [n_splits + 1]:
         raise BundleError(f"model text: {where}: `leaf_value` must hold `num_leaves` numbers, was {len(leaf_value)}")
     threshold = _decimals(entries, "threshold", where=where)
     feature, decision, left, right = (

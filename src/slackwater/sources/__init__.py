@@ -1,0 +1,1 @@
+"""Where tables come from: a simulated market, or files."""
