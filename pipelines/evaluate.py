@@ -1,0 +1,63 @@
+"""Stage `evaluate`: metrics beside their controls, the plots, and the verdict."""
+
+from __future__ import annotations
+
+from pipelines._stage import Stage, run
+from pipelines._training import read_training_set
+from slackwater.evidence.baselines import control_predictions
+from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics, verdict
+from slackwater.models.training import Recipe
+from slackwater.report.figures import write_figures
+from slackwater.storage import read_json, read_parquet, write_json
+
+
+def main(stage: Stage) -> None:
+    """Write ``reports/metrics.json``, ``reports/verdict.json`` and ``reports/plots``."""
+    evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
+    resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
+    training = read_training_set()
+    recipe = Recipe(**stage.validation.model_dump(), model=stage.model.model_dump())
+    manifest = read_json("data/feature_manifest.json")
+    price = [f["name"] for f in manifest["features"] if f["family"] == "price" and f["role"] == "model"]
+    stage.say("fitting the controls")
+    controls = control_predictions(
+        training,
+        recipe,
+        price_columns=price,
+        volatility_columns=[name for name in price if name.startswith(("volatility", "atr"))],
+        seed=evaluation.seed,
+        progress=stage.say,
+    )
+    predictions = read_parquet("data/predictions.parquet")
+    scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
+    scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
+    trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
+    sample = read_parquet("reports/constant_risk_trades.parquet")
+    stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
+    classification = classification_metrics(scored, resampling)
+    trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
+    trials = read_json("reports/trials.json")["trials"]
+    judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
+    metrics = {
+        "dataset": stage.dataset.name,
+        "synthetic": synthetic,
+        **classification,
+        "backtest": trading,
+        "n_trials": len(trials),
+        "verdict": judged.name,
+    }
+    write_json(metrics, "reports/metrics.json")
+    write_json(judged.to_dict(), "reports/verdict.json")
+    write_figures(
+        "reports/plots",
+        scored=scored,
+        equity=trades["equity"],
+        sample=sample,
+        model_text="models/direction.txt",
+        title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
+    )
+    stage.say(judged.sentence)
+
+
+if __name__ == "__main__":
+    run("evaluate", main)

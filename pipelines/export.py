@@ -1,0 +1,63 @@
+"""Stage `export`: the bundle that the Python API loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from pipelines._closure import code_digest
+from pipelines._stage import Stage, run
+from slackwater.scoring.bundle import write_bundle
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.storage import atomic_file, digest_of, read_json, sha256_of
+
+
+def main(stage: Stage) -> None:
+    """Write ``models/scorer`` and ``reports/effective_params.yaml``."""
+    params = stage.params()
+    effective = params.model_dump(mode="json")
+    features, calibrators = read_json("data/feature_manifest.json"), read_json("models/calibrators.json")
+    verdict = read_json("reports/verdict.json")
+    here = Path(__file__).parent
+    stages = ("ingest", "validate", "features", "label", "train", "backtest", "evaluate", "export")
+    manifest = {
+        "dataset": params.dataset.name,
+        "synthetic": params.dataset.synthetic,
+        "verdict": verdict,
+        "market": {
+            "bar_interval": params.market.bar_interval,
+            "decision_lag": params.market.decision_lag,
+            "staleness": params.market.staleness,
+        },
+        "features": {
+            "families": params.features.model_dump(),
+            "fingerprint": features["fingerprint"],
+            "model_features": features["model_features"],
+            "unavailable_families": features["unavailable_families"],
+        },
+        "labels": {"horizon": params.labels.horizon},
+        "models": {name: {"file": f"{name}.txt", "calibrator": kept} for name, kept in calibrators.items()},
+        "trading": {
+            "venue": params.dataset.venue,
+            "probability_threshold": params.trading.probability_threshold,
+            "rules": params.trading.rules.model_dump(),
+        },
+        "params": effective,
+        "hashes": {
+            "params_sha256": digest_of(effective),
+            "data_sha256": digest_of([sha256_of(f"data/{name}.parquet") for name in ("features", "labels")]),
+            "defects_sha256": sha256_of("reports/defects.json"),
+            "code_sha256": digest_of([code_digest(here / f"{name}.py") for name in stages]),
+        },
+    }
+    texts = {name: Path(f"models/{name}.txt").read_text(encoding="utf-8") for name in calibrators}
+    write_bundle("models/scorer", manifest, texts)
+    with atomic_file("reports/effective_params.yaml") as path:
+        path.write_text(yaml.safe_dump(effective, sort_keys=True), encoding="utf-8")
+    scorer = ReversalScorer.load("models/scorer")
+    stage.say(f"bundle {scorer.digest[:16]} loads; {verdict['sentence']}")
+
+
+if __name__ == "__main__":
+    run("export", main)

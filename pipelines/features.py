@@ -1,0 +1,33 @@
+"""Stage `features`: one row per (symbol, bar close), with what was knowable at the decision."""
+
+from __future__ import annotations
+
+from pipelines._stage import Stage, run
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import INPUT_TABLES
+from slackwater.storage import read_tables, write_json, write_parquet
+
+
+def main(stage: Stage) -> None:
+    """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
+    market = stage.market
+    frame = MarketFrame.from_tables(
+        read_tables("data/tables", INPUT_TABLES),
+        bar_interval=market.bar_interval,
+        decision_lag=market.decision_lag,
+        staleness=market.staleness,
+    )
+    engine = FeatureEngine(default_families(market.bar_interval, **stage.features.model_dump()))
+    features = engine.transform(frame)
+    manifest = engine.manifest(frame.available)
+    stage.say(
+        f"{len(features):,} rows, {len(manifest['model_features'])} model features; "
+        f"unavailable: {', '.join(manifest['unavailable_families']) or 'none'}"
+    )
+    write_parquet(features, "data/features.parquet")
+    write_json(manifest, "data/feature_manifest.json")
+
+
+if __name__ == "__main__":
+    run("features", main)

@@ -1,0 +1,76 @@
+"""Stage `track`: one flat MLflow run with everything that the pipeline made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from pipelines._stage import Stage, run
+from slackwater.errors import MissingDataError
+from slackwater.storage import atomic_file, read_json, sha256_of
+from slackwater.tracking import log_run
+
+HEADLINE = ("n_events", "effective_n", "n_trials", "direction", "hit", "backtest")
+
+
+def main(stage: Stage) -> None:
+    """Write ``state/run_id.txt`` and the run."""
+    # A queued experiment runs in a temporary copy; its run belongs to the repository.
+    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    metrics = read_json("reports/metrics.json")
+    manifest = read_json("models/scorer/manifest.json")
+    effective = Path("reports/effective_params.yaml")
+    if not effective.is_file():
+        raise MissingDataError(f"there is no file {effective}")
+    synthetic = metrics["synthetic"]
+    name = f"{metrics['dataset']}{' (SYNTHETIC)' if synthetic else ''}"
+    if os.environ.get("DVC_EXP_NAME"):
+        name = f"{name} {os.environ['DVC_EXP_NAME']}"
+    tags = {
+        "dataset": metrics["dataset"],
+        "synthetic": "SYNTHETIC" if synthetic else "real data",
+        "verdict": metrics["verdict"],
+        "verdict_sentence": manifest["verdict"]["sentence"],
+        "bundle_sha256": sha256_of("models/scorer/SHA256SUMS"),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        **manifest["hashes"],
+    }
+    run_id = log_run(
+        tracking_uri=f"sqlite:///{root / 'mlflow.db'}",
+        artifacts_root=root / "mlartifacts",
+        experiment=stage.tracking.experiment,
+        run_name=name,
+        params=yaml.safe_load(effective.read_text(encoding="utf-8")),
+        metrics={key: metrics[key] for key in HEADLINE},
+        tags=tags,
+        artifacts={
+            "plots": Path("reports/plots"),
+            "reports": Path("reports/metrics.json"),
+            "verdict": Path("reports/verdict.json"),
+            "defects": Path("reports/defects.json"),
+            "params": effective,
+        },
+        bundle=Path("models/scorer"),
+        registered_name="slackwater",
+    )
+    with atomic_file("state/run_id.txt") as path:
+        path.write_text(run_id + "\n", encoding="utf-8")
+    stage.say(f"run {run_id}; compare runs with `make ui`")
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says, or nothing where there is no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    run("track", main)

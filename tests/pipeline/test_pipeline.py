@@ -1,0 +1,216 @@
+"""A small `dvc repro` in a copy of the repository: real stages, real DVC, a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipelines._closure import ROOT
+
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_AUTHOR_NAME": "t",
+    "GIT_AUTHOR_EMAIL": "t@example.org",
+    "GIT_COMMITTER_NAME": "t",
+    "GIT_COMMITTER_EMAIL": "t@example.org",
+}
+COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore")
+
+
+def run(root: Path, *command: str, fails: bool = False) -> str:
+    done = subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output[-4000:]
+    return output
+
+
+def edit(root: Path, change: Callable[[dict], object]) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    change(content)
+    (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def smaller(content: dict) -> None:
+    simulated = content["datasets"]["simulated"]
+    simulated["symbols"] = ["BTCUSDT", "ETHUSDT"]
+    simulated["simulate"]["end"] = "2023-07-10T00:00:00Z"
+    content["validation"].update(first_train="60d", test="20d")
+    content["model"].update(n_estimators=30)
+    content["evaluation"].update(bootstrap_draws=100)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("clone")
+    for name in COPIED:
+        source = ROOT / name
+        ignore = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=ignore)
+        else:
+            shutil.copy(source, root / name)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
+    shutil.copy(ROOT / ".dvc" / ".gitignore", root / ".dvc" / ".gitignore")
+    edit(root, smaller)
+    run(root, "git", "init", "-q")
+    run(root, "git", "add", "-A")
+    run(root, "git", "commit", "-qm", "start")
+    run(root, "dvc", "repro")
+    return root
+
+
+def test_everything_that_was_promised_is_there(repository: Path) -> None:
+    metrics = json.loads((repository / "reports/metrics.json").read_text())
+    for key in ("dataset", "synthetic", "n_events", "effective_n", "verdict"):
+        assert key in metrics
+    for key in ("auc", "auc_low", "auc_high", "auc_permuted", "auc_price_only", "brier_skill", "ece"):
+        assert key in metrics["direction"]
+    assert {"auc", "auc_volatility_only"} <= set(metrics["hit"])
+    assert {"n_trades", "net_bps_mean", "max_leverage", "max_risk_fraction"} <= set(metrics["backtest"])
+    assert metrics["synthetic"] is True
+    assert metrics["verdict"] == "paper_only"
+    assert metrics["backtest"]["max_leverage"] <= 10.0
+    assert metrics["backtest"]["max_risk_fraction"] <= 0.02
+    for plot in ("precision_recall", "calibration", "importance", "equity"):
+        assert (repository / f"reports/plots/{plot}.png").stat().st_size > 5_000
+
+
+def test_no_trade_breaks_a_rule(repository: Path) -> None:
+    for name in ("trades", "constant_risk_trades"):
+        trades = pd.read_parquet(repository / f"reports/{name}.parquet")
+        side = trades["side"]
+        assert (trades["risk_fraction"] <= 0.01).all()
+        assert (trades["leverage"] <= 5).all()
+        assert (side * (trades["entry"] - trades["stop"]) > 0).all()
+        assert (side * (trades["stop"] - trades["liquidation_price"]) > 0).all()
+        assert (trades["entry_time"] > trades["event_time"]).all()
+    refusals = pd.read_parquet(repository / "reports/refusals.parquet")
+    assert (refusals["message"].str.len() > 10).all()
+
+
+def test_every_prediction_is_out_of_sample(repository: Path) -> None:
+    """A test event may not begin before the labels that its model learned from had ended, with the embargo."""
+    predictions = pd.read_parquet(repository / "data/predictions.parquet")
+    labels = pd.read_parquet(repository / "data/labels.parquet")
+    joined = predictions.merge(labels, on=["symbol", "event_time"])
+    assert len(joined) == len(predictions) > 50
+    first = joined.groupby("fold")["event_time"].min()
+    assert (first - labels["event_time"].min()).min() >= pd.Timedelta("60D")
+    assert joined["p_direction"].between(0.0, 1.0).all()
+
+
+def test_a_second_repro_runs_nothing(repository: Path) -> None:
+    output = run(repository, "dvc", "repro")
+    assert "Running stage" not in output
+    assert "up to date" in output
+
+
+def test_the_run_is_tracked_flat_with_its_hashes(repository: Path) -> None:
+    with sqlite3.connect(repository / "mlflow.db") as database:
+        metrics = {row[0] for row in database.execute("select key from metrics")}
+        tags = dict(database.execute("select key, value from tags").fetchall())
+        runs = database.execute("select count(*) from runs").fetchone()[0]
+        versions = database.execute("select count(*) from model_versions").fetchone()[0]
+    assert {"direction.auc", "hit.auc", "backtest.n_trades"} <= metrics
+    assert tags["synthetic"] == "SYNTHETIC"
+    assert len(tags["git_commit"]) == 40
+    assert {"params_sha256", "data_sha256", "code_sha256", "bundle_sha256"} <= set(tags)
+    assert runs == versions == 1
+
+
+def test_nothing_of_this_machine_reaches_what_is_committed(repository: Path) -> None:
+    committed = [
+        repository / "dvc.lock",
+        *(repository / "reports").glob("*.json"),
+        *(repository / "models").rglob("*.*"),
+    ]
+    for path in committed:
+        if path.is_file():
+            content = path.read_bytes()
+            assert str(repository).encode() not in content, path
+            assert str(ROOT).encode() not in content, path
+
+
+def test_the_readme_example_runs(repository: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    (repository / "example.py").write_text("\n".join(blocks))
+    output = run(repository, sys.executable, "-W", "error", "example.py")
+    assert "p_direction" in output
+    assert "contribution" in output
+
+
+def test_a_registered_bundle_can_be_pulled(repository: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from slackwater.tracking import pull; from slackwater import ReversalScorer\n"
+        "path = pull('models:/slackwater/1', tracking_uri='sqlite:///mlflow.db', to=sys.argv[1])\n"
+        "print(ReversalScorer.load(path).digest)"
+    )
+    pulled = run(repository, sys.executable, "-c", code, str(tmp_path))
+    local = "from slackwater import ReversalScorer; print(ReversalScorer.load('models/scorer').digest)"
+    digests = [re.findall(r"\b[0-9a-f]{64}\b", text) for text in (pulled, run(repository, sys.executable, "-c", local))]
+    assert digests[0] == digests[1] != []
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "message"),
+    [
+        (lambda c: c["labels"].update(horizn="4h"), "label", r"`labels.horizn`: unknown parameter.*horizon"),
+        (
+            lambda c: c.update(dataset="bybit_1h"),
+            "ingest",
+            r"there is no directory data/external/bybit_1h; link or copy",
+        ),
+    ],
+)
+def test_bad_input_ends_in_one_clear_message(
+    repository: Path, tmp_path: Path, change: Callable[[dict], object], stage: str, message: str
+) -> None:
+    root = tmp_path / "copy"
+    root.mkdir()
+    for name in ("pipelines", "dvc.yaml", "params.yaml"):
+        (shutil.copytree if (repository / name).is_dir() else shutil.copy)(repository / name, root / name)
+    edit(root, change)
+    output = run(root, sys.executable, "-m", f"pipelines.{stage}", fails=True)
+    assert re.search(message, output), output
+    assert "Traceback" not in output
+    assert not (root / "data").exists()
+
+
+def test_a_damaged_table_leaves_no_half_written_output(repository: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(repository / "data/raw", root / "data/raw")
+    for name in ("pipelines", "dvc.yaml", "params.yaml"):
+        (shutil.copytree if (repository / name).is_dir() else shutil.copy)(repository / name, root / name)
+    path = root / "data/raw/path.parquet"
+    path.chmod(0o644)
+    table = pd.read_parquet(path)
+    table.loc[1_000, "close"] = float("nan")
+    table.to_parquet(path)
+    output = run(root, sys.executable, "-m", "pipelines.validate", fails=True)
+    assert re.search(r"table path: column `close` must not be missing; 1 rows, the first:\n.*\n1000 ", output)
+    assert "Traceback" not in output
+    assert [p.name for p in (root / "data").iterdir()] == ["raw"]
+    assert not (root / "reports").exists()
+
+
+def test_forced_repro_gives_the_same_bundle(repository: Path) -> None:
+    """Threads, clocks and hash seeds must not reach the models."""
+    before = (repository / "models/scorer/SHA256SUMS").read_text()
+    run(repository, "dvc", "repro", "--force", "export")
+    assert (repository / "models/scorer/SHA256SUMS").read_text() == before
