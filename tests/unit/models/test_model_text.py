@@ -95,6 +95,7 @@ def test_an_edit_that_changes_nothing_is_accepted(text):
         ("max_feature_idx=3", "max_feature_idx=٣", "`max_feature_idx`"),
         ("tree_sizes=", "tree_sizes=1 ", "tree 0 of 4"),
         ("tree_sizes=", "tree_sizes=-5 ", "tree 0 of 4"),
+        ("tree_sizes=", "tree_sizes=0 ", "tree 0 of 4"),
         ("tree_sizes=", "tree_sizes=" + "9" * 30 + " ", "tree 0 of 4"),
         ("tree_sizes=", "tree_count=", "unknown entry 'tree_count'"),
         ("end of trees\n", "", "cut short"),
@@ -180,6 +181,12 @@ def test_children_that_make_up_no_tree(text, left, right):
     hostile = with_entry(with_entry(text, "left_child", left), "right_child", right)
     with pytest.raises(BundleError, match="do not make up a tree"):
         parse_model_text(hostile)
+
+
+def test_a_tree_without_leaves(text):
+    """Caught: a root that is looked up in a tree that has none."""
+    with pytest.raises(BundleError, match="tree 1"):
+        parse_model_text(with_entry(with_entry(text, "num_leaves", "0"), "leaf_value", ""))
 
 
 def test_unknown_and_repeated_entries_of_a_tree(text):
