@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines._stage import Stage, run
 from slackwater.market.contracts import venue_contracts
-from slackwater.storage import read_parquet, read_path, read_tables, write_parquet
+from slackwater.storage import read_json, read_parquet, read_path, read_tables, write_parquet
 from slackwater.trading.backtest import constant_risk_trades, run_backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT, event_scores
@@ -14,9 +14,15 @@ from slackwater.trading.sizing import SizingRules
 def main(stage: Stage) -> None:
     """Write ``reports/trades.parquet``, ``refusals``, ``equity`` and ``constant_risk_trades``."""
     trading = stage.trading
-    features = read_parquet("data/features.parquet", columns=["symbol", "event_time", "available_time", *CONTEXT])
+    wanted = read_json("data/feature_manifest.json")["model_features"]
+    columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
     settings = {
-        "scores": event_scores(read_parquet("data/predictions.parquet"), read_parquet("data/labels.parquet"), features),
+        "scores": event_scores(
+            read_parquet("data/predictions.parquet"),
+            read_parquet("data/labels.parquet"),
+            read_parquet("data/features.parquet", columns=columns),
+            wanted,
+        ),
         "path": read_path("data/tables"),
         "funding": read_tables("data/tables", ["funding"]).get("funding"),
         "gate": Gate(

@@ -8,7 +8,7 @@ from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics, verdict
 from slackwater.models.training import Recipe
 from slackwater.report.figures import write_figures
-from slackwater.storage import read_json, read_parquet, write_json
+from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
 
 
 def main(stage: Stage) -> None:
@@ -36,7 +36,8 @@ def main(stage: Stage) -> None:
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
     classification = classification_metrics(scored, resampling)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
-    trials = read_json("reports/trials.json")["trials"]
+    # Trials of earlier studies count too; only a study may write them down.
+    trials = [*read_json("reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
     judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
     metrics = {
         "dataset": stage.dataset.name,

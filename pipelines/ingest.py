@@ -14,8 +14,7 @@ def main(stage: Stage) -> None:
     if dataset.synthetic:
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
-        # The simulated bars are the finest ones: the path, from which `validate` makes the feature bars.
-        own = {"path" if name == "bars" else name: lag for name, lag in lags.items()}
+        own = {name: lag for name, lag in lags.items() if name != "bars"}
         tables = simulate_market(dataset.symbols, lags=own, progress=stage.say, **made)
     else:
         files = {

@@ -9,11 +9,13 @@ from slackwater.labels.table import build_labels
 from slackwater.labels.weights import effective_n
 from slackwater.storage import read_parquet, read_path, write_json, write_parquet
 
+FEATURES = ["symbol", "event_time", "available_time", "close", "event_direction", "volatility_daily"]
+
 
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``reports/labels.json``."""
     labels, report = build_labels(
-        read_parquet("data/features.parquet"),
+        read_parquet("data/features.parquet", columns=FEATURES),
         read_path("data/tables"),
         decision_lag=stage.market.decision_lag,
         path_interval=stage.market.path_interval,

@@ -13,6 +13,7 @@ from slackwater.errors import MissingDataError
 from slackwater.storage import atomic_file, read_json, sha256_of
 from slackwater.tracking import log_run
 
+CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
 HEADLINE = ("n_events", "effective_n", "n_trials", "direction", "hit", "backtest")
 
 
@@ -36,7 +37,7 @@ def main(stage: Stage) -> None:
         "verdict_sentence": manifest["verdict"]["sentence"],
         "bundle_sha256": sha256_of("models/scorer/SHA256SUMS"),
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no", "--", *CODE))).lower(),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         **manifest["hashes"],
     }

@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from slackwater.kernel_cache import use_cache_of_this_version
+
 if TYPE_CHECKING:
     from slackwater.errors import BundleError, DataError, ParameterError, SlackwaterError
     from slackwater.features.checks import check_features
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from slackwater.trading.gate import Account, OpenPosition, Refusal, TradePlan
 
 __version__ = "0.1.0"
+
+use_cache_of_this_version()
 
 _HOMES = {
     "Account": "slackwater.trading.gate",

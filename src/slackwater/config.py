@@ -91,6 +91,10 @@ def _moment(value: Any) -> Any:
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
+TableName = Literal[
+    "path", "bars", "open_interest", "funding", "premium_index", "liquidations", "whale_transfers", "depth"
+]
+SnapshotName = Literal["open_interest", "funding", "premium_index", "liquidations", "whale_transfers", "depth"]
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
@@ -115,8 +119,8 @@ class Market(_Section):
     bar_interval: Positive
     path_interval: Positive
     decision_lag: Duration
-    available_after: dict[str, Duration]
-    staleness: dict[str, Duration]
+    available_after: dict[TableName, Duration]
+    staleness: dict[SnapshotName, Duration]
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:
@@ -282,7 +286,7 @@ class Dataset(_Section):
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None
-    tables: dict[str, TableSource] | None = None
+    tables: dict[TableName, TableSource] | None = None
     sha256: dict[str, str] = {}
 
     @property
@@ -302,8 +306,10 @@ class Dataset(_Section):
             if self.venue != "simulated":
                 raise ValueError("the venue of a simulated data set is `simulated`")
             return self
-        if self.path is None or not self.tables or "bars" not in self.tables:
-            raise ValueError("a parquet data set needs `path` and `tables`, and among these `bars`")
+        if self.path is None or not self.tables or not {"bars", "path"} & set(self.tables):
+            raise ValueError(
+                "a parquet data set needs `path` and `tables`, and among these `bars`, or the finer `path`"
+            )
         if self.simulate is not None:
             raise ValueError("a parquet data set has no `simulate`")
         foreign = sorted(set(self.sha256) - {t.file for t in self.tables.values()})
@@ -329,10 +335,22 @@ class Params(_Section):
     def _consistent(self) -> Params:
         if self.validation.embargo < self.labels.horizon:
             raise ValueError("`validation.embargo` must not be shorter than `labels.horizon`")
-        if self.labels.horizon % self.market.path_interval:
-            raise ValueError("`labels.horizon` must be a multiple of `market.path_interval`")
         if self.market.path_interval >= timedelta(hours=1) and self.labels.horizon <= timedelta(hours=1):
             raise ValueError("barriers of one hour on bars of one hour are decided by ties; use a longer horizon")
+        if self.labels.horizon % self.market.path_interval or self.labels.horizon <= self.market.path_interval:
+            raise ValueError("`labels.horizon` must be a multiple of `market.path_interval`, and longer")
+        for family, section in self.features.model_dump().items():
+            for name, value in section.items():
+                for window in value if isinstance(value, tuple) else (value,):
+                    aligned = not isinstance(window, timedelta) or "half_life" in name
+                    if not aligned and window % self.market.bar_interval:
+                        raise ValueError(
+                            f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
+                            f"{duration_text(self.market.bar_interval)}, was {duration_text(window)}"
+                        )
+        missing = set(self.dataset.tables or ()) - set(self.market.available_after)
+        if missing:
+            raise ValueError(f"`market.available_after` lacks {sorted(missing)}")
         rules = self.trading.rules
         if not rules.risk_fraction <= rules.max_cluster_risk <= rules.max_open_risk:
             raise ValueError(

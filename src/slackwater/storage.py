@@ -21,6 +21,7 @@ __all__ = [
     "atomic_file",
     "digest_of",
     "read_json",
+    "read_json_lines",
     "read_parquet",
     "read_path",
     "read_tables",
@@ -95,6 +96,17 @@ def read_json(path: str | Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SchemaError(f"{source} is not valid JSON: {error}") from error
+
+
+def read_json_lines(path: str | Path) -> list[Any]:
+    """Read a file with one JSON value a line; it may be empty."""
+    source = Path(path)
+    if not source.is_file():
+        raise MissingDataError(f"there is no file {source}")
+    try:
+        return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise SchemaError(f"{source} holds a line that is not valid JSON: {error}") from error
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -13,9 +13,11 @@ from pipelines._closure import ROOT, import_closure
 from slackwater import config
 from slackwater.config import load_params
 from slackwater.features.engine import default_families
+from slackwater.market.frame import STALENESS
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.training import Recipe
 from slackwater.sources.simulate.market import simulate_market
+from slackwater.sources.simulate.tables import DEFAULT_LAGS
 from slackwater.trading.sizing import SizingRules
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -102,3 +104,10 @@ def test_stages_hold_no_formulas() -> None:
         source = module_of(stage).read_text()
         for word in ("import numpy", "import pandas", ".iterrows(", ".apply("):
             assert word not in source, f"{stage}: {word}"
+
+
+def test_lags_and_staleness_agree_with_the_library() -> None:
+    """The same defaults stand in params.yaml and in the library, for those who use it without the pipeline."""
+    market = load_params(ROOT / "params.yaml").market
+    assert market.staleness == STALENESS
+    assert {name: lag for name, lag in market.available_after.items() if name != "bars"} == dict(DEFAULT_LAGS)

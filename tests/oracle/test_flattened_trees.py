@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightgbm
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from slackwater.models.predictor import FlattenedTrees
@@ -80,8 +80,13 @@ def test_every_bit_is_that_of_lightgbm(seed, n_rows, n_features, parameters):
     wrong tree, a sum in another order, values within 1e-35 of 0 that LightGBM takes for 0."""
     rng = np.random.default_rng(seed)
     X, y = training_rows(rng, n_rows, n_features)
-    settings_ = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_sum_hessian_in_leaf": 0.0}
-    booster = lightgbm.train({**settings_, **parameters}, lightgbm.Dataset(X, label=y), num_boost_round=12)
+    always = {"objective": "binary", "verbosity": -1, "num_threads": 1}
+    try:
+        booster = lightgbm.train({**always, **parameters}, lightgbm.Dataset(X, label=y), num_boost_round=12)
+    except lightgbm.basic.LightGBMError as error:
+        # LightGBM's own: it estimates the rows of a leaf from rounded sums, and sometimes finds none in it.
+        assume("left_count" not in str(error) and "right_count" not in str(error))
+        raise
     trees = FlattenedTrees.from_text(booster.model_to_string())
     assert_same_bits(booster, np.concatenate([X, hostile_rows(rng, X, trees, 300)]))
 

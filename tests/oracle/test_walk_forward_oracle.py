@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from slackwater.model_selection.walk_forward import PurgedWalkForward, purged_tail
+from slackwater.model_selection.walk_forward import PurgedWalkForward
 
 HOUR = np.timedelta64(1, "h")
 
@@ -50,14 +50,3 @@ def test_no_label_reaches_a_tested_one_and_no_clean_row_is_lost(seed: int, embar
         block_start += np.timedelta64(test_length)
     later = np.flatnonzero(event >= event.min() + np.timedelta64(first_train))
     assert sorted(tested) == later.tolist()
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_tail_by_brute_force(seed: int) -> None:
-    """Fails on one label of the head that reaches the tail, and on one clean row of the head that is lost."""
-    event, end = random_labels(seed, 300)
-    head, tail = purged_tail(event, end, fraction=0.2, embargo=timedelta(hours=48))
-    assert not (end[head][:, None] + 48 * HOUR >= event[tail][None, :]).any()
-    assert event[[i for i in range(300) if i not in set(tail)]].max() < event[tail].min()
-    assert set(head) == {i for i in range(300) if end[i] + 48 * HOUR < event[tail].min()}
-    assert 60 <= tail.size < 70

@@ -114,6 +114,20 @@ def test_every_prediction_is_out_of_sample(repository: Path) -> None:
     assert joined["p_direction"].between(0.0, 1.0).all()
 
 
+def test_the_backtest_refuses_what_the_live_gate_refuses(repository: Path) -> None:
+    """Both must see the features that are missing at an event, or the paper account trades what live never could."""
+    code = (
+        "import pandas as pd, slackwater as sw\n"
+        "from slackwater.market.inputs import INPUT_TABLES\n"
+        "from slackwater.storage import read_tables\n"
+        "scores = sw.ReversalScorer.load('models/scorer').score(read_tables('data/tables', INPUT_TABLES))\n"
+        "missing = scores[scores['missing_features'].map(len) > 0]\n"
+        "trades = pd.read_parquet('reports/constant_risk_trades.parquet')\n"
+        "print('both', len(trades.merge(missing, on=['symbol', 'event_time'])), 'of', len(trades))"
+    )
+    assert "both 0 of " in run(repository, sys.executable, "-c", code)
+
+
 def test_a_second_repro_runs_nothing(repository: Path) -> None:
     output = run(repository, "dvc", "repro")
     assert "Running stage" not in output

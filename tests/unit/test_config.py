@@ -65,6 +65,23 @@ BAD = {
         lambda c: c["datasets"]["bybit_1h"].update(sha256={"x.parquet": "0"}),
         r"sha256` names files that no table reads",
     ),
+    "a table that does not exist": (
+        lambda c: c["datasets"]["bybit_1h"]["tables"].update(open_intrest={"file": "x.parquet"}),
+        r"datasets.bybit_1h.tables.open_intrest",
+    ),
+    "a lag of a table that does not exist": (lambda c: c["market"]["available_after"].update(fundng="1h"), r"fundng"),
+    "a window off the grid": (
+        lambda c: c["features"]["price"].update(event_window="7m"),
+        r"`features.price.event_window` must be a multiple of `market.bar_interval`, 5m, was 7m",
+    ),
+    "a horizon of one bar": (
+        lambda c: c["labels"].update(horizon="1m"),
+        r"`labels.horizon` must be a multiple .* longer",
+    ),
+    "neither bars nor path": (
+        lambda c: c["datasets"]["bybit_1h"]["tables"].pop("bars"),
+        r"among these `bars`, or the finer `path`",
+    ),
     "repeated symbol": (
         lambda c: c["datasets"]["simulated"].update(symbols=["A", "A"]),
         r"`symbols` repeats itself",

@@ -179,8 +179,10 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         return {"n_trades": 0}
     net, times = trades["net_bps"].to_numpy(), trades["entry_time"]
     low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
-    costs = trades["gross_bps"].to_numpy() - net
-    at_costs = net_at_cost_multiples(trades["gross_bps"], costs)
+    # Funding is a payment between traders with a sign, no cost: it stays as it is when costs double.
+    funding = 1e4 * trades["funding_usd"] / trades["notional_usd"]
+    costs = 1e4 * (trades["fees_usd"] + trades["slippage_usd"]) / trades["notional_usd"]
+    at_costs = net_at_cost_multiples(trades["gross_bps"] - funding, costs)
     by_trade, by_stamp = trade_weighted_mean(net, times), stamp_weighted_mean(net, times)
     years = (times.max() - times.min()) / pd.Timedelta(days=365)
     seen = (
@@ -192,7 +194,8 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
     sides = {
         name: {
             "n_trades": int((trades["side"] == side).sum()),
-            "net_bps_mean": expectancy_bps(trades.loc[trades["side"] == side, "net_bps"]),
+            "net_bps_mean": expectancy_bps(net[trades["side"] == side]),
+            "t_stamp_weighted": stamp_weighted_mean(net[trades["side"] == side], times[trades["side"] == side]).t,
         }
         for name, side in (("long", 1), ("short", -1))
     }
@@ -203,7 +206,8 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "net_bps_low": low,
         "net_bps_high": high,
         "net_r_mean": float(trades["net_r"].mean()),
-        "gross_bps_mean": at_costs[0.0],
+        "net_bps_mean_without_costs": at_costs[0.0],
+        "funding_bps_mean": float(funding.mean()),
         "net_bps_mean_at_double_costs": at_costs[2.0],
         "t_trade_weighted": by_trade.t,
         "t_stamp_weighted": by_stamp.t,
@@ -248,13 +252,14 @@ def verdict(
     overfitting = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
     ece_bound = max(0.03, d["ece_if_perfect_q99"])
     slope = (d["reliability_slope_low"], d["reliability_slope_high"])
-    if n_trials == 1 and len(constant_risk) > 2:
-        returns = constant_risk["net_r"].to_numpy()
+    if n_trials == 1 and constant_risk["entry_time"].dt.date.nunique() > 2:
+        # Trades overlap: a day is one bet.
+        returns = constant_risk.groupby(constant_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
         own = [float(returns.mean() / returns.std(ddof=1))]
         ratio = deflated_sharpe_ratio(returns, trial_sharpe_ratios=own)
         sharpe = at_least("deflated_sharpe", ratio, 0.95, strictly=False)
     elif n_trials == 1:
-        sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three trades")
+        sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three days with trades")
     else:
         sharpe = not_computed("deflated_sharpe", ">= 0.95", f"the returns of {n_trials} trials are not at hand")
     clauses = (

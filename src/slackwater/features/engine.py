@@ -33,7 +33,7 @@ from slackwater.features.price import _advance as _advance_price
 from slackwater.features.whales import WhaleFlowsFamily
 from slackwater.features.whales import _advance as _advance_whales
 from slackwater.market.frame import FrameRow, MarketFrame
-from slackwater.market.inputs import FUNDING_RATE, INPUTS, PREMIUM_INDEX
+from slackwater.market.inputs import FUNDING_RATE, HIGH, INPUTS, LOW, PREMIUM_INDEX
 
 __all__ = ["FeatureEngine", "default_families"]
 
@@ -41,6 +41,7 @@ _FORMULAS: Final = 1
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
 _LARGEST: Final = 1e15
+_BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
 _SIGNED: Final = np.isin(np.arange(len(INPUTS)), (FUNDING_RATE, PREMIUM_INDEX))
 
 
@@ -81,6 +82,14 @@ def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return inputs with what cannot be (absurdly large, or negative where only a rate may be) as unknown."""
     possible = (np.abs(values) <= _LARGEST) & ((values >= 0.0) | _SIGNED)
     return np.where(possible, values, np.nan)
+
+
+def _is_bar(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows have four prices that a bar can have."""
+    prices = values[:, :4]
+    sound = ((prices > 0.0) & (prices <= _LARGEST)).all(axis=1)
+    enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
+    return np.logical_and(sound, enclosed)
 
 
 def default_families(bar_interval: timedelta, **overrides: Mapping[str, Any]) -> tuple[Family, ...]:
@@ -211,10 +220,10 @@ class FeatureEngine:
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
-        bad = frame.table.index[(frame.values[:, :4] <= 0.0).any(axis=1)]
+        bad = frame.table.index[~(_is_bar(frame.values) | np.isnan(frame.values).all(axis=1))]
         if len(bad):
             raise SchemaError(
-                f"{len(bad)} rows of the frame have prices that are not positive:\n"
+                f"{len(bad)} rows of the frame are no bars: {_BAR_RULE}\n"
                 f"{frame.table.loc[bad[:3], ['symbol', 'event_time', 'open', 'high', 'low', 'close']]}"
             )
         inputs = _known(frame.values)
@@ -240,13 +249,12 @@ class FeatureEngine:
             If the row is not newer than the last one of its symbol, or lies off the grid of bars. The state is as
             it was.
         SchemaError
-            If a price is not a positive number. The state is as it was.
+            If the prices are not those of a bar. The state is as it was.
         """
         step = int(self.bar_interval / timedelta(microseconds=1))
         values = row.values
-        prices = values[:4]
-        if not (np.isfinite(prices).all() and (prices > 0.0).all()):
-            raise SchemaError(f"{row.symbol} {row.event_time}: prices must be positive, were {prices.tolist()}")
+        if not _is_bar(values[None, :])[0]:
+            raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {values[:4].tolist()}")
         time = row.time_us
         last = self._last.get(row.symbol)
         if last is not None and time <= last:

@@ -77,6 +77,10 @@ def _advance_density(state, constants, row, out):  # type: ignore[no-untyped-def
         out[:] = np.nan
         return
     map_look(state, _MAP, bins, width, close, reaches, out)
+    # No pool within reach is an answer, not ignorance: it is at least as far as the reach.
+    for k in range(2 * n, 2 * n + 2):
+        if math.isnan(out[k]):
+            out[k] = reaches[n - 1]
     below = out[n - 1]
     above = out[2 * n - 1]
     interest = row[OPEN_INTEREST]
@@ -153,8 +157,8 @@ class LiquidationDensityFamily(Family):
         return (
             *masses["below"],
             *masses["above"],
-            pair(below, above, f"log distance to the densest bin below, within {far}", "log"),
-            pair(above, below, f"log distance to the densest bin above, within {far}", "log"),
+            pair(below, above, f"log distance to the densest bin below, {far} if there is none", "log"),
+            pair(above, below, f"log distance to the densest bin above, {far} if there is none", "log"),
             Feature(
                 name=f"liquidation_density_ratio_{far}",
                 family=self.name,

@@ -331,7 +331,7 @@ def _windows(
     fate = np.select(
         [
             starts_late | (nearest_gap < entry_time),
-            entered & (entry_time != event_time) & _is_coarse(path_interval),
+            entered & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE // _MICROSECOND) & _is_coarse(path_interval),
             ~entered | (window_end > open_time[-1] + interval),
             nearest_gap < window_end,
         ],

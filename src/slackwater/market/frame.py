@@ -20,7 +20,7 @@ STALENESS: Final[dict[str, timedelta]] = {
     "open_interest": timedelta(hours=3),
     "funding": timedelta(hours=9),
     "premium_index": timedelta(hours=1),
-    "liquidations": timedelta(days=1),
+    "liquidations": timedelta(days=3),
     "whale_transfers": timedelta(days=3),
     "depth": timedelta(hours=1),
 }
@@ -72,11 +72,14 @@ class FrameRow:
         Raises
         ------
         SchemaError
-            If `symbol`, `event_time` or a price is missing.
+            If `symbol`, `event_time` or a price is missing, or a name is not an input.
         """
         missing = [name for name in ("symbol", "event_time", "open", "high", "low", "close") if name not in row]
         if missing:
             raise SchemaError(f"a frame row needs {missing}")
+        unknown = sorted(set(map(str, row.keys())) - {"symbol", "event_time", "available_time", *INPUTS})
+        if unknown:
+            raise SchemaError(f"a frame row has no inputs {unknown}; there are {', '.join(INPUTS)}")
         values = np.array([row.get(name, np.nan) for name in INPUTS], dtype=np.float64)
         return cls(symbol=str(row["symbol"]), event_time=pd.Timestamp(row["event_time"]), values=values)
 

@@ -187,7 +187,7 @@ def validate(table: pd.DataFrame, name: str, *, origin: str | None = None) -> pd
     ------
     SchemaError
         If a column is missing or of a wrong type, a time is naive or missing, a number is missing, infinite or out
-        of range, a text has an unknown value, or a bar has a high below its low.
+        of range, or a text has an unknown value.
     OrderError
         If rows of a symbol repeat a key or run backwards in time.
     """

@@ -258,6 +258,6 @@ def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
         raise ParameterError(f"`fraction` must be in (0, 1], was {fraction}")
     values = finite_values(net, name="net")
     profits = np.sort(values[values > 0])[::-1]
-    # .05 × 140 is 7.000000000000001 in floating point, and seven trades, not eight.
+    # .07 × 100 is 7.000000000000001 in floating point, and seven trades, not eight.
     best = int(np.ceil(values.size * fraction - 1e-9))
     return float(profits[:best].sum() / profits.sum()) if profits.size else float("nan")

@@ -13,7 +13,7 @@ from sklearn.model_selection import BaseCrossValidator
 
 from slackwater.errors import DataError, OrderError, ParameterError
 
-__all__ = ["PurgedWalkForward", "purged_tail"]
+__all__ = ["PurgedWalkForward"]
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -155,66 +155,6 @@ class PurgedWalkForward(BaseCrossValidator):
             train = np.flatnonzero(end + embargo < begin)
             if test.size and train.size >= self.min_train_rows:
                 yield train, test
-
-
-def purged_tail(
-    event_times: Any, label_end_times: Any, *, fraction: float, embargo: timedelta
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split training rows into a purged head to fit on and a later tail to calibrate on.
-
-    Parameters
-    ----------
-    event_times, label_end_times : array-like of datetime64, shape (n_samples,)
-        When each label begins and when it is known, in any order. Times without a zone are read as UTC.
-    fraction : float
-        Share of the rows that goes into the tail, in (0, 1). Events of one stamp stay together, so the tail
-        may be a little larger.
-    embargo : timedelta
-        Time between the end of the last label of the head and the first event of the tail, >= 0.
-
-    Returns
-    -------
-    head, tail : ndarray of int64
-        Positions, increasing. Rows whose label reaches into the tail or its embargo are in neither.
-
-    Raises
-    ------
-    ParameterError
-        If `fraction` or `embargo` is out of bounds, or the two arrays differ in length.
-    OrderError
-        If a label does not end after its event.
-    DataError
-        If the purge leaves no head, or there is no row at all.
-
-    Notes
-    -----
-    A head row satisfies ``label_end_time + embargo < first event of the tail``. For two disjoint tails (early
-    stopping and calibration) call it again on the head of the first call.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from datetime import timedelta
-    >>> events = np.datetime64("2024-01-01") + np.arange(10) * np.timedelta64(1, "D")
-    >>> purged_tail(events, events + np.timedelta64(1, "D"), fraction=0.3, embargo=timedelta(days=1))
-    (array([0, 1, 2, 3, 4]), array([7, 8, 9]))
-    """
-    if not 0 < fraction < 1:
-        raise ParameterError(f"`fraction` must be in (0, 1), was {fraction}")
-    wait = _embargo(embargo)
-    event, end = _spans(event_times, label_end_times)
-    if event.size == 0:
-        raise DataError("`event_times` must hold at least one event, was empty")
-    # At least one row: a tail of none would leave nothing to calibrate on.
-    first = event.size - max(1, round(fraction * event.size))
-    tail_start = np.sort(event)[first]
-    tail = np.flatnonzero(event >= tail_start)
-    head = np.flatnonzero(end + wait < tail_start)
-    if head.size == 0:
-        raise DataError(
-            f"the purge leaves no row before the tail: {event.size} events, `fraction` {fraction}, `embargo` {embargo}"
-        )
-    return head, tail
 
 
 def _spans(event_times: Any, label_end_times: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,8 +18,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from slackwater.errors import DataError, ParameterError
+from slackwater.model_selection.calibration_split import calibration_split
 from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
-from slackwater.models.calibration_split import calibration_split
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -109,10 +109,12 @@ class Recipe:
         """Fit on the given rows, or on all."""
         rows = np.arange(len(training)) if rows is None else rows
         labels = training.labels.iloc[rows]
+        weight = labels["weight"].to_numpy()
         return ReversalClassifier(embargo=self.embargo, **self.model).fit(
             training.features.iloc[rows],
             y[rows],
-            labels["weight"].to_numpy(),
+            # Mean one in the fold, so that the regularisation means the same whatever the overlap.
+            weight / weight.mean(),
             event_times=labels["event_time"],
             label_end_times=labels["label_end_time"],
         )

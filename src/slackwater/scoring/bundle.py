@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -131,7 +132,7 @@ class Bundle:
         if not sums.is_file():
             raise BundleError(f"{root} is no scoring bundle: {_SUMS} is missing (half copied?); `dvc repro` makes one")
         expected: dict[str, str] = {}
-        for line in sums.read_text(encoding="utf-8").splitlines():
+        for line in _text(sums.read_bytes(), sums).splitlines():
             match = _LINE.fullmatch(line)
             if match is None:
                 raise BundleError(f"{sums}: cannot read the line {line[:80]!r}")
@@ -145,9 +146,10 @@ class Bundle:
             path = root / name
             if path.is_symlink() or not path.is_file():
                 raise BundleError(f"{path} is not a plain file")
-            if sha256_of(path) != digest:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
                 raise BundleError(f"{path} is damaged: its sha256 is not the one in {_SUMS}")
-            contents[name] = path.read_text(encoding="utf-8")
+            contents[name] = _text(content, path)
         manifest = _manifest(contents.pop(_MANIFEST, None), root)
         models = {}
         for name, model in manifest["models"].items():
@@ -155,6 +157,13 @@ class Bundle:
                 raise BundleError(f"{root}: the manifest names {model.get('file')!r}, which the bundle does not hold")
             models[name] = contents[model["file"]]
         return cls(manifest=manifest, models=models, digest=sha256_of(sums))
+
+
+def _text(content: bytes, path: Path) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} is not text: {error}") from error
 
 
 def _manifest(text: str | None, root: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from slackwater.features.orientation import Orientation
 from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import FrameRow, MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
-from slackwater.market.schemas import validate
+from slackwater.market.quality.detectors import clean_tables
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
 from slackwater.scoring.bundle import Bundle
@@ -119,7 +119,8 @@ class ReversalScorer:
         SchemaError, OrderError, MissingDataError
             If a table is unusable.
         """
-        checked = {name: validate(table, name) for name, table in tables.items() if name in INPUT_TABLES}
+        given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
+        checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
         frame = MarketFrame.from_tables(
             checked,
             bar_interval=self._bar_interval,

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.schemas import SCHEMAS
+from slackwater.market.schemas import SCHEMAS, validate
 
 __all__ = ["TableFile", "read_directory"]
 
@@ -51,7 +51,8 @@ def read_directory(
     tables
         Canonical name to file. Tables that are not named are absent, and so are the features that need them.
     symbols
-        The symbols wanted; every one must have bars. None: all that the bars hold.
+        The symbols wanted; every one must have bars. None: all that the bars hold. A table of other symbols alone is
+        refused.
 
     Returns
     -------
@@ -62,25 +63,28 @@ def read_directory(
     ------
     MissingDataError
         If the directory or a file is not there, or a symbol has no bars.
-    SchemaError
-        If a file is not parquet, or lacks a column.
+    SchemaError, OrderError
+        If a file is not parquet, lacks a column, or holds values that its schema refuses; with the rows.
     DataError
         If a digest differs.
     """
     root = Path(directory)
     if not root.is_dir():
         raise MissingDataError(f"there is no directory {root}; link or copy the data set there")
+    read = {name: _read_table(root, name, source) for name, source in tables.items()}
+    bars = next((read[name] for name in ("bars", "path") if name in read), None)
+    if bars is None:
+        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `path`")
+    wanted = sorted(set(symbols) if symbols is not None else set(bars["symbol"].astype("str")))
     out = {}
-    for name, source in tables.items():
-        table = _read_table(root, name, source)
-        if symbols is not None:
-            found = sorted(table["symbol"].astype("str").unique())
-            table = table[table["symbol"].isin(list(symbols))]
-            if table.empty or (name == "bars" and set(symbols) - set(found)):
-                raise MissingDataError(
-                    f"{root / source.file}: no rows of {sorted(set(symbols) - set(found))}; it holds {found}"
-                )
-        out[name] = table.reset_index(drop=True)
+    for name, whole in read.items():
+        table = whole[whole["symbol"].isin(wanted)].reset_index(drop=True)
+        lost = sorted(set(wanted) - set(table["symbol"]))
+        if table.empty or (lost and name in ("bars", "path")):
+            found = sorted(set(whole["symbol"].astype("str")))
+            raise MissingDataError(f"{root / tables[name].file} (table {name}): no rows of {lost}; it holds {found}")
+        validate(table, name, origin=str(root / tables[name].file))
+        out[name] = table
     return out
 
 

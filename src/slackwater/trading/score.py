@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -154,7 +154,9 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in value)
 
 
-def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+def event_scores(
+    predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame, model_features: Sequence[str]
+) -> pd.DataFrame:
     """Return predicted events as the scores that `slackwater.trading.backtest.run_backtest` reads.
 
     Parameters
@@ -164,7 +166,9 @@ def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.D
     labels
         For the `direction` of each event. Nothing else of it is read.
     features
-        `symbol`, `event_time`, `available_time` and `CONTEXT`.
+        `symbol`, `event_time`, `available_time`, `CONTEXT` and `model_features`.
+    model_features
+        Names of the features that should be known: where one is not, the gate refuses, as it does live.
 
     Raises
     ------
@@ -173,7 +177,11 @@ def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.D
     """
     keys = ["symbol", "event_time"]
     out = predictions[[*keys, "p_direction", "p_hit"]].merge(labels[[*keys, "direction"]], on=keys, validate="1:1")
-    out = out.merge(features[[*keys, "available_time", *CONTEXT]], on=keys, validate="1:1")
+    wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
+    out = out.merge(features[wanted], on=keys, validate="1:1")
     if len(out) != len(predictions):
         raise SchemaError(f"{len(predictions) - len(out)} of {len(predictions)} predictions have no label or features")
+    unknown = out[list(model_features)].isna().to_numpy()
+    missing = [tuple(name for name, bad in zip(model_features, row, strict=True) if bad) for row in unknown]
+    out["missing_features"] = pd.Series(missing, index=out.index, dtype=object)
     return out

@@ -93,6 +93,10 @@ def trades(net_bps: np.ndarray) -> pd.DataFrame:
             "side": np.where(np.arange(len(net_bps)) % 2, 1, -1),
             "net_bps": net_bps,
             "gross_bps": net_bps + 14.0,
+            "notional_usd": 10_000.0,
+            "fees_usd": 10.0,
+            "slippage_usd": 5.0,
+            "funding_usd": -1.0,
             "net_usd": net_bps,
             "net_r": net_bps / 100.0,
             "exit_reason": "time",
@@ -119,6 +123,30 @@ def test_economic_clauses_follow_the_trades() -> None:
     economic = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "deflated_sharpe", "halves_positive"}
     assert not economic & set(rich.failed)
     assert economic <= set(poor.failed)
+
+
+def test_trades_of_one_day_are_one_bet() -> None:
+    """Counting overlapping trades as independent passed the deflated Sharpe clause of a run that fails it by day."""
+    rng = np.random.default_rng(0)
+    once = trades(rng.normal(12.0, 100.0, 120))
+    thrice = pd.concat([once, once, once]).sort_values("entry_time", ignore_index=True)
+    values = [next(c for c in judge(sample).clauses if c.name == "deflated_sharpe").value for sample in (once, thrice)]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_double_costs_leave_funding_alone() -> None:
+    """Funding received is no cost: doubling it would make the stress easier."""
+    sample = trades(np.full(50, 20.0))
+    metrics = trading_metrics(
+        sample,
+        pd.DataFrame({"symbol": [], "event_time": []}),
+        pd.DataFrame({"equity_usd": [1.0]}),
+        sample,
+        RESAMPLING,
+    )["constant_risk"]
+    assert metrics["funding_bps_mean"] == pytest.approx(-1.0)
+    assert metrics["net_bps_mean_without_costs"] == pytest.approx(35.0)
+    assert metrics["net_bps_mean_at_double_costs"] == pytest.approx(34.0 + 1.0 - 30.0)
 
 
 def test_without_trades_every_economic_clause_fails() -> None:

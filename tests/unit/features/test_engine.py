@@ -21,17 +21,17 @@ ENGINE = FeatureEngine(default_families(HOUR))
 
 
 def row(hour: int, symbol: str = "BTCUSDT", **inputs: float) -> FrameRow:
-    price = {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "volume": 5.0}
+    price = {"open": 100.0, "high": 103.0, "low": 99.0, "close": 100.0, "volume": 5.0}
     time = pd.Timestamp("2024-01-01", tz="UTC") + hour * pd.Timedelta("1h")
     return FrameRow.from_mapping({"symbol": symbol, "event_time": time} | price | inputs)
 
 
-@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf"), 1e16, 98.0, 104.0])
 def test_an_impossible_price_is_refused_and_changes_nothing(price: float) -> None:
     clean, hit = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
     for engine in (clean, hit):
         engine.update(row(0))
-    with pytest.raises(SchemaError, match="prices must be positive"):
+    with pytest.raises(SchemaError, match="must be positive, and high and low enclose"):
         hit.update(row(1, close=price))
     np.testing.assert_array_equal(clean.update(row(1)), hit.update(row(1)))
 

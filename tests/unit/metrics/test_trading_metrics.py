@@ -61,13 +61,13 @@ def test_top_trades_share() -> None:
     assert top_trades_share(net) == pytest.approx(50 / 140)
     assert top_trades_share(net, fraction=0.06) == pytest.approx(60 / 140)
     assert top_trades_share(net, fraction=1.0) == 1.0
-    assert top_trades_share([1.0] * 140) == pytest.approx(7 / 140)
+    assert top_trades_share([1.0] * 100, fraction=0.07) == pytest.approx(7 / 100)
 
 
 def test_halves_are_halves_of_time() -> None:
     """Fails if the sample is halved by count: ten good trades in a week would make a good half year."""
     times = dates("2024-01-01", "2024-01-02", "2024-01-03", "2024-12-31")
-    assert halves_positive([5.0, 5.0, -1.0, -1.0], times) == (True, False)
+    assert halves_positive([5.0, -9.0, 5.0, -1.0], times) == (True, False)
     assert halves_positive([-5.0, 5.0, 0.0, 1.0], times) == (False, True)
     assert halves_positive([1.0], times[:1]) == (True, False)
     assert halves_positive([1.0, 2.0, 3.0, 4.0], times[::-1]) == (True, True)

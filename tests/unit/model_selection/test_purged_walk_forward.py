@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score
 
 from slackwater.errors import DataError, OrderError, ParameterError
-from slackwater.model_selection.walk_forward import PurgedWalkForward, purged_tail
+from slackwater.model_selection.walk_forward import PurgedWalkForward
 
 DAY = timedelta(days=1)
 START = pd.Timestamp("2023-01-01", tz="UTC")
@@ -170,46 +170,3 @@ def test_refuses_times_that_cannot_be_right() -> None:
             next(splitter(*given).split(events))
     with pytest.raises(ParameterError, match="`X`"):
         next(splitter(events, ends).split(events[:-1]))
-
-
-def test_tail_is_the_latest_fraction_and_the_head_is_purged() -> None:
-    """Fails if the tail is taken by position, has the wrong size, or the head's labels reach into it."""
-    events, ends = daily(100, label_days=2)
-    order = np.random.default_rng(1).permutation(100)
-    head, tail = purged_tail(events[order], ends[order], fraction=0.2, embargo=3 * DAY)
-    assert sorted(order[tail]) == list(range(80, 100))
-    # The label of day 74 ends on day 76 and clears day 80 by more than 3 days; that of day 75 does not.
-    assert sorted(order[head]) == list(range(75))
-
-
-def test_tail_keeps_a_stamp_together() -> None:
-    """Fails if one symbol of a stamp fits the model and the other calibrates it."""
-    stamps = pd.Series(START + pd.to_timedelta(np.repeat(np.arange(10), 4), unit="D"))
-    head, tail = purged_tail(stamps, stamps + pd.Timedelta("1h"), fraction=0.25, embargo=timedelta(0))
-    assert tail.tolist() == list(range(28, 40))
-    assert head.tolist() == list(range(28))
-
-
-def test_two_tails_are_disjoint() -> None:
-    """Fails if the tails for early stopping and calibration share a row or a label."""
-    events, ends = daily(200, label_days=3)
-    rest, calibration = purged_tail(events, ends, fraction=0.2, embargo=DAY)
-    fit, stopping = purged_tail(events[rest], ends[rest], fraction=0.2, embargo=DAY)
-    fit, stopping = rest[fit], rest[stopping]
-    assert not set(fit) & set(stopping)
-    assert ends[fit].max() + DAY < events[stopping].min()
-    assert ends[stopping].max() + DAY < events[calibration].min()
-
-
-def test_tail_refuses_by_name() -> None:
-    """Fails if an empty head or a fraction out of range goes on to a fit."""
-    events, ends = daily(10)
-    for fraction in (0.0, 1.0, float("nan")):
-        with pytest.raises(ParameterError, match="`fraction`"):
-            purged_tail(events, ends, fraction=fraction, embargo=DAY)
-    with pytest.raises(ParameterError, match="`embargo`"):
-        purged_tail(events, ends, fraction=0.5, embargo=-DAY)
-    with pytest.raises(DataError, match="no row before the tail"):
-        purged_tail(events, ends, fraction=0.5, embargo=20 * DAY)
-    with pytest.raises(DataError, match="empty"):
-        purged_tail(events[:0], ends[:0], fraction=0.5, embargo=DAY)

@@ -57,6 +57,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: (r / "SHA256SUMS").write_text("0" * 64 + "  ../../secret\n"),
         "cannot read the line",
     ),
+    "digests that are no text": (lambda r: (r / "SHA256SUMS").write_bytes(b"\xff\xfe"), "is not text"),
     "another format": (lambda r: edit_manifest(r, lambda m: m.update(format=99)), "has format 99"),
     "no fingerprint": (lambda r: edit_manifest(r, lambda m: m["features"].update(fingerprint="0")), "other features"),
     "unknown features": (

@@ -35,7 +35,9 @@ def test_a_missing_directory_file_or_symbol_is_named(directory: Path) -> None:
         read_directory(directory / "nowhere", {"bars": BARS})
     with pytest.raises(MissingDataError, match=r"there is no file .*none\.parquet \(table bars\)"):
         read_directory(directory, {"bars": TableFile(file="none.parquet", available_after=timedelta(0))})
-    with pytest.raises(MissingDataError, match=r"bars\.parquet: no rows of \['XRPUSDT'\]; it holds \['BTCUSDT'"):
+    with pytest.raises(
+        MissingDataError, match=r"bars\.parquet \(table bars\): no rows of \['XRPUSDT'\]; it holds \['BTCUSDT'"
+    ):
         read_directory(directory, {"bars": BARS}, symbols=["BTCUSDT", "XRPUSDT"])
 
 
@@ -82,3 +84,23 @@ def test_a_link_out_of_the_directory_is_refused(directory: Path, tmp_path_factor
     (directory / "bars.parquet").symlink_to(secret)
     with pytest.raises(DataError, match="leads out of"):
         read_directory(directory, {"bars": BARS})
+
+
+def test_bad_rows_are_named_with_their_file(directory: Path) -> None:
+    bars = pd.read_parquet(directory / "bars.parquet")
+    bars.loc[9, "close"] = -1.0
+    bars.to_parquet(directory / "bars.parquet")
+    with pytest.raises(
+        SchemaError, match=r"bars\.parquet \(table bars\): column `close` must be above 0; 1 rows.*\n.*\n9 "
+    ):
+        read_directory(directory, {"bars": BARS})
+
+
+def test_a_table_of_another_symbol_is_refused_even_where_no_symbols_are_named(directory: Path) -> None:
+    funding = small_market(("DOGEUSDT",), days=3)["funding"]
+    funding.to_parquet(directory / "funding.parquet")
+    tables = {"bars": BARS, "funding": TableFile(file="funding.parquet", available_after=timedelta(0))}
+    with pytest.raises(
+        MissingDataError, match=r"funding\.parquet \(table funding\): no rows of .* holds \['DOGEUSDT'\]"
+    ):
+        read_directory(directory, tables)

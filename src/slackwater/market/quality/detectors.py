@@ -16,7 +16,7 @@ from slackwater.market.schemas import describe_rows, validate
 __all__ = ["clean_tables"]
 
 MASK_LIMIT: Final = 0.01
-"""Share of rows above which a defect is no accident, and the table is refused instead of masked."""
+"""Share of a symbol's rows above which a defect is no accident, and the table is refused instead of masked."""
 
 
 def clean_tables(
@@ -36,8 +36,8 @@ def clean_tables(
     Raises
     ------
     SchemaError, OrderError
-        If a table does not fit its schema (`slackwater.market.schemas.validate`), or more than 1 % of its rows
-        would have to be masked.
+        If a table does not fit its schema (`slackwater.market.schemas.validate`), or more than 1 % of the
+        rows of a symbol would have to be masked. A known defect is masked whatever its length.
     """
     ledger = DefectLedger()
     cleaned: dict[str, pd.DataFrame] = {}
@@ -65,8 +65,8 @@ def _mask(
 ) -> pd.DataFrame:
     if not bad.any():
         return table
-    share = float(bad.mean())
-    if share > MASK_LIMIT:
+    share = float(bad.groupby(table["symbol"]).mean().max())
+    if share > MASK_LIMIT and rule != "known_defect":
         rows = table.index[bad]
         raise SchemaError(
             f"table {name}: {rule} in {len(rows)} of {len(table)} rows, too many to mask; the first:\n"

@@ -1,0 +1,97 @@
+"""The recipe: it fits on settled labels only, and finds nothing where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import DataError
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.labels.table import build_labels
+from slackwater.market.bars import resample_bars
+from slackwater.market.frame import MarketFrame
+from slackwater.metrics.classification import auc
+from slackwater.models.training import Recipe, TrainingSet
+from slackwater.sources.simulate.market import simulate_market
+from tests.small_bundle import RECIPE, training_set
+
+BAR = timedelta(minutes=30)
+
+
+def test_every_fit_is_purged_and_embargoed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the purge a label that ends inside of the test block would train the model that predicts it."""
+    training, _ = training_set()
+    seen: list[pd.Timestamp] = []
+    fit = Recipe.fit
+
+    def spy(self: Recipe, given: TrainingSet, y: np.ndarray, rows: np.ndarray | None = None) -> object:
+        assert rows is not None
+        seen.append(given.labels["label_end_time"].iloc[rows].max())
+        return fit(self, given, y, rows)
+
+    monkeypatch.setattr(Recipe, "fit", spy)
+    out = RECIPE.predict_out_of_fold(training, {"hit": training.labels["y_hit"].to_numpy()})
+    starts = out.groupby("fold")["event_time"].min()
+    assert len(seen) == len(starts) > 2
+    for last_label, start in zip(seen, starts, strict=True):
+        assert last_label + RECIPE.embargo < start
+
+
+def test_an_event_without_features_is_refused() -> None:
+    training, manifest = training_set()
+    engine = FeatureEngine(default_families(timedelta(hours=1)))
+    described = [f for f in engine.features if f.name in set(manifest["model_features"])]
+    empty = pd.DataFrame(columns=["symbol", "event_time", "available_time", *(f.name for f in described)])
+    with pytest.raises(DataError, match="have no row of features at their decision"):
+        TrainingSet.join(training.labels, empty.astype(training.labels.dtypes[["symbol", "event_time"]]), described)
+
+
+@pytest.fixture(scope="module")
+def null_market() -> TrainingSet:
+    tables = simulate_market(
+        ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"],
+        start=datetime(2023, 1, 1, tzinfo=UTC),
+        end=datetime(2023, 12, 1, tzinfo=UTC),
+        seed=5,
+        signal=0.0,
+    )
+    engine = FeatureEngine(default_families(BAR))
+    tables["bars"] = resample_bars(tables["path"], BAR)
+    frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=timedelta(seconds=5))
+    features = engine.transform(frame)
+    labels, _ = build_labels(
+        features,
+        tables["path"],
+        horizon=timedelta(hours=24),
+        decision_lag=timedelta(seconds=5),
+        path_interval=timedelta(minutes=1),
+    )
+    wanted = set(engine.manifest(frame.available)["model_features"])
+    return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
+
+
+NULL_RECIPE = replace(
+    RECIPE, first_train=timedelta(days=90), test=timedelta(days=30), embargo=timedelta(days=2), parallel_folds=2
+)
+
+
+def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
+    """N2 of the method: funding, open interest, liquidations and whales are alive, and the price follows none."""
+    y = null_market.labels["y_direction"].to_numpy()
+    out = NULL_RECIPE.predict_out_of_fold(null_market, {"direction": y})
+    n_eff = null_market.labels["weight"].sum() * len(out) / len(null_market)
+    assert abs(auc(y[out["row"]], out["p_direction"]) - 0.5) < 3.0 * np.sqrt(1.0 / (3.0 * n_eff))
+
+
+def test_a_feature_that_knows_the_outcome_would_show(null_market: TrainingSet) -> None:
+    """The canary: the same null must be able to fail."""
+    leaked = null_market.features.assign(
+        return_1h=null_market.features["return_1h"] - 60.0 * null_market.labels["log_return"].to_numpy()
+    )
+    y = null_market.labels["y_direction"].to_numpy()
+    out = NULL_RECIPE.predict_out_of_fold(TrainingSet(features=leaked, labels=null_market.labels), {"direction": y})
+    assert auc(y[out["row"]], out["p_direction"]) > 0.65
