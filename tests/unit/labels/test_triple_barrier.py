@@ -251,6 +251,16 @@ def test_on_a_coarse_path_an_entry_bar_that_is_missing_is_not_replaced() -> None
     assert label(path, path_interval=hour)[1].dropped_no_entry_bar == 1
 
 
+@pytest.mark.parametrize(("early", "labelled"), [(timedelta(milliseconds=1), 1), (timedelta(seconds=2), 0)])
+def test_on_a_coarse_path_a_close_stamped_a_millisecond_early_still_meets_its_bar(
+    early: timedelta, labelled: int
+) -> None:
+    """Fails if a venue's habit of closing bars at 59.999 s drops every event, or any later bar will do."""
+    hour = timedelta(hours=1)
+    _, report = label(flat_path(interval=hour), events_at(EVENT - early), path_interval=hour)
+    assert (report.labelled, report.dropped_no_entry_bar) == (labelled, 1 - labelled)
+
+
 def test_too_little_history_counts_as_a_gap() -> None:
     """Fails if an event in the first day of the path is trusted."""
     early = START + pd.Timedelta("23h")

@@ -126,7 +126,7 @@ def stack_tables(parts: Mapping[str, dict[str, Columns]], *, lags: Mapping[str, 
 
 def _labels(codes: npt.NDArray[np.integer], names: Sequence[str]) -> Any:
     """Return names by code as a pandas array of str, without a Python object a row."""
-    return pd.Categorical.from_codes(codes, categories=list(names)).astype("str")
+    return pd.array(list(names), dtype="str").take(codes)
 
 
 def _path(run: MarketRun, parameters: MarketParameters, opens: npt.NDArray[np.int64]) -> Columns:
