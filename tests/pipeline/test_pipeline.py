@@ -28,7 +28,7 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@example.org",
 }
-COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore")
+COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore", "trials.jsonl")
 
 
 def run(root: Path, *command: str, fails: bool = False) -> str:

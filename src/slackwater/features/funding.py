@@ -35,15 +35,15 @@ _BPS: Final = 1e4
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = state[_COUNT]
     state[_COUNT] = count + 1.0
-    newer = state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] > state[_TIME]
     funding_known = (
         not math.isnan(row[FUNDING_RATE])
         and row[FUNDING_INTERVAL_HOURS] > 0.0
-        and (newer or row[FUNDING_TIME_HOURS] == state[_TIME])
+        and not math.isnan(row[FUNDING_TIME_HOURS])
     )
-    if funding_known and newer:
+    if funding_known and (state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] != state[_TIME]):
         rate = row[FUNDING_RATE] * 8.0 / row[FUNDING_INTERVAL_HOURS] * _BPS
-        if state[_SETTLED] > 0.0 and row[FUNDING_INTERVAL_HOURS] == state[_INTERVAL]:
+        newer = state[_SETTLED] > 0.0 and row[FUNDING_TIME_HOURS] > state[_TIME]
+        if newer and row[FUNDING_INTERVAL_HOURS] == state[_INTERVAL]:
             spacing = (row[FUNDING_TIME_HOURS] - state[_TIME]) / 8.0
             change = rate - state[_RATE]
             slope = change / spacing
@@ -54,7 +54,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             state[_SPACING] = spacing
             state[_SETTLED] += 1.0
         else:
-            # A new interval is another contract: no difference is taken across it.
+            # A new interval is another contract, and a time that runs backwards was wrong before: no difference
+            # is taken across either.
             state[_SETTLED] = 1.0
         state[_RATE] = rate
         state[_TIME] = row[FUNDING_TIME_HOURS]

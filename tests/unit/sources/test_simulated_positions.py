@@ -51,7 +51,7 @@ def test_forced_exits_equal_those_of_a_list_of_positions(seed):
         assert liquidated == pytest.approx(sum(each[3] for each in gone if each[1] != STOP_TIER), rel=1e-6, abs=1e-9)
         assert stopped == pytest.approx(sum(each[3] for each in gone if each[1] == STOP_TIER), rel=1e-6, abs=1e-9)
     for side in (LONG, SHORT):
-        assert held(positions, side) == pytest.approx(sum(each[3] for each in listed if each[0] == side), rel=1e-6)
+        assert held(positions)[side] == pytest.approx(sum(each[3] for each in listed if each[0] == side), rel=1e-6)
 
 
 def test_liquidation_lies_between_the_entry_and_bankruptcy():

@@ -55,11 +55,12 @@ def start_crowd(state: Record, law: Record, positions: Positions, tiers: npt.NDA
         quantity = tiers[tier].quantity / entries
         for i in range(entries):
             entry = 0.2 * ((i + 0.5) / entries - 0.5)
-            if entry + tiers[tier].long_exit < 0.0:
-                open_position(positions, LONG, tier, entry + tiers[tier].long_exit, quantity)
-            if entry + tiers[tier].short_exit > 0.0:
-                open_position(positions, SHORT, tier, entry + tiers[tier].short_exit, quantity)
-    state.market_maker_position = held(positions, SHORT) - held(positions, LONG)
+            for side in (LONG, SHORT):
+                exit_log_price = entry + (tiers[tier].long_exit if side == LONG else tiers[tier].short_exit)
+                if (exit_log_price < 0.0) == (side == LONG):
+                    open_position(positions, side, tier, exit_log_price, quantity)
+    longs, shorts = held(positions)
+    state.market_maker_position = shorts - longs
 
 
 @njit(cache=True)
@@ -125,7 +126,7 @@ def _stop_log_price(state: Record, side: int, uniform: float) -> float:
 @njit(cache=True)
 def crowding(positions: Positions) -> float:
     """Return the crowd's net long share, in [-1, 1]."""
-    longs, shorts = held(positions, LONG), held(positions, SHORT)
+    longs, shorts = held(positions)
     return (longs - shorts) / (longs + shorts)
 
 

@@ -230,9 +230,10 @@ def _record(run: MarketRun, row: int, state: Record, minute: Record, law: Record
     run.log_price[row, 2] = minute.low
     run.log_price[row, 3] = state.log_price
     hedged = law.hedged_share * law.open_interest
+    longs, shorts = held(positions)
     whales, makers = state.whale_position, state.market_maker_position
-    run.interest[row, LONG] = hedged + held(positions, LONG) + max(whales, 0.0) + max(makers, 0.0)
-    run.interest[row, SHORT] = hedged + held(positions, SHORT) + max(-whales, 0.0) + max(-makers, 0.0)
+    run.interest[row, LONG] = hedged + longs + max(whales, 0.0) + max(makers, 0.0)
+    run.interest[row, SHORT] = hedged + shorts + max(-whales, 0.0) + max(-makers, 0.0)
     for side in (LONG, SHORT):
         run.liquidated[row, side] = liquidated(minute, side)
     if (row + 1) % SNAPSHOT_MINUTES == 0:

@@ -98,12 +98,14 @@ def leverage_tiers(parameters: MarketParameters) -> npt.NDArray[np.void]:
 
 
 @njit(cache=True)
-def held(positions: Positions, side: int) -> float:
-    """Return the coin that the crowd holds on a side."""
-    quantity = 0.0
+def held(positions: Positions) -> tuple[float, float]:
+    """Return the coin that the crowd holds long and short."""
+    longs = 0.0
+    shorts = 0.0
     for tier in range(positions.total.shape[1]):
-        quantity += positions.total[side, tier]
-    return quantity
+        longs += positions.total[LONG, tier]
+        shorts += positions.total[SHORT, tier]
+    return longs, shorts
 
 
 @njit(cache=True)
