@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint setup ui bench campaigns lock clean
+.PHONY: repro test lint setup ui bench lock clean
 
 repro: $(STAMP)
 	dvc repro

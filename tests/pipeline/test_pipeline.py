@@ -103,8 +103,11 @@ def test_no_trade_breaks_a_rule(repository: Path) -> None:
     assert (refusals["message"].str.len() > 10).all()
 
 
-def test_every_prediction_is_out_of_sample(repository: Path) -> None:
-    """A test event may not begin before the labels that its model learned from had ended, with the embargo."""
+def test_every_test_block_begins_after_the_first_training_window(repository: Path) -> None:
+    """A stage that ignored its `validation` section would test where it should only train.
+
+    The purge and the embargo of each fit are watched in tests/unit/models/test_training.py.
+    """
     predictions = pd.read_parquet(repository / "data/predictions.parquet")
     labels = pd.read_parquet(repository / "data/labels.parquet")
     joined = predictions.merge(labels, on=["symbol", "event_time"])
