@@ -57,7 +57,12 @@ def make_bundle(directory: Path) -> Path:
             "dataset": "small",
             "synthetic": True,
             "verdict": verdict,
-            "market": {"bar_interval": BAR, "decision_lag": DECISION_LAG, "staleness": STALENESS},
+            "market": {
+                "bar_interval": BAR,
+                "decision_lag": DECISION_LAG,
+                "staleness": STALENESS,
+                "liquidation_cap": None,
+            },
             "features": {
                 "families": {},
                 "fingerprint": manifest["fingerprint"],

@@ -52,7 +52,7 @@ def _one_symbol(symbol: str, days: int, interval: timedelta, seed: int) -> dict[
         known = {"symbol": symbol, "event_time": times, "available_time": times + pd.Timedelta(lag)}
         return pd.DataFrame(known | columns)
 
-    return {
+    made = {
         "bars": table(closes, "2s", **bars),
         "open_interest": table(closes, "330s", open_interest=1e5 * np.exp(np.cumsum(rng.normal(size=n) * 3e-3))),
         "funding": table(
@@ -88,3 +88,15 @@ def _one_symbol(symbol: str, days: int, interval: timedelta, seed: int) -> dict[
             closes, "2s", bid_quantity_1pct=rng.gamma(5.0, 10.0, n), ask_quantity_1pct=rng.gamma(5.0, 10.0, n)
         ),
     }
+    # Drawn last, so that the tables above stay what they were.
+    trades = pd.DatetimeIndex(events + pd.to_timedelta(rng.integers(1, 600, k), unit="s")).as_unit("us").sort_values()
+    made["large_trades"] = table(
+        trades,
+        "2s",
+        side=rng.choice(["buy", "sell"], k),
+        price=np.full(k, 20_000.0),
+        quantity=5.0 + rng.pareto(1.5, k),
+    )
+    ratio = np.exp(0.3 * np.sin(np.arange(n) / 50.0) + 0.1 * rng.normal(size=n))
+    made["long_short_ratio"] = table(closes, "330s", top_trader_ratio=ratio)
+    return made

@@ -7,12 +7,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slackwater.errors import MissingDataError, SchemaError
 
@@ -20,12 +24,14 @@ __all__ = [
     "atomic_directory",
     "atomic_file",
     "digest_of",
+    "read_arrays",
     "read_json",
     "read_json_lines",
     "read_parquet",
     "read_path",
     "read_tables",
     "sha256_of",
+    "write_arrays",
     "write_json",
     "write_parquet",
     "write_tables",
@@ -148,6 +154,47 @@ def read_path(directory: str | Path) -> pd.DataFrame:
     root = Path(directory)
     finest = root / "path.parquet"
     return read_parquet(finest if finest.is_file() else root / "bars.parquet")
+
+
+def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
+    """Write named arrays as one ``npz`` file, such as a checkpoint of live state; it appears whole or not at all.
+
+    Parameters
+    ----------
+    arrays
+        Of numbers or text. Names may be any text, a slash included.
+    path
+        A file that is there is replaced only by a whole one.
+
+    Raises
+    ------
+    SchemaError
+        If an array holds Python objects: they would need a pickle.
+    """
+    objects = sorted(name for name, array in arrays.items() if np.asarray(array).dtype.hasobject)
+    if objects:
+        raise SchemaError(f"arrays of Python objects cannot be written without a pickle: {', '.join(objects)}")
+    # Not numpy.savez, whose own parameters would be names that an array cannot have.
+    with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+
+
+def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Read what `write_arrays` wrote, or say which file is missing or damaged; nothing in it is executed."""
+    source = Path(path)
+    if not source.is_file():
+        raise MissingDataError(f"there is no file {source}")
+    try:
+        with zipfile.ZipFile(source) as archive:
+            out = {}
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    out[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+            return out
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise SchemaError(f"{source} is not a readable file of arrays: {error}") from error
 
 
 def _finite(content: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,10 +13,12 @@ from slackwater.storage import (
     atomic_directory,
     atomic_file,
     digest_of,
+    read_arrays,
     read_json,
     read_parquet,
     read_path,
     read_tables,
+    write_arrays,
     write_json,
     write_tables,
 )
@@ -84,3 +87,45 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
 
 def test_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1, "b": 3})
+
+
+def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
+    """Names with a slash, or those that numpy.savez uses itself, must not get lost."""
+    arrays = {
+        "state/BTC/USDT:USDT": np.array([1.0, np.nan, -0.0]),
+        "time": np.array(1_700_000_000_000_001),
+        "file": np.array(["a", "longer"]),
+        "empty": np.zeros((0, 2), dtype=np.int64),
+    }
+    write_arrays(arrays, tmp_path / "deep" / "state.npz")
+    back = read_arrays(tmp_path / "deep" / "state.npz")
+    assert list(back) == list(arrays)
+    for name, array in arrays.items():
+        assert (back[name].dtype, back[name].shape) == (array.dtype, array.shape)
+        assert back[name].tobytes() == array.tobytes()
+
+
+def test_arrays_never_hold_a_pickle(tmp_path: Path) -> None:
+    """A pickle would run whatever its maker put in."""
+    path = tmp_path / "state.npz"
+    write_arrays({"a": np.ones(2)}, path)
+    with pytest.raises(SchemaError, match="Python objects cannot be written without a pickle: b"):
+        write_arrays({"a": np.zeros(2), "b": np.array([None, 1], dtype=object)}, path)
+    assert read_arrays(path)["a"].tolist() == [1.0, 1.0]
+    np.savez(path, b=np.array([None, 1], dtype=object), allow_pickle=True)
+    with pytest.raises(SchemaError, match=r"state\.npz is not a readable file of arrays: .*allow_pickle"):
+        read_arrays(path)
+
+
+def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    write_arrays({"a": np.arange(1000.0)}, path)
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[500] ^= 1
+    for content in (whole[:500], whole[: len(whole) - 30], bytes(flipped), b"", b"no archive"):
+        path.write_bytes(content)
+        with pytest.raises(SchemaError, match=r"state\.npz is not a readable file of arrays"):
+            read_arrays(path)
+    with pytest.raises(MissingDataError, match="there is no file"):
+        read_arrays(tmp_path / "none.npz")

@@ -1,37 +1,30 @@
-"""The market frame: every table joined, as it was known, to the bar closes of one grid."""
+"""The market frame: every table joined, as it was known, to the bar closes of one grid.
+
+`MarketFrame.from_tables` does it for history, `MarketFrame.stream` for live rows, with the same compiled joins
+(`slackwater.market.joins`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slackwater.errors import DataError, MissingDataError, ParameterError, SchemaError
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.errors import DataError, MissingDataError, SchemaError
+from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
+from slackwater.market.joins import JOINS, STALENESS, Join, Timing, bar_returns, returns_of_others
+from slackwater.market.schemas import refuse_both_kinds_of_liquidations
+
+if TYPE_CHECKING:
+    from slackwater.market.stream import FrameStream
 
 __all__ = ["STALENESS", "FrameRow", "MarketFrame"]
 
-STALENESS: Final[dict[str, timedelta]] = {
-    "open_interest": timedelta(hours=3),
-    "funding": timedelta(hours=9),
-    "premium_index": timedelta(hours=1),
-    "liquidations": timedelta(days=3),
-    "whale_transfers": timedelta(days=3),
-    "depth": timedelta(hours=1),
-}
-"""How old the newest row of a table may be, at a decision, before the table counts as silent."""
-
-_AS_OF: Final[dict[str, tuple[str, ...]]] = {
-    "open_interest": ("open_interest",),
-    "funding": ("funding_rate", "interval_hours"),
-    "premium_index": ("premium_index",),
-    "depth": ("bid_quantity_1pct", "ask_quantity_1pct"),
-}
 _BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume", "taker_buy_volume")
 
 
@@ -132,6 +125,7 @@ class MarketFrame:
         bar_interval: timedelta,
         decision_lag: timedelta,
         staleness: Mapping[str, timedelta] | None = None,
+        liquidation_cap: timedelta | None = None,
     ) -> MarketFrame:
         """Join the tables.
 
@@ -146,6 +140,9 @@ class MarketFrame:
             The row of the bar closing at T uses rows with ``available_time <= T + decision_lag`` and no others.
         staleness
             Overrides of `STALENESS` by table.
+        liquidation_cap
+            The feed publishes at most one liquidation of a symbol in each of these (Binance: one second). None: it
+            publishes every one.
 
         Returns
         -------
@@ -157,48 +154,82 @@ class MarketFrame:
             If there are no bars.
         DataError
             If a bar becomes available only after its decision, or lies off the grid.
+        SchemaError
+            If liquidations come both as events and as totals.
+        ParameterError
+            If a duration is out of range, or `staleness` names an unknown table.
+
+        Notes
+        -----
+        Events count in the row of the bar in whose step they became known: after the last decision and not after
+        this one. Those that became known while a bar was missing are lost with it.
+
+        ``liquidated_*_estimate`` corrects a feed that shows at most one event a slot of `liquidation_cap`. With ``k``
+        the number of events of the symbol, both sides, that became available within the last 10 slots (this one
+        included, at most 10), the share of slots that held an event is about ``p = k / 11``. If events arrive as a
+        Poisson process, a slot holds ``-ln(1 - p)`` of them on average and ``-ln(1 - p) / p`` where it holds any: by
+        this factor the event counts, 1.05 for a lone one and 2.64 at most. It is known with the event. At the start
+        of a burst ``k`` is still small, so that starts of bursts are corrected too little, and what lies beyond ten
+        full slots in a row cannot be seen. Without a cap the factor is 1.
+
+        ``others_return`` of a bar is the mean of ``log(close / open)`` over the bars of all other symbols that close
+        at the very same time, and ``others_absolute_return`` that of its absolute value; NaN where there is none.
         """
         if "bars" not in tables or tables["bars"].empty:
             raise MissingDataError("the market frame needs a table `bars` with at least one row")
-        unknown = sorted(set(staleness or {}) - set(STALENESS))
-        if unknown:
-            raise ParameterError(f"`staleness` names unknown tables {unknown}; there are {sorted(STALENESS)}")
-        limits = STALENESS | dict(staleness or {})
-        step = _microseconds(bar_interval)
-        lag = _microseconds(decision_lag)
-        available: set[str] = set()
-        pieces = []
-        for symbol, bars in tables["bars"].groupby("symbol", sort=True):
-            grid, columns = _bar_grid(str(symbol), bars, step, lag)
-            decisions = grid + lag
-            present = ~np.isnan(columns["close"])
-            for name, table in tables.items():
-                own = table[table["symbol"] == symbol] if name in INPUT_TABLES and name != "bars" else None
-                if own is None or own.empty:
-                    continue
-                limit = _microseconds(limits[name])
-                if name in _AS_OF:
-                    columns |= _as_of(name, own, decisions, limit)
-                elif name == "liquidations":
-                    columns |= _liquidated(own, decisions, step, limit)
-                else:
-                    columns |= _transferred(own, decisions, step, limit)
-            for name in INPUTS:
-                values = columns.setdefault(name, np.full(len(grid), np.nan))
-                values[~present] = np.nan
-                if not np.isnan(values).all():
-                    available.add(name)
-            piece = pd.DataFrame({name: columns[name] for name in INPUTS})
-            piece.insert(0, "symbol", str(symbol))
-            piece.insert(1, "event_time", _timestamps(grid))
-            piece.insert(2, "available_time", _timestamps(decisions))
-            pieces.append(piece)
-        table = pd.concat(pieces, ignore_index=True)
-        return cls(table, bar_interval=bar_interval, available=frozenset(available))
+        refuse_both_kinds_of_liquidations(tables)
+        timing = Timing.of(
+            bar_interval=bar_interval,
+            decision_lag=decision_lag,
+            staleness=staleness,
+            liquidation_cap=liquidation_cap,
+        )
+        joined = [
+            (join, tables[name], _rows_of_symbols(tables[name])) for name, join in JOINS.items() if name in tables
+        ]
+        names, grids, pieces = [], [], []
+        for symbol, rows in _rows_of_symbols(tables["bars"]).items():
+            grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], timing)
+            for join, table, of_symbols in joined:
+                if symbol in of_symbols:
+                    values[:, join.positions] = _joined(join, table, of_symbols[symbol], grid + timing.lag, timing)
+            values[np.isnan(values[:, CLOSE])] = np.nan
+            names.append(symbol)
+            grids.append(grid)
+            pieces.append(values)
+        closes, values = np.concatenate(grids), np.concatenate(pieces)
+        _fill_others(closes, values)
+        table = pd.DataFrame(values, columns=list(INPUTS))
+        table.insert(0, "symbol", np.repeat(np.array(names, dtype=object), [len(grid) for grid in grids]))
+        table["symbol"] = table["symbol"].astype("str")
+        table.insert(1, "event_time", _timestamps(closes))
+        table.insert(2, "available_time", _timestamps(closes + timing.lag))
+        available = frozenset(name for i, name in enumerate(INPUTS) if not np.isnan(values[:, i]).all())
+        return cls(table, bar_interval=bar_interval, available=available)
 
+    @staticmethod
+    def stream(
+        *,
+        bar_interval: timedelta,
+        decision_lag: timedelta,
+        staleness: Mapping[str, timedelta] | None = None,
+        liquidation_cap: timedelta | None = None,
+    ) -> FrameStream:
+        """Return a live frame that has seen nothing; its rows are those of `from_tables`, to the last bit.
 
-def _microseconds(duration: timedelta) -> int:
-    return int(duration / timedelta(microseconds=1))
+        Parameters
+        ----------
+        bar_interval, decision_lag, staleness, liquidation_cap
+            As in `from_tables`.
+        """
+        from slackwater.market.stream import FrameStream  # it makes rows of this module
+
+        return FrameStream(
+            bar_interval=bar_interval,
+            decision_lag=decision_lag,
+            staleness=staleness,
+            liquidation_cap=liquidation_cap,
+        )
 
 
 def _times(column: pd.Series) -> NDArray[np.int64]:
@@ -209,91 +240,53 @@ def _timestamps(times: NDArray[np.int64]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times.astype("datetime64[us]")).tz_localize("UTC")
 
 
-def _bar_grid(
-    symbol: str, bars: pd.DataFrame, step: int, lag: int
-) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Lay the bars of one symbol on its regular grid of closes; missing bars are NaN."""
+def _rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
+    """Return the positions of each symbol's rows, in the order of the table; symbols ascend."""
+    codes, symbols = pd.factorize(table["symbol"])
+    order = np.argsort(codes.astype(np.int32), kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(symbols) + 1))
+    parts = {str(symbol): order[starts[i] : starts[i + 1]] for i, symbol in enumerate(symbols)}
+    return dict(sorted(parts.items()))
+
+
+def _bar_grid(symbol: str, bars: pd.DataFrame, timing: Timing) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Lay the bars of one symbol on its regular grid of closes; missing bars are NaN, and so is all that is no bar."""
     closes = _times(bars["event_time"])
-    late = _times(bars["available_time"]) > closes + lag
+    late = _times(bars["available_time"]) > closes + timing.lag
     if late.any():
         first = bars.loc[late, ["event_time", "available_time"]].head(3).to_string(index=False)
         raise DataError(
             f"bars: {int(late.sum())} rows of {symbol} become available only after the decision; "
             f"raise `decision_lag` or mask them:\n{first}"
         )
+    step = timing.step
     if ((closes - closes[0]) % step).any() or (np.diff(closes) <= 0).any():
         raise DataError(f"bars: the closes of {symbol} do not ascend on a grid of {step / 6e7:g} minutes")
     grid = np.arange(closes[0], closes[-1] + step, step, dtype=np.int64)
     where = (closes - closes[0]) // step
-    columns = {}
-    for name in _BAR_COLUMNS:
-        values = np.full(len(grid), np.nan)
+    values = np.full((len(grid), len(INPUTS)), np.nan)
+    for position, name in enumerate(_BAR_COLUMNS):
         if name in bars:
-            values[where] = bars[name].to_numpy(np.float64)
-        columns[name] = values
-    return grid, columns
+            values[where, position] = bars[name].to_numpy(np.float64)
+    return grid, values
 
 
-def _newest(table: pd.DataFrame, decisions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each decision, the position of the newest row that was available (-1: none), and its age."""
-    available = _times(table["available_time"])
-    events = _times(table["event_time"])
-    order = np.lexsort((events, available))
-    # A row that arrives late does not displace a newer one that was already there.
-    best = np.maximum.accumulate(events[order])
-    holder = np.maximum.accumulate(np.where(events[order] == best, np.arange(len(order)), 0))
-    found = np.searchsorted(available[order], decisions, side="right") - 1
-    position = np.where(found >= 0, order[holder[found]], -1)
-    age = np.where(found >= 0, decisions - events[position], np.iinfo(np.int64).max)
-    return position, age
-
-
-def _as_of(name: str, table: pd.DataFrame, decisions: NDArray[np.int64], limit: int) -> dict[str, NDArray[np.float64]]:
-    """Return the inputs that a table of snapshots feeds: its newest available row, unless that is stale."""
-    position, age = _newest(table, decisions)
-    known = (position >= 0) & (age <= limit)
-    columns = [np.where(known, table[c].to_numpy(np.float64)[position], np.nan) for c in _AS_OF[name]]
-    if name == "funding":
-        hours = _times(table["event_time"])[position] / 3.6e9
-        columns.append(np.where(known, hours, np.nan))
-    return dict(zip(INPUT_TABLES[name], columns, strict=True))
-
-
-def _summed(
-    table: pd.DataFrame, amounts: NDArray[np.float64], decisions: NDArray[np.int64], step: int, limit: int
+def _joined(
+    join: Join, table: pd.DataFrame, rows: NDArray[np.intp], decisions: NDArray[np.int64], timing: Timing
 ) -> NDArray[np.float64]:
-    """Sum events into the decision at which they were first available; NaN while the feed is silent."""
-    available = _times(table["available_time"])
-    slot = np.searchsorted(decisions, available, side="left")
-    inside = (slot < len(decisions)) & (available > decisions[0] - step)
-    out: NDArray[np.float64] = np.bincount(slot[inside], weights=amounts[inside], minlength=len(decisions)).astype(
-        float
-    )
-    ordered = np.sort(available)
-    last = np.searchsorted(ordered, decisions, side="right") - 1
-    silent = (last < 0) | (decisions - ordered[last] > limit)
-    out[silent] = np.nan
-    return out
+    """Return the inputs that one symbol's rows of a table feed, at all decisions."""
+    own = table[["available_time", *dict.fromkeys(["event_time", *join.columns])]].iloc[rows]
+    available, events = _times(own["available_time"]), _times(own["event_time"])
+    amounts = join.amounts({name: events if name == "event_time" else own[name].to_numpy() for name in join.columns})
+    order = np.lexsort((events, available))
+    return join.advance(join.start(), available[order], events[order], amounts[order], decisions, timing)
 
 
-def _liquidated(
-    table: pd.DataFrame, decisions: NDArray[np.int64], step: int, limit: int
-) -> dict[str, NDArray[np.float64]]:
-    quantity = table["quantity"].to_numpy(np.float64)
-    long = (table["side"] == "long").to_numpy()
-    return {
-        "liquidated_long": _summed(table, np.where(long, quantity, 0.0), decisions, step, limit),
-        "liquidated_short": _summed(table, np.where(long, 0.0, quantity), decisions, step, limit),
-    }
-
-
-def _transferred(
-    table: pd.DataFrame, decisions: NDArray[np.int64], step: int, limit: int
-) -> dict[str, NDArray[np.float64]]:
-    amount = table["amount"].to_numpy(np.float64)
-    source = (table["from_owner_type"] == "exchange").to_numpy()
-    sink = (table["to_owner_type"] == "exchange").to_numpy()
-    return {
-        "whale_to_exchange": _summed(table, np.where(sink & ~source, amount, 0.0), decisions, step, limit),
-        "whale_from_exchange": _summed(table, np.where(source & ~sink, amount, 0.0), decisions, step, limit),
-    }
+def _fill_others(closes: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    """Fill in what the other symbols did in each bar; symbols ascend, and so do the closes of each."""
+    bars = np.flatnonzero(~np.isnan(values[:, CLOSE]))
+    order = bars[np.argsort(closes[bars], kind="stable")]
+    returns, others = np.empty(len(order)), np.empty((len(order), 2))
+    bar_returns(values[order, OPEN], values[order, CLOSE], returns)
+    returns_of_others(closes[order], returns, others)
+    values[order, OTHERS_RETURN], values[order, OTHERS_ABSOLUTE_RETURN] = others.T

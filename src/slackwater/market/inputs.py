@@ -15,17 +15,24 @@ LOW: Final = 2
 CLOSE: Final = 3
 VOLUME: Final = 4
 TAKER_BUY_VOLUME: Final = 5
-OPEN_INTEREST: Final = 6
-FUNDING_RATE: Final = 7
-FUNDING_INTERVAL_HOURS: Final = 8
-FUNDING_TIME_HOURS: Final = 9
-PREMIUM_INDEX: Final = 10
-LIQUIDATED_LONG: Final = 11
-LIQUIDATED_SHORT: Final = 12
-WHALE_TO_EXCHANGE: Final = 13
-WHALE_FROM_EXCHANGE: Final = 14
-DEPTH_BID_1PCT: Final = 15
-DEPTH_ASK_1PCT: Final = 16
+OTHERS_RETURN: Final = 6
+OTHERS_ABSOLUTE_RETURN: Final = 7
+OPEN_INTEREST: Final = 8
+FUNDING_RATE: Final = 9
+FUNDING_INTERVAL_HOURS: Final = 10
+FUNDING_TIME_HOURS: Final = 11
+PREMIUM_INDEX: Final = 12
+LIQUIDATED_LONG: Final = 13
+LIQUIDATED_SHORT: Final = 14
+LIQUIDATED_LONG_ESTIMATE: Final = 15
+LIQUIDATED_SHORT_ESTIMATE: Final = 16
+WHALE_TO_EXCHANGE: Final = 17
+WHALE_FROM_EXCHANGE: Final = 18
+LARGE_BUY: Final = 19
+LARGE_SELL: Final = 20
+TOP_TRADER_RATIO: Final = 21
+DEPTH_BID_1PCT: Final = 22
+DEPTH_ASK_1PCT: Final = 23
 
 INPUTS: Final[tuple[str, ...]] = (
     "open",
@@ -34,6 +41,8 @@ INPUTS: Final[tuple[str, ...]] = (
     "close",
     "volume",
     "taker_buy_volume",
+    "others_return",
+    "others_absolute_return",
     "open_interest",
     "funding_rate",
     "funding_interval_hours",
@@ -41,21 +50,37 @@ INPUTS: Final[tuple[str, ...]] = (
     "premium_index",
     "liquidated_long",
     "liquidated_short",
+    "liquidated_long_estimate",
+    "liquidated_short_estimate",
     "whale_to_exchange",
     "whale_from_exchange",
+    "large_buy",
+    "large_sell",
+    "top_trader_ratio",
     "depth_bid_1pct",
     "depth_ask_1pct",
 )
-"""Prices in quote currency; volumes, open interest, liquidations, transfers and depth in coin; the funding rate as
-a fraction of notional an interval; the funding time in hours since 1970; the premium index as a fraction."""
+"""Prices in quote currency; volumes, open interest, liquidations, transfers, large trades and depth in coin; the
+funding rate as a fraction of notional an interval; the funding time in hours since 1970; the premium index as a
+fraction; the ratio of top traders as longs over shorts. The returns of the others are the mean of ``log(close /
+open)``, and of its absolute value, over the bars of all other symbols that close at the same time. The estimates of
+what was liquidated correct a feed that reports one event a second (`slackwater.market.frame`)."""
 
 INPUT_TABLES: Final[dict[str, tuple[str, ...]]] = {
-    "bars": INPUTS[:6],
+    "bars": INPUTS[:8],
     "open_interest": ("open_interest",),
     "funding": ("funding_rate", "funding_interval_hours", "funding_time_hours"),
     "premium_index": ("premium_index",),
-    "liquidations": ("liquidated_long", "liquidated_short"),
+    "liquidations": (
+        "liquidated_long",
+        "liquidated_short",
+        "liquidated_long_estimate",
+        "liquidated_short_estimate",
+    ),
+    "liquidation_totals": ("liquidated_long", "liquidated_short"),
     "whale_transfers": ("whale_to_exchange", "whale_from_exchange"),
+    "large_trades": ("large_buy", "large_sell"),
+    "long_short_ratio": ("top_trader_ratio",),
     "depth": ("depth_bid_1pct", "depth_ask_1pct"),
 }
-"""Which canonical table feeds which inputs."""
+"""Which canonical table feeds which inputs. Liquidations come as events or as totals of a bucket, not as both."""

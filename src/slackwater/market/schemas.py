@@ -6,15 +6,27 @@ when it could have been known (`available_time`). Joins, sorts and cuts use `ava
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from datetime import datetime
+from typing import Any, Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import OrderError, SchemaError
 
-__all__ = ["SCHEMAS", "Column", "TableSchema", "describe_rows", "validate"]
+__all__ = [
+    "SCHEMAS",
+    "Column",
+    "TableSchema",
+    "describe_rows",
+    "microseconds",
+    "refuse_both_kinds_of_liquidations",
+    "validate",
+    "validate_row",
+]
 
 Kind = Literal["text", "time", "number"]
 
@@ -133,6 +145,26 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
             key=(),
         ),
         TableSchema(
+            name="liquidation_totals",
+            columns=(*_STAMP, _amount("long_quantity"), _amount("short_quantity")),
+            key=("symbol", "event_time"),
+        ),
+        TableSchema(
+            name="large_trades",
+            columns=(
+                *_STAMP,
+                _text("side", "buy", "sell"),
+                _price("price"),
+                _amount("quantity", positive=True),
+            ),
+            key=(),
+        ),
+        TableSchema(
+            name="long_short_ratio",
+            columns=(*_STAMP, _amount("top_trader_ratio", "longs over shorts", positive=True)),
+            key=("symbol", "event_time"),
+        ),
+        TableSchema(
             name="whale_transfers",
             columns=(
                 *_STAMP,
@@ -157,7 +189,12 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
         ),
     )
 }
-"""The canonical tables by name. Prices in quote currency, quantities in coin, rates as fractions, times UTC."""
+"""The canonical tables by name. Prices in quote currency, quantities in coin, rates as fractions, times UTC.
+
+The side of a liquidation is that of the position, the side of a large trade that of the aggressor. A row of
+``liquidation_totals`` sums a bucket of time that ends at its `event_time`; a data set has these totals or the single
+``liquidations``, not both.
+"""
 
 
 def describe_rows(table: pd.DataFrame, rows: Sequence[int] | pd.Index, columns: Sequence[str] = ()) -> str:
@@ -207,6 +244,113 @@ def validate(table: pd.DataFrame, name: str, *, origin: str | None = None) -> pd
     return table
 
 
+def validate_row(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one live row with canonical values, or say why it cannot be one: `validate` without a DataFrame.
+
+    Parameters
+    ----------
+    row
+        Column name to value; times as timezone-aware `datetime` or `Timestamp`. Columns that the schema does not
+        know are dropped.
+    name
+        Which of `SCHEMAS` it belongs to.
+
+    Returns
+    -------
+    dict
+        Texts as str (None where missing), numbers as float, times as int, microseconds since 1970.
+
+    Raises
+    ------
+    SchemaError
+        If a column is missing, a time is naive, a number is missing, infinite or out of range, or a text has an
+        unknown value.
+    OrderError
+        If the row is available before it happened.
+    """
+    schema = SCHEMAS.get(name)
+    if schema is None:
+        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
+    out: dict[str, Any] = {}
+    for column in schema.columns:
+        if column.name in row:
+            out[column.name] = _ROW_VALUES[column.kind](row[column.name], column, name, row)
+        elif not column.optional:
+            raise SchemaError(f"{_of_row(name, row)}: missing column {column.name}; it has {', '.join(map(str, row))}")
+    if out["available_time"] < out["event_time"]:
+        raise OrderError(f"{_of_row(name, row)}: is available before it happened, at {row['available_time']}")
+    return out
+
+
+def microseconds(time: Any) -> int:
+    """Return a timezone-aware time in microseconds since 1970.
+
+    Raises
+    ------
+    SchemaError
+        If it is no time, missing, naive, or beyond what `Timestamp` holds.
+    """
+    if not isinstance(time, datetime) or time is pd.NaT:
+        raise SchemaError(f"must be a timezone-aware time (UTC), was {time!r}")
+    if time.tzinfo is None:
+        raise SchemaError(f"must be a timezone-aware time (UTC), was naive, {time}")
+    try:
+        return int(pd.Timestamp(time).value // 1_000)
+    except (OverflowError, ValueError):
+        raise SchemaError(f"must be a time between 1678 and 2262, was {time}") from None
+
+
+def refuse_both_kinds_of_liquidations(tables: Container[str]) -> None:
+    """Raise SchemaError if a data set has both single liquidations and totals: they would count twice."""
+    if "liquidations" in tables and "liquidation_totals" in tables:
+        raise SchemaError(
+            "a data set has `liquidations` or `liquidation_totals`, and not both: they tell of the same events; "
+            "leave one of them out"
+        )
+
+
+def _of_row(name: str, row: Mapping[str, Any]) -> str:
+    return f"row of table {name} ({row.get('symbol')}, {row.get('event_time')})"
+
+
+def _row_time(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> int:
+    try:
+        return microseconds(value)
+    except SchemaError as error:
+        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` {error}") from None
+
+
+def _row_number(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must hold a number, was {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be finite, was {value!r}")
+    least = column.minimum
+    if least is not None and (number < least or (column.positive and number == least)):
+        bound = f"above {least:g}" if column.positive else f"at least {least:g}"
+        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be {bound}, was {value!r}")
+    return number
+
+
+def _row_text(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> str | None:
+    if isinstance(value, str):
+        if column.values and value not in column.values:
+            known = ", ".join(column.values)
+            raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be one of {known}, was {value!r}")
+        return str(value)
+    if column.nullable and (value is None or value is pd.NA or value != value):
+        return None
+    raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must hold text, was {value!r}")
+
+
+_ROW_VALUES: Final[dict[str, Callable[[Any, Column, str, Mapping[str, Any]], Any]]] = {
+    "time": _row_time,
+    "number": _row_number,
+    "text": _row_text,
+}
+
+
 def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
     if column.kind == "time":
         if not isinstance(values.dtype, pd.DatetimeTZDtype):
@@ -229,7 +373,6 @@ def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
 
 
 def _check_values(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
-    import numpy as np
     import pandera.pandas as pa  # slow to import, and only needed where tables come in
 
     def checks(column: Column) -> list[pa.Check]:
@@ -287,5 +430,10 @@ def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
 
 
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the canonical tables that a data set lacks, except the bars and the path."""
-    return [name for name in SCHEMAS if name not in tables and name not in ("bars", "path")]
+    """Return the canonical tables that a data set lacks, except the bars, the path and the other liquidations."""
+    other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
+    return [
+        name
+        for name in SCHEMAS
+        if name not in tables and name not in ("bars", "path") and other.get(name) not in tables
+    ]

@@ -19,6 +19,7 @@ from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import FrameRow, MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.quality.detectors import clean_tables
+from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
 from slackwater.scoring.bundle import Bundle
@@ -63,7 +64,9 @@ class ReversalScorer:
         market, features = manifest["market"], manifest["features"]
         self._bar_interval: timedelta = market["bar_interval"]
         self._decision_lag: timedelta = market["decision_lag"]
-        self._staleness: dict[str, timedelta] = market["staleness"]
+        self._framing = {
+            name: market[name] for name in ("bar_interval", "decision_lag", "staleness", "liquidation_cap")
+        }
         self._engine = FeatureEngine(default_families(self._bar_interval, **features["families"]))
         if self._engine.fingerprint != features["fingerprint"]:
             raise BundleError(
@@ -121,12 +124,7 @@ class ReversalScorer:
         """
         given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
         checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
-        frame = MarketFrame.from_tables(
-            checked,
-            bar_interval=self._bar_interval,
-            decision_lag=self._decision_lag,
-            staleness=self._staleness,
-        )
+        frame = MarketFrame.from_tables(checked, **self._framing)
         out = self._engine.transform(frame)
         direction = out["event_direction"].fillna(0.0).to_numpy()
         events = np.flatnonzero(direction)
@@ -144,6 +142,10 @@ class ReversalScorer:
         return out
 
     # -- live ------------------------------------------------------------------------------------------------
+
+    def frame_stream(self) -> FrameStream:
+        """Return a live frame that assembles the rows for `stream`, as the bundle's features were assembled."""
+        return MarketFrame.stream(**self._framing)
 
     def stream(self, symbol: str) -> ScoreStream:
         """Return a stream for one symbol; warm it with `ScoreStream.warm` or `ScoreStream.load_state`."""
@@ -236,12 +238,7 @@ class ScoreStream:
         MissingDataError
             If the tables have no bars of the symbol.
         """
-        frame = MarketFrame.from_tables(
-            tables,
-            bar_interval=self._scorer._bar_interval,
-            decision_lag=self._scorer._decision_lag,
-            staleness=self._scorer._staleness,
-        )
+        frame = MarketFrame.from_tables(tables, **self._scorer._framing)
         bars = 0
         for row in frame.rows(self.symbol):
             self._engine.update(row)
@@ -254,7 +251,8 @@ class ScoreStream:
         Parameters
         ----------
         row
-            A frame row, or a mapping with `symbol`, `event_time`, the prices and whatever other inputs are known.
+            From `FrameStream.close`, or a mapping with `symbol`, `event_time`, the prices and whatever other inputs
+            are known.
 
         Returns
         -------
@@ -299,7 +297,7 @@ class ScoreStream:
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays, fit for ``numpy.savez``; `load_state` continues from it."""
+        """Return the state as plain arrays, fit for `slackwater.storage.write_arrays`; `load_state` continues."""
         return self._engine.save_state()
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:

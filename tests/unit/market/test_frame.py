@@ -128,3 +128,77 @@ def test_what_cannot_be_framed_is_refused() -> None:
         FrameRow.from_mapping({"symbol": "A", "event_time": T[0], "open": 1.0, "high": 1.0, "low": 1.0})
     with pytest.raises(SchemaError, match="timezone-aware"):
         FrameRow("A", pd.Timestamp("2024-01-01"), np.ones(len(INPUTS)))
+
+
+def events(times: list[str], **columns: object) -> pd.DataFrame:
+    stamps = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    known = {"symbol": "BTCUSDT", "event_time": stamps, "available_time": stamps + pd.Timedelta("2s")}
+    return pd.DataFrame(known | columns)
+
+
+def test_others_are_the_bars_that_close_at_the_same_time() -> None:
+    """A mean that holds the bar itself, or a bar of an hour ago, would say little of the others."""
+    own, second, third = bars(), bars(T.delete(2), "ETHUSDT"), bars(T[:3], "XRPUSDT")
+    second["open"] = second["close"] / np.exp(0.02)
+    third["open"] = third["close"] * np.exp(0.04)
+    table = frame(bars=pd.concat([own, second, third])).table.set_index(["symbol", "event_time"])
+    mean, absolute = table["others_return"], table["others_absolute_return"]
+    np.testing.assert_allclose(mean["BTCUSDT"], [-0.01, -0.01, -0.04, 0.02, 0.02, 0.02])
+    np.testing.assert_allclose(absolute["BTCUSDT"], [0.03, 0.03, 0.04, 0.02, 0.02, 0.02])
+    np.testing.assert_allclose(mean["ETHUSDT"], [-0.02, -0.02, np.nan, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(mean["XRPUSDT"], [0.01, 0.01, 0.0])
+
+
+def test_a_symbol_alone_has_no_others() -> None:
+    assert frame().table["others_return"].isna().all()
+    assert "others_return" not in frame().available
+
+
+def test_large_trades_sum_by_the_side_of_the_aggressor() -> None:
+    trades = events(["2024-01-01 01:10", "2024-01-01 01:20", "2024-01-01 01:30"], price=1.0)
+    made = frame(large_trades=trades.assign(side=["buy", "sell", "buy"], quantity=[1.0, 2.0, 4.0])).table
+    assert made["large_buy"].tolist()[1:3] == [5.0, 0.0]
+    assert made["large_sell"].tolist()[1:3] == [2.0, 0.0]
+
+
+def test_the_ratio_of_top_traders_is_a_snapshot() -> None:
+    made = frame(long_short_ratio=events(["2024-01-01 01:30"], top_trader_ratio=[1.5])).table["top_trader_ratio"]
+    assert made.tolist()[1:4] == [1.5, 1.5, 1.5]
+    assert made[[0, 5]].isna().all()  # before the first, and once it is three hours old
+
+
+def test_totals_feed_the_sums_and_not_the_estimates() -> None:
+    """A bucket says nothing of how many events it holds."""
+    totals = events(["2024-01-01 01:30", "2024-01-01 01:40"], long_quantity=[1.0, 2.0], short_quantity=[0.0, 5.0])
+    made = MarketFrame.from_tables(
+        {"bars": bars(), "liquidation_totals": totals},
+        bar_interval=BAR,
+        decision_lag=LAG,
+        liquidation_cap=timedelta(seconds=1),
+    )
+    assert made.table["liquidated_long"][1] == 3.0
+    assert made.table["liquidated_short"][1] == 5.0
+    assert not {"liquidated_long_estimate", "liquidated_short_estimate"} & made.available
+
+
+def test_liquidations_do_not_count_twice() -> None:
+    table = events(["2024-01-01 01:30"], side="long", price=1.0, quantity=1.0)
+    totals = events(["2024-01-01 01:30"], long_quantity=1.0, short_quantity=0.0)
+    with pytest.raises(SchemaError, match="`liquidations` or `liquidation_totals`, and not both"):
+        frame(liquidations=table, liquidation_totals=totals)
+
+
+def test_a_burst_behind_a_capped_feed_counts_for_more() -> None:
+    """Twelve seconds in a row with an event: the factor rises from that of a lone one to that of ten full slots."""
+    times = [f"2024-01-01 01:{m:02d}:{s:02d}" for m, s in [(10, 0), *((20, s) for s in range(12))]]
+    for last in range(len(times)):
+        table = events(times[: last + 1], side=["short"] * last + ["long"], price=1.0, quantity=2.0)
+        made = MarketFrame.from_tables(
+            {"bars": bars(), "liquidations": table},
+            bar_interval=BAR,
+            decision_lag=LAG,
+            liquidation_cap=timedelta(seconds=1),
+        ).table
+        share = (min(last, 10) if last else 1) / 11
+        assert made["liquidated_long"][1] == 2.0
+        assert made["liquidated_long_estimate"][1] == pytest.approx(2.0 * -np.log(1 - share) / share, rel=1e-12)

@@ -83,3 +83,11 @@ def test_a_part_of_a_bar_is_no_bar() -> None:
     assert len(coarse) == 2 * 10 * 12 - 1
     with pytest.raises(ParameterError, match="`interval` must be a multiple"):
         resample_bars(fine, timedelta(minutes=45))
+
+
+def test_liquidations_come_as_events_or_as_totals() -> None:
+    """Both tell of the same events: nobody could say which of them the sums hold."""
+    tables = market()
+    tables["liquidation_totals"] = tables["liquidations"].head(0)
+    with pytest.raises(SchemaError, match="`liquidations` or `liquidation_totals`, and not both"):
+        clean_tables(tables, venue="simulated", spacing=SPACING)

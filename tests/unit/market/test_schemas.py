@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, OrderError, SchemaError
-from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.market.schemas import SCHEMAS, absent_tables, validate, validate_row
 from tests.small_market import small_market
 
 MARKET = small_market(days=3)
+MARKET["liquidation_totals"] = MARKET["depth"].rename(
+    columns={"bid_quantity_1pct": "long_quantity", "ask_quantity_1pct": "short_quantity"}
+)
 
 
 def bars(change: Callable[[pd.DataFrame], object]) -> pd.DataFrame:
@@ -93,3 +96,21 @@ def test_nanosecond_times_become_microseconds() -> None:
     """pandas keeps the unit of a file: dividing integers by a fixed power of ten would be wrong by a thousand."""
     table = MARKET["bars"].assign(event_time=MARKET["bars"]["event_time"].dt.as_unit("ns"))
     assert str(validate(table, "bars")["event_time"].dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEMAS) - {"path"}))
+def test_a_row_means_what_its_table_means(name: str) -> None:
+    """History and live read the same columns: a row must come out as in its validated table."""
+    table = validate(MARKET[name], name)
+    for given, row in zip(MARKET[name].head(20).to_dict("records"), table.head(20).to_dict("records"), strict=True):
+        live = validate_row(given | {"foreign": object()}, name)
+        assert list(live) == list(row)
+        for column in SCHEMAS[name].columns:
+            value = row[column.name]
+            assert live[column.name] == (value.value // 1000 if column.kind == "time" else value), column.name
+
+
+def test_absent_liquidations_are_named_only_if_there_are_none_at_all() -> None:
+    assert absent_tables(dict.fromkeys(set(SCHEMAS) - {"liquidations"}, pd.DataFrame())) == []
+    assert absent_tables(dict.fromkeys(set(SCHEMAS) - {"liquidation_totals"}, pd.DataFrame())) == []
+    assert absent_tables({})[:5] == ["open_interest", "funding", "premium_index", "liquidations", "liquidation_totals"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import lightgbm
@@ -14,6 +15,8 @@ from slackwater.errors import MissingDataError, OrderError, SchemaError
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.models.calibration import calibrator_from_dict
+from slackwater.scoring.bundle import Bundle, write_bundle
+from slackwater.storage import read_arrays, write_arrays
 from tests.small_bundle import BAR, market
 from tests.small_market import DECISION_LAG
 
@@ -55,11 +58,58 @@ def test_a_warmed_or_restored_stream_continues(scorer: sw.ReversalScorer, tmp_pa
     warmed = scorer.stream("BTCUSDT")
     cut = {name: t[t["available_time"] <= rows[-2].event_time + DECISION_LAG] for name, t in market().items()}
     assert warmed.warm(cut) == len(rows) - 1
-    np.savez(tmp_path / "state.npz", **warmed.save_state())
+    write_arrays(warmed.save_state(), tmp_path / "state.npz")
     restored = scorer.stream("BTCUSDT")
-    with np.load(tmp_path / "state.npz", allow_pickle=False) as saved:
-        restored.load_state(saved)
+    restored.load_state(read_arrays(tmp_path / "state.npz"))
     np.testing.assert_array_equal(restored.update(rows[-1]).features, expected)
+
+
+def test_live_rows_from_push_to_score_and_across_a_restart(
+    scorer: sw.ReversalScorer, scores: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Rows assembled live, with the bundle's lags and limits, score as history does; one file restores it all."""
+    tables = market()
+    closes = sorted(tables["bars"]["event_time"].unique())
+    start, last = closes[-30], closes[-1] + DECISION_LAG
+    history = {name: t[t["available_time"] <= start + DECISION_LAG] for name, t in tables.items()}
+    frames, stream = scorer.frame_stream(), scorer.stream("BTCUSDT")
+    stream.warm(history)
+    rest = []
+    for name, table in tables.items():
+        for row in table[table["available_time"] <= last].to_dict("records"):
+            if row["available_time"] <= start + DECISION_LAG:
+                frames.push(name, row)
+            else:
+                rest.append((row["available_time"], name, row))
+    rest.sort(key=lambda item: item[0])
+    frames.close(start)
+    live = []
+    for close in closes[-29:]:
+        while rest and rest[0][0] <= close + DECISION_LAG:
+            _, name, row = rest.pop(0)
+            frames.push(name, row)
+        live.append(stream.update(frames.close(close)["BTCUSDT"]))
+        write_arrays(frames.save_state() | stream.save_state(), tmp_path / "live.npz")
+        saved = read_arrays(tmp_path / "live.npz")
+        frames, stream = scorer.frame_stream(), scorer.stream("BTCUSDT")
+        frames.load_state(saved)
+        stream.load_state(saved)
+    expected = scores[scores["symbol"] == "BTCUSDT"].tail(29)
+    names = sw.FeatureEngine(scorer._engine.families).names
+    np.testing.assert_array_equal([s.features for s in live], expected[names])
+    np.testing.assert_array_equal([s.p_direction for s in live], expected["p_direction"])
+
+
+def test_the_bundle_says_how_rows_are_assembled(small_bundle: Path, tmp_path: Path) -> None:
+    """A cap that got lost on the way into the bundle would change the live rows, and nothing would say so."""
+    bundle = Bundle.load(small_bundle)
+    manifest = {key: value for key, value in bundle.manifest.items() if key != "format"}
+    manifest["market"] = manifest["market"] | {"liquidation_cap": timedelta(seconds=1)}
+    write_bundle(tmp_path / "capped", manifest, bundle.models)
+    for path, cap in ((small_bundle, None), (tmp_path / "capped", timedelta(seconds=1))):
+        made = sw.ReversalScorer.load(path).frame_stream().save_state()
+        wanted = MarketFrame.stream(bar_interval=BAR, decision_lag=DECISION_LAG, liquidation_cap=cap).save_state()
+        assert made["frame/parameters"] == wanted["frame/parameters"]
 
 
 def test_scores_are_those_of_lightgbm(scorer: sw.ReversalScorer, scores: pd.DataFrame, small_bundle: Path) -> None:

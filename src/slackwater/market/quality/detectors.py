@@ -11,7 +11,7 @@ import pandas as pd
 from slackwater.errors import SchemaError
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
 from slackwater.market.quality.ledger import DefectLedger, Finding
-from slackwater.market.schemas import describe_rows, validate
+from slackwater.market.schemas import describe_rows, refuse_both_kinds_of_liquidations, validate
 
 __all__ = ["clean_tables"]
 
@@ -36,9 +36,11 @@ def clean_tables(
     Raises
     ------
     SchemaError, OrderError
-        If a table does not fit its schema (`slackwater.market.schemas.validate`), or more than 1 % of the
-        rows of a symbol would have to be masked. A known defect is masked whatever its length.
+        If a table does not fit its schema (`slackwater.market.schemas.validate`), more than 1 % of the rows of a
+        symbol would have to be masked (a known defect is masked whatever its length), or liquidations come both as
+        events and as totals.
     """
+    refuse_both_kinds_of_liquidations(tables)
     ledger = DefectLedger()
     cleaned: dict[str, pd.DataFrame] = {}
     for name, raw in tables.items():

@@ -1,0 +1,393 @@
+"""The live frame: rows of tables go in as they arrive, one frame row a symbol comes out at each bar close."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slackwater.errors import BundleError, DataError, OrderError, SchemaError
+from slackwater.market.frame import FrameRow
+from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
+from slackwater.market.joins import JOINS, Timing, bar_returns, returns_of_others
+from slackwater.market.schemas import SCHEMAS, microseconds, refuse_both_kinds_of_liquidations, validate_row
+
+__all__ = ["FrameStream"]
+
+_FORMAT: Final = 1
+_BAR: Final = INPUTS[:OTHERS_RETURN]
+_PARTS: Final = ("state", "last", "keys", "times", "amounts")
+
+Row = tuple[int, int, tuple[float, ...]]
+
+
+@dataclass(slots=True)
+class _Feed:
+    """One table of one symbol: the state of its join, and the rows that no decision has taken yet.
+
+    Parameters
+    ----------
+    state
+        Of the join; empty for bars, which have none.
+    last
+        Event time of the newest row.
+    keys
+        What else identifies the rows with that event time.
+    pending
+        Available time, event time and amounts of each row.
+    """
+
+    state: NDArray[np.float64]
+    last: int = -(2**63)
+    keys: set[str] = field(default_factory=set)
+    pending: list[Row] = field(default_factory=list)
+
+    def take(self, until: int) -> list[Row]:
+        """Remove and return the rows that are available, in the order in which they became so."""
+        self.pending.sort(key=_when)
+        count = bisect_right(self.pending, until, key=_available)
+        taken, self.pending = self.pending[:count], self.pending[count:]
+        return taken
+
+
+def _when(row: Row) -> tuple[int, int]:
+    return row[:2]
+
+
+def _available(row: Row) -> int:
+    return row[0]
+
+
+class FrameStream:
+    """Assembles the rows of a `MarketFrame` live: `push` what arrives, `close` each bar.
+
+    Its rows equal those of `MarketFrame.from_tables` over all rows pushed so far, to the last bit: both run the
+    joins of `slackwater.market.joins`. Symbols appear with their first row; a table that is never pushed leaves its
+    inputs NaN.
+
+    Parameters
+    ----------
+    bar_interval, decision_lag, staleness, liquidation_cap
+        As in `MarketFrame.from_tables`.
+
+    Notes
+    -----
+    A row counts from its `available_time` on, so rows may be pushed ahead of it, and history may be pushed before
+    the first close. All bars lie on one grid, that of the first one. As `MarketFrame.from_tables`, it takes values as
+    they are: the masks of `slackwater.market.quality` apply to whole tables and not here.
+
+    Examples
+    --------
+    >>> frames = FrameStream(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5))
+    >>> time = pd.Timestamp("2024-01-01 01:00", tz="UTC")
+    >>> stamp = {"symbol": "BTCUSDT", "event_time": time, "available_time": time + timedelta(seconds=2)}
+    >>> prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 7.0}
+    >>> frames.push("bars", stamp | prices | {"open_time": time - timedelta(hours=1)})
+    >>> frames.push("open_interest", stamp | {"open_interest": 5_000.0})
+    >>> row = frames.close(time)["BTCUSDT"]
+    >>> row.values[CLOSE], row.values[INPUTS.index("open_interest")]
+    (np.float64(101.0), np.float64(5000.0))
+    """
+
+    def __init__(
+        self,
+        *,
+        bar_interval: timedelta,
+        decision_lag: timedelta,
+        staleness: Mapping[str, timedelta] | None = None,
+        liquidation_cap: timedelta | None = None,
+    ) -> None:
+        self._timing = Timing.of(
+            bar_interval=bar_interval,
+            decision_lag=decision_lag,
+            staleness=staleness,
+            liquidation_cap=liquidation_cap,
+        )
+        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._origin: int | None = None
+        self._closed: int | None = None
+
+    # -- rows in ---------------------------------------------------------------------------------------------
+
+    def push(self, table: str, row: Mapping[str, Any]) -> None:
+        """Take one row of a canonical table.
+
+        Parameters
+        ----------
+        table
+            ``"bars"``, or another table that feeds inputs (`slackwater.market.inputs.INPUT_TABLES`).
+        row
+            Its columns (`slackwater.market.schemas.SCHEMAS`); times as timezone-aware `datetime` or `Timestamp`.
+
+        Raises
+        ------
+        SchemaError
+            If there is no such table, a column is missing, a time is naive, or a value is of a wrong type or out of
+            range; or if liquidations come both as events and as totals.
+        OrderError
+            If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of the
+            last one, or it became available when the decision that it would have been part of was already closed.
+        DataError
+            If a bar becomes available only after its own decision, or lies off the grid.
+
+        Notes
+        -----
+        A row that is refused leaves the stream as it was.
+        """
+        if table != "bars" and table not in JOINS:
+            raise SchemaError(f"there is no table `{table}` in a live frame; there are bars, {', '.join(JOINS)}")
+        given = validate_row(row, table)
+        symbol, event, available = given["symbol"], given["event_time"], given["available_time"]
+        if self._closed is not None and available <= self._closed + self._timing.lag:
+            raise OrderError(
+                f"{table}: the row of {symbol} available at {row['available_time']} comes too late, the decision at "
+                f"{_text(self._closed + self._timing.lag)} is closed and it would have been part of it; stamp a row "
+                "with the time at which it arrived"
+            )
+        known = self._feeds.get((table, symbol))
+        key = self._checked_order(table, given, known)
+        if table == "bars":
+            self._check_bar(symbol, event, available)
+            amounts = tuple(given.get(name, np.nan) for name in _BAR)
+        else:
+            join = JOINS[table]
+            amounts = tuple(join.amounts({name: np.array([given[name]]) for name in join.columns})[0].tolist())
+        if known is None:
+            refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
+            known = self._feeds[table, symbol] = self._new_feed(table)
+        if table == "bars" and self._origin is None:
+            self._origin = event
+        if event > known.last:
+            known.last = event
+            known.keys = set()
+        if key:
+            known.keys.add(key)
+        known.pending.append((available, event, amounts))
+
+    # -- rows out --------------------------------------------------------------------------------------------
+
+    def close(self, event_time: datetime) -> dict[str, FrameRow]:
+        """Decide on the bars that close at a time: the moment ``event_time + decision_lag`` has come.
+
+        Parameters
+        ----------
+        event_time
+            Close of the bars. Closes may be skipped; what is older than this one is gone.
+
+        Returns
+        -------
+        dict of str to FrameRow
+            For every symbol that has a bar at this close, in the order of their names.
+
+        Raises
+        ------
+        SchemaError
+            If the time is naive.
+        OrderError
+            If it is not newer than the last close, or lies off the grid of bars.
+        """
+        try:
+            time = microseconds(event_time)
+        except SchemaError as error:
+            raise SchemaError(f"`event_time` {error}") from None
+        if self._closed is not None and time <= self._closed:
+            raise OrderError(f"the close at {event_time} is not newer than the last one, {_text(self._closed)}")
+        if self._origin is not None and (time - self._origin) % self._timing.step:
+            raise OrderError(f"{event_time} does not lie on {self._grid_text()}")
+        bars = self._bars_at(time)
+        self._fill_others(bars)
+        for (table, symbol), feed in self._feeds.items():
+            if table == "bars":
+                continue
+            join, decision = JOINS[table], time + self._timing.lag
+            # Where there is no bar, the next decision still wants what became known within a step before it.
+            taken = feed.take(decision if symbol in bars else decision - self._timing.step)
+            if taken or symbol in bars:
+                known = join.advance(feed.state, *_columns(taken, join.width), np.array([decision]), self._timing)
+                if symbol in bars:
+                    bars[symbol][join.positions] = known[0]
+        self._closed = time
+        if self._origin is None:
+            self._origin = time
+        stamp = pd.Timestamp(time, unit="us", tz="UTC")
+        return {name: FrameRow(symbol=name, event_time=stamp, values=values) for name, values in bars.items()}
+
+    def _bars_at(self, time: int) -> dict[str, NDArray[np.float64]]:
+        """Take the bars that close at a time, symbols ascending, and forget older ones."""
+        rows = {}
+        for symbol in sorted(symbol for table, symbol in self._feeds if table == "bars"):
+            feed = self._feeds["bars", symbol]
+            for _, event, amounts in feed.pending:
+                if event == time:
+                    values = rows[symbol] = np.full(len(INPUTS), np.nan)
+                    values[: len(amounts)] = amounts
+            feed.pending = [row for row in feed.pending if row[1] > time]
+        return rows
+
+    def _fill_others(self, bars: Mapping[str, NDArray[np.float64]]) -> None:
+        if not bars:
+            return
+        prices = np.array([[values[OPEN], values[CLOSE]] for values in bars.values()]).T.copy()
+        returns, others = np.empty(len(bars)), np.empty((len(bars), 2))
+        bar_returns(prices[0], prices[1], returns)
+        returns_of_others(np.zeros(len(bars), dtype=np.int64), returns, others)
+        for values, (mean, absolute) in zip(bars.values(), others, strict=True):
+            values[OTHERS_RETURN], values[OTHERS_ABSOLUTE_RETURN] = mean, absolute
+
+    # -- checks ----------------------------------------------------------------------------------------------
+
+    def _checked_order(self, table: str, given: Mapping[str, Any], feed: _Feed | None) -> str:
+        """Return what identifies the row beside its symbol and event time, empty if nothing else does."""
+        columns = SCHEMAS[table].key
+        rest = [given[name] for name in columns if name not in ("symbol", "event_time")]
+        key = json.dumps(rest) if rest else ""
+        if feed is None:
+            return key
+        symbol, event = given["symbol"], given["event_time"]
+        # Events of several chains or connections may arrive out of order, and each counts; a snapshot or a bar that
+        # is older than the last one says nothing any more.
+        if event < feed.last and columns == ("symbol", "event_time"):
+            raise OrderError(
+                f"{table}: the row of {symbol} at {_text(event)} is older than the last one, {_text(feed.last)}; "
+                "leave it out"
+            )
+        if event == feed.last and columns and (not key or key in feed.keys):
+            raise OrderError(
+                f"{table}: the row of {symbol} at {_text(event)} repeats ({', '.join(columns)}) of the last"
+            )
+        return key
+
+    def _check_bar(self, symbol: str, event: int, available: int) -> None:
+        if available > event + self._timing.lag:
+            raise DataError(
+                f"bars: the bar of {symbol} closing at {_text(event)} becomes available only after the decision, at "
+                f"{_text(available)}; raise `decision_lag` or leave it out"
+            )
+        if self._origin is not None and (event - self._origin) % self._timing.step:
+            raise DataError(f"bars: the bar of {symbol} closing at {_text(event)} does not lie on {self._grid_text()}")
+
+    def _grid_text(self) -> str:
+        assert self._origin is not None  # noqa: S101 -- asked for only where there is a grid
+        return f"the grid of {self._timing.step / 6e7:g}-minute bars that began at {_text(self._origin)}"
+
+    def _new_feed(self, table: str) -> _Feed:
+        return _Feed(state=np.zeros(0) if table == "bars" else JOINS[table].start())
+
+    # -- checkpoints -----------------------------------------------------------------------------------------
+
+    def save_state(self) -> dict[str, NDArray[Any]]:
+        """Return all that was pushed and is still needed as plain arrays, fit for `slackwater.storage.write_arrays`.
+
+        Every name begins with ``frame/``, so that the state of a `ScoreStream` can be kept in the same file.
+        """
+        out: dict[str, NDArray[Any]] = {
+            "frame/parameters": np.array(self._parameters()),
+            "frame/origin": _optional(self._origin),
+            "frame/closed": _optional(self._closed),
+        }
+        for (table, symbol), feed in self._feeds.items():
+            width = _width(table)
+            available, events, amounts = _columns(feed.pending, width)
+            parts = (
+                feed.state.copy(),
+                np.array(feed.last, dtype=np.int64),
+                np.array(sorted(feed.keys), dtype=np.str_),
+                np.column_stack([available, events]),
+                amounts,
+            )
+            out |= {f"frame/{part}/{table}/{symbol}": array for part, array in zip(_PARTS, parts, strict=True)}
+        return out
+
+    def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from what `save_state` returned; arrays of other names are left alone.
+
+        Raises
+        ------
+        BundleError
+            If it was saved with other parameters, or is no saved state. The present state is as it was.
+        """
+        if "frame/parameters" not in arrays:
+            raise BundleError("this is no saved state of a live frame: it lacks `frame/parameters`")
+        saved, own = str(arrays["frame/parameters"]), self._parameters()
+        if saved != own:
+            raise BundleError(
+                f"the saved state belongs to a live frame with other parameters, {saved}, and not {own}; push history "
+                "instead"
+            )
+        origin, closed = (_read_optional(arrays, name) for name in ("frame/origin", "frame/closed"))
+        feeds: dict[tuple[str, str], _Feed] = {}
+        for name in arrays:
+            if name.startswith("frame/last/"):
+                table, _, symbol = name.removeprefix("frame/last/").partition("/")
+                feeds[table, symbol] = self._read_feed(arrays, table, symbol)
+        self._feeds, self._origin, self._closed = feeds, origin, closed
+
+    def _parameters(self) -> str:
+        timing = self._timing
+        content = {
+            "format": _FORMAT,
+            "inputs": INPUTS,
+            "bar_interval_us": timing.step,
+            "decision_lag_us": timing.lag,
+            "staleness_us": timing.limits,
+            "liquidation_cap_us": timing.cap,
+        }
+        return json.dumps(content, sort_keys=True)
+
+    def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> _Feed:
+        if table != "bars" and table not in JOINS:
+            raise BundleError(f"the saved state names a table `{table}`, which a live frame does not have")
+        broken = BundleError(f"the saved state of {symbol} (table {table}) is incomplete or damaged")
+        names = [f"frame/{part}/{table}/{symbol}" for part in _PARTS]
+        if not all(name in arrays for name in names):
+            raise broken
+        state, last, keys, times, amounts = (np.asarray(arrays[name]) for name in names)
+        feed = self._new_feed(table)
+        sound = (
+            _is_like(state, "f8", feed.state.shape)
+            and _is_like(last, "i8", ())
+            and keys.dtype.kind == "U"
+            and keys.ndim == 1
+            and _is_like(times, "i8", (*times.shape[:1], 2))
+            and _is_like(amounts, "f8", (*times.shape[:1], _width(table)))
+        )
+        if not sound:
+            raise broken
+        pending = [(int(a), int(e), tuple(row)) for (a, e), row in zip(times, amounts.tolist(), strict=True)]
+        return _Feed(state=state.copy(), last=int(last), keys={str(key) for key in keys}, pending=pending)
+
+
+def _width(table: str) -> int:
+    return len(_BAR) if table == "bars" else JOINS[table].width
+
+
+def _columns(rows: list[Row], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    available = np.array([row[0] for row in rows], dtype=np.int64)
+    events = np.array([row[1] for row in rows], dtype=np.int64)
+    return available, events, np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, width)
+
+
+def _is_like(array: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> bool:
+    return array.dtype == np.dtype(dtype) and array.shape == shape
+
+
+def _optional(time: int | None) -> NDArray[np.int64]:
+    return np.array([] if time is None else [time], dtype=np.int64)
+
+
+def _read_optional(arrays: Mapping[str, NDArray[Any]], name: str) -> int | None:
+    times = np.asarray(arrays[name]) if name in arrays else np.empty(2)
+    if times.dtype != np.int64 or times.ndim != 1 or len(times) > 1:
+        raise BundleError(f"the saved state of the live frame is damaged: `{name}` is no time")
+    return int(times[0]) if len(times) else None
+
+
+def _text(time: int) -> str:
+    return str(pd.Timestamp(time, unit="us", tz="UTC"))

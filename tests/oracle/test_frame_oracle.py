@@ -1,0 +1,133 @@
+"""The market frame against a search through all rows for each decision."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import INPUTS
+from slackwater.market.schemas import validate
+from tests.ragged_market import BAR, CAP, LAG, SHORT, ragged_market
+
+NAN = float("nan")
+
+
+def newest(table: pd.DataFrame, decision: pd.Timestamp, name: str, columns: list[str]) -> list[float]:
+    """The row with the largest event time; of equals the one that arrived last."""
+    known = [row for row in table.to_dict("records") if row["available_time"] <= decision]
+    if not known:
+        return [NAN] * len(columns)
+    best = max(enumerate(known), key=lambda item: (item[1]["event_time"], item[1]["available_time"], item[0]))[1]
+    return [best[c] if decision - best["event_time"] <= SHORT[name] else NAN for c in columns]
+
+
+def summed(table: pd.DataFrame, decision: pd.Timestamp, name: str, amounts: list[list[float]]) -> list[float]:
+    """What became known since the decision a bar ago."""
+    arrivals = table["available_time"].tolist()
+    before = [time for time in arrivals if time <= decision]
+    if not before or decision - max(before) > SHORT[name]:
+        return [NAN] * len(amounts)
+    inside = [i for i, time in enumerate(arrivals) if decision - BAR < time <= decision]
+    return [math.fsum(column[i] for i in inside) for column in amounts]
+
+
+def factors(table: pd.DataFrame) -> list[float]:
+    """Events behind each event that a feed with one slot a second let through."""
+    arrivals, events = table["available_time"].tolist(), table["event_time"].tolist()
+    order = sorted(range(len(table)), key=lambda i: (arrivals[i], events[i], i))
+    out = [NAN] * len(table)
+    for place, i in enumerate(order):
+        recent = [j for j in order[: place + 1] if arrivals[j] > arrivals[i] - 10 * CAP]
+        p = min(len(recent), 10) / 11
+        out[i] = -math.log(1 - p) / p
+    return out
+
+
+def others(bars: pd.DataFrame, symbol: str, close: pd.Timestamp) -> list[float]:
+    rest = bars[(bars["symbol"] != symbol) & (bars["event_time"] == close)]
+    returns = np.log(rest["close"] / rest["open"])
+    return [returns.mean(), returns.abs().mean()]
+
+
+def where(mask: pd.Series, values: pd.Series) -> list[float]:
+    return [v if m else 0.0 for m, v in zip(mask, values, strict=True)]
+
+
+def naive_rows(tables: dict[str, pd.DataFrame], symbol: str, capped: bool) -> dict[pd.Timestamp, dict[str, float]]:
+    own = {name: t[t["symbol"] == symbol].reset_index(drop=True) for name, t in tables.items()}
+    funding = own["funding"].assign(hours=own["funding"]["event_time"].astype("int64") / 3_600_000_000)
+    whales, trades = own["whale_transfers"], own["large_trades"]
+    source, sink = whales["from_owner_type"] == "exchange", whales["to_owner_type"] == "exchange"
+    moved = [where(sink & ~source, whales["amount"]), where(source & ~sink, whales["amount"])]
+    traded = [where(trades["side"] == side, trades["quantity"]) for side in ("buy", "sell")]
+    weights = factors(own["liquidations"]) if "liquidations" in own and capped else [1.0] * 1000
+    out = {}
+    for _, bar in own["bars"].iterrows():
+        decision = bar["event_time"] + LAG
+        row = dict(bar[["open", "high", "low", "close", "volume"]]) | {"taker_buy_volume": NAN}
+        row |= zip(INPUTS[6:8], others(tables["bars"], symbol, bar["event_time"]), strict=True)
+        row |= zip(INPUTS[8:9], newest(own["open_interest"], decision, "open_interest", ["open_interest"]), strict=True)
+        rates = newest(funding, decision, "funding", ["funding_rate", "interval_hours", "hours"])
+        row |= zip(INPUTS[9:12], rates, strict=True)
+        row |= zip(
+            INPUTS[12:13], newest(own["premium_index"], decision, "premium_index", ["premium_index"]), strict=True
+        )
+        if "liquidations" in own:
+            table = own["liquidations"]
+            amounts = [where(table["side"] == side, table["quantity"]) for side in ("long", "short")]
+            amounts += [[w * a for w, a in zip(weights, column, strict=False)] for column in amounts]
+            row |= zip(INPUTS[13:17], summed(table, decision, "liquidations", amounts), strict=True)
+        else:
+            table = own["liquidation_totals"]
+            amounts = [table["long_quantity"].tolist(), table["short_quantity"].tolist()]
+            row |= zip(INPUTS[13:15], summed(table, decision, "liquidation_totals", amounts), strict=True)
+            row |= dict.fromkeys(INPUTS[15:17], NAN)
+        row |= zip(INPUTS[17:19], summed(whales, decision, "whale_transfers", moved), strict=True)
+        row |= zip(INPUTS[19:21], summed(trades, decision, "large_trades", traded), strict=True)
+        ratio = newest(own["long_short_ratio"], decision, "long_short_ratio", ["top_trader_ratio"])
+        row |= zip(INPUTS[21:22], ratio, strict=True)
+        depth = newest(own["depth"], decision, "depth", ["bid_quantity_1pct", "ask_quantity_1pct"])
+        out[bar["event_time"]] = row | dict(zip(INPUTS[22:], depth, strict=True))
+    return out
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_frame_is_what_a_search_finds(seed: int) -> None:
+    """Fails on a join by the stamp, a late row that displaces a newer one, a sum over a gap, a frozen silent feed."""
+    capped = seed % 2 == 0
+    tables = {name: validate(t, name) for name, t in ragged_market(seed, totals=seed > 3).items()}
+    frame = MarketFrame.from_tables(
+        tables, bar_interval=BAR, decision_lag=LAG, staleness=SHORT, liquidation_cap=CAP if capped else None
+    )
+    known = np.zeros(len(INPUTS), dtype=bool)
+    unknown = np.zeros(len(INPUTS), dtype=bool)
+    for symbol, rows in frame.symbols():
+        expected = naive_rows(tables, symbol, capped)
+        times = frame.table["event_time"].iloc[rows]
+        assert times.diff().dropna().eq(BAR).all()
+        for time, values in zip(times, frame.values[rows], strict=True):
+            wanted = expected.pop(time, dict.fromkeys(INPUTS, NAN))
+            np.testing.assert_allclose(
+                values, [wanted[name] for name in INPUTS], rtol=1e-12, err_msg=f"{symbol} {time}"
+            )
+            if not np.isnan(values[3]):
+                known |= ~np.isnan(values)
+                unknown |= np.isnan(values)
+        assert not expected
+    # What never happens in the sample is not tested by it.
+    totals = "liquidation_totals" in tables
+    never = {"taker_buy_volume", *(INPUTS[15:17] if totals else ())}
+    assert {name for name, some in zip(INPUTS, known, strict=True) if not some} == never
+    assert {name for name, some in zip(INPUTS, unknown, strict=True) if some} >= set(INPUTS[8:])
+
+
+def test_without_a_cap_the_estimate_is_the_sum() -> None:
+    frame = MarketFrame.from_tables(ragged_market(0), bar_interval=BAR, decision_lag=LAG).table
+    for side in ("long", "short"):
+        pd.testing.assert_series_equal(
+            frame[f"liquidated_{side}_estimate"], frame[f"liquidated_{side}"], check_names=False, check_exact=True
+        )
