@@ -36,7 +36,8 @@ def _digest() -> str:
     root = Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
-        # inputs.py holds the row positions that are compiled into the kernels.
-        if b"njit" in content or path.name == "inputs.py":
+        compiled = any(mark in content for mark in (b"njit", b"@kernel", b"@operator"))
+        # These two hold the row positions that are compiled into the kernels.
+        if compiled or path.name in ("inputs.py", "measures.py"):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + content)
     return digest.hexdigest()[:16]

@@ -4,14 +4,20 @@ Every primitive works on a slice of a flat ``float64`` state buffer that starts 
 ``state[:] = 0`` and saving is a copy. A primitive is told how many rows came before (``count``); nothing else
 is remembered outside of the buffer. All of them are causal by construction: they see one row at a time.
 
-========== ============================== ==========================================
-primitive  state slots                    gives
-========== ============================== ==========================================
-ring       `window` + 1                   the value some rows ago
-totals     (columns + 1) * (`window` + 2) sums over any window up to the longest
-extreme    2 + 2 * (`window` + 1)         the maximum (or minimum) of a window
-ewm        2                              an exponentially weighted mean
-========== ============================== ==========================================
+Rings have a power of two of slots (`ring_size`), so that a position is a bit mask away; ``mask`` is that size less
+one.
+
+========== ====================================== ====================================================
+primitive  state slots                            gives
+========== ====================================== ====================================================
+ring       `ring_size` (window)                   the value some rows ago
+totals     `totals_slots` (columns, window)       sums over any window up to the longest
+extreme    `extreme_slots` (window)               the maximum (or minimum) of a window, and its age
+ewm        2                                      an exponentially weighted mean
+moments    3                                      an exponentially weighted mean and standard deviation
+ranked     `ranked_slots` (size)                  median and median absolute deviation of the last values
+recent     `recent_slots` (capacity)              how many events a window holds
+========== ====================================== ====================================================
 """
 
 from __future__ import annotations
@@ -29,19 +35,47 @@ __all__ = [
     "bars_in",
     "decay_per_bar",
     "ewm_update",
+    "extreme_age",
     "extreme_slots",
     "extreme_update",
+    "kernel",
+    "moments_update",
+    "moments_z",
+    "operator",
+    "ranked_push",
+    "ranked_slots",
+    "ranked_z",
+    "recent_count",
+    "recent_push",
+    "recent_slots",
     "ring_get",
     "ring_put",
+    "ring_size",
     "totals_add",
-    "totals_known",
-    "totals_over",
+    "totals_before",
+    "totals_cover",
     "totals_push",
+    "totals_since",
     "totals_slots",
+    "whole",
 ]
+
+kernel = njit(cache=True, _nrt=False, error_model="numpy")  # type: ignore[call-overload]
+"""Compiles a function over a state buffer, which may not allocate: counting references to the buffer at every call
+and slice would cost more than the arithmetic between them (docs/decisions/0008). A division by zero gives infinity and
+not an error, which would leave the state half advanced."""
+
+operator = njit(cache=True, _nrt=False, error_model="numpy", inline="always")  # type: ignore[call-overload]
+"""Compiles a primitive, and writes it out wherever it is called."""
 
 COVERAGE: Final = 0.9
 """Share of the rows of a window that must be known for a sum over it to be known."""
+
+MAD_TO_SD: Final = 1.4826
+"""Median absolute deviations of a normal variable in one standard deviation."""
+
+MEAN_DEVIATION_TO_SD: Final = 1.2533
+"""Mean absolute deviations of a normal variable in one standard deviation."""
 
 
 def bars_in(window: timedelta, bar_interval: timedelta, *, name: str = "window") -> int:
@@ -77,37 +111,57 @@ def decay_per_bar(half_life: timedelta, bar_interval: timedelta) -> float:
     return 1.0 - 2.0 ** (-(bar_interval / half_life))
 
 
-@njit(cache=True)
-def ring_put(state, at, size, count, value):  # type: ignore[no-untyped-def]
-    """Store `value` as that of row `count` (from 0) in a ring of `size` slots."""
-    state[at + count % size] = value
+def ring_size(window: int) -> int:
+    """Return how many slots a ring needs to look back `window` rows: the next power of two above it.
+
+    Examples
+    --------
+    >>> ring_size(288), ring_size(255), ring_size(256)
+    (512, 256, 512)
+    """
+    return 1 << window.bit_length()
 
 
-@njit(cache=True)
-def ring_get(state, at, size, count, lag):  # type: ignore[no-untyped-def]
-    """Return the value stored `lag` rows before row `count`; NaN before the first row. Needs lag < size."""
+@operator
+def whole(number):  # type: ignore[no-untyped-def]
+    """Return a number of state or constants that is whole and not negative as an integer.
+
+    The detour tells the compiler that it is not negative, so that a position need not be wrapped round.
+    """
+    return np.int64(np.uint32(number))
+
+
+@operator
+def ring_put(state, at, mask, count, value):  # type: ignore[no-untyped-def]
+    """Store `value` as that of row `count` (from 0) in a ring of ``mask + 1`` slots."""
+    state[at + (count & mask)] = value
+
+
+@operator
+def ring_get(state, at, mask, count, lag):  # type: ignore[no-untyped-def]
+    """Return the value stored `lag` rows before row `count`; NaN before the first row. Needs ``lag <= mask``."""
     if lag > count:
         return np.nan
-    return state[at + (count - lag) % size]
+    return state[at + ((count - lag) & mask)]
 
 
-def totals_slots(columns: int, size: int) -> int:
-    """Return how many state slots running totals of `columns` quantities need for windows below `size`.
+def totals_slots(columns: int, window: int) -> int:
+    """Return how many state slots running totals of `columns` quantities need for windows up to `window`.
 
-    The slots hold the number of known rows, the totals, and a ring of `size` copies of both: a sum over a window
-    is the difference of two totals, so one ring serves every window.
+    The slots hold the number of known rows, the totals, and a ring of copies of both: a sum over a window is the
+    difference of two totals, so one ring serves every window.
     """
-    return (columns + 1) * (size + 1)
+    return (columns + 1) * (ring_size(window) + 1)
 
 
-@njit(cache=True)
+@operator
 def totals_add(state, at, column, value):  # type: ignore[no-untyped-def]
     """Add `value` to the total of `column`."""
     state[at + 1 + column] += value
 
 
-@njit(cache=True)
-def totals_push(state, at, columns, size, count, known):  # type: ignore[no-untyped-def]
+@operator
+def totals_push(state, at, columns, mask, count, known):  # type: ignore[no-untyped-def]
     """Close row `count`: note whether it was `known`, and remember the totals as they stand after it.
 
     Each time round the ring the oldest total is taken off all of them, so that neither years of small amounts nor
@@ -116,67 +170,84 @@ def totals_push(state, at, columns, size, count, known):  # type: ignore[no-unty
     if known:
         state[at] += 1.0
     width = columns + 1
-    slot = at + width * (1 + count % size)
+    slot = at + width * (1 + (count & mask))
     for i in range(width):
         state[slot + i] = state[at + i]
-    if count % size == size - 1:
+    if count & mask == mask:
+        oldest = at + width
+        for slot in range(at, at + (mask + 2) * width, width):
+            if slot != oldest:
+                for i in range(width):
+                    state[slot + i] -= state[oldest + i]
         for i in range(width):
-            oldest = state[at + width + i]
-            for k in range(size + 1):
-                state[at + k * width + i] -= oldest
+            state[oldest + i] = 0.0
 
 
-@njit(cache=True)
-def totals_over(state, at, columns, size, count, column, window):  # type: ignore[no-untyped-def]
-    """Return the sum of `column` over the last `window` rows, row `count` included; NaN before there are so many."""
+@operator
+def totals_before(at, columns, mask, count, window):  # type: ignore[no-untyped-def]
+    """Return where the totals stand as they were `window` rows before row `count`.
+
+    Before there are so many rows, where they stand now: nothing is covered then, and every sum is zero. Needs
+    ``window <= mask``.
+    """
     if window > count:
-        return np.nan
-    slot = at + (columns + 1) * (1 + (count - window) % size)
-    return state[at + 1 + column] - state[slot + 1 + column]
+        return at
+    return at + (columns + 1) * (1 + ((count - window) & mask))
 
 
-@njit(cache=True)
-def totals_known(state, at, columns, size, count, window):  # type: ignore[no-untyped-def]
-    """Return whether enough of the last `window` rows were known (`COVERAGE`)."""
-    if window > count:
-        return False
-    slot = at + (columns + 1) * (1 + (count - window) % size)
-    return state[at] - state[slot] >= COVERAGE * window
+@operator
+def totals_cover(state, at, before, window):  # type: ignore[no-untyped-def]
+    """Return whether enough of the `window` rows since `totals_before` were known (`COVERAGE`)."""
+    return state[at] - state[before] >= COVERAGE * window
+
+
+@operator
+def totals_since(state, at, before, column):  # type: ignore[no-untyped-def]
+    """Return the sum of `column` over the rows since `totals_before`."""
+    return state[at + 1 + column] - state[before + 1 + column]
 
 
 def extreme_slots(window: int) -> int:
-    """Return how many state slots `extreme_update` needs for a window of `window` bars."""
-    return 2 + 2 * (window + 1)
+    """Return how many state slots `extreme_update` needs for a window of `window` rows."""
+    return 2 + 2 * ring_size(window)
 
 
-@njit(cache=True)
-def extreme_update(state, at, window, count, value, sign):  # type: ignore[no-untyped-def]
+@operator
+def extreme_update(state, at, mask, window, count, value, sign):  # type: ignore[no-untyped-def]
     """Push the value of row `count`; return the maximum of ``sign * value`` over the window, times `sign`.
 
     A monotonic deque of (row, value) pairs in a ring: amortised O(1). A NaN value is not pushed but the window
-    moves on; the result is NaN while nothing in the window is known.
+    moves on; the result is NaN while nothing in the window is known. Needs ``window <= mask``.
     """
-    head = int(state[at])
-    tail = int(state[at + 1])
-    size = window + 1
+    head = whole(state[at])
+    tail = whole(state[at + 1])
     base = at + 2
     if not math.isnan(value):
         signed = sign * value
-        while tail > head and state[base + 2 * ((tail - 1) % size) + 1] <= signed:
+        while tail > head and state[base + 2 * ((tail - 1) & mask) + 1] <= signed:
             tail -= 1
-        state[base + 2 * (tail % size)] = count
-        state[base + 2 * (tail % size) + 1] = signed
+        state[base + 2 * (tail & mask)] = count
+        state[base + 2 * (tail & mask) + 1] = signed
         tail += 1
-    while head < tail and state[base + 2 * (head % size)] <= count - window:
+    while head < tail and state[base + 2 * (head & mask)] <= count - window:
         head += 1
     state[at] = head
     state[at + 1] = tail
     if head == tail:
         return np.nan
-    return sign * state[base + 2 * (head % size) + 1]
+    return sign * state[base + 2 * (head & mask) + 1]
 
 
-@njit(cache=True)
+@operator
+def extreme_age(state, at, mask, count):  # type: ignore[no-untyped-def]
+    """Return how many rows ago the extreme of `extreme_update` was made (0: row `count`); NaN if none is known."""
+    head = whole(state[at])
+    if head == whole(state[at + 1]):
+        return np.nan
+    return count - state[at + 2 + 2 * (head & mask)]
+
+
+@operator
 def ewm_update(state, at, weight, value):  # type: ignore[no-untyped-def]
     """Push a value and return the bias-corrected exponentially weighted mean (``adjust=True`` in pandas).
 
@@ -187,3 +258,131 @@ def ewm_update(state, at, weight, value):  # type: ignore[no-untyped-def]
         state[at] += weight * (value - state[at])
         state[at + 1] += weight * (1.0 - state[at + 1])
     return state[at] / state[at + 1] if state[at + 1] > 0.0 else np.nan
+
+
+@operator
+def moments_update(state, at, weight, value):  # type: ignore[no-untyped-def]
+    """Push a value into an exponentially weighted mean and mean square; a NaN is skipped."""
+    if not math.isnan(value):
+        state[at] += weight * (value - state[at])
+        state[at + 1] += weight * (value * value - state[at + 1])
+        state[at + 2] += weight * (1.0 - state[at + 2])
+
+
+@operator
+def moments_z(state, at, value):  # type: ignore[no-untyped-def]
+    """Return how many standard deviations a value lies above the mean of what was pushed.
+
+    Where nothing has varied so far, the answer is 0 for the same value again and NaN for another. Call it before
+    `moments_update`, so that the value is not measured against itself.
+    """
+    weights = state[at + 2]
+    if not weights > 0.0:
+        return np.nan
+    mean = state[at] / weights
+    mean_square = state[at + 1] / weights
+    variance = mean_square - mean * mean
+    # Below that share the difference is rounding.
+    if not variance > 1e-12 * mean_square:
+        return 0.0 if abs(value - mean) <= 1e-6 * math.sqrt(mean_square) else np.nan
+    return (value - mean) / math.sqrt(variance)
+
+
+def ranked_slots(size: int) -> int:
+    """Return how many state slots `ranked_push` needs to keep the last `size` values in order."""
+    return 1 + 2 * size
+
+
+@operator
+def ranked_push(state, at, size, value):  # type: ignore[no-untyped-def]
+    """Take a value into the last `size` ones, kept both in order of arrival and in order of size: O(size)."""
+    seen = whole(state[at])
+    ring = at + 1
+    ranked = ring + size
+    held = min(seen, size)
+    slot = ring + seen % size
+    if seen >= size:
+        oldest = state[slot]
+        i = 0
+        while state[ranked + i] != oldest:
+            i += 1
+        held -= 1
+        while i < held:
+            state[ranked + i] = state[ranked + i + 1]
+            i += 1
+    state[slot] = value
+    i = held
+    while i > 0 and state[ranked + i - 1] > value:
+        state[ranked + i] = state[ranked + i - 1]
+        i -= 1
+    state[ranked + i] = value
+    state[at] = seen + 1
+
+
+@operator
+def ranked_z(state, at, size, least, value):  # type: ignore[no-untyped-def]
+    """Return ``(value - median) / spread`` against the values pushed so far; NaN with fewer than `least`.
+
+    The spread is 1.4826 times the median absolute deviation, but at least half of 1.2533 times the mean absolute
+    deviation: where most values are equal, the first collapses (both are one standard deviation of a normal variable;
+    Iglewicz and Hoaglin 1993). Where all values are equal the answer is 0 for that value and NaN for another. Call it
+    before `ranked_push`.
+    """
+    held = min(whole(state[at]), size)
+    if held < least or held < 1:
+        return np.nan
+    ranked = at + 1 + size
+    middle = held // 2
+    median = state[ranked + middle] if held % 2 else 0.5 * (state[ranked + middle - 1] + state[ranked + middle])
+    # The deviations grow outwards from the median on both sides: merge the two until the middle one is reached.
+    left = middle - 1
+    right = middle
+    deviation = 0.0
+    previous = 0.0
+    for _ in range(middle + 1):
+        below = median - state[ranked + left] if left >= 0 else np.inf
+        above = state[ranked + right] - median if right < held else np.inf
+        previous = deviation
+        if below < above:
+            deviation = below
+            left -= 1
+        else:
+            deviation = above
+            right += 1
+    total = 0.0
+    for i in range(held):
+        total += abs(state[ranked + i] - median)
+    spread = max(
+        MAD_TO_SD * (deviation if held % 2 else 0.5 * (previous + deviation)),
+        0.5 * MEAN_DEVIATION_TO_SD * total / held,
+    )
+    if spread > 0.0:
+        return (value - median) / spread
+    return 0.0 if value == median else np.nan
+
+
+def recent_slots(capacity: int) -> int:
+    """Return how many state slots `recent_push` needs; `capacity` is a power of two."""
+    return 2 + capacity
+
+
+@operator
+def recent_push(state, at, mask, count):  # type: ignore[no-untyped-def]
+    """Note an event in row `count`. Of more than ``mask + 1`` events the oldest are forgotten."""
+    head = whole(state[at])
+    tail = whole(state[at + 1])
+    state[at + 2 + (tail & mask)] = count
+    tail += 1
+    state[at] = max(head, tail - mask - 1)
+    state[at + 1] = tail
+
+
+@operator
+def recent_count(state, at, mask, count, window):  # type: ignore[no-untyped-def]
+    """Return how many events the last `window` rows hold, row `count` included."""
+    head = whole(state[at])
+    tail = whole(state[at + 1])
+    while head < tail and state[at + 2 + (head & mask)] <= count - window:
+        head += 1
+    state[at] = head
+    return tail - head

@@ -1,4 +1,4 @@
-"""Streaming primitives against pandas."""
+"""Streaming primitives against pandas and numpy."""
 
 from __future__ import annotations
 
@@ -9,31 +9,61 @@ from hypothesis import strategies as st
 
 from slackwater.operators import (
     COVERAGE,
+    MAD_TO_SD,
+    MEAN_DEVIATION_TO_SD,
     ewm_update,
+    extreme_age,
     extreme_slots,
     extreme_update,
+    moments_update,
+    moments_z,
+    ranked_push,
+    ranked_slots,
+    ranked_z,
+    recent_count,
+    recent_push,
+    recent_slots,
     ring_get,
     ring_put,
+    ring_size,
     totals_add,
-    totals_known,
-    totals_over,
+    totals_before,
+    totals_cover,
     totals_push,
+    totals_since,
     totals_slots,
 )
 
-VALUES = st.lists(st.floats(-1e3, 1e3) | st.just(float("nan")), min_size=1, max_size=120).map(np.array)
+KNOWN = st.floats(-1e3, 1e3).map(lambda x: round(x, 6))
+VALUES = st.lists(KNOWN | st.just(float("nan")), min_size=1, max_size=120).map(np.array)
 WINDOWS = st.integers(1, 20)
 
 
 @settings(deadline=None)
 @given(VALUES, WINDOWS)
 def test_extreme_is_the_rolling_maximum_of_what_is_known(values: np.ndarray, window: int) -> None:
-    state = np.zeros(2 * extreme_slots(window))
-    top = [extreme_update(state, 0, window, i, v, 1.0) for i, v in enumerate(values)]
-    low = [extreme_update(state, extreme_slots(window), window, i, v, -1.0) for i, v in enumerate(values)]
+    slots, mask = extreme_slots(window), ring_size(window) - 1
+    state = np.zeros(2 * slots)
+    top = [extreme_update(state, 0, mask, window, i, v, 1.0) for i, v in enumerate(values)]
+    low = [extreme_update(state, slots, mask, window, i, v, -1.0) for i, v in enumerate(values)]
     rolling = pd.Series(values).rolling(window, min_periods=1)
     np.testing.assert_array_equal(top, rolling.max())
     np.testing.assert_array_equal(low, rolling.min())
+
+
+@settings(deadline=None)
+@given(VALUES, WINDOWS)
+def test_age_is_that_of_the_newest_extreme(values: np.ndarray, window: int) -> None:
+    mask = ring_size(window) - 1
+    state = np.zeros(extreme_slots(window))
+    for i, value in enumerate(values):
+        extreme_update(state, 0, mask, window, i, value, 1.0)
+        age = extreme_age(state, 0, mask, i)
+        held = values[max(0, i - window + 1) : i + 1][::-1]
+        if np.isnan(held).all():
+            assert np.isnan(age)
+        else:
+            assert age == np.nanargmax(held)
 
 
 @settings(deadline=None)
@@ -46,30 +76,110 @@ def test_ewm_is_that_of_pandas(values: np.ndarray, weight: float) -> None:
 
 
 @settings(deadline=None)
+@given(VALUES, st.floats(0.01, 0.99))
+def test_z_is_that_of_the_weighted_moments_before(values: np.ndarray, weight: float) -> None:
+    state = np.zeros(3)
+    for i, value in enumerate(values):
+        if np.isnan(value):
+            moments_update(state, 0, weight, value)
+            continue
+        z = moments_z(state, 0, value)
+        before = values[:i][~np.isnan(values[:i])]
+        if before.size == 0:
+            assert np.isnan(z)
+        else:
+            weights = (1.0 - weight) ** np.arange(before.size)[::-1]
+            mean = np.average(before, weights=weights)
+            variance = np.average(before**2, weights=weights) - mean**2
+            if variance > 1e-6 * np.average(before**2, weights=weights):
+                np.testing.assert_allclose(z, (value - mean) / np.sqrt(variance), rtol=1e-4, atol=1e-6)
+        moments_update(state, 0, weight, value)
+
+
+def test_z_of_what_never_varied() -> None:
+    state = np.zeros(3)
+    for _ in range(5):
+        moments_update(state, 0, 0.3, 7.0)
+    assert moments_z(state, 0, 7.0) == 0.0
+    assert np.isnan(moments_z(state, 0, 7.5))
+
+
+@settings(deadline=None)
+@given(st.lists(KNOWN, min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 12))
+def test_ranked_z_is_that_of_the_median_and_its_deviation(values: list[float], size: int, least: int) -> None:
+    state = np.zeros(ranked_slots(size))
+    for i, value in enumerate(values):
+        z = ranked_z(state, 0, size, least, value)
+        held = np.array(values[max(0, i - size) : i])
+        if held.size < least:
+            assert np.isnan(z)
+        else:
+            median = np.median(held)
+            deviations = np.abs(held - median)
+            spread = max(MAD_TO_SD * np.median(deviations), 0.5 * MEAN_DEVIATION_TO_SD * deviations.mean())
+            if spread > 0.0:
+                np.testing.assert_allclose(z, (value - median) / spread, rtol=1e-9, atol=1e-9)
+            else:
+                assert z == 0.0 if value == median else np.isnan(z)
+        ranked_push(state, 0, size, value)
+
+
+@settings(deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=120), WINDOWS)
+def test_recent_counts_the_events_of_a_window(happened: list[bool], window: int) -> None:
+    mask = ring_size(window) - 1
+    state = np.zeros(recent_slots(mask + 1))
+    for i, event in enumerate(happened):
+        if event:
+            recent_push(state, 0, mask, i)
+        assert recent_count(state, 0, mask, i, window) == sum(happened[max(0, i - window + 1) : i + 1])
+
+
+def test_recent_forgets_the_oldest_when_it_is_full() -> None:
+    state = np.zeros(recent_slots(4))
+    for i in range(10):
+        recent_push(state, 0, 3, i)
+    assert recent_count(state, 0, 3, 10, 100) == 4
+
+
+@settings(deadline=None)
 @given(VALUES, WINDOWS)
 def test_totals_are_rolling_sums_and_counts(values: np.ndarray, window: int) -> None:
-    size = 21
-    state = np.zeros(totals_slots(2, size))
+    mask = ring_size(20) - 1
+    state = np.zeros(totals_slots(2, 20))
     sums, known = [], []
     for i, value in enumerate(values):
         if not np.isnan(value):
             totals_add(state, 0, 1, value)
-        totals_push(state, 0, 2, size, i, not np.isnan(value))
-        sums.append(totals_over(state, 0, 2, size, i, 1, window))
-        known.append(totals_known(state, 0, 2, size, i, window))
+        totals_push(state, 0, 2, mask, i, not np.isnan(value))
+        before = totals_before(0, 2, mask, i, window)
+        sums.append(totals_since(state, 0, before, 1))
+        known.append(totals_cover(state, 0, before, window))
+    enough = np.arange(len(values)) >= window
     filled = pd.Series(np.nan_to_num(values))
-    expected = filled.rolling(window).sum().where(np.arange(len(values)) >= window)
-    np.testing.assert_allclose(sums, expected, atol=1e-7)
+    np.testing.assert_allclose(sums, filled.rolling(window).sum().where(enough, 0.0), atol=1e-7)
     present = pd.Series(~np.isnan(values)).rolling(window).sum()
-    np.testing.assert_array_equal(known, (present >= COVERAGE * window) & (np.arange(len(values)) >= window))
+    np.testing.assert_array_equal(known, (present >= COVERAGE * window) & enough)
+
+
+def test_totals_lose_no_digits_to_what_has_left_the_window() -> None:
+    """One absurd amount, or years of small ones, would eat the digits of all later sums."""
+    mask = ring_size(8) - 1
+    state = np.zeros(totals_slots(1, 8))
+    for i in range(200):
+        totals_add(state, 0, 0, 1e15 if i == 50 else 0.1)
+        totals_push(state, 0, 1, mask, i, True)
+    before = totals_before(0, 1, mask, 199, 8)
+    assert abs(totals_since(state, 0, before, 0) - 0.8) < 1e-12
 
 
 @settings(deadline=None)
 @given(VALUES, st.integers(0, 19))
 def test_ring_remembers(values: np.ndarray, lag: int) -> None:
-    state = np.zeros(20)
+    mask = ring_size(19) - 1
+    state = np.zeros(mask + 1)
     seen = []
     for i, value in enumerate(values):
-        ring_put(state, 0, 20, i, value)
-        seen.append(ring_get(state, 0, 20, i, lag))
+        ring_put(state, 0, mask, i, value)
+        seen.append(ring_get(state, 0, mask, i, lag))
     np.testing.assert_array_equal(seen, pd.Series(values).shift(lag))
