@@ -1,4 +1,4 @@
-"""The liquidation map against a dictionary of positions, bar by bar."""
+"""The liquidation map against dictionaries of positions, bar by bar."""
 
 from __future__ import annotations
 
@@ -8,14 +8,28 @@ import numpy as np
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.liquidity.density import LossDistances, map_advance, map_bins, map_look, map_slots
+from slackwater.liquidity.density import (
+    N_LAYERS,
+    LossDistances,
+    map_advance,
+    map_bins,
+    map_denser,
+    map_erase,
+    map_look,
+    map_slots,
+)
+from slackwater.liquidity.stops import add_stops
+from slackwater.market.contracts import contract, liquidation_price
+from tests.oracle.naive_map import DISTANCES, LOSSES, Bar, NaiveMap
 
 WIDTH = 0.002
-DECAY = 0.995
-DISTANCES = LossDistances()
+BINS = map_bins(WIDTH)
+DECAYS = np.array([0.97, 0.995, 0.999, 0.98])
+ATR = 0.01
+STEPS = np.array([5.0, 17.0, 40.0, 101.0])
 
 
-def market(n: int, seed: int, drift: float = 0.0) -> list[tuple[float, float, float, float, float]]:
+def market(n: int, seed: int, drift: float = 0.0) -> list[Bar]:
     rng = np.random.default_rng(seed)
     close = 9.0 + np.cumsum(drift + rng.normal(size=n) * 0.006)
     spread = np.abs(rng.normal(size=(2, n))) * 0.004
@@ -24,77 +38,104 @@ def market(n: int, seed: int, drift: float = 0.0) -> list[tuple[float, float, fl
     return list(zip(close - spread[0], close + spread[1], close, interest, rng.uniform(-1, 1, n), strict=True))
 
 
-class NaiveMap:
-    """Every bin in a dictionary, decayed and erased one by one."""
-
-    def __init__(self) -> None:
-        self.sides: list[dict[int, float]] = [{}, {}]
-        self.last = math.nan
-
-    def advance(self, low: float, high: float, typical: float, interest: float, tilt: float) -> None:
-        keep = DECAY
-        opened = 0.0
-        if not math.isnan(interest):
-            if not math.isnan(self.last):
-                opened = max(interest - self.last, 0.0)
-                keep *= min(interest / self.last, 1.0)
-            self.last = interest
-        for side in self.sides:
-            for b in side:
-                side[b] *= keep
-        for side, (book, offsets) in enumerate(zip(self.sides, DISTANCES.log_distances(), strict=True)):
-            for j, (offset, weight) in enumerate(zip(offsets, DISTANCES.weights, strict=True)):
-                lean = (0.5 * tilt if j < len(offsets) // 2 else 0.0) * (1 if side == 0 else -1)
-                b = math.floor((typical + offset) / WIDTH)
-                book[b] = book.get(b, 0.0) + opened * weight * (1.0 + lean)
-        self.sides[0] = {b: m for b, m in self.sides[0].items() if b < math.floor(low / WIDTH)}
-        self.sides[1] = {b: m for b, m in self.sides[1].items() if b > math.floor(high / WIDTH)}
-
-    def mass(self, side: int, close: float, reach: float) -> float:
-        here = math.floor(close / WIDTH)
-        steps = round(reach / WIDTH)
-        signed = ((here - b if side == 0 else b - here, m) for b, m in self.sides[side].items())
-        return sum(m for step, m in signed if 1 <= step <= steps)
-
-
 @pytest.mark.parametrize(("seed", "drift"), [(0, 0.0), (1, 0.003), (2, -0.003)])
 def test_map_equals_the_naive_one(seed: int, drift: float) -> None:
     """With drift the price leaves the first grid, so recentring is covered too."""
-    bins = map_bins(WIDTH)
     state = np.zeros(map_slots(WIDTH))
-    naive = NaiveMap()
-    reaches = np.array([0.02, 0.05, 0.2])
-    out = np.empty(2 * len(reaches) + 2)
-    distances, weights = DISTANCES.log_distances().ravel(), np.array(DISTANCES.weights)
-    for low, high, close, interest, tilt in market(600, seed, drift):
-        map_advance(state, 0, bins, WIDTH, DECAY, distances, weights, low, high, close, interest, tilt)
-        naive.advance(low, high, close, interest, tilt)
-        map_look(state, 0, bins, WIDTH, close, reaches, out)
-        expected = [naive.mass(side, close, reach) for side in (0, 1) for reach in reaches]
-        np.testing.assert_allclose(out[:6], expected, rtol=1e-9, atol=1e-6)
+    naive = NaiveMap(WIDTH, DECAYS.tolist(), ATR)
+    masses = np.empty(2 * STEPS.size * N_LAYERS)
+    pools, most, counts = np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS), np.empty(N_LAYERS)
+    consumed = np.empty(2 * N_LAYERS)
+    shares = np.array(LOSSES.weights)
+    compared = 0
+    for bar in market(600, seed, drift):
+        low, high, close, interest, tilt = bar
+        swing_low, swing_high = low - 0.02, high + 0.03
+        opened = map_advance(state, 0, BINS, WIDTH, DECAYS, DISTANCES.ravel(), shares, close, interest, tilt)
+        if opened > 0.0:
+            add_stops(state, 0, BINS, WIDTH, opened, ATR, swing_low, swing_high, 1)
+        map_erase(state, 0, BINS, WIDTH, low, high, consumed)
+        naive.advance(bar, [(swing_low, swing_high)])
+        np.testing.assert_allclose(consumed, naive.consumed, rtol=1e-9, atol=1e-6)
+        here = math.floor(close / WIDTH)
+        map_look(state, 0, BINS, STEPS, here, 10.0, masses, pools, most)
+        for side in range(2):
+            for layer in range(N_LAYERS):
+                for k, steps in enumerate(STEPS):
+                    expected = sum(naive.ahead(side, layer, close, steps).values()) / 10.0
+                    found = masses[(side * STEPS.size + k) * N_LAYERS + layer]
+                    assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)
+                ahead = naive.ahead(side, layer, close, STEPS[-1])
+                at = side * N_LAYERS + layer
+                if max(ahead.values(), default=0.0) > 1e-6:
+                    # A tie within rounding may go to either bin.
+                    assert ahead[int(pools[at])] == pytest.approx(max(ahead.values()))
+                    compared += 1
+                else:
+                    assert most[at] == 0.0 or ahead
+            for layer in range(N_LAYERS):
+                other = naive.ahead(1 - side, layer, close, STEPS[-1])
+                limit = 1.0001 * most[side * N_LAYERS + layer]
+                limits = np.full(N_LAYERS, np.inf)
+                limits[layer] = limit if limit > 0.0 else np.inf
+                map_denser(state, 0, BINS, here, int(STEPS[-1]), 1 - side, limits, counts)
+                scale = state[5 + layer]
+                expected_count = sum(m / scale >= limits[layer] for m in other.values())
+                assert counts[layer] == (expected_count if limit > 0.0 else 0.0)
+    assert compared > 2_000
 
 
 def test_crossed_levels_are_burnt() -> None:
     """Without the erasure, mass that was liquidated would wait to be liquidated again."""
-    bins, state = map_bins(WIDTH), np.zeros(map_slots(WIDTH))
-    distances, weights = DISTANCES.log_distances().ravel(), np.array(DISTANCES.weights)
-    reaches, out = np.array([0.4]), np.empty(4)
+    state, consumed = np.zeros(map_slots(WIDTH)), np.empty(2 * N_LAYERS)
+    masses, pools, most = np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS)
+    steps, shares, still = np.array([200.0]), np.array(LOSSES.weights), np.ones(N_LAYERS)
     for interest in (1000.0, 2000.0):
-        map_advance(state, 0, bins, WIDTH, 1.0, distances, weights, 8.999, 9.001, 9.0, interest, 0.0)
-    map_look(state, 0, bins, WIDTH, 9.0, reaches, out)
-    assert out[0] == pytest.approx(1000.0 * sum(DISTANCES.weights))
-    map_advance(state, 0, bins, WIDTH, 1.0, distances, weights, 8.5, 9.001, 9.0, 2000.0, 0.0)
-    map_look(state, 0, bins, WIDTH, 9.0, reaches, out)
-    assert out[0] == 0.0
-    assert out[1] == pytest.approx(1000.0 * sum(DISTANCES.weights))
+        map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, interest, 0.0)
+        map_erase(state, 0, BINS, WIDTH, 8.999, 9.001, consumed)
+    here = math.floor(9.0 / WIDTH)
+    map_look(state, 0, BINS, steps, here, 1.0, masses, pools, most)
+    total = pytest.approx(1000.0 * sum(LOSSES.weights))
+    assert masses[1] == total
+    map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, 2000.0, 0.0)
+    map_erase(state, 0, BINS, WIDTH, 8.5, 9.001, consumed)
+    map_look(state, 0, BINS, steps, here, 1.0, masses, pools, most)
+    assert consumed[1] == total
+    assert masses[1] == 0.0
+    assert masses[N_LAYERS + 1] == total
+
+
+def test_a_tiny_scale_is_written_into_the_bins() -> None:
+    """After 300 half-lives the factor that stands for all decay would underflow to zero."""
+    state = np.zeros(map_slots(WIDTH))
+    shares, decays = np.array(LOSSES.weights), np.full(N_LAYERS, 1e-60)
+    masses, pools, most = np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS)
+    for interest in (1.0, 2.0, 2.0, 3.0, 3.0):
+        map_advance(state, 0, BINS, WIDTH, decays, DISTANCES.ravel(), shares, 9.0, interest, 0.0)
+        assert (state[5 : 5 + N_LAYERS] >= 1e-100).all()
+    map_look(state, 0, BINS, np.array([200.0]), math.floor(9.0 / WIDTH), 1.0, masses, pools, most)
+    assert masses[0] == pytest.approx(1e-60 * sum(LOSSES.weights))
+
+
+def test_losses_follow_the_margin_tiers() -> None:
+    """A large position with the same margin is forced out earlier, as its tier says; a small one at the loss itself."""
+    btc = contract("binance", "BTCUSDT")
+    small = LossDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(1e5,)).log_distances(btc)
+    large = LossDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(6e7,)).log_distances(btc)
+    np.testing.assert_allclose(small[:, 0], np.log([0.92, 1.08]), rtol=1e-9)
+    assert small[0, 0] < large[0, 0] < 0.0 < large[1, 0] < small[1, 0]
+    margin = 1.0 - 0.92 * (1.0 - 0.004)
+    expected = liquidation_price(btc, side=1, entry=1.0, quantity=6e7, leverage=1.0 / margin)
+    assert large[0, 0] == pytest.approx(math.log(expected))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"fractions": (0.1,)}, "one length"),
-        ({"fractions": (0.1, 0.2), "weights": (0.5, 0.6)}, "sum to at most 1"),
-        ({"fractions": (0.6,), "weights": (0.5,)}, r"must be in \(0, 0.5\)"),
+        ({"fractions": (0.1, 0.2), "weights": (0.5, 0.6), "sizes_usd": (1.0, 1.0)}, "sum to at most 1"),
+        ({"fractions": (0.6,), "weights": (0.5,), "sizes_usd": (1.0,)}, r"must be in \(0, 0.5\)"),
+        ({"fractions": (0.1,), "weights": (0.5,), "sizes_usd": (0.0,)}, "`sizes_usd` must be positive"),
     ],
 )
 def test_impossible_distances_are_refused(changes: dict[str, tuple[float, ...]], message: str) -> None:

@@ -5,6 +5,10 @@ the share ``x`` of its entry price is forced out at ``log(1 - x)`` below it (a l
 short), and the shares ``x`` follow a measured distribution (`LossDistances`). Mass decays with a half-life, shrinks
 in proportion when open interest falls, and is erased when the price crosses it: burnt fuel.
 
+The map has four **layers** on one grid: liquidations remembered with three half-lives, and the stops that wait
+behind swing highs and lows (`slackwater.liquidity.stops`). They share what crosses them, so the layers of a bin lie
+side by side and one pass serves all four. Sums and maxima of blocks of bins let a reader skip most of the grid.
+
 The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. What the map holds is a rank, never
 dollars: textbook liquidation prices are within 10 % of the true ones for a fifth of all positions only.
 """
@@ -16,20 +20,43 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
+from slackwater.market.contracts import Contract, contract, liquidation_price
+from slackwater.operators import kernel
 
-__all__ = ["LossDistances", "map_advance", "map_slots"]
+__all__ = [
+    "LAYERS",
+    "N_LAYERS",
+    "STOPS",
+    "LossDistances",
+    "map_add",
+    "map_advance",
+    "map_bins",
+    "map_denser",
+    "map_erase",
+    "map_look",
+    "map_slots",
+]
 
-REACH: Final = 0.75
+N_LAYERS: Final = 4
+"""Three half-lives of liquidations, and the stops."""
+STOPS: Final = 3
+"""The layer of the stops."""
+LAYERS: Final = ("fast", "middle", "slow", "stops")
+
+_BLOCK_BITS: Final = 4
+BLOCK: Final = 1 << _BLOCK_BITS
+"""Bins whose sum and maximum are kept."""
+REACH: Final = 0.5
 """Log distance from the centre of the grid at which the grid is moved back under the price."""
-SPAN: Final = 1.5
-"""Log distance that the grid covers on each side of its centre."""
+SPAN: Final = 1.0
+"""Log distance that the grid covers on each side of its centre, at least."""
 
-# header of the state; the two grids follow
-_STARTED, _CENTRE, _SCALE, _LAST_INTEREST, _TOP_LONG, _BOTTOM_SHORT, _GRIDS = range(7)
+# header of the state; the grids of longs and shorts follow, then the sums and the maxima of their blocks
+_STARTED, _CENTRE, _LAST_INTEREST, _TOP_LONG, _BOTTOM_SHORT, _SCALES, _CONSUMED = 0, 1, 2, 3, 4, 5, 9
+_GRIDS: Final = _CONSUMED + 2 * N_LAYERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,69 +66,156 @@ class LossDistances:
     Parameters
     ----------
     fractions
-        Losses in (0, 1), as fractions of the entry price.
+        Losses in (0, 0.5), as fractions of the entry price, at which a small position is forced out.
     weights
         Shares of new open interest; positive, at most 1 together (the rest is too far to matter).
+    sizes_usd
+        Notional of the positions with these losses, USD. A venue asks more maintenance margin of a larger position,
+        so the same margin forces it out earlier.
 
     Notes
     -----
-    The default is the distribution of isolated notional measured on Hyperliquid positions (METHOD 4.3): 32 % below
-    7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %.
+    The default losses are the distribution of isolated notional measured on Hyperliquid positions (METHOD 4.3): 32 %
+    below 7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %. The margin that leaves a small
+    position with that loss is put under the venue's tiers at the size (METHOD 4.2). The sizes are a judgement: the
+    larger a position, the less leverage a venue allows it.
 
     Examples
     --------
-    >>> LossDistances(fractions=(0.1,), weights=(1.0,)).log_distances().round(3).tolist()
+    >>> small = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(1e5,))
+    >>> small.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
     [[-0.105], [0.095]]
+    >>> large = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
+    >>> large.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
+    [[-0.092], [0.081]]
     """
 
     fractions: tuple[float, ...] = (0.025, 0.05, 0.085, 0.125, 0.175, 0.25)
     weights: tuple[float, ...] = (0.16, 0.16, 0.15, 0.04, 0.11, 0.15)
+    sizes_usd: tuple[float, ...] = (1e5, 1e5, 3e5, 1e6, 3e6, 1e7)
 
     def __post_init__(self) -> None:
         """Check the shares."""
-        if len(self.fractions) != len(self.weights) or not self.fractions:
-            raise ParameterError("`fractions` and `weights` must be of one length and not empty")
+        if not len(self.fractions) == len(self.weights) == len(self.sizes_usd) or not self.fractions:
+            raise ParameterError("`fractions`, `weights` and `sizes_usd` must be of one length and not empty")
         if not all(0.0 < x < 0.5 for x in self.fractions):
             raise ParameterError(f"`fractions` must be in (0, 0.5), were {self.fractions}")
         if not all(w > 0.0 for w in self.weights) or sum(self.weights) > 1.0 + 1e-12:
             raise ParameterError(f"`weights` must be positive and sum to at most 1, were {self.weights}")
+        if not all(size > 0.0 for size in self.sizes_usd):
+            raise ParameterError(f"`sizes_usd` must be positive, were {self.sizes_usd}")
 
-    def log_distances(self) -> NDArray[np.float64]:
-        """Return the log distances of longs (below, negative) and of shorts (above), shape (2, n)."""
-        loss = np.array(self.fractions)
-        return np.stack([np.log1p(-loss), np.log1p(loss)])
+    def log_distances(self, tiers: Contract) -> NDArray[np.float64]:
+        """Return the log distances of longs (below, negative) and of shorts (above), shape (2, n).
+
+        Parameters
+        ----------
+        tiers
+            The contract whose margin tiers hold; must cover `sizes_usd`.
+        """
+        first = tiers.tiers[0].maintenance_rate
+        out = np.empty((2, len(self.fractions)))
+        for row, side in enumerate((1, -1)):
+            for column, (loss, size) in enumerate(zip(self.fractions, self.sizes_usd, strict=True)):
+                # The margin with which the first tier forces a small position out at exactly this loss.
+                margin = side - (side - loss) * (1.0 - side * first)
+                price = liquidation_price(tiers, side=side, entry=1.0, quantity=size, leverage=1.0 / margin)
+                out[row, column] = math.log(price)
+        return out
+
+    def default_log_distances(self) -> NDArray[np.float64]:
+        """Return `log_distances` under the one confirmed table of margin tiers, that of BTCUSDT at Binance."""
+        return self.log_distances(contract("binance", "BTCUSDT"))
 
 
 def map_bins(bin_width: float) -> int:
-    """Return how many bins one side of the map has."""
-    return 2 * math.ceil(SPAN / bin_width)
+    """Return how many bins one side of the map has: a whole number of blocks, the price in the middle of them."""
+    return 2 * BLOCK * math.ceil(SPAN / (bin_width * BLOCK))
 
 
 def map_slots(bin_width: float) -> int:
     """Return how many state slots a map needs."""
-    return _GRIDS + 2 * map_bins(bin_width)
+    bins = map_bins(bin_width)
+    return _GRIDS + 2 * N_LAYERS * (bins + 2 * (bins // BLOCK))
 
 
-@njit(cache=True)
+@kernel
+def _rebuild_block(state, grid, sums, maxima, block):  # type: ignore[no-untyped-def]
+    """Work out the sums and maxima of a block from its bins."""
+    first = grid + N_LAYERS * BLOCK * block
+    sums += N_LAYERS * block
+    maxima += N_LAYERS * block
+    for layer in range(N_LAYERS):
+        state[sums + layer] = state[first + layer]
+        state[maxima + layer] = state[first + layer]
+    for b in range(1, BLOCK):
+        for layer in range(N_LAYERS):
+            value = state[first + N_LAYERS * b + layer]
+            state[sums + layer] += value
+            state[maxima + layer] = max(state[maxima + layer], value)
+
+
+@kernel
+def _rebuild(state, at, bins):  # type: ignore[no-untyped-def]
+    blocks = bins // BLOCK
+    for side in range(2):
+        grid = at + _GRIDS + side * N_LAYERS * bins
+        sums = at + _GRIDS + 2 * N_LAYERS * bins + side * N_LAYERS * blocks
+        for block in range(blocks):
+            _rebuild_block(state, grid, sums, sums + 2 * N_LAYERS * blocks, block)
+
+
+@kernel
 def _recentre(state, at, bins, to):  # type: ignore[no-untyped-def]
     """Move both grids so that bin `to` is in the middle; what falls off the edge is forgotten."""
-    shift = to - int(state[at + _CENTRE])
+    shift = (to - int(state[at + _CENTRE])) * N_LAYERS
+    size = bins * N_LAYERS
     for side in range(2):
-        grid = at + _GRIDS + side * bins
+        grid = at + _GRIDS + side * size
         if shift > 0:
-            for i in range(bins):
-                state[grid + i] = state[grid + i + shift] if i + shift < bins else 0.0
+            for i in range(size):
+                state[grid + i] = state[grid + i + shift] if i + shift < size else 0.0
         else:
-            for i in range(bins - 1, -1, -1):
+            for i in range(size - 1, -1, -1):
                 state[grid + i] = state[grid + i + shift] if i + shift >= 0 else 0.0
     state[at + _CENTRE] = to
     state[at + _TOP_LONG] = bins - 1
     state[at + _BOTTOM_SHORT] = 0
+    _rebuild(state, at, bins)
 
 
-@njit(cache=True)
-def map_advance(state, at, bins, bin_width, decay, distances, weights, low, high, typical, interest, tilt):  # type: ignore[no-untyped-def]
-    """Take one bar into the map.
+@kernel
+def _rescale(state, at, bins, layer):  # type: ignore[no-untyped-def]
+    """Write the scale of a layer into its bins, before it becomes too small a number."""
+    scale = state[at + _SCALES + layer]
+    for i in range(2 * (bins + 2 * (bins // BLOCK))):
+        state[at + _GRIDS + N_LAYERS * i + layer] *= scale
+    state[at + _SCALES + layer] = 1.0
+
+
+@kernel
+def map_add(state, at, bins, bin_width, side, price, layer, mass):  # type: ignore[no-untyped-def]
+    """Put mass (coin) into one layer at a log price; side 0: longs, below; side 1: shorts, above."""
+    b = int(math.floor(price / bin_width)) - (int(state[at + _CENTRE]) - bins // 2)
+    if b < 0 or b >= bins:
+        return
+    blocks = bins // BLOCK
+    where = at + _GRIDS + N_LAYERS * (side * bins + b) + layer
+    sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks + b // BLOCK) + layer
+    maxima = sums + 2 * N_LAYERS * blocks
+    added = mass / state[at + _SCALES + layer]
+    state[where] += added
+    state[sums] += added
+    state[maxima] = max(state[maxima], state[where])
+    if side == 0:
+        state[at + _TOP_LONG] = max(state[at + _TOP_LONG], b)
+    else:
+        state[at + _BOTTOM_SHORT] = min(state[at + _BOTTOM_SHORT], b)
+
+
+@kernel
+def map_advance(state, at, bins, bin_width, decays, losses, shares, typical, interest, tilt):  # type: ignore[no-untyped-def]
+    """Age the map by one bar and add the positions that it opened; return how much was opened (coin).
 
     Parameters
     ----------
@@ -109,112 +223,244 @@ def map_advance(state, at, bins, bin_width, decay, distances, weights, low, high
         State buffer, where the map starts in it, and its bins a side.
     bin_width
         Width of a bin in log price.
-    decay
-        Factor that one bar leaves of all mass.
-    distances
+    decays
+        Factors that one bar leaves of all mass, one a layer.
+    losses
         Log distances, longs then shorts, shape (2 * n,).
-    weights
+    shares
         Shares of new open interest, shape (n,).
-    low, high, typical
-        Log prices of the bar.
+    typical
+        Log price at which the bar's positions were opened.
     interest
         Open interest in coin; NaN when unknown, then nothing opens or closes.
     tilt
         Taker imbalance in [-1, 1]: the aggressor's side opens with more leverage, so its near mass grows by up to
         a half of `tilt` and the other side's shrinks as much.
     """
-    middle = bins // 2
     here = int(math.floor(typical / bin_width))
     if state[at + _STARTED] == 0.0:
         state[at + _STARTED] = 1.0
         state[at + _CENTRE] = here
-        state[at + _SCALE] = 1.0
         state[at + _LAST_INTEREST] = np.nan
         state[at + _TOP_LONG] = -1
         state[at + _BOTTOM_SHORT] = bins
+        for layer in range(N_LAYERS):
+            state[at + _SCALES + layer] = 1.0
     if abs(here - state[at + _CENTRE]) * bin_width > REACH:
         _recentre(state, at, bins, here)
-    origin = int(state[at + _CENTRE]) - middle
-    longs = at + _GRIDS
-    shorts = longs + bins
-
-    scale = state[at + _SCALE] * decay
+    kept = 1.0
+    opened = 0.0
     if not math.isnan(interest):
         last = state[at + _LAST_INTEREST]
-        opened = interest - last if not math.isnan(last) else 0.0
-        if opened < 0.0:
-            scale *= max(interest / last, 1e-12)
-        elif opened > 0.0:
-            n = weights.size
-            near = n // 2
-            for j in range(n):
-                lean = 0.5 * tilt if j < near else 0.0
-                b = int(math.floor((typical + distances[j]) / bin_width)) - origin
-                if 0 <= b < bins:
-                    state[longs + b] += opened * weights[j] * (1.0 + lean) / scale
-                    state[at + _TOP_LONG] = max(state[at + _TOP_LONG], b)
-                b = int(math.floor((typical + distances[n + j]) / bin_width)) - origin
-                if 0 <= b < bins:
-                    state[shorts + b] += opened * weights[j] * (1.0 - lean) / scale
-                    state[at + _BOTTOM_SHORT] = min(state[at + _BOTTOM_SHORT], b)
+        if interest < last:
+            kept = max(interest / last, 1e-12)
+        elif interest > last:
+            opened = interest - last
         state[at + _LAST_INTEREST] = interest
-    if scale < 1e-100:
-        for i in range(2 * bins):
-            state[longs + i] *= scale
-        scale = 1.0
-    state[at + _SCALE] = scale
+    for layer in range(N_LAYERS):
+        scale = state[at + _SCALES + layer] * decays[layer] * kept
+        state[at + _SCALES + layer] = scale
+        if scale < 1e-100:
+            _rescale(state, at, bins, layer)
+    if not opened > 0.0:
+        return 0.0
+    fast = opened / state[at + _SCALES]
+    middle = opened / state[at + _SCALES + 1]
+    slow = opened / state[at + _SCALES + 2]
+    origin = int(state[at + _CENTRE]) - bins // 2
+    blocks = bins // BLOCK
+    n = shares.size
+    near = n // 2
+    for side in range(2):
+        grid = at + _GRIDS + side * N_LAYERS * bins
+        sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks)
+        maxima = sums + 2 * N_LAYERS * blocks
+        lean = 0.5 * tilt if side == 0 else -0.5 * tilt
+        for j in range(n):
+            b = int(math.floor((typical + losses[side * n + j]) / bin_width)) - origin
+            if b < 0 or b >= bins:
+                continue
+            share = shares[j] * (1.0 + lean) if j < near else shares[j]
+            where = grid + N_LAYERS * b
+            block = N_LAYERS * (b // BLOCK)
+            state[where] += fast * share
+            state[where + 1] += middle * share
+            state[where + 2] += slow * share
+            state[sums + block] += fast * share
+            state[sums + block + 1] += middle * share
+            state[sums + block + 2] += slow * share
+            for layer in range(STOPS):
+                state[maxima + block + layer] = max(state[maxima + block + layer], state[where + layer])
+            if side == 0:
+                state[at + _TOP_LONG] = max(state[at + _TOP_LONG], b)
+            else:
+                state[at + _BOTTOM_SHORT] = min(state[at + _BOTTOM_SHORT], b)
+    return opened
 
+
+@kernel
+def map_erase(state, at, bins, bin_width, low, high, consumed):  # type: ignore[no-untyped-def]
+    """Erase what a bar crossed: longs at or above its low, shorts at or below its high (log prices).
+
+    `consumed` is filled with the mass (coin) of longs, then of shorts, a layer; shape (2 * N_LAYERS,).
+    """
+    origin = int(state[at + _CENTRE]) - bins // 2
+    blocks = bins // BLOCK
+    for i in range(2 * N_LAYERS):
+        consumed[i] = 0.0
     floor = max(int(math.floor(low / bin_width)) - origin, 0)
     ceiling = min(int(math.floor(high / bin_width)) - origin, bins - 1)
     top = int(state[at + _TOP_LONG])
-    while top >= floor:
-        state[longs + top] = 0.0
-        top -= 1
-    state[at + _TOP_LONG] = top
     bottom = int(state[at + _BOTTOM_SHORT])
-    while bottom <= ceiling:
-        state[shorts + bottom] = 0.0
-        bottom += 1
-    state[at + _BOTTOM_SHORT] = bottom
+    for side in range(2):
+        grid = at + _GRIDS + side * N_LAYERS * bins
+        sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks)
+        maxima = sums + 2 * N_LAYERS * blocks
+        first = floor if side == 0 else bottom
+        last = top if side == 0 else ceiling
+        if first > last:
+            continue
+        for b in range(first, last + 1):
+            for layer in range(N_LAYERS):
+                consumed[side * N_LAYERS + layer] += state[grid + N_LAYERS * b + layer]
+                state[grid + N_LAYERS * b + layer] = 0.0
+        for block in range(first // BLOCK, last // BLOCK + 1):
+            _rebuild_block(state, grid, sums, maxima, block)
+        for layer in range(N_LAYERS):
+            consumed[side * N_LAYERS + layer] *= state[at + _SCALES + layer]
+    state[at + _TOP_LONG] = min(top, floor - 1)
+    state[at + _BOTTOM_SHORT] = max(bottom, ceiling + 1)
 
 
-@njit(cache=True)
-def map_look(state, at, bins, bin_width, close, reaches, out):  # type: ignore[no-untyped-def]
-    """Read the map from a log price.
+@kernel
+def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: ignore[no-untyped-def]
+    """Read all layers from a bin outwards.
 
     Parameters
     ----------
-    state, at, bins, bin_width
-        As in `map_advance`.
-    close
-        Log price from which to look.
-    reaches
-        Log distances, ascending, shape (n,); the last one also bounds the search for the densest bin.
-    out
-        Filled with the mass below within each reach, the mass above within each reach (coin), and the log
-        distances to the densest bin below and above (NaN where there is none), shape (2 * n + 2,).
+    state, at, bins
+        As in `map_advance`. The bar of the price has been erased (`map_erase`), so that nothing is left on the inner
+        side of it.
+    steps
+        Bins within which the mass is summed, ascending, shape (n,); the last one also bounds the search.
+    here
+        The bin (absolute) of the price.
+    unit
+        Coin in one unit of the masses.
+    masses
+        Filled with the mass below, then above, within each step, a layer; shape (2 * n * N_LAYERS,).
+    pools
+        Filled with the bins between the price and the densest bin, below, then above, a layer (0: all are empty);
+        shape (2 * N_LAYERS,).
+    most
+        Filled with what these bins hold, in units of the scale of their layer, shape (2 * N_LAYERS,).
     """
     origin = int(state[at + _CENTRE]) - bins // 2
-    scale = state[at + _SCALE]
-    here = int(math.floor(close / bin_width)) - origin
-    n = reaches.size
+    blocks = bins // BLOCK
+    n = steps.size
+    start = here - origin
+    factor0 = state[at + _SCALES] / unit
+    factor1 = state[at + _SCALES + 1] / unit
+    factor2 = state[at + _SCALES + 2] / unit
+    factor3 = state[at + _SCALES + 3] / unit
     for side in range(2):
-        grid = at + _GRIDS + side * bins
+        grid = at + _GRIDS + side * N_LAYERS * bins
+        sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks)
+        maxima = sums + 2 * N_LAYERS * blocks
         step = -1 if side == 0 else 1
-        mass = 0.0
-        densest = 0.0
-        distance = 0
-        reached = 0
+        # Nothing is left between the price and the nearest bin that nobody has crossed.
+        nearest = min(start, int(state[at + _TOP_LONG])) if side == 0 else max(start, int(state[at + _BOTTOM_SHORT]))
+        block = nearest >> _BLOCK_BITS
+        # Written out a layer, so that the four advance in one instruction.
+        sum0, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
+        most0, most1, most2, most3 = 0.0, 0.0, 0.0, 0.0
+        place0, place1, place2, place3 = -1, -1, -1, -1
+        last = start
+        edge = start
         for k in range(n):
-            steps = int(math.floor(reaches[k] / bin_width + 0.5))
-            while reached < steps:
-                reached += 1
-                b = here + step * reached
-                if 0 <= b < bins:
-                    value = state[grid + b]
-                    mass += value
+            last = max(start - int(steps[k]), 0) if side == 0 else min(start + int(steps[k]), bins - 1)
+            last_block = last >> _BLOCK_BITS
+            while (last_block - block) * step > 0:
+                where = sums + N_LAYERS * block
+                tops = maxima + N_LAYERS * block
+                sum0 += state[where]
+                sum1 += state[where + 1]
+                sum2 += state[where + 2]
+                sum3 += state[where + 3]
+                place0 = block if state[tops] > most0 else place0
+                place1 = block if state[tops + 1] > most1 else place1
+                place2 = block if state[tops + 2] > most2 else place2
+                place3 = block if state[tops + 3] > most3 else place3
+                most0 = max(most0, state[tops])
+                most1 = max(most1, state[tops + 1])
+                most2 = max(most2, state[tops + 2])
+                most3 = max(most3, state[tops + 3])
+                block += step
+            part0, part1, part2, part3 = sum0, sum1, sum2, sum3
+            if block == last_block:
+                edge = (block << _BLOCK_BITS) + (BLOCK - 1 if side == 0 else 0)
+                for i in range(abs(last - edge) + 1):
+                    where = grid + N_LAYERS * (edge + step * i)
+                    part0 += state[where]
+                    part1 += state[where + 1]
+                    part2 += state[where + 2]
+                    part3 += state[where + 3]
+            to = (side * n + k) * N_LAYERS
+            masses[to] = part0 * factor0
+            masses[to + 1] = part1 * factor1
+            masses[to + 2] = part2 * factor2
+            masses[to + 3] = part3 * factor3
+        # The block that the last step cuts counts up to the cut.
+        cut = block == last >> _BLOCK_BITS
+        for layer in range(N_LAYERS):
+            densest = most0 if layer == 0 else most1 if layer == 1 else most2 if layer == 2 else most3
+            place = place0 if layer == 0 else place1 if layer == 1 else place2 if layer == 2 else place3
+            found = -1
+            if cut and state[maxima + N_LAYERS * block + layer] > densest:
+                for i in range(abs(last - edge) + 1):
+                    value = state[grid + N_LAYERS * (edge + step * i) + layer]
                     if value > densest:
                         densest = value
-                        distance = reached
-            out[side * n + k] = mass * scale
-        out[2 * n + side] = distance * bin_width if distance > 0 else np.nan
+                        found = edge + step * i
+            if found < 0 and place >= 0:
+                found = (place << _BLOCK_BITS) + (BLOCK - 1 if side == 0 else 0)
+                while state[grid + N_LAYERS * found + layer] != densest:
+                    found += step
+            most[side * N_LAYERS + layer] = densest
+            pools[side * N_LAYERS + layer] = abs(found - start) if densest > 0.0 else 0.0
+
+
+@kernel
+def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ignore[no-untyped-def]
+    """Count the bins of a side, `steps` from the price, that hold at least a limit, a layer.
+
+    Parameters
+    ----------
+    state, at, bins, here
+        As in `map_look`.
+    steps
+        How many bins to look at.
+    side
+        0: below, 1: above.
+    limits
+        In units of the scale of the layer, shape (N_LAYERS,); a layer with an infinite limit costs nothing.
+    counts
+        Filled, shape (N_LAYERS,).
+    """
+    start = here - int(state[at + _CENTRE]) + bins // 2
+    blocks = bins // BLOCK
+    grid = at + _GRIDS + side * N_LAYERS * bins
+    maxima = at + _GRIDS + N_LAYERS * (2 * bins + (2 + side) * blocks)
+    first = max(start - steps, 0) if side == 0 else start + 1
+    last = start - 1 if side == 0 else min(start + steps, bins - 1)
+    for layer in range(N_LAYERS):
+        counts[layer] = 0.0
+        limit = limits[layer]
+        if limit == np.inf:
+            continue
+        found = 0
+        for block in range(first >> _BLOCK_BITS, (last >> _BLOCK_BITS) + 1):
+            if state[maxima + N_LAYERS * block + layer] >= limit:
+                for b in range(max(first, block << _BLOCK_BITS), min(last, (block << _BLOCK_BITS) + BLOCK - 1) + 1):
+                    found += state[grid + N_LAYERS * b + layer] >= limit
+        counts[layer] = found

@@ -1,0 +1,609 @@
+"""Sweeps: what becomes of the levels that the price pierces (METHOD 5, as settled by METHOD 0).
+
+A *level* is a log price that everybody can see before the bar: the highest high of a window, yesterday's high, the
+densest pool of the liquidation map (and their mirror images below). The bar that pierces one opens an *attempt*,
+and an attempt ends in exactly one class::
+
+    IDLE ── pierced ──► attempt ──┬─► GLIDED    the market accepts the price beyond: three closes in a row beyond
+                                  │             z + .1 A, or more than 1.5 A beyond it, or still beyond when the
+                                  │             window is over without a burst of volume
+                                  ├─► SWEPT     a close back inside, z - .05 A, after a fast, violent and rejected
+                                  │             excursion of .1 to 1.5 A
+                                  └─► EXPIRED   neither: too slow, too quiet, too shallow, not rejected, too late
+
+where ``z`` is the level and ``A`` the average true range of an hour at the bar before the piercing one. Whichever
+condition comes first decides, GLIDED before SWEPT within one bar. A level that was swept or glided through rests.
+
+One code serves both sides: a side sees *signed* log prices, so that for the levels below everything is negated and
+"higher" always means "farther out". What a side calls ``high`` is ``log(high)`` above and ``-log(low)`` below; its
+``low`` is ``log(low)`` above and ``-log(high)`` below.
+
+All kernels work on slices of a flat ``float64`` buffer that starts as zeros. A side is a block of `SIDE` slots (a
+header, its attempts, the levels that rest), and apart from it stand its levels and its highs (`highs_slots`). Rows in
+the header are stored as one more than their number, so that zero means none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slackwater.errors import ParameterError
+from slackwater.operators import MAD_TO_SD, kernel, ring_get, ring_size
+
+__all__ = [
+    "SweepRules",
+    "attempts_advance",
+    "attempts_start",
+    "burst_slots",
+    "day_update",
+    "highs_push",
+    "highs_slots",
+    "levels_clear",
+    "levels_update",
+    "rest_update",
+    "same_hour_burst",
+]
+
+ATTEMPTS: Final = 6
+"""Attempts that a side can follow at once; while all are taken, a new one is ignored."""
+RESTING: Final = 64
+"""Levels of a side that can rest at once (a power of two); of more, the oldest are forgotten."""
+BLOCK: Final = 32
+"""Rows whose highest high is kept, so that the highest of a window is found without reading all of it."""
+LARGEST_BURST: Final = 1000.0
+"""Bound of the z-score of a burst, so that a market that hardly ever trades yields no absurd number."""
+
+# The header of a side.
+(
+    NEAREST,  # the nearest level at or beyond the last close; infinite if there is none
+    ACTIVE,  # attempts under way
+    PIERCED,  # depth of the deepest of them, in A; 0 if there is none
+    STARTED,  # tallies since the reset: STARTED = ACTIVE + SWEPT + GLIDED + EXPIRED
+    SWEPT,
+    GLIDED,
+    EXPIRED,
+    SWEPT_RECENTLY,  # how many of the levels that rest were swept, and how many were glided through
+    GLIDED_RECENTLY,
+    SWEEP_ROW,  # of the last sweep: its row, and what it was like
+    SWEEP_DEPTH,
+    SWEEP_SPEED,
+    SWEEP_BURST,
+    SWEEP_REJECTION,
+    SWEEP_MASS,
+    SWEEP_EXTREME,
+    GLIDE_ROW,  # row of the last glide
+    _DAY_HIGH,
+    _DAY_HIGH_ROW,
+    _PRIOR_HIGH,
+    _PRIOR_HIGH_ROW,
+    _WAKES,  # the row at which the first of the levels that rest does so no longer
+    _FIRST,  # the levels that rest: from the first to before the end, each a level, a row and a class
+    _END,
+    _ATTEMPTS,
+) = range(25)
+
+# One attempt.
+(_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _BURST, _LIQUIDATION, _INTEREST, _MASS, _WIDTH) = range(12)
+
+_RESTING: Final = _ATTEMPTS + ATTEMPTS * _WIDTH
+SIDE: Final = _RESTING + 3 * RESTING
+"""State slots of a side."""
+
+# The rules, as they stand in the constants.
+(
+    _MERGE,
+    _SHALLOWEST,
+    _DEEPEST,
+    _RECLAIM,
+    _SPEED_LEAST,
+    _BURST_LEAST,
+    _INTEREST_FALL,
+    _REJECTION_LEAST,
+    _ACCEPTANCE,
+    _ACCEPTANCE_CLOSES,
+    _SLOW_BURST,
+) = range(11)
+
+_LEAST_VALUES: Final = 3
+"""Known volumes of the same hour without which there is no z-score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRules:
+    """The thresholds of the state machine; `A` is the average true range of an hour.
+
+    Parameters
+    ----------
+    merge
+        Levels closer than this to an attempt under way, or to a level that rests, are the same level; in A.
+    shallowest, deepest
+        How far beyond the level a sweep reaches, in A. Deeper is a glide.
+    reclaim
+        How far inside the level a close must be to end an attempt, in A.
+    speed
+        Least distance from the lowest low of the approach, piercing bar included, to the highest high, in A.
+    burst
+        Least z-score of volume, or of the liquidations of the side that is hit.
+    interest_fall
+        Or least fall of open interest during the attempt, log.
+    rejection
+        Least share of the range of the attempt that the reclaiming close gave back, in [0, 1].
+    acceptance
+        How far beyond the level a close must be to count as accepted, in A.
+    acceptance_closes
+        How many of them in a row make a glide.
+    slow_burst
+        A close beyond the level when the window is over is a glide if the z-score of volume stayed below this.
+
+    Raises
+    ------
+    ParameterError
+        If a threshold is negative or not a number, or if they contradict each other.
+
+    Notes
+    -----
+    The defaults are those of METHOD 5: design values, to be tuned on train folds only.
+    """
+
+    merge: float = 0.15
+    shallowest: float = 0.10
+    deepest: float = 1.5
+    reclaim: float = 0.05
+    speed: float = 0.8
+    burst: float = 2.0
+    interest_fall: float = 0.005
+    rejection: float = 0.5
+    acceptance: float = 0.1
+    acceptance_closes: int = 3
+    slow_burst: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the thresholds."""
+        for name, value in vars(self).items():
+            if not 0.0 <= value < math.inf:
+                raise ParameterError(f"`{name}` must be a number of at least 0, was {value}")
+        if not self.shallowest < self.deepest:
+            raise ParameterError(f"`shallowest` must be below `deepest`, were {self.shallowest} and {self.deepest}")
+        if not self.rejection <= 1.0:
+            raise ParameterError(f"`rejection` must be in [0, 1], was {self.rejection}")
+        if self.acceptance_closes < 1:
+            raise ParameterError(f"`acceptance_closes` must be at least 1, was {self.acceptance_closes}")
+
+    def thresholds(self) -> NDArray[np.float64]:
+        """Return the thresholds in the order in which the kernels read them."""
+        return np.array(astuple(self), dtype=np.float64)
+
+
+def highs_slots(longest: int, lookback: int) -> int:
+    """Return how many state slots the highs of a side need: a ring of them, and one of the highest of each block.
+
+    Parameters
+    ----------
+    longest
+        The longest window of the rolling levels, in rows.
+    lookback
+        How many rows before that window the newest high may be.
+    """
+    return ring_size(longest + lookback) + ring_size((longest + lookback) // BLOCK + 2)
+
+
+def burst_slots(days: int, per_hour: int) -> int:
+    """Return how many state slots `same_hour_burst` needs: hour, median, deviation, and room to work them out."""
+    return 3 + days * per_hour
+
+
+@kernel
+def day_update(state, at, count, high, over):  # type: ignore[no-untyped-def]
+    """Take the high of row `count` (minus infinity if unknown) into the UTC day; close the day if it is `over`.
+
+    The row that first made the high of the day is kept with it: see `levels_update`.
+    """
+    if high > (state[at + _DAY_HIGH] if state[at + _DAY_HIGH_ROW] > 0.0 else -np.inf):
+        state[at + _DAY_HIGH] = high
+        state[at + _DAY_HIGH_ROW] = count + 1
+    if over:
+        state[at + _PRIOR_HIGH] = state[at + _DAY_HIGH]
+        state[at + _PRIOR_HIGH_ROW] = state[at + _DAY_HIGH_ROW]
+        state[at + _DAY_HIGH_ROW] = 0.0
+
+
+@kernel
+def highs_push(state, highs, mask, blocks_mask, count, high):  # type: ignore[no-untyped-def]
+    """Keep the signed high of row `count` (minus infinity if unknown), and the highest of its block."""
+    state[highs + (count & mask)] = high
+    block = highs + mask + 1 + ((count // BLOCK) & blocks_mask)
+    if count & (BLOCK - 1) == 0 or high > state[block]:
+        state[block] = high
+
+
+@kernel
+def _highest(state, highs, mask, blocks_mask, first, last):  # type: ignore[no-untyped-def]
+    """Return the highest high of the rows from `first` to `last`, block by block where one is wholly inside."""
+    top = -np.inf
+    row = max(first, 0)
+    while row <= last:
+        if row & (BLOCK - 1) == 0 and row + BLOCK - 1 <= last:
+            high = state[highs + mask + 1 + ((row // BLOCK) & blocks_mask)]
+            row += BLOCK
+        else:
+            high = state[highs + (row & mask)]
+            row += 1
+        top = max(top, high)
+    return top
+
+
+@kernel
+def levels_clear(state, levels, n):  # type: ignore[no-untyped-def]
+    """Forget the levels of a side, before its first row."""
+    for j in range(n + 2):
+        state[levels + j] = -np.inf
+
+
+@kernel
+def levels_update(  # type: ignore[no-untyped-def]
+    state, at, levels, highs, mask, blocks_mask, constants, windows, n, count, exclusion, close, pool
+):
+    """Work out the levels of a side as they stand after row `count`, for the next row to pierce.
+
+    Parameters
+    ----------
+    state, at, levels, highs
+        State buffer, where the side starts in it, and where its levels and its highs are kept.
+    mask, blocks_mask
+        Of the two rings of highs.
+    constants, windows, n
+        Where the windows of the rolling levels stand in the constants (rows, ascending), and how many they are.
+    count, exclusion
+        This row, and how many rows up to it (it is one) are too young to make a level.
+    close, pool
+        Signed log prices: the last known close, and the densest pool (NaN if there is none).
+
+    Notes
+    -----
+    The rows of a window end with the newest one that is old enough. The highest high of a window is looked for again
+    only when it leaves the window and the row that enters is lower.
+
+    A high of yesterday that is too young does not count either: a spike around midnight would make its own level.
+    """
+    last = count - exclusion
+    nearest = np.inf
+    if last >= 0:
+        entering = state[highs + (last & mask)]
+        for j in range(n):
+            window = int(constants[windows + j])
+            level = state[levels + j]
+            if entering >= level:
+                level = entering
+                state[levels + j] = level
+            elif last >= window and state[highs + ((last - window) & mask)] >= level:
+                level = _highest(state, highs, mask, blocks_mask, last - window + 1, last)
+                state[levels + j] = level
+            if close <= level < nearest:
+                nearest = level
+    level = -np.inf
+    if 0.0 < state[at + _PRIOR_HIGH_ROW] <= last + 1:
+        level = state[at + _PRIOR_HIGH]
+        if close <= level < nearest:
+            nearest = level
+    state[levels + n] = level
+    state[levels + n + 1] = pool
+    if close <= pool < nearest:
+        nearest = pool
+    state[at + NEAREST] = nearest
+
+
+@kernel
+def _wake_first(state, at):  # type: ignore[no-untyped-def]
+    """Take the oldest of the levels that rest off the list."""
+    first = int(state[at + _FIRST])
+    if state[at + _RESTING + 3 * (first & (RESTING - 1)) + 2] == SWEPT:
+        state[at + SWEPT_RECENTLY] -= 1.0
+    else:
+        state[at + GLIDED_RECENTLY] -= 1.0
+    state[at + _FIRST] = first + 1
+
+
+@kernel
+def _rest(state, at, level, count, ended):  # type: ignore[no-untyped-def]
+    """Put a level to rest that was swept or glided through in row `count`."""
+    end = int(state[at + _END])
+    if end - state[at + _FIRST] >= RESTING:
+        _wake_first(state, at)
+    slot = at + _RESTING + 3 * (end & (RESTING - 1))
+    state[slot] = level
+    state[slot + 1] = count
+    state[slot + 2] = ended
+    state[at + _END] = end + 1
+    if ended == SWEPT:
+        state[at + SWEPT_RECENTLY] += 1.0
+    else:
+        state[at + GLIDED_RECENTLY] += 1.0
+    # Looked up anew with the next row.
+    state[at + _WAKES] = 0.0
+
+
+@kernel
+def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
+    """Wake the levels that were swept or glided through `rest` rows before row `count` or earlier."""
+    if count < state[at + _WAKES]:
+        return
+    wakes = np.inf
+    while state[at + _FIRST] < state[at + _END]:
+        slot = at + _RESTING + 3 * (int(state[at + _FIRST]) & (RESTING - 1))
+        if count < state[slot + 1] + rest:
+            wakes = state[slot + 1] + rest
+            break
+        _wake_first(state, at)
+    state[at + _WAKES] = wakes
+
+
+@kernel
+def _rests(state, at, level, merge):  # type: ignore[no-untyped-def]
+    """Return whether a level within `merge` of this one rests."""
+    for k in range(int(state[at + _FIRST]), int(state[at + _END])):
+        if abs(state[at + _RESTING + 3 * (k & (RESTING - 1))] - level) <= merge:
+            return True
+    return False
+
+
+@kernel
+def attempts_start(  # type: ignore[no-untyped-def]
+    state, at, constants, rules, levels, n_levels, count, previous, high, scale, approach, interest
+):
+    """Open an attempt for every level that row `count` pierces, unless it is one that is followed or that rests.
+
+    Parameters
+    ----------
+    state, at, levels, n_levels
+        State buffer, where the side and where its levels start in it, and how many levels there are.
+    constants, rules
+        Where the thresholds stand in the constants (`SweepRules.thresholds`).
+    count, previous, high
+        This row, the signed close before it, and its signed high.
+    scale
+        Average true range of an hour at the row before; positive.
+    approach
+        Lowest signed low of the approach and of this row.
+    interest
+        Open interest at the row before, in coin; NaN if unknown.
+
+    Notes
+    -----
+    Levels come in order of how many traders see them: the rolling ones from the shortest window, yesterday's, the
+    pool. Of several that are the same level, the first is followed.
+    """
+    merge = constants[rules + _MERGE] * scale
+    for j in range(n_levels):
+        level = state[levels + j]
+        if not (previous <= level and level < high):
+            continue
+        free = -1
+        followed = False
+        for k in range(ATTEMPTS):
+            a = at + _ATTEMPTS + k * _WIDTH
+            if state[a + _START] == 0.0:
+                if free < 0:
+                    free = a
+            elif abs(state[a + _LEVEL] - level) <= merge:
+                followed = True
+        if free < 0 or followed or _rests(state, at, level, merge):
+            continue
+        state[free + _START] = count + 1
+        state[free + _LEVEL] = level
+        state[free + _SCALE] = scale
+        state[free + _TOP] = -np.inf
+        state[free + _BOTTOM] = np.inf
+        state[free + _APPROACH] = approach
+        state[free + _BEYOND] = 0.0
+        state[free + _BURST] = -np.inf
+        state[free + _LIQUIDATION] = -np.inf
+        state[free + _INTEREST] = interest
+        state[free + _MASS] = 0.0
+        state[at + ACTIVE] += 1.0
+        state[at + STARTED] += 1.0
+
+
+@kernel
+def _is_sweep(state, a, constants, rules, close, interest, depth):  # type: ignore[no-untyped-def]
+    """Return whether an attempt that was just reclaimed was a sweep."""
+    top = state[a + _TOP]
+    bottom = state[a + _BOTTOM]
+    speed = (top - state[a + _APPROACH]) / state[a + _SCALE]
+    burst = state[a + _BURST] >= constants[rules + _BURST_LEAST]
+    burst = burst or state[a + _LIQUIDATION] >= constants[rules + _BURST_LEAST]
+    before = state[a + _INTEREST]
+    if not burst and before > 0.0 and interest > 0.0:
+        burst = math.log(interest / before) <= -constants[rules + _INTEREST_FALL]
+    return (
+        depth >= constants[rules + _SHALLOWEST]
+        and depth <= constants[rules + _DEEPEST]
+        and speed >= constants[rules + _SPEED_LEAST]
+        and burst
+        and top - close >= constants[rules + _REJECTION_LEAST] * (top - bottom)
+    )
+
+
+@kernel
+def attempts_advance(  # type: ignore[no-untyped-def]
+    state, at, constants, rules, count, present, high, low, close, evidence, window
+):
+    """Take row `count` into every attempt of a side; return whether one of them ended as a sweep.
+
+    Parameters
+    ----------
+    state, at
+        State buffer, and where the side starts in it.
+    constants, rules
+        Where the thresholds stand in the constants (`SweepRules.thresholds`).
+    count, present
+        This row, and whether it has a bar. Without one an attempt ages, and expires when its window is over.
+    high, low, close
+        Signed log prices.
+    evidence
+        Four numbers, NaN if unknown: the z-scores of the volume and of the liquidations of the side that is hit, the
+        open interest in coin, and the mass that the row consumed on this side as a fraction of it.
+    window
+        Rows after the piercing one in which the level can be reclaimed.
+
+    Notes
+    -----
+    What is unknown is no evidence: neither of a burst, nor of the lack of one.
+    """
+    burst, liquidation, interest, mass = evidence
+    swept = False
+    pierced = 0.0
+    for k in range(ATTEMPTS):
+        a = at + _ATTEMPTS + k * _WIDTH
+        if state[a + _START] == 0.0:
+            continue
+        over = count - (state[a + _START] - 1.0) >= window
+        if not present:
+            if over:
+                state[at + EXPIRED] += 1.0
+                state[at + ACTIVE] -= 1.0
+                state[a + _START] = 0.0
+            continue
+        level = state[a + _LEVEL]
+        scale = state[a + _SCALE]
+        if high > state[a + _TOP]:
+            state[a + _TOP] = high
+        if low < state[a + _BOTTOM]:
+            state[a + _BOTTOM] = low
+        if burst > state[a + _BURST]:
+            state[a + _BURST] = burst
+        if liquidation > state[a + _LIQUIDATION]:
+            state[a + _LIQUIDATION] = liquidation
+        if 0.0 < mass < np.inf:
+            state[a + _MASS] += mass
+        if close > level + constants[rules + _ACCEPTANCE] * scale:
+            state[a + _BEYOND] += 1.0
+        else:
+            state[a + _BEYOND] = 0.0
+        depth = (state[a + _TOP] - level) / scale
+
+        if state[a + _BEYOND] >= constants[rules + _ACCEPTANCE_CLOSES] or depth > constants[rules + _DEEPEST]:
+            ended = GLIDED
+        elif close < level - constants[rules + _RECLAIM] * scale:
+            ended = SWEPT if _is_sweep(state, a, constants, rules, close, interest, depth) else EXPIRED
+        elif over:
+            slow = -np.inf < state[a + _BURST] < constants[rules + _SLOW_BURST]
+            ended = GLIDED if close > level and slow else EXPIRED
+        else:
+            pierced = max(pierced, depth)
+            continue
+
+        state[a + _START] = 0.0
+        state[at + ACTIVE] -= 1.0
+        state[at + ended] += 1.0
+        if ended == EXPIRED:
+            continue
+        _rest(state, at, level, count, ended)
+        if ended == GLIDED:
+            state[at + GLIDE_ROW] = count + 1
+            continue
+        # Of several levels that were swept at once, the one that was pierced deepest speaks for all.
+        if not swept or depth > state[at + SWEEP_DEPTH]:
+            top = state[a + _TOP]
+            bottom = state[a + _BOTTOM]
+            known = state[a + _BURST] > -np.inf
+            state[at + SWEEP_DEPTH] = depth
+            state[at + SWEEP_SPEED] = (top - state[a + _APPROACH]) / scale
+            state[at + SWEEP_BURST] = state[a + _BURST] if known else np.nan
+            state[at + SWEEP_REJECTION] = (top - close) / (top - bottom)
+            state[at + SWEEP_MASS] = state[a + _MASS]
+            state[at + SWEEP_EXTREME] = top
+        swept = True
+        state[at + SWEEP_ROW] = count + 1
+    state[at + PIERCED] = pierced
+    return swept
+
+
+@kernel
+def _median(state, at, n):  # type: ignore[no-untyped-def]
+    """Return the median of `n` values, which change places (Hoare's selection)."""
+    middle = n // 2
+    low = 0
+    high = n - 1
+    while low < high:
+        pivot = state[at + (low + high) // 2]
+        i = low
+        j = high
+        while i <= j:
+            while state[at + i] < pivot:
+                i += 1
+            while state[at + j] > pivot:
+                j -= 1
+            if i <= j:
+                state[at + i], state[at + j] = state[at + j], state[at + i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            break
+    median = state[at + middle]
+    if n % 2 == 0:
+        below = state[at]
+        for i in range(1, middle):
+            below = max(below, state[at + i])
+        median = 0.5 * (below + median)
+    return median
+
+
+@kernel
+def same_hour_burst(state, at, volumes, mask, count, hour, position, per_hour, per_day, days, volume):  # type: ignore[no-untyped-def]
+    """Return how far a volume lies above the usual one of its hour of day, in robust standard deviations.
+
+    Parameters
+    ----------
+    state, at, volumes, mask
+        State buffer, where the hour starts in it (`burst_slots`), where the ring of all volumes starts (NaN where
+        unknown), and its mask.
+    count, hour, position
+        This row, the number of the hour that it belongs to (since 1970), and how many bars of it came before.
+    per_hour, per_day, days
+        Bars of an hour (1 if a bar is longer) and of a day, and how many days to compare with.
+    volume
+        Of the bar, in coin.
+
+    Returns
+    -------
+    float
+        ``(volume - median) / (1.4826 MAD)`` against the same hour of the days before, at most `LARGEST_BURST` either
+        way; NaN with fewer than three known volumes in it, or where more than half of them are equal.
+
+    Notes
+    -----
+    Median and deviation are worked out once an hour, and only if somebody asks. They are those of whole hours before
+    this one, so it makes no difference when in the hour that happens.
+    """
+    if state[at] != hour + 1:
+        state[at] = hour + 1
+        values = at + 3
+        n = 0
+        before = position
+        for _ in range(days):
+            before += per_day
+            for lag in range(before, before - per_hour, -1):
+                value = ring_get(state, volumes, mask, count, lag)
+                if not math.isnan(value):
+                    state[values + n] = value
+                    n += 1
+        state[at + 2] = 0.0
+        if n >= _LEAST_VALUES:
+            median = _median(state, values, n)
+            for i in range(n):
+                state[values + i] = abs(state[values + i] - median)
+            state[at + 1] = median
+            state[at + 2] = MAD_TO_SD * _median(state, values, n)
+    if not state[at + 2] > 0.0:
+        return np.nan
+    z = (volume - state[at + 1]) / state[at + 2]
+    return min(max(z, -LARGEST_BURST), LARGEST_BURST)
