@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -18,78 +19,186 @@ from slackwater.errors import BundleError, OrderError, ParameterError, SchemaErr
 from slackwater.features.family import Family, Feature
 from slackwater.features.funding import FundingFamily
 from slackwater.features.funding import _advance as _advance_funding
-from slackwater.features.liquidations import (
-    LiquidationDensityFamily,
-    LiquidationsFamily,
-    _advance_density,
-    _advance_realised,
-)
+from slackwater.features.liquidation_density import LiquidationDensityFamily
+from slackwater.features.liquidation_density import _advance as _advance_density
+from slackwater.features.liquidations import LiquidationsFamily
+from slackwater.features.liquidations import _advance as _advance_liquidations
+from slackwater.features.measures import MEASURES, TIME_HOURS
 from slackwater.features.open_interest import OpenInterestFamily
 from slackwater.features.open_interest import _advance as _advance_open_interest
 from slackwater.features.order_flow import OrderFlowFamily
 from slackwater.features.order_flow import _advance as _advance_order_flow
 from slackwater.features.price import PriceFamily
 from slackwater.features.price import _advance as _advance_price
+from slackwater.features.regime import RegimeFamily
+from slackwater.features.regime import _advance as _advance_regime
+from slackwater.features.sweeps import SweepsFamily
+from slackwater.features.sweeps import _advance as _advance_sweeps
+from slackwater.features.volatility import VolatilityFamily
+from slackwater.features.volatility import _advance as _advance_volatility
 from slackwater.features.whales import WhaleFlowsFamily
 from slackwater.features.whales import _advance as _advance_whales
 from slackwater.market.frame import FrameRow, MarketFrame
-from slackwater.market.inputs import FUNDING_RATE, HIGH, INPUTS, LOW, PREMIUM_INDEX
+from slackwater.market.inputs import (
+    CLOSE,
+    FUNDING_RATE,
+    HIGH,
+    INPUTS,
+    LOW,
+    OPEN,
+    OTHERS_RETURN,
+    PREMIUM_INDEX,
+)
+from slackwater.operators import kernel
 
-__all__ = ["FeatureEngine", "default_families"]
+__all__ = ["FAMILIES", "FeatureEngine", "default_families"]
 
-_FORMULAS: Final = 1
+_FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
 _LARGEST: Final = 1e15
 _BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
-_SIGNED: Final = np.isin(np.arange(len(INPUTS)), (FUNDING_RATE, PREMIUM_INDEX))
+_WIDTH: Final = len(INPUTS)
+_ROW: Final = len(INPUTS) + MEASURES
+_BLOCK: Final = 64
+"""Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
+_SIGNED: Final = (FUNDING_RATE, PREMIUM_INDEX, OTHERS_RETURN)
+_MICROSECONDS_PER_HOUR: Final = 3.6e9
 
-
-@njit(cache=True)
-def _advance(state, constants, at, row, out):  # type: ignore[no-untyped-def]
-    """Advance every family by one row; `at` holds where each starts in state, constants and out (and the ends)."""
-    s = at[0]
-    c = at[1]
-    o = at[2]
-    _advance_price(state[s[0] : s[1]], constants[c[0] : c[1]], row, out[o[0] : o[1]])
-    _advance_funding(state[s[1] : s[2]], constants[c[1] : c[2]], row, out[o[1] : o[2]])
-    _advance_open_interest(state[s[2] : s[3]], constants[c[2] : c[3]], row, out[o[2] : o[3]])
-    _advance_density(state[s[3] : s[4]], constants[c[3] : c[4]], row, out[o[3] : o[4]])
-    _advance_realised(state[s[4] : s[5]], constants[c[4] : c[5]], row, out[o[4] : o[5]])
-    _advance_whales(state[s[5] : s[6]], constants[c[5] : c[6]], row, out[o[5] : o[6]])
-    _advance_order_flow(state[s[6] : s[7]], constants[c[6] : c[7]], row, out[o[6] : o[7]])
-
-
-_ORDER: Final[tuple[type[Family], ...]] = (
+FAMILIES: Final[tuple[type[Family], ...]] = (
+    VolatilityFamily,
     PriceFamily,
-    FundingFamily,
+    RegimeFamily,
     OpenInterestFamily,
-    LiquidationDensityFamily,
+    FundingFamily,
     LiquidationsFamily,
+    LiquidationDensityFamily,
+    SweepsFamily,
     WhaleFlowsFamily,
     OrderFlowFamily,
 )
-"""The families in the order in which `_advance` calls them."""
+"""The families in the order in which `_advance` calls them: a measure is written before it is read."""
+
+
+@kernel
+def _read(values, time, row):  # type: ignore[no-untyped-def]
+    """Fill a row: the inputs, as far as they are possible, the time, and measures that nobody has written yet."""
+    # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
+    for i in range(_WIDTH):
+        row[i] = values[i] if 0.0 <= values[i] <= _LARGEST else np.nan
+    for i in _SIGNED:
+        row[i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
+    for i in range(_WIDTH, _ROW):
+        row[i] = np.nan
+    row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
+
+
+@kernel
+def _advance(state, constants, at, rows, out):  # type: ignore[no-untyped-def]
+    """Advance every family down a few rows, family by family: a row of history and a live one run the same code.
+
+    `at` holds where each family starts in state, constants and out (and the ends; an absent family is empty).
+    """
+    s, c, o = at[0], at[1], at[2]
+    n = rows.shape[0]
+    if o[1] > o[0]:
+        own, fixed = state[s[0] : s[1]], constants[c[0] : c[1]]
+        for i in range(n):
+            _advance_volatility(own, fixed, rows[i], out[i, o[0] : o[1]])
+    if o[2] > o[1]:
+        own, fixed = state[s[1] : s[2]], constants[c[1] : c[2]]
+        for i in range(n):
+            _advance_price(own, fixed, rows[i], out[i, o[1] : o[2]])
+    if o[3] > o[2]:
+        own, fixed = state[s[2] : s[3]], constants[c[2] : c[3]]
+        for i in range(n):
+            _advance_regime(own, fixed, rows[i], out[i, o[2] : o[3]])
+    if o[4] > o[3]:
+        own, fixed = state[s[3] : s[4]], constants[c[3] : c[4]]
+        for i in range(n):
+            _advance_open_interest(own, fixed, rows[i], out[i, o[3] : o[4]])
+    if o[5] > o[4]:
+        own, fixed = state[s[4] : s[5]], constants[c[4] : c[5]]
+        for i in range(n):
+            _advance_funding(own, fixed, rows[i], out[i, o[4] : o[5]])
+    if o[6] > o[5]:
+        own, fixed = state[s[5] : s[6]], constants[c[5] : c[6]]
+        for i in range(n):
+            _advance_liquidations(own, fixed, rows[i], out[i, o[5] : o[6]])
+    if o[7] > o[6]:
+        own, fixed = state[s[6] : s[7]], constants[c[6] : c[7]]
+        for i in range(n):
+            _advance_density(own, fixed, rows[i], out[i, o[6] : o[7]])
+    if o[8] > o[7]:
+        own, fixed = state[s[7] : s[8]], constants[c[7] : c[8]]
+        for i in range(n):
+            _advance_sweeps(own, fixed, rows[i], out[i, o[7] : o[8]])
+    if o[9] > o[8]:
+        own, fixed = state[s[8] : s[9]], constants[c[8] : c[9]]
+        for i in range(n):
+            _advance_whales(own, fixed, rows[i], out[i, o[8] : o[9]])
+    if o[10] > o[9]:
+        own, fixed = state[s[9] : s[10]], constants[c[9] : c[10]]
+        for i in range(n):
+            _advance_order_flow(own, fixed, rows[i], out[i, o[9] : o[10]])
 
 
 @njit(cache=True)
-def _transform(state, constants, at, rows, out):  # type: ignore[no-untyped-def]
-    for i in range(rows.shape[0]):
-        _advance(state, constants, at, rows[i], out[i])
+def _is_bar(values):  # type: ignore[no-untyped-def]
+    """Return whether the four prices are those of a bar."""
+    high = values[HIGH]
+    low = values[LOW]
+    sound = low > 0.0 and high <= _LARGEST
+    return sound and low <= values[OPEN] <= high and low <= values[CLOSE] <= high
 
 
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return inputs with what cannot be (absurdly large, or negative where only a rate may be) as unknown."""
-    possible = (np.abs(values) <= _LARGEST) & ((values >= 0.0) | _SIGNED)
-    return np.where(possible, values, np.nan)
+@njit(cache=True)
+def _transform(state, constants, at, values, first, step, out):  # type: ignore[no-untyped-def]
+    """Advance down the rows; write one row of output for each that has a bar, and return how many those are."""
+    rows = np.empty((_BLOCK, _ROW))
+    gap = np.empty((1, out.shape[1]))
+    written = 0
+    i = 0
+    while i < values.shape[0]:
+        n = 0
+        while n < _BLOCK and i < values.shape[0] and not math.isnan(values[i, CLOSE]):
+            _read(values[i], first + i * step, rows[n])
+            n += 1
+            i += 1
+        _advance(state, constants, at, rows[:n], out[written : written + n])
+        written += n
+        if n < _BLOCK and i < values.shape[0]:
+            _read(values[i], first + i * step, rows[0])
+            _advance(state, constants, at, rows[:1], gap)
+            i += 1
+    return written
 
 
-def _is_bar(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which rows have four prices that a bar can have."""
-    prices = values[:, :4]
-    sound = ((prices > 0.0) & (prices <= _LARGEST)).all(axis=1)
-    enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
-    return np.logical_and(sound, enclosed)
+_TAKEN, _NO_BAR, _NOT_NEWER, _OFF_GRID = range(4)
+
+
+@njit(cache=True)
+def _update(state, constants, at, last, values, time, step, row, out):  # type: ignore[no-untyped-def]
+    """Advance by one live row, and by the missing ones before it; return what became of it.
+
+    `last` holds the close of the last row in microseconds (0: none yet), `row` is room for one row.
+    """
+    if not _is_bar(values):
+        return _NO_BAR
+    if last[0] > 0:
+        if time <= last[0]:
+            return _NOT_NEWER
+        if (time - last[0]) % step:
+            return _OFF_GRID
+        if time - last[0] > step:
+            gap = np.full(_WIDTH, np.nan)
+            for missing in range(last[0] + step, time, step):
+                _read(gap, missing, row[0])
+                _advance(state, constants, at, row, out)
+    _read(values, time, row[0])
+    _advance(state, constants, at, row, out)
+    last[0] = time
+    return _TAKEN
 
 
 def default_families(bar_interval: timedelta, **overrides: Mapping[str, Any]) -> tuple[Family, ...]:
@@ -110,41 +219,15 @@ def default_families(bar_interval: timedelta, **overrides: Mapping[str, Any]) ->
     Examples
     --------
     >>> [family.name for family in default_families(timedelta(minutes=5))][:3]
-    ['price', 'funding', 'open_interest']
+    ['volatility', 'price', 'regime']
     """
-    hours = timedelta(hours=1)
-    defaults: dict[str, dict[str, Any]] = {
-        "price": {
-            "return_windows": tuple(h * hours for h in (1, 4, 12, 24, 72)),
-            "range_windows": (24 * hours, 72 * hours),
-            "volatility_half_life": 24 * hours,
-            "fast_half_life": 1 * hours,
-            "slow_half_life": 72 * hours,
-            "atr_window": 6 * hours,
-            "event_window": 12 * hours,
-            "event_threshold": 1.5,
-            "event_floor": 0.01,
-            "event_cooldown": 2 * hours,
-        },
-        "funding": {"premium_fast_half_life": 1 * hours, "premium_slow_half_life": 8 * hours},
-        "open_interest": {"windows": tuple(h * hours for h in (1, 4, 24, 72))},
-        "liquidation_density": {
-            "half_life": 168 * hours,
-            "bin_width": 0.001,
-            "reaches": (0.01, 0.02, 0.05),
-        },
-        "liquidations": {"windows": tuple(h * hours for h in (1, 4, 24))},
-        "whale_flows": {"windows": tuple(h * hours for h in (4, 12, 24, 48))},
-        "order_flow": {"windows": tuple(h * hours for h in (1, 4, 24)), "depth_half_life": 24 * hours},
-    }
-    unknown = sorted(set(overrides) - set(defaults))
+    unknown = sorted(set(overrides) - {family.name for family in FAMILIES})
     if unknown:
-        raise ParameterError(f"unknown feature families {unknown}; there are {sorted(defaults)}")
+        raise ParameterError(f"unknown feature families {unknown}; there are {[family.name for family in FAMILIES]}")
     out: list[Family] = []
-    for family in _ORDER:
-        settings = defaults[family.name] | dict(overrides.get(family.name, {}))
+    for family in FAMILIES:
         try:
-            out.append(family(bar_interval=bar_interval, **settings))
+            out.append(family(bar_interval=bar_interval, **overrides.get(family.name, {})))
         except TypeError as error:
             raise ParameterError(f"features.{family.name}: {error}") from error
     return tuple(out)
@@ -156,7 +239,7 @@ class FeatureEngine:
     Parameters
     ----------
     families
-        One of each family, in the order of `default_families`; `default_families` makes them.
+        At most one of each of `FAMILIES`, in their order; `default_families` makes all of them.
 
     Attributes
     ----------
@@ -175,28 +258,36 @@ class FeatureEngine:
     """
 
     def __init__(self, families: Sequence[Family]) -> None:
-        if tuple(type(f) for f in families) != _ORDER:
+        given = {type(f): f for f in families}
+        if not families or [type(f) for f in families] != [kind for kind in FAMILIES if kind in given]:
             raise ParameterError(
-                f"`families` must be {[f.name for f in _ORDER]}, in this order, was {[f.name for f in families]}"
+                f"`families` must be some of {[f.name for f in FAMILIES]}, in this order, "
+                f"was {[f.name for f in families]}"
             )
+        names = [f.name for f in families]
+        for family in families:
+            lost = [name for name in family.needs if name not in names]
+            if lost:
+                raise ParameterError(f"family {family.name} needs the families {lost}, which are not given")
         intervals = {f.bar_interval for f in families}
         if len(intervals) != 1:
             raise ParameterError(f"all families must share one bar interval, had {sorted(intervals)}")
         self.families = tuple(families)
         self.bar_interval = families[0].bar_interval
-        described = [f.features() for f in families]
-        self.features: tuple[Feature, ...] = tuple(feature for group in described for feature in group)
+        self.features: tuple[Feature, ...] = tuple(feature for f in families for feature in f.features())
         self.names: list[str] = [feature.name for feature in self.features]
+        self._step = int(self.bar_interval / timedelta(microseconds=1))
         self._constants = np.concatenate([f.constants() for f in families])
-        self._at = np.array(
-            [
-                np.cumsum([0, *(f.state_size() for f in families)]),
-                np.cumsum([0, *(f.constants().size for f in families)]),
-                np.cumsum([0, *(len(group) for group in described)]),
-            ]
-        )
+        slots, sizes, outputs = [0], [0], [0]
+        for kind in FAMILIES:
+            own = given.get(kind)
+            slots.append(slots[-1] + (own.state_size() if own else 0))
+            sizes.append(sizes[-1] + (own.constants().size if own else 0))
+            outputs.append(outputs[-1] + (len(own.features()) if own else 0))
+        self._at = np.array([slots, sizes, outputs])
+        self._row = np.empty((1, _ROW))
         self._states: dict[str, NDArray[np.float64]] = {}
-        self._last: dict[str, int] = {}
+        self._last: dict[str, NDArray[np.int64]] = {}
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -214,26 +305,47 @@ class FeatureEngine:
             One row a (symbol, bar close): `symbol`, `event_time`, `available_time`, `close`, the depth of the book,
             then `names`. Rows without a bar (gaps) are left out, although they age every window.
 
+        Raises
+        ------
+        ParameterError
+            If the frame has other bars than the families.
+        SchemaError
+            If the prices of a row are not those of a bar.
+
         Notes
         -----
         Starts from an empty state for each symbol and leaves the live state alone.
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
-        bad = frame.table.index[~(_is_bar(frame.values) | np.isnan(frame.values).all(axis=1))]
+        present = frame.table["close"].notna().to_numpy()
+        self._refuse_impossible_bars(frame, present)
+        values = np.empty((int(present.sum()), len(self.names)))
+        state = np.empty(self._at[0, -1])
+        written = 0
+        for _, rows in frame.symbols():
+            state[:] = 0.0
+            first = int(frame.table["event_time"].iloc[rows.start].value // 1_000)
+            written += _transform(
+                state, self._constants, self._at, frame.values[rows], first, self._step, values[written:]
+            )
+        index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
+        index = index[present].reset_index(drop=True)
+        features = pd.DataFrame(values, columns=self.names, copy=False)
+        return pd.concat([index, features], axis=1)
+
+    @staticmethod
+    def _refuse_impossible_bars(frame: MarketFrame, present: NDArray[np.bool_]) -> None:
+        prices = frame.values[:, :4]
+        with np.errstate(invalid="ignore"):
+            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= _LARGEST)
+            enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
+        bad = frame.table.index[present & ~(sound & enclosed)]
         if len(bad):
             raise SchemaError(
                 f"{len(bad)} rows of the frame are no bars: {_BAR_RULE}\n"
                 f"{frame.table.loc[bad[:3], ['symbol', 'event_time', 'open', 'high', 'low', 'close']]}"
             )
-        inputs = _known(frame.values)
-        values = np.empty((len(frame.table), len(self.names)))
-        for _, rows in frame.symbols():
-            state = np.zeros(self._at[0, -1])
-            _transform(state, self._constants, self._at, inputs[rows], values[rows])
-        index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
-        out = pd.concat([index, pd.DataFrame(values, columns=self.names, index=index.index)], axis=1)
-        return out[frame.table["close"].notna()].reset_index(drop=True)
 
     # -- live ------------------------------------------------------------------------------------------------
 
@@ -251,30 +363,29 @@ class FeatureEngine:
         SchemaError
             If the prices are not those of a bar. The state is as it was.
         """
-        step = int(self.bar_interval / timedelta(microseconds=1))
-        values = row.values
-        if not _is_bar(values[None, :])[0]:
-            raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {values[:4].tolist()}")
-        time = row.time_us
-        last = self._last.get(row.symbol)
-        if last is not None and time <= last:
-            raise OrderError(
-                f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, "
-                f"{pd.Timestamp(last, unit='us', tz='UTC')}"
-            )
-        if last is not None and (time - last) % step:
-            raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
-        state = self._states.get(row.symbol)
+        symbol = row.symbol
+        state = self._states.get(symbol)
         if state is None:
-            state = self._states[row.symbol] = np.zeros(self._at[0, -1])
-        out = np.empty(len(self.names))
-        if last is not None and time - last > step:
-            gap = np.full(len(INPUTS), np.nan)
-            for _ in range((time - last) // step - 1):
-                _advance(state, self._constants, self._at, gap, out)
-        _advance(state, self._constants, self._at, _known(values), out)
-        self._last[row.symbol] = time
-        return out
+            state, last = np.zeros(self._at[0, -1]), np.zeros(1, dtype=np.int64)
+        else:
+            last = self._last[symbol]
+        out = np.empty((1, len(self.names)))
+        fate = _update(state, self._constants, self._at, last, row.values, row.time_us, self._step, self._row, out)
+        if fate != _TAKEN:
+            self._refuse(row, fate, int(last[0]))
+        if symbol not in self._states:
+            self._states[symbol], self._last[symbol] = state, last
+        return out[0]
+
+    def _refuse(self, row: FrameRow, fate: int, last: int) -> None:
+        if fate == _NO_BAR:
+            raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {row.values[:4].tolist()}")
+        if fate == _OFF_GRID:
+            raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
+        raise OrderError(
+            f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, "
+            f"{pd.Timestamp(last, unit='us', tz='UTC')}"
+        )
 
     def reset(self) -> None:
         """Forget every symbol."""
@@ -286,7 +397,7 @@ class FeatureEngine:
         out: dict[str, NDArray[Any]] = {"fingerprint": np.array(self.fingerprint)}
         for symbol, state in self._states.items():
             out[f"state/{symbol}"] = state.copy()
-            out[f"time/{symbol}"] = np.array(self._last[symbol], dtype=np.int64)
+            out[f"time/{symbol}"] = self._last[symbol].copy()
         return out
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -300,23 +411,44 @@ class FeatureEngine:
         if str(arrays.get("fingerprint", "")) != self.fingerprint:
             raise BundleError("the saved state belongs to other features; warm up from history instead")
         states: dict[str, NDArray[np.float64]] = {}
-        last: dict[str, int] = {}
+        last: dict[str, NDArray[np.int64]] = {}
         for key in arrays:
             kind, _, symbol = key.partition("/")
             if kind == "state":
                 state = np.array(arrays[key], dtype=np.float64)
-                if state.shape != (self._at[0, -1],) or f"time/{symbol}" not in arrays:
+                time = np.array(arrays.get(f"time/{symbol}", ()), dtype=np.int64)
+                if state.shape != (self._at[0, -1],) or time.shape != (1,):
                     raise BundleError(f"the saved state of {symbol} is incomplete")
                 states[symbol] = state
-                last[symbol] = int(arrays[f"time/{symbol}"])
+                last[symbol] = time
         self._states, self._last = states, last
 
+    def state_of(self, family: str, symbol: str) -> NDArray[np.float64]:
+        """Return a view of what a family remembers of a symbol, such as its liquidation map.
+
+        Raises
+        ------
+        ParameterError
+            If the engine has no such family, or never saw the symbol.
+        """
+        position = next((i for i, kind in enumerate(FAMILIES) if kind.name == family), None)
+        if family not in {f.name for f in self.families} or position is None:
+            raise ParameterError(f"the engine has no family {family}; it has {[f.name for f in self.families]}")
+        if symbol not in self._states:
+            raise ParameterError(f"the engine never saw {symbol}; it saw {sorted(self._states)}")
+        return self._states[symbol][self._at[0, position] : self._at[0, position + 1]]
+
     # -- description -----------------------------------------------------------------------------------------
+
+    def warm_up_of(self, family: Family) -> timedelta:
+        """History after which the features of a family are known: its own, and that of the families it needs."""
+        needed = [self.warm_up_of(other) for other in self.families if other.name in family.needs]
+        return max(family.warm_up, *needed, timedelta(0))
 
     @property
     def warm_up(self) -> timedelta:
         """History after which every feature is known."""
-        return max(f.warm_up for f in self.families)
+        return max(self.warm_up_of(f) for f in self.families)
 
     @property
     def fingerprint(self) -> str:

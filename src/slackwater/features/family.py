@@ -1,8 +1,9 @@
 """What a feature family is: a compiled kernel, the shape of its state, and a description of every output.
 
 A kernel has the signature ``advance(state, constants, row, out)`` over four ``float64`` vectors: its own slice of
-the flat state buffer (zeros at the start), its own constants, one row of the market frame (`INPUTS` order), and
-its own slice of the output row. It is the only formula of the family: history and live rows run the same code.
+the flat state buffer (zeros at the start), its own constants, one row (the inputs of the market frame, then the
+measures that earlier families left: `slackwater.features.measures`), and its own slice of the output row. It is the
+only formula of the family: history and live rows run the same code.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.operators import bars_in, totals_slots
+from slackwater.operators import bars_in, ring_size
 
-__all__ = ["Family", "Feature", "WindowSumsFamily", "duration_name"]
+__all__ = ["Family", "Feature", "duration_name"]
 
 Symmetry = Literal["odd", "even", "pair"]
 Role = Literal["model", "context", "event"]
@@ -60,10 +61,17 @@ class Feature:
         its sign, ``"even"`` keeps it, ``"pair"`` takes the value of `partner`.
     inputs
         The frame columns without which it is unknown.
+    refined_by
+        The frame columns that sharpen it where they are known, but that it can do without.
     role
         ``"model"`` feeds the classifiers, ``"context"`` is for the gate and the reader, ``"event"`` is a trigger.
     partner
         The mirror image of a ``"pair"`` feature.
+    window
+        How far it looks back, such as ``24h``; empty: as far as the state remembers.
+    steps
+        Whether it may jump at a small change of its inputs (a rank, a count, the place of a maximum), so that the
+        warm-up check counts rows that differ instead of measuring by how much.
     known
         When the value is known.
     source
@@ -76,8 +84,11 @@ class Feature:
     unit: str
     symmetry: Symmetry
     inputs: tuple[str, ...]
+    refined_by: tuple[str, ...] = ()
     role: Role = "model"
     partner: str = ""
+    window: str = ""
+    steps: bool = False
     known: str = "at the decision after the bar close"
     source: str = ""
 
@@ -85,7 +96,7 @@ class Feature:
     def from_manifest(cls, entry: Mapping[str, Any]) -> Feature:
         """Read one entry of `FeatureEngine.manifest`."""
         known = {key: value for key, value in entry.items() if key != "available"}
-        return cls(**(known | {"inputs": tuple(known["inputs"])}))
+        return cls(**(known | {"inputs": tuple(known["inputs"]), "refined_by": tuple(known["refined_by"])}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +111,8 @@ class Family(ABC):
 
     name: ClassVar[str]
     advance: ClassVar[Callable[..., Any]]
+    needs: ClassVar[tuple[str, ...]] = ("volatility",)
+    """Families whose measures it cannot do without; its warm-up follows theirs."""
     tolerance: ClassVar[float] = 1e-6
     """Relative difference that a warm-up of `warm_up` may leave (checked by ``check_warm_up``)."""
 
@@ -128,40 +141,13 @@ class Family(ABC):
         """Return a duration in bars."""
         return bars_in(window, self.bar_interval, name=f"{self.name}.{name}")
 
+    def ring(self, *windows: timedelta) -> int:
+        """Return the slots of a ring that looks back as far as the longest of some windows."""
+        return ring_size(max(self.bars(window) for window in windows))
+
     def require_windows(self, name: str, windows: tuple[timedelta, ...]) -> None:
         """Refuse an empty, repeated or misaligned list of windows."""
         if not windows or len(set(windows)) != len(windows):
             raise ParameterError(f"`{self.name}.{name}` must be distinct durations, was {windows}")
         for window in windows:
             self.bars(window, name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WindowSumsFamily(Family):
-    """Base of the families that compare sums over the same windows.
-
-    The state is a row counter and running totals of `n_totals` quantities; the constants are the warm-up in rows,
-    the size of the ring, the number of windows and the windows in bars.
-    """
-
-    windows: tuple[timedelta, ...]
-
-    n_totals: ClassVar[int]
-
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-
-    def constants(self) -> NDArray[np.float64]:
-        """Return the numbers that the kernel reads."""
-        windows = [self.bars(w) for w in self.windows]
-        return np.array([self.warm_up / self.bar_interval, max(windows) + 1, len(windows), *windows], dtype=np.float64)
-
-    def state_size(self) -> int:
-        """Return how many slots of state one symbol needs."""
-        return 1 + totals_slots(self.n_totals, max(self.bars(w) for w in self.windows) + 1)
-
-    @property
-    def warm_up(self) -> timedelta:
-        """The longest window."""
-        return max(self.windows)

@@ -1,6 +1,6 @@
-"""Funding: the settled rate, its change and its acceleration, and the premium that drives the next rate.
+"""Funding: the settled rate, its change and acceleration, and the rate that the premium is about to settle.
 
-A positive rate means that longs pay shorts.
+A positive rate means that longs pay shorts. All rates are stated for eight hours, whatever the interval.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.measures import OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.market.inputs import (
     CLOSE,
     FUNDING_INTERVAL_HOURS,
@@ -22,86 +23,157 @@ from slackwater.market.inputs import (
     FUNDING_TIME_HOURS,
     PREMIUM_INDEX,
 )
-from slackwater.operators import decay_per_bar, ewm_update
+from slackwater.operators import decay_per_bar, ewm_update, kernel, ranked_push, ranked_slots, ranked_z, whole
 
 __all__ = ["FundingFamily"]
 
-_WARM, _WEIGHT_FAST, _WEIGHT_SLOW = range(3)
-_COUNT, _SETTLED, _TIME, _INTERVAL, _RATE, _SLOPE, _SPACING, _CHANGE, _ACCELERATION, _PREMIA = range(10)
+_WARM, _WEIGHT_FAST, _WEIGHT_SLOW, _KEPT, _INTEREST, _CLAMP = range(6)
+(
+    _COUNT,
+    _SETTLED,
+    _TIME,
+    _INTERVAL,
+    _RATE,
+    _SLOPE,
+    _SPACING,
+    _CHANGE,
+    _ACCELERATION,
+    _RATE_Z,
+    _ACCELERATION_Z,
+    _WINDOW_START,
+    _WEIGHTS,
+    _WEIGHTED_PREMIUM,
+    _PREMIA,
+) = range(15)
+_RANKED: Final = _PREMIA + 4
 _BPS: Final = 1e4
 
 
-@njit(cache=True)
+@kernel
+def _settle(state, kept, rate, interval, time):  # type: ignore[no-untyped-def]
+    """Take a newly settled rate (bps an 8 h): difference it on its own grid, and rank it among those before."""
+    ranked_accelerations = _RANKED + 1 + 2 * kept
+    if state[_SETTLED] > 0.0 and time > state[_TIME] and interval == state[_INTERVAL]:
+        spacing = (time - state[_TIME]) / 8.0
+        change = rate - state[_RATE]
+        slope = change / spacing
+        if state[_SETTLED] > 1.0:
+            acceleration = (slope - state[_SLOPE]) / (0.5 * (spacing + state[_SPACING]))
+            state[_ACCELERATION] = acceleration
+            state[_ACCELERATION_Z] = ranked_z(state, ranked_accelerations, kept, kept, acceleration)
+            ranked_push(state, ranked_accelerations, kept, acceleration)
+        state[_CHANGE] = change
+        state[_SLOPE] = slope
+        state[_SPACING] = spacing
+        state[_SETTLED] += 1.0
+    else:
+        # A new interval is another contract, and a time that runs backwards was wrong before: no difference is
+        # taken across either.
+        state[_SETTLED] = 1.0
+    state[_RATE_Z] = ranked_z(state, _RANKED, kept, kept, rate)
+    ranked_push(state, _RANKED, kept, rate)
+    state[_RATE] = rate
+    state[_TIME] = time
+    state[_INTERVAL] = interval
+
+
+@kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = state[_COUNT]
     state[_COUNT] = count + 1.0
-    funding_known = (
-        not math.isnan(row[FUNDING_RATE])
-        and row[FUNDING_INTERVAL_HOURS] > 0.0
-        and not math.isnan(row[FUNDING_TIME_HOURS])
-    )
-    if funding_known and (state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] != state[_TIME]):
-        rate = row[FUNDING_RATE] * 8.0 / row[FUNDING_INTERVAL_HOURS] * _BPS
-        newer = state[_SETTLED] > 0.0 and row[FUNDING_TIME_HOURS] > state[_TIME]
-        if newer and row[FUNDING_INTERVAL_HOURS] == state[_INTERVAL]:
-            spacing = (row[FUNDING_TIME_HOURS] - state[_TIME]) / 8.0
-            change = rate - state[_RATE]
-            slope = change / spacing
-            if state[_SETTLED] > 1.0:
-                state[_ACCELERATION] = (slope - state[_SLOPE]) / (0.5 * (spacing + state[_SPACING]))
-            state[_CHANGE] = change
-            state[_SLOPE] = slope
-            state[_SPACING] = spacing
-            state[_SETTLED] += 1.0
-        else:
-            # A new interval is another contract, and a time that runs backwards was wrong before: no difference
-            # is taken across either.
-            state[_SETTLED] = 1.0
-        state[_RATE] = rate
-        state[_TIME] = row[FUNDING_TIME_HOURS]
-        state[_INTERVAL] = row[FUNDING_INTERVAL_HOURS]
+    interval = row[FUNDING_INTERVAL_HOURS]
+    known = not math.isnan(row[FUNDING_RATE]) and interval > 0.0 and not math.isnan(row[FUNDING_TIME_HOURS])
+    if known and (state[_SETTLED] == 0.0 or row[FUNDING_TIME_HOURS] != state[_TIME]):
+        rate = row[FUNDING_RATE] * 8.0 / interval * _BPS
+        _settle(state, whole(constants[_KEPT]), rate, interval, row[FUNDING_TIME_HOURS])
     premium = row[PREMIUM_INDEX] * _BPS
+    premium_known = not math.isnan(premium)
     fast = ewm_update(state, _PREMIA, constants[_WEIGHT_FAST], premium)
     slow = ewm_update(state, _PREMIA + 2, constants[_WEIGHT_SLOW], premium)
+    elapsed = np.nan
+    predicted = np.nan
+    if known:
+        # A bar that closes at a settlement still belongs to the window that ends there.
+        time = row[TIME_HOURS]
+        start = (math.ceil(time / interval) - 1.0) * interval
+        elapsed = time - start
+        if start != state[_WINDOW_START]:
+            state[_WINDOW_START] = start
+            state[_WEIGHTS] = 0.0
+            state[_WEIGHTED_PREMIUM] = 0.0
+        if premium_known:
+            state[_WEIGHTS] += elapsed
+            state[_WEIGHTED_PREMIUM] += elapsed * premium
+            average = state[_WEIGHTED_PREMIUM] / state[_WEIGHTS]
+            clamp = constants[_CLAMP]
+            predicted = average + min(max(constants[_INTEREST] - average, -clamp), clamp)
     if math.isnan(row[CLOSE]) or count < constants[_WARM]:
         out[:] = np.nan
         return
-    settled = state[_SETTLED] if funding_known else 0.0
+    settled = state[_SETTLED] if known else 0.0
     out[0] = state[_RATE] if settled > 0.0 else np.nan
     out[1] = state[_CHANGE] if settled > 1.0 else np.nan
     out[2] = state[_ACCELERATION] if settled > 2.0 else np.nan
-    premium_known = not math.isnan(premium)
-    out[3] = fast if premium_known else np.nan
-    out[4] = slow if premium_known else np.nan
-    out[5] = fast - slow if premium_known else np.nan
-    out[6] = slow - state[_RATE] if premium_known and settled > 0.0 else np.nan
+    out[3] = state[_RATE_Z] if settled > 0.0 else np.nan
+    out[4] = state[_ACCELERATION_Z] if settled > 2.0 else np.nan
+    out[5] = out[2] * row[OPEN_INTEREST_CHANGE]
+    out[6] = elapsed / interval if known else np.nan
+    out[7] = predicted
+    out[8] = predicted - out[0]
+    out[9] = fast if premium_known else np.nan
+    out[10] = slow if premium_known else np.nan
+    out[11] = fast - slow if premium_known else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class FundingFamily(Family):
-    """Settled funding on its own irregular grid, and the premium index.
+    """Settled funding on its own irregular grid, and what the premium index says of the next rate.
 
     Parameters
     ----------
     premium_fast_half_life, premium_slow_half_life
         Half-lives of the two averages of the premium index.
+    settlements
+        How many settlements before the last one its z-scores compare with.
+    interest_bps, clamp_bps
+        Interest rate and clamp of the venues' funding formula, basis points an eight hours.
     """
 
-    premium_fast_half_life: timedelta
-    premium_slow_half_life: timedelta
+    premium_fast_half_life: timedelta = timedelta(hours=1)
+    premium_slow_half_life: timedelta = timedelta(hours=8)
+    settlements: int = 90
+    interest_bps: float = 1.0
+    clamp_bps: float = 5.0
 
     name: ClassVar[str] = "funding"
     advance = staticmethod(_advance)
+    needs: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the number of settlements."""
+        if not 10 <= self.settlements <= 1000:
+            raise ParameterError(f"`funding.settlements` must be in [10, 1000], was {self.settlements}")
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        settled = ("funding_rate", "funding_interval_hours", "funding_time_hours")
+        settled = ("close", "funding_rate", "funding_interval_hours", "funding_time_hours")
+        premium = ("close", "premium_index")
         fast = duration_name(self.premium_fast_half_life)
         slow = duration_name(self.premium_slow_half_life)
-        method = "METHOD section 2: funding acceleration on an irregular grid"
+        method = "second difference on the irregular grid of settlements"
+        published = "60s after the settlement by default"
+        venue = "Binance FAQ 360033525031, Gate funding formula"
 
-        def odd(name: str, formula: str, unit: str, inputs: tuple[str, ...], source: str = "") -> Feature:
+        def odd(
+            name: str,
+            formula: str,
+            unit: str,
+            inputs: tuple[str, ...],
+            window: str = "",
+            source: str = method,
+            known: str = published,
+        ) -> Feature:
             return Feature(
                 name=name,
                 family=self.name,
@@ -109,45 +181,104 @@ class FundingFamily(Family):
                 unit=unit,
                 symmetry="odd",
                 inputs=inputs,
+                window=window,
+                known=known,
                 source=source,
             )
 
+        bar = "at the decision after the bar close"
+        last = f"{self.settlements} settlements"
+        acceleration = "bps an 8 h, an 8 h, an 8 h"
         return (
-            odd("funding_rate_8h", "F8 = F * 8h / interval, last settled", "bps an 8 h", settled, method),
-            odd("funding_change_8h", "F8_n - F8_{n-1}, same interval", "bps an 8 h", settled, method),
+            odd("funding_rate_8h", "F8 = F * 8h / interval, last settled", "bps an 8 h", settled),
+            odd("funding_change_8h", "F8_n - F8_{n-1}, of one interval", "bps an 8 h", settled),
             odd(
                 "funding_acceleration_8h",
-                "(dF_n - dF_{n-1}) / ((D_n + D_{n-1}) / 2), dF_n = (F8_n - F8_{n-1}) / D_n, D in units of 8 h",
-                "bps an 8 h, an 8 h, an 8 h",
+                "(dF_n - dF_{n-1}) / ((D_n + D_{n-1}) / 2), dF_n = (F8_n - F8_{n-1}) / D_n, D in units of 8 h, all of "
+                "one interval",
+                acceleration,
                 settled,
-                method,
             ),
-            odd(f"premium_{fast}", "EWM of the premium index", "bps", ("premium_index",)),
-            odd(f"premium_{slow}", "EWM of the premium index", "bps", ("premium_index",)),
-            odd(f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", ("premium_index",)),
             odd(
-                "premium_less_funding",
-                "slow EWM of the premium - F8, what the next rate adds to the last",
-                "bps",
-                ("premium_index", *settled),
+                "funding_rate_z",
+                "(F8_n - median) / max(1.4826 MAD, .627 mean absolute deviation) of the settlements before it",
+                "standard deviations",
+                settled,
+                last,
             ),
+            odd(
+                "funding_acceleration_z",
+                "(acceleration - median) / the same spread of the accelerations before it",
+                "standard deviations",
+                settled,
+                last,
+            ),
+            odd(
+                "funding_acceleration_open_interest_24h",
+                "funding_acceleration_8h * log(OI_T / OI_{T-24h})",
+                acceleration,
+                (*settled, "open_interest"),
+                "24h",
+            ),
+            Feature(
+                name="funding_elapsed",
+                family=self.name,
+                formula="time since the last settlement / interval",
+                unit="0 to 1",
+                symmetry="even",
+                inputs=settled,
+            ),
+            odd(
+                "funding_predicted_8h",
+                f"P + clamp({self.interest_bps:g} bp - P, -{self.clamp_bps:g} bp, {self.clamp_bps:g} bp), P the "
+                "premium since the settlement, weighted by the time elapsed",
+                "bps an 8 h",
+                (*settled, "premium_index"),
+                "since the settlement",
+                venue,
+                bar,
+            ),
+            odd(
+                "funding_divergence_8h",
+                "funding_predicted_8h - funding_rate_8h",
+                "bps an 8 h",
+                (*settled, "premium_index"),
+                "since the settlement",
+                venue,
+                bar,
+            ),
+            odd(f"premium_{fast}", "EWM of the premium index", "bps", premium, f"half-life {fast}", "", bar),
+            odd(f"premium_{slow}", "EWM of the premium index", "bps", premium, f"half-life {slow}", "", bar),
+            odd(f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", premium, f"half-life {slow}", "", bar),
         )
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
+        return self._constants(self.interest_bps)
+
+    def mirrored(self) -> NDArray[np.float64]:
+        """Let shorts receive the interest: it is the one lopsided part of the formula."""
+        return self._constants(-self.interest_bps)
+
+    def _constants(self, interest_bps: float) -> NDArray[np.float64]:
         return np.array(
             [
                 self.warm_up / self.bar_interval,
                 decay_per_bar(self.premium_fast_half_life, self.bar_interval),
                 decay_per_bar(self.premium_slow_half_life, self.bar_interval),
+                self.settlements,
+                interest_bps,
+                self.clamp_bps,
             ]
         )
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _PREMIA + 4
+        return _RANKED + 2 * ranked_slots(self.settlements)
 
     @property
     def warm_up(self) -> timedelta:
-        """Four eight-hour settlements, or five of the longer half-life."""
-        return max(timedelta(hours=32), 5 * max(self.premium_fast_half_life, self.premium_slow_half_life))
+        """Eight-hour settlements enough for the z-scores, or five of the longer half-life."""
+        half_life = max(self.premium_fast_half_life, self.premium_slow_half_life)
+        bars = -(-max(timedelta(hours=8) * (self.settlements + 4), 5 * half_life) // self.bar_interval)
+        return bars * self.bar_interval

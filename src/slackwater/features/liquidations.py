@@ -1,259 +1,215 @@
-"""Liquidations: where they wait (the map), and where they have just happened."""
+"""Realised liquidations: who has just been forced out, how much of the volume that was, and how unusual."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, WindowSumsFamily, duration_name
-from slackwater.liquidity.density import LossDistances, map_advance, map_bins, map_look, map_slots
+from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.features.measures import LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT
 from slackwater.market.inputs import (
     CLOSE,
-    HIGH,
     LIQUIDATED_LONG,
+    LIQUIDATED_LONG_ESTIMATE,
     LIQUIDATED_SHORT,
-    LOW,
-    OPEN_INTEREST,
-    TAKER_BUY_VOLUME,
+    LIQUIDATED_SHORT_ESTIMATE,
     VOLUME,
 )
 from slackwater.operators import (
+    COVERAGE,
     decay_per_bar,
+    kernel,
+    moments_update,
+    moments_z,
     totals_add,
-    totals_known,
-    totals_over,
+    totals_before,
+    totals_cover,
     totals_push,
+    totals_since,
+    totals_slots,
+    whole,
 )
 
-__all__ = ["LiquidationDensityFamily", "LiquidationsFamily"]
+__all__ = ["LiquidationsFamily"]
 
-_WARM, _BINS, _BIN_WIDTH, _DECAY, _N_REACHES, _N_DISTANCES, _LISTS = range(7)
-_COUNT, _MAP = 0, 1
+_HOUR: Final = timedelta(hours=1)
+
+_WARM, _MASK, _N, _WEIGHT, _WINDOWS = range(5)
+_COUNT, _BURSTS, _TOTALS = 0, 1, 7
+_LONG, _SHORT, _LONG_ESTIMATE, _SHORT_ESTIMATE, _ESTIMATED_ROWS, _TRADED, _COLUMNS = range(7)
 
 
-@njit(cache=True)
-def _advance_density(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = state[_COUNT]
-    state[_COUNT] = count + 1.0
-    if math.isnan(row[CLOSE]):
+@kernel
+def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
+    count = whole(state[_COUNT])
+    state[_COUNT] = count + 1
+    mask = whole(constants[_MASK])
+    n = whole(constants[_N])
+    long = row[LIQUIDATED_LONG]
+    short = row[LIQUIDATED_SHORT]
+    known = long >= 0.0 and short >= 0.0 and row[VOLUME] >= 0.0
+    if known:
+        totals_add(state, _TOTALS, _LONG, long)
+        totals_add(state, _TOTALS, _SHORT, short)
+        totals_add(state, _TOTALS, _TRADED, row[VOLUME])
+        if row[LIQUIDATED_LONG_ESTIMATE] >= 0.0 and row[LIQUIDATED_SHORT_ESTIMATE] >= 0.0:
+            totals_add(state, _TOTALS, _LONG_ESTIMATE, row[LIQUIDATED_LONG_ESTIMATE])
+            totals_add(state, _TOTALS, _SHORT_ESTIMATE, row[LIQUIDATED_SHORT_ESTIMATE])
+            totals_add(state, _TOTALS, _ESTIMATED_ROWS, 1.0)
+    totals_push(state, _TOTALS, _COLUMNS, mask, count, known)
+    burst_long = moments_z(state, _BURSTS, long)
+    burst_short = moments_z(state, _BURSTS + 3, short)
+    moments_update(state, _BURSTS, constants[_WEIGHT], long)
+    moments_update(state, _BURSTS + 3, constants[_WEIGHT], short)
+    if math.isnan(row[CLOSE]) or not known or count < constants[_WARM]:
         out[:] = np.nan
         return
-    bins = int(constants[_BINS])
-    width = constants[_BIN_WIDTH]
-    n = int(constants[_N_REACHES])
-    m = int(constants[_N_DISTANCES])
-    reaches = constants[_LISTS : _LISTS + n]
-    distances = constants[_LISTS + n : _LISTS + n + 2 * m]
-    weights = constants[_LISTS + n + 2 * m : _LISTS + n + 3 * m]
-    close = math.log(row[CLOSE])
-    high = math.log(row[HIGH])
-    low = math.log(row[LOW])
-    traded = row[VOLUME]
-    # Unknown takers tilt nothing.
-    tilt = 2.0 * row[TAKER_BUY_VOLUME] / traded - 1.0 if row[TAKER_BUY_VOLUME] >= 0.0 and traded > 0.0 else 0.0
-    typical = (high + low + close) / 3.0
-    map_advance(
-        state,
-        _MAP,
-        bins,
-        width,
-        constants[_DECAY],
-        distances,
-        weights,
-        low,
-        high,
-        typical,
-        row[OPEN_INTEREST],
-        tilt,
-    )
-    if math.isnan(row[OPEN_INTEREST]) or count < constants[_WARM]:
-        out[:] = np.nan
-        return
-    map_look(state, _MAP, bins, width, close, reaches, out)
-    # No pool within reach is an answer, not ignorance: it is at least as far as the reach.
-    for k in range(2 * n, 2 * n + 2):
-        if math.isnan(out[k]):
-            out[k] = reaches[n - 1]
-    below = out[n - 1]
-    above = out[2 * n - 1]
-    interest = row[OPEN_INTEREST]
-    # A thousandth of open interest on each side keeps the ratio finite where a side is empty.
-    out[2 * n + 2] = math.log((above + 1e-3 * interest) / (below + 1e-3 * interest))
-    for k in range(2 * n):
-        out[k] /= interest
+    row[LIQUIDATION_BURST_LONG] = burst_long
+    row[LIQUIDATION_BURST_SHORT] = burst_short
+    out[0] = burst_long
+    out[1] = burst_short
+    for j in range(n):
+        window = whole(constants[_WINDOWS + j])
+        before = totals_before(_TOTALS, _COLUMNS, mask, count, window)
+        traded = totals_since(state, _TOTALS, before, _TRADED)
+        covered = totals_cover(state, _TOTALS, before, window) and traded > 0.0
+        estimated = covered and totals_since(state, _TOTALS, before, _ESTIMATED_ROWS) >= COVERAGE * window
+        scale = 1e4 / traded if covered else np.nan
+        longs = totals_since(state, _TOTALS, before, _LONG) * scale
+        shorts = totals_since(state, _TOTALS, before, _SHORT) * scale
+        out[2 + 2 * j] = longs
+        out[3 + 2 * j] = shorts
+        # A hundredth of a basis point of volume on each side: without liquidations the balance is even.
+        out[2 + 2 * n + j] = (longs - shorts) / (longs + shorts + 0.02)
+        if not estimated:
+            scale = np.nan
+        out[2 + 3 * n + 2 * j] = totals_since(state, _TOTALS, before, _LONG_ESTIMATE) * scale
+        out[3 + 3 * n + 2 * j] = totals_since(state, _TOTALS, before, _SHORT_ESTIMATE) * scale
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiquidationDensityFamily(Family):
-    """The liquidation map seen from the close.
+class LiquidationsFamily(Family):
+    """Realised liquidations of longs and of shorts over several windows, against the volume and their past.
 
     Parameters
     ----------
-    half_life
-        How long voluntary exits take to halve the mass.
-    bin_width
-        Width of a bin in log price, in (0, 0.02].
-    reaches
-        Log distances within which the mass is summed, ascending; the last bounds the search for the densest bin.
-    distances
-        Where positions are forced out.
+    windows
+        Windows of the sums.
+    usual_half_life
+        Half-life of the mean and standard deviation that a burst is compared with.
     """
 
-    half_life: timedelta
-    bin_width: float
-    reaches: tuple[float, ...]
-    distances: LossDistances = field(default_factory=LossDistances)
+    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24))
+    usual_half_life: timedelta = timedelta(days=7)
 
-    name: ClassVar[str] = "liquidation_density"
-    advance = staticmethod(_advance_density)
-    tolerance: ClassVar[float] = 0.1
+    name: ClassVar[str] = "liquidations"
+    advance = staticmethod(_advance)
+    needs: ClassVar[tuple[str, ...]] = ()
+    tolerance: ClassVar[float] = 0.25
 
     def __post_init__(self) -> None:
-        """Check the grid."""
-        if not 0.0 < self.bin_width <= 0.02:
-            raise ParameterError(f"`bin_width` must be in (0, 0.02], was {self.bin_width}")
-        if not self.reaches or list(self.reaches) != sorted(set(self.reaches)):
-            raise ParameterError(f"`reaches` must ascend, were {self.reaches}")
-        if not self.bin_width <= self.reaches[0] or self.reaches[-1] > 0.5:
-            raise ParameterError(f"`reaches` must be in [bin_width, 0.5], were {self.reaches}")
+        """Check the windows against the bar interval."""
+        self.require_windows("windows", self.windows)
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        source = "METHOD 4.3; liquidity/density.py"
-        far = f"{self.reaches[-1] * 100:g}pct"
+        feed = ("close", "liquidated_long", "liquidated_short", "volume")
+        estimate = (*feed, "liquidated_long_estimate", "liquidated_short_estimate")
 
-        def pair(name: str, partner: str, formula: str, unit: str) -> Feature:
+        def one(
+            name: str,
+            formula: str,
+            unit: str,
+            window: timedelta,
+            symmetry: Symmetry = "pair",
+            partner: str = "",
+            inputs: tuple[str, ...] = feed,
+            source: str = "",
+        ) -> Feature:
             return Feature(
                 name=name,
                 family=self.name,
                 formula=formula,
                 unit=unit,
-                symmetry="pair",
+                symmetry=symmetry,
                 partner=partner,
-                inputs=("close", "open_interest"),
+                inputs=inputs,
+                window=duration_name(window),
+                known="when the feed delivered the events (5s by default)",
                 source=source,
             )
 
-        masses = {"below": [], "above": []}  # type: dict[str, list[Feature]]
-        for side, other in (("below", "above"), ("above", "below")):
-            for reach in self.reaches:
-                span = f"{reach * 100:g}pct"
-                masses[side].append(
-                    pair(
-                        f"liquidation_density_{side}_{span}",
-                        f"liquidation_density_{other}_{span}",
-                        f"estimated mass within {span} {side} / OI",
-                        "fraction of OI",
-                    )
-                )
-        below, above = f"liquidation_pool_distance_below_{far}", f"liquidation_pool_distance_above_{far}"
-        return (
-            *masses["below"],
-            *masses["above"],
-            pair(below, above, f"log distance to the densest bin below, {far} if there is none", "log"),
-            pair(above, below, f"log distance to the densest bin above, {far} if there is none", "log"),
-            Feature(
-                name=f"liquidation_density_ratio_{far}",
-                family=self.name,
-                formula=f"log(mass above / mass below) within {far}",
-                unit="log",
+        sides = (("long", "short"), ("short", "long"))
+        bursts = [
+            one(
+                f"liquidation_burst_{side}",
+                f"(liquidated {side}s of the bar - EWM mean) / EWM sd, both before this bar",
+                "standard deviations",
+                self.usual_half_life,
+                partner=f"liquidation_burst_{other}",
+            )
+            for side, other in sides
+        ]
+        sums = [
+            one(
+                f"liquidated_{side}_{duration_name(w)}",
+                f"liquidated {side}s / volume",
+                "bps of volume",
+                w,
+                partner=f"liquidated_{other}_{duration_name(w)}",
+            )
+            for w in self.windows
+            for side, other in sides
+        ]
+        balances = [
+            one(
+                f"liquidation_balance_{duration_name(w)}",
+                "(longs - shorts) / (longs + shorts + .02), in bps of volume",
+                "-1 to 1",
+                w,
                 symmetry="odd",
-                inputs=("close", "open_interest"),
-                source=source,
-            ),
-        )
+            )
+            for w in self.windows
+        ]
+        estimates = [
+            one(
+                f"liquidated_{side}_estimate_{duration_name(w)}",
+                f"liquidated {side}s / volume, each event weighted for those that a capped feed left out",
+                "bps of volume",
+                w,
+                partner=f"liquidated_{other}_estimate_{duration_name(w)}",
+                inputs=estimate,
+                source="Poisson arrivals behind one slot a second, as at Binance; slackwater.market.joins",
+            )
+            for w in self.windows
+            for side, other in sides
+        ]
+        return (*bursts, *sums, *balances, *estimates)
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
-        return self._constants(self.distances.log_distances())
-
-    def mirrored(self) -> NDArray[np.float64]:
-        """Exchange the distances of longs and shorts: they differ in log price (METHOD section 0)."""
-        longs, shorts = self.distances.log_distances()
-        return self._constants(np.stack([-shorts, -longs]))
-
-    def _constants(self, log_distances: NDArray[np.float64]) -> NDArray[np.float64]:
-        scalars = [
-            self.warm_up / self.bar_interval,
-            map_bins(self.bin_width),
-            self.bin_width,
-            1.0 - decay_per_bar(self.half_life, self.bar_interval),
-            len(self.reaches),
-            len(self.distances.weights),
-        ]
-        return np.concatenate([scalars, self.reaches, log_distances.ravel(), self.distances.weights])
+        windows = [self.bars(w) for w in self.windows]
+        return np.array(
+            [
+                self.warm_up / self.bar_interval,
+                self.ring(*self.windows) - 1,
+                len(windows),
+                decay_per_bar(self.usual_half_life, self.bar_interval),
+                *windows,
+            ],
+            dtype=np.float64,
+        )
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _MAP + map_slots(self.bin_width)
+        return _TOTALS + totals_slots(_COLUMNS, max(self.bars(w) for w in self.windows))
 
     @property
     def warm_up(self) -> timedelta:
-        """Five half-lives: 3 % of older mass is left, before crossings and closings take their part."""
-        return 5 * self.half_life
-
-
-_R_WARM, _R_SIZE, _R_N, _R_WINDOWS = range(4)
-_R_COUNT, _R_TOTALS = 0, 1
-_LONG, _SHORT, _TRADED, _N_TOTALS = range(4)
-
-
-@njit(cache=True)
-def _advance_realised(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_R_COUNT])
-    state[_R_COUNT] = count + 1
-    size = int(constants[_R_SIZE])
-    n = int(constants[_R_N])
-    known = row[LIQUIDATED_LONG] >= 0.0 and row[LIQUIDATED_SHORT] >= 0.0 and row[VOLUME] >= 0.0
-    if known:
-        totals_add(state, _R_TOTALS, _LONG, row[LIQUIDATED_LONG])
-        totals_add(state, _R_TOTALS, _SHORT, row[LIQUIDATED_SHORT])
-        totals_add(state, _R_TOTALS, _TRADED, row[VOLUME])
-    totals_push(state, _R_TOTALS, _N_TOTALS, size, count, known)
-    if math.isnan(row[CLOSE]) or not known or count < constants[_R_WARM]:
-        out[:] = np.nan
-        return
-    for j in range(n):
-        window = int(constants[_R_WINDOWS + j])
-        traded = totals_over(state, _R_TOTALS, _N_TOTALS, size, count, _TRADED, window)
-        longs = totals_over(state, _R_TOTALS, _N_TOTALS, size, count, _LONG, window)
-        shorts = totals_over(state, _R_TOTALS, _N_TOTALS, size, count, _SHORT, window)
-        covered = totals_known(state, _R_TOTALS, _N_TOTALS, size, count, window) and traded > 0.0
-        out[2 * j] = 1e4 * longs / traded if covered else np.nan
-        out[2 * j + 1] = 1e4 * shorts / traded if covered else np.nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiquidationsFamily(WindowSumsFamily):
-    """Realised liquidations of longs and of shorts over several windows, against the volume."""
-
-    name: ClassVar[str] = "liquidations"
-    advance = staticmethod(_advance_realised)
-    n_totals: ClassVar[int] = _N_TOTALS
-
-    def features(self) -> tuple[Feature, ...]:
-        """Return the outputs, in the order in which the kernel writes them."""
-        out = []
-        for w in self.windows:
-            span = duration_name(w)
-            for side, other in (("long", "short"), ("short", "long")):
-                out.append(
-                    Feature(
-                        name=f"liquidated_{side}_{span}",
-                        family=self.name,
-                        formula=f"liquidated {side}s / volume",
-                        unit="bps of volume",
-                        symmetry="pair",
-                        partner=f"liquidated_{other}_{span}",
-                        inputs=("liquidated_long", "liquidated_short", "volume"),
-                        known="when the feed delivered the events",
-                    )
-                )
-        return tuple(out)
+        """The longest window, or three half-lives of what is usual."""
+        return max(*self.windows, -(-3 * self.usual_half_life // self.bar_interval) * self.bar_interval)

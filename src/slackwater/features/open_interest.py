@@ -1,4 +1,4 @@
-"""Open interest in coin: its changes, and its changes against the price.
+"""Open interest in coin: how it changes, against the price, against its past and against the volume.
 
 In coin, never in USD: the USD value falls with the price although nobody closed anything.
 """
@@ -8,127 +8,222 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.measures import LOG_CLOSE, OPEN_INTEREST_CHANGE
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
+    COVERAGE,
+    decay_per_bar,
+    kernel,
+    moments_update,
+    moments_z,
     ring_get,
     ring_put,
+    ring_size,
     totals_add,
-    totals_known,
-    totals_over,
+    totals_before,
+    totals_cover,
     totals_push,
+    totals_since,
     totals_slots,
+    whole,
 )
 
 __all__ = ["OpenInterestFamily"]
 
-_WARM, _SIZE, _DAY, _N_WINDOWS, _WINDOWS = range(5)
-_COUNT, _LAST_CLOSE, _RINGS = range(3)
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+_WARM, _MASK, _DAY_BARS, _SPIKE_BARS, _WEIGHT, _N_WINDOWS, _N_BUILT, _LISTS = range(8)
+_COUNT, _LAST, _LAST_ROW, _SPIKES, _CHANGES, _RINGS = 0, 1, 2, 3, 6, 9
+_BUILT, _BUILT_ROWS, _TRADED, _TRADED_ROWS, _COLUMNS = range(5)
 
 
-@njit(cache=True)
+@kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_COUNT])
+    count = whole(state[_COUNT])
     state[_COUNT] = count + 1
-    size = int(constants[_SIZE])
-    n = int(constants[_N_WINDOWS])
-    closes = _RINGS + size
-    totals = closes + size
+    mask = whole(constants[_MASK])
+    n = whole(constants[_N_WINDOWS])
+    n_built = whole(constants[_N_BUILT])
+    closes = _RINGS + mask + 1
+    totals = closes + mask + 1
     present = not math.isnan(row[CLOSE])
-    interest = math.log(row[OPEN_INTEREST]) if row[OPEN_INTEREST] > 0.0 else np.nan
-    if present:
-        state[_LAST_CLOSE] = math.log(row[CLOSE])
-        if not math.isnan(row[VOLUME]):
-            totals_add(state, totals, 0, row[VOLUME])
-    ring_put(state, _RINGS, size, count, interest)
-    ring_put(state, closes, size, count, state[_LAST_CLOSE])
-    totals_push(state, totals, 1, size, count, present)
+    amount = row[OPEN_INTEREST]
+    interest = math.log(amount) if amount > 0.0 else np.nan
+    if present and not math.isnan(row[VOLUME]):
+        totals_add(state, totals, _TRADED, row[VOLUME])
+        totals_add(state, totals, _TRADED_ROWS, 1.0)
+    if amount > 0.0:
+        # Across a silence nobody knows when it was built.
+        if state[_LAST] > 0.0 and count - state[_LAST_ROW] == 1.0:
+            totals_add(state, totals, _BUILT, max(amount - state[_LAST], 0.0))
+            totals_add(state, totals, _BUILT_ROWS, 1.0)
+        state[_LAST] = amount
+        state[_LAST_ROW] = count
+    ring_put(state, _RINGS, mask, count, interest)
+    ring_put(state, closes, mask, count, row[LOG_CLOSE])
+    totals_push(state, totals, _COLUMNS, mask, count, present)
+    day = whole(constants[_DAY_BARS])
+    jump = interest - ring_get(state, _RINGS, mask, count, whole(constants[_SPIKE_BARS]))
+    change = interest - ring_get(state, _RINGS, mask, count, day)
+    spike = moments_z(state, _SPIKES, jump)
+    surprise = moments_z(state, _CHANGES, change)
+    moments_update(state, _SPIKES, constants[_WEIGHT], jump)
+    moments_update(state, _CHANGES, constants[_WEIGHT], change)
     if not present or count < constants[_WARM]:
         out[:] = np.nan
         return
+    row[OPEN_INTEREST_CHANGE] = change
     for j in range(n):
-        window = int(constants[_WINDOWS + j])
-        delta = interest - ring_get(state, _RINGS, size, count, window)
-        known = totals_known(state, totals, 1, size, count, window)
-        move = state[_LAST_CLOSE] - ring_get(state, closes, size, count, window)
+        window = whole(constants[_LISTS + j])
+        delta = interest - ring_get(state, _RINGS, mask, count, window)
+        known = totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window)
+        move = row[LOG_CLOSE] - ring_get(state, closes, mask, count, window)
+        crossed = 1e4 * delta * move if known else np.nan
         out[j] = delta
-        out[n + j] = 1e4 * delta * move if known else np.nan
-    day = int(constants[_DAY])
-    traded = totals_over(state, totals, 1, size, count, 0, day)
-    known = totals_known(state, totals, 1, size, count, day) and traded > 0.0
-    out[2 * n] = row[OPEN_INTEREST] / traded if known else np.nan
+        out[n + j] = crossed if delta > 0.0 or math.isnan(crossed) else 0.0
+        out[2 * n + j] = -crossed if delta < 0.0 or math.isnan(crossed) else 0.0
+    o = 3 * n
+    for j in range(n_built):
+        window = whole(constants[_LISTS + n + j])
+        before = totals_before(totals, _COLUMNS, mask, count, window)
+        known = totals_since(state, totals, before, _BUILT_ROWS) >= COVERAGE * window
+        out[o + j] = totals_since(state, totals, before, _BUILT) / amount if known and amount > 0.0 else np.nan
+    o += n_built
+    before = totals_before(totals, _COLUMNS, mask, count, day)
+    traded = totals_since(state, totals, before, _TRADED)
+    known = totals_since(state, totals, before, _TRADED_ROWS) >= COVERAGE * day and traded > 0.0
+    out[o] = spike
+    out[o + 1] = surprise
+    out[o + 2] = amount / traded if known and amount > 0.0 else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenInterestFamily(Family):
-    """Log changes of open interest over several windows, alone and times the move of the price."""
+    """Log changes of open interest, the four quadrants against the price, spikes, and what was built lately.
 
-    windows: tuple[timedelta, ...]
+    Parameters
+    ----------
+    windows
+        Windows of the changes and of the quadrants.
+    built_windows
+        Windows of the share that was built.
+    spike_window
+        The short change whose z-score is taken, beside that of the change over 24 h.
+    usual_half_life
+        Half-life of the means and standard deviations that the z-scores compare with.
+    """
+
+    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24, 72))
+    built_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR)
+    spike_window: timedelta = 1 * _HOUR
+    usual_half_life: timedelta = 7 * _DAY
 
     name: ClassVar[str] = "open_interest"
     advance = staticmethod(_advance)
+    tolerance: ClassVar[float] = 0.25
 
     def __post_init__(self) -> None:
         """Check the windows against the bar interval."""
         self.require_windows("windows", self.windows)
+        self.require_windows("built_windows", self.built_windows)
+        self.bars(self.spike_window, "spike_window")
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        deltas = tuple(
-            Feature(
-                name=f"open_interest_delta_{duration_name(w)}",
+
+        def one(name: str, formula: str, unit: str, symmetry: str, window: timedelta, *inputs: str) -> Feature:
+            return Feature(
+                name=name,
                 family=self.name,
-                formula="log(OI_T / OI_{T-w}), coin",
-                unit="log",
-                symmetry="even",
-                inputs=("open_interest",),
+                formula=formula,
+                unit=unit,
+                symmetry=symmetry,  # type: ignore[arg-type]
+                inputs=("open_interest", *inputs),
+                window=duration_name(window),
+                known="when the venue published the snapshot (5m30s after its stamp by default)",
+                source="coin, not USD, which falls with the price",
             )
-            for w in self.windows
-        )
-        crossed = tuple(
-            Feature(
-                name=f"open_interest_price_{duration_name(w)}",
-                family=self.name,
-                formula="log(OI_T / OI_{T-w}) * log(c_T / c_{T-w}): the sign tells the quadrant",
-                unit="1e-4 log^2",
-                symmetry="odd",
-                inputs=("open_interest", "close"),
+
+        def over(quantity: str, formula: str, unit: str, symmetry: str, *inputs: str) -> tuple[Feature, ...]:
+            return tuple(
+                one(f"{quantity}_{duration_name(w)}", formula, unit, symmetry, w, *inputs) for w in self.windows
             )
-            for w in self.windows
+
+        spike = duration_name(self.spike_window)
+        quadrant = "log(OI_T / OI_{T-w}) * log(c_T / c_{T-w})"
+        return (
+            *over("open_interest_delta", "log(OI_T / OI_{T-w})", "log", "even"),
+            *over(
+                "open_interest_build_price",
+                f"{quadrant} while OI rises, else 0: above 0 new longs lead, below 0 new shorts",
+                "1e-4 log^2",
+                "odd",
+                "close",
+            ),
+            *over(
+                "open_interest_unwind_price",
+                f"-{quadrant} while OI falls, else 0: above 0 shorts cover, below 0 longs leave",
+                "1e-4 log^2",
+                "odd",
+                "close",
+            ),
+            *(
+                one(
+                    f"open_interest_built_share_{duration_name(w)}",
+                    "sum of the rises of OI / OI",
+                    "fraction",
+                    "even",
+                    w,
+                )
+                for w in self.built_windows
+            ),
+            one(
+                f"open_interest_spike_{spike}",
+                f"(log change over {spike} - its EWM mean) / its EWM sd, both before this bar",
+                "standard deviations",
+                "even",
+                self.usual_half_life,
+            ),
+            one(
+                "open_interest_change_z_24h",
+                "(log change over 24h - its EWM mean) / its EWM sd, both before this bar",
+                "standard deviations",
+                "even",
+                self.usual_half_life,
+            ),
+            one("open_interest_to_volume_24h", "OI / volume of 24h", "ratio", "even", _DAY, "volume"),
         )
-        turnover = Feature(
-            name="open_interest_to_volume_24h",
-            family=self.name,
-            formula="OI / volume of 24h",
-            unit="ratio",
-            symmetry="even",
-            inputs=("open_interest", "volume"),
-        )
-        return (*deltas, *crossed, turnover)
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
-        windows = [self.bars(w) for w in self.windows]
-        day = self.bars(timedelta(days=1))
-        return np.array(
-            [self.warm_up / self.bar_interval, self._ring_size(), day, len(windows), *windows],
-            dtype=np.float64,
-        )
+        scalars = {
+            _WARM: self.warm_up / self.bar_interval,
+            _MASK: self.ring(*self._windows()) - 1,
+            _DAY_BARS: self.bars(_DAY),
+            _SPIKE_BARS: self.bars(self.spike_window),
+            _WEIGHT: decay_per_bar(self.usual_half_life, self.bar_interval),
+            _N_WINDOWS: len(self.windows),
+            _N_BUILT: len(self.built_windows),
+        }
+        lists = [self.bars(w) for w in (*self.windows, *self.built_windows)]
+        return np.array([scalars[i] for i in range(_LISTS)] + lists, dtype=np.float64)
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _RINGS + 2 * self._ring_size() + totals_slots(1, self._ring_size())
+        longest = max(self.bars(w) for w in self._windows())
+        return _RINGS + 2 * ring_size(longest) + totals_slots(_COLUMNS, longest)
 
     @property
     def warm_up(self) -> timedelta:
-        """The longest window."""
-        return max(*self.windows, timedelta(days=1))
+        """The longest window, or three half-lives of what is usual."""
+        return max(*self._windows(), -(-3 * self.usual_half_life // self.bar_interval) * self.bar_interval)
 
-    def _ring_size(self) -> int:
-        return self.bars(self.warm_up) + 1
+    def _windows(self) -> tuple[timedelta, ...]:
+        return (*self.windows, *self.built_windows, self.spike_window, _DAY)

@@ -5,111 +5,151 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from slackwater.features.family import Feature, WindowSumsFamily, duration_name
+from slackwater.features.family import Family, Feature, Symmetry, duration_name
 from slackwater.market.inputs import CLOSE, DEPTH_ASK_1PCT, DEPTH_BID_1PCT, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
     decay_per_bar,
     ewm_update,
+    kernel,
     totals_add,
-    totals_known,
-    totals_over,
+    totals_before,
+    totals_cover,
     totals_push,
+    totals_since,
+    totals_slots,
+    whole,
 )
 
 __all__ = ["OrderFlowFamily"]
 
-_WARM, _SIZE, _N_WINDOWS, _WINDOWS = range(4)
-_COUNT, _TOTALS = 0, 1
-_SIGNED, _TRADED, _N_TOTALS = range(3)
+_HOUR: Final = timedelta(hours=1)
+
+_WARM, _MASK, _N, _WEIGHT, _WINDOWS = range(5)
+_COUNT, _BID, _ASK, _TOTALS = 0, 1, 3, 5
+_SIGNED, _TRADED, _COLUMNS = range(3)
 
 
-@njit(cache=True)
+@kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_COUNT])
+    count = whole(state[_COUNT])
     state[_COUNT] = count + 1
-    size = int(constants[_SIZE])
-    n = int(constants[_N_WINDOWS])
+    mask = whole(constants[_MASK])
+    n = whole(constants[_N])
     known = not math.isnan(row[TAKER_BUY_VOLUME]) and not math.isnan(row[VOLUME])
     if known:
         totals_add(state, _TOTALS, _SIGNED, 2.0 * row[TAKER_BUY_VOLUME] - row[VOLUME])
         totals_add(state, _TOTALS, _TRADED, row[VOLUME])
-    totals_push(state, _TOTALS, _N_TOTALS, size, count, known)
-    depth = row[DEPTH_BID_1PCT] + row[DEPTH_ASK_1PCT]
-    # The last constant is the weight of the usual depth, the last two slots its average.
-    usual = ewm_update(state, state.size - 2, constants[constants.size - 1], depth)
+    totals_push(state, _TOTALS, _COLUMNS, mask, count, known)
+    bid = row[DEPTH_BID_1PCT]
+    ask = row[DEPTH_ASK_1PCT]
+    usual_bid = ewm_update(state, _BID, constants[_WEIGHT], bid)
+    usual_ask = ewm_update(state, _ASK, constants[_WEIGHT], ask)
     if math.isnan(row[CLOSE]) or count < constants[_WARM]:
         out[:] = np.nan
         return
     for j in range(n):
-        window = int(constants[_WINDOWS + j])
-        traded = totals_over(state, _TOTALS, _N_TOTALS, size, count, _TRADED, window)
-        signed = totals_over(state, _TOTALS, _N_TOTALS, size, count, _SIGNED, window)
-        covered = totals_known(state, _TOTALS, _N_TOTALS, size, count, window) and traded > 0.0
-        out[j] = signed / traded if covered else np.nan
-    out[n] = (row[DEPTH_BID_1PCT] - row[DEPTH_ASK_1PCT]) / depth if depth > 0.0 else np.nan
+        window = whole(constants[_WINDOWS + j])
+        before = totals_before(_TOTALS, _COLUMNS, mask, count, window)
+        traded = totals_since(state, _TOTALS, before, _TRADED)
+        covered = known and totals_cover(state, _TOTALS, before, window) and traded > 0.0
+        out[j] = totals_since(state, _TOTALS, before, _SIGNED) / traded if covered else np.nan
+    depth = bid + ask
+    usual = usual_bid + usual_ask
+    out[n] = (bid - ask) / depth if depth > 0.0 else np.nan
     out[n + 1] = math.log(depth / usual) if depth > 0.0 and usual > 0.0 else np.nan
+    out[n + 2] = bid / usual_bid if bid >= 0.0 and usual_bid > 0.0 else np.nan
+    out[n + 3] = ask / usual_ask if ask >= 0.0 and usual_ask > 0.0 else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrderFlowFamily(WindowSumsFamily):
-    """Taker imbalance over windows, depth imbalance, and depth against its usual level."""
+class OrderFlowFamily(Family):
+    """Taker imbalance over windows, depth imbalance, and depth against its usual level.
 
-    depth_half_life: timedelta
+    Parameters
+    ----------
+    windows
+        Windows of the taker imbalance.
+    depth_half_life
+        Half-life of the usual depth.
+    """
+
+    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24))
+    depth_half_life: timedelta = 24 * _HOUR
 
     name: ClassVar[str] = "order_flow"
     advance = staticmethod(_advance)
-    n_totals: ClassVar[int] = _N_TOTALS
+    needs: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the windows against the bar interval."""
+        self.require_windows("windows", self.windows)
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        depth = ("depth_bid_1pct", "depth_ask_1pct")
-        imbalance = tuple(
-            Feature(
-                name=f"taker_imbalance_{duration_name(w)}",
+        half_life = duration_name(self.depth_half_life)
+
+        def depth(
+            name: str, formula: str, unit: str, symmetry: Symmetry, partner: str = "", window: str = ""
+        ) -> Feature:
+            return Feature(
+                name=name,
                 family=self.name,
-                formula="sum(2 taker buys - volume) / sum(volume)",
-                unit="-1 to 1",
-                symmetry="odd",
-                inputs=("taker_buy_volume", "volume"),
+                formula=formula,
+                unit=unit,
+                symmetry=symmetry,
+                partner=partner,
+                inputs=("close", "depth_bid_1pct", "depth_ask_1pct"),
+                window=window,
+                known="2s after the snapshot of the book by default",
             )
-            for w in self.windows
-        )
+
+        bid, ask = f"depth_ratio_bid_{half_life}", f"depth_ratio_ask_{half_life}"
+        window = f"half-life {half_life}"
         return (
-            *imbalance,
-            Feature(
-                name="depth_imbalance",
-                family=self.name,
-                formula="(bid - ask) / (bid + ask) within 1 % of the mid",
-                unit="-1 to 1",
-                symmetry="odd",
-                inputs=depth,
+            *(
+                Feature(
+                    name=f"taker_imbalance_{duration_name(w)}",
+                    family=self.name,
+                    formula="sum(2 taker buys - volume) / sum(volume)",
+                    unit="-1 to 1",
+                    symmetry="odd",
+                    inputs=("close", "taker_buy_volume", "volume"),
+                    window=duration_name(w),
+                )
+                for w in self.windows
             ),
-            Feature(
-                name=f"depth_ratio_{duration_name(self.depth_half_life)}",
-                family=self.name,
-                formula="log((bid + ask) / EWM(bid + ask)): below zero is depletion",
-                unit="log",
-                symmetry="even",
-                inputs=depth,
+            depth("depth_imbalance", "(bid - ask) / (bid + ask) within 1 % of the mid", "-1 to 1", "odd"),
+            depth(
+                f"depth_ratio_{half_life}",
+                "log((bid + ask) / EWM(bid + ask)): below zero is depletion",
+                "log",
+                "even",
+                window=window,
             ),
+            depth(bid, "bid / EWM(bid): below one is depletion", "ratio", "pair", ask, window),
+            depth(ask, "ask / EWM(ask): below one is depletion", "ratio", "pair", bid, window),
         )
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
-        return np.append(super().constants(), decay_per_bar(self.depth_half_life, self.bar_interval))
+        windows = [self.bars(w) for w in self.windows]
+        weight = decay_per_bar(self.depth_half_life, self.bar_interval)
+        return np.array(
+            [self.warm_up / self.bar_interval, self.ring(*self.windows) - 1, len(windows), weight, *windows],
+            dtype=np.float64,
+        )
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return super().state_size() + 2
+        return _TOTALS + totals_slots(_COLUMNS, max(self.bars(w) for w in self.windows))
 
     @property
     def warm_up(self) -> timedelta:
         """The longest window, or five half-lives of the usual depth."""
-        return max(*self.windows, 5 * self.depth_half_life)
+        return max(*self.windows, -(-5 * self.depth_half_life // self.bar_interval) * self.bar_interval)

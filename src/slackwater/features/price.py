@@ -1,4 +1,4 @@
-"""Price and regime: moves in units of volatility, ranges, trend strength, and the extended-move trigger."""
+"""Price: moves in units of volatility, ranges and their age, volume, and the extended-move trigger."""
 
 from __future__ import annotations
 
@@ -8,165 +8,138 @@ from datetime import timedelta
 from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.market.inputs import CLOSE, HIGH, LOW, VOLUME
+from slackwater.features.measures import LOG_CLOSE, LOG_HIGH, LOG_LOW, VOLATILITY
+from slackwater.market.inputs import CLOSE, VOLUME
 from slackwater.operators import (
-    decay_per_bar,
-    ewm_update,
+    COVERAGE,
+    extreme_age,
     extreme_slots,
     extreme_update,
+    kernel,
     ring_get,
     ring_put,
+    ring_size,
     totals_add,
-    totals_known,
-    totals_over,
+    totals_before,
+    totals_cover,
     totals_push,
+    totals_since,
     totals_slots,
+    whole,
 )
 
 __all__ = ["PriceFamily"]
 
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 
-# positions of the constants
+# positions of the constants; (bars, 1 / sqrt(days)) of the returns and (bars, mask) of the ranges follow
 (
     _WARM,
-    _SIZE,
+    _MASK,
     _RETURNS,
     _RANGES,
-    _BARS_PER_DAY,
-    _WEIGHT,
-    _WEIGHT_FAST,
-    _WEIGHT_SLOW,
-    _ATR,
-    _PER_HOUR,
     _DAY_BARS,
+    _HOUR_BARS,
     _EVENT_WINDOW,
     _EVENT_THRESHOLD,
     _EVENT_FLOOR,
     _COOLDOWN,
     _VOL_FLOOR,
     _VOL_CAP,
+    _EVENT_SCALE,
     _LISTS,
-) = range(18)
+) = range(14)
 
 # positions of the state
-_COUNT, _SEEN, _LAST_CLOSE, _EVENT_UP, _EVENT_DOWN, _VARIANCES = range(6)
-_CLOSES: Final = _VARIANCES + 6
+_COUNT, _EVENT_UP, _EVENT_DOWN, _CLOSES = range(4)
 # columns of the running totals
-_PATH, _TRUE_RANGE, _TRADED, _N_TOTALS = range(4)
+_TRADED, _TRADED_ROWS, _COLUMNS = range(3)
 
 
-@njit(cache=True)
+@kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_COUNT])
+    count = whole(state[_COUNT])
     state[_COUNT] = count + 1
-    size = int(constants[_SIZE])
-    n_returns = int(constants[_RETURNS])
-    n_ranges = int(constants[_RANGES])
-    per_day = constants[_BARS_PER_DAY]
-    totals = _CLOSES + size
-    first = state[_SEEN] == 0.0
+    mask = whole(constants[_MASK])
+    n_returns = whole(constants[_RETURNS])
+    n_ranges = whole(constants[_RANGES])
+    totals = _CLOSES + mask + 1
     present = not math.isnan(row[CLOSE])
-
-    x = np.nan if first else state[_LAST_CLOSE]
-    high = np.nan
-    low = np.nan
-    square = np.nan
-    if present:
-        close = math.log(row[CLOSE])
-        previous = close if first else x
-        high = math.log(row[HIGH])
-        low = math.log(row[LOW])
-        if not first:
-            square = (close - x) ** 2
-        totals_add(state, totals, _PATH, abs(close - previous))
-        totals_add(state, totals, _TRUE_RANGE, max(high, previous) - min(low, previous))
-        if not math.isnan(row[VOLUME]):
-            totals_add(state, totals, _TRADED, row[VOLUME])
-        x = close
-        state[_LAST_CLOSE] = x
-        state[_SEEN] = 1.0
-    ring_put(state, _CLOSES, size, count, x)
-    totals_push(state, totals, _N_TOTALS, size, count, present)
-    sd = math.sqrt(ewm_update(state, _VARIANCES, constants[_WEIGHT], square) * per_day)
-    sd_fast = math.sqrt(ewm_update(state, _VARIANCES + 2, constants[_WEIGHT_FAST], square) * per_day)
-    sd_slow = math.sqrt(ewm_update(state, _VARIANCES + 4, constants[_WEIGHT_SLOW], square) * per_day)
+    x = row[LOG_CLOSE]
+    if present and not math.isnan(row[VOLUME]):
+        totals_add(state, totals, _TRADED, row[VOLUME])
+        totals_add(state, totals, _TRADED_ROWS, 1.0)
+    ring_put(state, _CLOSES, mask, count, x)
+    totals_push(state, totals, _COLUMNS, mask, count, present)
+    warm = present and count >= constants[_WARM]
 
     # The deques see every row, so that a gap ages what they hold.
-    at = totals + (_N_TOTALS + 1) * (size + 1)
+    at = totals + (_COLUMNS + 1) * (mask + 2)
     o = n_returns
     for j in range(n_ranges):
-        window = int(constants[_LISTS + n_returns + j])
-        deque = 2 + 2 * (window + 1)
-        top = extreme_update(state, at, window, count, high, 1.0)
-        bottom = extreme_update(state, at + deque, window, count, low, -1.0)
-        at += 2 * deque
-        known = totals_known(state, totals, _N_TOTALS, size, count, window)
-        middle = 2.0 * (x - bottom) / (top - bottom) - 1.0 if top > bottom else 0.0
-        out[o] = middle if known else np.nan
-        out[o + 1] = top - x if known else np.nan
-        out[o + 2] = x - bottom if known else np.nan
-        o += 3
-
-    if not present or count < constants[_WARM]:
+        window = whole(constants[_LISTS + 2 * (n_returns + j)])
+        deque_mask = whole(constants[_LISTS + 2 * (n_returns + j) + 1])
+        highs = at
+        lows = at + 2 + 2 * (deque_mask + 1)
+        at += 2 * (lows - highs)
+        top = extreme_update(state, highs, deque_mask, window, count, row[LOG_HIGH], 1.0)
+        bottom = extreme_update(state, lows, deque_mask, window, count, row[LOG_LOW], -1.0)
+        if warm and totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window):
+            out[o] = 2.0 * (x - bottom) / (top - bottom) - 1.0 if top > bottom else 0.0
+            out[o + 1] = top - x
+            out[o + 2] = x - bottom
+            out[o + 3] = extreme_age(state, highs, deque_mask, count) / window
+            out[o + 4] = extreme_age(state, lows, deque_mask, count) / window
+        else:
+            out[o : o + 5] = np.nan
+        o += 5
+    if not warm:
         out[:] = np.nan
         return
 
     for j in range(n_returns):
-        window = int(constants[_LISTS + j])
-        known = totals_known(state, totals, _N_TOTALS, size, count, window) and sd > 0.0
-        move = x - ring_get(state, _CLOSES, size, count, window)
-        out[j] = move / (sd * math.sqrt(window / per_day)) if known else np.nan
+        window = whole(constants[_LISTS + 2 * j])
+        move = x - ring_get(state, _CLOSES, mask, count, window)
+        known = totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window)
+        out[j] = move * constants[_LISTS + 2 * j + 1] / row[VOLATILITY] if known else np.nan
 
-    day = int(constants[_DAY_BARS])
-    atr = int(constants[_ATR])
-    hour = max(1, int(constants[_PER_HOUR]))
-    day_known = totals_known(state, totals, _N_TOTALS, size, count, day)
-    atr_known = totals_known(state, totals, _N_TOTALS, size, count, atr)
-    path = totals_over(state, totals, _N_TOTALS, size, count, _PATH, day)
-    day_volume = totals_over(state, totals, _N_TOTALS, size, count, _TRADED, day)
-    hour_volume = totals_over(state, totals, _N_TOTALS, size, count, _TRADED, hour)
-    true_range = totals_over(state, totals, _N_TOTALS, size, count, _TRUE_RANGE, atr) / atr
-    day_move = x - ring_get(state, _CLOSES, size, count, day)
-    out[o] = sd
-    out[o + 1] = math.log(sd_fast / sd) if sd > 0.0 and sd_fast > 0.0 else np.nan
-    out[o + 2] = math.log(sd / sd_slow) if sd > 0.0 and sd_slow > 0.0 else np.nan
-    out[o + 3] = day_move / path if day_known and path > 0.0 else np.nan
-    out[o + 4] = hour_volume / hour * day / day_volume if day_known and day_volume > 0.0 else np.nan
-    out[o + 5] = true_range if atr_known else np.nan
-    out[o + 6] = out[o + 5] * math.sqrt(constants[_PER_HOUR])
-    out[o + 7] = day_volume if day_known else np.nan
+    day = whole(constants[_DAY_BARS])
+    hour = whole(constants[_HOUR_BARS])
+    before = totals_before(totals, _COLUMNS, mask, count, day)
+    day_known = totals_cover(state, totals, before, day)
+    day_volume = totals_since(state, totals, before, _TRADED)
+    volume_known = day_known and totals_since(state, totals, before, _TRADED_ROWS) >= COVERAGE * day
+    hour_volume = totals_since(state, totals, totals_before(totals, _COLUMNS, mask, count, hour), _TRADED)
+    out[o] = hour_volume / hour * day / day_volume if volume_known and day_volume > 0.0 else np.nan
+    out[o + 1] = day_volume if volume_known else np.nan
 
-    window = int(constants[_EVENT_WINDOW])
-    move = x - ring_get(state, _CLOSES, size, count, window)
-    scale = min(max(sd, constants[_VOL_FLOOR]), constants[_VOL_CAP]) * math.sqrt(window / per_day)
-    event = 0.0 if day_known else np.nan
-    if day_known and abs(move) >= max(constants[_EVENT_THRESHOLD] * scale, constants[_EVENT_FLOOR]):
-        slot = _EVENT_UP if move > 0.0 else _EVENT_DOWN
-        # The slot holds one more than the row of the last event, so that zero means none.
-        if state[slot] == 0.0 or count - (state[slot] - 1.0) >= constants[_COOLDOWN]:
-            event = 1.0 if move > 0.0 else -1.0
-            state[slot] = count + 1.0
-    out[o + 8] = event
+    move = x - ring_get(state, _CLOSES, mask, count, whole(constants[_EVENT_WINDOW]))
+    known = day_known and row[VOLATILITY] > 0.0
+    event = 0.0 if known else np.nan
+    if known and abs(move) >= constants[_EVENT_FLOOR]:
+        scale = min(max(row[VOLATILITY], constants[_VOL_FLOOR]), constants[_VOL_CAP]) * constants[_EVENT_SCALE]
+        if abs(move) >= constants[_EVENT_THRESHOLD] * scale:
+            slot = _EVENT_UP if move > 0.0 else _EVENT_DOWN
+            # The slot holds one more than the row of the last event, so that zero means none.
+            if state[slot] == 0.0 or count - (state[slot] - 1.0) >= constants[_COOLDOWN]:
+                event = 1.0 if move > 0.0 else -1.0
+                state[slot] = count + 1.0
+    out[o + 2] = event
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceFamily(Family):
-    """Moves, ranges, volatility and trend of the price alone, and the extended-move trigger (METHOD E1).
+    """Moves and ranges of the price, its volume, and the extended-move trigger (METHOD E1).
 
     Parameters
     ----------
     return_windows, range_windows
         Windows of the moves and of the ranges.
-    volatility_half_life, fast_half_life, slow_half_life
-        Half-lives of the exponentially weighted variances.
-    atr_window
-        Window of the average true range.
     event_window, event_threshold, event_floor, event_cooldown
         An event fires when the move over `event_window` is at least `event_threshold` standard deviations and at
         least `event_floor` (log), and none fired in the same direction for `event_cooldown`.
@@ -174,16 +147,12 @@ class PriceFamily(Family):
         Bounds of the daily volatility that scales the trigger.
     """
 
-    return_windows: tuple[timedelta, ...]
-    range_windows: tuple[timedelta, ...]
-    volatility_half_life: timedelta
-    fast_half_life: timedelta
-    slow_half_life: timedelta
-    atr_window: timedelta
-    event_window: timedelta
-    event_threshold: float
-    event_floor: float
-    event_cooldown: timedelta
+    return_windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 12, 24, 72))
+    range_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR)
+    event_window: timedelta = 12 * _HOUR
+    event_threshold: float = 1.5
+    event_floor: float = 0.01
+    event_cooldown: timedelta = 2 * _HOUR
     volatility_floor: float = 0.005
     volatility_cap: float = 0.25
 
@@ -195,7 +164,7 @@ class PriceFamily(Family):
         """Check the windows against the bar interval."""
         self.require_windows("return_windows", self.return_windows)
         self.require_windows("range_windows", self.range_windows)
-        for name in ("atr_window", "event_window", "event_cooldown"):
+        for name in ("event_window", "event_cooldown"):
             self.bars(getattr(self, name), name)
         if not self.event_threshold > 0.0:
             raise ParameterError(f"`price.event_threshold` must be positive, was {self.event_threshold}")
@@ -209,122 +178,120 @@ class PriceFamily(Family):
             Feature(
                 name=f"return_{duration_name(w)}",
                 family=self.name,
-                formula="(c_T - c_{T-w}) / (sd_T * sqrt(w / 24h)), log prices",
+                formula="log(c_T / c_{T-w}) / (sd sqrt(w / 24h))",
                 unit="standard deviations",
                 symmetry="odd",
                 inputs=("close",),
+                window=duration_name(w),
+                source="López de Prado 2018, ch. 3, scaling by volatility",
             )
             for w in self.return_windows
         ]
         for w in self.range_windows:
             span = duration_name(w)
-            high, low = f"distance_to_high_{span}", f"distance_to_low_{span}"
+
+            def pair(
+                name: str, partner: str, formula: str, unit: str, steps: bool = False, span: str = span
+            ) -> Feature:
+                return Feature(
+                    name=f"{name}_{span}",
+                    family=self.name,
+                    formula=formula,
+                    unit=unit,
+                    symmetry="pair",
+                    partner=f"{partner}_{span}",
+                    inputs=bars,
+                    window=span,
+                    steps=steps,
+                )
+
+            age = "bars since it was made / bars of the window"
+            high, low = "distance_to_high", "distance_to_low"
+            high_age, low_age = "range_age_high", "range_age_low"
+
             out += [
                 Feature(
                     name=f"range_position_{span}",
                     family=self.name,
-                    formula="2 (c - low_w) / (high_w - low_w) - 1, this bar included",
-                    unit="-1 at the low, 1 at the high",
+                    formula="2 (c - low_w) / (high_w - low_w) - 1, log prices",
+                    unit="-1 to 1",
                     symmetry="odd",
                     inputs=bars,
+                    window=span,
                 ),
-                Feature(
-                    name=high,
-                    family=self.name,
-                    formula="log(high_w / c), this bar included",
-                    unit="log",
-                    symmetry="pair",
-                    partner=low,
-                    inputs=bars,
-                ),
-                Feature(
-                    name=low,
-                    family=self.name,
-                    formula="log(c / low_w), this bar included",
-                    unit="log",
-                    symmetry="pair",
-                    partner=high,
-                    inputs=bars,
-                ),
+                pair(high, low, "log(high_w / c), this bar included", "log"),
+                pair(low, high, "log(c / low_w), this bar included", "log"),
+                pair(high_age, low_age, f"high_w: {age}", "0 to 1", steps=True),
+                pair(low_age, high_age, f"low_w: {age}", "0 to 1", steps=True),
             ]
-
-        def even(name: str, formula: str, unit: str, role: str = "model", inputs: tuple[str, ...] = bars) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry="even",
-                inputs=inputs,
-                role=role,  # type: ignore[arg-type]
-            )
-
-        out += [
-            even("volatility_daily", "sd_T = sqrt(EWM(r^2) * bars a day)", "log a square-root day"),
-            even(f"volatility_ratio_{duration_name(self.fast_half_life)}", "log(sd_fast / sd_T)", "log"),
-            even(f"volatility_ratio_{duration_name(self.slow_half_life)}", "log(sd_T / sd_slow)", "log"),
+        return (
+            *out,
             Feature(
-                name="trend_efficiency_24h",
+                name="volume_ratio_1h",
                 family=self.name,
-                formula="(c_T - c_{T-24h}) / sum |r|, Kaufman's efficiency ratio with its sign",
-                unit="-1 to 1",
-                symmetry="odd",
-                inputs=("close",),
+                formula="mean volume a bar over 1h / over 24h",
+                unit="ratio",
+                symmetry="even",
+                inputs=("close", "volume"),
+                window="24h",
             ),
-            even("volume_ratio_1h", "mean volume a bar over 1h / over 24h", "ratio", inputs=("volume",)),
-            even("atr_bar", "mean true range of a bar over the ATR window, log prices", "log", "context"),
-            even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log"),
-            even("volume_24h", "volume of the last 24h", "coin", "context", ("volume",)),
+            Feature(
+                name="volume_24h",
+                family=self.name,
+                formula="volume of the last 24h",
+                unit="coin",
+                symmetry="even",
+                inputs=("close", "volume"),
+                window="24h",
+                role="context",
+            ),
             Feature(
                 name="event_direction",
                 family=self.name,
-                formula="1 or -1 where |c_T - c_{T-W}| reaches the threshold and no event of that direction is recent",
+                formula="1 or -1 where |c_T - c_{T-w}| reaches the threshold and no event of that direction is recent",
                 unit="-1, 0 or 1",
                 symmetry="odd",
                 inputs=bars,
+                window=duration_name(self.event_window),
                 role="event",
+                source="docs/decisions/0001",
             ),
-        ]
-        return tuple(out)
+        )
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
-        interval = self.bar_interval
         scalars = {
-            _WARM: self.warm_up / interval,
-            _SIZE: self._ring_size(),
+            _WARM: self.warm_up / self.bar_interval,
+            _MASK: self.ring(*self._windows()) - 1,
             _RETURNS: len(self.return_windows),
             _RANGES: len(self.range_windows),
-            _BARS_PER_DAY: _DAY / interval,
-            _WEIGHT: decay_per_bar(self.volatility_half_life, interval),
-            _WEIGHT_FAST: decay_per_bar(self.fast_half_life, interval),
-            _WEIGHT_SLOW: decay_per_bar(self.slow_half_life, interval),
-            _ATR: self.bars(self.atr_window),
-            _PER_HOUR: timedelta(hours=1) / interval,
             _DAY_BARS: self.bars(_DAY),
+            _HOUR_BARS: self._hour_bars(),
             _EVENT_WINDOW: self.bars(self.event_window),
             _EVENT_THRESHOLD: self.event_threshold,
             _EVENT_FLOOR: self.event_floor,
             _COOLDOWN: self.bars(self.event_cooldown),
             _VOL_FLOOR: self.volatility_floor,
             _VOL_CAP: self.volatility_cap,
+            _EVENT_SCALE: math.sqrt(self.event_window / _DAY),
         }
-        windows = [self.bars(w) for w in (*self.return_windows, *self.range_windows)]
-        return np.array([scalars[i] for i in range(_LISTS)] + windows, dtype=np.float64)
+        returns = [x for w in self.return_windows for x in (self.bars(w), 1.0 / math.sqrt(w / _DAY))]
+        ranges = [x for w in self.range_windows for x in (self.bars(w), self.ring(w) - 1)]
+        return np.array([scalars[i] for i in range(_LISTS)] + returns + ranges, dtype=np.float64)
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
+        longest = max(self.bars(w) for w in self._windows())
         deques = sum(2 * extreme_slots(self.bars(w)) for w in self.range_windows)
-        return _CLOSES + self._ring_size() + totals_slots(_N_TOTALS, self._ring_size()) + deques
+        return _CLOSES + ring_size(longest) + totals_slots(_COLUMNS, longest) + deques
 
     @property
     def warm_up(self) -> timedelta:
-        """The longest window, or five of the longest half-life."""
-        half_lives = (self.volatility_half_life, self.fast_half_life, self.slow_half_life)
-        return max(*self._windows(), 5 * max(half_lives))
+        """The longest window."""
+        return max(self._windows())
+
+    def _hour_bars(self) -> int:
+        return max(1, _HOUR // self.bar_interval)
 
     def _windows(self) -> tuple[timedelta, ...]:
-        return (*self.return_windows, *self.range_windows, self.atr_window, self.event_window, _DAY)
-
-    def _ring_size(self) -> int:
-        return max(self.bars(w) for w in self._windows()) + 1
+        return (*self.return_windows, *self.range_windows, self.event_window, _DAY)

@@ -1,84 +1,281 @@
-"""Whale flows: coins that large holders move to exchanges, to sell, and away from them, to keep."""
+"""Whale flows: coins that large holders move to and from exchanges, large aggressive trades, and top traders' bets."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import timedelta
+from typing import ClassVar, Final
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
-from slackwater.features.family import Feature, WindowSumsFamily, duration_name
-from slackwater.market.inputs import CLOSE, VOLUME, WHALE_FROM_EXCHANGE, WHALE_TO_EXCHANGE
-from slackwater.operators import totals_add, totals_known, totals_over, totals_push
+from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.features.measures import LOG_CLOSE
+from slackwater.market.inputs import (
+    CLOSE,
+    LARGE_BUY,
+    LARGE_SELL,
+    TOP_TRADER_RATIO,
+    VOLUME,
+    WHALE_FROM_EXCHANGE,
+    WHALE_TO_EXCHANGE,
+)
+from slackwater.operators import (
+    COVERAGE,
+    kernel,
+    ring_get,
+    ring_put,
+    ring_size,
+    totals_add,
+    totals_before,
+    totals_push,
+    totals_since,
+    totals_slots,
+    whole,
+)
 
 __all__ = ["WhaleFlowsFamily"]
 
-_WARM, _SIZE, _N, _WINDOWS = range(4)
-_COUNT, _TOTALS = 0, 1
-_NET, _GROSS, _TRADED, _N_TOTALS = range(4)
+_HOUR: Final = timedelta(hours=1)
+
+_WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
+_COUNT, _RINGS = 0, 1
+_TO, _FROM, _TO_ROWS, _BUY, _SELL, _BUY_ROWS, _TRADED, _COLUMNS = range(8)
 
 
-@njit(cache=True)
+@kernel
+def _burst(state, at, short, usual, one, other, rows, n_short, n_usual):  # type: ignore[no-untyped-def]
+    """Return the rate of two columns over a short window against their usual rate; NaN where one is not covered."""
+    covered = (
+        totals_since(state, at, short, rows) >= COVERAGE * n_short
+        and totals_since(state, at, usual, rows) >= COVERAGE * n_usual
+    )
+    if not covered:
+        return np.nan
+    usually = totals_since(state, at, usual, one) + totals_since(state, at, usual, other)
+    if not usually > 0.0:
+        return np.nan
+    now = totals_since(state, at, short, one) + totals_since(state, at, short, other)
+    return max(now, 0.0) / usually * n_usual / n_short
+
+
+@kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_COUNT])
+    count = whole(state[_COUNT])
     state[_COUNT] = count + 1
-    size = int(constants[_SIZE])
-    n = int(constants[_N])
-    known = row[WHALE_TO_EXCHANGE] >= 0.0 and row[WHALE_FROM_EXCHANGE] >= 0.0 and row[VOLUME] >= 0.0
-    if known:
-        totals_add(state, _TOTALS, _NET, row[WHALE_TO_EXCHANGE] - row[WHALE_FROM_EXCHANGE])
-        totals_add(state, _TOTALS, _GROSS, row[WHALE_TO_EXCHANGE] + row[WHALE_FROM_EXCHANGE])
-        totals_add(state, _TOTALS, _TRADED, row[VOLUME])
-    totals_push(state, _TOTALS, _N_TOTALS, size, count, known)
-    if math.isnan(row[CLOSE]) or not known or count < constants[_WARM]:
+    mask = whole(constants[_MASK])
+    n = whole(constants[_N])
+    ratios = _RINGS + mask + 1
+    totals = ratios + mask + 1
+    if row[VOLUME] >= 0.0:
+        totals_add(state, totals, _TRADED, row[VOLUME])
+    transfers = row[WHALE_TO_EXCHANGE] >= 0.0 and row[WHALE_FROM_EXCHANGE] >= 0.0 and row[VOLUME] >= 0.0
+    if transfers:
+        totals_add(state, totals, _TO, row[WHALE_TO_EXCHANGE])
+        totals_add(state, totals, _FROM, row[WHALE_FROM_EXCHANGE])
+        totals_add(state, totals, _TO_ROWS, 1.0)
+    large = row[LARGE_BUY] >= 0.0 and row[LARGE_SELL] >= 0.0 and row[VOLUME] >= 0.0
+    if large:
+        totals_add(state, totals, _BUY, row[LARGE_BUY])
+        totals_add(state, totals, _SELL, row[LARGE_SELL])
+        totals_add(state, totals, _BUY_ROWS, 1.0)
+    ratio = math.log(row[TOP_TRADER_RATIO]) if row[TOP_TRADER_RATIO] > 0.0 else np.nan
+    ring_put(state, _RINGS, mask, count, row[LOG_CLOSE])
+    ring_put(state, ratios, mask, count, ratio)
+    totals_push(state, totals, _COLUMNS, mask, count, True)
+    if math.isnan(row[CLOSE]) or count < constants[_WARM]:
         out[:] = np.nan
         return
     for j in range(n):
-        window = int(constants[_WINDOWS + j])
-        traded = totals_over(state, _TOTALS, _N_TOTALS, size, count, _TRADED, window)
-        net = totals_over(state, _TOTALS, _N_TOTALS, size, count, _NET, window)
-        gross = totals_over(state, _TOTALS, _N_TOTALS, size, count, _GROSS, window)
-        covered = totals_known(state, _TOTALS, _N_TOTALS, size, count, window) and traded > 0.0
-        out[j] = 1e4 * net / traded if covered else np.nan
-        out[n + j] = 1e4 * gross / traded if covered else np.nan
+        window = whole(constants[_WINDOWS + j])
+        before = totals_before(totals, _COLUMNS, mask, count, window)
+        traded = totals_since(state, totals, before, _TRADED)
+        covered = transfers and traded > 0.0 and totals_since(state, totals, before, _TO_ROWS) >= COVERAGE * window
+        scale = 1e4 / traded if covered else np.nan
+        to = totals_since(state, totals, before, _TO) * scale
+        off = totals_since(state, totals, before, _FROM) * scale
+        move = row[LOG_CLOSE] - ring_get(state, _RINGS, mask, count, window)
+        out[3 * j] = to
+        out[3 * j + 1] = off
+        out[3 * j + 2] = off - to
+        # Known unless the transfers or the move are not.
+        against = (off - to) * move
+        out[3 * n + j] = off - to if against < 0.0 or math.isnan(against) else 0.0
+        covered = large and traded > 0.0 and totals_since(state, totals, before, _BUY_ROWS) >= COVERAGE * window
+        bought = totals_since(state, totals, before, _BUY) - totals_since(state, totals, before, _SELL)
+        out[4 * n + j] = bought / traded if covered else np.nan
+        out[5 * n + j] = ratio - ring_get(state, ratios, mask, count, window)
+    o = 6 * n
+    n_short = whole(constants[_BURST])
+    n_usual = whole(constants[_USUAL])
+    short = totals_before(totals, _COLUMNS, mask, count, n_short)
+    usual = totals_before(totals, _COLUMNS, mask, count, n_usual)
+    burst = _burst(state, totals, short, usual, _TO, _FROM, _TO_ROWS, n_short, n_usual)
+    out[o] = burst if transfers else np.nan
+    burst = _burst(state, totals, short, usual, _BUY, _SELL, _BUY_ROWS, n_short, n_usual)
+    out[o + 1] = burst if large else np.nan
+    out[o + 2] = ratio
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhaleFlowsFamily(WindowSumsFamily):
-    """Net and gross wallet transfers to and from exchanges over several windows, against the volume."""
+class WhaleFlowsFamily(Family):
+    """Wallet transfers to and from exchanges, large aggressors, and the ratio of top traders.
+
+    Parameters
+    ----------
+    windows
+        Windows of the flows and of the changes of the ratio.
+    burst_window, usual_window
+        A burst is the rate of whatever whales do over the first against that over the second.
+    """
+
+    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (4, 12, 24, 48))
+    burst_window: timedelta = 1 * _HOUR
+    usual_window: timedelta = timedelta(days=7)
 
     name: ClassVar[str] = "whale_flows"
     advance = staticmethod(_advance)
-    n_totals: ClassVar[int] = _N_TOTALS
+
+    def __post_init__(self) -> None:
+        """Check the windows against the bar interval."""
+        self.require_windows("windows", self.windows)
+        self.bars(self.burst_window, "burst_window")
+        self.bars(self.usual_window, "usual_window")
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        inputs = ("whale_to_exchange", "whale_from_exchange", "volume")
-        known = "when the transfer was confirmed and indexed"
-        net = tuple(
-            Feature(
-                name=f"whale_net_inflow_{duration_name(w)}",
+        transfers = ("close", "whale_to_exchange", "whale_from_exchange", "volume")
+        trades = ("close", "large_buy", "large_sell", "volume")
+        ratios = ("close", "top_trader_ratio")
+
+        def one(
+            name: str,
+            formula: str,
+            unit: str,
+            symmetry: Symmetry,
+            inputs: tuple[str, ...],
+            known: str,
+            window: timedelta | None = None,
+            partner: str = "",
+        ) -> Feature:
+            return Feature(
+                name=name,
                 family=self.name,
-                formula="(wallet to exchange - exchange to wallet) / volume",
-                unit="bps of volume",
-                symmetry="odd",
+                formula=formula,
+                unit=unit,
+                symmetry=symmetry,
+                partner=partner,
                 inputs=inputs,
+                window=duration_name(window) if window else "",
                 known=known,
+                source="Binance Vision metrics, sum_toptrader_long_short_ratio" if inputs == ratios else "",
             )
-            for w in self.windows
+
+        confirmed = "when the transfer was confirmed and indexed (10m by default)"
+        printed = "when the trade was printed (2s by default)"
+        published = "when the venue published the snapshot (5m30s after its stamp by default)"
+        spans = [(w, duration_name(w)) for w in self.windows]
+        flows = []
+        for w, span in spans:
+            to, off = f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"
+            flows += [
+                one(to, "wallet to exchange / volume", "bps of volume", "pair", transfers, confirmed, w, off),
+                one(off, "exchange to wallet / volume", "bps of volume", "pair", transfers, confirmed, w, to),
+                one(
+                    f"whale_accumulation_{span}",
+                    "(exchange to wallet - wallet to exchange) / volume",
+                    "bps of volume",
+                    "odd",
+                    transfers,
+                    confirmed,
+                    w,
+                ),
+            ]
+        burst, usual = duration_name(self.burst_window), duration_name(self.usual_window)
+        return (
+            *flows,
+            *(
+                one(
+                    f"whale_divergence_{span}",
+                    "whale_accumulation where it goes against the move of the price over the window, else 0",
+                    "bps of volume",
+                    "odd",
+                    transfers,
+                    confirmed,
+                    w,
+                )
+                for w, span in spans
+            ),
+            *(
+                one(
+                    f"large_trade_imbalance_{span}",
+                    "(bought - sold by large aggressors) / volume",
+                    "-1 to 1",
+                    "odd",
+                    trades,
+                    printed,
+                    w,
+                )
+                for w, span in spans
+            ),
+            *(
+                one(
+                    f"top_trader_ratio_change_{span}",
+                    "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders",
+                    "log",
+                    "odd",
+                    ratios,
+                    published,
+                    w,
+                )
+                for w, span in spans
+            ),
+            one(
+                f"whale_burst_{burst}",
+                f"transfers a bar over {burst} / over {usual}",
+                "ratio",
+                "even",
+                transfers,
+                confirmed,
+                self.usual_window,
+            ),
+            one(
+                f"large_trade_burst_{burst}",
+                f"large trades a bar over {burst} / over {usual}",
+                "ratio",
+                "even",
+                trades,
+                printed,
+                self.usual_window,
+            ),
+            one("top_trader_ratio", "log(longs / shorts) of the top traders", "log", "odd", ratios, published),
         )
-        gross = tuple(
-            Feature(
-                name=f"whale_activity_{duration_name(w)}",
-                family=self.name,
-                formula="(wallet to exchange + exchange to wallet) / volume",
-                unit="bps of volume",
-                symmetry="even",
-                inputs=inputs,
-                known=known,
-            )
-            for w in self.windows
+
+    def constants(self) -> NDArray[np.float64]:
+        """Return the numbers that the kernel reads."""
+        windows = [self.bars(w) for w in self.windows]
+        return np.array(
+            [
+                self.warm_up / self.bar_interval,
+                self.ring(*self._windows()) - 1,
+                len(windows),
+                self.bars(self.burst_window),
+                self.bars(self.usual_window),
+                *windows,
+            ],
+            dtype=np.float64,
         )
-        return (*net, *gross)
+
+    def state_size(self) -> int:
+        """Return how many slots of state one symbol needs."""
+        longest = max(self.bars(w) for w in self._windows())
+        return _RINGS + 2 * ring_size(longest) + totals_slots(_COLUMNS, longest)
+
+    @property
+    def warm_up(self) -> timedelta:
+        """The longest window."""
+        return max(self._windows())
+
+    def _windows(self) -> tuple[timedelta, ...]:
+        return (*self.windows, self.burst_window, self.usual_window)

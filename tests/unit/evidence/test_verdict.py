@@ -67,7 +67,8 @@ def test_a_random_walk_is_not_promoted() -> None:
     assert metrics["n_events"] == len(scored)
     assert 0.0 < metrics["effective_n"] <= len(scored)
     d = metrics["direction"]
-    assert d["auc_low"] < 0.5 < d["auc_high"]
+    # Three standard errors: one null in twenty lies outside of its own 95 % interval.
+    assert abs(d["auc"] - 0.5) < 3.0 * (d["auc_high"] - d["auc_low"]) / 4.0
     assert abs(d["auc_permuted"] - 0.5) < 0.15
 
 

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.engine import FAMILIES, FeatureEngine, default_families
+from slackwater.features.funding import FundingFamily
 from slackwater.market.frame import FrameRow, MarketFrame
 from slackwater.market.inputs import INPUTS
 from tests.small_market import DECISION_LAG, small_market
 
 HOUR = timedelta(hours=1)
+START = int(pd.Timestamp("2024-01-01", tz="UTC").value // 3_600_000_000_000)
 ENGINE = FeatureEngine(default_families(HOUR))
 
 
@@ -79,7 +81,7 @@ def test_arbitrary_inputs_never_poison_the_state(rows: list[dict[str, float]]) -
     engine = FeatureEngine(ENGINE.families)
     for hour, inputs in enumerate(rows):
         assert not np.isinf(engine.update(row(hour, **inputs))).any()
-    market = small_market(("BTCUSDT",), interval=HOUR, days=40)
+    market = small_market(("BTCUSDT", "ETHUSDT"), interval=HOUR, days=100)
     frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
     last = None
     for good in frame.rows("BTCUSDT"):
@@ -111,31 +113,38 @@ def test_the_event_waits_for_its_cooldown_and_fires_on_both_sides() -> None:
     assert (fired["return_12h"].abs() >= 1.5 - 1e-9).all()
 
 
+def funding_rows(settled: list[tuple[int, float, int]], hours: int, premium: float = 0.0) -> pd.DataFrame:
+    """Feed an hourly funding family with (settlement hour, rate, interval)."""
+    engine = FeatureEngine([FundingFamily(bar_interval=HOUR, settlements=10)])
+    seen = []
+    for hour in range(hours):
+        time, rate, interval = [s for s in settled if s[0] <= hour][-1]
+        inputs = {"funding_rate": rate, "funding_interval_hours": interval, "funding_time_hours": START + time}
+        seen.append(engine.update(row(hour, premium_index=premium, **inputs)))
+    return pd.DataFrame(seen, columns=engine.names)
+
+
 def test_funding_acceleration_by_hand_and_never_across_an_interval_change() -> None:
-    engine = FeatureEngine(ENGINE.families)
-    at = engine.names.index("funding_acceleration_8h")
-    change = engine.names.index("funding_change_8h")
-    settled = [(0, 1e-4, 8), (8, 3e-4, 8), (16, 2e-4, 8), (24, 2e-4, 4), (28, 3e-4, 4), (32, 5e-4, 4)]
-    seen = {}
-    for hour in range(100):
-        past = [s for s in settled if s[0] <= hour]
-        time, rate, interval = past[-1]
-        inputs = {"funding_rate": rate, "funding_interval_hours": interval, "funding_time_hours": time}
-        seen[hour] = engine.update(row(hour, **inputs))[[at, change]]
-    # After the warm-up only the last regime shows: 6, 10 bps an 8 h at 4 h spacing.
-    assert seen[99][1] == pytest.approx(4.0)
-    assert seen[99][0] == pytest.approx((4.0 / 0.5 - 2.0 / 0.5) / 0.5)
-    # Two settlements after the change of interval there is no acceleration yet.
-    engine.reset()
-    short = FeatureEngine(ENGINE.families)
-    for hour in range(80):
-        inputs = {"funding_rate": 1e-4, "funding_interval_hours": 8.0, "funding_time_hours": hour // 8 * 8}
-        short.update(row(hour, **inputs))
-    for hour in range(80, 86):
-        inputs = {"funding_rate": 2e-4, "funding_interval_hours": 4.0, "funding_time_hours": hour // 4 * 4}
-        values = short.update(row(hour, **inputs))
-    assert np.isnan(values[at])
-    assert values[change] == pytest.approx(0.0)
+    eight = [(8 * i, 1e-4, 8) for i in range(14)]
+    short = [(112, 2e-4, 4), (116, 3e-4, 4), (120, 5e-4, 4)]
+    out = funding_rows(eight + short, 124)
+    # bps an 8 h, in the order of the settlements at 4 h: 4, 6, 10.
+    assert out["funding_rate_8h"].iloc[[113, 117, 121]].tolist() == pytest.approx([4.0, 6.0, 10.0])
+    assert out["funding_change_8h"].iloc[[117, 121]].tolist() == pytest.approx([2.0, 4.0])
+    assert np.isnan(out["funding_change_8h"][113])
+    assert out["funding_acceleration_8h"].iloc[112:120].isna().all()
+    assert out["funding_acceleration_8h"][121] == pytest.approx((4.0 / 0.5 - 2.0 / 0.5) / 0.5)
+
+
+def test_predicted_funding_is_the_clamped_premium_since_the_settlement() -> None:
+    """METHOD 7.2: P + clamp(1 bp - P, -5 bp, 5 bp); a premium of -2 bp within the clamp settles at 1 bp."""
+    settled = [(8 * i, 1e-4, 8) for i in range(20)]
+    assert funding_rows(settled, 130, premium=-2e-4)["funding_predicted_8h"].iloc[-1] == pytest.approx(1.0)
+    assert funding_rows(settled, 130, premium=20e-4)["funding_predicted_8h"].iloc[-1] == pytest.approx(15.0)
+    assert funding_rows(settled, 130, premium=-20e-4)["funding_predicted_8h"].iloc[-1] == pytest.approx(-15.0)
+    # The close at a settlement still belongs to the window that ends there.
+    elapsed = funding_rows(settled, 130)["funding_elapsed"].iloc[112:121]
+    assert elapsed.tolist() == pytest.approx([1.0, *(h / 8 for h in range(1, 9))])
 
 
 def test_foreign_state_is_refused() -> None:
@@ -154,6 +163,39 @@ def test_fingerprint_follows_every_parameter() -> None:
     assert FeatureEngine(other).fingerprint != ENGINE.fingerprint == FeatureEngine(default_families(HOUR)).fingerprint
 
 
+def test_families_may_be_left_out_but_not_what_they_need() -> None:
+    """A subset gives the same values as the whole; an unknown order or a missing yardstick is refused."""
+    market = small_market(("BTCUSDT",), interval=HOUR, days=40)
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    some = FeatureEngine([f for f in ENGINE.families if f.name in ("volatility", "price", "order_flow")])
+    pd.testing.assert_frame_equal(some.transform(frame)[some.names], ENGINE.transform(frame)[some.names])
+    with pytest.raises(ParameterError, match=r"family price needs the families \['volatility'\]"):
+        FeatureEngine(ENGINE.families[1:])
+    with pytest.raises(ParameterError, match="in this order"):
+        FeatureEngine(ENGINE.families[::-1])
+    with pytest.raises(ParameterError, match="in this order"):
+        FeatureEngine([])
+
+
+def test_the_state_of_a_family_can_be_looked_at() -> None:
+    engine = FeatureEngine(ENGINE.families)
+    engine.update(row(0))
+    for family in ENGINE.families:
+        assert engine.state_of(family.name, "BTCUSDT").size == family.state_size()
+    with pytest.raises(ParameterError, match="never saw ETHUSDT"):
+        engine.state_of("price", "ETHUSDT")
+    with pytest.raises(ParameterError, match="has no family prices"):
+        engine.state_of("prices", "BTCUSDT")
+
+
+def test_every_kind_of_family_has_a_place() -> None:
+    """A family that the engine does not call would leave its outputs as they were in memory."""
+    assert [type(f) for f in ENGINE.families] == list(FAMILIES)
+    market = small_market(("BTCUSDT",), interval=HOUR, days=3)
+    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    assert ENGINE.transform(frame)[ENGINE.names].isna().all(axis=None)
+
+
 def test_wrong_parameters_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"unknown feature families \['prices'\]"):
         default_families(HOUR, prices={})
@@ -167,7 +209,7 @@ def test_wrong_parameters_are_refused() -> None:
 
 def test_manifest_lists_what_is_unavailable() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=40)
-    del market["whale_transfers"], market["liquidations"]
+    del market["whale_transfers"], market["large_trades"], market["long_short_ratio"], market["liquidations"]
     market["bars"] = market["bars"].drop(columns="taker_buy_volume")
     frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
     manifest = ENGINE.manifest(frame.available)

@@ -45,9 +45,10 @@ def test_an_event_without_features_is_refused() -> None:
     training, manifest = training_set()
     engine = FeatureEngine(default_families(timedelta(hours=1)))
     described = [f for f in engine.features if f.name in set(manifest["model_features"])]
-    empty = pd.DataFrame(columns=["symbol", "event_time", "available_time", *(f.name for f in described)])
+    keys = training.labels[["symbol", "event_time", "available_time"]].iloc[:0]
+    values = pd.DataFrame(np.empty((0, len(described))), columns=[f.name for f in described])
     with pytest.raises(DataError, match="have no row of features at their decision"):
-        TrainingSet.join(training.labels, empty.astype(training.labels.dtypes[["symbol", "event_time"]]), described)
+        TrainingSet.join(training.labels, pd.concat([keys, values], axis=1), described)
 
 
 @pytest.fixture(scope="module")

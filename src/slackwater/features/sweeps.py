@@ -1,0 +1,476 @@
+"""Sweeps: the levels that the price has pierced lately, what became of them, and the next ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slackwater.errors import ParameterError
+from slackwater.features.family import Family, Feature, Role, duration_name
+from slackwater.features.measures import (
+    ATR_HOUR,
+    CONSUMED_ABOVE,
+    CONSUMED_BELOW,
+    LIQUIDATION_BURST_LONG,
+    LIQUIDATION_BURST_SHORT,
+    LOG_CLOSE,
+    LOG_HIGH,
+    LOG_LOW,
+    POOL_ABOVE,
+    POOL_BELOW,
+    TIME_HOURS,
+)
+from slackwater.liquidity.sweeps import (
+    ACTIVE,
+    BLOCK,
+    GLIDE_ROW,
+    GLIDED_RECENTLY,
+    NEAREST,
+    PIERCED,
+    SIDE,
+    SWEEP_BURST,
+    SWEEP_DEPTH,
+    SWEEP_EXTREME,
+    SWEEP_MASS,
+    SWEEP_REJECTION,
+    SWEEP_ROW,
+    SWEEP_SPEED,
+    SWEPT_RECENTLY,
+    SweepRules,
+    attempts_advance,
+    attempts_start,
+    burst_slots,
+    day_update,
+    highs_push,
+    highs_slots,
+    levels_clear,
+    levels_update,
+    rest_update,
+    same_hour_burst,
+)
+from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
+from slackwater.operators import kernel, ring_put, ring_size
+
+__all__ = ["SweepsFamily"]
+
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+# positions of the constants; the windows of the levels and the rules follow
+(
+    _WARM,
+    _WINDOWS,
+    _HIGHS_MASK,
+    _BLOCKS_MASK,
+    _VOLUMES_MASK,
+    _EXCLUSION,
+    _APPROACH,
+    _RECLAIM,
+    _RECENT,
+    _MEMORY_HOURS,
+    _BAR_HOURS,
+    _PER_HOUR,
+    _PER_DAY,
+    _DAYS,
+    _FARTHEST,
+    _LISTS,
+) = range(16)
+
+# Positions of the state: what the row before left, and the two sides; their levels, their highs, the volumes and those
+# of the hour follow.
+_COUNT, _LAST_CLOSE, _LAST_ATR, _LAST_INTEREST, _LAST_POOL_ABOVE, _LAST_POOL_BELOW, _ABOVE = range(7)
+_BELOW: Final = _ABOVE + SIDE
+_LEVELS: Final = _BELOW + SIDE
+
+_SMALLEST_ATR: Final = 1e-9
+"""Log range of an hour below which the price is said not to move."""
+
+
+@kernel
+def _start(state, constants, at, levels, opposite, sign, count, high, low):  # type: ignore[no-untyped-def]
+    """Open attempts at the levels of the side `at` that a signed high has pierced; `opposite` are the other highs."""
+    mask = int(constants[_HIGHS_MASK])
+    # The lowest low on the way to the level, the piercing bar included.
+    approach = low
+    for lag in range(1, min(int(constants[_APPROACH]), count) + 1):
+        # The lows of a side are the negated highs of the other one.
+        approach = min(approach, -state[opposite + ((count - lag) & mask)])
+    n = int(constants[_WINDOWS])
+    attempts_start(
+        state,
+        at,
+        constants,
+        _LISTS + n,
+        levels,
+        n + 2,
+        count,
+        sign * state[_LAST_CLOSE],
+        high,
+        state[_LAST_ATR],
+        approach,
+        state[_LAST_INTEREST],
+    )
+
+
+@kernel
+def _burst(state, constants, volumes, count, time, volume):  # type: ignore[no-untyped-def]
+    """Return the z-score of the volume of a bar against its hour of day; NaN if it is unknown."""
+    if math.isnan(volume):
+        return np.nan
+    per_hour = int(constants[_PER_HOUR])
+    # A bar belongs to the hour before its close; the close is a multiple of the bar up to rounding.
+    hour = int(math.ceil(time - 1e-6)) - 1
+    position = min(max(int((time - hour) * per_hour + 0.5) - 1, 0), per_hour - 1)
+    mask = int(constants[_VOLUMES_MASK])
+    return same_hour_burst(
+        state,
+        volumes + mask + 1,
+        volumes,
+        mask,
+        count,
+        hour,
+        position,
+        per_hour,
+        int(constants[_PER_DAY]),
+        int(constants[_DAYS]),
+        volume,
+    )
+
+
+@kernel
+def _describe(state, constants, at, count, close, atr, out, o):  # type: ignore[no-untyped-def]
+    """Write the outputs of a side, from `o` on in steps of two."""
+    memory = constants[_MEMORY_HOURS]
+    sweep = state[at + SWEEP_ROW]
+    glide = state[at + GLIDE_ROW]
+    out[o] = min((count + 1 - sweep) * constants[_BAR_HOURS], memory) if sweep > 0.0 else memory
+    out[o + 2] = min((count + 1 - glide) * constants[_BAR_HOURS], memory) if glide > 0.0 else memory
+    out[o + 4] = state[at + SWEPT_RECENTLY]
+    out[o + 6] = state[at + GLIDED_RECENTLY]
+    if state[at + SWEPT_RECENTLY] > 0.0:
+        out[o + 8] = state[at + SWEEP_DEPTH]
+        out[o + 10] = state[at + SWEEP_SPEED]
+        out[o + 12] = state[at + SWEEP_BURST]
+        out[o + 14] = state[at + SWEEP_REJECTION]
+        out[o + 16] = state[at + SWEEP_MASS]
+        out[o + 22] = state[at + SWEEP_EXTREME] - close
+    else:
+        out[o + 8] = 0.0
+        out[o + 10] = 0.0
+        out[o + 12] = 0.0
+        out[o + 14] = 0.0
+        out[o + 16] = 0.0
+        out[o + 22] = np.nan
+    out[o + 18] = state[at + PIERCED]
+    out[o + 20] = min((state[at + NEAREST] - close) / atr, constants[_FARTHEST])
+
+
+@kernel
+def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
+    count = int(state[_COUNT])
+    state[_COUNT] = count + 1
+    n = int(constants[_WINDOWS])
+    mask = int(constants[_HIGHS_MASK])
+    blocks_mask = int(constants[_BLOCKS_MASK])
+    levels_above = _LEVELS
+    levels_below = _LEVELS + n + 2
+    highs = levels_below + n + 2
+    lows = highs + mask + blocks_mask + 2
+    volumes = lows + mask + blocks_mask + 2
+    if count == 0:
+        levels_clear(state, levels_above, n)
+        levels_clear(state, levels_below, n)
+    close = row[LOG_CLOSE]
+    high = row[LOG_HIGH]
+    low = row[LOG_LOW]
+    interest = row[OPEN_INTEREST]
+    volume = row[VOLUME]
+    if not 0.0 <= volume < np.inf:
+        volume = np.nan
+    present = not math.isnan(row[CLOSE]) and -np.inf < low <= close <= high < np.inf
+    direction = 0.0
+
+    # 1. What the row does to the levels that the row before left.
+    recent = int(constants[_RECENT])
+    rest_update(state, _ABOVE, count, recent)
+    rest_update(state, _BELOW, count, recent)
+    if present and state[_LAST_ATR] > 0.0:
+        if high > state[_ABOVE + NEAREST]:
+            _start(state, constants, _ABOVE, levels_above, lows, 1.0, count, high, low)
+        if -low > state[_BELOW + NEAREST]:
+            _start(state, constants, _BELOW, levels_below, highs, -1.0, count, -low, -high)
+    if state[_ABOVE + ACTIVE] + state[_BELOW + ACTIVE] > 0.0:
+        rules = _LISTS + n
+        window = int(constants[_RECLAIM])
+        burst = _burst(state, constants, volumes, count, row[TIME_HOURS], volume) if present else np.nan
+        if state[_ABOVE + ACTIVE] > 0.0:
+            # Above wait the stops and the liquidations of shorts.
+            evidence = (burst, row[LIQUIDATION_BURST_SHORT], interest, row[CONSUMED_ABOVE])
+            if attempts_advance(state, _ABOVE, constants, rules, count, present, high, low, close, evidence, window):
+                direction += 1.0
+        if state[_BELOW + ACTIVE] > 0.0:
+            evidence = (burst, row[LIQUIDATION_BURST_LONG], interest, row[CONSUMED_BELOW])
+            if attempts_advance(state, _BELOW, constants, rules, count, present, -low, -high, -close, evidence, window):
+                direction -= 1.0
+
+    # 2. The levels that it leaves for the next row.
+    atr = np.nan
+    if present:
+        if _SMALLEST_ATR < row[ATR_HOUR] < np.inf:
+            atr = row[ATR_HOUR]
+        state[_LAST_CLOSE] = close
+        state[_LAST_ATR] = atr if atr > 0.0 else 0.0
+        state[_LAST_POOL_ABOVE] = row[POOL_ABOVE]
+        state[_LAST_POOL_BELOW] = row[POOL_BELOW]
+    else:
+        close = state[_LAST_CLOSE]
+        high = -np.inf
+        low = np.inf
+        volume = np.nan
+    state[_LAST_INTEREST] = interest
+    ring_put(state, volumes, int(constants[_VOLUMES_MASK]), count, volume)
+    highs_push(state, highs, mask, blocks_mask, count, high)
+    highs_push(state, lows, mask, blocks_mask, count, -low)
+    # The bar that closes at midnight is the last one of its day.
+    days = (row[TIME_HOURS] + 1e-6) / 24.0
+    over = (days - math.floor(days)) * 24.0 < constants[_BAR_HOURS]
+    day_update(state, _ABOVE, count, high, over)
+    day_update(state, _BELOW, count, -low, over)
+    young = int(constants[_EXCLUSION])
+    pool = state[_LAST_POOL_ABOVE]
+    levels_update(
+        state, _ABOVE, levels_above, highs, mask, blocks_mask, constants, _LISTS, n, count, young, close, pool
+    )
+    pool = state[_LAST_POOL_BELOW]
+    levels_update(
+        state, _BELOW, levels_below, lows, mask, blocks_mask, constants, _LISTS, n, count, young, -close, -pool
+    )
+
+    # 3. What there is to tell.
+    if math.isnan(atr) or count < constants[_WARM]:
+        out[:] = np.nan
+        return
+    out[0] = direction
+    _describe(state, constants, _BELOW, count, -close, atr, out, 1)
+    _describe(state, constants, _ABOVE, count, close, atr, out, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepsFamily(Family):
+    """What became of the levels above and below that the price has pierced, and how far the next ones are.
+
+    Parameters
+    ----------
+    level_windows
+        Windows of the swing highs and lows that are levels.
+    level_exclusion
+        A high or a low is a level only when this much older than the bar before; at least one bar.
+    approach
+        Time before the piercing bar that counts for the speed; at least one bar.
+    reclaim_window
+        Time after the close of the piercing bar within which a level can be reclaimed; at least one bar.
+    burst_window
+        Whole days whose volume of the same hour is the usual one.
+    recent
+        How long a level rests after a sweep or a glide, how long a sweep is described, and the window of the counts.
+    memory
+        Ages are capped at this.
+    farthest
+        The distance to a level, in ATR of an hour, is capped at this, also where there is none.
+    rules
+        The thresholds of the state machine.
+
+    Notes
+    -----
+    Pools, consumed mass, liquidations and open interest sharpen the features where they are known; without the
+    families that measure them, swings and the extremes of yesterday remain. A level is known
+    at the bar before the one that pierces it, and so is the range `A` by which the piercing is measured.
+
+    A row without a bar pierces nothing. All durations go on, and an attempt whose window is over expires: no close
+    tells whether the price was accepted.
+    """
+
+    level_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR, 7 * _DAY)
+    level_exclusion: timedelta = timedelta(minutes=30)
+    approach: timedelta = timedelta(minutes=30)
+    reclaim_window: timedelta = timedelta(minutes=30)
+    burst_window: timedelta = 7 * _DAY
+    recent: timedelta = 24 * _HOUR
+    memory: timedelta = 72 * _HOUR
+    farthest: float = 50.0
+    rules: SweepRules = field(default_factory=SweepRules)
+
+    name: ClassVar[str] = "sweeps"
+    advance = staticmethod(_advance)
+
+    def __post_init__(self) -> None:
+        """Check the windows against the bar interval."""
+        self.require_windows("level_windows", self.level_windows)
+        for name in ("level_exclusion", "approach", "reclaim_window"):
+            self._at_least_a_bar(name)
+        for name in ("recent", "memory", "burst_window"):
+            self.bars(getattr(self, name), name)
+        self.bars(_DAY, "day")
+        if self.burst_window % _DAY:
+            raise ParameterError(f"`{self.name}.burst_window` must be whole days, was {self.burst_window}")
+        if not 0.0 < self.farthest < math.inf:
+            raise ParameterError(f"`{self.name}.farthest` must be a positive number, was {self.farthest}")
+
+    def features(self) -> tuple[Feature, ...]:
+        """Return the outputs, in the order in which the kernel writes them."""
+        recent, memory = duration_name(self.recent), duration_name(self.memory)
+        inputs = ("close", "high", "low")
+        refined_by = (
+            "volume",
+            "taker_buy_volume",
+            "open_interest",
+            "liquidated_long",
+            "liquidated_short",
+            "liquidated_long_estimate",
+            "liquidated_short_estimate",
+        )
+
+        def pair(
+            quantity: str,
+            formula: str,
+            unit: str,
+            window: str,
+            tail: str = "",
+            role: Role = "model",
+            source: str = "slackwater.liquidity.sweeps",
+        ) -> list[Feature]:
+            names = [f"{quantity}_{side}{tail}" for side in ("below", "above")]
+            words = (("below", "low", "close / min low"), ("above", "high", "max high / close"))
+            return [
+                Feature(
+                    name=name,
+                    family=self.name,
+                    formula=formula.format(side=side, extreme=extreme, ratio=ratio),
+                    unit=unit,
+                    symmetry="pair",
+                    partner=other,
+                    inputs=inputs,
+                    refined_by=refined_by,
+                    role=role,
+                    window=window,
+                    steps=True,
+                    source=source,
+                )
+                for name, other, (side, extreme, ratio) in zip(names, reversed(names), words, strict=True)
+            ]
+
+        last = f"of the last sweep {{side}} within {recent}, 0 if there is none"
+        travelled = "(extreme - opposite extreme of approach and attempt) / ATR of an hour"
+        return (
+            Feature(
+                name="sweep_direction",
+                family=self.name,
+                formula="1 if this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both",
+                unit="-1, 0 or 1",
+                symmetry="odd",
+                inputs=inputs,
+                refined_by=refined_by,
+                role="event",
+                steps=True,
+                source="slackwater.liquidity.sweeps",
+            ),
+            *pair("sweep_age", f"hours since the last sweep {{side}}, at most {memory}", "hours", memory),
+            *pair("glide_age", f"hours since the last glide-through {{side}}, at most {memory}", "hours", memory),
+            *pair("sweep_count", "levels {side} that were swept", "levels", recent, f"_{recent}"),
+            *pair("glide_count", "levels {side} that the price glided through", "levels", recent, f"_{recent}"),
+            *pair("swept_depth", f"distance from the level to the {{extreme}} {last}", "ATR of an hour", recent),
+            *pair("swept_speed", f"{travelled} {last}", "ATR of an hour", recent),
+            *pair(
+                "swept_burst",
+                f"largest z-score of volume against the same hour of {duration_name(self.burst_window)} {last}",
+                "robust standard deviations",
+                recent,
+            ),
+            *pair("swept_rejection", f"share of the range given back by the reclaim {last}", "0 to 1", recent),
+            *pair(
+                "swept_mass",
+                f"estimated mass that the attempt consumed / OI {last}",
+                "fraction of OI",
+                recent,
+                source="slackwater.liquidity.sweeps, slackwater.liquidity.density",
+            ),
+            *pair(
+                "pierced_depth",
+                "distance from the level to the {extreme} of the deepest attempt under way {side}, 0 if there is none",
+                "ATR of an hour",
+                duration_name(self.reclaim_window),
+            ),
+            *pair(
+                "level_distance",
+                f"distance from the close to the nearest level {{side}}, at most {self.farthest:g}, also if none",
+                "ATR of an hour",
+                duration_name(max(self.level_windows)),
+            ),
+            *pair(
+                "swept_extreme_distance",
+                f"log({{ratio}}) {last.replace('0 if', 'unknown if')}",
+                "log",
+                recent,
+                role="context",
+            ),
+        )
+
+    def constants(self) -> NDArray[np.float64]:
+        """Return the numbers that the kernel reads."""
+        interval = self.bar_interval
+        windows = sorted(self.bars(w) for w in self.level_windows)
+        scalars = {
+            _WARM: self.warm_up / interval,
+            _WINDOWS: len(windows),
+            _HIGHS_MASK: ring_size(windows[-1] + self._lookback()) - 1,
+            _BLOCKS_MASK: ring_size((windows[-1] + self._lookback()) // BLOCK + 2) - 1,
+            _VOLUMES_MASK: self._volumes() - 1,
+            _EXCLUSION: self._at_least_a_bar("level_exclusion"),
+            _APPROACH: self._at_least_a_bar("approach"),
+            _RECLAIM: self._at_least_a_bar("reclaim_window"),
+            _RECENT: self.bars(self.recent),
+            _MEMORY_HOURS: self.memory / _HOUR,
+            _BAR_HOURS: interval / _HOUR,
+            _PER_HOUR: self._per_hour(),
+            _PER_DAY: self.bars(_DAY),
+            _DAYS: self.burst_window // _DAY,
+            _FARTHEST: self.farthest,
+        }
+        return np.array(
+            [*(scalars[i] for i in range(_LISTS)), *windows, *self.rules.thresholds()],
+            dtype=np.float64,
+        )
+
+    def state_size(self) -> int:
+        """Return how many slots of state one symbol needs."""
+        burst = burst_slots(self.burst_window // _DAY, self._per_hour())
+        longest = max(self.bars(w) for w in self.level_windows)
+        sides = len(self.level_windows) + 2 + highs_slots(longest, self._lookback())
+        return _LEVELS + 2 * sides + self._volumes() + burst
+
+    @property
+    def warm_up(self) -> timedelta:
+        """What levels, burst and range need, then the memory, and the rest that decided what it holds."""
+        needed = max(max(self.level_windows) + self.level_exclusion, self.burst_window + _HOUR)
+        return -(-(needed + self.memory + self.recent) // self.bar_interval) * self.bar_interval
+
+    def _at_least_a_bar(self, name: str) -> int:
+        window: timedelta = getattr(self, name)
+        if timedelta(0) < window <= self.bar_interval:
+            return 1
+        return self.bars(window, name)
+
+    def _per_hour(self) -> int:
+        # Bars that do not divide an hour are compared with those at the same time of day.
+        return _HOUR // self.bar_interval if not _HOUR % self.bar_interval else 1
+
+    def _lookback(self) -> int:
+        return max(self._at_least_a_bar("level_exclusion"), self._at_least_a_bar("approach"))
+
+    def _volumes(self) -> int:
+        return ring_size(self.bars(self.burst_window) + self._per_hour())

@@ -1,0 +1,189 @@
+"""Volatility: the yardstick of everything else, and how calm or wild the market is against its own past."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.measures import (
+    ATR_DAY,
+    ATR_HOUR,
+    LOG_CLOSE,
+    LOG_HIGH,
+    LOG_LOW,
+    RETURN,
+    VOLATILITY,
+)
+from slackwater.market.inputs import CLOSE, HIGH, LOW
+from slackwater.operators import (
+    decay_per_bar,
+    ewm_update,
+    kernel,
+    totals_add,
+    totals_before,
+    totals_cover,
+    totals_push,
+    totals_since,
+    totals_slots,
+    whole,
+)
+
+__all__ = ["VolatilityFamily"]
+
+_DAY: Final = timedelta(days=1)
+
+_WARM, _MASK, _BARS_PER_DAY, _WEIGHT, _WEIGHT_FAST, _WEIGHT_SLOW, _ATR_BARS, _ATR_DAY_BARS, _TO_HOUR, _TO_DAY = range(
+    10
+)
+_COUNT, _SEEN, _LAST, _VARIANCES, _TOTALS = 0, 1, 2, 3, 9
+
+
+@kernel
+def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
+    count = whole(state[_COUNT])
+    state[_COUNT] = count + 1
+    mask = whole(constants[_MASK])
+    present = not math.isnan(row[CLOSE])
+    seen = state[_SEEN] > 0.0
+    square = np.nan
+    if present:
+        close = math.log(row[CLOSE])
+        high = math.log(row[HIGH])
+        low = math.log(row[LOW])
+        previous = close
+        if seen:
+            previous = state[_LAST]
+            row[RETURN] = close - previous
+            square = (close - previous) ** 2
+        totals_add(state, _TOTALS, 0, max(high, previous) - min(low, previous))
+        state[_LAST] = close
+        state[_SEEN] = 1.0
+        row[LOG_CLOSE] = close
+        row[LOG_HIGH] = high
+        row[LOG_LOW] = low
+    elif seen:
+        row[LOG_CLOSE] = state[_LAST]
+    totals_push(state, _TOTALS, 1, mask, count, present)
+    variance = ewm_update(state, _VARIANCES, constants[_WEIGHT], square)
+    fast = ewm_update(state, _VARIANCES + 2, constants[_WEIGHT_FAST], square)
+    slow = ewm_update(state, _VARIANCES + 4, constants[_WEIGHT_SLOW], square)
+    if not present or count < constants[_WARM]:
+        out[:] = np.nan
+        return
+    volatility = math.sqrt(variance * constants[_BARS_PER_DAY])
+    bars = whole(constants[_ATR_BARS])
+    before = totals_before(_TOTALS, 1, mask, count, bars)
+    atr = totals_since(state, _TOTALS, before, 0) / bars if totals_cover(state, _TOTALS, before, bars) else np.nan
+    day_bars = whole(constants[_ATR_DAY_BARS])
+    before = totals_before(_TOTALS, 1, mask, count, day_bars)
+    atr_day = np.nan
+    if totals_cover(state, _TOTALS, before, day_bars):
+        atr_day = totals_since(state, _TOTALS, before, 0) / day_bars * constants[_TO_DAY]
+    atr_hour = atr * constants[_TO_HOUR]
+    # A price that does not move is no yardstick. Rounding of the totals may leave a speck of range.
+    row[VOLATILITY] = volatility if volatility > 0.0 else np.nan
+    row[ATR_HOUR] = atr_hour if atr_hour > 1e-12 else np.nan
+    row[ATR_DAY] = atr_day if atr_day > 1e-12 else np.nan
+    out[0] = volatility
+    out[1] = 0.5 * math.log(fast / variance) if variance > 0.0 and fast > 0.0 else np.nan
+    out[2] = 0.5 * math.log(variance / slow) if variance > 0.0 and slow > 0.0 else np.nan
+    out[3] = atr
+    out[4] = atr_hour
+    out[5] = atr_day
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolatilityFamily(Family):
+    """Exponentially weighted volatility at three speeds, and average true ranges.
+
+    Parameters
+    ----------
+    half_life, fast_half_life, slow_half_life
+        Half-lives of the exponentially weighted variances; the first scales returns, events and barriers.
+    atr_window
+        Window of the true range of a bar, and of an hour.
+    atr_day_window
+        Window of the true range of a day: the unit in which the liquidation map is read.
+    """
+
+    half_life: timedelta = timedelta(hours=24)
+    fast_half_life: timedelta = timedelta(hours=1)
+    slow_half_life: timedelta = timedelta(hours=72)
+    atr_window: timedelta = timedelta(hours=6)
+    atr_day_window: timedelta = timedelta(days=7)
+
+    name: ClassVar[str] = "volatility"
+    advance = staticmethod(_advance)
+    needs: ClassVar[tuple[str, ...]] = ()
+    tolerance: ClassVar[float] = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the windows against the bar interval."""
+        self.bars(self.atr_window, "atr_window")
+        self.bars(self.atr_day_window, "atr_day_window")
+
+    def features(self) -> tuple[Feature, ...]:
+        """Return the outputs, in the order in which the kernel writes them."""
+        fast, slow = duration_name(self.fast_half_life), duration_name(self.slow_half_life)
+        usual = f"half-life {duration_name(self.half_life)}"
+
+        def even(name: str, formula: str, unit: str, window: str, source: str, role: str = "model") -> Feature:
+            return Feature(
+                name=name,
+                family=self.name,
+                formula=formula,
+                unit=unit,
+                symmetry="even",
+                inputs=("close", "high", "low"),
+                window=window,
+                source=source,
+                role=role,  # type: ignore[arg-type]
+            )
+
+        ewm = "RiskMetrics 1996"
+        range_ = "Wilder 1978"
+        hours, days = duration_name(self.atr_window), duration_name(self.atr_day_window)
+        return (
+            even("volatility_daily", "sd = sqrt(EWM(r^2) * bars a day)", "log a square-root day", usual, ewm),
+            even(f"volatility_ratio_{fast}", "log(sd_fast / sd)", "log", f"half-life {fast}", ewm),
+            even(f"volatility_ratio_{slow}", "log(sd / sd_slow)", "log", f"half-life {slow}", ewm),
+            even("atr_bar", "mean true range of a bar, log prices", "log", hours, range_, "context"),
+            even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log", hours, range_),
+            even("atr_1d", "mean true range of a bar * sqrt(1d / bar interval)", "log", days, range_),
+        )
+
+    def constants(self) -> NDArray[np.float64]:
+        """Return the numbers that the kernel reads."""
+        interval = self.bar_interval
+        return np.array(
+            [
+                self.warm_up / interval,
+                self.ring(self.atr_window, self.atr_day_window) - 1,
+                _DAY / interval,
+                decay_per_bar(self.half_life, interval),
+                decay_per_bar(self.fast_half_life, interval),
+                decay_per_bar(self.slow_half_life, interval),
+                self.bars(self.atr_window),
+                self.bars(self.atr_day_window),
+                math.sqrt(timedelta(hours=1) / interval),
+                math.sqrt(_DAY / interval),
+            ]
+        )
+
+    def state_size(self) -> int:
+        """Return how many slots of state one symbol needs."""
+        return _TOTALS + totals_slots(1, max(self.bars(self.atr_window), self.bars(self.atr_day_window)))
+
+    @property
+    def warm_up(self) -> timedelta:
+        """Five of the longest half-life, or the longest window."""
+        longest = max(self.half_life, self.fast_half_life, self.slow_half_life)
+        # A half-life needs no whole number of bars, a warm-up does.
+        bars = max(-(-5 * longest // self.bar_interval), self.bars(self.atr_window), self.bars(self.atr_day_window))
+        return bars * self.bar_interval
