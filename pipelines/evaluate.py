@@ -11,6 +11,10 @@ from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
 
 
+# What the prices and volumes of bars say alone, those of the other symbols included.
+PRICE_FAMILIES = ("volatility", "price", "regime")
+
+
 def main(stage: Stage) -> None:
     """Write ``reports/metrics.json``, ``reports/verdict.json`` and ``reports/plots``."""
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
@@ -18,13 +22,14 @@ def main(stage: Stage) -> None:
     training = read_training_set()
     recipe = Recipe(**stage.validation.model_dump(), model=stage.model.model_dump())
     manifest = read_json("data/feature_manifest.json")
-    price = [f["name"] for f in manifest["features"] if f["family"] == "price" and f["role"] == "model"]
+    known = [f for f in manifest["features"] if f["role"] == "model" and f["available"]]
+    price = [f["name"] for f in known if f["family"] in PRICE_FAMILIES]
     stage.say("fitting the controls")
     controls = control_predictions(
         training,
         recipe,
         price_columns=price,
-        volatility_columns=[name for name in price if name.startswith(("volatility", "atr"))],
+        volatility_columns=[f["name"] for f in known if f["family"] == "volatility"],
         seed=evaluation.seed,
         progress=stage.say,
     )

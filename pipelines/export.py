@@ -29,6 +29,7 @@ def main(stage: Stage) -> None:
             "bar_interval": params.market.bar_interval,
             "decision_lag": params.market.decision_lag,
             "staleness": params.market.staleness,
+            "liquidation_cap": params.market.liquidation_cap,
         },
         "features": {
             "families": params.features.model_dump(),

@@ -17,6 +17,7 @@ def main(stage: Stage) -> None:
         bar_interval=market.bar_interval,
         decision_lag=market.decision_lag,
         staleness=market.staleness,
+        liquidation_cap=market.liquidation_cap,
     )
     engine = FeatureEngine(default_families(market.bar_interval, **stage.features.model_dump()))
     features = engine.transform(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipelines._stage import Stage, run
 from slackwater.sources.parquet import TableFile, read_directory
 from slackwater.sources.simulate.market import simulate_market
+from slackwater.sources.simulate.tables import DEFAULT_LAGS
 from slackwater.storage import write_tables
 
 
@@ -14,7 +15,7 @@ def main(stage: Stage) -> None:
     if dataset.synthetic:
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
-        own = {name: lag for name, lag in lags.items() if name != "bars"}
+        own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
         tables = simulate_market(dataset.symbols, lags=own, progress=stage.say, **made)
     else:
         files = {

@@ -13,7 +13,8 @@ from pipelines._closure import ROOT, import_closure
 from slackwater import config
 from slackwater.config import load_params
 from slackwater.features.engine import default_families
-from slackwater.market.frame import STALENESS
+from slackwater.market.frame import STALENESS, MarketFrame
+from slackwater.market.schemas import SCHEMAS
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.training import Recipe
 from slackwater.sources.simulate.market import simulate_market
@@ -110,4 +111,7 @@ def test_lags_and_staleness_agree_with_the_library() -> None:
     """The same defaults stand in params.yaml and in the library, for those who use it without the pipeline."""
     market = load_params(ROOT / "params.yaml").market
     assert market.staleness == STALENESS
-    assert {name: lag for name, lag in market.available_after.items() if name != "bars"} == dict(DEFAULT_LAGS)
+    assert set(market.available_after) == set(SCHEMAS)
+    # The simulator makes some of the tables; the bars come from its path.
+    assert {name: market.available_after[name] for name in DEFAULT_LAGS} == dict(DEFAULT_LAGS)
+    assert market.liquidation_cap == inspect.signature(MarketFrame.from_tables).parameters["liquidation_cap"].default

@@ -42,6 +42,17 @@ BAD = {
     "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit' \(did you mean `bybit_1h`"),
     "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
     "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
+    "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be longer than"),
+    "a cap that is no duration": (
+        lambda c: c["market"].update(liquidation_cap=1),
+        r"`market.liquidation_cap`: must be a duration such as 24h, 30d or 5m30s, was 1$",
+    ),
+    "both kinds of liquidations": (
+        lambda c: c["datasets"]["bybit_1h"]["tables"].update(
+            liquidations={"file": "a.parquet"}, liquidation_totals={"file": "b.parquet"}
+        ),
+        r"`tables` has `liquidations` and `liquidation_totals`: leave one of them out",
+    ),
     "grid that does not fit": (lambda c: c["market"].update(bar_interval="90s"), r"multiple of `path_interval`"),
     "bad override of another entry": (
         lambda c: c["datasets"]["bybit_1h"]["features"]["price"].update(event_window="x"),
@@ -102,7 +113,7 @@ def test_an_entry_overrides_key_by_key() -> None:
     assert params.labels.horizon == timedelta(hours=4)
     assert params.labels.reversal_multiple == CONTENT["labels"]["reversal_multiple"]
     assert params.features.price.range_windows == (timedelta(hours=24), timedelta(hours=72))
-    assert params.features.price.atr_window == timedelta(hours=14)
+    assert params.features.volatility.atr_window == timedelta(hours=14)
     assert not params.dataset.synthetic
 
 
@@ -147,3 +158,11 @@ def test_durations_survive_a_round_trip(seconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="must be a duration"):
         parse_duration(text)
+
+
+def test_an_optional_duration_is_one_or_null() -> None:
+    assert resolve(CONTENT).market.liquidation_cap is None
+    capped = resolve(changed(lambda c: c["market"].update(liquidation_cap="1s")))
+    assert capped.market.liquidation_cap == timedelta(seconds=1)
+    assert capped.market.model_dump(mode="json")["liquidation_cap"] == "1s"
+    assert resolve(CONTENT).market.model_dump(mode="json")["liquidation_cap"] is None

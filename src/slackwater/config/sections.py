@@ -1,76 +1,16 @@
-"""The parameters: the only reader of ``params.yaml``.
-
-One key, ``dataset``, chooses an entry of ``datasets``; the entry may override any of the sections. What comes out
-is frozen, typed and checked across sections, for every entry and not for the chosen one alone, so that a slip
-shows before somebody switches to it.
-"""
+"""The sections of ``params.yaml``, typed: what they may hold, and what they must agree on."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from slackwater.errors import MissingDataError, ParameterError
+from slackwater.config.durations import duration_text, parse_duration
 
-__all__ = ["Params", "duration_text", "load_params", "parse_duration"]
-
-_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-
-
-def parse_duration(value: Any) -> timedelta:
-    """Return the duration that a text such as ``24h`` or ``5m30s`` stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is not one, a bare number included: a number would be a count of bars.
-
-    Examples
-    --------
-    >>> parse_duration("5m30s")
-    datetime.timedelta(seconds=330)
-    """
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if match is None:
-        raise ValueError(f"must be a duration such as 24h, 30d or 5m30s, was {value!r}")
-    parts = (int(n) * _UNITS[u] for n, u in zip(match.groups(), "dhms", strict=True) if n)
-    return timedelta(seconds=sum(parts))
-
-
-def duration_text(value: timedelta) -> str:
-    """Return a duration as `parse_duration` reads it.
-
-    Examples
-    --------
-    >>> duration_text(timedelta(days=2)), duration_text(timedelta(minutes=90))
-    ('2d', '1h30m')
-    """
-    seconds = int(value.total_seconds())
-    parts = []
-    for unit, size in _UNITS.items():
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+__all__ = ["Dataset", "Params"]
 
 
 def _relative(path: str) -> str:
@@ -91,13 +31,42 @@ def _moment(value: Any) -> Any:
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
-TableName = Literal[
-    "path", "bars", "open_interest", "funding", "premium_index", "liquidations", "whale_transfers", "depth"
+OptionalDuration = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda value: None if value is None else parse_duration(value)),
+    PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
 ]
-SnapshotName = Literal["open_interest", "funding", "premium_index", "liquidations", "whale_transfers", "depth"]
+TableName = Literal[
+    "path",
+    "bars",
+    "open_interest",
+    "funding",
+    "premium_index",
+    "liquidations",
+    "liquidation_totals",
+    "large_trades",
+    "long_short_ratio",
+    "whale_transfers",
+    "depth",
+]
+SnapshotName = Literal[
+    "open_interest",
+    "funding",
+    "premium_index",
+    "liquidations",
+    "liquidation_totals",
+    "large_trades",
+    "long_short_ratio",
+    "whale_transfers",
+    "depth",
+]
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
+
+
+_AT_LEAST_A_BAR = ("level_exclusion", "approach", "reclaim_window")
+"""Windows that become one bar where they are shorter than it."""
 
 
 class _Section(BaseModel):
@@ -121,9 +90,12 @@ class Market(_Section):
     decision_lag: Duration
     available_after: dict[TableName, Duration]
     staleness: dict[SnapshotName, Duration]
+    liquidation_cap: OptionalDuration = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:
+        if self.liquidation_cap is not None and self.liquidation_cap <= timedelta(0):
+            raise ValueError("`liquidation_cap` must be longer than 0s, or null where the feed publishes everything")
         if self.bar_interval % self.path_interval:
             raise ValueError("`bar_interval` must be a multiple of `path_interval`")
         if self.available_after.get("bars", timedelta(0)) > self.decision_lag:
@@ -131,19 +103,45 @@ class Market(_Section):
         return self
 
 
+class VolatilityFeatures(_Section):
+    """See `slackwater.features.volatility.VolatilityFamily`."""
+
+    half_life: Positive
+    fast_half_life: Positive
+    slow_half_life: Positive
+    atr_window: Positive
+    atr_day_window: Positive
+
+
 class PriceFeatures(_Windows):
     """See `slackwater.features.price.PriceFamily`."""
 
     return_windows: tuple[Positive, ...]
     range_windows: tuple[Positive, ...]
-    volatility_half_life: Positive
-    fast_half_life: Positive
-    slow_half_life: Positive
-    atr_window: Positive
     event_window: Positive
     event_threshold: Annotated[float, Field(gt=0.0)]
     event_floor: Fraction
     event_cooldown: Positive
+
+
+class RegimeFeatures(_Windows):
+    """See `slackwater.features.regime.RegimeFamily`."""
+
+    windows: tuple[Positive, ...]
+    trend_fast_half_life: Positive
+    trend_slow_half_life: Positive
+    variance_ratio_horizon: Positive
+    stress_window: Positive
+    stress_usual_window: Positive
+
+
+class OpenInterestFeatures(_Windows):
+    """See `slackwater.features.open_interest.OpenInterestFamily`."""
+
+    windows: tuple[Positive, ...]
+    built_windows: tuple[Positive, ...]
+    spike_window: Positive
+    usual_half_life: Positive
 
 
 class FundingFeatures(_Section):
@@ -151,37 +149,66 @@ class FundingFeatures(_Section):
 
     premium_fast_half_life: Positive
     premium_slow_half_life: Positive
+    settlements: Annotated[int, Field(ge=10, le=1000)]
 
 
-class WindowFeatures(_Windows):
-    """Families that need windows only."""
+class LiquidationFeatures(_Windows):
+    """See `slackwater.features.liquidations.LiquidationsFamily`."""
 
     windows: tuple[Positive, ...]
+    usual_half_life: Positive
 
 
 class DensityFeatures(_Windows):
-    """See `slackwater.features.liquidations.LiquidationDensityFamily`."""
+    """See `slackwater.features.liquidation_density.LiquidationDensityFamily`."""
 
-    half_life: Positive
+    half_lives: tuple[Positive, Positive, Positive]
+    stop_half_life: Positive
+    swing_windows: tuple[Positive, ...]
     bin_width: Annotated[float, Field(gt=0.0, le=0.02)]
     reaches: tuple[float, ...]
+    consumed_window: Positive
 
 
-class OrderFlowFeatures(WindowFeatures):
+class SweepFeatures(_Windows):
+    """See `slackwater.features.sweeps.SweepsFamily`."""
+
+    level_windows: tuple[Positive, ...]
+    level_exclusion: Positive
+    approach: Positive
+    reclaim_window: Positive
+    burst_window: Positive
+    recent: Positive
+    memory: Positive
+
+
+class WhaleFeatures(_Windows):
+    """See `slackwater.features.whales.WhaleFlowsFamily`."""
+
+    windows: tuple[Positive, ...]
+    burst_window: Positive
+    usual_window: Positive
+
+
+class OrderFlowFeatures(_Windows):
     """See `slackwater.features.order_flow.OrderFlowFamily`."""
 
+    windows: tuple[Positive, ...]
     depth_half_life: Positive
 
 
 class Features(_Section):
     """Parameters of the feature families, by family."""
 
+    volatility: VolatilityFeatures
     price: PriceFeatures
+    regime: RegimeFeatures
+    open_interest: OpenInterestFeatures
     funding: FundingFeatures
-    open_interest: WindowFeatures
+    liquidations: LiquidationFeatures
     liquidation_density: DensityFeatures
-    liquidations: WindowFeatures
-    whale_flows: WindowFeatures
+    sweeps: SweepFeatures
+    whale_flows: WhaleFeatures
     order_flow: OrderFlowFeatures
 
 
@@ -312,6 +339,8 @@ class Dataset(_Section):
             )
         if self.simulate is not None:
             raise ValueError("a parquet data set has no `simulate`")
+        if {"liquidations", "liquidation_totals"} <= set(self.tables):
+            raise ValueError("`tables` has `liquidations` and `liquidation_totals`: leave one of them out")
         foreign = sorted(set(self.sha256) - {t.file for t in self.tables.values()})
         if foreign:
             raise ValueError(f"`sha256` names files that no table reads: {foreign}")
@@ -342,7 +371,7 @@ class Params(_Section):
         for family, section in self.features.model_dump().items():
             for name, value in section.items():
                 for window in value if isinstance(value, tuple) else (value,):
-                    aligned = not isinstance(window, timedelta) or "half_life" in name
+                    aligned = not isinstance(window, timedelta) or "half_li" in name or name in _AT_LEAST_A_BAR
                     if not aligned and window % self.market.bar_interval:
                         raise ValueError(
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
@@ -358,110 +387,3 @@ class Params(_Section):
                 f"{rules.risk_fraction}, {rules.max_cluster_risk}, {rules.max_open_risk}"
             )
         return self
-
-
-_SECTIONS = frozenset(Params.model_fields) - {"dataset"}
-
-
-def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read the parameters and return the effective ones of the chosen data set.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    ParameterError
-        If it is not YAML, or a parameter is unknown, missing, of a wrong type or out of range, in any entry.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingDataError(f"there is no parameter file {path}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ParameterError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
-    return resolve(content, origin=str(path))
-
-
-def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:
-    """Return the effective parameters of parsed content; see `load_params`."""
-    _refuse_unknown(content, {"dataset", "datasets", *_SECTIONS}, origin)
-    entries = content.get("datasets")
-    if not isinstance(entries, dict) or not entries:
-        raise ParameterError(f"{origin}: `datasets` must name at least one data set")
-    chosen = content.get("dataset")
-    if chosen not in entries:
-        raise ParameterError(f"{origin}: `dataset` is {chosen!r}{_hint(str(chosen), entries)}")
-    effective = {name: _effective(content, str(name), entry, origin) for name, entry in entries.items()}
-    return effective[chosen]
-
-
-def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -> Params:
-    if not isinstance(entry, dict):
-        raise ParameterError(f"{origin}: datasets.{name} must be a mapping")
-    overrides = {key: value for key, value in entry.items() if key in _SECTIONS}
-    own = {key: value for key, value in entry.items() if key not in _SECTIONS}
-    _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, f"{origin}: datasets.{name}", extra=_SECTIONS)
-    sections = {key: _merged(content.get(key), overrides.get(key)) for key in _SECTIONS}
-    present = {key: value for key, value in sections.items() if value is not None}
-    try:
-        return Params.model_validate({"dataset": {"name": name, **own}, **present})
-    except ValidationError as error:
-        raise ParameterError(_readable(error, origin, name, overrides)) from error
-
-
-def _merged(base: Any, override: Any) -> Any:
-    """Lay an override over a section: mappings key by key, anything else as a whole."""
-    if isinstance(base, dict) and isinstance(override, dict):
-        return {key: _merged(base.get(key), override.get(key)) for key in base | override}
-    return base if override is None else override
-
-
-def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
-    lines = []
-    for item in error.errors():
-        where = [str(part) for part in item["loc"]]
-        if where[:1] == ["dataset"] or (where and _inside(overrides, where)):
-            where = ["datasets", dataset, *(where[1:] if where[:1] == ["dataset"] else where)]
-        text = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            text = "unknown parameter" + _hint(where[-1], _siblings(item["loc"]))
-        elif item["type"] == "missing":
-            text = "missing"
-        elif "input" in item and not isinstance(item["input"], dict) and "was" not in text:
-            text = f"{text}, was {item['input']!r}"
-        lines.append(f"`{'.'.join(where)}`: {text}" if where else text)
-    return f"{origin} (data set {dataset}): " + "; ".join(lines)
-
-
-def _inside(overrides: Mapping[str, Any], where: list[str]) -> bool:
-    node: Any = overrides
-    for part in where:
-        if not isinstance(node, dict) or part not in node:
-            return False
-        node = node[part]
-    return True
-
-
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Params
-    for part in location[:-1]:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        model = field.annotation if field is not None else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _refuse_unknown(
-    content: Mapping[Any, Any], known: set[str], origin: str, extra: frozenset[str] = frozenset()
-) -> None:
-    unknown = [str(key) for key in content if key not in known]
-    if unknown:
-        hints = "; ".join(f"`{key}`{_hint(key, known | extra)}" for key in unknown)
-        raise ParameterError(f"{origin}: unknown parameter {hints}")
-
-
-def _hint(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
-    return f" (did you mean `{close[0]}`?)" if close else f" (there are {', '.join(sorted(map(str, known)))})"

@@ -1,0 +1,122 @@
+"""From the text of ``params.yaml`` to the effective parameters of one data set, or to where it is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from slackwater.config.sections import Dataset, Params
+from slackwater.errors import MissingDataError, ParameterError
+
+__all__ = ["load_params", "resolve"]
+
+_SECTIONS = frozenset(Params.model_fields) - {"dataset"}
+
+
+def load_params(path: str | Path = "params.yaml") -> Params:
+    """Read the parameters and return the effective ones of the chosen data set.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    ParameterError
+        If it is not YAML, or a parameter is unknown, missing, of a wrong type or out of range, in any entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"there is no parameter file {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
+    return resolve(content, origin=str(path))
+
+
+def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:
+    """Return the effective parameters of parsed content; see `load_params`."""
+    _refuse_unknown(content, {"dataset", "datasets", *_SECTIONS}, origin)
+    entries = content.get("datasets")
+    if not isinstance(entries, dict) or not entries:
+        raise ParameterError(f"{origin}: `datasets` must name at least one data set")
+    chosen = content.get("dataset")
+    if chosen not in entries:
+        raise ParameterError(f"{origin}: `dataset` is {chosen!r}{_hint(str(chosen), entries)}")
+    effective = {name: _effective(content, str(name), entry, origin) for name, entry in entries.items()}
+    return effective[chosen]
+
+
+def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -> Params:
+    if not isinstance(entry, dict):
+        raise ParameterError(f"{origin}: datasets.{name} must be a mapping")
+    overrides = {key: value for key, value in entry.items() if key in _SECTIONS}
+    own = {key: value for key, value in entry.items() if key not in _SECTIONS}
+    _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, f"{origin}: datasets.{name}", extra=_SECTIONS)
+    sections = {key: _merged(content.get(key), overrides.get(key)) for key in _SECTIONS}
+    present = {key: value for key, value in sections.items() if value is not None}
+    try:
+        return Params.model_validate({"dataset": {"name": name, **own}, **present})
+    except ValidationError as error:
+        raise ParameterError(_readable(error, origin, name, overrides)) from error
+
+
+def _merged(base: Any, override: Any) -> Any:
+    """Lay an override over a section: mappings key by key, anything else as a whole."""
+    if isinstance(base, dict) and isinstance(override, dict):
+        return {key: _merged(base.get(key), override.get(key)) for key in base | override}
+    return base if override is None else override
+
+
+def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
+    lines = []
+    for item in error.errors():
+        where = [str(part) for part in item["loc"]]
+        if where[:1] == ["dataset"] or (where and _inside(overrides, where)):
+            where = ["datasets", dataset, *(where[1:] if where[:1] == ["dataset"] else where)]
+        text = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            text = "unknown parameter" + _hint(where[-1], _siblings(item["loc"]))
+        elif item["type"] == "missing":
+            text = "missing"
+        elif "input" in item and not isinstance(item["input"], dict) and "was" not in text:
+            text = f"{text}, was {item['input']!r}"
+        lines.append(f"`{'.'.join(where)}`: {text}" if where else text)
+    return f"{origin} (data set {dataset}): " + "; ".join(lines)
+
+
+def _inside(overrides: Mapping[str, Any], where: list[str]) -> bool:
+    node: Any = overrides
+    for part in where:
+        if not isinstance(node, dict) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Params
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = field.annotation if field is not None else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _refuse_unknown(
+    content: Mapping[Any, Any], known: set[str], origin: str, extra: frozenset[str] = frozenset()
+) -> None:
+    unknown = [str(key) for key in content if key not in known]
+    if unknown:
+        hints = "; ".join(f"`{key}`{_hint(key, known | extra)}" for key in unknown)
+        raise ParameterError(f"{origin}: unknown parameter {hints}")
+
+
+def _hint(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    return f" (did you mean `{close[0]}`?)" if close else f" (there are {', '.join(sorted(map(str, known)))})"
