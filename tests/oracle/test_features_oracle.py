@@ -221,8 +221,12 @@ def test_density_is_what_dictionaries_say() -> None:
         low, high, close = logs["low"][i], logs["high"][i], table["x"][i]
         # The hourly range counts as known once the volatility is warm.
         naive.atr = atr_hour[i] if i >= int(families[0].warm_up / HOUR) else math.nan
-        tilt = 2.0 * table["taker_buy_volume"][i] / table["volume"][i] - 1.0
-        bar = (low, high, (low + high + close) / 3.0, table["open_interest"][i], tilt)
+        # The snapshot known at a close is that of the bar before: an hour and five minutes are needed to publish it.
+        then = max(i - 1, 0)
+        assert i == 0 or table["open_interest_time_hours"][i] == table["event_time"][then].value / 3.6e12
+        tilt = 2.0 * table["taker_buy_volume"][then] / table["volume"][then] - 1.0
+        entry = (logs["low"][then] + logs["high"][then] + table["x"][then]) / 3.0
+        bar = (low, high, entry, table["open_interest"][i], tilt)
         naive.advance(bar, [(lows[i], highs[i]) for lows, highs in swings])
         consumed.append(naive.consumed.copy())
         if i < warm or i % 7:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUTS
+from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.schemas import validate
 from tests.ragged_market import BAR, CAP, LAG, SHORT, ragged_market
 
@@ -59,7 +59,6 @@ def where(mask: pd.Series, values: pd.Series) -> list[float]:
 
 def naive_rows(tables: dict[str, pd.DataFrame], symbol: str, capped: bool) -> dict[pd.Timestamp, dict[str, float]]:
     own = {name: t[t["symbol"] == symbol].reset_index(drop=True) for name, t in tables.items()}
-    funding = own["funding"].assign(hours=own["funding"]["event_time"].astype("int64") / 3_600_000_000)
     whales, trades = own["whale_transfers"], own["large_trades"]
     source, sink = whales["from_owner_type"] == "exchange", whales["to_owner_type"] == "exchange"
     moved = [where(sink & ~source, whales["amount"]), where(source & ~sink, whales["amount"])]
@@ -69,29 +68,33 @@ def naive_rows(tables: dict[str, pd.DataFrame], symbol: str, capped: bool) -> di
     for _, bar in own["bars"].iterrows():
         decision = bar["event_time"] + LAG
         row = dict(bar[["open", "high", "low", "close", "volume"]]) | {"taker_buy_volume": NAN}
-        row |= zip(INPUTS[6:8], others(tables["bars"], symbol, bar["event_time"]), strict=True)
-        row |= zip(INPUTS[8:9], newest(own["open_interest"], decision, "open_interest", ["open_interest"]), strict=True)
-        rates = newest(funding, decision, "funding", ["funding_rate", "interval_hours", "hours"])
-        row |= zip(INPUTS[9:12], rates, strict=True)
-        row |= zip(
-            INPUTS[12:13], newest(own["premium_index"], decision, "premium_index", ["premium_index"]), strict=True
-        )
+
+        def take(table: str, values: list[float], row: dict[str, float] = row) -> None:
+            row |= zip(INPUT_TABLES[table], values, strict=True)
+
+        row |= zip(INPUT_TABLES["bars"][6:], others(tables["bars"], symbol, bar["event_time"]), strict=True)
+        for name, columns in (
+            ("open_interest", ["open_interest", "hours"]),
+            ("funding", ["funding_rate", "interval_hours", "hours"]),
+            ("premium_index", ["premium_index"]),
+            ("long_short_ratio", ["top_trader_ratio"]),
+            ("depth", ["bid_quantity_1pct", "ask_quantity_1pct"]),
+        ):
+            table = own[name].assign(hours=own[name]["event_time"].astype("int64") / 3_600_000_000)
+            take(name, newest(table, decision, name, columns))
         if "liquidations" in own:
             table = own["liquidations"]
             amounts = [where(table["side"] == side, table["quantity"]) for side in ("long", "short")]
             amounts += [[w * a for w, a in zip(weights, column, strict=False)] for column in amounts]
-            row |= zip(INPUTS[13:17], summed(table, decision, "liquidations", amounts), strict=True)
+            take("liquidations", summed(table, decision, "liquidations", amounts))
         else:
             table = own["liquidation_totals"]
             amounts = [table["long_quantity"].tolist(), table["short_quantity"].tolist()]
-            row |= zip(INPUTS[13:15], summed(table, decision, "liquidation_totals", amounts), strict=True)
-            row |= dict.fromkeys(INPUTS[15:17], NAN)
-        row |= zip(INPUTS[17:19], summed(whales, decision, "whale_transfers", moved), strict=True)
-        row |= zip(INPUTS[19:21], summed(trades, decision, "large_trades", traded), strict=True)
-        ratio = newest(own["long_short_ratio"], decision, "long_short_ratio", ["top_trader_ratio"])
-        row |= zip(INPUTS[21:22], ratio, strict=True)
-        depth = newest(own["depth"], decision, "depth", ["bid_quantity_1pct", "ask_quantity_1pct"])
-        out[bar["event_time"]] = row | dict(zip(INPUTS[22:], depth, strict=True))
+            row |= dict.fromkeys(INPUT_TABLES["liquidations"], NAN)
+            take("liquidation_totals", summed(table, decision, "liquidation_totals", amounts))
+        take("whale_transfers", summed(whales, decision, "whale_transfers", moved))
+        take("large_trades", summed(trades, decision, "large_trades", traded))
+        out[bar["event_time"]] = row
     return out
 
 
@@ -120,7 +123,7 @@ def test_the_frame_is_what_a_search_finds(seed: int) -> None:
         assert not expected
     # What never happens in the sample is not tested by it.
     totals = "liquidation_totals" in tables
-    never = {"taker_buy_volume", *(INPUTS[15:17] if totals else ())}
+    never = {"taker_buy_volume", *(INPUT_TABLES["liquidations"][2:] if totals else ())}
     assert {name for name, some in zip(INPUTS, known, strict=True) if not some} == never
     assert {name for name, some in zip(INPUTS, unknown, strict=True) if some} >= set(INPUTS[8:])
 

@@ -51,7 +51,7 @@ def test_map_equals_the_naive_one(seed: int, drift: float) -> None:
     for bar in market(600, seed, drift):
         low, high, close, interest, tilt = bar
         swing_low, swing_high = low - 0.02, high + 0.03
-        opened = map_advance(state, 0, BINS, WIDTH, DECAYS, DISTANCES.ravel(), shares, close, interest, tilt)
+        opened = map_advance(state, 0, BINS, WIDTH, DECAYS, DISTANCES.ravel(), shares, close, close, interest, tilt)
         if opened > 0.0:
             add_stops(state, 0, BINS, WIDTH, opened, ATR, swing_low, swing_high, 1)
         map_erase(state, 0, BINS, WIDTH, low, high, consumed)
@@ -91,13 +91,13 @@ def test_crossed_levels_are_burnt() -> None:
     masses, pools, most = np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS)
     steps, shares, still = np.array([200.0]), np.array(LOSSES.weights), np.ones(N_LAYERS)
     for interest in (1000.0, 2000.0):
-        map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, interest, 0.0)
+        map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, 9.0, interest, 0.0)
         map_erase(state, 0, BINS, WIDTH, 8.999, 9.001, consumed)
     here = math.floor(9.0 / WIDTH)
     map_look(state, 0, BINS, steps, here, 1.0, masses, pools, most)
     total = pytest.approx(1000.0 * sum(LOSSES.weights))
     assert masses[1] == total
-    map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, 2000.0, 0.0)
+    map_advance(state, 0, BINS, WIDTH, still, DISTANCES.ravel(), shares, 9.0, 9.0, 2000.0, 0.0)
     map_erase(state, 0, BINS, WIDTH, 8.5, 9.001, consumed)
     map_look(state, 0, BINS, steps, here, 1.0, masses, pools, most)
     assert consumed[1] == total
@@ -111,7 +111,7 @@ def test_a_tiny_scale_is_written_into_the_bins() -> None:
     shares, decays = np.array(LOSSES.weights), np.full(N_LAYERS, 1e-60)
     masses, pools, most = np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS), np.empty(2 * N_LAYERS)
     for interest in (1.0, 2.0, 2.0, 3.0, 3.0):
-        map_advance(state, 0, BINS, WIDTH, decays, DISTANCES.ravel(), shares, 9.0, interest, 0.0)
+        map_advance(state, 0, BINS, WIDTH, decays, DISTANCES.ravel(), shares, 9.0, 9.0, interest, 0.0)
         assert (state[5 : 5 + N_LAYERS] >= 1e-100).all()
     map_look(state, 0, BINS, np.array([200.0]), math.floor(9.0 / WIDTH), 1.0, masses, pools, most)
     assert masses[0] == pytest.approx(1e-60 * sum(LOSSES.weights))

@@ -441,9 +441,9 @@ class FeatureEngine:
     # -- description -----------------------------------------------------------------------------------------
 
     def warm_up_of(self, family: Family) -> timedelta:
-        """History after which the features of a family are known: its own, and that of the families it needs."""
+        """History after which the features of a family are known: its own, after that of the families it needs."""
         needed = [self.warm_up_of(other) for other in self.families if other.name in family.needs]
-        return max(family.warm_up, *needed, timedelta(0))
+        return family.warm_up + max(needed, default=timedelta(0))
 
     @property
     def warm_up(self) -> timedelta:

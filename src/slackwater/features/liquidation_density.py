@@ -22,6 +22,7 @@ from slackwater.features.measures import (
     LOG_LOW,
     POOL_ABOVE,
     POOL_BELOW,
+    TIME_HOURS,
 )
 from slackwater.liquidity.density import (
     N_LAYERS,
@@ -35,12 +36,14 @@ from slackwater.liquidity.density import (
     map_slots,
 )
 from slackwater.liquidity.stops import add_stops
-from slackwater.market.inputs import CLOSE, OPEN_INTEREST, TAKER_BUY_VOLUME, VOLUME
+from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
     decay_per_bar,
     extreme_slots,
     extreme_update,
     kernel,
+    ring_get,
+    ring_put,
     totals_add,
     totals_before,
     totals_push,
@@ -55,10 +58,15 @@ _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 
 # positions of the constants; the reaches, the swing windows (bars, mask) and the losses follow the decays
-_WARM, _BINS, _BIN_WIDTH, _CONSUMED_BARS, _CONSUMED_MASK, _N_REACHES, _N_SWINGS, _N_LOSSES, _DECAYS = range(9)
+_WARM, _BINS, _BIN_WIDTH, _CONSUMED_BARS, _CONSUMED_MASK, _PER_HOUR, _N_REACHES, _N_SWINGS, _N_LOSSES, _DECAYS = range(
+    10
+)
 _LISTS: Final = _DECAYS + N_LAYERS
-# positions of the state; what one look at the map leaves, then the totals, the swings and the map
-_COUNT, _CONSUMED, _POOLS, _MOST, _LIMITS, _STEPS = 0, 1, *(1 + i * N_LAYERS for i in (2, 4, 6, 7))
+# positions of the state; what one look at the map leaves, the last entries, then the totals, the swings and the map
+_COUNT, _CONSUMED, _POOLS, _MOST, _LIMITS, _ENTRIES = 0, 1, *(1 + i * N_LAYERS for i in (2, 4, 6, 7))
+_ENTRY_MASK: Final = 63
+_TILTS: Final = _ENTRIES + _ENTRY_MASK + 1
+_STEPS: Final = _TILTS + _ENTRY_MASK + 1
 
 _FARTHEST: Final = 0.5
 """Log distance beyond which nothing is looked at, however wide the daily range."""
@@ -89,11 +97,22 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     present = not math.isnan(row[CLOSE])
     consumed = state[_CONSUMED : _CONSUMED + columns]
     opened = 0.0
+    typical = (row[LOG_HIGH] + row[LOG_LOW] + row[LOG_CLOSE]) / 3.0
+    ring_put(state, _ENTRIES, _ENTRY_MASK, count, typical)
     if present:
         volume = row[VOLUME]
         buys = row[TAKER_BUY_VOLUME]
         # Unknown takers tilt nothing; a feed may say that they bought more than was traded.
         tilt = min(max(2.0 * buys / volume - 1.0, -1.0), 1.0) if buys >= 0.0 and volume > 0.0 else 0.0
+        ring_put(state, _TILTS, _ENTRY_MASK, count, tilt)
+        # A snapshot of open interest is older than the bar: its positions were opened in the bar that it closes.
+        age = (row[TIME_HOURS] - row[OPEN_INTEREST_TIME_HOURS]) * constants[_PER_HOUR] + 0.5
+        lag = min(int(age), _ENTRY_MASK, count) if age >= 0.0 else 0
+        entry = ring_get(state, _ENTRIES, _ENTRY_MASK, count, lag)
+        if math.isnan(entry):
+            entry = typical
+        else:
+            tilt = ring_get(state, _TILTS, _ENTRY_MASK, count, lag)
         opened = map_advance(
             state,
             at,
@@ -102,7 +121,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             constants[_DECAYS : _DECAYS + N_LAYERS],
             constants[losses : losses + 2 * n_losses],
             constants[losses + 2 * n_losses : losses + 3 * n_losses],
-            (row[LOG_HIGH] + row[LOG_LOW] + row[LOG_CLOSE]) / 3.0,
+            typical,
+            entry,
             row[OPEN_INTEREST],
             tilt,
         )
@@ -296,6 +316,7 @@ class LiquidationDensityFamily(Family):
             self.bin_width,
             self.bars(self.consumed_window),
             self.ring(self.consumed_window) - 1,
+            _HOUR / self.bar_interval,
             len(self.reaches),
             len(self.swing_windows),
             len(self.losses.weights),

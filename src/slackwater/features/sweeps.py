@@ -83,7 +83,7 @@ _DAY: Final = timedelta(days=1)
 
 # Positions of the state: what the row before left, and the two sides; their levels, their highs, the volumes and those
 # of the hour follow.
-_COUNT, _LAST_CLOSE, _LAST_ATR, _LAST_INTEREST, _LAST_POOL_ABOVE, _LAST_POOL_BELOW, _ABOVE = range(7)
+_COUNT, _MEASURED, _LAST_CLOSE, _LAST_ATR, _LAST_INTEREST, _LAST_POOL_ABOVE, _LAST_POOL_BELOW, _ABOVE = range(8)
 _BELOW: Final = _ABOVE + SIDE
 _LEVELS: Final = _BELOW + SIDE
 
@@ -252,7 +252,10 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     )
 
     # 3. What there is to tell.
-    if math.isnan(atr) or count < constants[_WARM]:
+    # Nothing could be judged before the range was known, so the warm-up begins there: the slot holds that row plus one.
+    if state[_MEASURED] == 0.0 and not math.isnan(atr):
+        state[_MEASURED] = count + 1.0
+    if math.isnan(atr) or count - (state[_MEASURED] - 1.0) < constants[_WARM]:
         out[:] = np.nan
         return
     out[0] = direction

@@ -214,7 +214,9 @@ def map_add(state, at, bins, bin_width, side, price, layer, mass):  # type: igno
 
 
 @kernel
-def map_advance(state, at, bins, bin_width, decays, losses, shares, typical, interest, tilt):  # type: ignore[no-untyped-def]
+def map_advance(  # type: ignore[no-untyped-def]
+    state, at, bins, bin_width, decays, losses, shares, price, entry, interest, tilt
+):
     """Age the map by one bar and add the positions that it opened; return how much was opened (coin).
 
     Parameters
@@ -229,15 +231,17 @@ def map_advance(state, at, bins, bin_width, decays, losses, shares, typical, int
         Log distances, longs then shorts, shape (2 * n,).
     shares
         Shares of new open interest, shape (n,).
-    typical
-        Log price at which the bar's positions were opened.
+    price
+        Log price of the bar, under which the grid must stay.
+    entry
+        Log price at which the positions that make the change of open interest were opened.
     interest
         Open interest in coin; NaN when unknown, then nothing opens or closes.
     tilt
         Taker imbalance in [-1, 1]: the aggressor's side opens with more leverage, so its near mass grows by up to
         a half of `tilt` and the other side's shrinks as much.
     """
-    here = int(math.floor(typical / bin_width))
+    here = int(math.floor(price / bin_width))
     if state[at + _STARTED] == 0.0:
         state[at + _STARTED] = 1.0
         state[at + _CENTRE] = here
@@ -277,7 +281,7 @@ def map_advance(state, at, bins, bin_width, decays, losses, shares, typical, int
         maxima = sums + 2 * N_LAYERS * blocks
         lean = 0.5 * tilt if side == 0 else -0.5 * tilt
         for j in range(n):
-            b = int(math.floor((typical + losses[side * n + j]) / bin_width)) - origin
+            b = int(math.floor((entry + losses[side * n + j]) / bin_width)) - origin
             if b < 0 or b >= bins:
                 continue
             share = shares[j] * (1.0 + lean) if j < near else shares[j]

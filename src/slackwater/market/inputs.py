@@ -18,21 +18,22 @@ TAKER_BUY_VOLUME: Final = 5
 OTHERS_RETURN: Final = 6
 OTHERS_ABSOLUTE_RETURN: Final = 7
 OPEN_INTEREST: Final = 8
-FUNDING_RATE: Final = 9
-FUNDING_INTERVAL_HOURS: Final = 10
-FUNDING_TIME_HOURS: Final = 11
-PREMIUM_INDEX: Final = 12
-LIQUIDATED_LONG: Final = 13
-LIQUIDATED_SHORT: Final = 14
-LIQUIDATED_LONG_ESTIMATE: Final = 15
-LIQUIDATED_SHORT_ESTIMATE: Final = 16
-WHALE_TO_EXCHANGE: Final = 17
-WHALE_FROM_EXCHANGE: Final = 18
-LARGE_BUY: Final = 19
-LARGE_SELL: Final = 20
-TOP_TRADER_RATIO: Final = 21
-DEPTH_BID_1PCT: Final = 22
-DEPTH_ASK_1PCT: Final = 23
+OPEN_INTEREST_TIME_HOURS: Final = 9
+FUNDING_RATE: Final = 10
+FUNDING_INTERVAL_HOURS: Final = 11
+FUNDING_TIME_HOURS: Final = 12
+PREMIUM_INDEX: Final = 13
+LIQUIDATED_LONG: Final = 14
+LIQUIDATED_SHORT: Final = 15
+LIQUIDATED_LONG_ESTIMATE: Final = 16
+LIQUIDATED_SHORT_ESTIMATE: Final = 17
+WHALE_TO_EXCHANGE: Final = 18
+WHALE_FROM_EXCHANGE: Final = 19
+LARGE_BUY: Final = 20
+LARGE_SELL: Final = 21
+TOP_TRADER_RATIO: Final = 22
+DEPTH_BID_1PCT: Final = 23
+DEPTH_ASK_1PCT: Final = 24
 
 INPUTS: Final[tuple[str, ...]] = (
     "open",
@@ -44,6 +45,7 @@ INPUTS: Final[tuple[str, ...]] = (
     "others_return",
     "others_absolute_return",
     "open_interest",
+    "open_interest_time_hours",
     "funding_rate",
     "funding_interval_hours",
     "funding_time_hours",
@@ -61,14 +63,14 @@ INPUTS: Final[tuple[str, ...]] = (
     "depth_ask_1pct",
 )
 """Prices in quote currency; volumes, open interest, liquidations, transfers, large trades and depth in coin; the
-funding rate as a fraction of notional an interval; the funding time in hours since 1970; the premium index as a
+funding rate as a fraction of notional an interval; times in hours since 1970; the premium index as a
 fraction; the ratio of top traders as longs over shorts. The returns of the others are the mean of ``log(close /
 open)``, and of its absolute value, over the bars of all other symbols that close at the same time. The estimates of
 what was liquidated correct a feed that reports one event a second (`slackwater.market.frame`)."""
 
 INPUT_TABLES: Final[dict[str, tuple[str, ...]]] = {
     "bars": INPUTS[:8],
-    "open_interest": ("open_interest",),
+    "open_interest": ("open_interest", "open_interest_time_hours"),
     "funding": ("funding_rate", "funding_interval_hours", "funding_time_hours"),
     "premium_index": ("premium_index",),
     "liquidations": (

@@ -160,8 +160,8 @@ def _as_they_are(*names: str) -> Callable[[Columns], list[NDArray[Any]]]:
     return lambda columns: [columns[name] for name in names]
 
 
-def _funding(columns: Columns) -> list[NDArray[Any]]:
-    return [columns["funding_rate"], columns["interval_hours"], columns["event_time"] / 3.6e9]
+def _with_their_time(*names: str) -> Callable[[Columns], list[NDArray[Any]]]:
+    return lambda columns: [*(columns[name] for name in names), columns["event_time"] / 3.6e9]
 
 
 def _by_side(first: str, second: str) -> Callable[[Columns], list[NDArray[Any]]]:
@@ -317,11 +317,17 @@ def _snapshots(table: str, *columns: str) -> Join:
 JOINS: Final[dict[str, Join]] = {
     join.table: join
     for join in (
-        _snapshots("open_interest", "open_interest"),
+        Join(
+            table="open_interest",
+            columns=("open_interest", "event_time"),
+            split=_with_their_time("open_interest"),
+            width=2,
+            summed=False,
+        ),
         Join(
             table="funding",
             columns=("funding_rate", "interval_hours", "event_time"),
-            split=_funding,
+            split=_with_their_time("funding_rate", "interval_hours"),
             width=3,
             summed=False,
         ),

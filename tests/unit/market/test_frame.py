@@ -202,3 +202,30 @@ def test_a_burst_behind_a_capped_feed_counts_for_more() -> None:
         share = (min(last, 10) if last else 1) / 11
         assert made["liquidated_long"][1] == 2.0
         assert made["liquidated_long_estimate"][1] == pytest.approx(2.0 * -np.log(1 - share) / share, rel=1e-12)
+
+
+def test_the_estimate_makes_up_for_a_feed_of_one_event_a_second() -> None:
+    """Cascades of three liquidations a second behind one slot a second, as Binance publishes them: a third is seen."""
+    rng = np.random.default_rng(0)
+    starts = np.sort(rng.integers(0, 6 * 3600 - 60, 40))
+    seconds = np.sort(np.concatenate([s + rng.uniform(0.0, 60.0, rng.poisson(180)) for s in starts]))
+    times = pd.DatetimeIndex(T[0] + pd.to_timedelta(seconds, unit="s")).as_unit("us")
+    truth = pd.DataFrame(
+        {
+            "symbol": "BTCUSDT",
+            "event_time": times,
+            "available_time": times + pd.Timedelta("1s"),
+            "side": rng.choice(["long", "short"], len(times)),
+            "price": 100.0,
+            "quantity": rng.lognormal(size=len(times)),
+        }
+    )
+    seen = truth[~truth["event_time"].dt.floor("1s").duplicated(keep="last")]
+    made = MarketFrame.from_tables(
+        {"bars": bars(), "liquidations": seen}, bar_interval=BAR, decision_lag=LAG, liquidation_cap=timedelta(seconds=1)
+    ).table
+    columns = ["liquidated_long", "liquidated_short"]
+    known = truth[truth["available_time"] <= T[-1] + LAG]["quantity"].sum()
+    raw, estimate = made[columns].sum().sum(), made[[f"{c}_estimate" for c in columns]].sum().sum()
+    assert raw < 0.45 * known
+    assert 0.7 * known < estimate < 1.1 * known
