@@ -12,7 +12,7 @@ primitive  state slots                            gives
 ========== ====================================== ====================================================
 ring       `ring_size` (window)                   the value some rows ago
 totals     `totals_slots` (columns, window)       sums over any window up to the longest
-extreme    `extreme_slots` (window)               the maximum (or minimum) of a window, and its age
+highs      `highs_slots` (longest) + 2 a window   the highest of several windows, and its age
 ewm        2                                      an exponentially weighted mean
 moments    3                                      an exponentially weighted mean and standard deviation
 ranked     `ranked_slots` (size)                  median and median absolute deviation of the last values
@@ -33,11 +33,14 @@ from slackwater.errors import ParameterError
 
 __all__ = [
     "bars_in",
+    "blocks_size",
     "decay_per_bar",
     "ewm_update",
-    "extreme_age",
-    "extreme_slots",
-    "extreme_update",
+    "highs_age",
+    "highs_newest_top",
+    "highs_push",
+    "highs_slots",
+    "highs_top",
     "kernel",
     "moments_update",
     "moments_z",
@@ -70,6 +73,10 @@ operator = njit(cache=True, _nrt=False, error_model="numpy", inline="always")  #
 
 COVERAGE: Final = 0.9
 """Share of the rows of a window that must be known for a sum over it to be known."""
+
+BLOCK_BITS: Final = 5
+BLOCK: Final = 1 << BLOCK_BITS
+"""Rows whose highest value is kept beside the values."""
 
 MAD_TO_SD: Final = 1.4826
 """Median absolute deviations of a normal variable in one standard deviation."""
@@ -207,44 +214,82 @@ def totals_since(state, at, before, column):  # type: ignore[no-untyped-def]
     return state[at + 1 + column] - state[before + 1 + column]
 
 
-def extreme_slots(window: int) -> int:
-    """Return how many state slots `extreme_update` needs for a window of `window` rows."""
-    return 2 + 2 * ring_size(window)
+def highs_slots(longest: int) -> int:
+    """Return how many state slots a ring of highs for windows of up to `longest` rows needs.
 
-
-@operator
-def extreme_update(state, at, mask, window, count, value, sign):  # type: ignore[no-untyped-def]
-    """Push the value of row `count`; return the maximum of ``sign * value`` over the window, times `sign`.
-
-    A monotonic deque of (row, value) pairs in a ring: amortised O(1). A NaN value is not pushed but the window
-    moves on; the result is NaN while nothing in the window is known. Needs ``window <= mask``.
+    The ring is followed by one of the highest of each block of `BLOCK` rows.
     """
-    head = whole(state[at])
-    tail = whole(state[at + 1])
-    base = at + 2
-    if not math.isnan(value):
-        signed = sign * value
-        while tail > head and state[base + 2 * ((tail - 1) & mask) + 1] <= signed:
-            tail -= 1
-        state[base + 2 * (tail & mask)] = count
-        state[base + 2 * (tail & mask) + 1] = signed
-        tail += 1
-    while head < tail and state[base + 2 * (head & mask)] <= count - window:
-        head += 1
-    state[at] = head
-    state[at + 1] = tail
-    if head == tail:
-        return np.nan
-    return sign * state[base + 2 * (head & mask) + 1]
+    return ring_size(longest) + blocks_size(longest)
+
+
+def blocks_size(longest: int) -> int:
+    """Return how many slots of `highs_slots` hold the highest of a block."""
+    return ring_size(longest // BLOCK + 2)
 
 
 @operator
-def extreme_age(state, at, mask, count):  # type: ignore[no-untyped-def]
-    """Return how many rows ago the extreme of `extreme_update` was made (0: row `count`); NaN if none is known."""
-    head = whole(state[at])
-    if head == whole(state[at + 1]):
-        return np.nan
-    return count - state[at + 2 + 2 * (head & mask)]
+def highs_push(state, at, mask, blocks_mask, count, value):  # type: ignore[no-untyped-def]
+    """Keep the value of row `count`, minus infinity if it is NaN, and the highest of its block."""
+    high = -np.inf if math.isnan(value) else value
+    state[at + (count & mask)] = high
+    block = at + mask + 1 + ((count >> BLOCK_BITS) & blocks_mask)
+    if count & (BLOCK - 1) == 0 or high > state[block]:
+        state[block] = high
+
+
+@kernel
+def highs_newest_top(state, at, mask, blocks_mask, first, last):  # type: ignore[no-untyped-def]
+    """Return the row of the highest value in the rows from `first` to `last`, the newest where several are equal.
+
+    Block by block where one is wholly inside.
+    """
+    top = -np.inf
+    best = last
+    whole_block = False
+    row = max(first, 0)
+    while row <= last:
+        if row & (BLOCK - 1) == 0 and row + BLOCK - 1 <= last:
+            high = state[at + mask + 1 + ((row >> BLOCK_BITS) & blocks_mask)]
+            if high >= top:
+                top = high
+                best = row + BLOCK - 1
+                whole_block = True
+            row += BLOCK
+        else:
+            high = state[at + (row & mask)]
+            if high >= top:
+                top = high
+                best = row
+                whole_block = False
+            row += 1
+    if whole_block:
+        while state[at + (best & mask)] != top:
+            best -= 1
+    return best
+
+
+@operator
+def highs_top(state, at, mask, blocks_mask, window, count, top):  # type: ignore[no-untyped-def]
+    """Return the highest value of the last `window` rows, row `count` included; NaN while none is known.
+
+    The two slots at `top` keep the answer and its row plus one. It is looked for again only when it leaves the window
+    and what came since is lower, so that most rows cost two comparisons. Needs ``window <= mask``.
+    """
+    newest = state[at + (count & mask)]
+    if state[top + 1] == 0.0 or newest >= state[top]:
+        state[top] = newest
+        state[top + 1] = count + 1
+    elif state[top + 1] <= count - window + 1:
+        row = highs_newest_top(state, at, mask, blocks_mask, count - window + 1, count)
+        state[top] = state[at + (row & mask)]
+        state[top + 1] = row + 1
+    return state[top] if state[top] > -np.inf else np.nan
+
+
+@operator
+def highs_age(state, count, top):  # type: ignore[no-untyped-def]
+    """Return how many rows ago the answer of `highs_top` was made (0: row `count`); NaN while none is known."""
+    return count + 1.0 - state[top + 1] if state[top] > -np.inf else np.nan
 
 
 @operator

@@ -11,10 +11,12 @@ from slackwater.operators import (
     COVERAGE,
     MAD_TO_SD,
     MEAN_DEVIATION_TO_SD,
+    blocks_size,
     ewm_update,
-    extreme_age,
-    extreme_slots,
-    extreme_update,
+    highs_age,
+    highs_push,
+    highs_slots,
+    highs_top,
     moments_update,
     moments_z,
     ranked_push,
@@ -39,31 +41,30 @@ VALUES = st.lists(KNOWN | st.just(float("nan")), min_size=1, max_size=120).map(n
 WINDOWS = st.integers(1, 20)
 
 
-@settings(deadline=None)
-@given(VALUES, WINDOWS)
-def test_extreme_is_the_rolling_maximum_of_what_is_known(values: np.ndarray, window: int) -> None:
-    slots, mask = extreme_slots(window), ring_size(window) - 1
-    state = np.zeros(2 * slots)
-    top = [extreme_update(state, 0, mask, window, i, v, 1.0) for i, v in enumerate(values)]
-    low = [extreme_update(state, slots, mask, window, i, v, -1.0) for i, v in enumerate(values)]
-    rolling = pd.Series(values).rolling(window, min_periods=1)
-    np.testing.assert_array_equal(top, rolling.max())
-    np.testing.assert_array_equal(low, rolling.min())
+LONG = st.lists(st.integers(-5, 5).map(float) | st.just(float("nan")), min_size=1, max_size=400).map(np.array)
 
 
 @settings(deadline=None)
-@given(VALUES, WINDOWS)
-def test_age_is_that_of_the_newest_extreme(values: np.ndarray, window: int) -> None:
-    mask = ring_size(window) - 1
-    state = np.zeros(extreme_slots(window))
+@given(LONG, st.lists(st.integers(1, 150), min_size=1, max_size=3))
+def test_tops_are_the_rolling_maxima_of_what_is_known(values: np.ndarray, windows: list[int]) -> None:
+    """Windows beyond a block, ties within and across blocks, and stretches of nothing."""
+    longest = max(windows)
+    mask, blocks_mask = ring_size(longest) - 1, blocks_size(longest) - 1
+    at, tops = 0, highs_slots(longest)
+    state = np.zeros(tops + 2 * len(windows))
+    found = np.empty((len(windows), len(values)))
     for i, value in enumerate(values):
-        extreme_update(state, 0, mask, window, i, value, 1.0)
-        age = extreme_age(state, 0, mask, i)
-        held = values[max(0, i - window + 1) : i + 1][::-1]
-        if np.isnan(held).all():
-            assert np.isnan(age)
-        else:
-            assert age == np.nanargmax(held)
+        highs_push(state, at, mask, blocks_mask, i, value)
+        for j, window in enumerate(windows):
+            found[j, i] = highs_top(state, at, mask, blocks_mask, window, i, tops + 2 * j)
+            age = highs_age(state, i, tops + 2 * j)
+            held = values[max(0, i - window + 1) : i + 1][::-1]
+            if np.isnan(held).all():
+                assert np.isnan(age)
+            else:
+                assert age == np.nanargmax(held)
+    for j, window in enumerate(windows):
+        np.testing.assert_array_equal(found[j], pd.Series(values).rolling(window, min_periods=1).max())
 
 
 @settings(deadline=None)

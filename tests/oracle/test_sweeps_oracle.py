@@ -121,20 +121,20 @@ class Side:
         out.append(self.last_pool)
         return out
 
-    def burst(self, row: int) -> float:
-        """z-score of the volume against the same hour of the days before."""
+    def burst(self, row: int, volume: float) -> float:
+        """z-score of a volume against the hour of a row on the days before."""
         days = self.family.burst_window // DAY
         per_day = DAY // HOUR if self.family.bar_interval <= HOUR else DAY // self.family.bar_interval
         hours = {self.hour[row] - k * per_day for k in range(1, days + 1)}
         first = max(row - (days + 1) * (DAY // self.family.bar_interval), 0)
         usual = [self.volume[k] for k in range(first, row) if self.hour[k] in hours and not math.isnan(self.volume[k])]
-        if len(usual) < 3 or math.isnan(self.volume[row]):
+        if len(usual) < 3 or math.isnan(volume):
             return math.nan
         median = np.median(usual)
         mad = np.median(np.abs(usual - median))
         if not mad > 0.0:
             return math.nan
-        return float(np.clip((self.volume[row] - median) / (1.4826 * mad), -LARGEST_BURST, LARGEST_BURST))
+        return float(np.clip((volume - median) / (1.4826 * mad), -LARGEST_BURST, LARGEST_BURST))
 
     def start(self, row: int) -> None:
         rules = self.family.rules
@@ -158,7 +158,7 @@ class Side:
                     "highs": [],
                     "lows": [],
                     "closes": [],
-                    "bursts": [],
+                    "volumes": [],
                     "liquidations": [],
                     "mass": 0.0,
                     "interest": self.interest[row - 1],
@@ -171,7 +171,7 @@ class Side:
         top, bottom = max(a["highs"]), min(a["lows"])
         a["depth"] = (top - level) / atr
         a["speed"] = (top - min(a["approach"])) / atr
-        a["burst"] = max(a["bursts"], default=math.nan)
+        a["burst"] = self.burst(row, max(a["volumes"], default=math.nan))
         a["rejection"] = (top - close) / (top - bottom)
         a["top"] = top
         run = a["closes"][-rules.acceptance_closes :]
@@ -204,8 +204,7 @@ class Side:
                 a["highs"].append(self.high[row])
                 a["lows"].append(self.low[row])
                 a["closes"].append(self.close[row])
-                z = self.burst(row)
-                a["bursts"] += [z] if not math.isnan(z) else []
+                a["volumes"] += [self.volume[row]] if not math.isnan(self.volume[row]) else []
                 a["liquidations"] += [self.liquidations[row]] if not math.isnan(self.liquidations[row]) else []
                 a["mass"] += 0.0 if math.isnan(self.consumed[row]) else self.consumed[row]
                 verdict = self.judge(row, a)

@@ -38,9 +38,11 @@ from slackwater.liquidity.density import (
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
+    blocks_size,
     decay_per_bar,
-    extreme_slots,
-    extreme_update,
+    highs_push,
+    highs_slots,
+    highs_top,
     kernel,
     ring_get,
     ring_put,
@@ -57,10 +59,21 @@ __all__ = ["LiquidationDensityFamily"]
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 
-# positions of the constants; the reaches, the swing windows (bars, mask) and the losses follow the decays
-_WARM, _BINS, _BIN_WIDTH, _CONSUMED_BARS, _CONSUMED_MASK, _PER_HOUR, _N_REACHES, _N_SWINGS, _N_LOSSES, _DECAYS = range(
-    10
-)
+# positions of the constants; the reaches, the swing windows (bars) and the losses follow the decays
+(
+    _WARM,
+    _BINS,
+    _BIN_WIDTH,
+    _CONSUMED_BARS,
+    _CONSUMED_MASK,
+    _PER_HOUR,
+    _SWINGS_MASK,
+    _BLOCKS_MASK,
+    _N_REACHES,
+    _N_SWINGS,
+    _N_LOSSES,
+    _DECAYS,
+) = range(12)
 _LISTS: Final = _DECAYS + N_LAYERS
 # positions of the state; what one look at the map leaves, the last entries, then the totals, the swings and the map
 _COUNT, _CONSUMED, _POOLS, _MOST, _LIMITS, _ENTRIES = 0, 1, *(1 + i * N_LAYERS for i in (2, 4, 6, 7))
@@ -86,14 +99,16 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     n_swings = whole(constants[_N_SWINGS])
     n_losses = whole(constants[_N_LOSSES])
     swings = _LISTS + n
-    losses = swings + 2 * n_swings
+    losses = swings + n_swings
     totals = _STEPS + n
     consumed_mask = whole(constants[_CONSUMED_MASK])
     columns = 2 * N_LAYERS
-    deques = totals + (columns + 1) * (consumed_mask + 2)
-    at = deques
-    for j in range(n_swings):
-        at += 2 * (2 + 2 * (whole(constants[swings + 2 * j + 1]) + 1))
+    mask = whole(constants[_SWINGS_MASK])
+    blocks_mask = whole(constants[_BLOCKS_MASK])
+    highs = totals + (columns + 1) * (consumed_mask + 2)
+    lows = highs + mask + blocks_mask + 2
+    tops = lows + mask + blocks_mask + 2
+    at = tops + 4 * n_swings
     present = not math.isnan(row[CLOSE])
     consumed = state[_CONSUMED : _CONSUMED + columns]
     opened = 0.0
@@ -126,14 +141,12 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             row[OPEN_INTEREST],
             tilt,
         )
-    deque = deques
+    highs_push(state, highs, mask, blocks_mask, count, row[LOG_HIGH])
+    highs_push(state, lows, mask, blocks_mask, count, -row[LOG_LOW])
     for j in range(n_swings):
-        window = whole(constants[swings + 2 * j])
-        mask = whole(constants[swings + 2 * j + 1])
-        slots = 2 + 2 * (mask + 1)
-        high = extreme_update(state, deque, mask, window, count, row[LOG_HIGH], 1.0)
-        low = extreme_update(state, deque + slots, mask, window, count, row[LOG_LOW], -1.0)
-        deque += 2 * slots
+        window = whole(constants[swings + j])
+        high = highs_top(state, highs, mask, blocks_mask, window, count, tops + 4 * j)
+        low = -highs_top(state, lows, mask, blocks_mask, window, count, tops + 4 * j + 2)
         if opened > 0.0:
             add_stops(state, at, bins, width, opened, row[ATR_HOUR], low, high, n_swings)
     if present:
@@ -317,11 +330,13 @@ class LiquidationDensityFamily(Family):
             self.bars(self.consumed_window),
             self.ring(self.consumed_window) - 1,
             _HOUR / self.bar_interval,
+            self.ring(*self.swing_windows) - 1,
+            blocks_size(self._longest_swing()) - 1,
             len(self.reaches),
             len(self.swing_windows),
             len(self.losses.weights),
         ]
-        swings = [x for w in self.swing_windows for x in (self.bars(w), self.ring(w) - 1)]
+        swings = [self.bars(w) for w in self.swing_windows]
         return np.concatenate(
             [scalars, decays, self.reaches, swings, log_distances.ravel(), self.losses.weights], dtype=np.float64
         )
@@ -333,7 +348,7 @@ class LiquidationDensityFamily(Family):
     @property
     def map_at(self) -> int:
         """Where the map starts in the state of the family."""
-        swings = sum(2 * extreme_slots(self.bars(w)) for w in self.swing_windows)
+        swings = 2 * highs_slots(self._longest_swing()) + 4 * len(self.swing_windows)
         totals = totals_slots(2 * N_LAYERS, self.bars(self.consumed_window))
         return _STEPS + len(self.reaches) + totals + swings
 
@@ -341,3 +356,6 @@ class LiquidationDensityFamily(Family):
     def warm_up(self) -> timedelta:
         """Three half-lives: an eighth of older mass is left, before crossings and closings take their part."""
         return -(-3 * self.half_lives[-1] // self.bar_interval) * self.bar_interval
+
+    def _longest_swing(self) -> int:
+        return max(self.bars(w) for w in self.swing_windows)

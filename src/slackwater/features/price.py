@@ -16,9 +16,11 @@ from slackwater.features.measures import LOG_CLOSE, LOG_HIGH, LOG_LOW, VOLATILIT
 from slackwater.market.inputs import CLOSE, VOLUME
 from slackwater.operators import (
     COVERAGE,
-    extreme_age,
-    extreme_slots,
-    extreme_update,
+    blocks_size,
+    highs_age,
+    highs_push,
+    highs_slots,
+    highs_top,
     kernel,
     ring_get,
     ring_put,
@@ -37,10 +39,11 @@ __all__ = ["PriceFamily"]
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 
-# positions of the constants; (bars, 1 / sqrt(days)) of the returns and (bars, mask) of the ranges follow
+# positions of the constants; (bars, 1 / sqrt(days)) of the returns and the bars of the ranges follow
 (
     _WARM,
     _MASK,
+    _BLOCKS_MASK,
     _RETURNS,
     _RANGES,
     _DAY_BARS,
@@ -53,7 +56,7 @@ _HOUR: Final = timedelta(hours=1)
     _VOL_CAP,
     _EVENT_SCALE,
     _LISTS,
-) = range(14)
+) = range(15)
 
 # positions of the state
 _COUNT, _EVENT_UP, _EVENT_DOWN, _CLOSES = range(4)
@@ -78,23 +81,26 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     totals_push(state, totals, _COLUMNS, mask, count, present)
     warm = present and count >= constants[_WARM]
 
-    # The deques see every row, so that a gap ages what they hold.
-    at = totals + (_COLUMNS + 1) * (mask + 2)
+    # Every row counts, so that a gap ages the extremes. Lows are the highs of the market upside down.
+    highs = totals + (_COLUMNS + 1) * (mask + 2)
+    blocks_mask = whole(constants[_BLOCKS_MASK])
+    lows = highs + mask + blocks_mask + 2
+    tops = lows + mask + blocks_mask + 2
+    highs_push(state, highs, mask, blocks_mask, count, row[LOG_HIGH])
+    highs_push(state, lows, mask, blocks_mask, count, -row[LOG_LOW])
     o = n_returns
     for j in range(n_ranges):
-        window = whole(constants[_LISTS + 2 * (n_returns + j)])
-        deque_mask = whole(constants[_LISTS + 2 * (n_returns + j) + 1])
-        highs = at
-        lows = at + 2 + 2 * (deque_mask + 1)
-        at += 2 * (lows - highs)
-        top = extreme_update(state, highs, deque_mask, window, count, row[LOG_HIGH], 1.0)
-        bottom = extreme_update(state, lows, deque_mask, window, count, row[LOG_LOW], -1.0)
+        window = whole(constants[_LISTS + 2 * n_returns + j])
+        high_at = tops + 4 * j
+        low_at = high_at + 2
+        top = highs_top(state, highs, mask, blocks_mask, window, count, high_at)
+        bottom = -highs_top(state, lows, mask, blocks_mask, window, count, low_at)
         if warm and totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window):
             out[o] = 2.0 * (x - bottom) / (top - bottom) - 1.0 if top > bottom else 0.0
             out[o + 1] = top - x
             out[o + 2] = x - bottom
-            out[o + 3] = extreme_age(state, highs, deque_mask, count) / window
-            out[o + 4] = extreme_age(state, lows, deque_mask, count) / window
+            out[o + 3] = highs_age(state, count, high_at) / window
+            out[o + 4] = highs_age(state, count, low_at) / window
         else:
             out[o : o + 5] = np.nan
         o += 5
@@ -262,7 +268,8 @@ class PriceFamily(Family):
         """Return the numbers that the kernel reads."""
         scalars = {
             _WARM: self.warm_up / self.bar_interval,
-            _MASK: self.ring(*self._windows()) - 1,
+            _MASK: ring_size(self._longest()) - 1,
+            _BLOCKS_MASK: blocks_size(self._longest()) - 1,
             _RETURNS: len(self.return_windows),
             _RANGES: len(self.range_windows),
             _DAY_BARS: self.bars(_DAY),
@@ -276,19 +283,22 @@ class PriceFamily(Family):
             _EVENT_SCALE: math.sqrt(self.event_window / _DAY),
         }
         returns = [x for w in self.return_windows for x in (self.bars(w), 1.0 / math.sqrt(w / _DAY))]
-        ranges = [x for w in self.range_windows for x in (self.bars(w), self.ring(w) - 1)]
+        ranges = [self.bars(w) for w in self.range_windows]
         return np.array([scalars[i] for i in range(_LISTS)] + returns + ranges, dtype=np.float64)
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        longest = max(self.bars(w) for w in self._windows())
-        deques = sum(2 * extreme_slots(self.bars(w)) for w in self.range_windows)
-        return _CLOSES + ring_size(longest) + totals_slots(_COLUMNS, longest) + deques
+        longest = self._longest()
+        extremes = 2 * highs_slots(longest) + 4 * len(self.range_windows)
+        return _CLOSES + ring_size(longest) + totals_slots(_COLUMNS, longest) + extremes
 
     @property
     def warm_up(self) -> timedelta:
         """The longest window."""
         return max(self._windows())
+
+    def _longest(self) -> int:
+        return max(self.bars(w) for w in self._windows())
 
     def _hour_bars(self) -> int:
         return max(1, _HOUR // self.bar_interval)

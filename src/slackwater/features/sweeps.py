@@ -27,7 +27,6 @@ from slackwater.features.measures import (
 )
 from slackwater.liquidity.sweeps import (
     ACTIVE,
-    BLOCK,
     GLIDE_ROW,
     GLIDED_RECENTLY,
     NEAREST,
@@ -46,15 +45,12 @@ from slackwater.liquidity.sweeps import (
     attempts_start,
     burst_slots,
     day_update,
-    highs_push,
-    highs_slots,
     levels_clear,
     levels_update,
     rest_update,
-    same_hour_burst,
 )
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
-from slackwater.operators import kernel, ring_put, ring_size
+from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, ring_put, ring_size
 
 __all__ = ["SweepsFamily"]
 
@@ -118,28 +114,15 @@ def _start(state, constants, at, levels, opposite, sign, count, high, low):  # t
 
 
 @kernel
-def _burst(state, constants, volumes, count, time, volume):  # type: ignore[no-untyped-def]
-    """Return the z-score of the volume of a bar against its hour of day; NaN if it is unknown."""
-    if math.isnan(volume):
-        return np.nan
+def _hour(constants, volumes, time):  # type: ignore[no-untyped-def]
+    """Return what `same_hour_burst` has to know of the hour that a bar closing at `time` belongs to."""
     per_hour = int(constants[_PER_HOUR])
     # A bar belongs to the hour before its close; the close is a multiple of the bar up to rounding.
-    hour = int(math.ceil(time - 1e-6)) - 1
-    position = min(max(int((time - hour) * per_hour + 0.5) - 1, 0), per_hour - 1)
+    number = int(math.ceil(time - 1e-6)) - 1
+    position = min(max(int((time - number) * per_hour + 0.5) - 1, 0), per_hour - 1)
     mask = int(constants[_VOLUMES_MASK])
-    return same_hour_burst(
-        state,
-        volumes + mask + 1,
-        volumes,
-        mask,
-        count,
-        hour,
-        position,
-        per_hour,
-        int(constants[_PER_DAY]),
-        int(constants[_DAYS]),
-        volume,
-    )
+    per_day = int(constants[_PER_DAY])
+    return volumes + mask + 1, volumes, mask, number, position, per_hour, per_day, int(constants[_DAYS])
 
 
 @kernel
@@ -207,15 +190,17 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if state[_ABOVE + ACTIVE] + state[_BELOW + ACTIVE] > 0.0:
         rules = _LISTS + n
         window = int(constants[_RECLAIM])
-        burst = _burst(state, constants, volumes, count, row[TIME_HOURS], volume) if present else np.nan
+        hour = _hour(constants, volumes, row[TIME_HOURS])
         if state[_ABOVE + ACTIVE] > 0.0:
             # Above wait the stops and the liquidations of shorts.
-            evidence = (burst, row[LIQUIDATION_BURST_SHORT], interest, row[CONSUMED_ABOVE])
-            if attempts_advance(state, _ABOVE, constants, rules, count, present, high, low, close, evidence, window):
+            evidence = (volume, row[LIQUIDATION_BURST_SHORT], interest, row[CONSUMED_ABOVE])
+            bar = (high, low, close)
+            if attempts_advance(state, _ABOVE, constants, rules, count, present, bar, evidence, hour, window):
                 direction += 1.0
         if state[_BELOW + ACTIVE] > 0.0:
-            evidence = (burst, row[LIQUIDATION_BURST_LONG], interest, row[CONSUMED_BELOW])
-            if attempts_advance(state, _BELOW, constants, rules, count, present, -low, -high, -close, evidence, window):
+            evidence = (volume, row[LIQUIDATION_BURST_LONG], interest, row[CONSUMED_BELOW])
+            bar = (-low, -high, -close)
+            if attempts_advance(state, _BELOW, constants, rules, count, present, bar, evidence, hour, window):
                 direction -= 1.0
 
     # 2. The levels that it leaves for the next row.
@@ -430,8 +415,8 @@ class SweepsFamily(Family):
         scalars = {
             _WARM: self.warm_up / interval,
             _WINDOWS: len(windows),
-            _HIGHS_MASK: ring_size(windows[-1] + self._lookback()) - 1,
-            _BLOCKS_MASK: ring_size((windows[-1] + self._lookback()) // BLOCK + 2) - 1,
+            _HIGHS_MASK: ring_size(self._looked_back()) - 1,
+            _BLOCKS_MASK: blocks_size(self._looked_back()) - 1,
             _VOLUMES_MASK: self._volumes() - 1,
             _EXCLUSION: self._at_least_a_bar("level_exclusion"),
             _APPROACH: self._at_least_a_bar("approach"),
@@ -452,8 +437,7 @@ class SweepsFamily(Family):
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
         burst = burst_slots(self.burst_window // _DAY, self._per_hour())
-        longest = max(self.bars(w) for w in self.level_windows)
-        sides = len(self.level_windows) + 2 + highs_slots(longest, self._lookback())
+        sides = len(self.level_windows) + 2 + highs_slots(self._looked_back())
         return _LEVELS + 2 * sides + self._volumes() + burst
 
     @property
@@ -472,8 +456,9 @@ class SweepsFamily(Family):
         # Bars that do not divide an hour are compared with those at the same time of day.
         return _HOUR // self.bar_interval if not _HOUR % self.bar_interval else 1
 
-    def _lookback(self) -> int:
-        return max(self._at_least_a_bar("level_exclusion"), self._at_least_a_bar("approach"))
+    def _looked_back(self) -> int:
+        before = max(self._at_least_a_bar("level_exclusion"), self._at_least_a_bar("approach"))
+        return max(self.bars(w) for w in self.level_windows) + before
 
     def _volumes(self) -> int:
         return ring_size(self.bars(self.burst_window) + self._per_hour())

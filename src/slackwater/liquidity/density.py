@@ -455,16 +455,21 @@ def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ign
     blocks = bins // BLOCK
     grid = at + _GRIDS + side * N_LAYERS * bins
     maxima = at + _GRIDS + N_LAYERS * (2 * bins + (2 + side) * blocks)
-    first = max(start - steps, 0) if side == 0 else start + 1
-    last = start - 1 if side == 0 else min(start + steps, bins - 1)
-    for layer in range(N_LAYERS):
-        counts[layer] = 0.0
-        limit = limits[layer]
-        if limit == np.inf:
-            continue
-        found = 0
-        for block in range(first >> _BLOCK_BITS, (last >> _BLOCK_BITS) + 1):
-            if state[maxima + N_LAYERS * block + layer] >= limit:
-                for b in range(max(first, block << _BLOCK_BITS), min(last, (block << _BLOCK_BITS) + BLOCK - 1) + 1):
-                    found += state[grid + N_LAYERS * b + layer] >= limit
-        counts[layer] = found
+    # Nothing is left between the price and the nearest bin that nobody has crossed.
+    if side == 0:
+        first, last = max(start - steps, 0), min(start - 1, int(state[at + _TOP_LONG]))
+    else:
+        first, last = max(start + 1, int(state[at + _BOTTOM_SHORT])), min(start + steps, bins - 1)
+    limit0, limit1, limit2, limit3 = limits[0], limits[1], limits[2], limits[3]
+    count0, count1, count2, count3 = 0, 0, 0, 0
+    for block in range(first >> _BLOCK_BITS, (last >> _BLOCK_BITS) + 1):
+        top = maxima + N_LAYERS * block
+        dense = state[top] >= limit0 or state[top + 1] >= limit1 or state[top + 2] >= limit2
+        if dense or state[top + 3] >= limit3:
+            for b in range(max(first, block << _BLOCK_BITS), min(last, (block << _BLOCK_BITS) + BLOCK - 1) + 1):
+                where = grid + N_LAYERS * b
+                count0 += state[where] >= limit0
+                count1 += state[where + 1] >= limit1
+                count2 += state[where + 2] >= limit2
+                count3 += state[where + 3] >= limit3
+    counts[0], counts[1], counts[2], counts[3] = count0, count1, count2, count3

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.operators import MAD_TO_SD, kernel, ring_get, ring_size
+from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, ring_get
 
 __all__ = [
     "SweepRules",
@@ -41,8 +41,6 @@ __all__ = [
     "attempts_start",
     "burst_slots",
     "day_update",
-    "highs_push",
-    "highs_slots",
     "levels_clear",
     "levels_update",
     "rest_update",
@@ -53,8 +51,6 @@ ATTEMPTS: Final = 6
 """Attempts that a side can follow at once; while all are taken, a new one is ignored."""
 RESTING: Final = 64
 """Levels of a side that can rest at once (a power of two); of more, the oldest are forgotten."""
-BLOCK: Final = 32
-"""Rows whose highest high is kept, so that the highest of a window is found without reading all of it."""
 LARGEST_BURST: Final = 1000.0
 """Bound of the z-score of a burst, so that a market that hardly ever trades yields no absurd number."""
 
@@ -88,7 +84,7 @@ LARGEST_BURST: Final = 1000.0
 ) = range(25)
 
 # One attempt.
-(_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _BURST, _LIQUIDATION, _INTEREST, _MASS, _WIDTH) = range(12)
+(_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _VOLUME, _LIQUIDATION, _INTEREST, _MASS, _WIDTH) = range(12)
 
 _RESTING: Final = _ATTEMPTS + ATTEMPTS * _WIDTH
 SIDE: Final = _RESTING + 3 * RESTING
@@ -179,19 +175,6 @@ class SweepRules:
         return np.array(astuple(self), dtype=np.float64)
 
 
-def highs_slots(longest: int, lookback: int) -> int:
-    """Return how many state slots the highs of a side need: a ring of them, and one of the highest of each block.
-
-    Parameters
-    ----------
-    longest
-        The longest window of the rolling levels, in rows.
-    lookback
-        How many rows before that window the newest high may be.
-    """
-    return ring_size(longest + lookback) + ring_size((longest + lookback) // BLOCK + 2)
-
-
 def burst_slots(days: int, per_hour: int) -> int:
     """Return how many state slots `same_hour_burst` needs: hour, median, deviation, and room to work them out."""
     return 3 + days * per_hour
@@ -210,31 +193,6 @@ def day_update(state, at, count, high, over):  # type: ignore[no-untyped-def]
         state[at + _PRIOR_HIGH] = state[at + _DAY_HIGH]
         state[at + _PRIOR_HIGH_ROW] = state[at + _DAY_HIGH_ROW]
         state[at + _DAY_HIGH_ROW] = 0.0
-
-
-@kernel
-def highs_push(state, highs, mask, blocks_mask, count, high):  # type: ignore[no-untyped-def]
-    """Keep the signed high of row `count` (minus infinity if unknown), and the highest of its block."""
-    state[highs + (count & mask)] = high
-    block = highs + mask + 1 + ((count // BLOCK) & blocks_mask)
-    if count & (BLOCK - 1) == 0 or high > state[block]:
-        state[block] = high
-
-
-@kernel
-def _highest(state, highs, mask, blocks_mask, first, last):  # type: ignore[no-untyped-def]
-    """Return the highest high of the rows from `first` to `last`, block by block where one is wholly inside."""
-    top = -np.inf
-    row = max(first, 0)
-    while row <= last:
-        if row & (BLOCK - 1) == 0 and row + BLOCK - 1 <= last:
-            high = state[highs + mask + 1 + ((row // BLOCK) & blocks_mask)]
-            row += BLOCK
-        else:
-            high = state[highs + (row & mask)]
-            row += 1
-        top = max(top, high)
-    return top
 
 
 @kernel
@@ -281,7 +239,8 @@ def levels_update(  # type: ignore[no-untyped-def]
                 level = entering
                 state[levels + j] = level
             elif last >= window and state[highs + ((last - window) & mask)] >= level:
-                level = _highest(state, highs, mask, blocks_mask, last - window + 1, last)
+                row = highs_newest_top(state, highs, mask, blocks_mask, last - window + 1, last)
+                level = state[highs + (row & mask)]
                 state[levels + j] = level
             if close <= level < nearest:
                 nearest = level
@@ -400,127 +359,12 @@ def attempts_start(  # type: ignore[no-untyped-def]
         state[free + _BOTTOM] = np.inf
         state[free + _APPROACH] = approach
         state[free + _BEYOND] = 0.0
-        state[free + _BURST] = -np.inf
+        state[free + _VOLUME] = -np.inf
         state[free + _LIQUIDATION] = -np.inf
         state[free + _INTEREST] = interest
         state[free + _MASS] = 0.0
         state[at + ACTIVE] += 1.0
         state[at + STARTED] += 1.0
-
-
-@kernel
-def _is_sweep(state, a, constants, rules, close, interest, depth):  # type: ignore[no-untyped-def]
-    """Return whether an attempt that was just reclaimed was a sweep."""
-    top = state[a + _TOP]
-    bottom = state[a + _BOTTOM]
-    speed = (top - state[a + _APPROACH]) / state[a + _SCALE]
-    burst = state[a + _BURST] >= constants[rules + _BURST_LEAST]
-    burst = burst or state[a + _LIQUIDATION] >= constants[rules + _BURST_LEAST]
-    before = state[a + _INTEREST]
-    if not burst and before > 0.0 and interest > 0.0:
-        burst = math.log(interest / before) <= -constants[rules + _INTEREST_FALL]
-    return (
-        depth >= constants[rules + _SHALLOWEST]
-        and depth <= constants[rules + _DEEPEST]
-        and speed >= constants[rules + _SPEED_LEAST]
-        and burst
-        and top - close >= constants[rules + _REJECTION_LEAST] * (top - bottom)
-    )
-
-
-@kernel
-def attempts_advance(  # type: ignore[no-untyped-def]
-    state, at, constants, rules, count, present, high, low, close, evidence, window
-):
-    """Take row `count` into every attempt of a side; return whether one of them ended as a sweep.
-
-    Parameters
-    ----------
-    state, at
-        State buffer, and where the side starts in it.
-    constants, rules
-        Where the thresholds stand in the constants (`SweepRules.thresholds`).
-    count, present
-        This row, and whether it has a bar. Without one an attempt ages, and expires when its window is over.
-    high, low, close
-        Signed log prices.
-    evidence
-        Four numbers, NaN if unknown: the z-scores of the volume and of the liquidations of the side that is hit, the
-        open interest in coin, and the mass that the row consumed on this side as a fraction of it.
-    window
-        Rows after the piercing one in which the level can be reclaimed.
-
-    Notes
-    -----
-    What is unknown is no evidence: neither of a burst, nor of the lack of one.
-    """
-    burst, liquidation, interest, mass = evidence
-    swept = False
-    pierced = 0.0
-    for k in range(ATTEMPTS):
-        a = at + _ATTEMPTS + k * _WIDTH
-        if state[a + _START] == 0.0:
-            continue
-        over = count - (state[a + _START] - 1.0) >= window
-        if not present:
-            if over:
-                state[at + EXPIRED] += 1.0
-                state[at + ACTIVE] -= 1.0
-                state[a + _START] = 0.0
-            continue
-        level = state[a + _LEVEL]
-        scale = state[a + _SCALE]
-        if high > state[a + _TOP]:
-            state[a + _TOP] = high
-        if low < state[a + _BOTTOM]:
-            state[a + _BOTTOM] = low
-        if burst > state[a + _BURST]:
-            state[a + _BURST] = burst
-        if liquidation > state[a + _LIQUIDATION]:
-            state[a + _LIQUIDATION] = liquidation
-        if 0.0 < mass < np.inf:
-            state[a + _MASS] += mass
-        if close > level + constants[rules + _ACCEPTANCE] * scale:
-            state[a + _BEYOND] += 1.0
-        else:
-            state[a + _BEYOND] = 0.0
-        depth = (state[a + _TOP] - level) / scale
-
-        if state[a + _BEYOND] >= constants[rules + _ACCEPTANCE_CLOSES] or depth > constants[rules + _DEEPEST]:
-            ended = GLIDED
-        elif close < level - constants[rules + _RECLAIM] * scale:
-            ended = SWEPT if _is_sweep(state, a, constants, rules, close, interest, depth) else EXPIRED
-        elif over:
-            slow = -np.inf < state[a + _BURST] < constants[rules + _SLOW_BURST]
-            ended = GLIDED if close > level and slow else EXPIRED
-        else:
-            pierced = max(pierced, depth)
-            continue
-
-        state[a + _START] = 0.0
-        state[at + ACTIVE] -= 1.0
-        state[at + ended] += 1.0
-        if ended == EXPIRED:
-            continue
-        _rest(state, at, level, count, ended)
-        if ended == GLIDED:
-            state[at + GLIDE_ROW] = count + 1
-            continue
-        # Of several levels that were swept at once, the one that was pierced deepest speaks for all.
-        if not swept or depth > state[at + SWEEP_DEPTH]:
-            top = state[a + _TOP]
-            bottom = state[a + _BOTTOM]
-            known = state[a + _BURST] > -np.inf
-            state[at + SWEEP_DEPTH] = depth
-            state[at + SWEEP_SPEED] = (top - state[a + _APPROACH]) / scale
-            state[at + SWEEP_BURST] = state[a + _BURST] if known else np.nan
-            state[at + SWEEP_REJECTION] = (top - close) / (top - bottom)
-            state[at + SWEEP_MASS] = state[a + _MASS]
-            state[at + SWEEP_EXTREME] = top
-        swept = True
-        state[at + SWEEP_ROW] = count + 1
-    state[at + PIERCED] = pierced
-    return swept
 
 
 @kernel
@@ -558,20 +402,21 @@ def _median(state, at, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def same_hour_burst(state, at, volumes, mask, count, hour, position, per_hour, per_day, days, volume):  # type: ignore[no-untyped-def]
+def same_hour_burst(state, hour, count, volume):  # type: ignore[no-untyped-def]
     """Return how far a volume lies above the usual one of its hour of day, in robust standard deviations.
 
     Parameters
     ----------
-    state, at, volumes, mask
-        State buffer, where the hour starts in it (`burst_slots`), where the ring of all volumes starts (NaN where
-        unknown), and its mask.
-    count, hour, position
-        This row, the number of the hour that it belongs to (since 1970), and how many bars of it came before.
-    per_hour, per_day, days
-        Bars of an hour (1 if a bar is longer) and of a day, and how many days to compare with.
+    state
+        State buffer.
+    hour
+        Eight numbers: where the hour starts in the state (`burst_slots`), where the ring of all volumes starts (NaN
+        where unknown) and its mask; the number of the hour that this row belongs to (since 1970) and how many bars of
+        it came before; bars of an hour (1 if a bar is longer) and of a day, and how many days to compare with.
+    count
+        This row.
     volume
-        Of the bar, in coin.
+        To compare, in coin.
 
     Returns
     -------
@@ -584,8 +429,9 @@ def same_hour_burst(state, at, volumes, mask, count, hour, position, per_hour, p
     Median and deviation are worked out once an hour, and only if somebody asks. They are those of whole hours before
     this one, so it makes no difference when in the hour that happens.
     """
-    if state[at] != hour + 1:
-        state[at] = hour + 1
+    at, volumes, mask, number, position, per_hour, per_day, days = hour
+    if state[at] != number + 1:
+        state[at] = number + 1
         values = at + 3
         n = 0
         before = position
@@ -607,3 +453,125 @@ def same_hour_burst(state, at, volumes, mask, count, hour, position, per_hour, p
         return np.nan
     z = (volume - state[at + 1]) / state[at + 2]
     return min(max(z, -LARGEST_BURST), LARGEST_BURST)
+
+
+@kernel
+def _is_sweep(state, a, constants, rules, close, interest, depth, volume_burst):  # type: ignore[no-untyped-def]
+    """Return whether an attempt that was just reclaimed was a sweep."""
+    top = state[a + _TOP]
+    bottom = state[a + _BOTTOM]
+    speed = (top - state[a + _APPROACH]) / state[a + _SCALE]
+    burst = volume_burst >= constants[rules + _BURST_LEAST]
+    burst = burst or state[a + _LIQUIDATION] >= constants[rules + _BURST_LEAST]
+    before = state[a + _INTEREST]
+    if not burst and before > 0.0 and interest > 0.0:
+        burst = math.log(interest / before) <= -constants[rules + _INTEREST_FALL]
+    return (
+        depth >= constants[rules + _SHALLOWEST]
+        and depth <= constants[rules + _DEEPEST]
+        and speed >= constants[rules + _SPEED_LEAST]
+        and burst
+        and top - close >= constants[rules + _REJECTION_LEAST] * (top - bottom)
+    )
+
+
+@kernel
+def attempts_advance(  # type: ignore[no-untyped-def]
+    state, at, constants, rules, count, present, bar, evidence, hour, window
+):
+    """Take row `count` into every attempt of a side; return whether one of them ended as a sweep.
+
+    Parameters
+    ----------
+    state, at
+        State buffer, and where the side starts in it.
+    constants, rules
+        Where the thresholds stand in the constants (`SweepRules.thresholds`).
+    count, present
+        This row, and whether it has a bar. Without one an attempt ages, and expires when its window is over.
+    bar
+        Signed log prices: high, low and close.
+    evidence
+        Four numbers, NaN if unknown: the volume in coin, the z-score of the liquidations of the side that is hit, the
+        open interest in coin, and the mass that the row consumed on this side as a fraction of it.
+    hour
+        What `same_hour_burst` asks between `at` and `volume`, with its `at` before: the largest volume of an attempt is
+        compared with the hour in which it is judged, and only then.
+    window
+        Rows after the piercing one in which the level can be reclaimed.
+
+    Notes
+    -----
+    What is unknown is no evidence: neither of a burst, nor of the lack of one.
+    """
+    high, low, close = bar
+    volume, liquidation, interest, mass = evidence
+    swept = False
+    pierced = 0.0
+    for k in range(ATTEMPTS):
+        a = at + _ATTEMPTS + k * _WIDTH
+        if state[a + _START] == 0.0:
+            continue
+        over = count - (state[a + _START] - 1.0) >= window
+        if not present:
+            if over:
+                state[at + EXPIRED] += 1.0
+                state[at + ACTIVE] -= 1.0
+                state[a + _START] = 0.0
+            continue
+        level = state[a + _LEVEL]
+        scale = state[a + _SCALE]
+        if high > state[a + _TOP]:
+            state[a + _TOP] = high
+        if low < state[a + _BOTTOM]:
+            state[a + _BOTTOM] = low
+        if volume > state[a + _VOLUME]:
+            state[a + _VOLUME] = volume
+        if liquidation > state[a + _LIQUIDATION]:
+            state[a + _LIQUIDATION] = liquidation
+        if 0.0 < mass < np.inf:
+            state[a + _MASS] += mass
+        if close > level + constants[rules + _ACCEPTANCE] * scale:
+            state[a + _BEYOND] += 1.0
+        else:
+            state[a + _BEYOND] = 0.0
+        depth = (state[a + _TOP] - level) / scale
+
+        burst = np.nan
+        reclaimed = close < level - constants[rules + _RECLAIM] * scale
+        if state[a + _BEYOND] >= constants[rules + _ACCEPTANCE_CLOSES] or depth > constants[rules + _DEEPEST]:
+            ended = GLIDED
+        elif reclaimed or over:
+            if state[a + _VOLUME] > -np.inf:
+                burst = same_hour_burst(state, hour, count, state[a + _VOLUME])
+            if reclaimed:
+                ended = SWEPT if _is_sweep(state, a, constants, rules, close, interest, depth, burst) else EXPIRED
+            else:
+                ended = GLIDED if close > level and burst < constants[rules + _SLOW_BURST] else EXPIRED
+        else:
+            pierced = max(pierced, depth)
+            continue
+
+        state[a + _START] = 0.0
+        state[at + ACTIVE] -= 1.0
+        state[at + ended] += 1.0
+        if ended == EXPIRED:
+            continue
+        _rest(state, at, level, count, ended)
+        if ended == GLIDED:
+            state[at + GLIDE_ROW] = count + 1
+            continue
+        # Of several levels that were swept at once, the one that was pierced deepest speaks for all.
+        if not swept or depth > state[at + SWEEP_DEPTH]:
+            top = state[a + _TOP]
+            bottom = state[a + _BOTTOM]
+            state[at + SWEEP_DEPTH] = depth
+            state[at + SWEEP_SPEED] = (top - state[a + _APPROACH]) / scale
+            state[at + SWEEP_BURST] = burst
+            state[at + SWEEP_REJECTION] = (top - close) / (top - bottom)
+            state[at + SWEEP_MASS] = state[a + _MASS]
+            state[at + SWEEP_EXTREME] = top
+        swept = True
+        state[at + SWEEP_ROW] = count + 1
+    state[at + PIERCED] = pierced
+    return swept
