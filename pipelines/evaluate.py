@@ -10,7 +10,6 @@ from slackwater.models.training import Recipe
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
 
-
 # What the prices and volumes of bars say alone, those of the other symbols included.
 PRICE_FAMILIES = ("volatility", "price", "regime")
 

@@ -61,8 +61,8 @@ def expected() -> dict[str, pd.Series]:
     t = inputs()
     out = {
         "volatility_daily": t["sd"],
-        "volatility_ratio_1h": np.log(ewm(t["r"] ** 2, 1) / ewm(t["r"] ** 2, 24)) / 2,
-        "volatility_ratio_72h": np.log(ewm(t["r"] ** 2, 24) / ewm(t["r"] ** 2, 72)) / 2,
+        "volatility_ratio_1h": (ewm(t["r"] ** 2, 1) / ewm(t["r"] ** 2, 24)).pow(0.5),
+        "volatility_ratio_72h": (ewm(t["r"] ** 2, 24) / ewm(t["r"] ** 2, 72)).pow(0.5),
         "atr_bar": t["true_range"].rolling(6).mean(),
         "atr_1h": t["true_range"].rolling(6).mean(),
         "atr_1d": t["atr_1d"],
@@ -70,7 +70,7 @@ def expected() -> dict[str, pd.Series]:
         "volume_ratio_1h": t["volume"] * 24 / t["volume"].rolling(24).sum(),
         "trend_strength_6h_48h": (ewm(t["x"], 6) - ewm(t["x"], 48)) / t["atr_1d"],
         "extension_48h": (t["x"] - ewm(t["x"], 48)) / t["atr_1d"],
-        "market_stress_1h": np.log(t["others_absolute_return"] / t["others_absolute_return"].rolling(7 * DAY).mean()),
+        "market_stress_1h": t["others_absolute_return"] / t["others_absolute_return"].rolling(7 * DAY).mean(),
         "open_interest_to_volume_24h": t["open_interest"] / t["volume"].rolling(24).sum(),
         "premium_1h": 1e4 * ewm(t["premium_index"], 1),
         "premium_8h": 1e4 * ewm(t["premium_index"], 8),
@@ -85,7 +85,7 @@ def expected() -> dict[str, pd.Series]:
         "large_trade_burst_1h": per_usual(t["large_buy"] + t["large_sell"]),
     }
     depth = t["depth_bid_1pct"] + t["depth_ask_1pct"]
-    out["depth_ratio_24h"] = np.log(depth / ewm(depth, 24))
+    out["depth_ratio_24h"] = depth / ewm(depth, 24)
     for h in (1, 4, 12, 24, 72):
         out[f"return_{h}h"] = t["x"].diff(h) / (t["sd"] * math.sqrt(h / 24))
     for h in (24, 72):

@@ -65,8 +65,8 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
 
 
-_AT_LEAST_A_BAR = ("level_exclusion", "approach", "reclaim_window")
-"""Windows that become one bar where they are shorter than it."""
+_ANY_LENGTH = ("level_exclusion", "approach", "reclaim_window", "longest_gap")
+"""Durations that need not be whole bars: a gap, and windows that become one bar where they are shorter than it."""
 
 
 class _Section(BaseModel):
@@ -168,6 +168,7 @@ class DensityFeatures(_Windows):
     bin_width: Annotated[float, Field(gt=0.0, le=0.02)]
     reaches: tuple[float, ...]
     consumed_window: Positive
+    longest_gap: Positive
 
 
 class SweepFeatures(_Windows):
@@ -371,7 +372,7 @@ class Params(_Section):
         for family, section in self.features.model_dump().items():
             for name, value in section.items():
                 for window in value if isinstance(value, tuple) else (value,):
-                    aligned = not isinstance(window, timedelta) or "half_li" in name or name in _AT_LEAST_A_BAR
+                    aligned = not isinstance(window, timedelta) or "half_li" in name or name in _ANY_LENGTH
                     if not aligned and window % self.market.bar_interval:
                         raise ValueError(
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "

@@ -149,8 +149,9 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
     """Start history a warm-up before the end and compare the last rows with those of the whole history.
 
     Features that take steps may differ after some starts (`STEPPING_SHARE`), the others after none by more than the
-    tolerance of their family. Triggers are left out: a cooldown begins with whatever event history saw first. So are
-    stretches with missing bars: less history than the warm-up remains in them.
+    tolerance of their family, in standard deviations of the feature (or as a share of values beyond one of them).
+    Triggers are left out: a cooldown begins with whatever event history saw first. So are stretches with missing
+    bars: less history than the warm-up remains in them.
     """
     whole = engine.transform(frame)
     rng = np.random.default_rng(seed)
@@ -177,7 +178,10 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
                 if len(same):
                     late_rows.append(late[names].to_numpy(np.float64)[0])
                     whole_rows.append(same[names].to_numpy(np.float64)[0])
-        one, two = np.array(late_rows), np.array(whole_rows)
+        # A thousandth is a lot for a range of a thousandth: differences count in standard deviations.
+        deviations = whole[names].replace([np.inf, -np.inf], np.nan).std().to_numpy(np.float64)
+        spread = np.where(deviations > 0.0, deviations, 1.0)
+        one, two = np.array(late_rows) / spread, np.array(whole_rows) / spread
         broken = _differences(names, one, two, family.tolerance, "still depends on where history began")
         for feature in described:
             if feature.name in broken and feature.steps:

@@ -114,7 +114,7 @@ class Family(ABC):
     needs: ClassVar[tuple[str, ...]] = ("volatility",)
     """Families whose measures it cannot do without; its warm-up follows theirs."""
     tolerance: ClassVar[float] = 1e-6
-    """Relative difference that a warm-up of `warm_up` may leave (checked by ``check_warm_up``)."""
+    """Difference that a warm-up of `warm_up` may leave, in standard deviations (checked by ``check_warm_up``)."""
 
     @abstractmethod
     def features(self) -> tuple[Feature, ...]:

@@ -32,6 +32,7 @@ from slackwater.liquidity.density import (
     map_bins,
     map_denser,
     map_erase,
+    map_forget_interest,
     map_look,
     map_slots,
 )
@@ -67,19 +68,21 @@ _DAY: Final = timedelta(days=1)
     _CONSUMED_BARS,
     _CONSUMED_MASK,
     _PER_HOUR,
+    _LONGEST_GAP,
     _SWINGS_MASK,
     _BLOCKS_MASK,
     _N_REACHES,
     _N_SWINGS,
     _N_LOSSES,
     _DECAYS,
-) = range(12)
+) = range(13)
 _LISTS: Final = _DECAYS + N_LAYERS
 # positions of the state; what one look at the map leaves, the last entries, then the totals, the swings and the map
 _COUNT, _CONSUMED, _POOLS, _MOST, _LIMITS, _ENTRIES = 0, 1, *(1 + i * N_LAYERS for i in (2, 4, 6, 7))
 _ENTRY_MASK: Final = 63
 _TILTS: Final = _ENTRIES + _ENTRY_MASK + 1
-_STEPS: Final = _TILTS + _ENTRY_MASK + 1
+_SNAPSHOT: Final = _TILTS + _ENTRY_MASK + 1
+_STEPS: Final = _SNAPSHOT + 1
 
 _FARTHEST: Final = 0.5
 """Log distance beyond which nothing is looked at, however wide the daily range."""
@@ -128,6 +131,11 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             entry = typical
         else:
             tilt = ring_get(state, _TILTS, _ENTRY_MASK, count, lag)
+        # Across a long gap in the snapshots, or a recount that was masked, nobody knows what was opened where.
+        if row[OPEN_INTEREST_TIME_HOURS] - state[_SNAPSHOT] > constants[_LONGEST_GAP]:
+            map_forget_interest(state, at)
+        if row[OPEN_INTEREST_TIME_HOURS] > 0.0:
+            state[_SNAPSHOT] = row[OPEN_INTEREST_TIME_HOURS]
         opened = map_advance(
             state,
             at,
@@ -229,6 +237,8 @@ class LiquidationDensityFamily(Family):
         search for the densest bin.
     consumed_window
         Over which the mass that the price ran through is summed.
+    longest_gap
+        Between two snapshots of open interest; the change across a longer one opens and closes nothing.
     losses
         Where positions are forced out.
     """
@@ -239,6 +249,7 @@ class LiquidationDensityFamily(Family):
     bin_width: float = 0.001
     reaches: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0)
     consumed_window: timedelta = 4 * _HOUR
+    longest_gap: timedelta = 2 * _HOUR
     losses: LossDistances = field(default_factory=LossDistances)
 
     name: ClassVar[str] = "liquidation_density"
@@ -253,6 +264,8 @@ class LiquidationDensityFamily(Family):
             raise ParameterError(f"`{self.name}` half-lives must be positive")
         self.require_windows("swing_windows", self.swing_windows)
         self.bars(self.consumed_window, "consumed_window")
+        if not self.longest_gap > timedelta(0):
+            raise ParameterError(f"`{self.name}.longest_gap` must be positive, was {self.longest_gap}")
         if not 0.0 < self.bin_width <= 0.02:
             raise ParameterError(f"`bin_width` must be in (0, 0.02], was {self.bin_width}")
         if not self.reaches or list(self.reaches) != sorted(set(self.reaches)):
@@ -330,6 +343,7 @@ class LiquidationDensityFamily(Family):
             self.bars(self.consumed_window),
             self.ring(self.consumed_window) - 1,
             _HOUR / self.bar_interval,
+            self.longest_gap / _HOUR,
             self.ring(*self.swing_windows) - 1,
             blocks_size(self._longest_swing()) - 1,
             len(self.reaches),

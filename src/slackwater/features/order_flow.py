@@ -61,7 +61,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     depth = bid + ask
     usual = usual_bid + usual_ask
     out[n] = (bid - ask) / depth if depth > 0.0 else np.nan
-    out[n + 1] = math.log(depth / usual) if depth > 0.0 and usual > 0.0 else np.nan
+    out[n + 1] = depth / usual if depth >= 0.0 and usual > 0.0 else np.nan
     out[n + 2] = bid / usual_bid if bid >= 0.0 and usual_bid > 0.0 else np.nan
     out[n + 3] = ask / usual_ask if ask >= 0.0 and usual_ask > 0.0 else np.nan
 
@@ -127,8 +127,8 @@ class OrderFlowFamily(Family):
             depth("depth_imbalance", "(bid - ask) / (bid + ask) within 1 % of the mid", "-1 to 1", "odd"),
             depth(
                 f"depth_ratio_{half_life}",
-                "log((bid + ask) / EWM(bid + ask)): below zero is depletion",
-                "log",
+                "(bid + ask) / EWM(bid + ask): below one is depletion",
+                "ratio",
                 "even",
                 window=window,
             ),

@@ -112,7 +112,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     before = totals_before(totals, _COLUMNS, mask, count, usual)
     rows = totals_since(state, totals, before, _OTHERS_ROWS)
     then = totals_since(state, totals, before, _OTHERS_ABSOLUTE) / rows if rows >= COVERAGE * usual else np.nan
-    out[o + 2] = math.log(now / then) if now > 1e-12 and then > 1e-12 else np.nan
+    out[o + 2] = max(now, 0.0) / then if then > 1e-12 else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +228,8 @@ class RegimeFamily(Family):
             Feature(
                 name=f"market_stress_{duration_name(self.stress_window)}",
                 family=self.name,
-                formula="log(mean absolute return of the other symbols now / usually)",
-                unit="log",
+                formula="mean absolute return of the other symbols now / usually",
+                unit="ratio",
                 symmetry="even",
                 inputs=("close", "others_return", "others_absolute_return"),
                 window=duration_name(self.stress_usual_window),

@@ -50,7 +50,7 @@ from slackwater.liquidity.sweeps import (
     rest_update,
 )
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
-from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, ring_put, ring_size
+from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, operator, ring_put, ring_size
 
 __all__ = ["SweepsFamily"]
 
@@ -125,7 +125,7 @@ def _hour(constants, volumes, time):  # type: ignore[no-untyped-def]
     return volumes + mask + 1, volumes, mask, number, position, per_hour, per_day, int(constants[_DAYS])
 
 
-@kernel
+@operator
 def _describe(state, constants, at, count, close, atr, out, o):  # type: ignore[no-untyped-def]
     """Write the outputs of a side, from `o` on in steps of two."""
     memory = constants[_MEMORY_HOURS]

@@ -91,8 +91,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     row[ATR_HOUR] = atr_hour if atr_hour > 1e-12 else np.nan
     row[ATR_DAY] = atr_day if atr_day > 1e-12 else np.nan
     out[0] = volatility
-    out[1] = 0.5 * math.log(fast / variance) if variance > 0.0 and fast > 0.0 else np.nan
-    out[2] = 0.5 * math.log(variance / slow) if variance > 0.0 and slow > 0.0 else np.nan
+    out[1] = math.sqrt(fast / variance) if variance > 0.0 else np.nan
+    out[2] = math.sqrt(variance / slow) if slow > 0.0 else np.nan
     out[3] = atr
     out[4] = atr_hour
     out[5] = atr_day
@@ -151,8 +151,8 @@ class VolatilityFamily(Family):
         hours, days = duration_name(self.atr_window), duration_name(self.atr_day_window)
         return (
             even("volatility_daily", "sd = sqrt(EWM(r^2) * bars a day)", "log a square-root day", usual, ewm),
-            even(f"volatility_ratio_{fast}", "log(sd_fast / sd)", "log", f"half-life {fast}", ewm),
-            even(f"volatility_ratio_{slow}", "log(sd / sd_slow)", "log", f"half-life {slow}", ewm),
+            even(f"volatility_ratio_{fast}", "sd_fast / sd", "ratio", f"half-life {fast}", ewm),
+            even(f"volatility_ratio_{slow}", "sd / sd_slow", "ratio", f"half-life {slow}", ewm),
             even("atr_bar", "mean true range of a bar, log prices", "log", hours, range_, "context"),
             even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log", hours, range_),
             even("atr_1d", "mean true range of a bar * sqrt(1d / bar interval)", "log", days, range_),

@@ -36,6 +36,7 @@ __all__ = [
     "map_bins",
     "map_denser",
     "map_erase",
+    "map_forget_interest",
     "map_look",
     "map_slots",
 ]
@@ -211,6 +212,12 @@ def map_add(state, at, bins, bin_width, side, price, layer, mass):  # type: igno
         state[at + _TOP_LONG] = max(state[at + _TOP_LONG], b)
     else:
         state[at + _BOTTOM_SHORT] = min(state[at + _BOTTOM_SHORT], b)
+
+
+@kernel
+def map_forget_interest(state, at):  # type: ignore[no-untyped-def]
+    """Take the next open interest as a new beginning: nothing is opened or closed by its distance from the last."""
+    state[at + _LAST_INTEREST] = np.nan
 
 
 @kernel
