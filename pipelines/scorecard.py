@@ -1,0 +1,49 @@
+"""Stage `scorecard`: whether more is liquidated where the liquidation map is dense, and a picture of the map."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pipelines._stage import Stage, run
+from slackwater.evidence.map_history import busiest_moment, density_family, replay
+from slackwater.evidence.map_scorecard import map_scorecard, scorecard_markdown
+from slackwater.features.engine import default_families
+from slackwater.market.frame import MarketFrame
+from slackwater.report.map_figure import write_map_figure
+from slackwater.storage import read_tables, write_json
+
+TABLES = ("bars", "open_interest", "liquidations", "liquidation_totals")
+SPAN = timedelta(days=7)
+AFTERMATH = timedelta(days=2)
+
+
+def main(stage: Stage) -> None:
+    """Write ``reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
+    market, evaluation, synthetic = stage.market, stage.evaluation, stage.dataset.synthetic
+    frame = MarketFrame.from_tables(
+        read_tables("data/tables", TABLES),
+        bar_interval=market.bar_interval,
+        decision_lag=market.decision_lag,
+        staleness=market.staleness,
+        liquidation_cap=market.liquidation_cap,
+    )
+    families = default_families(market.bar_interval, **stage.features.model_dump())
+    card = map_scorecard(
+        frame,
+        families,
+        draws=evaluation.bootstrap_draws,
+        mean_block=evaluation.mean_block,
+        seed=evaluation.seed,
+        progress=stage.say,
+    )
+    name = stage.dataset.name
+    write_json({"dataset": name, "synthetic": synthetic, **card}, "reports/map_scorecard.json")
+    stage.say(f"{name}{', SYNTHETIC market' if synthetic else ''}\n{scorecard_markdown(card)}")
+    symbol = next(symbol for symbol, _ in frame.symbols())
+    at = busiest_moment(frame, symbol, after=AFTERMATH, window=density_family(families).warm_up)
+    history = replay(frame, families, symbol, at=at, span=SPAN)
+    write_map_figure(history, "reports/liquidation_map.png", synthetic=synthetic, dataset=name)
+
+
+if __name__ == "__main__":
+    run("scorecard", main)

@@ -1,0 +1,67 @@
+"""The pools of the liquidation map as a table for the terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from slackwater.liquidity.density import LAYERS
+
+if TYPE_CHECKING:
+    from slackwater.evidence.map_history import MapHistory
+
+__all__ = ["print_pools"]
+
+
+def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, console: Console | None = None) -> None:
+    """Print pools from the highest price to the lowest, the price between them.
+
+    Parameters
+    ----------
+    history
+        Where they come from.
+    pools
+        What `MapHistory.pools` gave.
+    synthetic
+        Whether the market is simulated; the title says so.
+    console
+        Where to print; None: standard output.
+    """
+    end = history.bars.iloc[-1]
+    close = float(end["close"])
+    decimals = max(5 - math.floor(math.log10(close)) - 1, 0)
+    mark = "  SYNTHETIC market" if synthetic else ""
+    table = Table(
+        title=f"{history.symbol} at {end['event_time']:%Y-%m-%d %H:%M} UTC{mark}",
+        caption=f"One daily true range (ATR) is {100.0 * end['atr_1d']:.2f} %, "
+        f"open interest {end['open_interest']:,.6g} coin.\n"
+        "Shares and ranks are estimated from open interest, never dollars;\n"
+        "#1 is the densest pool of its layer (a half-life of memory, or the stops).",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("side")
+    for name in ("price", "distance", "in ATR", "est. % of OI", "rank"):
+        table.add_column(name, justify="right")
+    table.add_column("layer")
+    names = dict(zip(LAYERS, history.layers, strict=True))
+    ordered = pools.sort_values("price", ascending=False)
+    for side, colour in (("above", "green"), ("below", "red")):
+        for pool in ordered[ordered["side"] == side].itertuples():
+            table.add_row(
+                side,
+                f"{pool.price:,.{decimals}f}",
+                f"{100.0 * float(pool.distance_fraction):+.2f} %",
+                f"{pool.distance_atr:+.2f}",
+                f"{100.0 * float(pool.mass_fraction):.2f}",
+                f"#{pool.rank}",
+                names[str(pool.layer)],
+                style=colour,
+            )
+        if side == "above":
+            table.add_row("price", f"{close:,.{decimals}f}", style="bold")
+    (console or Console()).print(table)

@@ -1,0 +1,51 @@
+"""The scorecard of the liquidation map on real liquidations, where they are at hand under ``data/external``."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from pipelines._closure import ROOT
+from slackwater.config import resolve
+from slackwater.evidence.map_scorecard import map_scorecard
+from slackwater.features.engine import default_families
+from slackwater.market.frame import MarketFrame
+from slackwater.market.quality.detectors import clean_tables
+from slackwater.sources.parquet import TableFile, read_directory
+
+NAME = "binance_1h_2024_summer"
+DIRECTORY = ROOT / "data" / "external" / NAME
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(not DIRECTORY.is_dir(), reason=f"data/external/{NAME} is not linked (see the README)"),
+]
+
+
+def test_the_scorecard_runs_on_real_liquidations() -> None:
+    """The column map, the hourly grid and the totals of liquidations reach the scorecard; controls stay at 1.
+
+    The lift of the map itself is a finding (docs/liquidation_map.md), not something to insist on.
+    """
+    params = resolve(yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": NAME})
+    market = params.market
+    assert params.dataset.tables is not None
+    files = {
+        name: TableFile(
+            file=t.file, columns=t.columns, available_after=t.available_after or market.available_after[name]
+        )
+        for name, t in params.dataset.tables.items()
+    }
+    raw = read_directory(DIRECTORY, files, symbols=params.dataset.symbols)
+    assert "long_short_ratio" not in raw
+    tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})
+    frame = MarketFrame.from_tables(tables, bar_interval=market.bar_interval, decision_lag=market.decision_lag)
+    families = default_families(market.bar_interval, **params.features.model_dump())
+    card = map_scorecard(frame, families, draws=200, mean_block=params.evaluation.mean_block)
+    assert card["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert card["days"] > 30
+    assert card["snapshots"] > 2_000
+    assert 0.2 < card["liquidated"]["at_no_new_extreme_share"] < 0.8
+    for name in ("uniform", "distance_only"):
+        assert card["controls"][name]["lift"] == pytest.approx(1.0, abs=0.05)
+    for found in card["layers"].values():
+        assert 0.5 < found["low"] < found["lift"] < found["high"] < 2.0

@@ -1,0 +1,241 @@
+"""The scorecard of the map: a map that is right, maps that know nothing, and a future that must not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.evidence.crossings import attribute
+from slackwater.evidence.map_history import busiest_moment, replay
+from slackwater.evidence.map_scorecard import (
+    Bands,
+    MapSnapshots,
+    map_scorecard,
+    scorecard_markdown,
+    scorecard_of,
+    take_snapshots,
+)
+from slackwater.features.engine import default_families
+from slackwater.features.family import Family
+from slackwater.liquidity.density import N_LAYERS
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import CLOSE
+from tests.small_market import DECISION_LAG, small_market
+
+LAYERS = ("24h", "7d", "30d", "stops")
+HOUR_US = 3_600_000_000
+BANDS = Bands()
+BAR = timedelta(minutes=30)
+
+
+def planted(knowledge: float, *, seed: int = 0, days: int = 120, symbol: str = "BTCUSDT") -> MapSnapshots:
+    """Snapshots of a map whose mass sets what is liquidated, to a degree."""
+    rng = np.random.default_rng(seed)
+    n = 24 * days
+    mass = rng.exponential(size=(n, N_LAYERS, 2, BANDS.last)).astype(np.float32) * 1e-3
+    mean = knowledge * mass[:, 1] + (1.0 - knowledge) * 1e-3
+    realised = mean * rng.exponential(size=mean.shape) * (1.0 + np.arange(BANDS.last))
+    realised[rng.random(realised.shape) < 0.3] = np.nan
+    return MapSnapshots(
+        symbol=symbol,
+        times=1_700_000_000_000_000 + HOUR_US * np.arange(n),
+        mass=mass,
+        same_distance=np.roll(mass, 168, axis=0),
+        same_price=np.roll(mass, 1, axis=0),
+        interest_growth=rng.normal(size=n),
+        realised=realised,
+        liquidated=2.0,
+        at_new_extremes=1.5,
+        within_bands=1.0,
+        unknown=0,
+    )
+
+
+def test_a_map_that_is_right_has_a_lift_and_one_that_is_shuffled_has_none() -> None:
+    """A lift that came from distance, from the time or from how ties fall would show in the other layers too."""
+    card = scorecard_of([planted(1.0), planted(1.0, seed=1, symbol="ETHUSDT")], LAYERS, bands=BANDS, draws=200)
+    right = card["layers"]["7d"]
+    # The mean of the top fifth of an exponential is 1 + ln 5.
+    assert right["lift"] == pytest.approx(1.0 + np.log(5.0), rel=0.05)
+    assert right["low"] > 2.0
+    assert right["minus_placebo_same_distance"]["low"] > 1.0
+    assert right["place_alone"]["low"] > 2.0
+    assert right["rank_correlation"]["low"] > 0.3
+    assert right["regression"]["t"] > 10.0
+    assert right["by_symbol"].keys() == {"BTCUSDT", "ETHUSDT"}
+    blind = [card["layers"]["24h"], right["placebo_same_distance"], right["placebo_same_price"]]
+    for found in (*blind, *card["controls"].values()):
+        assert found["lift"] == pytest.approx(1.0, abs=0.05)
+        assert found["low"] < 1.02
+        assert found["high"] > 0.98
+    assert abs(card["layers"]["24h"]["rank_correlation"]["value"]) < 0.02
+    assert card["liquidated"]["at_no_new_extreme_share"] == pytest.approx(0.25)
+
+
+def test_distance_alone_gives_no_lift_however_much_it_matters() -> None:
+    """Near bands hold more in both: pooled over distances any map would look right."""
+    taken = planted(0.0)
+    scale = np.exp(-0.3 * np.arange(BANDS.last))
+    near = replace(taken, mass=(taken.mass * scale).astype(np.float32), realised=taken.realised * scale)
+    card = scorecard_of([near], LAYERS, bands=BANDS, draws=100)
+    assert card["layers"]["7d"]["lift"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_map_that_knows_how_much_and_not_where_has_no_lift_of_place() -> None:
+    """Leverage that comes and goes everywhere at once lifts all bands together; that is no map."""
+    taken = planted(0.0)
+    amount = np.random.default_rng(5).exponential(size=len(taken.times))
+    same = np.broadcast_to(amount[:, None, None, None] * 1e-3, taken.mass.shape).astype(np.float32)
+    found = scorecard_of(
+        [replace(taken, mass=same, realised=taken.realised * amount[:, None, None])], LAYERS, bands=BANDS, draws=100
+    )["layers"]["7d"]
+    assert found["lift"] > 2.0
+    assert found["place_alone"]["lift"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_too_few_blocks_give_no_interval_and_too_few_rows_no_score() -> None:
+    card = scorecard_of([planted(1.0, days=40)], LAYERS, bands=BANDS, draws=100)
+    assert np.isnan(card["layers"]["7d"]["low"])
+    assert card["layers"]["7d"]["lift"] > 2.0
+    assert "skipped" in scorecard_of([planted(1.0, days=2)], LAYERS, bands=BANDS, draws=100)
+
+
+def attributed(low: list[float], high: list[float], longs: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    n = len(low)
+    realised, totals = np.empty((1, 2, 6)), np.empty((1, 3))
+    shorts = np.zeros(n)
+    attribute(
+        np.zeros(n),
+        np.array(high),
+        np.array(low),
+        np.array(longs),
+        shorts,
+        np.array([0]),
+        n - 1,
+        0.0025,
+        realised,
+        totals,
+    )
+    return realised, totals
+
+
+def test_liquidations_go_to_the_prices_that_their_bar_was_the_first_to_cross() -> None:
+    """The bar of the snapshot does not count, a bar without a new extreme gives nothing to any band."""
+    realised, totals = attributed([-9.0, -0.005, -0.004, -0.010], [9.0, 0.0, 0.001, 0.0], [99.0, 4.0, 5.0, 6.0])
+    np.testing.assert_allclose(realised[0, 0], [2.0, 2.0, 3.0, 3.0, np.nan, np.nan])
+    assert np.isnan(realised[0, 1]).all()
+    np.testing.assert_allclose(totals[0], [15.0, 10.0, 10.0])
+
+
+def test_a_band_that_is_not_crossed_whole_is_not_observed() -> None:
+    realised, _ = attributed([0.0, -0.006], [0.0, 0.0], [0.0, 6.0])
+    np.testing.assert_allclose(realised[0, 0], [2.5, 2.5, np.nan, np.nan, np.nan, np.nan])
+
+
+def test_an_unknown_bar_within_the_horizon_leaves_the_snapshot_out() -> None:
+    realised, totals = attributed([0.0, -0.006, np.nan], [0.0, 0.0, np.nan], [0.0, 6.0, 1.0])
+    assert np.isnan(realised).all()
+    assert np.isnan(totals).all()
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    hours = [timedelta(hours=h) for h in (12, 24, 48)]
+    return default_families(BAR, liquidation_density={"half_lives": tuple(hours)})
+
+
+def frame_of(**change: pd.DataFrame | None) -> MarketFrame:
+    tables = small_market(("BTCUSDT",), days=45, interval=BAR)
+    wanted = {name: change.get(name, tables[name]) for name in ("bars", "open_interest", "liquidations")}
+    present = {name: table for name, table in wanted.items() if table is not None}
+    return MarketFrame.from_tables(present, bar_interval=BAR, decision_lag=DECISION_LAG)
+
+
+def test_the_future_does_not_reach_a_snapshot_nor_what_lies_beyond_the_horizon_its_outcome() -> None:
+    """Cut the data at C: maps up to C stay, and so do outcomes of snapshots that end by C."""
+    tables = small_market(("BTCUSDT",), days=45, interval=BAR)
+    whole = take_snapshots(frame_of(), families(), "BTCUSDT", BANDS)
+    cut = tables["bars"]["event_time"].iloc[1_500]
+    changed = {}
+    for name in ("bars", "open_interest", "liquidations"):
+        table = tables[name].copy()
+        later = table["event_time"] > cut
+        for column in {"open", "high", "low", "close", "open_interest", "quantity"} & set(table):
+            table.loc[later, column] *= 1.37
+        changed[name] = table
+    other = take_snapshots(frame_of(**changed), families(), "BTCUSDT", BANDS)
+    seen = whole.times <= cut.value // 1_000
+    ended = whole.times <= (cut - BANDS.horizon).value // 1_000
+    assert 100 < ended.sum() < seen.sum() < len(whole.times)
+    for name in ("mass", "same_distance", "same_price", "interest_growth"):
+        np.testing.assert_array_equal(getattr(whole, name)[seen], getattr(other, name)[seen])
+    np.testing.assert_array_equal(whole.realised[ended], other.realised[ended])
+    assert not np.array_equal(whole.mass[~seen], other.mass[~seen])
+
+
+def test_the_placebo_is_the_map_of_a_week_before() -> None:
+    taken = take_snapshots(frame_of(), families(), "BTCUSDT", BANDS)
+    week = 7 * 24
+    assert (np.diff(taken.times) == HOUR_US).all()
+    np.testing.assert_array_equal(taken.same_distance[week:], taken.mass[:-week])
+    assert not np.array_equal(taken.same_price[week:], taken.mass[:-week])
+    assert taken.mass.max() > 0.0
+
+
+def test_data_without_liquidations_or_open_interest_are_skipped_with_the_reason() -> None:
+    card = map_scorecard(frame_of(liquidations=None), families())
+    assert card == {"skipped": "the data have no liquidations"}
+    assert scorecard_markdown(card) == "not scored: the data have no liquidations"
+    assert map_scorecard(frame_of(liquidations=None, open_interest=None), families()) == {
+        "skipped": "the data have no liquidations and no open interest"
+    }
+
+
+def test_the_table_shows_every_layer_and_control() -> None:
+    card = map_scorecard(frame_of(), families(), draws=100, mean_block=timedelta(days=2), bands=Bands(fewest=50))
+    text = scorecard_markdown(card)
+    assert text.count("half-life") == 3
+    for row in ("stops", "uniform", "distance only", "open interest only"):
+        assert f"| {row} |" in text
+    lengths = {line.count("|") for line in text.splitlines()}
+    assert len(lengths) == 1
+
+
+def test_the_replay_ends_at_the_moment_and_is_erased_where_the_price_was() -> None:
+    frame = frame_of()
+    at = frame.table["event_time"].iloc[1_400]
+    seen = replay(frame, families(), "BTCUSDT", at=at + timedelta(minutes=7), span=timedelta(days=3))
+    assert seen.times[-1] == seen.bars["event_time"].iloc[-1] == at
+    assert seen.bars["close"].iloc[-1] == frame.values[1_400, CLOSE]
+    edges = seen.last.edges
+    for row, mass in zip(seen.rows, seen.mass, strict=True):
+        bar = seen.bars.iloc[row]
+        assert mass[0, :, edges[:-1] >= bar["low"]].sum() == 0.0
+        assert mass[1, :, edges[1:] <= bar["high"]].sum() == 0.0
+    assert seen.mass[-1, 0].sum() > 0.0
+    assert seen.mass[-1, 1].sum() > 0.0
+
+
+def test_a_replay_to_a_moment_is_that_of_data_that_end_there() -> None:
+    tables = small_market(("BTCUSDT",), days=45, interval=BAR)
+    at = tables["bars"]["event_time"].iloc[1_400]
+    cut = {n: tables[n][tables[n]["available_time"] <= at + DECISION_LAG] for n in ("bars", "open_interest")}
+    whole = replay(frame_of(), families(), "BTCUSDT", at=at, span=timedelta(days=3))
+    short = replay(frame_of(**cut), families(), "BTCUSDT", span=timedelta(days=3))
+    np.testing.assert_array_equal(whole.mass, short.mass)
+
+
+def test_the_busiest_moment_follows_the_largest_liquidations() -> None:
+    tables = small_market(("BTCUSDT",), days=45, interval=BAR)
+    liquidations = tables["liquidations"].copy()
+    row = len(liquidations) * 2 // 3
+    liquidations.loc[row, "quantity"] = 1e6
+    frame = frame_of(liquidations=liquidations)
+    at = busiest_moment(frame, "BTCUSDT", after=timedelta(days=2), window=timedelta(days=10))
+    late = at - liquidations["event_time"].iloc[row]
+    assert timedelta(days=1) < late < timedelta(days=4)

@@ -1,0 +1,87 @@
+"""The picture of the map: it is drawn, for every layer and for data that lack something."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from slackwater.errors import MissingDataError, ParameterError
+from slackwater.evidence.map_history import MapHistory, replay
+from slackwater.features.engine import default_families
+from slackwater.market.frame import MarketFrame
+from slackwater.report.map_figure import write_map_figure
+from slackwater.report.pools_table import print_pools
+from tests.small_market import DECISION_LAG, small_market
+
+BAR = timedelta(minutes=30)
+
+
+@cache
+def history() -> MapHistory:
+    tables = small_market(("BTCUSDT",), days=45, interval=BAR)
+    frame = MarketFrame.from_tables(
+        {name: tables[name] for name in ("bars", "open_interest", "liquidations")},
+        bar_interval=BAR,
+        decision_lag=DECISION_LAG,
+    )
+    return replay(frame, default_families(BAR), "BTCUSDT", span=timedelta(days=4))
+
+
+def without(*columns: str) -> MapHistory:
+    bars = history().bars.copy()
+    bars[list(columns)] = np.nan
+    return replace(history(), bars=bars)
+
+
+@pytest.mark.parametrize("layer", ["fast", "middle", "slow", "stops"])
+def test_every_layer_is_drawn(tmp_path: Path, layer: str) -> None:
+    path = tmp_path / "map.png"
+    write_map_figure(history(), path, layer=layer, synthetic=True, dataset="small")
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert 40_000 < len(content) < 3_000_000
+
+
+def test_the_same_map_gives_the_same_bytes_and_the_origin_shows(tmp_path: Path) -> None:
+    for name, synthetic in (("a", True), ("b", True), ("c", False)):
+        write_map_figure(history(), tmp_path / name, synthetic=synthetic)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_what_is_unknown_is_said_and_not_a_crash(tmp_path: Path) -> None:
+    """bybit_1h has no liquidations; another set may lack open interest, and the stage must still write its picture."""
+    bare = replace(without("liquidated_long", "liquidated_short", "open_interest"), mass=0.0 * history().mass)
+    write_map_figure(bare, tmp_path / "bare.png", synthetic=False)
+    assert (tmp_path / "bare.png").stat().st_size > 20_000
+    with pytest.raises(MissingDataError, match="no open interest is known"):
+        bare.pools(layers=["middle"])
+    with pytest.raises(MissingDataError, match="daily range"):
+        without("atr_1d").pools(layers=["middle"])
+
+
+def test_an_unknown_layer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="`layer` must be one of fast, middle, slow, stops"):
+        write_map_figure(history(), tmp_path / "map.png", layer="nearest", synthetic=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pools_are_listed_from_the_highest_to_the_lowest() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    pools = history().pools(layers=["middle", "stops"])
+    print_pools(history(), pools, synthetic=True, console=console)
+    lines = console.export_text().splitlines()
+    assert "SYNTHETIC" in lines[0]
+    rows = [line.split("│") for line in lines if line.startswith("│")]
+    prices = [float(row[2].replace(",", "")) for row in rows]
+    assert prices == sorted(prices, reverse=True)
+    assert [row[1].strip() for row in rows].count("price") == 1
+    assert len(rows) == len(pools) + 1
