@@ -44,7 +44,7 @@ ui: $(STAMP)
 	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 bench: $(STAMP)
-	pytest benchmarks --benchmark-enable -p no:randomly
+	pytest benchmarks -p no:randomly -s
 
 # The lock: hashes of every file, and no registry host.
 lock:

@@ -1,28 +1,28 @@
-"""Flattened trees against ``Booster.predict`` in the same run: one live row, and a matrix.
+"""Flattened trees against LightGBM in the same run: one live row, a matrix, and loading the model.
 
-Run ``pytest benchmarks/bench_predictor.py --benchmark-enable -s``. The table groups the two ways of scoring the same
-rows; the line that is printed gives their ratio from interleaved calls, which a busy machine slows down alike.
-Nothing is asserted about time; that the scores are equal is.
+Run ``make bench``, or ``pytest benchmarks/bench_predictor.py -s`` for this part. The calls take turns, so that a busy
+machine slows both alike. Nothing is asserted about time; that the scores are equal is.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightgbm
 import numpy as np
 import pytest
 
+from benchmarks.record import Recorder, cpu_seconds, microseconds
 from slackwater.models.predictor import FlattenedTrees
 
 N_FEATURES = 60
+PEER = f"lightgbm {'.'.join(lightgbm.__version__.split('.')[:2])} Booster.predict, one thread"
 
 
 class Model(NamedTuple):
     """The same trees twice."""
 
+    name: str
     booster: lightgbm.Booster
     trees: FlattenedTrees
     X: np.ndarray
@@ -48,52 +48,45 @@ def model(request: pytest.FixtureRequest) -> Model:
     expected = booster.predict(X, raw_score=True, num_threads=1)
     np.testing.assert_array_equal(trees.predict_raw(X), expected)
     np.testing.assert_array_equal([trees.predict_raw_row(row) for row in X[:200]], expected[:200])
-    return Model(booster, trees, X)
+    return Model(f"{n_trees} trees x {num_leaves} leaves", booster, trees, X)
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter_ns()
-    call()
-    return (time.perf_counter_ns() - start) / 1e3
-
-
-def report_ratio(what: str, flattened: list[float], booster: list[float]) -> None:
-    (ours, ours_p99), (theirs, theirs_p99) = (np.percentile(times, [50, 99]) for times in (flattened, booster))
-    print(
-        f"\n{what}: flattened p50 {ours:.1f} µs, p99 {ours_p99:.1f} µs; "
-        f"Booster.predict p50 {theirs:.1f} µs, p99 {theirs_p99:.1f} µs; ratio {theirs / ours:.1f}"
-    )
-
-
-def test_ratio_of_one_row(model: Model) -> None:
-    flattened, booster = [], []
+def test_one_row(record: Recorder, model: Model) -> None:
+    ours, theirs = [], []
     for i in range(2_000):
         row = model.X[i].copy()
         matrix = row[None, :]
-        flattened.append(microseconds(lambda row=row: model.trees.predict_raw_row(row)))
-        booster.append(microseconds(lambda m=matrix: model.booster.predict(m, raw_score=True, num_threads=1)))
-    report_ratio("one row", flattened, booster)
+        ours.append(microseconds(lambda row=row: model.trees.predict_raw_row(row)))
+        theirs.append(microseconds(lambda m=matrix: model.booster.predict(m, raw_score=True, num_threads=1)))
+    p50, p99 = np.percentile(ours, [50, 99])
+    record(name=f"score one row, {model.name}: p50", value=p50, unit="µs", at_least=False)
+    record(name=f"score one row, {model.name}: p99", value=p99, unit="µs", at_least=False)
+    record(
+        name=f"score one row, {model.name}: flattened trees against LightGBM",
+        value=float(np.median(theirs)) / p50,
+        unit="times as fast",
+        peer=PEER,
+    )
 
 
-def test_ratio_of_a_matrix(model: Model) -> None:
-    flattened, booster = [], []
-    for _ in range(15):
-        flattened.append(microseconds(lambda: model.trees.predict_raw(model.X)))
-        booster.append(microseconds(lambda: model.booster.predict(model.X, raw_score=True, num_threads=1)))
-    report_ratio(f"{len(model.X):,} rows", flattened, booster)
+def test_matrix(record: Recorder, model: Model) -> None:
+    taken = cpu_seconds(
+        {
+            "ours": lambda: model.trees.predict_raw(model.X),
+            "theirs": lambda: model.booster.predict(model.X, raw_score=True, num_threads=1),
+        },
+        repetitions=15,
+    )
+    record(
+        name=f"score {len(model.X):,} rows, {model.name}: flattened trees against LightGBM",
+        value=taken["theirs"] / taken["ours"],
+        unit="times as fast",
+        peer=PEER,
+    )
 
 
-@pytest.mark.benchmark(group="one row")
-@pytest.mark.parametrize("way", ["flattened", "booster"])
-def test_one_row(benchmark: Any, model: Model, way: str) -> None:
-    row = model.X[7].copy()
-    if way == "flattened":
-        benchmark(model.trees.predict_raw_row, row)
-    else:
-        benchmark(model.booster.predict, row[None, :], raw_score=True, num_threads=1)
-
-
-@pytest.mark.benchmark(group="load the model text")
-def test_load(benchmark: Any, model: Model) -> None:
+def test_load(record: Recorder, model: Model) -> None:
     text = model.booster.model_to_string()
-    assert benchmark(FlattenedTrees.from_text, text).n_trees == model.trees.n_trees
+    assert FlattenedTrees.from_text(text).n_trees == model.trees.n_trees
+    taken = cpu_seconds({"ours": lambda: FlattenedTrees.from_text(text)}, repetitions=5)
+    record(name=f"load a model, {model.name}", value=1e3 * taken["ours"], unit="CPU ms", at_least=False)
