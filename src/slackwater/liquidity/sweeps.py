@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, ring_get
+from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, operator, ring_get
 
 __all__ = [
     "SweepRules",
@@ -180,7 +180,7 @@ def burst_slots(days: int, per_hour: int) -> int:
     return 3 + days * per_hour
 
 
-@kernel
+@operator
 def day_update(state, at, count, high, over):  # type: ignore[no-untyped-def]
     """Take the high of row `count` (minus infinity if unknown) into the UTC day; close the day if it is `over`.
 
@@ -202,7 +202,7 @@ def levels_clear(state, levels, n):  # type: ignore[no-untyped-def]
         state[levels + j] = -np.inf
 
 
-@kernel
+@operator
 def levels_update(  # type: ignore[no-untyped-def]
     state, at, levels, highs, mask, blocks_mask, constants, windows, n, count, exclusion, close, pool
 ):
@@ -286,7 +286,7 @@ def _rest(state, at, level, count, ended):  # type: ignore[no-untyped-def]
     state[at + _WAKES] = 0.0
 
 
-@kernel
+@operator
 def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
     """Wake the levels that were swept or glided through `rest` rows before row `count` or earlier."""
     if count < state[at + _WAKES]:
