@@ -131,9 +131,10 @@ def ring_size(window: int) -> int:
 
 @operator
 def whole(number):  # type: ignore[no-untyped-def]
-    """Return a number of state or constants that is whole and not negative as an integer.
+    """Return a number that is whole and not negative, such as a count or a position, as an integer.
 
-    The detour tells the compiler that it is not negative, so that a position need not be wrapped round.
+    The detour tells the compiler that it is not negative, so that a position need not be wrapped round, and neighbours
+    can be read in one instruction.
     """
     return np.int64(np.uint32(number))
 
@@ -141,7 +142,7 @@ def whole(number):  # type: ignore[no-untyped-def]
 @operator
 def ring_put(state, at, mask, count, value):  # type: ignore[no-untyped-def]
     """Store `value` as that of row `count` (from 0) in a ring of ``mask + 1`` slots."""
-    state[at + (count & mask)] = value
+    state[whole(at + (count & mask))] = value
 
 
 @operator
@@ -149,7 +150,7 @@ def ring_get(state, at, mask, count, lag):  # type: ignore[no-untyped-def]
     """Return the value stored `lag` rows before row `count`; NaN before the first row. Needs ``lag <= mask``."""
     if lag > count:
         return np.nan
-    return state[at + ((count - lag) & mask)]
+    return state[whole(at + ((count - lag) & mask))]
 
 
 def totals_slots(columns: int, window: int) -> int:
@@ -164,7 +165,7 @@ def totals_slots(columns: int, window: int) -> int:
 @operator
 def totals_add(state, at, column, value):  # type: ignore[no-untyped-def]
     """Add `value` to the total of `column`."""
-    state[at + 1 + column] += value
+    state[whole(at + 1 + column)] += value
 
 
 @operator
@@ -174,10 +175,11 @@ def totals_push(state, at, columns, mask, count, known):  # type: ignore[no-unty
     Each time round the ring the oldest total is taken off all of them, so that neither years of small amounts nor
     one absurd one eat up the digits for good.
     """
+    at = whole(at)
     if known:
         state[at] += 1.0
     width = columns + 1
-    slot = at + width * (1 + (count & mask))
+    slot = whole(at + width * (1 + (count & mask)))
     for i in range(width):
         state[slot + i] = state[at + i]
     if count & mask == mask:
@@ -198,20 +200,20 @@ def totals_before(at, columns, mask, count, window):  # type: ignore[no-untyped-
     ``window <= mask``.
     """
     if window > count:
-        return at
-    return at + (columns + 1) * (1 + ((count - window) & mask))
+        return whole(at)
+    return whole(at + (columns + 1) * (1 + ((count - window) & mask)))
 
 
 @operator
 def totals_cover(state, at, before, window):  # type: ignore[no-untyped-def]
     """Return whether enough of the `window` rows since `totals_before` were known (`COVERAGE`)."""
-    return state[at] - state[before] >= COVERAGE * window
+    return state[whole(at)] - state[before] >= COVERAGE * window
 
 
 @operator
 def totals_since(state, at, before, column):  # type: ignore[no-untyped-def]
     """Return the sum of `column` over the rows since `totals_before`."""
-    return state[at + 1 + column] - state[before + 1 + column]
+    return state[whole(at + 1 + column)] - state[whole(before + 1 + column)]
 
 
 def highs_slots(longest: int) -> int:
@@ -231,8 +233,8 @@ def blocks_size(longest: int) -> int:
 def highs_push(state, at, mask, blocks_mask, count, value):  # type: ignore[no-untyped-def]
     """Keep the value of row `count`, minus infinity if it is NaN, and the highest of its block."""
     high = -np.inf if math.isnan(value) else value
-    state[at + (count & mask)] = high
-    block = at + mask + 1 + ((count >> BLOCK_BITS) & blocks_mask)
+    state[whole(at + (count & mask))] = high
+    block = whole(at + mask + 1 + ((count >> BLOCK_BITS) & blocks_mask))
     if count & (BLOCK - 1) == 0 or high > state[block]:
         state[block] = high
 
@@ -275,7 +277,8 @@ def highs_top(state, at, mask, blocks_mask, window, count, top):  # type: ignore
     The two slots at `top` keep the answer and its row plus one. It is looked for again only when it leaves the window
     and what came since is lower, so that most rows cost two comparisons. Needs ``window <= mask``.
     """
-    newest = state[at + (count & mask)]
+    top = whole(top)
+    newest = state[whole(at + (count & mask))]
     if state[top + 1] == 0.0 or newest >= state[top]:
         state[top] = newest
         state[top + 1] = count + 1
@@ -299,6 +302,7 @@ def ewm_update(state, at, weight, value):  # type: ignore[no-untyped-def]
     The two slots hold the weighted sum and the sum of weights, so the first values are averaged and not
     anchored on the very first one. A NaN is skipped and nothing decays.
     """
+    at = whole(at)
     if not math.isnan(value):
         state[at] += weight * (value - state[at])
         state[at + 1] += weight * (1.0 - state[at + 1])
@@ -308,6 +312,7 @@ def ewm_update(state, at, weight, value):  # type: ignore[no-untyped-def]
 @operator
 def moments_update(state, at, weight, value):  # type: ignore[no-untyped-def]
     """Push a value into an exponentially weighted mean and mean square; a NaN is skipped."""
+    at = whole(at)
     if not math.isnan(value):
         state[at] += weight * (value - state[at])
         state[at + 1] += weight * (value * value - state[at + 1])
@@ -321,6 +326,7 @@ def moments_z(state, at, value):  # type: ignore[no-untyped-def]
     Where nothing has varied so far, the answer is 0 for the same value again and NaN for another. Call it before
     `moments_update`, so that the value is not measured against itself.
     """
+    at = whole(at)
     weights = state[at + 2]
     if not weights > 0.0:
         return np.nan

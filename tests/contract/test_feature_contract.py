@@ -79,15 +79,6 @@ def test_the_contract_is_not_empty() -> None:
     assert [name for name in ENGINE.names if not warm[name].std() > 0.0] == []
 
 
-def test_a_restart_keeps_the_liquidation_map() -> None:
-    """`check_saved_state` compares the first 2,000 rows, on which the default map is not known yet; this one is."""
-    short = {"half_lives": (timedelta(hours=6), timedelta(days=1), timedelta(days=3))}
-    engine = FeatureEngine(default_families(INTERVAL, liquidation_density=short))
-    frame = frame_of(tables())
-    assert engine.warm_up / INTERVAL < 1_800
-    assert checks.check_saved_state(engine, frame) == {}
-
-
 @pytest.mark.parametrize("family", ENGINE.families, ids=lambda f: f.name)
 def test_family_describes_its_outputs(family: Family) -> None:
     for feature in family.features():

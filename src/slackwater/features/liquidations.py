@@ -211,5 +211,5 @@ class LiquidationsFamily(Family):
 
     @property
     def warm_up(self) -> timedelta:
-        """The longest window, or three half-lives of what is usual."""
-        return max(*self.windows, -(-3 * self.usual_half_life // self.bar_interval) * self.bar_interval)
+        """The longest window, or four half-lives of what is usual."""
+        return max(*self.windows, -(-4 * self.usual_half_life // self.bar_interval) * self.bar_interval)

@@ -76,10 +76,11 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     surprise = moments_z(state, _CHANGES, change)
     moments_update(state, _SPIKES, constants[_WEIGHT], jump)
     moments_update(state, _CHANGES, constants[_WEIGHT], change)
+    if present:
+        row[OPEN_INTEREST_CHANGE] = change
     if not present or count < constants[_WARM]:
         out[:] = np.nan
         return
-    row[OPEN_INTEREST_CHANGE] = change
     for j in range(n):
         window = whole(constants[_LISTS + j])
         delta = interest - ring_get(state, _RINGS, mask, count, window)
@@ -222,8 +223,8 @@ class OpenInterestFamily(Family):
 
     @property
     def warm_up(self) -> timedelta:
-        """The longest window, or three half-lives of what is usual."""
-        return max(*self._windows(), -(-3 * self.usual_half_life // self.bar_interval) * self.bar_interval)
+        """The longest window, or four half-lives of what is usual."""
+        return max(*self._windows(), -(-4 * self.usual_half_life // self.bar_interval) * self.bar_interval)
 
     def _windows(self) -> tuple[timedelta, ...]:
         return (*self.windows, *self.built_windows, self.spike_window, _DAY)

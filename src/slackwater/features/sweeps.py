@@ -50,7 +50,7 @@ from slackwater.liquidity.sweeps import (
     rest_update,
 )
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
-from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, operator, ring_put, ring_size
+from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, operator, ring_put, ring_size, whole
 
 __all__ = ["SweepsFamily"]
 
@@ -90,13 +90,13 @@ _SMALLEST_ATR: Final = 1e-9
 @kernel
 def _start(state, constants, at, levels, opposite, sign, count, high, low):  # type: ignore[no-untyped-def]
     """Open attempts at the levels of the side `at` that a signed high has pierced; `opposite` are the other highs."""
-    mask = int(constants[_HIGHS_MASK])
+    mask = whole(constants[_HIGHS_MASK])
     # The lowest low on the way to the level, the piercing bar included.
     approach = low
-    for lag in range(1, min(int(constants[_APPROACH]), count) + 1):
+    for lag in range(1, min(whole(constants[_APPROACH]), count) + 1):
         # The lows of a side are the negated highs of the other one.
         approach = min(approach, -state[opposite + ((count - lag) & mask)])
-    n = int(constants[_WINDOWS])
+    n = whole(constants[_WINDOWS])
     attempts_start(
         state,
         at,
@@ -116,13 +116,13 @@ def _start(state, constants, at, levels, opposite, sign, count, high, low):  # t
 @kernel
 def _hour(constants, volumes, time):  # type: ignore[no-untyped-def]
     """Return what `same_hour_burst` has to know of the hour that a bar closing at `time` belongs to."""
-    per_hour = int(constants[_PER_HOUR])
+    per_hour = whole(constants[_PER_HOUR])
     # A bar belongs to the hour before its close; the close is a multiple of the bar up to rounding.
     number = int(math.ceil(time - 1e-6)) - 1
     position = min(max(int((time - number) * per_hour + 0.5) - 1, 0), per_hour - 1)
-    mask = int(constants[_VOLUMES_MASK])
-    per_day = int(constants[_PER_DAY])
-    return volumes + mask + 1, volumes, mask, number, position, per_hour, per_day, int(constants[_DAYS])
+    mask = whole(constants[_VOLUMES_MASK])
+    per_day = whole(constants[_PER_DAY])
+    return volumes + mask + 1, volumes, mask, number, position, per_hour, per_day, whole(constants[_DAYS])
 
 
 @operator
@@ -155,11 +155,11 @@ def _describe(state, constants, at, count, close, atr, out, o):  # type: ignore[
 
 @kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
-    count = int(state[_COUNT])
+    count = whole(state[_COUNT])
     state[_COUNT] = count + 1
-    n = int(constants[_WINDOWS])
-    mask = int(constants[_HIGHS_MASK])
-    blocks_mask = int(constants[_BLOCKS_MASK])
+    n = whole(constants[_WINDOWS])
+    mask = whole(constants[_HIGHS_MASK])
+    blocks_mask = whole(constants[_BLOCKS_MASK])
     levels_above = _LEVELS
     levels_below = _LEVELS + n + 2
     highs = levels_below + n + 2
@@ -179,7 +179,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     direction = 0.0
 
     # 1. What the row does to the levels that the row before left.
-    recent = int(constants[_RECENT])
+    recent = whole(constants[_RECENT])
     rest_update(state, _ABOVE, count, recent)
     rest_update(state, _BELOW, count, recent)
     if present and state[_LAST_ATR] > 0.0:
@@ -189,7 +189,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             _start(state, constants, _BELOW, levels_below, highs, -1.0, count, -low, -high)
     if state[_ABOVE + ACTIVE] + state[_BELOW + ACTIVE] > 0.0:
         rules = _LISTS + n
-        window = int(constants[_RECLAIM])
+        window = whole(constants[_RECLAIM])
         hour = _hour(constants, volumes, row[TIME_HOURS])
         if state[_ABOVE + ACTIVE] > 0.0:
             # Above wait the stops and the liquidations of shorts.
@@ -218,7 +218,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         low = np.inf
         volume = np.nan
     state[_LAST_INTEREST] = interest
-    ring_put(state, volumes, int(constants[_VOLUMES_MASK]), count, volume)
+    ring_put(state, volumes, whole(constants[_VOLUMES_MASK]), count, volume)
     highs_push(state, highs, mask, blocks_mask, count, high)
     highs_push(state, lows, mask, blocks_mask, count, -low)
     # The bar that closes at midnight is the last one of its day.
@@ -226,7 +226,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     over = (days - math.floor(days)) * 24.0 < constants[_BAR_HOURS]
     day_update(state, _ABOVE, count, high, over)
     day_update(state, _BELOW, count, -low, over)
-    young = int(constants[_EXCLUSION])
+    young = whole(constants[_EXCLUSION])
     pool = state[_LAST_POOL_ABOVE]
     levels_update(
         state, _ABOVE, levels_above, highs, mask, blocks_mask, constants, _LISTS, n, count, young, close, pool

@@ -121,7 +121,8 @@ class VolatilityFamily(Family):
     name: ClassVar[str] = "volatility"
     advance = staticmethod(_advance)
     needs: ClassVar[tuple[str, ...]] = ()
-    tolerance: ClassVar[float] = 0.05
+    # What is left of older squares after five half-lives is 3 %, but a burst of volatility may be ten times the usual.
+    tolerance: ClassVar[float] = 0.4
 
     def __post_init__(self) -> None:
         """Check the windows against the bar interval."""

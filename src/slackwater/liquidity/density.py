@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.market.contracts import Contract, contract, liquidation_price
-from slackwater.operators import kernel
+from slackwater.operators import kernel, whole
 
 __all__ = [
     "LAYERS",
@@ -143,9 +143,9 @@ def map_slots(bin_width: float) -> int:
 @kernel
 def _rebuild_block(state, grid, sums, maxima, block):  # type: ignore[no-untyped-def]
     """Work out the sums and maxima of a block from its bins."""
-    first = grid + N_LAYERS * BLOCK * block
-    sums += N_LAYERS * block
-    maxima += N_LAYERS * block
+    first = whole(grid + N_LAYERS * BLOCK * block)
+    sums = whole(sums + N_LAYERS * block)
+    maxima = whole(maxima + N_LAYERS * block)
     for layer in range(N_LAYERS):
         state[sums + layer] = state[first + layer]
         state[maxima + layer] = state[first + layer]
@@ -292,16 +292,18 @@ def map_advance(  # type: ignore[no-untyped-def]
             if b < 0 or b >= bins:
                 continue
             share = shares[j] * (1.0 + lean) if j < near else shares[j]
-            where = grid + N_LAYERS * b
-            block = N_LAYERS * (b // BLOCK)
+            where = whole(grid + N_LAYERS * b)
+            block = N_LAYERS * (b >> _BLOCK_BITS)
+            sum_at = whole(sums + block)
+            top_at = whole(maxima + block)
             state[where] += fast * share
             state[where + 1] += middle * share
             state[where + 2] += slow * share
-            state[sums + block] += fast * share
-            state[sums + block + 1] += middle * share
-            state[sums + block + 2] += slow * share
+            state[sum_at] += fast * share
+            state[sum_at + 1] += middle * share
+            state[sum_at + 2] += slow * share
             for layer in range(STOPS):
-                state[maxima + block + layer] = max(state[maxima + block + layer], state[where + layer])
+                state[top_at + layer] = max(state[top_at + layer], state[where + layer])
             if side == 0:
                 state[at + _TOP_LONG] = max(state[at + _TOP_LONG], b)
             else:
@@ -392,8 +394,8 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
             last = max(start - int(steps[k]), 0) if side == 0 else min(start + int(steps[k]), bins - 1)
             last_block = last >> _BLOCK_BITS
             while (last_block - block) * step > 0:
-                where = sums + N_LAYERS * block
-                tops = maxima + N_LAYERS * block
+                where = whole(sums + N_LAYERS * block)
+                tops = whole(maxima + N_LAYERS * block)
                 sum0 += state[where]
                 sum1 += state[where + 1]
                 sum2 += state[where + 2]
@@ -411,7 +413,7 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
             if block == last_block:
                 edge = (block << _BLOCK_BITS) + (BLOCK - 1 if side == 0 else 0)
                 for i in range(abs(last - edge) + 1):
-                    where = grid + N_LAYERS * (edge + step * i)
+                    where = whole(grid + N_LAYERS * (edge + step * i))
                     part0 += state[where]
                     part1 += state[where + 1]
                     part2 += state[where + 2]
@@ -470,11 +472,11 @@ def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ign
     limit0, limit1, limit2, limit3 = limits[0], limits[1], limits[2], limits[3]
     count0, count1, count2, count3 = 0, 0, 0, 0
     for block in range(first >> _BLOCK_BITS, (last >> _BLOCK_BITS) + 1):
-        top = maxima + N_LAYERS * block
+        top = whole(maxima + N_LAYERS * block)
         dense = state[top] >= limit0 or state[top + 1] >= limit1 or state[top + 2] >= limit2
         if dense or state[top + 3] >= limit3:
             for b in range(max(first, block << _BLOCK_BITS), min(last, (block << _BLOCK_BITS) + BLOCK - 1) + 1):
-                where = grid + N_LAYERS * b
+                where = whole(grid + N_LAYERS * b)
                 count0 += state[where] >= limit0
                 count1 += state[where + 1] >= limit1
                 count2 += state[where + 2] >= limit2

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, operator, ring_get
+from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, operator, ring_get, whole
 
 __all__ = [
     "SweepRules",
@@ -231,14 +231,14 @@ def levels_update(  # type: ignore[no-untyped-def]
     last = count - exclusion
     nearest = np.inf
     if last >= 0:
-        entering = state[highs + (last & mask)]
+        entering = state[whole(highs + (last & mask))]
         for j in range(n):
-            window = int(constants[windows + j])
+            window = whole(constants[windows + j])
             level = state[levels + j]
             if entering >= level:
                 level = entering
                 state[levels + j] = level
-            elif last >= window and state[highs + ((last - window) & mask)] >= level:
+            elif last >= window and state[whole(highs + ((last - window) & mask))] >= level:
                 row = highs_newest_top(state, highs, mask, blocks_mask, last - window + 1, last)
                 level = state[highs + (row & mask)]
                 state[levels + j] = level
@@ -259,7 +259,7 @@ def levels_update(  # type: ignore[no-untyped-def]
 @kernel
 def _wake_first(state, at):  # type: ignore[no-untyped-def]
     """Take the oldest of the levels that rest off the list."""
-    first = int(state[at + _FIRST])
+    first = whole(state[at + _FIRST])
     if state[at + _RESTING + 3 * (first & (RESTING - 1)) + 2] == SWEPT:
         state[at + SWEPT_RECENTLY] -= 1.0
     else:
@@ -270,7 +270,7 @@ def _wake_first(state, at):  # type: ignore[no-untyped-def]
 @kernel
 def _rest(state, at, level, count, ended):  # type: ignore[no-untyped-def]
     """Put a level to rest that was swept or glided through in row `count`."""
-    end = int(state[at + _END])
+    end = whole(state[at + _END])
     if end - state[at + _FIRST] >= RESTING:
         _wake_first(state, at)
     slot = at + _RESTING + 3 * (end & (RESTING - 1))
@@ -293,7 +293,7 @@ def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
         return
     wakes = np.inf
     while state[at + _FIRST] < state[at + _END]:
-        slot = at + _RESTING + 3 * (int(state[at + _FIRST]) & (RESTING - 1))
+        slot = at + _RESTING + 3 * (whole(state[at + _FIRST]) & (RESTING - 1))
         if count < state[slot + 1] + rest:
             wakes = state[slot + 1] + rest
             break
@@ -304,7 +304,7 @@ def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
 @kernel
 def _rests(state, at, level, merge):  # type: ignore[no-untyped-def]
     """Return whether a level within `merge` of this one rests."""
-    for k in range(int(state[at + _FIRST]), int(state[at + _END])):
+    for k in range(whole(state[at + _FIRST]), whole(state[at + _END])):
         if abs(state[at + _RESTING + 3 * (k & (RESTING - 1))] - level) <= merge:
             return True
     return False
@@ -344,7 +344,7 @@ def attempts_start(  # type: ignore[no-untyped-def]
         free = -1
         followed = False
         for k in range(ATTEMPTS):
-            a = at + _ATTEMPTS + k * _WIDTH
+            a = whole(at + _ATTEMPTS + k * _WIDTH)
             if state[a + _START] == 0.0:
                 if free < 0:
                     free = a
@@ -509,7 +509,7 @@ def attempts_advance(  # type: ignore[no-untyped-def]
     swept = False
     pierced = 0.0
     for k in range(ATTEMPTS):
-        a = at + _ATTEMPTS + k * _WIDTH
+        a = whole(at + _ATTEMPTS + k * _WIDTH)
         if state[a + _START] == 0.0:
             continue
         over = count - (state[a + _START] - 1.0) >= window
