@@ -36,6 +36,7 @@ __all__ = [
     "blocks_size",
     "decay_per_bar",
     "ewm_update",
+    "family_kernel",
     "highs_age",
     "highs_newest_top",
     "highs_push",
@@ -67,6 +68,10 @@ kernel = njit(cache=True, _nrt=False, error_model="numpy")  # type: ignore[call-
 """Compiles a function over a state buffer, which may not allocate: counting references to the buffer at every call
 and slice would cost more than the arithmetic between them (docs/decisions/0008). A division by zero gives infinity and
 not an error, which would leave the state half advanced."""
+
+family_kernel = njit(cache=True, _nrt=False, error_model="numpy", forceinline=True)  # type: ignore[call-overload]
+"""Compiles the kernel of a feature family, and merges it into the loop of the engine: a call costs as much as a few
+outputs."""
 
 operator = njit(cache=True, _nrt=False, error_model="numpy", inline="always")  # type: ignore[call-overload]
 """Compiles a primitive, and writes it out wherever it is called."""

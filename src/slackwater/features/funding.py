@@ -23,7 +23,16 @@ from slackwater.market.inputs import (
     FUNDING_TIME_HOURS,
     PREMIUM_INDEX,
 )
-from slackwater.operators import decay_per_bar, ewm_update, kernel, ranked_push, ranked_slots, ranked_z, whole
+from slackwater.operators import (
+    decay_per_bar,
+    ewm_update,
+    family_kernel,
+    kernel,
+    ranked_push,
+    ranked_slots,
+    ranked_z,
+    whole,
+)
 
 __all__ = ["FundingFamily"]
 
@@ -77,7 +86,7 @@ def _settle(state, kept, rate, interval, time):  # type: ignore[no-untyped-def]
     state[_INTERVAL] = interval
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = state[_COUNT]
     state[_COUNT] = count + 1.0

@@ -41,10 +41,10 @@ from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HO
 from slackwater.operators import (
     blocks_size,
     decay_per_bar,
+    family_kernel,
     highs_push,
     highs_slots,
     highs_top,
-    kernel,
     ring_get,
     ring_put,
     totals_add,
@@ -92,7 +92,7 @@ _POOL_REACH: Final = 0.05
 _MIDDLE: Final = 1
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

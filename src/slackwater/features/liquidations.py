@@ -23,7 +23,7 @@ from slackwater.market.inputs import (
 from slackwater.operators import (
     COVERAGE,
     decay_per_bar,
-    kernel,
+    family_kernel,
     moments_update,
     moments_z,
     totals_add,
@@ -44,7 +44,7 @@ _COUNT, _BURSTS, _TOTALS = 0, 1, 7
 _LONG, _SHORT, _LONG_ESTIMATE, _SHORT_ESTIMATE, _ESTIMATED_ROWS, _TRADED, _COLUMNS = range(7)
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

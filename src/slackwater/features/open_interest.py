@@ -19,7 +19,7 @@ from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
     COVERAGE,
     decay_per_bar,
-    kernel,
+    family_kernel,
     moments_update,
     moments_z,
     ring_get,
@@ -44,7 +44,7 @@ _COUNT, _LAST, _LAST_ROW, _SPIKES, _CHANGES, _RINGS = 0, 1, 2, 3, 6, 9
 _BUILT, _BUILT_ROWS, _TRADED, _TRADED_ROWS, _COLUMNS = range(5)
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

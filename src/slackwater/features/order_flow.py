@@ -15,7 +15,7 @@ from slackwater.market.inputs import CLOSE, DEPTH_ASK_1PCT, DEPTH_BID_1PCT, TAKE
 from slackwater.operators import (
     decay_per_bar,
     ewm_update,
-    kernel,
+    family_kernel,
     totals_add,
     totals_before,
     totals_cover,
@@ -34,7 +34,7 @@ _COUNT, _BID, _ASK, _TOTALS = 0, 1, 3, 5
 _SIGNED, _TRADED, _COLUMNS = range(3)
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

@@ -17,11 +17,11 @@ from slackwater.market.inputs import CLOSE, VOLUME
 from slackwater.operators import (
     COVERAGE,
     blocks_size,
+    family_kernel,
     highs_age,
     highs_push,
     highs_slots,
     highs_top,
-    kernel,
     ring_get,
     ring_put,
     ring_size,
@@ -64,7 +64,7 @@ _COUNT, _EVENT_UP, _EVENT_DOWN, _CLOSES = range(4)
 _TRADED, _TRADED_ROWS, _COLUMNS = range(3)
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

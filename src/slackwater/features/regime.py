@@ -18,7 +18,7 @@ from slackwater.operators import (
     COVERAGE,
     decay_per_bar,
     ewm_update,
-    kernel,
+    family_kernel,
     ring_get,
     ring_put,
     ring_size,
@@ -53,7 +53,7 @@ _COUNT, _MEANS, _CLOSES = 0, 1, 5
 _PATH, _SQUARES, _LONG_SQUARES, _RATIO_ROWS, _OTHERS, _OTHERS_ABSOLUTE, _OTHERS_ROWS, _COLUMNS = range(8)
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

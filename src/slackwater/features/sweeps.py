@@ -50,7 +50,17 @@ from slackwater.liquidity.sweeps import (
     rest_update,
 )
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
-from slackwater.operators import blocks_size, highs_push, highs_slots, kernel, operator, ring_put, ring_size, whole
+from slackwater.operators import (
+    blocks_size,
+    family_kernel,
+    highs_push,
+    highs_slots,
+    kernel,
+    operator,
+    ring_put,
+    ring_size,
+    whole,
+)
 
 __all__ = ["SweepsFamily"]
 
@@ -153,7 +163,7 @@ def _describe(state, constants, at, count, close, atr, out, o):  # type: ignore[
     out[o + 20] = min((state[at + NEAREST] - close) / atr, constants[_FARTHEST])
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

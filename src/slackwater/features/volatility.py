@@ -24,7 +24,7 @@ from slackwater.market.inputs import CLOSE, HIGH, LOW
 from slackwater.operators import (
     decay_per_bar,
     ewm_update,
-    kernel,
+    family_kernel,
     totals_add,
     totals_before,
     totals_cover,
@@ -44,7 +44,7 @@ _WARM, _MASK, _BARS_PER_DAY, _WEIGHT, _WEIGHT_FAST, _WEIGHT_SLOW, _ATR_BARS, _AT
 _COUNT, _SEEN, _LAST, _VARIANCES, _TOTALS = 0, 1, 2, 3, 9
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1

@@ -23,6 +23,7 @@ from slackwater.market.inputs import (
 )
 from slackwater.operators import (
     COVERAGE,
+    family_kernel,
     kernel,
     ring_get,
     ring_put,
@@ -60,7 +61,7 @@ def _burst(state, at, short, usual, one, other, rows, n_short, n_usual):  # type
     return max(now, 0.0) / usually * n_usual / n_short
 
 
-@kernel
+@family_kernel
 def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     count = whole(state[_COUNT])
     state[_COUNT] = count + 1
