@@ -108,11 +108,12 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         out[:] = np.nan
         return
 
+    per_volatility = 1.0 / row[VOLATILITY]
     for j in range(n_returns):
         window = whole(constants[_LISTS + 2 * j])
         move = x - ring_get(state, _CLOSES, mask, count, window)
         known = totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window)
-        out[j] = move * constants[_LISTS + 2 * j + 1] / row[VOLATILITY] if known else np.nan
+        out[j] = move * constants[_LISTS + 2 * j + 1] * per_volatility if known else np.nan
 
     day = whole(constants[_DAY_BARS])
     hour = whole(constants[_HOUR_BARS])

@@ -85,6 +85,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         out[:] = np.nan
         return
 
+    per_volatility = 1.0 / row[VOLATILITY]
     for j in range(n):
         window = whole(constants[_LISTS + 2 * j])
         before = totals_before(totals, _COLUMNS, mask, count, window)
@@ -98,7 +99,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         out[n + j] = long_squares / (bars * squares) if ratio_known and squares > 1e-20 else np.nan
         others_known = known and totals_since(state, totals, before, _OTHERS_ROWS) >= COVERAGE * window
         others = totals_since(state, totals, before, _OTHERS) if others_known else np.nan
-        scale = constants[_LISTS + 2 * j + 1] / row[VOLATILITY]
+        scale = constants[_LISTS + 2 * j + 1] * per_volatility
         out[2 * n + j] = others * scale
         out[3 * n + j] = (move - others) * scale
     o = 4 * n
