@@ -88,7 +88,7 @@ class LossDistances:
     [[-0.105], [0.095]]
     >>> large = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
     >>> large.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
-    [[-0.092], [0.081]]
+    [[-0.092], [0.082]]
     """
 
     fractions: tuple[float, ...] = (0.025, 0.05, 0.085, 0.125, 0.175, 0.25)
