@@ -16,7 +16,6 @@ highs      `highs_slots` (longest) + 2 a window   the highest of several windows
 ewm        2                                      an exponentially weighted mean
 moments    3                                      an exponentially weighted mean and standard deviation
 ranked     `ranked_slots` (size)                  median and median absolute deviation of the last values
-recent     `recent_slots` (capacity)              how many events a window holds
 ========== ====================================== ====================================================
 """
 
@@ -49,9 +48,6 @@ __all__ = [
     "ranked_push",
     "ranked_slots",
     "ranked_z",
-    "recent_count",
-    "recent_push",
-    "recent_slots",
     "ring_get",
     "ring_put",
     "ring_size",
@@ -415,30 +411,3 @@ def ranked_z(state, at, size, least, value):  # type: ignore[no-untyped-def]
     if spread > 0.0:
         return (value - median) / spread
     return 0.0 if value == median else np.nan
-
-
-def recent_slots(capacity: int) -> int:
-    """Return how many state slots `recent_push` needs; `capacity` is a power of two."""
-    return 2 + capacity
-
-
-@operator
-def recent_push(state, at, mask, count):  # type: ignore[no-untyped-def]
-    """Note an event in row `count`. Of more than ``mask + 1`` events the oldest are forgotten."""
-    head = whole(state[at])
-    tail = whole(state[at + 1])
-    state[at + 2 + (tail & mask)] = count
-    tail += 1
-    state[at] = max(head, tail - mask - 1)
-    state[at + 1] = tail
-
-
-@operator
-def recent_count(state, at, mask, count, window):  # type: ignore[no-untyped-def]
-    """Return how many events the last `window` rows hold, row `count` included."""
-    head = whole(state[at])
-    tail = whole(state[at + 1])
-    while head < tail and state[at + 2 + (head & mask)] <= count - window:
-        head += 1
-    state[at] = head
-    return tail - head

@@ -22,9 +22,6 @@ from slackwater.operators import (
     ranked_push,
     ranked_slots,
     ranked_z,
-    recent_count,
-    recent_push,
-    recent_slots,
     ring_get,
     ring_put,
     ring_size,
@@ -123,24 +120,6 @@ def test_ranked_z_is_that_of_the_median_and_its_deviation(values: list[float], s
             else:
                 assert z == 0.0 if value == median else np.isnan(z)
         ranked_push(state, 0, size, value)
-
-
-@settings(deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=120), WINDOWS)
-def test_recent_counts_the_events_of_a_window(happened: list[bool], window: int) -> None:
-    mask = ring_size(window) - 1
-    state = np.zeros(recent_slots(mask + 1))
-    for i, event in enumerate(happened):
-        if event:
-            recent_push(state, 0, mask, i)
-        assert recent_count(state, 0, mask, i, window) == sum(happened[max(0, i - window + 1) : i + 1])
-
-
-def test_recent_forgets_the_oldest_when_it_is_full() -> None:
-    state = np.zeros(recent_slots(4))
-    for i in range(10):
-        recent_push(state, 0, 3, i)
-    assert recent_count(state, 0, 3, 10, 100) == 4
 
 
 @settings(deadline=None)
