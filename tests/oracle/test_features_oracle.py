@@ -216,7 +216,7 @@ def test_density_is_what_dictionaries_say() -> None:
     swings = [(logs["low"].rolling(h, 1).min(), logs["high"].rolling(h, 1).max()) for h in (24, 72, 168)]
     atr_hour = table["true_range"].rolling(6).mean()
     warm = int(engine.warm_up_of(families[1]) / HOUR)
-    consumed = []
+    consumed, pools = [], []
     for i in range(len(table)):
         low, high, close = logs["low"][i], logs["high"][i], table["x"][i]
         # The hourly range counts as known once the volatility is warm.
@@ -249,13 +249,21 @@ def test_density_is_what_dictionaries_say() -> None:
                     row[f"{what}_pool_distance_{word}_3atr{tail}"],
                     row[f"{what}_pool_rank_{word}_3atr{tail}"],
                 )
+                standing = row[f"pool_distance_{word}"]
                 if not bins:
                     assert (distance, rank) == (3.0, 0.0)
+                    assert layer != 1 or math.isnan(standing)
                     continue
                 most = max(bins.values())
                 place = round(distance * unit / 0.002)
                 assert distance == 3.0 or bins[place] == pytest.approx(most)
                 denser = 1 + sum(m >= most * (1 + 1e-9) for m in other.values())
                 assert rank == pytest.approx(1.0 - denser / (2.0 * steps[-1]))
+                if layer == 1 and distance < 3.0:
+                    middle = (math.floor(close / 0.002) + (place if side else -place) + 0.5) * 0.002
+                    wanted = abs(middle - close) if rank >= 0.9 and place <= 25 else math.nan
+                    pools.append(wanted)
+                    assert standing == pytest.approx(wanted, nan_ok=True)
             ratio = math.log((totals[1] + 1e-3) / (totals[0] + 1e-3))
             assert row[f"{what}_density_ratio_3atr{tail}"] == pytest.approx(ratio, abs=1e-9)
+    assert 20 < np.isfinite(pools).sum() < len(pools)

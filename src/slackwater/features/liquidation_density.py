@@ -210,10 +210,14 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     reach = _POOL_REACH / width
     below = pools[_MIDDLE]
     above = pools[N_LAYERS + _MIDDLE]
+    standing = ratios + N_LAYERS
+    out[standing : standing + 2] = np.nan
     if out[ranks + _MIDDLE] >= _POOL_RANK and below <= reach:
         row[POOL_BELOW] = (here - below + 0.5) * width
+        out[standing] = row[LOG_CLOSE] - row[POOL_BELOW]
     if out[ranks + N_LAYERS + _MIDDLE] >= _POOL_RANK and above <= reach:
         row[POOL_ABOVE] = (here + above + 0.5) * width
+        out[standing + 1] = row[POOL_ABOVE] - row[LOG_CLOSE]
     row[CONSUMED_BELOW] = consumed[_MIDDLE] / interest
     row[CONSUMED_ABOVE] = consumed[N_LAYERS + _MIDDLE] / interest
 
@@ -323,7 +327,29 @@ class LiquidationDensityFamily(Family):
             formula = f"mass {side} that the price ran through within {consumed} / OI"
             out += over_layers("consumed", consumed, formula, "fraction of OI", side=side, other=other)
         formula = "log((mass above + .001 OI) / (mass below + .001 OI)) within the last reach"
-        return (*out, *over_layers("density_ratio", far, formula, "log"))
+        out += over_layers("density_ratio", far, formula, "log")
+        for side, other in sides:
+            out.append(
+                Feature(
+                    name=f"pool_distance_{side}",
+                    family=self.name,
+                    formula=(
+                        f"log distance from the close to the densest bin {side} where that is a pool: rank "
+                        f"{_POOL_RANK:g} or more, within {_POOL_REACH:.0%}; unknown if there is none"
+                    ),
+                    unit="log",
+                    role="context",
+                    symmetry="pair",
+                    partner=f"pool_distance_{other}",
+                    inputs=("close", "high", "low", "open_interest"),
+                    refined_by=("taker_buy_volume", "volume"),
+                    window=layers[_MIDDLE][2],
+                    steps=True,
+                    known="with the open interest that it is built from (5m30s after its stamp by default)",
+                    source="docs/liquidation_map.md",
+                )
+            )
+        return tuple(out)
 
     def constants(self) -> NDArray[np.float64]:
         """Return the numbers that the kernel reads."""
