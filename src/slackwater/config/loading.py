@@ -59,19 +59,19 @@ def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -
     overrides = {key: value for key, value in entry.items() if key in _SECTIONS}
     own = {key: value for key, value in entry.items() if key not in _SECTIONS}
     _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, f"{origin}: datasets.{name}", extra=_SECTIONS)
-    sections = {key: _merged(content.get(key), overrides.get(key)) for key in _SECTIONS}
-    present = {key: value for key, value in sections.items() if value is not None}
+    given = {key: content[key] for key in _SECTIONS if content.get(key) is not None}
+    sections = _merged(given, {key: value for key, value in overrides.items() if value is not None})
     try:
-        return Params.model_validate({"dataset": {"name": name, **own}, **present})
+        return Params.model_validate({"dataset": {"name": name, **own}, **sections})
     except ValidationError as error:
         raise ParameterError(_readable(error, origin, name, overrides)) from error
 
 
 def _merged(base: Any, override: Any) -> Any:
-    """Lay an override over a section: mappings key by key, anything else as a whole."""
-    if isinstance(base, dict) and isinstance(override, dict):
-        return {key: _merged(base.get(key), override.get(key)) for key in base | override}
-    return base if override is None else override
+    """Lay an override over a section: mappings key by key, anything else as a whole, null included."""
+    if not (isinstance(base, dict) and isinstance(override, dict)):
+        return override
+    return base | {key: _merged(base[key], value) if key in base else value for key, value in override.items()}
 
 
 def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
