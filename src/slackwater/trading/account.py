@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slackwater.errors import ParameterError
+from slackwater.trading.discipline import TrackRecord
 
 __all__ = ["Account", "Exposure", "OpenPosition"]
+
+_ONE_BET = 0.5
+_MOST = 1e15  # coins or USDT: nobody has more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +28,16 @@ class Exposure:
     risk_usd
         Sum of what they lose at their stops.
     cluster_risk_usd
-        The part of it that stands in the direction of the trade to be sized.
+        The part of it that would win and lose together with the trade to be sized.
+    cluster
+        Symbols of those positions.
     """
 
     notional_usd: float = 0.0
     margin_usd: float = 0.0
     risk_usd: float = 0.0
     cluster_risk_usd: float = 0.0
+    cluster: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,7 @@ class OpenPosition:
     Raises
     ------
     ParameterError
-        If a value is outside of its range or not finite.
+        If a value is outside of its range.
     """
 
     symbol: str
@@ -77,9 +85,11 @@ class OpenPosition:
         ):
             value = getattr(self, name)
             zero_allowed = name in ("leverage", "risk_usd")
-            if not (math.isfinite(value) and (value >= low if zero_allowed else value > low)):
+            if not (value <= _MOST and (value >= low if zero_allowed else value > low)):
                 bracket = "[" if zero_allowed else "("
-                raise ParameterError(f"`{name}` of an open position must be in {bracket}{low:g}, inf), was {value}")
+                raise ParameterError(
+                    f"`{name}` of an open position must be in {bracket}{low:g}, {_MOST:g}], was {value}"
+                )
 
     @property
     def notional_usd(self) -> float:
@@ -103,6 +113,11 @@ class Account:
         size on.
     open_positions
         At most one a symbol is what the gate allows; it does not assume it.
+    record
+        What happened to the account so far; None: a fresh account, of which nothing bad is known.
+    correlations
+        Of hourly returns over the last 30 days, by pair of symbols in either order, in [-1, 1]. A pair that is
+        not listed counts as one bet where both positions stand on the same side.
 
     Examples
     --------
@@ -112,22 +127,39 @@ class Account:
 
     equity: float
     open_positions: tuple[OpenPosition, ...] = ()
+    record: TrackRecord | None = None
+    correlations: Mapping[tuple[str, str], float] | None = None
 
-    def exposure(self, side: int) -> Exposure:
-        """Sum up the open positions as seen by a new trade on this side.
+    def exposure(self, symbol: str, side: int) -> Exposure:
+        """Sum up the open positions as seen by a new trade.
 
         Notes
         -----
-        All open positions of one direction count as one cluster, whatever their correlation: the conservative
-        reading of "correlated above .5", which holds for the majors most of the time.
+        Two positions are one bet where the product of their sides and of their correlation exceeds .5, and a
+        cluster is whatever such bets connect, also through a third position.
         """
         positions = self.open_positions
+        cluster: list[OpenPosition] = []
+        reached = [(symbol, side)]
+        while reached:
+            here = reached.pop()
+            linked = [p for p in positions if p not in cluster and self._one_bet(here, (p.symbol, p.side))]
+            cluster += linked
+            reached += [(p.symbol, p.side) for p in linked]
         return Exposure(
             notional_usd=math.fsum(position.notional_usd for position in positions),
             margin_usd=math.fsum(position.margin_usd for position in positions),
             risk_usd=math.fsum(position.risk_usd for position in positions),
-            cluster_risk_usd=math.fsum(position.risk_usd for position in positions if position.side == side),
+            cluster_risk_usd=math.fsum(position.risk_usd for position in cluster),
+            cluster=tuple(sorted(position.symbol for position in cluster)),
         )
+
+    def _one_bet(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
+        known = self.correlations or {}
+        pair = (one[0], other[0])
+        correlation = 1.0 if one[0] == other[0] else known.get(pair, known.get(pair[::-1], math.nan))
+        same_side = one[1] * other[1]
+        return same_side > 0 if math.isnan(correlation) else same_side * correlation > _ONE_BET
 
     def holds(self, symbol: str) -> bool:
         """Whether a position in this symbol is open."""

@@ -99,8 +99,17 @@ class CostModel:
         >>> round(CostModel().market_slippage(btc, quantity=1.0, volume_24h=1e5, volatility_daily=0.03), 6)
         0.000202
         """
-        impact = self.impact_coefficient * volatility_daily * math.sqrt(quantity / volume_24h)
-        return self.multiple * (contract.half_spread + self.event_impact_factor * impact)
+        per_root = self.impact_per_root(volume_24h=volume_24h, volatility_daily=volatility_daily)
+        return self.spread_slippage(contract) + per_root * math.sqrt(quantity)
+
+    def spread_slippage(self, contract: Contract) -> float:
+        """Slippage of a market order of no size, fraction of price: half of the spread."""
+        return self.multiple * contract.half_spread
+
+    def impact_per_root(self, *, volume_24h: float, volatility_daily: float) -> float:
+        """Impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
+        coefficient = self.multiple * self.event_impact_factor * self.impact_coefficient
+        return coefficient * volatility_daily / math.sqrt(volume_24h)
 
     def stop_slippage(
         self,
@@ -115,7 +124,11 @@ class CostModel:
         market = self.market_slippage(
             contract, quantity=quantity, volume_24h=volume_24h, volatility_daily=volatility_daily
         )
-        return market + self.multiple * self.stop_slippage_atr * atr_bar
+        return market + self.stop_slippage_beyond_market(atr_bar)
+
+    def stop_slippage_beyond_market(self, atr_bar: float) -> float:
+        """Slippage of a stop beyond that of a market order, fraction of price: a share of the bar's true range."""
+        return self.multiple * self.stop_slippage_atr * atr_bar
 
 
 def funding_payment(*, side: int, notional_usd: float, funding_rate: float) -> float:

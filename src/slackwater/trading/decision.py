@@ -30,6 +30,8 @@ class TradePlan:
         Account value that the plan was sized on, USDT.
     entry, stop, target
         Market price at the decision, stop and target, USDT.
+    stop_level, target_level
+        What the stop and the target hang on (see `trading.geometry.Levels`).
     quantity, notional_usd
         Coins; coins × `entry`, USDT.
     leverage, leverage_cap, margin_usd
@@ -41,10 +43,21 @@ class TradePlan:
         more.
     reward_risk
         Gain at the target over loss at the stop, both after costs.
-    binding
-        The cap that set the quantity (see `trading.sizing.Sizing`).
-    depth_known
-        False where the venue gives no depth, so that the volume cap alone stood for liquidity.
+    p_fair, p_trade, p_trade_low
+        Probability of the target rather than the stop: in a market without an edge, as the model says, and at its
+        lower bound; the last two are NaN where there is no such model and no rule asks for it.
+    expectancy_low
+        Worth of the trade at that lower bound, multiples of `risk_usd`.
+    binding, caps
+        The cap that set the quantity, and every cap with the quantity that it alone would allow (see
+        `trading.sizing.Sizing`).
+    risk_multiplier, drawdown, loss_streak
+        Throttle on the risk, the drawdown (fraction) and the losses in a row that it was read from.
+    cluster
+        Symbols of the open positions that are one bet with this one.
+    depth_1pct
+        Coins resting within 1 % of mid on the thinner side; NaN where the venue gives none and the depth rule
+        is off.
     fee_fraction
         Fee assumed for each order, fraction of notional.
     entry_slippage, exit_slippage, stop_slippage
@@ -72,6 +85,8 @@ class TradePlan:
     entry: float
     stop: float
     target: float
+    stop_level: str
+    target_level: str
     quantity: float
     notional_usd: float
     leverage: int
@@ -82,8 +97,17 @@ class TradePlan:
     risk_usd: float
     risk_fraction: float
     reward_risk: float
+    p_fair: float
+    p_trade: float
+    p_trade_low: float
+    expectancy_low: float
     binding: str
-    depth_known: bool
+    caps: tuple[tuple[str, float], ...]
+    risk_multiplier: float
+    drawdown: float
+    loss_streak: int
+    cluster: tuple[str, ...]
+    depth_1pct: float
     fee_fraction: float
     entry_slippage: float
     exit_slippage: float
@@ -98,7 +122,8 @@ class TradePlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a journal: times as ISO 8601 text, unknown numbers as None."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        numbers = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        return {"decision": "plan", **numbers, "caps": dict(self.caps), "cluster": list(self.cluster)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +151,7 @@ class Refusal:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a journal."""
         return {
+            "decision": "refusal",
             "symbol": self.symbol,
             "event_time": _plain(self.event_time),
             "decided_at": _plain(self.decided_at),

@@ -165,6 +165,8 @@ class TrackRecord:
             raise OrderError(f"`time` must not lie before the day of the last observation, {self.day}, was {time}")
         same_day, same_week = day == self.day, _monday(day) == self.week
         peak = max(self.peak_equity, equity)
+        if same_day and peak == self.peak_equity and _fraction_lost(peak, equity) <= self.worst_drawdown:
+            return self
         return replace(
             self,
             peak_equity=peak,
@@ -230,6 +232,9 @@ class DisciplineRules:
         Drawdown at which the size reaches zero, fraction of the peak, in (0, 1].
     streak_grace
         Losses in a row that cost nothing, >= 0; each further one halves the size.
+    streak_floor
+        What the streak leaves of the size however long it is, in [0, 1]. At 0 a long one leaves less than the
+        smallest order, and an account that cannot trade cannot recover.
     max_drawdown
         Drawdown at which the account stops for good, fraction of the peak, in (0, 1].
     max_daily_loss, max_weekly_loss
@@ -258,6 +263,7 @@ class DisciplineRules:
 
     throttle_drawdown: float | None = 0.15
     streak_grace: int | None = 2
+    streak_floor: float = 1.0 / 16.0
     max_drawdown: float | None = 0.15
     max_daily_loss: float | None = 0.03
     max_daily_losing_trades: int | None = 3
@@ -270,6 +276,8 @@ class DisciplineRules:
             value = getattr(self, name)
             if value is not None and not 0.0 < value <= 1.0:
                 raise ParameterError(f"`{name}` must be in (0, 1], was {value}")
+        if not 0.0 <= self.streak_floor <= 1.0:
+            raise ParameterError(f"`streak_floor` must be in [0, 1], was {self.streak_floor}")
         for name, low in (("streak_grace", 0), ("max_daily_losing_trades", 1)):
             value = getattr(self, name)
             if value is not None:
@@ -340,8 +348,8 @@ def throttle(record: TrackRecord, equity: float, rules: DisciplineRules) -> Thro
     -----
     ``drawdown = 1 - equity / peak``, the present equity counting for the peak;
     ``drawdown_factor = 1 - drawdown / throttle_drawdown``, not below 0;
-    ``streak_factor = 0.5 ** (worst_streak - streak_grace)``, not above 1. The longest streak since the last recovery
-    counts, not the present one, so a lucky win does not restore the size.
+    ``streak_factor = 0.5 ** (worst_streak - streak_grace)``, in [`streak_floor`, 1]. The longest streak since the last
+    recovery counts, not the present one, so a lucky win does not restore the size.
 
     Examples
     --------
@@ -355,7 +363,7 @@ def throttle(record: TrackRecord, equity: float, rules: DisciplineRules) -> Thro
     if rules.throttle_drawdown is not None:
         drawdown_factor = max(0.0, 1.0 - drawdown / rules.throttle_drawdown)
     if rules.streak_grace is not None:
-        streak_factor = 0.5 ** max(0, record.worst_streak - rules.streak_grace)
+        streak_factor = max(rules.streak_floor, 0.5 ** max(0, record.worst_streak - rules.streak_grace))
     return Throttle(
         multiplier=drawdown_factor * streak_factor,
         drawdown=drawdown,

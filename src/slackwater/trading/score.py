@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from slackwater.errors import SchemaError
+from slackwater.errors import DataError, SchemaError
 
 __all__ = ["CONTEXT", "Score", "event_scores"]
 
@@ -25,8 +26,15 @@ CONTEXT: Final = (
     "volume_24h",
     "depth_bid_1pct",
     "depth_ask_1pct",
+    "swept_extreme_distance_above",
+    "swept_extreme_distance_below",
+    "pool_distance_above",
+    "pool_distance_below",
+    "trend_efficiency_72h",
 )
 """Columns of the features table that a gate needs besides the probabilities."""
+
+_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low", "foreign_features")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +70,22 @@ class Score:
         Coins traded in the last 24 h.
     depth_bid_1pct, depth_ask_1pct
         Coins resting within 1 % of mid; NaN if the venue gives none.
+    swept_extreme_distance_above, swept_extreme_distance_below
+        Log distance from the close to the extreme of the last sweep within 24 h, negative once the price has
+        passed it again; NaN if there was none.
+    pool_distance_above, pool_distance_below
+        Log distance from the close to the densest bin of the liquidation map, where that bin is a pool; NaN if
+        there is none, or no map.
+    trend_efficiency_72h
+        Move of 72 h over the path walked, in [-1, 1]; NaN if unknown.
+    trade_edge, trade_edge_low
+        What the model of the trade itself adds to the log of its fair odds (`trading.payoff.Payoff`), and the lower
+        bound of it that nine in ten keep; NaN where there is none.
     missing_features
         Features that should be there but are NaN.
+    foreign_features
+        Features outside of what the models have learned from, named where there are too many of them to trust
+        the score.
 
     Raises
     ------
@@ -88,7 +110,15 @@ class Score:
     volume_24h: float
     depth_bid_1pct: float
     depth_ask_1pct: float
+    swept_extreme_distance_above: float = math.nan
+    swept_extreme_distance_below: float = math.nan
+    pool_distance_above: float = math.nan
+    pool_distance_below: float = math.nan
+    trend_efficiency_72h: float = math.nan
+    trade_edge: float = math.nan
+    trade_edge_low: float = math.nan
     missing_features: tuple[str, ...] = ()
+    foreign_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.symbol, str) and self.symbol):
@@ -97,7 +127,7 @@ class Score:
             raise SchemaError(f"`direction` of a score must be +1, 0 or -1, was {self.direction!r}")
         for name in ("event_time", "available_time"):
             time = getattr(self, name)
-            if not isinstance(time, datetime) or pd.isna(time) or time.tzinfo is None:
+            if not isinstance(time, datetime) or time.tzinfo is None:  # NaT has none
                 raise SchemaError(f"`{name}` of a score must be a time with a time zone, was {time!r}")
 
     @classmethod
@@ -115,7 +145,7 @@ class Score:
         SchemaError
             If a column is missing or a value is of the wrong kind.
         """
-        missing = [field.name for field in fields(cls) if field.name not in row]
+        missing = [name for name in _FIELDS if name not in row]
         if missing:
             raise SchemaError(f"a row of scores lacks the columns {', '.join(missing)}")
         try:
@@ -128,16 +158,16 @@ class Score:
             event_time=row["event_time"],
             available_time=row["available_time"],
             direction=_whole(direction),
-            missing_features=_names(row["missing_features"]),
+            missing_features=_names(row, "missing_features"),
+            foreign_features=_names(row, "foreign_features"),
             **numbers,
         )
 
 
-_NUMBERS = tuple(
-    field.name
-    for field in fields(Score)
-    if field.name not in ("symbol", "event_time", "available_time", "direction", "missing_features")
-)
+_FIELDS = tuple(field.name for field in fields(Score))
+_KEYS = ("symbol", "event_time", "available_time")
+_NAME_LISTS = ("missing_features", "foreign_features")
+_NUMBERS = tuple(field.name for field in fields(Score) if field.name not in (*_KEYS, "direction", *_NAME_LISTS))
 
 
 def _whole(direction: float) -> int:
@@ -148,9 +178,10 @@ def _whole(direction: float) -> int:
     return int(direction)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
+    value = row[column]
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise SchemaError(f"`missing_features` of a score must be a sequence of names, was {value!r}")
+        raise SchemaError(f"`{column}` of a score must name features in a sequence, was {value!r}")
     return tuple(str(name) for name in value)
 
 
@@ -162,7 +193,8 @@ def event_scores(
     Parameters
     ----------
     predictions
-        `symbol`, `event_time`, `p_direction`, `p_hit`; out of sample.
+        `symbol`, `event_time`, `trained_until` (when the last label that the models learned from was settled) and
+        what a score takes from models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `foreign_features`.
     labels
         For the `direction` of each event. Nothing else of it is read.
     features
@@ -174,9 +206,19 @@ def event_scores(
     ------
     SchemaError
         If an event has no row of features.
+    DataError
+        If a prediction is not out of sample: its models knew labels that were settled after the event.
     """
     keys = ["symbol", "event_time"]
-    out = predictions[[*keys, "p_direction", "p_hit"]].merge(labels[[*keys, "direction"]], on=keys, validate="1:1")
+    known_better = predictions["trained_until"] >= predictions["event_time"]
+    if known_better.any():
+        first = predictions.loc[known_better].iloc[0]
+        raise DataError(
+            f"{int(known_better.sum())} of {len(predictions)} predictions are in sample, first {first['symbol']} "
+            f"at {first['event_time']}: its models learned from labels settled until {first['trained_until']}; "
+            f"only out-of-sample predictions can be traded"
+        )
+    out = predictions[[*keys, *_FROM_MODELS]].merge(labels[[*keys, "direction"]], on=keys, validate="1:1")
     wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
     out = out.merge(features[wanted], on=keys, validate="1:1")
     if len(out) != len(predictions):

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from slackwater.trading.discipline import TrackRecord
 from slackwater.trading.score import Score
 
 EVENT_TIME = pd.Timestamp("2024-03-01 12:00", tz="UTC")
@@ -35,9 +36,22 @@ def make_score() -> Callable[..., Score]:
         volume_24h=20_000.0,
         depth_bid_1pct=300.0,
         depth_ask_1pct=400.0,
+        trade_edge=0.9,
+        trade_edge_low=0.7,
     )
 
     def make(**changes: Any) -> Score:
+        return replace(base, **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_record() -> Callable[..., TrackRecord]:
+    """The record of an account of 100,000 USDT without a past; arguments replace fields."""
+    base = TrackRecord.start(100_000.0, EVENT_TIME)
+
+    def make(**changes: Any) -> TrackRecord:
         return replace(base, **changes)
 
     return make

@@ -300,11 +300,18 @@ def test_an_old_drawdown_does_not_throttle() -> None:
     assert throttle(record(worst_drawdown=0.12), 10_000.0, DisciplineRules()).multiplier == 1.0
 
 
-@pytest.mark.parametrize(("streak", "factor"), [(0, 1.0), (2, 1.0), (3, 0.5), (4, 0.25), (5_000, 0.0)])
+@pytest.mark.parametrize(("streak", "factor"), [(0, 1.0), (2, 1.0), (3, 0.5), (4, 0.25), (6, 0.0625), (5_000, 0.0625)])
 def test_the_size_halves_with_each_loss_beyond_the_grace(streak: int, factor: float) -> None:
     """Catches a size that grows by the losses that are free, and an off-by-one in what is free."""
     answer = throttle(record(worst_streak=streak), 10_000.0, DisciplineRules())
     assert (answer.streak_factor, answer.multiplier) == (factor, factor)
+
+
+def test_a_floor_of_nothing_lets_a_streak_end_the_account() -> None:
+    assert throttle(record(worst_streak=5_000), 10_000.0, DisciplineRules(streak_floor=0.0)).multiplier == 0.0
+    for floor in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ParameterError, match="streak_floor"):
+            DisciplineRules(streak_floor=floor)
 
 
 def test_one_win_does_not_restore_the_size() -> None:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import SchemaError
-from slackwater.trading.score import Score
+from slackwater.errors import DataError, SchemaError
+from slackwater.trading.score import CONTEXT, Score, event_scores
+
+
+def same(one: Score, other: Score) -> bool:
+    """Whether all fields agree, NaN agreeing with NaN."""
+    return repr(asdict(one)) == repr(asdict(other))
 
 
 def test_a_row_survives_the_table(make_score: Callable[..., Score]) -> None:
     """Catches a field read under another name, and types that pandas changed on the way."""
-    score = make_score(missing_features=("funding_rate",), depth_bid_1pct=math.nan)
+    names = [field.name for field in fields(Score) if field.type == "float"]
+    numbers = {name: 0.01 * place for place, name in enumerate(names)} | {"depth_bid_1pct": math.nan}
+    score = make_score(missing_features=("funding_rate",), foreign_features=("spread", "depth"), **numbers)
     table = pd.DataFrame([asdict(score) | {"return_24h": 0.1}])
     table["direction"] = table["direction"].astype("int8")
     for row in (table.iloc[0], table.to_dict("records")[0]):
         read = Score.from_row(row)
-        assert math.isnan(read.depth_bid_1pct)
-        assert asdict(read) | {"depth_bid_1pct": 0.0} == asdict(score) | {"depth_bid_1pct": 0.0}
+        assert same(read, score)
         assert type(read.direction) is int
+        assert type(read.trade_edge_low) is float
 
 
 @pytest.mark.parametrize("direction", [math.nan, np.nan, 0.0])
@@ -33,7 +40,7 @@ def test_direction_that_is_not_warm_is_no_event(make_score: Callable[..., Score]
     assert Score.from_row(asdict(make_score()) | {"direction": direction}).direction == 0
 
 
-@pytest.mark.parametrize("name", ["p_direction", "atr_bar", "missing_features", "event_time"])
+@pytest.mark.parametrize("name", [field.name for field in fields(Score)])
 def test_missing_column_is_named(make_score: Callable[..., Score], name: str) -> None:
     """Catches a default that hides an absent column."""
     row = asdict(make_score())
@@ -53,11 +60,55 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
         ({"symbol": 7}, "symbol"),
         ({"event_time": pd.Timestamp("2024-03-01")}, "event_time"),
         ({"available_time": pd.NaT}, "available_time"),
-        ({"missing_features": "funding_rate"}, "missing_features"),
-        ({"missing_features": math.nan}, "missing_features"),
+        ({"missing_features": "funding_rate"}, "in a sequence"),
+        ({"missing_features": math.nan}, "in a sequence"),
+        ({"foreign_features": "funding_rate"}, "in a sequence"),
+        ({"trade_edge": "large"}, "no number"),
     ],
 )
 def test_malformed_rows_are_refused(make_score: Callable[..., Score], change: dict[str, Any], named: str) -> None:
     """Catches a naive time, a name spelled into letters, and text where a number belongs."""
     with pytest.raises(SchemaError, match=named):
         Score.from_row(asdict(make_score()) | change)
+
+
+def tables(make_score: Callable[..., Score]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Predictions, labels and features of two events, the features of a third bar with them."""
+    rows = []
+    for hours, direction in ((0, -1), (5, 1), (9, 0)):
+        score = make_score(direction=direction, p_direction=0.6 + 0.01 * hours)
+        later = {name: getattr(score, name) + pd.Timedelta(hours=hours) for name in ("event_time", "available_time")}
+        rows.append(asdict(score) | later | {"funding_rate": math.nan if hours else 0.0001, "return_24h": -0.05})
+    table = pd.DataFrame(rows)
+    keys = ["symbol", "event_time"]
+    features = table[[*keys, "available_time", *CONTEXT, "funding_rate", "return_24h"]]
+    predictions = table.loc[:1, [*keys, "p_direction", "p_hit", "trade_edge", "trade_edge_low", "foreign_features"]]
+    predictions = predictions.assign(trained_until=predictions["event_time"] - pd.Timedelta("1h"))
+    return predictions, table.loc[:1, [*keys, "direction"]], features
+
+
+def test_predicted_events_become_scores(make_score: Callable[..., Score]) -> None:
+    """Catches a row joined to another event, and an unknown feature that the backtest trades on and live does not."""
+    predictions, labels, features = tables(make_score)
+    out = event_scores(predictions.iloc[::-1], labels, features, ["funding_rate", "return_24h", "close"])
+    first, second = (Score.from_row(row) for row in out.sort_values("event_time").to_dict("records"))
+    assert same(first, make_score(p_direction=0.6))
+    assert (second.direction, second.p_direction) == (1, pytest.approx(0.65))
+    assert second.missing_features == ("funding_rate",)
+
+
+def test_predictions_in_sample_cannot_be_traded(make_score: Callable[..., Score]) -> None:
+    """Catches a backtest on events that the models have learned from, be it one that was settled at the very bar."""
+    predictions, labels, features = tables(make_score)
+    predictions.loc[1, "trained_until"] = predictions.loc[1, "event_time"]
+    with pytest.raises(DataError, match="1 of 2 predictions are in sample"):
+        event_scores(predictions, labels, features, [])
+
+
+def test_a_prediction_without_features_is_refused(make_score: Callable[..., Score]) -> None:
+    """Catches an event that an inner join drops in silence."""
+    predictions, labels, features = tables(make_score)
+    with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
+        event_scores(predictions, labels, features.drop(index=1), [])
+    with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
+        event_scores(predictions, labels.drop(index=1), features, [])

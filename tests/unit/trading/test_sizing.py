@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ BTC = contract("binance", "BTCUSDT")
 LONG = Geometry(side=1, entry=50_000.0, stop=49_000.0, target=53_000.0)
 SHORT = Geometry(side=-1, entry=50_000.0, stop=51_000.0, target=47_000.0)
 FREE = CostModel(multiple=0.0)
+NO_ODDS = {"min_expectancy": None, "kelly_fraction": None}
+CAN_BE_OFF = {"depth_fraction", "min_expectancy", "kelly_fraction"}
 
 
 def size(
@@ -33,6 +35,7 @@ def size(
     costs: CostModel | None = None,
     equity: float = 100_000.0,
     exposure: Exposure | None = None,
+    risk_multiplier: float = 1.0,
 ) -> Sizing | tuple[Reason, ...]:
     return size_position(
         geometry,
@@ -42,6 +45,7 @@ def size(
         costs=costs or CostModel(),
         equity=equity,
         exposure=exposure or Exposure(),
+        risk_multiplier=risk_multiplier,
     )
 
 
@@ -93,7 +97,10 @@ def test_fees_and_slippage_are_inside_the_budget(make_score: Callable[..., Score
         ({}, {"exposure": Exposure(margin_usd=99_000.0)}, "margin", 0.1),
         ({}, {"exposure": Exposure(cluster_risk_usd=1_800.0, risk_usd=1_800.0)}, "cluster_risk", 0.2),
         ({}, {"exposure": Exposure(cluster_risk_usd=0.0, risk_usd=3_900.0)}, "open_risk", 0.1),
-        ({}, {"facts": contract("binance", "ETHUSDT"), "equity": 1e6}, "margin_tier", 1.0),
+        ({}, {"facts": contract("binance", "ETHUSDT"), "equity": 1e6}, "margin_tier", 1.0 / 1.02),
+        ({}, {"risk_multiplier": 0.5}, "throttled_risk", 0.5),
+        # odds of 1:3 at an edge of log 1.2 are 2:5; Kelly stakes 2/7 - 5/7/3 = 1/21 of 100,000
+        ({"trade_edge_low": math.log(1.2)}, {"rules": SizingRules(kelly_fraction=0.1)}, "kelly", 100 / 210),
     ],
 )
 def test_every_cap_can_bind(
@@ -107,19 +114,141 @@ def test_every_cap_can_bind(
     sizing = sized(make_score(**changes), costs=FREE, **options)
     assert sizing.binding == binding
     assert quantity - 0.0011 <= sizing.quantity < quantity
+    assert sizing.unrounded_quantity == pytest.approx(dict(sizing.caps)[binding])
+    assert sizing.quantity <= min(cap for _, cap in sizing.caps)
 
 
-def test_unknown_depth_leaves_the_volume_cap(make_score: Callable[..., Score]) -> None:
-    """Catches min() with NaN, which would switch all caps off or refuse every venue without depth."""
+def test_unknown_depth_has_no_size_unless_the_rule_is_off(make_score: Callable[..., Score]) -> None:
+    """Catches min() with NaN, which would switch all caps off, and a rule that an absent number switches off."""
     score = make_score(depth_bid_1pct=math.nan, depth_ask_1pct=math.nan, volume_24h=300.0)
-    assert sized(score).binding == "volume"
+    assert codes(score) == [ReasonCode.MISSING_DEPTH]
+    sizing = sized(score, rules=SizingRules(depth_fraction=None))
+    assert sizing.binding == "volume"
+    assert "depth" not in dict(sizing.caps)
+
+
+def test_the_depth_rule_can_be_switched_off(make_score: Callable[..., Score]) -> None:
+    """Catches a cap on depth that stays where nobody asks for it."""
+    score = make_score(depth_bid_1pct=20.0, depth_ask_1pct=20.0)
+    assert sized(score).binding == "depth"
+    assert sized(score, rules=SizingRules(depth_fraction=None)).binding == "risk"
+
+
+@pytest.mark.parametrize("multiplier", [0.0, -1.0])
+def test_a_throttle_of_nothing_has_no_size(make_score: Callable[..., Score], multiplier: float) -> None:
+    """Catches a budget of zero that is reported as something else, or a negative one that is sized on."""
+    assert codes(make_score(), risk_multiplier=multiplier) == [ReasonCode.THROTTLED]
+
+
+@pytest.mark.parametrize(
+    ("score", "options"),
+    [
+        ({}, {}),  # the leverage cap is divided by the slippage of a smaller order
+        # one billion: the full size allows leverage 1 in its tier, the throttled one 2, and so twice the margin cap
+        (
+            {"volume_24h": 1e12, "depth_bid_1pct": 1e12, "depth_ask_1pct": 1e12},
+            {"equity": 1e9, "geometry": replace(LONG, stop=49_750.0)},
+        ),
+    ],
+)
+def test_a_throttle_shrinks_the_budget_and_moves_no_other_cap(
+    make_score: Callable[..., Score], score: dict[str, float], options: dict[str, Any]
+) -> None:
+    """Catches a loss after which another cap, and maybe the size, grows."""
+    rules = SizingRules(risk_fraction=0.02, leverage_cap=10.0, kelly_fraction=None)
+    full, throttled = (
+        sized(make_score(**score), rules=rules, risk_multiplier=multiplier, **options) for multiplier in (1.0, 0.25)
+    )
+    assert throttled.quantity <= full.quantity
+    assert throttled.leverage == full.leverage
+    assert set(dict(throttled.caps).items()) - set(dict(full.caps).items()) == {throttled.caps[0]}
+
+
+def test_a_throttle_lifts_no_refusal_of_slippage(make_score: Callable[..., Score]) -> None:
+    """Catches a market too thin for the base size that is traded after a loss."""
+    rules = SizingRules(max_entry_slippage=0.0003)
+    assert codes(make_score(), rules=rules) == [ReasonCode.SLIPPAGE_TOO_HIGH]
+    assert codes(make_score(), rules=rules, risk_multiplier=0.25) == [ReasonCode.SLIPPAGE_TOO_HIGH]
+
+
+def test_no_multiplier_lifts_the_risk(make_score: Callable[..., Score]) -> None:
+    """Catches a winner's bonus: nothing may exceed the base size."""
+    assert sized(make_score(), risk_multiplier=3.0) == sized(make_score())
+
+
+@pytest.mark.parametrize("geometry", [LONG, SHORT])
+def test_fair_odds_are_refused(make_score: Callable[..., Score], geometry: Geometry) -> None:
+    """Catches costs left out of the expectancy: without an edge every trade loses them."""
+    fair = make_score(trade_edge=0.0, trade_edge_low=0.0)
+    for off in ({}, {"kelly_fraction": None}, {"min_expectancy": None}, {"min_expectancy": 0.0}):
+        assert codes(fair, geometry, rules=SizingRules(**off)) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
+    assert sized(fair, geometry, rules=SizingRules(**NO_ODDS)).expectancy_low < 0.0
+
+
+def test_the_required_worth_itself_is_refused(make_score: Callable[..., Score]) -> None:
+    """Catches `<`: without costs fair odds are worth exactly 0, and odds of 1:1 on a payoff of 1:1 as well."""
+    even = replace(LONG, target=51_000.0)
+    fair = make_score(trade_edge=0.0, trade_edge_low=0.0)
+    rules = SizingRules(min_expectancy=0.0, kelly_fraction=None, min_reward_risk=0.0)
+    assert codes(fair, even, costs=FREE, rules=rules) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
+    assert sized(make_score(trade_edge_low=0.01), even, costs=FREE, rules=rules).expectancy_low > 0.0
+
+
+def test_the_lower_bound_decides_and_not_the_estimate(make_score: Callable[..., Score]) -> None:
+    """Catches the odds of the model used where those of their lower bound belong."""
+    doubtful = make_score(trade_edge=3.0, trade_edge_low=0.0)
+    assert codes(doubtful) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
+    rules = SizingRules(kelly_fraction=0.02)
+    known, unsure = (sized(make_score(trade_edge=0.9, trade_edge_low=low), rules=rules) for low in (0.9, 0.5))
+    assert known.binding == unsure.binding == "kelly"
+    assert known.quantity > unsure.quantity
+    assert known.p_trade == unsure.p_trade
+    assert unsure.p_trade > unsure.p_trade_low > unsure.p_fair
+
+
+@pytest.mark.parametrize("rules", [SizingRules(kelly_fraction=None), SizingRules(min_expectancy=None)])
+def test_no_odds_are_refused_while_a_rule_asks_for_them(make_score: Callable[..., Score], rules: SizingRules) -> None:
+    """Catches NaN that passes `worth <= required`, and one switch that turns both rules off."""
+    unknown = make_score(trade_edge=math.nan, trade_edge_low=math.nan)
+    assert codes(unknown, rules=rules) == [ReasonCode.NO_TRADE_PROBABILITY]
+    sizing = sized(unknown, rules=SizingRules(**NO_ODDS))
+    assert "kelly" not in dict(sizing.caps)
+    assert math.isnan(sizing.p_trade)
+    assert math.isnan(sizing.p_trade_low)
+    assert math.isnan(sizing.expectancy_low)
+    assert sizing.p_fair == pytest.approx(0.25)
+
+
+def test_kelly_alone_still_refuses_a_trade_that_is_worth_nothing(make_score: Callable[..., Score]) -> None:
+    """Catches a negative stake that becomes a size, or a message about the smallest order alone."""
+    rules = SizingRules(min_expectancy=None)
+    poor = make_score(trade_edge=-1.0, trade_edge_low=-1.0)
+    assert codes(poor, rules=rules) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
+
+
+def test_a_kelly_stake_below_the_smallest_order_is_refused_as_too_small(make_score: Callable[..., Score]) -> None:
+    """Catches a size of zero that passes because Kelly set it: the trade is worth something, but too little."""
+    found = codes(make_score(trade_edge_low=0.3), rules=SizingRules(kelly_fraction=0.01), equity=2_000.0)
+    assert found == [ReasonCode.BELOW_MINIMUM_SIZE]
+
+
+def test_the_kelly_cap_is_the_stake_at_the_size_itself(make_score: Callable[..., Score]) -> None:
+    """Catches a stake computed before costs, or for another size than the one that loses it."""
+    score, costs = make_score(trade_edge_low=0.4), CostModel()
+    quantity = dict(sized(score).caps)["kelly"]
+    order = {"quantity": quantity, "volume_24h": 20_000.0, "volatility_daily": 0.03}
+    paid = 50_000.0 * (0.0005 + costs.market_slippage(BTC, **order))
+    loss = 1_000.0 + paid + 49_000.0 * (0.0005 + costs.stop_slippage(BTC, **order, atr_bar=0.0015))
+    b = (3_000.0 - paid - 53_000.0 * 0.0005) / loss
+    p = math.exp(0.4) / (math.exp(0.4) + 3.0)
+    assert quantity * loss == pytest.approx(0.25 * (p - (1 - p) / b) * 100_000.0)
 
 
 @pytest.mark.parametrize("geometry", [LONG, SHORT])
 def test_leverage_is_the_largest_that_outlives_the_stop(make_score: Callable[..., Score], geometry: Geometry) -> None:
     """Catches leverage left at its cap, or lowered more than needed."""
     wide = replace(geometry, stop=geometry.entry * (1 - 0.07 * geometry.side), target=geometry.target)
-    rules = SizingRules(leverage_cap=10.0, min_reward_risk=0.0)
+    rules = SizingRules(leverage_cap=10.0, min_reward_risk=0.0, **NO_ODDS)
     sizing = sized(make_score(), wide, rules=rules)
     assert 1 < sizing.leverage < 10
     buffer = 0.5 * wide.stop_distance
@@ -148,7 +277,7 @@ def test_each_buffer_lowers_the_leverage(
 ) -> None:
     """Catches a buffer that is left out of the largest."""
     near, score = replace(LONG, stop=49_900.0), make_score(atr_1h=0.025)
-    assert sized(score, near, rules=SizingRules(leverage_cap=10.0, **rules)).leverage == expected
+    assert sized(score, near, rules=SizingRules(leverage_cap=10.0, **NO_ODDS, **rules)).leverage == expected
 
 
 def test_costs_can_push_a_size_below_the_smallest_order(make_score: Callable[..., Score]) -> None:
@@ -161,7 +290,7 @@ def test_lower_leverage_never_makes_the_size_larger_than_the_margin(
     make_score: Callable[..., Score],
 ) -> None:
     """Catches a margin cap computed at the leverage cap instead of the lowered leverage."""
-    rules = SizingRules(liquidation_buffer_price=0.4, min_reward_risk=0.0)  # forces leverage 2 or less
+    rules = SizingRules(liquidation_buffer_price=0.4, min_reward_risk=0.0, **NO_ODDS)  # forces leverage 2 or less
     score = make_score(depth_bid_1pct=1e6, depth_ask_1pct=1e6, volume_24h=1e7)
     near = replace(LONG, stop=49_900.0)
     sizing = sized(score, near, rules=replace(rules, risk_fraction=0.02))
@@ -222,10 +351,18 @@ def test_reasons_add_up(make_score: Callable[..., Score]) -> None:
         {"max_open_risk": 0.05},
         {"leverage_cap": 10.5},
         {"leverage_cap": 0.9},
-        {"max_stop_distance": 0.09},
         {"depth_fraction": 1.1},
         {"volume_fraction": 0.2},
-        {"stop_buffer_atr": -0.1},
+        {"depth_fraction": 0.0},
+        {"volume_fraction": 0.0},
+        {"min_reward_risk": -0.1},
+        {"min_expectancy": -0.01},
+        {"min_expectancy": 1.1},
+        {"kelly_fraction": 0.0},
+        {"kelly_fraction": 1.1},
+        {"liquidation_buffer_stop": -0.1},
+        {"liquidation_buffer_atr": -0.1},
+        {"liquidation_buffer_price": -0.1},
         {"max_entry_slippage": 0.06},
     ],
 )
@@ -240,3 +377,19 @@ def test_no_rule_takes_nan() -> None:
     for field in fields(SizingRules):
         with pytest.raises(ParameterError, match=field.name):
             SizingRules(**{field.name: math.nan})
+
+
+def test_rules_and_sizes_cannot_be_changed_afterwards(make_score: Callable[..., Score]) -> None:
+    """Catches a limit that is lifted, or a size that is raised, once it has been set."""
+    with pytest.raises(FrozenInstanceError):
+        SizingRules().risk_fraction = 0.1
+    with pytest.raises(FrozenInstanceError):
+        sized(make_score()).quantity = 10.0
+
+
+def test_three_rules_can_be_switched_off() -> None:
+    """Catches a switch that is refused, and `needs_odds` that follows one of its two rules only."""
+    off = SizingRules(**dict.fromkeys(CAN_BE_OFF))
+    assert not off.needs_odds
+    assert replace(off, min_expectancy=0.0).needs_odds
+    assert replace(off, kelly_fraction=0.5).needs_odds
