@@ -3,39 +3,56 @@
 Where the path does not say what happened, the worse is assumed: a bar that touches stop and target is a stop,
 a gap through the stop fills at the open, the entry bar counts, and costs are those of the plan.
 
-A liquidation is checked on the path, whose last trades stand in for the mark price as long as no mark price
-is recorded. It can only come first where the market gaps beyond the stop *and* the liquidation price.
+A liquidation is triggered by the mark price where one is recorded, otherwise by the last trades. It can only
+come first where the market gaps beyond the stop *and* the liquidation price, or where the mark runs ahead of the
+last trades.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
 from slackwater.errors import OrderError, ParameterError, SchemaError
 from slackwater.trading.account import Account, OpenPosition
+from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.discipline import TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger
-from slackwater.trading.price_path import PricePath, microseconds, price_paths
+from slackwater.trading.price_path import PricePath, microseconds, moment, price_paths, since_1970
 from slackwater.trading.reasons import Reason, ReasonCode
 from slackwater.trading.score import Score
 
 __all__ = ["BacktestResult", "constant_risk_trades", "run_backtest"]
 
+_ALWAYS = 2**62
+
 _MINUTE = timedelta(minutes=1)
+_DAY_US = microseconds(timedelta(days=1))
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
-    """The tables of one backtest: see `Ledger.trades`, `Ledger.refusals` and `Ledger.equity`."""
+    """The tables of one backtest: see `Ledger.trades`, `Ledger.refusals` and `Ledger.equity`.
+
+    `decisions` holds every plan and every refusal in full, in the order in which they were made.
+
+    `exposure` has a row a moment at which a position was opened or closed: time (UTC), n_positions,
+    gross_notional_usd, net_notional_usd (longs less shorts, both at the mark), equity_usd, leverage (gross
+    notional over equity) and open_risk_fraction (loss at all stops over equity).
+    """
 
     trades: pd.DataFrame
     refusals: pd.DataFrame
     equity: pd.DataFrame
+    exposure: pd.DataFrame
+    decisions: tuple[TradePlan | Refusal, ...]
 
 
 def run_backtest(
@@ -44,6 +61,7 @@ def run_backtest(
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
+    mark: pd.DataFrame | None = None,
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
@@ -55,8 +73,8 @@ def run_backtest(
     Parameters
     ----------
     scores
-        One row an event, with the columns that `Score.from_row` reads; `missing_features` may be absent
-        (nothing is missing then). Rows whose `direction` is 0 or NaN are no events and are passed over.
+        One row an event, with the columns that `Score.from_row` reads; `missing_features` and `foreign_features`
+        may be absent (there are none then). Rows whose `direction` is 0 or NaN are no events and are passed over.
     path
         Finest bars at hand: symbol, open_time, event_time (close), open, high, low, close; by symbol and
         time.
@@ -64,6 +82,8 @@ def run_backtest(
         The gate that live trading uses.
     funding
         Settled rates: symbol, event_time, funding_rate; None where there is no funding.
+    mark
+        Bars of the mark price, as `trading.price_path.price_paths` takes them.
     initial_equity
         USDT, > 0.
     decision_lag
@@ -98,25 +118,34 @@ def run_backtest(
     """
     timing = _Timing(decision_lag=decision_lag, horizon=horizon, path_interval=path_interval)
     events = _events(scores)
-    paths = price_paths(path, funding, {event.symbol for event in events})
+    paths = price_paths(path, funding, {event.symbol for event in events}, mark=mark)
     gate = timing.charge_latency(gate)
     orders, untradable = _orders(events, paths, timing)
-    ledger = Ledger(initial_equity=initial_equity, start=_start(events, path))
+    start = _start(events, path)
+    ledger = Ledger(initial_equity=initial_equity, start=start)
     for refusal in untradable:
         ledger.record_refusal(refusal)
-    open_trades: list[ClosedTrade] = []  # walked to their exits already, unknown to the account until then
+    book = _Book(ledger, paths, TrackRecord.start(initial_equity, start))
+    correlations = HourlyCorrelations(paths)
+    decisions: list[TradePlan | Refusal] = [*untradable]
     for done, order in enumerate(orders, start=1):
-        open_trades = _book(ledger, open_trades, until=order.time)
-        account = _account(ledger.cash, open_trades, paths, order)
+        account = book.account(order.time_us, correlations)
         decision = gate.decide(order.score, account, now=order.time, price=order.price)
+        decisions.append(decision)
         if isinstance(decision, Refusal):
             ledger.record_refusal(decision)
         else:
-            open_trades.append(order.fill(decision, timing.horizon))
+            book.open(order.fill(decision, timing.horizon))
         if progress is not None:
             progress(done, len(orders))
-    _book(ledger, open_trades, until=None)
-    return BacktestResult(trades=ledger.trades(), refusals=ledger.refusals(), equity=ledger.equity())
+    book.advance(_ALWAYS)
+    return BacktestResult(
+        trades=ledger.trades(),
+        refusals=ledger.refusals(),
+        equity=ledger.equity(),
+        exposure=book.exposure(),
+        decisions=tuple(sorted(decisions, key=lambda decision: decision.decided_at)),
+    )
 
 
 def constant_risk_trades(
@@ -125,24 +154,24 @@ def constant_risk_trades(
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
+    mark: pd.DataFrame | None = None,
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
     path_interval: timedelta,
     progress: Callable[[int, int], None] | None = None,
-) -> pd.DataFrame:
+) -> list[ClosedTrade]:
     """Return the trades that the gate accepts when each meets the same equity and no open position.
 
-    The sample for the verdict: no trade is left out, and none is smaller, because of another one. Trades may
-    overlap, also within a symbol. Parameters and errors are those of `run_backtest`, the table that of
-    `Ledger.trades`; `equity_after` is the initial equity and the sum of the net gains.
+    The sample for the verdict: no trade is left out, and none is smaller, because of another one, and no rule of
+    discipline ends it. Trades may overlap, also within a symbol; they come in the order of their exits.
+    Parameters and errors are those of `run_backtest`.
     """
     timing = _Timing(decision_lag=decision_lag, horizon=horizon, path_interval=path_interval)
     events = _events(scores)
-    paths = price_paths(path, funding, {event.symbol for event in events})
+    paths = price_paths(path, funding, {event.symbol for event in events}, mark=mark)
     gate = timing.charge_latency(gate)
     orders, _ = _orders(events, paths, timing)
-    ledger = Ledger(initial_equity=initial_equity, start=_start(events, path))
     account = Account(equity=initial_equity)
     trades = []
     for done, order in enumerate(orders, start=1):
@@ -151,8 +180,7 @@ def constant_risk_trades(
             trades.append(order.fill(decision, timing.horizon))
         if progress is not None:
             progress(done, len(orders))
-    _book(ledger, trades, until=None)
-    return ledger.trades()
+    return sorted(trades, key=_by_exit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,39 +222,23 @@ class _Order:
 
     @property
     def time(self) -> datetime:
-        return _moment(self.time_us)
+        return moment(self.time_us)
 
     @property
     def price(self) -> float:
         return float(self.path.open[self.entry_bar])
 
     def fill(self, plan: TradePlan, horizon: timedelta) -> ClosedTrade:
-        end = self.path.exit_of(plan, entry_bar=self.entry_bar, horizon=horizon)
-        entry_us = int(self.path.open_time[self.entry_bar])
-        funding = self.path.funding_usd(side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=end.time_us)
-        return ClosedTrade(
-            plan=plan,
-            entry_time=_moment(entry_us),
-            exit_time=_moment(end.time_us),
-            exit_price=end.price,
-            exit_reason=end.reason,
-            funding_usd=funding,
-        )
-
-
-def _moment(time_us: int) -> pd.Timestamp:
-    return pd.Timestamp(time_us, unit="us", tz="UTC")
-
-
-def _since_1970(time: datetime) -> int:
-    return microseconds(time - _moment(0))
+        return self.path.hold(plan, entry_bar=self.entry_bar, horizon=horizon)
 
 
 def _events(scores: pd.DataFrame) -> list[Score]:
     """Read the rows that are events, in time order."""
     columns = [field.name for field in fields(Score)]
-    if "missing_features" not in scores.columns:
-        scores = scores.assign(missing_features=[()] * len(scores))
+    nothing = pd.Series([()] * len(scores), index=scores.index, dtype=object)
+    for name in ("missing_features", "foreign_features"):
+        if name not in scores.columns:
+            scores = scores.assign(**{name: nothing})
     missing = [name for name in columns if name not in scores.columns]
     if missing:
         raise SchemaError(f"table scores lacks the columns {', '.join(missing)}")
@@ -250,16 +262,16 @@ def _orders(events: list[Score], paths: dict[str, PricePath], timing: _Timing) -
     interval_us, horizon_us = microseconds(timing.path_interval), microseconds(timing.horizon)
     for score in events:
         path = paths[score.symbol]
-        event_us = _since_1970(score.event_time)
+        event_us = since_1970(score.event_time)
         decision_us = event_us + microseconds(timing.decision_lag)
         sent_us = event_us if timing.coarse else decision_us
         bar = path.first_bar_from(sent_us)
         reason = None
         if bar == len(path.open_time) or path.close_time[-1] < path.open_time[bar] + horizon_us:
-            message = f"the path ends at {_moment(int(path.close_time[-1]))}, before the horizon has passed"
+            message = f"the path ends at {moment(int(path.close_time[-1]))}, before the horizon has passed"
             reason = Reason(ReasonCode.PATH_ENDS_BEFORE_HORIZON, message)
         elif path.open_time[bar] - sent_us >= interval_us:
-            message = f"no bar opens within {timing.path_interval} of {_moment(sent_us)}"
+            message = f"no bar opens within {timing.path_interval} of {moment(sent_us)}"
             reason = Reason(ReasonCode.NO_ENTRY_BAR, message)
         if reason is None:
             time_us = max(decision_us, int(path.open_time[bar]))
@@ -269,43 +281,106 @@ def _orders(events: list[Score], paths: dict[str, PricePath], timing: _Timing) -
                 Refusal(
                     symbol=score.symbol,
                     event_time=score.event_time,
-                    decided_at=_moment(decision_us),
+                    decided_at=moment(decision_us),
                     reasons=(reason,),
                 )
             )
     return sorted(orders, key=lambda order: (order.time_us, order.score.symbol)), refusals
 
 
-def _account(cash: float, trades: list[ClosedTrade], paths: dict[str, PricePath], order: _Order) -> Account:
-    """Value the account at the market when an order is sent."""
-    equity, positions = cash, []
-    for trade in trades:
-        plan, path = trade.plan, paths[trade.plan.symbol]
-        mark = path.price_at(order.time_us)
-        paid = path.funding_usd(
-            side=plan.side,
-            quantity=plan.quantity,
-            start_us=_since_1970(trade.entry_time),
-            end_us=order.time_us,
-        )
-        equity += plan.side * plan.quantity * (mark - plan.entry) - trade.entry_costs_usd - paid
-        positions.append(
-            OpenPosition(
-                symbol=plan.symbol,
+class _Book:
+    """The account as it lives through its trades: cash, open trades, record and exposure.
+
+    Trades are walked to their exits when they are opened; the account learns of an exit when its time has come.
+    """
+
+    def __init__(self, ledger: Ledger, paths: dict[str, PricePath], record: TrackRecord) -> None:
+        self._ledger, self._paths, self._record = ledger, paths, record
+        self._open: list[ClosedTrade] = []
+        self._exposure: list[dict[str, Any]] = []
+
+    def open(self, trade: ClosedTrade) -> None:
+        """Take on a trade whose order was sent at this moment."""
+        self._open.append(trade)
+        self._note(since_1970(trade.entry_time))
+
+    def account(self, time_us: int, correlations: HourlyCorrelations) -> Account:
+        """Return the account at the market when an order is sent."""
+        self.advance(time_us)
+        equity = self._equity(time_us)
+        self._record = self._record.observed(moment(time_us), equity)
+        positions = tuple(self._position(trade, time_us) for trade in self._open)
+        known = correlations.at(time_us) if positions else None
+        return Account(equity=equity, open_positions=positions, record=self._record, correlations=known)
+
+    def advance(self, until_us: int) -> None:
+        """Book every exit up to a moment, and look at the account at every midnight on the way."""
+        while self._open:
+            trade = min(self._open, key=_by_exit)
+            exit_us = since_1970(trade.exit_time)
+            # A day begins before what is booked at its first moment, so that no loss falls between two days.
+            midnight = since_1970(pd.Timestamp(self._record.day, tz="UTC")) + _DAY_US
+            if min(midnight, exit_us) > until_us:
+                break
+            if midnight <= exit_us:
+                self._record = self._record.observed(moment(midnight), self._equity(midnight))
+                continue
+            self._open.remove(trade)
+            self._ledger.record_trade(trade)
+            self._record = self._record.closed(trade.exit_time, trade.net_usd, self._equity(exit_us))
+            self._note(exit_us)
+
+    def exposure(self) -> pd.DataFrame:
+        """Return the exposure after every opening and closing."""
+        columns = ["time", "n_positions", "gross_notional_usd", "net_notional_usd", "equity_usd"]
+        table = pd.DataFrame(self._exposure, columns=[*columns, "leverage", "open_risk_fraction"])
+        table["time"] = pd.to_datetime(table["time"], utc=True).dt.as_unit("us")
+        numbers = {name: "float64" for name in table.columns if name not in ("time", "n_positions")}
+        return table.astype({"n_positions": "int64", **numbers})
+
+    def _equity(self, time_us: int) -> float:
+        """Value the account at the market: cash, and what the open trades are worth after what they have paid."""
+        equity = self._ledger.cash
+        for trade in self._open:
+            plan, path = trade.plan, self._paths[trade.plan.symbol]
+            paid = path.funding_usd(
                 side=plan.side,
                 quantity=plan.quantity,
-                entry=plan.entry,
-                mark=mark,
-                leverage=plan.leverage,
-                risk_usd=plan.risk_usd,
+                start_us=since_1970(trade.entry_time),
+                end_us=time_us,
             )
+            gain = plan.side * plan.quantity * (path.mark_at(time_us) - plan.entry)
+            equity += gain - trade.entry_costs_usd - paid
+        return equity
+
+    def _position(self, trade: ClosedTrade, time_us: int) -> OpenPosition:
+        plan = trade.plan
+        return OpenPosition(
+            symbol=plan.symbol,
+            side=plan.side,
+            quantity=plan.quantity,
+            entry=plan.entry,
+            mark=self._paths[plan.symbol].mark_at(time_us),
+            leverage=plan.leverage,
+            risk_usd=plan.risk_usd,
         )
-    return Account(equity=equity, open_positions=tuple(positions))
+
+    def _note(self, time_us: int) -> None:
+        positions = [self._position(trade, time_us) for trade in self._open]
+        equity = self._equity(time_us)
+        gross = math.fsum(position.notional_usd for position in positions)
+        self._exposure.append(
+            {
+                "time": moment(time_us),
+                "n_positions": len(positions),
+                "gross_notional_usd": gross,
+                "net_notional_usd": math.fsum(position.side * position.notional_usd for position in positions),
+                "equity_usd": equity,
+                "leverage": gross / equity if equity > 0.0 else math.nan,
+                "open_risk_fraction": math.fsum(p.risk_usd for p in positions) / equity if equity > 0.0 else math.nan,
+            }
+        )
 
 
-def _book(ledger: Ledger, trades: list[ClosedTrade], *, until: datetime | None) -> list[ClosedTrade]:
-    """Book the trades whose exit is known by then (None: all), in the order of exits; return the others."""
-    known = [trade for trade in trades if until is None or trade.exit_time <= until]
-    for trade in sorted(known, key=lambda trade: (trade.exit_time, trade.plan.symbol)):
-        ledger.record_trade(trade)
-    return [trade for trade in trades if until is not None and trade.exit_time > until]
+def _by_exit(trade: ClosedTrade) -> tuple[datetime, str]:
+    return trade.exit_time, trade.plan.symbol

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 from slackwater.errors import ParameterError
 from slackwater.trading.decision import Refusal, TradePlan
 
-__all__ = ["EXIT_REASONS", "ClosedTrade", "Ledger"]
+__all__ = ["EXIT_REASONS", "ClosedTrade", "Ledger", "trades_table"]
 
 EXIT_REASONS = ("time", "target", "stop", "liquidation")
 _BPS = 1e4
@@ -37,6 +37,13 @@ _TRADE_COLUMNS = {
     "risk_fraction": "float64",
     "reward_risk": "float64",
     "p_direction": "float64",
+    "p_trade": "float64",
+    "p_trade_low": "float64",
+    "expectancy_low": "float64",
+    "stop_level": "str",
+    "target_level": "str",
+    "risk_multiplier": "float64",
+    "drawdown": "float64",
     "exit_reason": "str",
     "gross_usd": "float64",
     "fees_usd": "float64",
@@ -69,8 +76,8 @@ class ClosedTrade:
     entry_time, exit_time
         Open of the entry bar and close of the exit bar, UTC.
     exit_price
-        Market price of the exit before slippage, USDT. A liquidation ends at the bankruptcy price: the margin
-        is gone.
+        Market price of the exit before slippage, USDT. A liquidation ends at the bankruptcy price, where the margin
+        is gone, or at the mark where funding has eaten the account.
     exit_reason
         ``time``, ``target``, ``stop`` or ``liquidation``.
     funding_usd
@@ -146,6 +153,13 @@ class ClosedTrade:
             "risk_fraction": plan.risk_fraction,
             "reward_risk": plan.reward_risk,
             "p_direction": plan.p_direction,
+            "p_trade": plan.p_trade,
+            "p_trade_low": plan.p_trade_low,
+            "expectancy_low": plan.expectancy_low,
+            "stop_level": plan.stop_level,
+            "target_level": plan.target_level,
+            "risk_multiplier": plan.risk_multiplier,
+            "drawdown": plan.drawdown,
             "exit_reason": self.exit_reason,
             "gross_usd": self.gross_usd,
             "fees_usd": self.fees_usd,
@@ -157,6 +171,15 @@ class ClosedTrade:
             "net_bps": _BPS * self.net_usd / plan.notional_usd,
             "net_r": self.net_usd / plan.risk_usd,
         }
+
+
+def trades_table(trades: Iterable[ClosedTrade]) -> pd.DataFrame:
+    """Return one row a trade, in the order given, with the columns of `Ledger.trades` but `equity_after`.
+
+    For trades that do not share an account.
+    """
+    columns = {name: dtype for name, dtype in _TRADE_COLUMNS.items() if name != "equity_after"}
+    return _table([trade.to_row() for trade in trades], columns)
 
 
 class Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,13 @@ from numba import njit
 from slackwater.errors import MissingDataError, OrderError, SchemaError
 from slackwater.trading.costs import funding_payment
 from slackwater.trading.decision import TradePlan
-from slackwater.trading.ledger import EXIT_REASONS
+from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
 
-__all__ = ["PathExit", "PricePath", "microseconds", "price_paths", "walk_to_exit"]
+__all__ = ["PricePath", "microseconds", "moment", "price_paths", "since_1970", "walk_to_exit"]
 
 _PRICES = ["open", "high", "low", "close"]
+_MARK_PRICES = ["open", "high", "low"]
+_STAMP_TOLERANCE_US = 1_000_000  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
 
 
@@ -27,13 +29,16 @@ def microseconds(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathExit:
-    """How a position ended: close of the exit bar (microseconds since 1970), market price, reason."""
+def moment(time_us: int) -> pd.Timestamp:
+    """Return the time of a number of microseconds since 1970 (UTC)."""
+    return pd.Timestamp(time_us, unit="us", tz="UTC")
 
-    time_us: int
-    price: float
-    reason: str
+
+def since_1970(time: datetime) -> int:
+    """Return the microseconds from 1970 (UTC) to a time."""
+    if isinstance(time, pd.Timestamp):
+        return int(time.value) // 1000  # nanoseconds, whatever the unit of the timestamp
+    return microseconds(time - moment(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,9 +50,13 @@ class PricePath:
     open_time, close_time
         int64, microseconds since 1970 (UTC), rising, shape (n,).
     open, high, low, close
-        float64, USDT, shape (n,).
+        float64, USDT, shape (n,): last trades. Orders are filled on them, and stops triggered.
+    mark_open, mark_high, mark_low
+        float64, USDT, shape (n,): the mark price, which triggers liquidations and values funding. The last
+        trades themselves where no mark price is recorded: their wicks are longer, so that errs on the side of
+        more liquidations.
     settlement_time, funding_rate
-        int64 and float64, shape (m,): settled rates, fraction of notional.
+        int64 and float64, shape (m,): settled rates, fraction of notional, at whatever interval.
     """
 
     open_time: np.ndarray
@@ -56,6 +65,9 @@ class PricePath:
     high: np.ndarray
     low: np.ndarray
     close: np.ndarray
+    mark_open: np.ndarray
+    mark_high: np.ndarray
+    mark_low: np.ndarray
     settlement_time: np.ndarray
     funding_rate: np.ndarray
 
@@ -63,28 +75,85 @@ class PricePath:
         """Return the first bar that opens at or after a moment; the number of bars if there is none."""
         return int(np.searchsorted(self.open_time, time_us, side="left"))
 
-    def price_at(self, time_us: int) -> float:
-        """Return the open of the bar in progress: a price that was known at that moment."""
-        return float(self.open[np.searchsorted(self.open_time, time_us, side="right") - 1])
+    def mark_at(self, time_us: int) -> float:
+        """Return the mark price at the open of the bar in progress: known at that moment."""
+        return float(self.mark_open[np.searchsorted(self.open_time, time_us, side="right") - 1])
 
-    def exit_of(self, plan: TradePlan, *, entry_bar: int, horizon: timedelta) -> PathExit:
-        """Walk a plan from its entry bar to its exit; a liquidation ends at the bankruptcy price."""
-        end = self.first_bar_from(int(self.open_time[entry_bar]) + microseconds(horizon))
-        code, bar, price = walk_to_exit(
-            self.open,
-            self.high,
-            self.low,
-            self.close,
-            entry_bar,
-            end,
-            plan.side,
-            plan.stop,
-            plan.target,
-            plan.liquidation_price,
+    def hold(self, plan: TradePlan, *, entry_bar: int, horizon: timedelta) -> ClosedTrade:
+        """Walk a plan from the open of its entry bar to its exit.
+
+        Parameters
+        ----------
+        plan
+            Its stop, target and liquidation price end the trade, or its time exit does.
+        entry_bar
+            Counts like any other.
+        horizon
+            From the open of the entry bar to the time exit.
+
+        Notes
+        -----
+        A liquidation ends at the bankruptcy price: the margin is gone. So does a fill that the market gives beyond
+        it, whatever triggered the order: what lies beyond is borne by the venue's insurance. A position whose
+        funding has used up the whole equity that it was planned on is liquidated at the mark of that bar.
+        """
+        reason, exit_us, price = self.exit(
+            side=plan.side,
+            stop=plan.stop,
+            target=plan.target,
+            liquidation_price=plan.liquidation_price,
+            entry_bar=entry_bar,
+            horizon=horizon,
         )
-        if code == _LIQUIDATION:
-            price = plan.bankruptcy_price
-        return PathExit(time_us=int(self.close_time[bar]), price=float(price), reason=EXIT_REASONS[code])
+        entry_us = int(self.open_time[entry_bar])
+        spent = self._spent_by_funding(plan, entry_us, exit_us)
+        if spent is not None:
+            reason, exit_us, price = "liquidation", *(spent if spent[0] <= exit_us else (exit_us, price))
+        elif reason == "liquidation" or plan.side * price < plan.side * plan.bankruptcy_price:
+            reason, price = "liquidation", plan.bankruptcy_price
+        return ClosedTrade(
+            plan=plan,
+            entry_time=moment(entry_us),
+            exit_time=moment(exit_us),
+            exit_price=price,
+            exit_reason=reason,
+            funding_usd=self.funding_usd(side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=exit_us),
+        )
+
+    def _spent_by_funding(self, plan: TradePlan, start_us: int, end_us: int) -> tuple[int, float] | None:
+        """Return close and opening mark of the bar in which funding paid has left no equity; None if it has not."""
+        first, last = np.searchsorted(self.settlement_time, [start_us, end_us], side="right")
+        settled = self.settlement_time[first:last]
+        mark = self.mark_open[np.searchsorted(self.open_time, settled, side="right") - 1]
+        paid = np.cumsum(plan.side * plan.quantity * self.funding_rate[first:last] * mark)
+        costs = plan.notional_usd * (plan.fee_fraction + plan.entry_slippage)
+        equity = plan.equity - costs + plan.side * plan.quantity * (mark - plan.entry) - paid
+        broke = np.flatnonzero((paid > 0.0) & (equity <= 0.0))
+        if not broke.size:
+            return None
+        bar = int(np.searchsorted(self.close_time, settled[broke[0]], side="left"))
+        return int(self.close_time[bar]), float(self.mark_open[bar])
+
+    def exit(
+        self, *, side: int, stop: float, target: float, liquidation_price: float, entry_bar: int, horizon: timedelta
+    ) -> tuple[str, int, float]:
+        """Find how a position ends: the reason (of `EXIT_REASONS`), the time (microseconds), the market price.
+
+        A time exit that falls into a halt is filled at the open after it, for better or worse. A liquidation price
+        of 0 (long) or infinity (short) is never reached.
+        """
+        expiry = int(self.open_time[entry_bar]) + microseconds(horizon)
+        end = self.first_bar_from(expiry)
+        prices = (self.open, self.high, self.low, self.close, self.mark_open, self.mark_high, self.mark_low)
+        code, bar, price = walk_to_exit(*prices, entry_bar, end, side, stop, target, liquidation_price)
+        exit_us = int(self.close_time[bar])
+        if code == _TIME and exit_us < expiry - _STAMP_TOLERANCE_US and end < len(self.open):
+            price, exit_us = self.open[end], int(self.open_time[end])
+            if side * self.mark_open[end] <= side * liquidation_price:
+                code = _LIQUIDATION
+            elif side * price <= side * stop:
+                code = _STOP
+        return EXIT_REASONS[code], exit_us, float(price)
 
     def funding_usd(self, *, side: int, quantity: float, start_us: int, end_us: int) -> float:
         """Return the funding that a position pays at the settlements in (start, end], USDT."""
@@ -92,14 +161,16 @@ class PricePath:
         return math.fsum(
             funding_payment(
                 side=side,
-                notional_usd=quantity * self.price_at(int(self.settlement_time[index])),
+                notional_usd=quantity * self.mark_at(int(self.settlement_time[index])),
                 funding_rate=float(self.funding_rate[index]),
             )
             for index in range(first, last)
         )
 
 
-def price_paths(path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Iterable[str]) -> dict[str, PricePath]:
+def price_paths(
+    path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Iterable[str], *, mark: pd.DataFrame | None = None
+) -> dict[str, PricePath]:
     """Split the canonical tables into the paths of some symbols.
 
     Parameters
@@ -110,6 +181,9 @@ def price_paths(path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Itera
         symbol, event_time, funding_rate; None where there is no funding.
     symbols
         Those wanted.
+    mark
+        Bars of the mark price: symbol, open_time, open, high, low. None, and bars that it lacks: the last
+        trades stand in.
 
     Raises
     ------
@@ -124,6 +198,8 @@ def price_paths(path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Itera
     _require_columns("path", path, ["symbol", "open_time", "event_time", *_PRICES])
     rates = pd.DataFrame({"symbol": [], "event_time": [], "funding_rate": []}) if funding is None else funding
     _require_columns("funding", rates, ["symbol", "event_time", "funding_rate"])
+    if mark is not None:
+        _require_columns("mark_price", mark, ["symbol", "open_time", *_MARK_PRICES])
     paths = {}
     for symbol in sorted(set(symbols)):
         bars = path[path["symbol"] == symbol]
@@ -136,14 +212,36 @@ def price_paths(path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Itera
         _check_bars(symbol, bars, open_time, close_time)
         funding_rate = settled["funding_rate"].to_numpy(dtype="float64")
         _refuse(symbol, "funding", settled, ~np.isfinite(funding_rate), "a funding rate that is not finite")
+        last = {name: bars[name].to_numpy(dtype="float64") for name in _PRICES}
         paths[symbol] = PricePath(
             open_time=open_time,
             close_time=close_time,
-            **{name: np.ascontiguousarray(bars[name].to_numpy(dtype="float64")) for name in _PRICES},
+            **last,
+            **_marks(symbol, mark, open_time, last),
             settlement_time=_rising_times("funding", symbol, settled, "event_time"),
             funding_rate=funding_rate,
         )
     return paths
+
+
+def _marks(
+    symbol: str, mark: pd.DataFrame | None, open_time: np.ndarray, last: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return the mark price of every bar, the last trades where it is not recorded."""
+    marks = {f"mark_{name}": last[name] for name in _MARK_PRICES}
+    bars = None if mark is None else mark[mark["symbol"] == symbol]
+    if bars is None or bars.empty:
+        return marks
+    marked = _rising_times("mark_price", symbol, bars, "open_time")
+    at = np.minimum(np.searchsorted(marked, open_time), len(marked) - 1)
+    known = marked[at] == open_time
+    for name in _MARK_PRICES:
+        price = bars[name].to_numpy(dtype="float64")
+        _refuse(
+            symbol, "mark_price", bars, ~((price > 0) & np.isfinite(price)), "a price that is not positive and finite"
+        )
+        marks[f"mark_{name}"] = np.where(known, price[at], last[name])
+    return marks
 
 
 @njit(cache=True)
@@ -152,6 +250,9 @@ def walk_to_exit(
     high: np.ndarray,
     low: np.ndarray,
     close: np.ndarray,
+    mark_open: np.ndarray,
+    mark_high: np.ndarray,
+    mark_low: np.ndarray,
     first: int,
     end: int,
     side: int,
@@ -165,6 +266,8 @@ def walk_to_exit(
     ----------
     open_, high, low, close
         Path bars, float64, shape (n,).
+    mark_open, mark_high, mark_low
+        Mark price of the same bars.
     first, end
         Entry bar, which counts, and the bar after the last that opens within the horizon.
     side
@@ -180,24 +283,27 @@ def walk_to_exit(
 
     Notes
     -----
-    In each bar, in this order: the open beyond the liquidation price, the open beyond the stop (filled
-    there), the nearer of stop and liquidation price touched, the target touched (filled at the target, never
-    better).
+    In each bar, in this order: the mark opens beyond the liquidation price; the open lies beyond the stop
+    (filled there); the mark touches a liquidation price that stands before the stop; the stop is touched; the
+    mark touches the liquidation price; the price trades through the target (filled at the target, never
+    better: a mere touch does not fill a resting order).
     """
     signed_stop, signed_target, signed_liquidation = side * stop, side * target, side * liquidation
     for bar in range(first, end):
-        opening = side * open_[bar]
         worst = low[bar] if side > 0 else -high[bar]
         best = high[bar] if side > 0 else -low[bar]
-        if opening <= signed_liquidation:
-            return _LIQUIDATION, bar, open_[bar]
-        if opening <= signed_stop:
+        marked = mark_low[bar] if side > 0 else -mark_high[bar]
+        if side * mark_open[bar] <= signed_liquidation:
+            return _LIQUIDATION, bar, mark_open[bar]
+        if side * open_[bar] <= signed_stop:
             return _STOP, bar, open_[bar]
-        if worst <= max(signed_stop, signed_liquidation):
-            if signed_liquidation > signed_stop:
-                return _LIQUIDATION, bar, liquidation
+        if marked <= signed_liquidation and signed_liquidation > signed_stop:
+            return _LIQUIDATION, bar, liquidation
+        if worst <= signed_stop:
             return _STOP, bar, stop
-        if best >= signed_target:
+        if marked <= signed_liquidation:
+            return _LIQUIDATION, bar, liquidation
+        if best > signed_target:
             return _TARGET, bar, target
     return _TIME, end - 1, close[end - 1]
 

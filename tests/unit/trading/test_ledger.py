@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from slackwater.errors import ParameterError
+from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
-from slackwater.trading.ledger import ClosedTrade, Ledger
+from slackwater.trading.ledger import ClosedTrade, Ledger, trades_table
 from slackwater.trading.score import Score
 
 START = pd.Timestamp("2024-03-01 12:01", tz="UTC")
@@ -56,6 +59,56 @@ def test_net_is_gross_less_every_cost(plan: TradePlan) -> None:
     assert row["net_bps"] == pytest.approx(1e4 * row["net_usd"] / plan.notional_usd)
 
 
+@pytest.mark.parametrize("reason", ["target", "stop", "time", "liquidation"])
+def test_what_an_exit_costs_depends_on_how_it_came(plan: TradePlan, reason: str) -> None:
+    """Catches a resting target that slips, a stop that does not, and a market order at the price of another."""
+    at_exit = {"target": 0.0, "stop": plan.stop_slippage, "time": plan.exit_slippage, "liquidation": 0.0}[reason]
+    row = closed(plan, price=40_000.0, reason=reason).to_row()
+    entry = plan.notional_usd * plan.entry_slippage
+    assert row["slippage_usd"] == pytest.approx(entry + plan.quantity * 40_000.0 * at_exit)
+    assert row["fees_usd"] == pytest.approx(0.0005 * plan.quantity * (plan.entry + 40_000.0))
+
+
+def test_the_signs_of_a_short(make_score: Callable[..., Score]) -> None:
+    """Catches a short that earns when the price rises, and funding that is added."""
+    short = Gate().decide(
+        make_score(direction=1, distance_to_high_24h=0.02, distance_to_low_72h=0.09), Account(equity=100_000.0)
+    )
+    assert isinstance(short, TradePlan)
+    row = closed(short, price=short.target, reason="target", funding=-5.0).to_row()
+    assert row["side"] == -1
+    assert row["gross_usd"] == pytest.approx(short.quantity * (short.entry - short.target))
+    assert row["net_usd"] == pytest.approx(row["gross_usd"] - row["fees_usd"] - row["slippage_usd"] + 5.0)
+    assert row["net_r"] == pytest.approx(row["net_usd"] / short.risk_usd)
+
+
+def test_latency_is_a_part_of_the_slippage(make_score: Callable[..., Score]) -> None:
+    """Catches a delay that is charged twice, or on the exit too."""
+    gate = Gate(costs=CostModel(latency=timedelta(seconds=30)))
+    late = gate.decide(make_score(), Account(equity=100_000.0))
+    assert isinstance(late, TradePlan)
+    row = closed(late, price=late.entry, reason="time").to_row()
+    latency = late.notional_usd * 0.03 * np.sqrt(30 / 86_400)
+    assert row["latency_usd"] == pytest.approx(latency)
+    assert row["slippage_usd"] == pytest.approx(2 * late.notional_usd * late.exit_slippage + latency)
+
+
+def test_the_table_shows_what_the_plan_was_made_of(plan: TradePlan) -> None:
+    """Catches a column of the plan that is lost or filled from another."""
+    ledger = Ledger(initial_equity=100_000.0, start=START)
+    shrunk = replace(plan, risk_multiplier=0.25, drawdown=0.07, stop_level="swept", target_level="pool")
+    ledger.record_trade(closed(shrunk, price=plan.stop, reason="stop"))
+    row = ledger.trades().iloc[0]
+    same = (
+        "symbol event_time side entry stop target liquidation_price quantity notional_usd leverage binding risk_usd "
+        "risk_fraction reward_risk p_direction p_trade p_trade_low expectancy_low stop_level target_level "
+        "risk_multiplier drawdown"
+    )
+    assert {name: row[name] for name in same.split()} == {name: getattr(shrunk, name) for name in same.split()}
+    assert row["exit"] == plan.stop
+    assert row["equity_after"] == ledger.cash
+
+
 def test_equity_follows_the_trades(plan: TradePlan) -> None:
     """Catches a drawdown against the first value instead of the peak."""
     ledger = Ledger(initial_equity=100_000.0, start=START)
@@ -92,6 +145,17 @@ def test_empty_tables_have_the_columns_of_full_ones(plan: TradePlan, make_score:
     pd.testing.assert_series_equal(empty.refusals().dtypes, full.refusals().dtypes)
     pd.testing.assert_series_equal(empty.equity().dtypes, full.equity().dtypes)
     assert str(full.trades()["exit_time"].dtype) == "datetime64[us, UTC]"
+
+
+def test_trades_without_an_account_have_the_same_table(plan: TradePlan) -> None:
+    """Catches a sample of trades whose columns differ from those of the account, or that is sorted anew."""
+    trades = [closed(plan, price=price, reason="time") for price in (51_000.0, 49_000.0, 50_500.0)]
+    ledger = Ledger(initial_equity=100_000.0, start=START)
+    for trade in trades:
+        ledger.record_trade(trade)
+    expected = ledger.trades().drop(columns="equity_after")
+    pd.testing.assert_frame_equal(trades_table(trades), expected)
+    pd.testing.assert_series_equal(trades_table([]).dtypes, expected.dtypes)
 
 
 def test_nonsense_is_refused(plan: TradePlan) -> None:

@@ -2,53 +2,126 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from slackwater.errors import MissingDataError, OrderError, SchemaError
+from slackwater.trading.gate import Account, Gate, TradePlan
 from slackwater.trading.ledger import EXIT_REASONS
 from slackwater.trading.price_path import PricePath, microseconds, price_paths, walk_to_exit
+from slackwater.trading.score import Score
 
 QUIET = (100.0, 101.0, 99.0, 100.0)
+Bar = tuple[float, float, float, float]
+Exit = tuple[str, str, float]
 
 
 def walk(
-    *bars: tuple[float, float, float, float], side: int = 1, stop: float, target: float, liquidation: float
+    *bars: Bar, marks: list[Bar] | None = None, side: int = 1, stop: float, target: float, liquidation: float
 ) -> tuple[str, int, float]:
-    open_, high, low, close = (np.array(column) for column in zip(*bars, strict=True))
-    code, bar, price = walk_to_exit(open_, high, low, close, 0, len(bars), side, stop, target, liquidation)
+    last = [np.array(column) for column in zip(*bars, strict=True)]
+    mark_open, mark_high, mark_low, _ = [np.array(column) for column in zip(*(marks or bars), strict=True)]
+    code, bar, price = walk_to_exit(
+        *last, mark_open, mark_high, mark_low, 0, len(bars), side, stop, target, liquidation
+    )
     return EXIT_REASONS[code], bar, price
 
 
 LONG = {"side": 1, "stop": 95.0, "target": 110.0, "liquidation": 80.0}
 SHORT = {"side": -1, "stop": 105.0, "target": 90.0, "liquidation": 120.0}
+ABOVE, BELOW = np.nextafter(110.0, 200.0), np.nextafter(90.0, 0.0)
+EXITS = [
+    pytest.param([QUIET, (100, 111, 99, 105)], LONG, ("target", 1, 110.0), id="target"),
+    pytest.param([QUIET, (100, 110, 99, 105)], LONG, ("time", 1, 105.0), id="touch of the target is no fill"),
+    pytest.param([QUIET, (100, ABOVE, 99, 105)], LONG, ("target", 1, 110.0), id="hair's breadth through is one"),
+    pytest.param([QUIET, (110, 110, 99, 105)], LONG, ("time", 1, 105.0), id="open at the target is no fill"),
+    pytest.param([QUIET, (112, 113, 111, 112)], LONG, ("target", 1, 110.0), id="never better than the target"),
+    pytest.param([QUIET, (100, 101, 94, 96)], LONG, ("stop", 1, 95.0), id="stop"),
+    pytest.param([QUIET, (100, 101, 95, 96)], LONG, ("stop", 1, 95.0), id="touch of the stop is a fill"),
+    pytest.param([QUIET, (100, 111, 94, 105)], LONG, ("stop", 1, 95.0), id="tie is a stop"),
+    pytest.param([QUIET, (93, 112, 92, 111)], LONG, ("stop", 1, 93.0), id="gap through the stop fills at the open"),
+    pytest.param([(100, 101, 94, 96), (100, 111, 99, 105)], LONG, ("stop", 0, 95.0), id="entry bar counts: stop"),
+    pytest.param([(100, 111, 99, 105), QUIET], LONG, ("target", 0, 110.0), id="entry bar counts: target"),
+    pytest.param([QUIET, (79, 99, 78, 98)], LONG, ("liquidation", 1, 79.0), id="gap through the liquidation price"),
+    pytest.param([QUIET, (80, 99, 78, 98)], LONG, ("liquidation", 1, 80.0), id="open at the liquidation price"),
+    pytest.param([QUIET, (96, 99, 70, 98)], LONG, ("stop", 1, 95.0), id="stop comes first on the way down"),
+    pytest.param([QUIET, (100, 101, 70, 98)], LONG | {"stop": 60.0}, ("liquidation", 1, 80.0), id="it stands nearer"),
+    pytest.param([QUIET, QUIET], LONG, ("time", 1, 100.0), id="time"),
+    pytest.param([QUIET, (1, 1e6, 0.1, 7)], LONG | {"stop": 0, "target": 1e9, "liquidation": 0}, ("time", 1, 7.0)),
+    pytest.param([QUIET, (100, 101, 89, 95)], SHORT, ("target", 1, 90.0), id="short: target"),
+    pytest.param([QUIET, (100, 101, 90, 95)], SHORT, ("time", 1, 95.0), id="short: touch of the target is no fill"),
+    pytest.param([QUIET, (100, 101, BELOW, 95)], SHORT, ("target", 1, 90.0), id="short: hair's breadth through"),
+    pytest.param([QUIET, (100, 106, 89, 95)], SHORT, ("stop", 1, 105.0), id="short: tie"),
+    pytest.param([QUIET, (100, 105, 99, 95)], SHORT, ("stop", 1, 105.0), id="short: touch of the stop"),
+    pytest.param([QUIET, (107, 108, 100, 101)], SHORT, ("stop", 1, 107.0), id="short: gap"),
+    pytest.param([QUIET, (121, 122, 100, 101)], SHORT, ("liquidation", 1, 121.0), id="short: liquidation"),
+    pytest.param([QUIET, (100, 9e9, 100, 101)], SHORT | {"stop": 1e9, "liquidation": np.inf}, ("stop", 1, 1e9)),
+]
+
+
+@pytest.mark.parametrize(("bars", "levels", "expected"), EXITS)
+def test_exits(bars: list[Bar], levels: dict[str, float], expected: tuple[str, int, float]) -> None:
+    """Catches each of: entry bar skipped, tie won, touch filled, gap filled at the stop, exit on the wrong side."""
+    assert walk(*bars, **levels) == expected
+
+
+CALM = (100.0, 100.5, 99.5, 100.0)
 
 
 @pytest.mark.parametrize(
-    ("bars", "levels", "expected"),
+    ("bar", "mark", "levels", "expected"),
     [
-        ([QUIET, (100, 111, 99, 105)], LONG, ("target", 1, 110.0)),
-        ([QUIET, (100, 101, 94, 96)], LONG, ("stop", 1, 95.0)),
-        ([(100, 101, 94, 96), (100, 111, 99, 105)], LONG, ("stop", 0, 95.0)),  # the entry bar counts
-        ([QUIET, (100, 111, 94, 105)], LONG, ("stop", 1, 95.0)),  # a tie is a stop
-        ([QUIET, (93, 112, 92, 111)], LONG, ("stop", 1, 93.0)),  # a gap fills at the open
-        ([QUIET, (112, 113, 111, 112)], LONG, ("target", 1, 110.0)),  # never better than the target
-        ([QUIET, (79, 99, 78, 98)], LONG, ("liquidation", 1, 79.0)),
-        ([QUIET, (96, 99, 70, 98)], LONG, ("stop", 1, 95.0)),  # the stop comes first on the way down
-        ([QUIET, QUIET], LONG, ("time", 1, 100.0)),
-        ([QUIET, (100, 101, 89, 95)], SHORT, ("target", 1, 90.0)),
-        ([QUIET, (100, 106, 89, 95)], SHORT, ("stop", 1, 105.0)),
-        ([QUIET, (107, 108, 100, 101)], SHORT, ("stop", 1, 107.0)),
-        ([QUIET, (121, 122, 100, 101)], SHORT, ("liquidation", 1, 121.0)),
-        ([QUIET, (100, 101, 70, 98)], LONG | {"stop": 60.0}, ("liquidation", 1, 80.0)),  # before the stop
+        # A wick of the last trades beyond both prices: the mark has not followed, the stop has.
+        ((100, 101, 70, 98), CALM, LONG, ("stop", 1, 95.0)),
+        ((70, 101, 70, 98), CALM, LONG, ("stop", 1, 70.0)),
+        # A wick of the mark that the last trades have not seen.
+        (QUIET, (100, 101, 80, 100), LONG, ("liquidation", 1, 80.0)),
+        (QUIET, (79, 101, 79, 100), LONG, ("liquidation", 1, 79.0)),
+        (QUIET, (100, 101, 80.5, 100), LONG, ("time", 1, 100.0)),
+        # The mark opens beyond: liquidated before the stop's gap fill.
+        ((94, 96, 93, 95), (78, 96, 78, 95), LONG, ("liquidation", 1, 78.0)),
+        # Both within the bar: the one that the price meets first.
+        ((100, 101, 94, 98), (100, 101, 79, 98), LONG, ("stop", 1, 95.0)),
+        ((100, 101, 94, 98), (100, 101, 96, 98), LONG | {"liquidation": 97.0}, ("liquidation", 1, 97.0)),
+        # The mark never fills a target or a stop.
+        (QUIET, (100, 120, 99, 100), LONG, ("time", 1, 100.0)),
+        (QUIET, (100, 101, 90, 100), LONG, ("time", 1, 100.0)),
+        # A target in the bar of a liquidation: the worse is what happened.
+        ((100, 111, 99, 100), (100, 101, 79, 100), LONG, ("liquidation", 1, 80.0)),
+        ((100, 140, 99, 98), CALM, SHORT, ("stop", 1, 105.0)),
+        (QUIET, (100, 120, 99, 100), SHORT, ("liquidation", 1, 120.0)),
+        (QUIET, (100, 119, 99, 100), SHORT, ("time", 1, 100.0)),
     ],
 )
-def test_exits(
-    bars: list[tuple[float, float, float, float]], levels: dict[str, float], expected: tuple[str, int, float]
+def test_liquidation_is_by_the_mark(
+    bar: Bar, mark: Bar, levels: dict[str, float], expected: tuple[str, int, float]
 ) -> None:
-    """Catches each of: entry bar skipped, tie won, gap filled at the stop, exit on the wrong side."""
-    assert walk(*bars, **levels) == expected
+    """Catches liquidation by a wick that the venue's mark price never followed, and one by the mark that is missed."""
+    assert walk(QUIET, bar, marks=[CALM, mark], **levels) == expected
+
+
+def test_a_short_is_a_long_on_the_mirrored_market() -> None:
+    """Catches a law that holds for one side only."""
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        bars = []
+        for _ in range(6):
+            low, first, last, high = np.sort(100.0 + rng.integers(-30, 31, 4) / 2.0)
+            bars.append((first, high, low, last))
+        marks = bars if rng.random() < 0.5 else bars[::-1]
+        levels = {"stop": 100.0 - rng.integers(1, 20), "target": 100.0 + rng.integers(1, 20)}
+        levels["liquidation"] = 100.0 - rng.integers(1, 30)
+        mirrored = {name: 200.0 - price for name, price in levels.items()}
+
+        def mirror(rows: list[Bar]) -> list[Bar]:
+            return [(200.0 - o, 200.0 - l, 200.0 - h, 200.0 - c) for o, h, l, c in rows]  # noqa: E741
+
+        reason, bar, price = walk(*bars, marks=marks, side=1, **levels)
+        assert walk(*mirror(bars), marks=mirror(marks), side=-1, **mirrored) == (reason, bar, 200.0 - price)
 
 
 def table(minutes: int = 4) -> pd.DataFrame:
@@ -75,15 +148,94 @@ def moment(text: str) -> int:
     return microseconds(pd.Timestamp(text, tz="UTC") - pd.Timestamp(0, tz="UTC"))
 
 
-def only(path: pd.DataFrame, rates: pd.DataFrame | None = None) -> PricePath:
-    return price_paths(path, rates, ["BTCUSDT"])["BTCUSDT"]
+def only(path: pd.DataFrame, rates: pd.DataFrame | None = None, mark: pd.DataFrame | None = None) -> PricePath:
+    return price_paths(path, rates, ["BTCUSDT"], mark=mark)["BTCUSDT"]
+
+
+def flat(minutes: int = 12) -> pd.DataFrame:
+    return table(minutes).assign(open=100.0, high=100.0, low=100.0, close=100.0)
+
+
+def ending(path: pd.DataFrame, mark: pd.DataFrame | None = None, *, minutes: int = 5, **levels: float) -> Exit:
+    """How a position that enters with the second bar ends; levels that are not named are never reached."""
+    far = {"side": 1, "stop": 1.0, "target": 1e6, "liquidation_price": 0.0}
+    reason, time, price = only(path, None, mark).exit(entry_bar=1, horizon=timedelta(minutes=minutes), **far | levels)
+    return reason, pd.Timestamp(time, unit="us", tz="UTC").strftime("%H:%M:%S"), price
+
+
+def test_the_horizon_counts_from_the_open_of_the_entry_bar() -> None:
+    """Catches a time exit one bar early or late."""
+    path = table(12)
+    assert ending(path) == ("time", "00:06:00", path["close"][5])
+    assert ending(path, minutes=1) == ("time", "00:02:00", path["close"][1])
+    path.loc[6, ["low", "high"]] = 1.0, 1e7  # the bar after the horizon
+    assert ending(path) == ("time", "00:06:00", path["close"][5])
+
+
+def halted(**prices: float) -> pd.DataFrame:
+    """No bars from 00:04 on; the market opens again at 00:09, with these prices."""
+    path = flat().drop(index=range(4, 9))
+    for name, price in prices.items():
+        path.loc[9, name] = price
+    path["high"] = path[["open", "high", "close"]].max(axis=1)
+    path["low"] = path[["open", "low", "close"]].min(axis=1)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("prices", "levels", "expected"),
+    [
+        ({"open": 97.0}, {}, ("time", "00:09:00", 97.0)),
+        ({"open": 104.0}, {"target": 102.0}, ("time", "00:09:00", 104.0)),  # for better, too
+        ({"open": 94.0}, {"stop": 95.0}, ("stop", "00:09:00", 94.0)),
+        ({"open": 95.0}, {"stop": 95.0}, ("stop", "00:09:00", 95.0)),
+        ({"open": 70.0}, {"stop": 95.0, "liquidation_price": 80.0}, ("liquidation", "00:09:00", 70.0)),
+        ({"open": 97.0, "low": 90.0}, {"stop": 95.0}, ("time", "00:09:00", 97.0)),  # sold before that low
+        ({"open": 106.0}, {"side": -1, "stop": 105.0, "target": 1.0, "liquidation_price": 1e9},
+         ("stop", "00:09:00", 106.0)),
+    ],
+)  # fmt: skip
+def test_a_time_exit_in_a_halt_waits_for_the_market(
+    prices: dict[str, float], levels: dict[str, float], expected: Exit
+) -> None:
+    """Catches a position sold while nothing traded, at the last price before the halt."""
+    assert ending(halted(**prices), **levels) == expected
+
+
+def test_the_mark_liquidates_at_the_end_of_a_halt() -> None:
+    """Catches a liquidation that the last trades do not show."""
+    mark = flat()
+    mark.loc[9, ["open", "low"]] = 75.0
+    assert ending(halted(), mark, liquidation_price=80.0)[:2] == ("liquidation", "00:09:00")
+    assert ending(halted(open=75.0), flat(), liquidation_price=80.0) == ("time", "00:09:00", 75.0)
+
+
+def test_a_halt_within_the_horizon_ends_nothing() -> None:
+    """Catches a time exit before its time, and a stop that is not looked at in the bar after a halt."""
+    assert ending(halted(), minutes=10) == ("time", "00:11:00", 100.0)
+    assert ending(halted(open=94.0), minutes=10, stop=95.0) == ("stop", "00:10:00", 94.0)
+    assert ending(halted(low=94.0), minutes=10, stop=95.0) == ("stop", "00:10:00", 95.0)
+
+
+def test_a_close_stamped_a_millisecond_early_is_no_halt() -> None:
+    """Catches a time exit one bar late at venues that stamp closes so."""
+    path = flat()
+    path["event_time"] -= pd.Timedelta("1ms")
+    path.loc[6, ["open", "high"]] = 200.0
+    assert ending(path) == ("time", "00:05:59", 100.0)
+
+
+def test_at_the_end_of_the_path_the_last_close_is_the_exit() -> None:
+    """Catches an exit at a bar that does not exist."""
+    assert ending(flat(6)) == ("time", "00:06:00", 100.0)
+    assert ending(flat(5)) == ("time", "00:05:00", 100.0)
 
 
 def test_the_price_of_a_moment_is_one_that_was_known() -> None:
     """Catches the close of a bar in progress used as its price."""
     path = only(table())
-    assert path.price_at(moment("2024-03-01 00:02:59")) == 102.0
-    assert path.price_at(moment("2024-03-01 00:03:00")) == 103.0
+    assert path.mark_at(moment("2024-03-01 00:02:59")) == 102.0
+    assert path.mark_at(moment("2024-03-01 00:03:00")) == 103.0
     assert path.first_bar_from(moment("2024-03-01 00:02:00")) == 2
     assert path.first_bar_from(moment("2024-03-01 00:02:01")) == 3
 
@@ -94,6 +246,88 @@ def test_funding_is_charged_after_the_fill_and_up_to_the_exit() -> None:
     span = {"start_us": moment("2024-03-01 00:00"), "end_us": moment("2024-03-01 00:03")}
     assert path.funding_usd(side=1, quantity=10.0, **span) == pytest.approx(10 * 0.001 * (102 + 103))
     assert path.funding_usd(side=-1, quantity=10.0, **span) == pytest.approx(-10 * 0.001 * (102 + 103))
+
+
+def test_settlements_come_at_whatever_interval() -> None:
+    """Catches a rate spread over time, or one settlement every eight hours, and the sign of either side."""
+    opens = pd.date_range("2024-03-01", periods=24, freq="1h", tz="UTC").as_unit("us")
+    path = table(24).assign(open_time=opens, event_time=opens + pd.Timedelta("1h"))
+    rates = funding("2024-03-01 08:00", "2024-03-01 16:00", "2024-03-01 20:00", "2024-03-01 21:00", "2024-03-01 22:00")
+    rates["funding_rate"] = [0.001, -0.002, 0.003, 0.004, 0.005]
+    span = {"start_us": moment("2024-03-01 08:00"), "end_us": moment("2024-03-01 21:59:59")}
+    paid = 10 * (-0.002 * 116 + 0.003 * 120 + 0.004 * 121)
+    assert only(path, rates).funding_usd(side=1, quantity=10.0, **span) == pytest.approx(paid)
+    assert only(path, rates).funding_usd(side=-1, quantity=10.0, **span) == pytest.approx(-paid)
+    assert only(path, rates).funding_usd(side=1, quantity=10.0, start_us=span["start_us"], end_us=0) == 0.0
+
+
+def test_funding_is_valued_at_the_mark() -> None:
+    """Catches funding on the last trade where the mark price is known."""
+    mark = table().assign(open=200.0, high=200.0, low=200.0)
+    path = only(table(), funding("2024-03-01 00:02:30"), mark)
+    span = {"start_us": moment("2024-03-01 00:00"), "end_us": moment("2024-03-01 00:03")}
+    assert path.funding_usd(side=1, quantity=1.0, **span) == pytest.approx(0.001 * 200.0)
+
+
+def test_the_last_trades_stand_in_for_a_mark_that_is_missing() -> None:
+    """Catches a mark joined by position, one taken from a neighbouring bar, and one of another symbol."""
+    mark = table(6).assign(open=200.0, high=201.0, low=199.0).iloc[[0, 2, 4, 5]]  # the path ends before the last two
+    path = only(table(), None, mark)
+    assert path.mark_open.tolist() == [200.0, 101.0, 200.0, 103.0]
+    assert path.mark_high.tolist() == [201.0, 102.0, 201.0, 104.0]
+    assert path.mark_low.tolist() == [199.0, 100.0, 199.0, 102.0]
+    assert path.mark_at(moment("2024-03-01 00:02:59")) == 200.0
+    for nothing in (mark.assign(symbol="ETHUSDT"), mark.iloc[:0], None):
+        assert only(table(), None, nothing).mark_low.tolist() == [99.0, 100.0, 101.0, 102.0]
+
+
+@pytest.mark.parametrize(
+    ("mark", "error", "named"),
+    [
+        (table().drop(columns="low"), SchemaError, "mark_price.*low"),
+        (table().assign(low=[99.0, np.nan, 99.0, 99.0]), SchemaError, r"mark_price.*positive and finite.*\[1\]"),
+        (table().assign(high=[99.0, 99.0, np.inf, 99.0]), SchemaError, r"mark_price.*positive and finite.*\[2\]"),
+        (table().assign(open=[99.0, 0.0, 99.0, 99.0]), SchemaError, "mark_price"),
+        (table().iloc[[1, 0]], OrderError, "mark_price"),
+    ],
+)
+def test_bad_marks_are_named_errors(mark: pd.DataFrame, error: type[Exception], named: str) -> None:
+    """Catches a liquidation that is never met because the mark is NaN."""
+    with pytest.raises(error, match=named):
+        only(table(), None, mark)
+
+
+@pytest.mark.parametrize(("low", "reason"), [(30_000.0, "stop"), (None, "time")], ids=["stopped", "nothing happens"])
+def test_a_held_plan_knows_its_fill_and_its_end(
+    make_score: Callable[..., Score], low: float | None, reason: str
+) -> None:
+    """Catches a fill that is not the open of the entry bar, and an exit with the wrong price."""
+    path = flat().assign(open=50_000.0, high=50_000.0, low=50_000.0, close=50_000.0)
+    if low is not None:
+        path.loc[3, "low"] = low
+    plan = long_plan(make_score)
+    trade = only(path, funding("2024-03-01 00:02")).hold(plan, entry_bar=1, horizon=timedelta(minutes=5))
+    assert trade.entry_time == pd.Timestamp("2024-03-01 00:01", tz="UTC")
+    assert trade.exit_time == pd.Timestamp("2024-03-01 00:04" if low else "2024-03-01 00:06", tz="UTC")
+    assert (trade.exit_reason, trade.exit_price) == (reason, plan.stop if low else 50_000.0)
+    assert trade.funding_usd == pytest.approx(0.001 * 50_000.0 * plan.quantity)
+
+
+def test_a_liquidation_costs_the_margin(make_score: Callable[..., Score]) -> None:
+    """Catches a liquidation that ends where it was triggered, and so leaves some of the margin."""
+    path = flat().assign(open=50_000.0, high=50_000.0, low=50_000.0, close=50_000.0)
+    mark = path.copy()
+    mark.loc[3, ["open", "low"]] = 10_000.0
+    plan = long_plan(make_score)
+    trade = only(path, None, mark).hold(plan, entry_bar=1, horizon=timedelta(minutes=5))
+    assert (trade.exit_reason, trade.exit_price) == ("liquidation", plan.bankruptcy_price)
+    assert only(path).hold(plan, entry_bar=1, horizon=timedelta(minutes=5)).exit_reason == "time"
+
+
+def long_plan(make_score: Callable[..., Score]) -> TradePlan:
+    decision = Gate().decide(make_score(), Account(equity=100_000.0))
+    assert isinstance(decision, TradePlan)
+    return decision
 
 
 def test_settlement_times_need_no_particular_resolution() -> None:

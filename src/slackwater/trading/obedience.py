@@ -1,0 +1,74 @@
+"""Whether the trades of a backtest keep the rules that no parameter can loosen, read from the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from slackwater.errors import ContractError, MissingDataError
+from slackwater.market.contracts import Contract
+
+__all__ = ["require_obedience", "rule_violations"]
+
+_ROUNDING = 1e-9
+_ENTRY_COSTS = 0.02
+
+
+def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Mapping[str, Contract]) -> dict[str, int]:
+    """Count the trades, and the moments of the account, that break a rule.
+
+    Parameters
+    ----------
+    trades
+        As from `slackwater.trading.ledger.Ledger.trades`.
+    exposure
+        As in `slackwater.trading.backtest.BacktestResult`; its table without rows where trades share no account.
+    contracts
+        Facts by symbol.
+
+    Returns
+    -------
+    dict
+        Rule to the number of violations: ``margin_leverage`` above 10, ``total_notional`` above 10 times equity,
+        ``risk`` above 2 % of equity with fees and slippage, ``open_risk`` above 4 %, ``stop_side``, ``target_side``,
+        ``liquidation_before_stop``, ``rounded_up`` (no whole number of lots), ``throttle`` (a multiplier outside of
+        (0, 1]).
+
+    Raises
+    ------
+    MissingDataError
+        If a symbol has no contract.
+
+    Notes
+    -----
+    The gate looks at the account before a position is opened; the exposure is noted after its entry costs. Both sums
+    are therefore counted at openings only, and may exceed their limit by a fiftieth.
+    """
+    unknown = sorted(set(trades["symbol"]) - set(contracts))
+    if unknown:
+        raise MissingDataError(f"no contract of {', '.join(unknown)}")
+    side, entry = trades["side"], trades["entry"]
+    lots = trades["quantity"] / trades["symbol"].map(lambda symbol: contracts[symbol].lot_size).astype("float64")
+    opened = exposure["n_positions"].diff().fillna(exposure["n_positions"]) > 0
+    broken = {
+        "margin_leverage": trades["leverage"] > 10,
+        # Written so that NaN, the leverage of an account without equity, is counted.
+        "total_notional": opened & ~(exposure["leverage"] <= 10.0 * (1.0 + _ENTRY_COSTS)),
+        "risk": trades["risk_fraction"] > 0.02 * (1.0 + _ROUNDING),
+        "open_risk": opened & ~(exposure["open_risk_fraction"] <= 0.04 * (1.0 + _ENTRY_COSTS)),
+        "stop_side": side * (entry - trades["stop"]) <= 0.0,
+        "target_side": side * (trades["target"] - entry) <= 0.0,
+        "liquidation_before_stop": side * (trades["stop"] - trades["liquidation_price"]) <= 0.0,
+        "rounded_up": np.abs(lots - lots.round()) > 1e-6 * np.maximum(lots, 1.0),
+        "throttle": ~trades["risk_multiplier"].between(0.0, 1.0, inclusive="right"),
+    }
+    return {name: int(np.sum(rows)) for name, rows in broken.items()}
+
+
+def require_obedience(violations: Mapping[str, int]) -> None:
+    """Raise ContractError if a count is not 0: such a result is a bug, and must not be shown."""
+    broken = {name: count for name, count in violations.items() if count}
+    if broken:
+        raise ContractError(f"the backtest broke rules that cannot be broken: {broken}; report this as a bug")

@@ -1,0 +1,105 @@
+"""Correlations of a window that was known: no hour too early, none that nobody traded in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.trading.correlations import HourlyCorrelations
+from slackwater.trading.price_path import price_paths, since_1970
+
+START = pd.Timestamp("2024-03-01", tz="UTC")
+PAIR = ("BTCUSDT", "ETHUSDT")
+
+
+def bars(symbol: str, returns: np.ndarray, *, interval: str = "1h") -> pd.DataFrame:
+    """A path that makes these returns, one a bar, after a first bar without one."""
+    close = 100.0 * np.exp(np.cumsum(np.append(0.0, returns)))
+    opens = pd.date_range(START, periods=len(close), freq=interval, unit="us")
+    rows = pd.DataFrame({"symbol": symbol, "open_time": opens, "event_time": opens + pd.Timedelta(interval)})
+    return rows.assign(open=close, high=close, low=close, close=close)
+
+
+def correlations(*tables: pd.DataFrame) -> HourlyCorrelations:
+    path = pd.concat(tables, ignore_index=True)
+    return HourlyCorrelations(price_paths(path, None, path["symbol"].unique()))
+
+
+def hours(count: float) -> int:
+    return since_1970(START + pd.Timedelta(count, "h"))
+
+
+@pytest.fixture
+def returns() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(7)
+    one = rng.normal(0.0, 0.01, 900)
+    return one, 0.6 * one + rng.normal(0.0, 0.01, 900)
+
+
+def test_the_window_is_the_last_thirty_days(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches an hour that has not ended, and one that is too old."""
+    known = correlations(*(bars(symbol, moves) for symbol, moves in zip(PAIR, returns, strict=True)))
+    # The return of index i is that of the bar that closes i + 2 hours after the start.
+    for now in (400, 800.5, 850.99):
+        end = int(now) - 1
+        window = slice(max(end - 720, 0), end)
+        expected = np.corrcoef(returns[0][window], returns[1][window])[0, 1]
+        assert known.at(hours(now))[PAIR] == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_comes_later_changes_nothing(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches a look ahead."""
+    one, other = returns
+    before = correlations(bars(PAIR[0], one), bars(PAIR[1], other))
+    changed = np.where(np.arange(900) < 499, other, -one)
+    after = correlations(bars(PAIR[0], one), bars(PAIR[1], changed))
+    assert before.at(hours(500.9)) == after.at(hours(500.9))
+    assert before.at(hours(501)) != after.at(hours(501))
+
+
+def test_seven_days_are_the_least(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches a correlation of a handful of hours."""
+    known = correlations(*(bars(symbol, moves) for symbol, moves in zip(PAIR, returns, strict=True)))
+    assert known.at(hours(168.9)) == {}  # 167 returns
+    assert set(known.at(hours(169))) == {PAIR}
+    assert known.at(hours(-5)) == {}
+    assert known.at(hours(5_000)) == {}  # long after the last bar
+
+
+def test_minutes_and_hours_say_the_same(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches returns of bars instead of hours."""
+    minutes = []
+    for symbol, moves in zip(PAIR, returns, strict=True):
+        spread = np.repeat(np.append(0.0, moves[:300]) / 60.0, 60)[1:]
+        minutes.append(bars(symbol, spread, interval="1min"))
+    fine = correlations(*minutes)
+    coarse = correlations(*(bars(symbol, moves[:300]) for symbol, moves in zip(PAIR, returns, strict=True)))
+    assert fine.at(hours(300))[PAIR] == pytest.approx(coarse.at(hours(300))[PAIR], rel=1e-9)
+
+
+def test_a_halted_hour_has_no_return(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches the jump over a halt taken for the return of an hour, and a stale price taken for a calm one."""
+    one, other = (moves[:400].copy() for moves in returns)
+    other[200] = 3.0  # the jump, in the bar that closes at hour 202
+    tables = [bars(PAIR[0], one), bars(PAIR[1], other).drop(index=range(190, 201))]
+    found = correlations(*tables).at(hours(401))[PAIR]
+    kept = np.delete(np.arange(400), np.arange(189, 201))
+    assert found == pytest.approx(np.corrcoef(one[kept], other[kept])[0, 1], rel=1e-12)
+
+
+def test_a_price_that_stands_still_is_like_none(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches a correlation of NaN."""
+    tables = [bars(PAIR[0], returns[0]), bars(PAIR[1], np.zeros(900))]
+    assert correlations(*tables).at(hours(800)) == {}
+
+
+def test_every_pair_once_and_one_symbol_none(returns: tuple[np.ndarray, np.ndarray]) -> None:
+    """Catches a pair in both orders, a symbol with itself, and a symbol that started late."""
+    late = bars("SOLUSDT", returns[0])
+    late[["open_time", "event_time"]] += pd.Timedelta("600h")
+    tables = [bars(PAIR[1], returns[1]), bars(PAIR[0], returns[0]), late]
+    assert set(correlations(*tables).at(hours(700))) == {PAIR}
+    assert set(correlations(*tables).at(hours(800))) == {PAIR, ("BTCUSDT", "SOLUSDT"), ("ETHUSDT", "SOLUSDT")}
+    assert correlations(tables[0]).at(hours(800)) == {}
+    assert HourlyCorrelations({}).at(hours(1)) == {}
