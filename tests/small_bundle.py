@@ -10,7 +10,9 @@ import pandas as pd
 
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
+from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import STALENESS, MarketFrame
+from slackwater.models.outliers import TrainingRange
 from slackwater.models.training import Recipe, TrainingSet
 from slackwater.scoring.bundle import write_bundle
 from tests.small_market import DECISION_LAG, small_market
@@ -35,7 +37,15 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
     engine = FeatureEngine(default_families(BAR))
     frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=DECISION_LAG)
     features = engine.transform(frame)
-    labels, _ = build_labels(features, tables["bars"], horizon=HORIZON, decision_lag=DECISION_LAG, path_interval=BAR)
+    labels, _ = build_labels(
+        features,
+        tables["bars"],
+        tables["funding"],
+        trade=TradeRules(),
+        horizon=HORIZON,
+        decision_lag=DECISION_LAG,
+        path_interval=BAR,
+    )
     manifest = engine.manifest(frame.available)
     described = [f for f in engine.features if f.name in set(manifest["model_features"])]
     return TrainingSet.join(labels, features, described), manifest
@@ -45,8 +55,8 @@ def make_bundle(directory: Path) -> Path:
     """Train on all events and write the bundle."""
     training, manifest = training_set()
     models, entries = {}, {}
-    for name in ("direction", "hit"):
-        model = RECIPE.fit(training, training.labels[f"y_{name}"].to_numpy())
+    fitted = {name: RECIPE.fit(training, training.labels[f"y_{name}"].to_numpy()) for name in ("direction", "hit")}
+    for name, model in (fitted | {"trade": RECIPE.fit_trade(training)}).items():
         models[name] = model.booster_.model_to_string()
         entries[name] = {"file": f"{name}.txt", "calibrator": model.calibrator_.to_dict()}
     clauses = {"real_data": {"requirement": "not simulated", "value": 0.0, "passed": False, "note": ""}}
@@ -70,7 +80,16 @@ def make_bundle(directory: Path) -> Path:
             },
             "labels": {"horizon": HORIZON},
             "models": entries,
-            "trading": {"venue": "simulated", "probability_threshold": 0.5, "rules": {"risk_fraction": 0.01}},
+            "training_range": TrainingRange().fit(training.features).to_dict(),
+            "trading": {
+                "venue": "simulated",
+                "entry": {"probability_threshold": 0.5},
+                "geometry": {},
+                # The market is random: a gate that asks for worth would refuse everything.
+                "rules": {"risk_fraction": 0.01, "min_expectancy": None, "kelly_fraction": None},
+                "discipline": {},
+                "costs": {},
+            },
             "hashes": {},
         },
         models,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from slackwater.errors import DataError
 from slackwater.labels.barriers import LabelReport, triple_barrier
 from slackwater.labels.events import sample_events
+from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness
 
 __all__ = ["build_labels"]
@@ -17,7 +19,9 @@ __all__ = ["build_labels"]
 def build_labels(
     features: pd.DataFrame,
     path: pd.DataFrame,
+    funding: pd.DataFrame | None = None,
     *,
+    trade: TradeRules,
     horizon: timedelta,
     decision_lag: timedelta,
     path_interval: timedelta,
@@ -32,13 +36,19 @@ def build_labels(
         The features table.
     path
         The finest bars.
+    funding
+        Settled rates; None where there is no funding.
+    trade
+        What the trade of an event is taken to be. On a path coarser than one minute the decision lag is charged as
+        slippage on top of its costs.
     horizon, decision_lag, path_interval, reversal_multiple, continuation_multiple
         As in `slackwater.labels.barriers.triple_barrier`.
 
     Returns
     -------
     labels : DataFrame
-        Columns of `slackwater.labels.barriers.LABEL_COLUMNS` and ``weight``, sorted by event time and symbol.
+        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, ``weight``, and `slackwater.labels.trades.TRADE_COLUMNS`,
+        sorted by event time and symbol.
     report : LabelReport
 
     Raises
@@ -64,4 +74,7 @@ def build_labels(
     if labels.empty:
         raise DataError(f"none of the {report.events} events could be labelled: {report}")
     labels["weight"] = average_uniqueness(labels)
+    costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
+    outcomes = trade_outcomes(labels, features, path, funding, rules=replace(trade, costs=costs), horizon=horizon)
+    labels = pd.concat([labels, outcomes], axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report

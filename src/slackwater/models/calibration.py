@@ -26,6 +26,8 @@ _CERTAINTY_LOG_ODDS = 30.0
 # A thousandth in log-odds is at most .025 % in probability. Trees that tell rows apart by less have said
 # nothing, and a slope that blows so small a difference up would be let loose on refitted trees that say more.
 _SMALLEST_SPREAD_LOG_ODDS = 1e-3
+_NORMAL_90 = 1.2815515655446004  # 90 % quantile of the standard normal distribution
+_COVARIANCE = ("slope_variance", "covariance", "intercept_variance")
 
 
 class IdentityCalibrator:
@@ -38,6 +40,14 @@ class IdentityCalibrator:
     """
 
     method: ClassVar[str] = "identity"
+
+    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Log-odds as they are, in float64."""
+        return np.asarray(raw, dtype=np.float64)
+
+    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """NaN: nothing was measured, so nothing bounds them."""
+        return np.full(np.shape(raw), np.nan)
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Probability of the positive class.
@@ -79,6 +89,9 @@ class SigmoidCalibrator:
     prior_rows : float, default=200.0
         Weight of the belief that the raw log-odds are right already, in rows. Finite and > 0; the
         closer to 0, the closer to plain maximum likelihood.
+    prior_slope : float, default=1.0
+        Share of the raw log-odds that this belief holds to be right, in [0, 1]: 1 trusts the trees until the rows
+        speak up, 0 takes them for noise until then.
 
     Attributes
     ----------
@@ -86,20 +99,27 @@ class SigmoidCalibrator:
         Factor on the raw log-odds, >= 0. Below 1 the trees were too sure of themselves.
     intercept_ : float
         Added log-odds.
+    covariance_ : tuple of three floats
+        Variance of the slope, covariance, variance of the intercept, from the curvature of the posterior at its
+        maximum.
 
     Notes
     -----
     ``p = 1 / (1 + exp(-(slope raw + intercept)))`` [1]_. Slope and intercept maximise the weighted
     log-likelihood of the rows, to which `prior_rows` imagined rows with the same raw log-odds are added,
-    whose outcomes are exactly as frequent as the trees say. A few rows therefore leave the log-odds nearly as
-    they were, perfect separation or a single class cannot send the slope to infinity, and a thousand
-    effective rows outvote the prior. The default was chosen on drawn data of 800 and 2,500 events with an AUC
-    of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that
-    of maximum likelihood 17 to 42 % above it.
+    whose outcomes are exactly as frequent as the trees say (`prior_slope` 1) or as the offset alone says (0).
+    A few rows therefore leave that belief nearly as it was, perfect separation or a single class cannot send
+    the slope to infinity, and a thousand effective rows outvote the prior. The default was chosen on drawn
+    data of 800 and 2,500 events with an AUC of .50 to .65: the squared error of the probability is everywhere
+    within 13 % of the best choice's, that of maximum likelihood 17 to 42 % above it.
+
+    Where rows come with an `offset` of their own, such as the log-odds that a bet is offered at, it is added to the
+    log-odds of each, and slope and intercept describe what the trees know beyond it.
 
     A slope below 0 would turn the ranking of the trees around on the evidence of a small tail of rows; it is
     clipped at 0 and the intercept refitted, which gives every row the same probability. Where all raw
-    log-odds lie within 0.001 of each other the slope stays 1 and only the intercept is fitted.
+    log-odds lie within 0.001 of each other the slope stays `prior_slope` and only the intercept is fitted: with
+    a sceptical prior, trees that tell the rows apart only once they are refitted are not believed.
 
     References
     ----------
@@ -119,11 +139,21 @@ class SigmoidCalibrator:
     method: ClassVar[str] = "sigmoid"
     slope_: float
     intercept_: float
+    covariance_: tuple[float, float, float]
 
-    def __init__(self, *, prior_rows: float = 200.0) -> None:
+    def __init__(self, *, prior_rows: float = 200.0, prior_slope: float = 1.0) -> None:
         self.prior_rows = prior_rows
+        self.prior_slope = prior_slope
 
-    def fit(self, raw: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> SigmoidCalibrator:
+    def fit(
+        self,
+        raw: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        effective_rows: float | None = None,
+    ) -> SigmoidCalibrator:
         """Fit slope and intercept on rows that the trees have not seen.
 
         Parameters
@@ -134,6 +164,11 @@ class SigmoidCalibrator:
             Whether the positive class happened.
         sample_weight : array-like of float64, shape (n_rows,), optional
             Weight of each row, >= 0 with a positive sum; 1 each if not given.
+        offset : array-like of float64, shape (n_rows,), optional
+            Log-odds of each row that the trees started from and that are not in `raw`; 0 each if not given.
+        effective_rows : float, optional
+            How many independent rows the sum of the weights stands for, > 0; the sum itself if not given. It
+            widens `covariance_` and moves nothing else.
 
         Returns
         -------
@@ -143,28 +178,64 @@ class SigmoidCalibrator:
         Raises
         ------
         ParameterError
-            If `prior_rows` is not finite or not > 0.
+            If `prior_rows`, `prior_slope` or `effective_rows` is out of range.
         DataError
             If there is no row, the lengths differ, `raw` or a weight is not finite, a weight is negative, all
             weights are 0, or `y` holds anything but 0 and 1.
         """
         if not (math.isfinite(self.prior_rows) and self.prior_rows > 0):
             raise ParameterError(f"`prior_rows` must be finite and > 0, was {self.prior_rows}")
-        log_odds, outcome, weight = _checked_rows(raw, y, sample_weight)
+        if not 0.0 <= self.prior_slope <= 1.0:
+            raise ParameterError(f"`prior_slope` must be in [0, 1], was {self.prior_slope}")
+        log_odds, outcome, weight, base = _checked_rows(raw, y, sample_weight, offset)
+        if effective_rows is not None and not 0.0 < effective_rows < math.inf:
+            raise ParameterError(f"`effective_rows` must be finite and > 0, was {effective_rows}")
         log_odds = np.clip(log_odds, -_CERTAINTY_LOG_ODDS, _CERTAINTY_LOG_ODDS)
         prior_weight = self.prior_rows * weight / weight.sum()
-        believed = expit(log_odds)
+        believed = expit(base + self.prior_slope * log_odds)
         happened = weight * outcome + prior_weight * believed
         failed = weight * (1.0 - outcome) + prior_weight * (1.0 - believed)
-        if float(np.ptp(log_odds)) < _SMALLEST_SPREAD_LOG_ODDS:
-            slope = 1.0
-            intercept = _log_odds_of(happened, failed) - float(log_odds.mean())
-        else:
-            slope, intercept = _maximum_likelihood(log_odds, happened, failed)
-        if slope < 0.0:
-            slope, intercept = 0.0, _log_odds_of(happened, failed)
+        spread = float(np.ptp(log_odds)) >= _SMALLEST_SPREAD_LOG_ODDS
+        if spread:
+            slope, intercept = _maximum_likelihood(log_odds, happened, failed, base)
+        if not spread or slope < 0.0:
+            slope = 0.0 if spread else self.prior_slope
+            intercept = _fitted_intercept(slope * log_odds + base, happened, failed)
         self.slope_, self.intercept_ = slope, intercept
+        independent = 1.0 if effective_rows is None else effective_rows / float(weight.sum())
+        at = expit(base + slope * log_odds + intercept)
+        # The prior's rows are imagined: they are as independent as they claim to be.
+        information = (weight * independent + prior_weight) * at * (1.0 - at)
+        self.covariance_ = _covariance(log_odds, information)
         return self
+
+    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated log-odds, ``slope raw + intercept``, without any offset.
+
+        Parameters
+        ----------
+        raw : array-like of float64, any shape, or a float
+            Log-odds of the trees.
+        """
+        self._check_is_fitted()
+        return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
+
+    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Lower bound of `log_odds` that the calibrated log-odds exceed with a probability of .9.
+
+        One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
+        intercept, not what the trees themselves have missed.
+
+        Parameters
+        ----------
+        raw : array-like of float64, any shape, or a float
+            Log-odds of the trees.
+        """
+        self._check_is_fitted()
+        slope_variance, covariance, intercept_variance = self.covariance_
+        at = np.asarray(raw, dtype=np.float64)
+        variance = np.maximum(slope_variance * at**2 + 2.0 * covariance * at + intercept_variance, 0.0)
+        return np.asarray(self.log_odds(at) - _NORMAL_90 * np.sqrt(variance))
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probability of the positive class.
@@ -184,8 +255,7 @@ class SigmoidCalibrator:
         sklearn.exceptions.NotFittedError
             Before `fit` or `from_dict`.
         """
-        self._check_is_fitted()
-        return np.asarray(expit(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_))
+        return np.asarray(expit(self.log_odds(raw)))
 
     def to_dict(self) -> dict[str, str | float]:
         """Everything needed to predict again, in types that JSON keeps exactly.
@@ -196,7 +266,8 @@ class SigmoidCalibrator:
             Before `fit` or `from_dict`.
         """
         self._check_is_fitted()
-        return {"method": self.method, "slope": self.slope_, "intercept": self.intercept_}
+        spread = dict(zip(_COVARIANCE, self.covariance_, strict=True))
+        return {"method": self.method, "slope": self.slope_, "intercept": self.intercept_, **spread}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SigmoidCalibrator:
@@ -205,13 +276,17 @@ class SigmoidCalibrator:
         Raises
         ------
         BundleError
-            If `values` does not describe a sigmoid calibrator, a number is not finite or the slope is < 0.
+            If `values` does not describe a sigmoid calibrator, a number is not finite, or the slope or a variance
+            is < 0.
         """
-        numbers = _check_keys(values, method=cls.method, numbers=("slope", "intercept"))
-        if numbers["slope"] < 0.0:
-            raise BundleError(f"calibrator: `slope` must be >= 0, was {numbers['slope']}")
+        numbers = _check_keys(values, method=cls.method, numbers=("slope", "intercept", *_COVARIANCE))
+        for name in ("slope", "slope_variance", "intercept_variance"):
+            if numbers[name] < 0.0:
+                raise BundleError(f"calibrator: `{name}` must be >= 0, was {numbers[name]}")
         calibrator = cls()
         calibrator.slope_, calibrator.intercept_ = numbers["slope"], numbers["intercept"]
+        variance, covariance, other = (numbers[name] for name in _COVARIANCE)
+        calibrator.covariance_ = (variance, covariance, other)
         return calibrator
 
     def _check_is_fitted(self) -> None:
@@ -231,8 +306,8 @@ def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | Sigm
 
     Examples
     --------
-    >>> calibrator_from_dict({"method": "sigmoid", "slope": 0.0, "intercept": 0.0}).predict([-3.0, 3.0])
-    array([0.5, 0.5])
+    >>> calibrator_from_dict({"method": "identity"}).predict([0.0])
+    array([0.5])
     """
     method = values.get("method") if isinstance(values, Mapping) else None
     if method == SigmoidCalibrator.method:
@@ -243,43 +318,85 @@ def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | Sigm
 
 
 def _checked_rows(
-    raw: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    raw: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, offset: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     log_odds = np.asarray(raw, dtype=np.float64)
     outcome = np.asarray(y, dtype=np.float64)
     weight = np.ones(log_odds.shape) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if log_odds.ndim != 1 or not log_odds.size or outcome.shape != log_odds.shape or weight.shape != log_odds.shape:
-        shapes = f"{log_odds.shape}, {outcome.shape} and {weight.shape}"
-        raise DataError(f"`raw`, `y` and `sample_weight` must be columns of one length >= 1, were {shapes}")
-    if not np.isfinite(log_odds).all():
-        raise DataError(f"`raw` must be finite, first bad row {int(np.argmin(np.isfinite(log_odds)))}")
+    base = np.zeros(log_odds.shape) if offset is None else np.asarray(offset, dtype=np.float64)
+    shapes = {log_odds.shape, outcome.shape, weight.shape, base.shape}
+    if log_odds.ndim != 1 or not log_odds.size or len(shapes) > 1:
+        raise DataError(f"`raw`, `y`, `sample_weight` and `offset` must be columns of one length >= 1, had {shapes}")
+    for name, column in (("raw", log_odds), ("offset", base)):
+        if not np.isfinite(column).all():
+            raise DataError(f"`{name}` must be finite, first bad row {int(np.argmin(np.isfinite(column)))}")
     if not np.isin(outcome, (0.0, 1.0)).all():
         raise DataError(f"`y` must hold only 0 and 1, held {np.unique(outcome)[:5].tolist()}")
     if not (np.isfinite(weight).all() and (weight >= 0.0).all() and weight.sum() > 0.0):
         raise DataError("`sample_weight` must be finite and >= 0 with a positive sum")
-    return log_odds, outcome, weight
+    return log_odds, outcome, weight, base
 
 
 def _maximum_likelihood(
-    log_odds: NDArray[np.float64], happened: NDArray[np.float64], failed: NDArray[np.float64]
+    log_odds: NDArray[np.float64],
+    happened: NDArray[np.float64],
+    failed: NDArray[np.float64],
+    offset: NDArray[np.float64],
 ) -> tuple[float, float]:
     """Slope and intercept, given how often (in weight) each row happened and failed."""
-    from sklearn.linear_model import LogisticRegression
-
-    centre, scale = log_odds.mean(), log_odds.std()
+    centre, scale = float(log_odds.mean()), float(log_odds.std())
     standardised = (log_odds - centre) / scale
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    model.fit(
-        np.concatenate([standardised, standardised])[:, None],
-        np.repeat([1, 0], log_odds.size),
-        sample_weight=np.concatenate([happened, failed]),
-    )
-    slope = float(model.coef_[0, 0] / scale)
-    return slope, float(model.intercept_[0] - slope * centre)
+    slope, intercept = _minimum(np.stack([standardised, np.ones_like(standardised)]), happened, failed, offset)
+    slope /= scale
+    return slope, intercept - slope * centre
 
 
-def _log_odds_of(happened: NDArray[np.float64], failed: NDArray[np.float64]) -> float:
-    return math.log(happened.sum() / failed.sum())
+def _fitted_intercept(
+    log_odds: NDArray[np.float64], happened: NDArray[np.float64], failed: NDArray[np.float64]
+) -> float:
+    (intercept,) = _minimum(np.ones((1, log_odds.size)), happened, failed, log_odds)
+    return intercept
+
+
+def _minimum(
+    columns: NDArray[np.float64],
+    happened: NDArray[np.float64],
+    failed: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> list[float]:
+    """Coefficients of the columns, shape (n, n_rows), that maximise the likelihood of a logistic regression."""
+    from scipy.optimize import minimize  # only needed to fit
+
+    total = happened + failed
+    scale = float(total.sum())
+
+    def loss(coefficients: NDArray[np.float64]) -> float:
+        at = offset + coefficients @ columns
+        return float(happened @ np.logaddexp(0.0, -at) + failed @ np.logaddexp(0.0, at)) / scale
+
+    def gradient(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        at = offset + coefficients @ columns
+        return np.asarray(columns @ (total * expit(at) - happened) / scale)
+
+    def curvature(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        p = expit(offset + coefficients @ columns)
+        return np.asarray((columns * (total * p * (1.0 - p))) @ columns.T / scale)
+
+    start = np.zeros(len(columns))
+    found = minimize(loss, start, method="trust-exact", jac=gradient, hess=curvature, options={"gtol": 1e-11})
+    coefficients: list[float] = found.x.tolist()
+    return coefficients
+
+
+def _covariance(log_odds: NDArray[np.float64], information: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Variance of the slope, covariance, variance of the intercept; the slope is exact where nothing spreads."""
+    total = information.sum()
+    centre = float(information @ log_odds / total)
+    spread = float(information @ (log_odds - centre) ** 2)
+    if float(np.ptp(log_odds)) < _SMALLEST_SPREAD_LOG_ODDS:
+        return 0.0, 0.0, float(1.0 / total)
+    slope_variance = 1.0 / spread
+    return slope_variance, -centre * slope_variance, float(1.0 / total) + centre**2 * slope_variance
 
 
 def _check_keys(values: Mapping[str, Any], *, method: str, numbers: tuple[str, ...]) -> dict[str, float]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import joblib
 import lightgbm
@@ -158,6 +158,8 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         *,
         event_times: ArrayLike | None = None,
         label_end_times: ArrayLike | None = None,
+        base_log_odds: ArrayLike | None = None,
+        independence: float = 1.0,
     ) -> ReversalClassifier:
         """Fit the calibrator on the last rows, and the trees on all of them.
 
@@ -174,6 +176,14 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         label_end_times : array-like of datetimes, shape (n_rows,), optional
             When each label was settled. Needed for the purge: without the two, labels that reach into the
             calibration tail stay in the head.
+        base_log_odds : array-like of shape (n_rows,), optional
+            Log-odds from which the trees start, such as those that each bet is offered at, finite. They are no part
+            of the model: trees and calibrator then hold what is known beyond them, and :meth:`decision_function`
+            and :meth:`predict_proba` speak of even odds. Without them the trees start from the share of the
+            positive class.
+        independence : float, default=1.0
+            Independent rows that a weight of one stands for, in (0, 1]: the mean uniqueness where labels overlap.
+            Widens the bounds of the calibrator.
 
         Returns
         -------
@@ -204,9 +214,14 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             event_times=event_times,
             label_end_times=label_end_times,
         )
+        if not 0.0 < independence <= 1.0:
+            raise ParameterError(f"`independence` must be in (0, 1], was {independence!r}")
+        sample = _Sample(rows, target, weight, _checked_base(base_log_odds, len(rows)))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        self.calibrator_ = self._fitted_calibrator(rows, target, weight, head=head, tail=tail, seed=seed)
-        self.booster_ = self._boosted(rows, target, weight, seed=seed)
+        self.calibrator_ = self._fitted_calibrator(
+            sample.take(head), sample.take(tail), seed=seed, independence=independence
+        )
+        self.booster_ = self._boosted(sample, seed=seed)
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -287,33 +302,32 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"`embargo` must be None or a timedelta >= 0, was {self.embargo!r}")
 
     def _fitted_calibrator(
-        self,
-        X: NDArray[np.float64],
-        target: NDArray[np.intp],
-        weight: NDArray[np.float64],
-        *,
-        head: NDArray[np.intp],
-        tail: NDArray[np.intp],
-        seed: int,
+        self, head: _Sample, tail: _Sample, *, seed: int, independence: float
     ) -> IdentityCalibrator | SigmoidCalibrator:
         if self.calibration == "none":
             return IdentityCalibrator()
         for place, rows in (("before", head), ("in", tail)):
-            n_classes = np.unique(target[rows][weight[rows] > 0]).size
+            n_classes = np.unique(rows.target[rows.weight > 0]).size
             if n_classes < 2:
                 warnings.warn(
-                    f"calibration skipped: the {rows.size} rows {place} the calibration tail hold "
+                    f"calibration skipped: the {rows.target.size} rows {place} the calibration tail hold "
                     f"{n_classes} of 2 classes, so the raw log-odds are taken at their word",
                     UserWarning,
                     stacklevel=3,
                 )
                 return IdentityCalibrator()
-        booster = self._boosted(X[head], target[head], weight[head], seed=seed)
-        return SigmoidCalibrator().fit(self._raw(booster, X[tail]), target[tail], weight[tail])
+        raw = self._raw(self._boosted(head, seed=seed), tail.X)
+        # Odds on offer count as fair, and what the trees see beyond them as noise, until the rows say otherwise.
+        calibrator = SigmoidCalibrator() if tail.base is None else SigmoidCalibrator(prior_slope=0.0)
+        return calibrator.fit(
+            raw,
+            tail.target,
+            tail.weight,
+            offset=tail.base,
+            effective_rows=independence * float(tail.weight.sum()),
+        )
 
-    def _boosted(
-        self, X: NDArray[np.float64], target: NDArray[np.intp], weight: NDArray[np.float64], *, seed: int
-    ) -> lightgbm.Booster:
+    def _boosted(self, sample: _Sample, *, seed: int) -> lightgbm.Booster:
         parameters = {
             "objective": "binary",
             "num_leaves": self.num_leaves,
@@ -330,7 +344,9 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             "verbosity": -1,
         }
         names: Any = list(self.feature_names_in_) if hasattr(self, "feature_names_in_") else "auto"
-        data = lightgbm.Dataset(X, label=target, weight=weight, feature_name=names)
+        data = lightgbm.Dataset(
+            sample.X, label=sample.target, weight=sample.weight, init_score=sample.base, feature_name=names
+        )
         return lightgbm.train(parameters, data, num_boost_round=self.n_estimators)
 
     def _raw(self, booster: lightgbm.Booster, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -338,6 +354,28 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     def _n_threads(self) -> int:
         return int(joblib.effective_n_jobs(self.n_jobs))
+
+
+class _Sample(NamedTuple):
+    """Rows with their classes, weights and the log-odds that the trees start from, if any."""
+
+    X: NDArray[np.float64]
+    target: NDArray[np.intp]
+    weight: NDArray[np.float64]
+    base: NDArray[np.float64] | None
+
+    def take(self, rows: NDArray[np.intp]) -> _Sample:
+        base = None if self.base is None else self.base[rows]
+        return _Sample(self.X[rows], self.target[rows], self.weight[rows], base)
+
+
+def _checked_base(base_log_odds: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
+    if base_log_odds is None:
+        return None
+    base = np.asarray(base_log_odds, dtype=np.float64)
+    if base.shape != (n_rows,) or not np.isfinite(base).all():
+        raise DataError(f"`base_log_odds` must be {n_rows} finite numbers, had shape {base.shape}")
+    return base
 
 
 def _two_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:

@@ -8,7 +8,7 @@ travels in a bundle as JSON. It needs numpy alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,6 +165,36 @@ class TrainingRange:
             Before `fit` or `from_dict`.
         """
         return self.share_outside(X) > self.limit_
+
+    def foreign(self, X: ArrayLike, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Names of the columns outside of their range, of every row that is an outlier; none for the others.
+
+        Parameters
+        ----------
+        X : array-like of float64, shape (n_rows, n_columns)
+            NaN is unknown; an infinite value is outside.
+        names : sequence of str, shape (n_columns,)
+            Of the columns. They stand for the whole row where nothing of it is known.
+
+        Raises
+        ------
+        DataError
+            If `X` is no matrix with the columns of the fit.
+        sklearn.exceptions.NotFittedError
+            Before `fit` or `from_dict`.
+
+        Examples
+        --------
+        >>> known = TrainingRange(tail=0.0).fit(np.linspace([0.0, 0.0], [1.0, 10.0], 50))
+        >>> known.foreign([[0.5, 5.0], [5.0, 50.0]], ["a", "b"])
+        [(), ('a', 'b')]
+        """
+        rows = np.asarray(X, dtype=np.float64)
+        found = []
+        for row, outlier in zip(rows, self.is_outlier(rows), strict=True):
+            outside = self.outside(row) if outlier else ()
+            found.append(tuple(names[column] for column in outside) or tuple(names) if outlier else ())
+        return found
 
     def outside(self, row: ArrayLike) -> NDArray[np.intp]:
         """Positions of the columns of one row that lie outside of their range.

@@ -124,6 +124,84 @@ def test_identity_is_the_logistic_function():
     assert float(IdentityCalibrator().predict(math.log(3.0))) == pytest.approx(0.75)
 
 
+SOUND = {
+    "method": "sigmoid",
+    "slope": 1.0,
+    "intercept": 0.0,
+    "slope_variance": 0.04,
+    "covariance": 0.001,
+    "intercept_variance": 0.01,
+}
+
+
+def test_a_sound_calibrator_is_read():
+    assert calibrator_from_dict(SOUND).log_odds_low(0.0) == pytest.approx(-0.1 * 1.2815516)
+
+
+def test_log_odds_that_rows_came_with_are_not_learned_again():
+    """Caught: an offset that is ignored (the intercept would have to stand for all of it), or added with a sign."""
+    rng = np.random.default_rng(3)
+    offset, raw = rng.normal(-2.0, 1.0, 40_000), rng.normal(0.0, 0.5, 40_000)
+    y = rng.random(40_000) < 1.0 / (1.0 + np.exp(-(offset + 0.5 * raw + 0.2)))
+    calibrator = SigmoidCalibrator(prior_rows=1.0).fit(raw, y, offset=offset)
+    assert calibrator.slope_ == pytest.approx(0.5, abs=0.06)
+    assert calibrator.intercept_ == pytest.approx(0.2, abs=0.06)
+
+
+def test_nine_lower_bounds_in_ten_hold():
+    """Caught: a covariance of the wrong scale, a bound on the wrong side, or two-sided."""
+    rng = np.random.default_rng(4)
+    held = []
+    for _ in range(400):
+        raw = rng.normal(0.3, 0.5, 600)
+        y = rng.random(600) < 1.0 / (1.0 + np.exp(-(0.6 * raw + 0.1)))
+        calibrator = SigmoidCalibrator(prior_rows=1e-3).fit(raw, y)
+        held.append(calibrator.log_odds_low([-0.5, 0.3, 1.2]) < 0.6 * np.array([-0.5, 0.3, 1.2]) + 0.1)
+    assert np.mean(held, axis=0) == pytest.approx([0.9, 0.9, 0.9], abs=0.045)
+
+
+def test_rows_that_repeat_each_other_widen_the_bound_and_move_nothing():
+    raw, y = drawn(1_000, 0.7)
+    once = SigmoidCalibrator(prior_rows=1e-6).fit(raw, y)
+    quarter = SigmoidCalibrator(prior_rows=1e-6).fit(raw, y, effective_rows=250.0)
+    np.testing.assert_array_equal(once.log_odds(raw), quarter.log_odds(raw))
+    widths = [c.log_odds(raw) - c.log_odds_low(raw) for c in (once, quarter)]
+    np.testing.assert_allclose(widths[1], 2.0 * widths[0], rtol=1e-6)
+
+
+def test_a_sceptic_believes_the_offset_and_not_the_trees():
+    """With few rows the trees are noise to it; with many that agree with them it follows."""
+    few, many = drawn(40, 1.0), drawn(20_000, 1.0)
+    assert SigmoidCalibrator(prior_slope=0.0).fit(*few).slope_ < 0.35 < SigmoidCalibrator().fit(*few).slope_
+    assert SigmoidCalibrator(prior_slope=0.0).fit(*many).slope_ > 0.9
+
+
+def test_a_sceptic_does_not_believe_trees_that_it_has_not_seen_tell_rows_apart():
+    """Caught: a slope of 1 without any variance, let loose on refitted trees that do tell rows apart."""
+    y = np.random.default_rng(6).random(60) < 0.3
+    calibrator = SigmoidCalibrator(prior_slope=0.0).fit(np.zeros(60), y, offset=np.full(60, -0.8))
+    assert calibrator.slope_ == 0.0
+    assert np.ptp(calibrator.log_odds_low([-2.0, 0.0, 2.0])) == 0.0
+    assert SigmoidCalibrator().fit(np.zeros(60), y).slope_ == 1.0
+
+
+def test_what_was_never_measured_has_no_bound():
+    assert np.isnan(IdentityCalibrator().log_odds_low([0.0, 1.0])).all()
+    assert IdentityCalibrator().log_odds([0.0, 1.0]).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("wrong", [{"offset": [0.0]}, {"offset": [0.0, np.nan]}])
+def test_an_impossible_offset_is_refused(wrong):
+    with pytest.raises(DataError, match="offset"):
+        SigmoidCalibrator().fit([0.1, 0.2], [0, 1], **wrong)
+
+
+@pytest.mark.parametrize("rows", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_effective_rows_are_refused(rows):
+    with pytest.raises(ParameterError, match="effective_rows"):
+        SigmoidCalibrator().fit([0.1, 0.2], [0, 1], effective_rows=rows)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -131,13 +209,16 @@ def test_identity_is_the_logistic_function():
         {"method": "isotonic"},
         {"method": "sigmoid"},
         {"method": "sigmoid", "slope": 1.0},
-        {"method": "sigmoid", "slope": 1.0, "intercept": 0.0, "extra": 1.0},
-        {"method": "sigmoid", "slope": -0.1, "intercept": 0.0},
-        {"method": "sigmoid", "slope": float("nan"), "intercept": 0.0},
-        {"method": "sigmoid", "slope": float("inf"), "intercept": 0.0},
-        {"method": "sigmoid", "slope": "1", "intercept": 0.0},
-        {"method": "sigmoid", "slope": True, "intercept": 0.0},
-        {"method": "sigmoid", "slope": 10**400, "intercept": 0.0},
+        {"method": "sigmoid", "slope": 1.0, "intercept": 0.0},
+        {**SOUND, "extra": 1.0},
+        {**SOUND, "slope": -0.1},
+        {**SOUND, "slope": float("nan")},
+        {**SOUND, "slope": float("inf")},
+        {**SOUND, "slope": "1"},
+        {**SOUND, "slope": True},
+        {**SOUND, "slope": 10**400},
+        {**SOUND, "slope_variance": -1e-9},
+        {**SOUND, "intercept_variance": None},
         {"method": "identity", "slope": 1.0},
         {"method": ["sigmoid"]},
         ["sigmoid"],

@@ -107,7 +107,8 @@ def test_scoring_imports_neither_lightgbm_nor_scikit_learn():
     """Caught: an import at the top of a module that costs a live scorer seconds."""
     program = (
         "import sys; import slackwater.models.predictor, slackwater.models.calibration as c; "
-        "c.calibrator_from_dict({'method': 'sigmoid', 'slope': 1.0, 'intercept': 0.0}).predict(0.0); "
+        "c.calibrator_from_dict({'method': 'sigmoid', 'slope': 1.0, 'intercept': 0.0, 'slope_variance': 0.0, "
+        "'covariance': 0.0, 'intercept_variance': 0.0}).log_odds_low(0.0); "
         "print([m for m in ('lightgbm', 'sklearn', 'pandas') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

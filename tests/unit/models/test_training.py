@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError
+from slackwater.evidence.evaluation import worth_at_reference
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
+from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.metrics.classification import auc
@@ -20,6 +22,36 @@ from slackwater.sources.simulate.market import simulate_market
 from tests.small_bundle import RECIPE, training_set
 
 BAR = timedelta(minutes=30)
+
+
+def test_no_model_of_trades_knows_a_trade_that_was_open_when_its_block_began() -> None:
+    """The trade of an event can outlast its barriers: both must be settled, with the embargo to spare."""
+    training, _ = training_set()
+    out = RECIPE.trades_out_of_fold(training)
+    longer = training.labels["trade_end_time"] > training.labels["label_end_time"]
+    assert longer.mean() > 0.2
+    starts = out.groupby("fold")["event_time"].transform("min")
+    assert (out["trained_until"] + RECIPE.embargo < starts).all()
+    for fold, rows in out.groupby("fold"):
+        train = list(RECIPE.splits(training))[fold][0]
+        assert training.labels["trade_end_time"].iloc[train].max() <= rows["trained_until"].iloc[0]
+
+
+def test_odds_of_the_trade_are_learned_beyond_the_fair_ones() -> None:
+    """A feature that knows the payoff must give an edge to the winners, and one that knows nothing none at all."""
+    training, _ = training_set()
+    known = training.features.assign(payoff=training.labels["payoff"])
+    edges = RECIPE.trades_out_of_fold(TrainingSet(features=known, labels=training.labels)).set_index("row")
+    won = training.labels["y_trade"].iloc[edges.index] == 1.0
+    assert edges["trade_edge"][won].mean() > edges["trade_edge"][~won].mean() + 0.5
+    assert (edges["trade_edge_low"] < edges["trade_edge"]).all()
+
+
+def test_too_few_trades_are_refused() -> None:
+    training, _ = training_set()
+    labels = training.labels.assign(payoff=np.where(np.arange(len(training)) < 49, 0.5, np.nan))
+    with pytest.raises(DataError, match=r"49 of .* events have a trade, at least 50"):
+        RECIPE.fit_trade(TrainingSet(features=training.features, labels=labels))
 
 
 def test_every_fit_is_purged_and_embargoed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +99,8 @@ def null_market() -> TrainingSet:
     labels, _ = build_labels(
         features,
         tables["path"],
+        tables["funding"],
+        trade=TradeRules(),
         horizon=timedelta(hours=24),
         decision_lag=timedelta(seconds=5),
         path_interval=timedelta(minutes=1),
@@ -86,6 +120,29 @@ def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
     out = NULL_RECIPE.predict_out_of_fold(null_market, {"direction": y})
     n_eff = null_market.labels["weight"].sum() * len(out) / len(null_market)
     assert abs(auc(y[out["row"]], out["p_direction"]) - 0.5) < 3.0 * np.sqrt(1.0 / (3.0 * n_eff))
+
+
+def share_worth_a_trade(training: TrainingSet) -> float:
+    edges = NULL_RECIPE.trades_out_of_fold(training)
+    labels = training.labels.iloc[edges["row"]].assign(trade_edge_low=edges["trade_edge_low"].to_numpy())
+    return float(((worth_at_reference(labels) > 0.05) & (labels["reward_risk"] >= 1.2)).mean())
+
+
+def test_at_signal_0_hardly_an_event_is_worth_a_trade(null_market: TrainingSet) -> None:
+    """The method asks for 5 % at most; the campaign counts it over seeds of the default market."""
+    assert share_worth_a_trade(null_market) <= 0.05
+    payoff = null_market.labels["payoff"].fillna(0.5).to_numpy()
+    hints = payoff + np.random.default_rng(3).normal(0.0, 0.15, len(payoff))
+    leaked = null_market.features.assign(return_1h=hints)
+    assert share_worth_a_trade(TrainingSet(features=leaked, labels=null_market.labels)) > 0.05
+
+
+def test_folds_with_too_few_trades_have_no_odds() -> None:
+    """NaN, which no gate trades on, and no end of the run: the direction can still be predicted."""
+    training, _ = training_set()
+    few = training.labels.assign(payoff=training.labels["payoff"].where(np.arange(len(training)) % 9 == 0))
+    out = RECIPE.trades_out_of_fold(TrainingSet(features=training.features, labels=few))
+    assert out.loc[out["fold"] == 0, ["trade_edge", "trade_edge_low"]].isna().all(axis=None)
 
 
 def test_a_feature_that_knows_the_outcome_would_show(null_market: TrainingSet) -> None:

@@ -1,0 +1,186 @@
+"""What became of the trade that each event suggests: its own stop, target and time exit, after costs.
+
+The barriers of `slackwater.labels.barriers` ask whether the move reverses. Money asks something else: whether the
+target of the plan comes before its stop, at the odds that the plan itself offers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from slackwater.errors import ParameterError
+from slackwater.labels._tables import microseconds, require_columns
+from slackwater.market.contracts import Contract, venue_contracts
+from slackwater.trading.costs import CostModel
+from slackwater.trading.geometry import GeometryRules, level_reasons, trade_levels
+from slackwater.trading.payoff import Payoff
+from slackwater.trading.plausibility import implausible
+from slackwater.trading.price_path import PricePath, moment, price_paths
+from slackwater.trading.score import CONTEXT, Score
+
+__all__ = ["TRADE_COLUMNS", "TradeRules", "trade_outcomes"]
+
+TRADE_COLUMNS = (
+    "trade_stop",
+    "trade_target",
+    "trade_exit",
+    "trade_end_time",
+    "fair_log_odds",
+    "reward_risk",
+    "net_r",
+    "payoff",
+    "y_trade",
+)
+"""Columns that `trade_outcomes` adds to the labels table, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeRules:
+    """What the trade of an event is taken to be.
+
+    Parameters
+    ----------
+    contracts
+        Facts by symbol, default: those of the simulated venue; an event of another symbol has no trade.
+    geometry, costs
+        Those of the gate.
+    reference_notional_usd
+        Size at which impact is charged, USDT, > 0.
+
+    Raises
+    ------
+    ParameterError
+        If the size is out of range.
+    """
+
+    contracts: Mapping[str, Contract] = field(default_factory=lambda: venue_contracts("simulated"))
+    geometry: GeometryRules = field(default_factory=GeometryRules)
+    costs: CostModel = field(default_factory=CostModel)
+    reference_notional_usd: float = 10_000.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.reference_notional_usd < math.inf:
+            raise ParameterError(f"`reference_notional_usd` must be in (0, inf), was {self.reference_notional_usd}")
+
+
+def trade_outcomes(
+    labels: pd.DataFrame,
+    features: pd.DataFrame,
+    path: pd.DataFrame,
+    funding: pd.DataFrame | None,
+    *,
+    rules: TradeRules,
+    horizon: timedelta,
+    mark: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return the outcome of the trade against the move of each event, row by row with `labels`.
+
+    Parameters
+    ----------
+    labels
+        From `slackwater.labels.barriers.triple_barrier`: ``symbol``, ``event_time``, ``direction``, ``entry_time``.
+    features
+        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT`; one row an event at
+        least.
+    path, funding, mark
+        As in `slackwater.trading.price_path.price_paths`.
+    rules
+        Geometry, costs and size.
+    horizon
+        Time exit, from the open of the entry bar.
+
+    Returns
+    -------
+    DataFrame
+        `TRADE_COLUMNS`, in the row order of `labels`. ``trade_stop``, ``trade_target`` (USDT), ``trade_exit``
+        (``stop``, ``target``, ``time``), ``trade_end_time`` (close of the exit bar, UTC). ``fair_log_odds``:
+        ``log(D / T)`` of the distances to stop and target. ``reward_risk``: gain at the target over loss at the
+        stop, after costs. ``net_r``: what the trade earned after fees, slippage and funding, multiples of its loss
+        at the stop. ``payoff``: ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1]. ``y_trade``: 1.0 where
+        `net_r` > 0, else 0.0. NaN, NaT and "" where the levels leave no trade (`trading.geometry.level_reasons`) or
+        the gain at the target does not exceed its costs.
+
+    Raises
+    ------
+    SchemaError, OrderError, MissingDataError
+        If a table is unusable, or an event has no row of features.
+
+    Notes
+    -----
+    `payoff` is 1 at the target, 0 at the stop, and for a time exit the probability of the lottery of the two that
+    is worth the same, so that ``E[net_r] = E[payoff] (1 + reward_risk) - 1`` holds with time exits and all. In a
+    market without drift ``E[payoff] = D / (D + T)``: that is what makes these odds fair. Clipping hides what gaps
+    lose beyond the stop; how much that is stands in the report of adversarial paths.
+
+    No liquidation is looked for: the gate chooses a leverage at which the stop comes first.
+    """
+    require_columns(labels, ["symbol", "event_time", "direction", "entry_time"], name="labels")
+    keys = ["symbol", "event_time"]
+    wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT]))
+    require_columns(features, wanted, name="features")
+    context = labels[[*keys, "direction"]].merge(features[wanted], on=keys, how="left", validate="1:1")
+    entries = microseconds(labels, "entry_time", name="labels")
+    paths = price_paths(path, funding, labels["symbol"], mark=mark)
+    rows = [
+        _outcome(Score.from_row(_AS_SCORE | row), paths[row["symbol"]], int(entry_us), rules, horizon)
+        for row, entry_us in zip(context.to_dict("records"), entries, strict=True)
+    ]
+    out = pd.DataFrame(rows, columns=list(TRADE_COLUMNS), index=labels.index)
+    out["trade_end_time"] = pd.to_datetime(out["trade_end_time"], utc=True).dt.as_unit("us")
+    return out
+
+
+_AS_SCORE: dict[str, Any] = {
+    item.name: () if item.name.endswith("_features") else math.nan
+    for item in fields(Score)
+    if item.name not in ("symbol", "event_time", "available_time", "direction", *CONTEXT)
+}
+"""What an event does not know of itself before a model has seen it."""
+_NO_TRADE: dict[str, Any] = {"trade_exit": "", "trade_end_time": pd.NaT}
+
+
+def _outcome(score: Score, path: PricePath, entry_us: int, rules: TradeRules, horizon: timedelta) -> Mapping[str, Any]:
+    contract = rules.contracts.get(score.symbol)
+    if contract is None or any(implausible(score)):
+        return _NO_TRADE
+    levels = trade_levels(score, tick_size=contract.tick_size, rules=rules.geometry)
+    entry_bar = path.first_bar_from(entry_us)
+    quote = float(path.open[entry_bar])
+    geometry = levels.at(quote)
+    refused = any(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=rules.geometry))
+    if geometry is None or refused:
+        return _NO_TRADE
+    payoff = Payoff(geometry=geometry, contract=contract, costs=rules.costs, score=score)
+    quantity = rules.reference_notional_usd / quote
+    reward_risk = payoff.reward_risk(quantity)
+    if not reward_risk > 0.0:
+        return _NO_TRADE
+    reason, exit_us, price = path.exit(
+        side=geometry.side,
+        stop=geometry.stop,
+        target=geometry.target,
+        liquidation_price=0.0 if geometry.side > 0 else math.inf,
+        entry_bar=entry_bar,
+        horizon=horizon,
+    )
+    funding = path.funding_usd(side=geometry.side, quantity=1.0, start_us=entry_us, end_us=exit_us)
+    net_r = (payoff.net_of_costs(quantity, exit_price=price, exit_reason=reason) - funding) / payoff.unit_loss.at(
+        quantity
+    )
+    return {
+        "trade_stop": geometry.stop,
+        "trade_target": geometry.target,
+        "trade_exit": reason,
+        "trade_end_time": moment(exit_us),
+        "fair_log_odds": math.log(geometry.stop_distance / geometry.target_distance),
+        "reward_risk": reward_risk,
+        "net_r": net_r,
+        "payoff": min(max((net_r + 1.0) / (reward_risk + 1.0), 0.0), 1.0),
+        "y_trade": float(net_r > 0.0),
+    }
