@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from slackwater.model_selection.walk_forward import PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer
-    from slackwater.trading.gate import Account, OpenPosition, Refusal, TradePlan
+    from slackwater.trading.discipline import TrackRecord
+    from slackwater.trading.gate import Account, Gate, OpenPosition, Refusal, TradePlan
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "DataError": "slackwater.errors",
     "FeatureEngine": "slackwater.features.engine",
     "FrameRow": "slackwater.market.frame",
+    "Gate": "slackwater.trading.gate",
     "MarketFrame": "slackwater.market.frame",
     "OpenPosition": "slackwater.trading.gate",
     "ParameterError": "slackwater.errors",
@@ -42,6 +44,7 @@ _HOMES = {
     "ReversalClassifier": "slackwater.models.classifier",
     "ReversalScorer": "slackwater.scoring.scorer",
     "SlackwaterError": "slackwater.errors",
+    "TrackRecord": "slackwater.trading.discipline",
     "TradePlan": "slackwater.trading.gate",
     "check_features": "slackwater.features.checks",
 }
@@ -52,6 +55,7 @@ __all__ = [
     "DataError",
     "FeatureEngine",
     "FrameRow",
+    "Gate",
     "MarketFrame",
     "OpenPosition",
     "ParameterError",
@@ -60,6 +64,7 @@ __all__ = [
     "ReversalClassifier",
     "ReversalScorer",
     "SlackwaterError",
+    "TrackRecord",
     "TradePlan",
     "__version__",
     "check_features",

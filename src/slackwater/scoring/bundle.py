@@ -6,6 +6,7 @@
       manifest.json    what the bundle was made of and how it scores
       direction.txt    LightGBM text models
       hit.txt
+      trade.txt
       SHA256SUMS       written last: a bundle that was half copied has none, or one that does not agree
 """
 
@@ -25,7 +26,7 @@ from slackwater.storage import atomic_directory, sha256_of
 
 __all__ = ["Bundle", "from_plain", "to_plain", "write_bundle"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _MANIFEST: Final = "manifest.json"
 _SUMS: Final = "SHA256SUMS"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
@@ -37,6 +38,7 @@ _REQUIRED: Final = (
     "features",
     "labels",
     "models",
+    "training_range",
     "trading",
     "hashes",
 )

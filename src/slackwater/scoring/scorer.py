@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 from slackwater.errors import BundleError, MissingDataError, SchemaError
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.orientation import Orientation
-from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import FrameRow, MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
+from slackwater.models.outliers import TrainingRange
 from slackwater.models.predictor import FlattenedTrees
 from slackwater.scoring.bundle import Bundle
 from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
 from slackwater.trading.score import CONTEXT, Score
-from slackwater.trading.sizing import SizingRules
 
 __all__ = ["EventScore", "ReversalScorer", "ScoreStream"]
+
+_PROBABILITIES = ("direction", "hit")
+_TRADE = "trade"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,13 @@ class ReversalScorer:
         self._calibrators = {
             name: calibrator_from_dict(model["calibrator"]) for name, model in manifest["models"].items()
         }
-        self._gate = _gate(manifest)
+        lost = {*_PROBABILITIES, _TRADE} - set(self._trees)
+        if lost:
+            raise BundleError(f"the bundle lacks the models {sorted(lost)}")
+        self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
+        if self._training_range.lower_.size != len(self._orientation.columns):
+            raise BundleError("the training range of the bundle is not that of its features")
+        self._gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
 
     @classmethod
     def load(cls, path: str | Path) -> ReversalScorer:
@@ -114,8 +122,10 @@ class ReversalScorer:
         -------
         DataFrame
             One row a (symbol, bar close): the features table, then `direction` (1, -1; 0 where there is no event),
-            `p_direction` and `p_hit` (calibrated; NaN where there is no event) and `missing_features` (names of
-            features that should be known at an event and are not).
+            `p_direction` and `p_hit` (calibrated), `trade_edge` and `trade_edge_low` (log-odds beyond the fair ones
+            of the event's own trade, and their lower bound), all NaN where there is no event, `missing_features`
+            (names of features that should be known at an event and are not) and `foreign_features` (names, where too
+            many are outside of what the models have learned from).
 
         Raises
         ------
@@ -131,14 +141,16 @@ class ReversalScorer:
         values = out[self._orientation.names].to_numpy(np.float64)[events]
         oriented = self._orientation.apply(values, direction[events])
         out["direction"] = direction.astype(np.int8)
-        for name, trees in self._trees.items():
-            probability = np.full(len(out), np.nan)
-            probability[events] = self._calibrators[name].predict(trees.predict_raw(oriented))
-            out[f"p_{name}"] = probability
+        for name, column in self._probabilities(oriented).items():
+            out[name] = np.nan
+            out.loc[out.index[events], name] = column
         missing: list[tuple[str, ...]] = [()] * len(out)
-        for row, known in zip(events, ~np.isnan(values), strict=True):
-            missing[row] = self._missing(known)
+        foreign = list(missing)
+        outside = self._training_range.foreign(oriented, self._orientation.columns)
+        for row, known, names in zip(events, ~np.isnan(values), outside, strict=True):
+            missing[row], foreign[row] = self._missing(known), names
         out["missing_features"] = pd.Series(missing, dtype=object, index=out.index)
+        out["foreign_features"] = pd.Series(foreign, dtype=object, index=out.index)
         return out
 
     # -- live ------------------------------------------------------------------------------------------------
@@ -180,7 +192,7 @@ class ReversalScorer:
         score
             From a stream, or a row of `score`; must be an event.
         model
-            ``"direction"`` or ``"hit"``.
+            ``"direction"``, ``"hit"`` or ``"trade"``.
 
         Returns
         -------
@@ -213,6 +225,16 @@ class ReversalScorer:
         )
         order = table["contribution"].abs()[:-1].sort_values(ascending=False, kind="stable").index
         return table.loc[[*order, len(table) - 1]].reset_index(drop=True)
+
+    def _probabilities(self, oriented: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return what a score takes from the models, shape (n_rows,) each."""
+        raw = {name: trees.predict_raw(oriented) for name, trees in self._trees.items()}
+        trade = self._calibrators[_TRADE]
+        return {
+            **{f"p_{name}": self._calibrators[name].predict(raw[name]) for name in _PROBABILITIES},
+            "trade_edge": trade.log_odds(raw[_TRADE]),
+            "trade_edge_low": trade.log_odds_low(raw[_TRADE]),
+        }
 
     def _missing(self, known: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(name for name, there in zip(self._orientation.names, known, strict=True) if not there)
@@ -276,13 +298,13 @@ class ScoreStream:
         event = features[self._event]
         probabilities: dict[str, Any] = {"p_direction": np.nan, "p_hit": np.nan}
         missing: tuple[str, ...] = ()
+        foreign: tuple[str, ...] = ()
         if event in (1.0, -1.0):
             values = features[scorer._columns]
-            oriented = scorer._orientation.apply(values[None, :], np.array([event]))[0]
-            for name, trees in scorer._trees.items():
-                raw = np.array([trees.predict_raw_row(oriented)])
-                probabilities[f"p_{name}"] = float(scorer._calibrators[name].predict(raw)[0])
+            oriented = scorer._orientation.apply(values[None, :], np.array([event]))
+            probabilities = {name: float(column[0]) for name, column in scorer._probabilities(oriented).items()}
             missing = scorer._missing(~np.isnan(values))
+            (foreign,) = scorer._training_range.foreign(oriented, scorer._orientation.columns)
         context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
         context |= {name: float(taken.values[at]) for name, at in self._passed}
         return EventScore(
@@ -291,6 +313,7 @@ class ScoreStream:
             available_time=taken.event_time + scorer._decision_lag,
             direction=int(event) if event in (1.0, -1.0) else 0,
             missing_features=missing,
+            foreign_features=foreign,
             features=features,
             **probabilities,
             **context,
@@ -305,11 +328,6 @@ class ScoreStream:
         self._engine.load_state(arrays)
 
 
-def _gate(manifest: Mapping[str, Any]) -> Gate:
-    trading = manifest["trading"]
-    return Gate(
-        contracts=venue_contracts(trading["venue"]),
-        rules=SizingRules(**trading["rules"]),
-        probability_threshold=trading["probability_threshold"],
-        horizon=manifest["labels"]["horizon"],
-    )
+def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo what reading a manifest does to lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
