@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed
 from slackwater.labels.weights import effective_n
@@ -41,7 +42,14 @@ from slackwater.metrics.trading import (
     trade_weighted_mean,
 )
 
-__all__ = ["Resampling", "classification_metrics", "trading_metrics", "verdict"]
+__all__ = [
+    "Resampling",
+    "classification_metrics",
+    "trade_odds_metrics",
+    "trading_metrics",
+    "verdict",
+    "worth_at_reference",
+]
 
 Floats = NDArray[np.float64]
 
@@ -132,6 +140,71 @@ def classification_metrics(scored: pd.DataFrame, resampling: Resampling) -> dict
             "ece": expected_calibration_error(hit, p_hit),
         },
     }
+
+
+def worth_at_reference(trades: pd.DataFrame) -> pd.Series:
+    """Return what each trade is worth at the lower bound of its odds and at the reference size, multiples of its risk.
+
+    Parameters
+    ----------
+    trades
+        ``fair_log_odds`` and ``reward_risk`` of `slackwater.labels.trades`, and ``trade_edge_low``. NaN is kept.
+    """
+    low = expit(trades["fair_log_odds"] + trades["trade_edge_low"])
+    return low * (1.0 + trades["reward_risk"]) - 1.0
+
+
+def trade_odds_metrics(
+    scored: pd.DataFrame, *, min_expectancy: float | None, min_reward_risk: float, resampling: Resampling
+) -> dict[str, Any]:
+    """Measure the odds of the trades themselves, against the fair odds that every plan offers.
+
+    Parameters
+    ----------
+    scored
+        As for `classification_metrics`, with the columns of `slackwater.labels.trades` and the edges of
+        `slackwater.models.training.Recipe.trades_out_of_fold`. Events without a trade do not count.
+    min_expectancy, min_reward_risk
+        The rules of the gate; None: the first is off and counts as 0.
+    resampling
+        Of the intervals.
+
+    Returns
+    -------
+    dict
+        Of all trades and of those that pass the two rules at the reference size: how many, and the mean `net_r` with
+        its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean of the fair
+        and of the predicted probability; `brier_skill_over_fair`, of the payoff.
+    """
+    trades = scored[scored["payoff"].notna()]
+    if trades.empty:
+        return {"n_trades": 0}
+    fair, payoff = expit(trades["fair_log_odds"].to_numpy()), trades["payoff"].to_numpy()
+    predicted = expit(trades["fair_log_odds"].to_numpy() + trades["trade_edge"].to_numpy())
+    required = 0.0 if min_expectancy is None else min_expectancy
+    passed = trades[(worth_at_reference(trades) > required) & (trades["reward_risk"] >= min_reward_risk)]
+    won = trades["y_trade"].to_numpy()
+    both = 0.0 < won.mean() < 1.0
+    return {
+        "n_trades": len(trades),
+        "n_passed": len(passed),
+        "share_of_events_passed": len(passed) / len(scored),
+        **{f"net_r_{name}": value for name, value in _net_r(trades, resampling).items()},
+        **{f"net_r_of_passed_{name}": value for name, value in _net_r(passed, resampling).items()},
+        "auc_net_gain": auc(won, trades["trade_edge"].to_numpy()) if both else float("nan"),
+        "payoff_mean": float(payoff.mean()),
+        "fair_probability_mean": float(fair.mean()),
+        "predicted_probability_mean": float(predicted.mean()),
+        "brier_skill_over_fair": 1.0 - float(np.mean((predicted - payoff) ** 2) / np.mean((fair - payoff) ** 2)),
+    }
+
+
+def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
+    if trades.empty:
+        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
+    net = trades["net_r"].to_numpy()
+    low, high = resampling.interval(lambda x: float(np.mean(x)), trades["event_time"], net)
+    return {"mean": float(net.mean()), "low": low, "high": high}
 
 
 def trading_metrics(

@@ -3,25 +3,35 @@
 Order facts (tick, lot, smallest order) and half-spreads are usual values, no stored answer of the venue. Fees
 are those of the lowest VIP level. Margin tiers are rows (notional cap in USDT, maintenance rate, largest
 leverage); where no dated answer of the venue is stored there is one row only, and `confirmed` is False.
+
+No stored source measures the spread or the depth of one venue against another's: both are the same everywhere
+until somebody measures them. `assumed_facts` names every fact of a contract that rests on no dated source.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 __all__ = [
+    "EXCHANGES",
     "FEES",
     "HALF_SPREADS",
     "ORDER_STEPS",
+    "RELATIVE_DEPTHS",
     "SYMBOLS",
     "VENUES",
+    "FundingTerms",
     "OrderSteps",
     "TierTable",
+    "assumed_facts",
+    "funding_terms",
     "tier_table",
 ]
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-VENUES = ("binance", "bybit", "okx", "gate", "simulated")
+EXCHANGES = ("binance", "bybit", "okx", "gate")
+VENUES = (*EXCHANGES, "simulated")
 
 
 class OrderSteps(NamedTuple):
@@ -41,7 +51,18 @@ class TierTable(NamedTuple):
     confirmed: bool
 
 
-# venue -> (maker, taker), fractions of notional, October 2026
+class FundingTerms(NamedTuple):
+    """Hours between settlements, and the limits of a settled rate (fraction of notional; infinite: not known)."""
+
+    interval_hours: float
+    floor: float
+    cap: float
+    source: str
+    as_of: str
+
+
+# venue -> (maker, taker), fractions of notional, October 2026. Those of Gate rest on no dated answer: the maker fee is
+# recalled, the taker fee stands in the source of ccxt 4.5.90, while its contract of 2026-09-20 lists .075 %.
 FEES = {
     "binance": (0.0002, 0.0005),
     "bybit": (0.0002, 0.00055),
@@ -50,8 +71,11 @@ FEES = {
     "simulated": (0.0002, 0.0005),
 }
 
-# fraction of price
+# Fraction of price, at every venue: assumed, and wider than a quiet book, where BTC quotes one tick (.01 basis points).
 HALF_SPREADS = {"BTCUSDT": 0.00005, "ETHUSDT": 0.00005, "SOLUSDT": 0.0001, "XRPUSDT": 0.0001}
+
+# Depth and volume relative to Binance's. Assumed equal: no stored source compares them.
+RELATIVE_DEPTHS = {"binance": 1.0, "bybit": 1.0, "okx": 1.0, "gate": 1.0, "simulated": 1.0}
 
 # OKX and Gate count in contracts; here everything is in coins.
 ORDER_STEPS = {
@@ -130,9 +154,54 @@ _SIMULATED_TIERS = TierTable(
     True,
 )
 
+_USUAL_FUNDING = FundingTerms(8.0, -math.inf, math.inf, "the usual interval; no stored answer of the venue", "undated")
+_FUNDING_TERMS = {
+    ("binance", "BTCUSDT"): FundingTerms(
+        8.0, -0.003, 0.003, "fundingInfo, the venue's answer as copied in a public repository", "2026-09-15"
+    ),
+    ("okx", "BTCUSDT"): FundingTerms(
+        8.0, -0.00375, 0.00375, "funding-rate, the venue's answer as copied in public repositories", "2026-09-19"
+    ),
+    ("gate", "BTCUSDT"): FundingTerms(
+        8.0, -0.003, 0.003, "contracts, the venue's answer as copied in a public repository", "2026-09-20"
+    ),
+    # Its limits are .375 % in this answer and .5 % in later ones without a date: not known.
+    ("bybit", "BTCUSDT"): FundingTerms(
+        8.0, -math.inf, math.inf, "instruments-info, the answer in the venue's API documentation", "2025-01-02"
+    ),
+}
+
 
 def tier_table(venue: str, symbol: str) -> TierTable:
     """Return the margin tiers of a known venue and symbol, the assumed first tier where none is stored."""
     if venue == "simulated":
         return _SIMULATED_TIERS
     return _TIER_TABLES.get((venue, symbol), _ASSUMED_TIER)
+
+
+def funding_terms(venue: str, symbol: str) -> FundingTerms:
+    """Return interval and limits of the funding, the usual interval without limits where none are stored."""
+    return _FUNDING_TERMS.get((venue, symbol), _USUAL_FUNDING)
+
+
+def assumed_facts(venue: str, symbol: str) -> tuple[str, ...]:
+    """Return the names of the facts of a contract that rest on no dated source.
+
+    Examples
+    --------
+    >>> assumed_facts("binance", "BTCUSDT")
+    ('order_steps', 'half_spread')
+    """
+    if venue == "simulated":
+        return ()  # its facts hold because it is made that way
+    terms = funding_terms(venue, symbol)
+    assumed = {
+        "order_steps": True,
+        "fees": venue == "gate",
+        "half_spread": True,
+        "relative_depth": venue != "binance",  # the others are measured against it
+        "margin_tiers": not tier_table(venue, symbol).confirmed,
+        "funding_interval": terms is _USUAL_FUNDING,
+        "funding_limits": math.isinf(terms.cap),
+    }
+    return tuple(name for name, is_assumed in assumed.items() if is_assumed)

@@ -15,14 +15,18 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from slackwater.errors import ParameterError
 from slackwater.market.contract_facts import (
     FEES,
     HALF_SPREADS,
     ORDER_STEPS,
+    RELATIVE_DEPTHS,
     SYMBOLS,
     VENUES,
+    assumed_facts,
+    funding_terms,
     tier_table,
 )
 
@@ -87,6 +91,14 @@ class Contract:
         Where the tiers come from, and of when.
     confirmed
         Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+    relative_depth
+        Depth and volume relative to Binance's, > 0.
+    funding_interval
+        Time between two settlements, in (0, 1 day].
+    funding_floor, funding_cap
+        Limits of a settled rate, fraction of notional: at most 0, at least 0. Infinite: not known.
+    assumed
+        Names of the facts that rest on no dated source; whoever replaces one by a measured value takes it out.
 
     Raises
     ------
@@ -107,14 +119,25 @@ class Contract:
     source: str
     as_of: str
     confirmed: bool
+    relative_depth: float = 1.0
+    funding_interval: timedelta = timedelta(hours=8)
+    funding_floor: float = -math.inf
+    funding_cap: float = math.inf
+    assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("tick_size", "lot_size", "min_quantity"):
+        for name in ("tick_size", "lot_size", "min_quantity", "relative_depth"):
             _require(name, getattr(self, name), _SMALLEST, math.inf)
         _require("min_notional_usd", self.min_notional_usd, 0.0, math.inf)
         for name in ("taker_fee", "half_spread"):
             _require(name, getattr(self, name), 0.0, 0.05)
         _require("maker_fee", self.maker_fee, -0.05, 0.05)  # some venues pay the maker
+        if not timedelta(0) < self.funding_interval <= timedelta(days=1):
+            raise ParameterError(f"`funding_interval` must be in (0, 1 day], was {self.funding_interval}")
+        if not self.funding_floor <= 0.0 <= self.funding_cap:  # written so that NaN fails too
+            raise ParameterError(
+                f"`funding_floor` and `funding_cap` must lie around 0, were {self.funding_floor} and {self.funding_cap}"
+            )
         _check_tiers(self.tiers)
         if not self.confirmed and len(self.tiers) > 1:
             raise ParameterError(
@@ -344,7 +367,7 @@ def _known(what: str, name: str, known: Sequence[str]) -> str:
 
 
 def _default_contract(venue: str, symbol: str) -> Contract:
-    table, steps = tier_table(venue, symbol), ORDER_STEPS[venue][symbol]
+    table, steps, funding = tier_table(venue, symbol), ORDER_STEPS[venue][symbol], funding_terms(venue, symbol)
     tiers: list[MarginTier] = []
     for cap, rate, leverage in table.rows:
         deduction = 0.0
@@ -373,4 +396,9 @@ def _default_contract(venue: str, symbol: str) -> Contract:
         source=table.source,
         as_of=table.as_of,
         confirmed=table.confirmed,
+        relative_depth=RELATIVE_DEPTHS[venue],
+        funding_interval=timedelta(hours=funding.interval_hours),
+        funding_floor=funding.floor,
+        funding_cap=funding.cap,
+        assumed=assumed_facts(venue, symbol),
     )

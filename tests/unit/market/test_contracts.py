@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +157,23 @@ def test_unconfirmed_contracts_know_their_first_tier_only(venue: str, symbol: st
             replace(facts, tiers=several)
 
 
+@pytest.mark.parametrize(("venue", "symbol"), list(itertools.product(VENUES, SYMBOLS)))
+def test_what_no_dated_source_states_is_named_as_assumed(venue: str, symbol: str) -> None:
+    """Catches an assumption that passes for a fact, and a difference between venues that nobody measured."""
+    facts, reference = contract(venue, symbol), contract("binance", symbol)
+    assert (facts.half_spread, facts.relative_depth) == (reference.half_spread, 1.0)
+    if venue == "simulated":
+        assert facts.assumed == ()
+        return
+    assert {"half_spread", "order_steps"} <= set(facts.assumed)
+    assert ("relative_depth" in facts.assumed) == (venue != "binance")
+    assert ("fees" in facts.assumed) == (venue == "gate")
+    assert ("margin_tiers" in facts.assumed) == (not facts.confirmed)
+    assert ("funding_limits" in facts.assumed) == math.isinf(facts.funding_cap) == math.isinf(facts.funding_floor)
+    assert ("funding_interval" in facts.assumed) == (symbol != "BTCUSDT")
+    assert facts.funding_interval == timedelta(hours=8)
+
+
 def test_simulated_venue_says_that_it_is_synthetic() -> None:
     """Catches numbers of the simulator passing for a venue's."""
     assert all("SYNTHETIC" in facts.source for facts in venue_contracts("simulated").values())
@@ -217,6 +236,13 @@ def test_hostile_positions_are_named_errors(bad: dict[str, float]) -> None:
         {"taker_fee": -0.001},
         {"half_spread": float("inf")},
         {"tiers": ()},
+        {"relative_depth": 0.0},
+        {"relative_depth": float("nan")},
+        {"funding_interval": timedelta(0)},
+        {"funding_interval": timedelta(days=2)},
+        {"funding_cap": -0.001},
+        {"funding_floor": 0.001},
+        {"funding_cap": float("nan")},
     ],
 )
 def test_hostile_contract_facts_are_named_errors(bad: dict[str, object]) -> None:

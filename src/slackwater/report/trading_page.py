@@ -1,0 +1,55 @@
+"""The tables of the trades as one page of Markdown, to be read in a terminal, a pull request or a browser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["markdown_table", "trading_page"]
+
+
+def trading_page(title: str, sections: Mapping[str, tuple[str, pd.DataFrame]]) -> str:
+    """Return a page: a title, then a heading, a sentence and a table a section.
+
+    Parameters
+    ----------
+    title
+        Names the data set, and says SYNTHETIC where the market was simulated.
+    sections
+        Heading to what to look for and the table.
+    """
+    parts = [f"# {title}\n"]
+    for heading, (sentence, table) in sections.items():
+        parts.append(f"## {heading}\n\n{sentence}\n\n{markdown_table(table)}\n")
+    return "\n".join(parts)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, numbers to four digits, an empty cell where nothing is known.
+
+    Examples
+    --------
+    >>> print(markdown_table(pd.DataFrame({"venue": ["okx"], "net_bps": [-1.23456], "n_trades": [1234]})))
+    | venue | net_bps | n_trades |
+    |---|---|---|
+    | okx | -1.235 | 1,234 |
+    """
+    rows = [" | ".join(map(str, table.columns)), "|".join("---" for _ in table.columns)]
+    rows += [" | ".join(_cell(value) for value in row) for row in table.itertuples(index=False)]
+    return "\n".join(f"|{row}|" if set(row) <= {"-", "|"} else f"| {row} |" for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return ""
+        return f"{value:,.0f}" if abs(value) >= 10_000.0 else f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
