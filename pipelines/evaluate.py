@@ -5,7 +5,13 @@ from __future__ import annotations
 from pipelines._stage import Stage, run
 from pipelines._training import read_training_set
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics, verdict
+from slackwater.evidence.evaluation import (
+    Resampling,
+    classification_metrics,
+    trade_odds_metrics,
+    trading_metrics,
+    verdict,
+)
 from slackwater.models.training import Recipe
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
@@ -47,6 +53,12 @@ def main(stage: Stage) -> None:
         "dataset": stage.dataset.name,
         "synthetic": synthetic,
         **classification,
+        "trade": trade_odds_metrics(
+            scored,
+            min_expectancy=stage.trading.rules.min_expectancy,
+            min_reward_risk=stage.trading.rules.min_reward_risk,
+            resampling=resampling,
+        ),
         "backtest": trading,
         "n_trials": len(trials),
         "verdict": judged.name,

@@ -20,7 +20,7 @@ def main(stage: Stage) -> None:
     features, calibrators = read_json("data/feature_manifest.json"), read_json("models/calibrators.json")
     verdict = read_json("reports/verdict.json")
     here = Path(__file__).parent
-    stages = ("ingest", "validate", "features", "label", "train", "backtest", "evaluate", "export")
+    stages = ("ingest", "validate", "features", "label", "train", "backtest", "curves", "evaluate", "export")
     manifest = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,
@@ -39,10 +39,14 @@ def main(stage: Stage) -> None:
         },
         "labels": {"horizon": params.labels.horizon},
         "models": {name: {"file": f"{name}.txt", "calibrator": kept} for name, kept in calibrators.items()},
+        "training_range": read_json("models/training_range.json"),
         "trading": {
             "venue": params.dataset.venue,
-            "probability_threshold": params.trading.probability_threshold,
+            "entry": params.trading.entry.model_dump(),
+            "geometry": params.geometry.model_dump(),
             "rules": params.trading.rules.model_dump(),
+            "discipline": params.trading.discipline.model_dump(),
+            "costs": params.costs.model_dump(),
         },
         "params": effective,
         "hashes": {

@@ -1,15 +1,22 @@
-"""Stage `label`: sample events and say which came first, the reversal, the continuation or the horizon."""
+"""Stage `label`: which came first, the reversal, the continuation or the horizon, and what the trade earned."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
+from scipy.special import expit
+
 from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels
+from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.storage import read_parquet, read_path, write_json, write_parquet
+from slackwater.market.contracts import venue_contracts
+from slackwater.storage import read_parquet, read_path, read_tables, write_json, write_parquet
+from slackwater.trading.costs import CostModel
+from slackwater.trading.geometry import GeometryRules
+from slackwater.trading.score import CONTEXT
 
-FEATURES = ["symbol", "event_time", "available_time", "close", "event_direction", "volatility_daily"]
+FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_direction", *CONTEXT]))
 
 
 def main(stage: Stage) -> None:
@@ -17,18 +24,37 @@ def main(stage: Stage) -> None:
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
         read_path("data/tables"),
+        read_tables("data/tables", ["funding"]).get("funding"),
+        trade=TradeRules(
+            contracts=venue_contracts(stage.dataset.venue),
+            geometry=GeometryRules(**stage.geometry.model_dump()),
+            costs=CostModel(**stage.costs.model_dump()),
+            reference_notional_usd=stage.labels.reference_notional_usd,
+        ),
         decision_lag=stage.market.decision_lag,
         path_interval=stage.market.path_interval,
-        **stage.labels.model_dump(),
+        **stage.labels.model_dump(exclude={"reference_notional_usd"}),
     )
+    trades = labels[labels["payoff"].notna()]
     summary = asdict(report) | {
         "latency_to_charge": report.latency_to_charge.total_seconds(),
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),
         "reversal_share": float((labels["code"] == 1).mean()),
         "continuation_share": float((labels["code"] == -1).mean()),
+        "trades": {
+            "events": len(trades),
+            "reward_risk_median": trades["reward_risk"].median(),
+            "net_r_mean": trades["net_r"].mean(),
+            "payoff_mean": trades["payoff"].mean(),
+            "fair_probability_mean": float(expit(trades["fair_log_odds"]).mean()),
+            "shares_by_exit": trades["trade_exit"].value_counts(normalize=True).to_dict(),
+        },
     }
-    stage.say(f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}")
+    stage.say(
+        f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}; "
+        f"{len(trades):,} of them suggest a trade"
+    )
     write_parquet(labels, "data/labels.parquet")
     write_json(summary, "reports/labels.json")
 

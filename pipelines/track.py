@@ -14,7 +14,7 @@ from slackwater.storage import atomic_file, read_json, sha256_of
 from slackwater.tracking import log_run
 
 CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
-HEADLINE = ("n_events", "effective_n", "n_trials", "direction", "hit", "backtest")
+HEADLINE = ("n_events", "effective_n", "n_trials", "direction", "hit", "trade", "backtest")
 
 
 def main(stage: Stage) -> None:
@@ -51,6 +51,9 @@ def main(stage: Stage) -> None:
         tags=tags,
         artifacts={
             "plots": Path("reports/plots"),
+            "trading_plots": Path("reports/trading_plots"),
+            "trading": Path("reports/trading.md"),
+            "curves": Path("reports/trading_curves.json"),
             "reports": Path("reports/metrics.json"),
             "verdict": Path("reports/verdict.json"),
             "defects": Path("reports/defects.json"),

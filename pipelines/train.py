@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import read_training_set
+from slackwater.models.outliers import TrainingRange
 from slackwater.models.training import Recipe
 from slackwater.storage import atomic_file, digest_of, sha256_of, write_json, write_parquet
 
@@ -18,13 +19,18 @@ def main(stage: Stage) -> None:
     targets = {name: training.labels[f"y_{name}"].to_numpy() for name in ("direction", "hit")}
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
     predictions = recipe.predict_out_of_fold(training, targets, progress=stage.say)
+    trades = recipe.trades_out_of_fold(training, progress=stage.say)
+    keys = ["row", "symbol", "event_time", "fold"]
+    predictions = predictions.merge(trades, on=keys, validate="1:1")
+    models = {name: recipe.fit(training, y) for name, y in targets.items()}
+    models["trade"] = recipe.fit_trade(training)
     calibrators = {}
-    for name, y in targets.items():
-        model = recipe.fit(training, y)
+    for name, model in models.items():
         calibrators[name] = model.calibrator_.to_dict()
         with atomic_file(f"models/{name}.txt") as path:
             path.write_text(model.booster_.model_to_string(), encoding="utf-8")
     write_json(calibrators, "models/calibrators.json")
+    write_json(TrainingRange().fit(training.features).to_dict(), "models/training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.dataset, stage.validation, stage.model]
     trial = {

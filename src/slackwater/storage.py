@@ -33,6 +33,7 @@ __all__ = [
     "sha256_of",
     "write_arrays",
     "write_json",
+    "write_json_lines",
     "write_parquet",
     "write_tables",
 ]
@@ -113,6 +114,13 @@ def read_json_lines(path: str | Path) -> list[Any]:
         return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     except ValueError as error:
         raise SchemaError(f"{source} holds a line that is not valid JSON: {error}") from error
+
+
+def write_json_lines(rows: Iterable[Any], path: str | Path) -> None:
+    """Write one JSON value a line, with sorted keys; NaN becomes null."""
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(_finite(row), sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -56,10 +56,11 @@ def test_deps_name_nothing_that_is_not_run(stage: str) -> None:
 def test_sections_that_a_stage_reads_are_declared(stage: str) -> None:
     """A parameter that is read but not declared can change without a rerun."""
     params = {str(p).split(".")[0] for p in STAGES[stage].get("params", [])}
-    tree = ast.parse(module_of(stage).read_text())
+    shared = [path for path in import_closure(module_of(stage)) if path.parent == ROOT / "pipelines"]
     read = {
         node.attr
-        for node in ast.walk(tree)
+        for path in {module_of(stage), *shared}
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "stage"
     }
     sections = set(config.Params.model_fields)

@@ -11,6 +11,8 @@ from slackwater.config import Params, resolve
 from slackwater.features import checks
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
+from slackwater.labels.trades import TradeRules
+from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.quality.ledger import DefectLedger
@@ -78,9 +80,11 @@ def test_an_honest_model_finds_next_to_nothing(
     labels, report = build_labels(
         features,
         tables["bars"],
+        tables["funding"],
+        trade=TradeRules(contracts=venue_contracts(params.dataset.venue)),
         decision_lag=market.decision_lag,
         path_interval=market.path_interval,
-        **params.labels.model_dump(),
+        **params.labels.model_dump(exclude={"reference_notional_usd"}),
     )
     assert report.labelled > 3_000
     assert report.tie_share < 0.02

@@ -117,6 +117,12 @@ def test_an_entry_overrides_key_by_key() -> None:
     assert not params.dataset.synthetic
 
 
+def test_an_entry_can_switch_a_rule_off() -> None:
+    """A null that reads as "nothing said" would leave the rule of the default on, and refuse every event."""
+    assert resolve(CONTENT).trading.rules.depth_fraction == 0.02
+    assert resolve(changed(lambda c: c.update(dataset="bybit_1h"))).trading.rules.depth_fraction is None
+
+
 def test_a_third_entry_needs_no_code() -> None:
     entry = {
         "source": "parquet",

@@ -214,11 +214,12 @@ class Features(_Section):
 
 
 class Labels(_Section):
-    """Triple barrier."""
+    """Triple barrier, and the trade of each event."""
 
     horizon: Positive
     reversal_multiple: Annotated[float, Field(gt=0.0)]
     continuation_multiple: Annotated[float, Field(gt=0.0)]
+    reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 
 class Validation(_Section):
@@ -246,6 +247,35 @@ class Model(_Section):
     n_jobs: Annotated[int, Field(ge=1)]
 
 
+class Geometry(_Section):
+    """See `slackwater.trading.geometry.GeometryRules`."""
+
+    stop_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
+    target_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
+    max_stop_distance: Annotated[float, Field(gt=0.0, le=0.08)]
+    min_stop_atr: Annotated[float, Field(ge=0.0, le=100.0)]
+    min_stop_ticks: Annotated[float, Field(ge=0.0, le=100.0)]
+
+
+class Costs(_Section):
+    """See `slackwater.trading.costs.CostModel`."""
+
+    impact_coefficient: Annotated[float, Field(ge=0.0, le=10.0)]
+    event_impact_factor: Annotated[float, Field(ge=1.0, le=10.0)]
+    stop_slippage_atr: Annotated[float, Field(ge=0.0, le=10.0)]
+
+
+class Entry(_Section):
+    """See `slackwater.trading.entry.EntryRules`."""
+
+    probability_threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    max_score_age: OptionalDuration
+    complete_features: bool
+    familiar_features: bool
+    max_trend_efficiency: Annotated[float, Field(ge=0.0, le=1.0)] | None
+    require_sweep: bool
+
+
 class Rules(_Section):
     """See `slackwater.trading.sizing.SizingRules`."""
 
@@ -253,16 +283,38 @@ class Rules(_Section):
     max_cluster_risk: Annotated[float, Field(gt=0.0, le=0.02)]
     max_open_risk: Annotated[float, Field(gt=0.0, le=0.04)]
     leverage_cap: Annotated[float, Field(ge=1.0, le=10.0)]
-    min_reward_risk: Annotated[float, Field(gt=0.0)]
-    max_stop_distance: Annotated[float, Field(gt=0.0, le=0.08)]
+    depth_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    volume_fraction: Annotated[float, Field(gt=0.0, le=0.1)]
+    min_reward_risk: Annotated[float, Field(ge=0.0, le=100.0)]
+    max_entry_slippage: Annotated[float, Field(gt=0.0, le=0.05)]
+    liquidation_buffer_stop: Annotated[float, Field(ge=0.0, le=100.0)]
+    liquidation_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
+    liquidation_buffer_price: Annotated[float, Field(ge=0.0, le=100.0)]
+    min_expectancy: Annotated[float, Field(ge=0.0, le=1.0)] | None
+    kelly_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
+
+
+class Discipline(_Section):
+    """See `slackwater.trading.discipline.DisciplineRules`."""
+
+    throttle_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    streak_grace: Annotated[int, Field(ge=0)] | None
+    streak_floor: Annotated[float, Field(ge=0.0, le=1.0)]
+    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    max_daily_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    max_daily_losing_trades: Annotated[int, Field(ge=1)] | None
+    max_weekly_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    cool_off: OptionalDuration
+    cool_off_streak: Annotated[int, Field(ge=1)]
 
 
 class Trading(_Section):
-    """The gate and its rules."""
+    """The gate and its rules; stops, targets and costs stand in their own sections, because labels need them too."""
 
     initial_equity: Annotated[float, Field(gt=0.0)]
-    probability_threshold: Annotated[float, Field(ge=0.5, lt=1.0)]
+    entry: Entry
     rules: Rules
+    discipline: Discipline
 
 
 class Evaluation(_Section):
@@ -354,6 +406,8 @@ class Params(_Section):
     dataset: Dataset
     market: Market
     features: Features
+    geometry: Geometry
+    costs: Costs
     labels: Labels
     validation: Validation
     model: Model

@@ -1,0 +1,135 @@
+"""Stage `curves`: what the same trades would have earned otherwise, and what each rule is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines._stage import Stage, run
+from pipelines._trading import backtest_inputs
+from slackwater.evidence.ablation import discipline_ablation, rule_ablation
+from slackwater.evidence.curves import capacity_curve, cost_curve, counterfactuals, leverage_curve, ruin_curve
+from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.stress import stress_losses
+from slackwater.evidence.venues import venue_comparison
+from slackwater.market.contract_facts import EXCHANGES
+from slackwater.market.contracts import venue_contracts
+from slackwater.report.trading_figures import write_trading_figures
+from slackwater.report.trading_page import trading_page
+from slackwater.storage import atomic_file, read_parquet, write_json
+from slackwater.trading.backtest import constant_risk_trades
+from slackwater.trading.ledger import trades_table
+from slackwater.trading.price_path import price_paths
+
+DEPTH_FRACTION = 0.02  # of the capacity curve where the rule itself is off
+VENUE_FACTS = [
+    "venue",
+    "taker_fee_bps",
+    "half_spread_bps",
+    "relative_depth",
+    "funding_interval_hours",
+    "confirmed",
+    "assumed",
+]
+
+
+def main(stage: Stage) -> None:
+    """Write ``reports/trading_curves.json``, ``reports/trading.md`` and ``reports/trading_plots``."""
+    evaluation, name = stage.evaluation, stage.dataset.name
+    resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
+    inputs = backtest_inputs(stage)
+    gate, horizon = inputs["gate"], inputs["horizon"]
+    trades = constant_risk_trades(**inputs, progress=stage.progress("events at constant risk"))
+    account = read_parquet("reports/trades.parquet")
+    sample = trades_table(trades)
+    paths = price_paths(inputs["path"], inputs["funding"], inputs["scores"]["symbol"])
+    drawn = {"mean_block": resampling.mean_block, "seed": resampling.seed}
+    depth_fraction = gate.rules.depth_fraction or DEPTH_FRACTION
+    own = stage.dataset.venue
+    venues = {venue: venue_contracts(venue) for venue in dict.fromkeys((own, *EXCHANGES))}
+    stage.say(f"{len(trades):,} trades at constant risk: costs, capacity, leverage, levels, ruin, venues, stress")
+    tables = {
+        "cost": cost_curve(trades, resampling),
+        "capacity": capacity_curve(trades, gate.costs, gate.contracts, resampling, depth_fraction=depth_fraction),
+        "leverage": leverage_curve(trades, paths, gate.contracts, horizon),
+        "counterfactual": counterfactuals(trades, paths, horizon, resampling),
+        "ruin": ruin_curve(account, **drawn),
+        "ruin_without_limits": ruin_curve(sample, **drawn),
+        "venues": venue_comparison(trades, gate.costs, venues, paths, resampling),
+        "stress": stress_losses(trades, paths, horizon),
+    }
+    stage.say("rule by rule")
+    tables["rules"] = rule_ablation(**inputs, resampling=resampling, progress=stage.progress("gates"))
+    tables["discipline"] = discipline_ablation(**inputs, progress=stage.progress("accounts"))
+    title = f"{name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"
+    write_json(
+        {"dataset": name, "synthetic": stage.dataset.synthetic}
+        | {key: table.to_dict("records") for key, table in tables.items()},
+        "reports/trading_curves.json",
+    )
+    with atomic_file("reports/trading.md") as path:
+        path.write_text(trading_page(title, sections(tables)), encoding="utf-8")
+    write_trading_figures(
+        "reports/trading_plots",
+        equity=read_parquet("reports/equity.parquet"),
+        trades=account,
+        exposure=read_parquet("reports/exposure.parquet"),
+        sample=sample,
+        title=title,
+        **{key: tables[key] for key in ("cost", "capacity", "leverage", "counterfactual", "ruin", "venues")},
+    )
+
+
+def sections(tables: dict[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return the tables under their headings, each with what to look for."""
+    venues = tables["venues"]
+    return {
+        "Costs": (
+            "The trades at constant risk when costs are a multiple of what was assumed; funding stays.",
+            tables["cost"],
+        ),
+        "Capacity": (
+            "The same trades at one notional each (USDT). Results are basis points of notional, a trade.",
+            tables["capacity"],
+        ),
+        "Leverage": (
+            "Who is knocked out before the reversal that the models predict (one standard deviation over the horizon). "
+            "With its stop a trade does not notice leverage until the liquidation price comes before the stop; without "
+            "one the margin is the risk, and one R is the margin.",
+            tables["leverage"],
+        ),
+        "Stop and target": (
+            "The same trades without the one, the other, and both. Where the interval of a difference lies above 0, "
+            "what was taken away costs money on these data, whatever it does for sleep.",
+            tables["counterfactual"],
+        ),
+        "Ruin": (
+            "How likely a fall by `drawdown` within `years` is, by the share of equity risked in a trade: the trades "
+            "of the account, without its throttle, its halts and its Kelly cap.",
+            tables["ruin"],
+        ),
+        "Ruin without position limits": (
+            "The same if every plan were taken, also several of a symbol at once.",
+            tables["ruin_without_limits"],
+        ),
+        "Venues": (
+            "The same trades at the costs of each venue, basis points of notional a trade. Only what differs below "
+            "differs here.",
+            venues.drop(columns=[name for name in VENUE_FACTS if name != "venue"]),
+        ),
+        "Venues: the facts": ("What is `assumed` has no dated answer of the venue behind it.", venues[VENUE_FACTS]),
+        "Adversarial paths": (
+            "Realised over planned loss when the path turns against every trade the moment it is filled. A stop does "
+            "not cap a loss at 2 %.",
+            tables["stress"],
+        ),
+        "Rules, one by one": (
+            "The gate with one rule the other way round, on the same events; `difference_bps` is per event, with the "
+            "rule less without it. A rule that only makes positions smaller can add trades: some pay at no other size.",
+            tables["rules"],
+        ),
+        "Discipline, rule by rule": ("The account with one rule of discipline off.", tables["discipline"]),
+    }
+
+
+if __name__ == "__main__":
+    run("curves", main)
