@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint setup ui bench lock clean
+.PHONY: repro test lint setup ui bench campaigns lock clean
 
 repro: $(STAMP)
 	dvc repro
@@ -45,6 +45,10 @@ ui: $(STAMP)
 
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s
+
+# Long runs over many seeds; their answers are committed beside them.
+campaigns: $(STAMP)
+	python -m campaigns.null_gate
 
 # The lock: hashes of every file, and no registry host.
 lock:
