@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import slackwater as sw
-from slackwater.errors import MissingDataError, OrderError, SchemaError
+from slackwater.errors import BundleError, MissingDataError, OrderError, SchemaError
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.models.calibration import calibrator_from_dict
@@ -33,9 +33,12 @@ def scores(scorer: sw.ReversalScorer) -> pd.DataFrame:
 
 def test_probabilities_stand_at_events_and_nowhere_else(scores: pd.DataFrame) -> None:
     events = scores["direction"] != 0
+    of_models = ["p_direction", "p_hit", "trade_edge", "trade_edge_low"]
     assert 50 < events.sum() < len(scores) / 4
     assert scores.loc[events, ["p_direction", "p_hit"]].to_numpy().min() > 0.0
-    assert scores.loc[~events, ["p_direction", "p_hit"]].isna().all(axis=None)
+    assert (scores.loc[events, "trade_edge_low"] < scores.loc[events, "trade_edge"]).all()
+    assert scores.loc[~events, of_models].isna().all(axis=None)
+    assert not scores.loc[~events, "foreign_features"].map(len).any()
 
 
 def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
@@ -44,9 +47,20 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
     stream = scorer.stream("ETHUSDT")
     live = [stream.update(row) for row in frame.rows("ETHUSDT")]
     history = scores[scores["symbol"] == "ETHUSDT"]
-    for name in ("direction", "p_direction", "p_hit", "close", "atr_1h", "depth_bid_1pct", "volume_24h"):
+    for name in (
+        "direction",
+        "p_direction",
+        "p_hit",
+        "trade_edge",
+        "trade_edge_low",
+        "close",
+        "atr_1h",
+        "depth_bid_1pct",
+        "volume_24h",
+    ):
         np.testing.assert_array_equal([getattr(s, name) for s in live], history[name])
     assert [s.missing_features for s in live] == history["missing_features"].tolist()
+    assert [s.foreign_features for s in live] == history["foreign_features"].tolist()
     assert [s.available_time for s in live] == history["available_time"].tolist()
 
 
@@ -123,6 +137,41 @@ def test_scores_are_those_of_lightgbm(scorer: sw.ReversalScorer, scores: pd.Data
         calibrator = calibrator_from_dict(scorer.manifest["models"][name]["calibrator"])
         expected = calibrator.predict(booster.predict(oriented.to_numpy(), raw_score=True))
         np.testing.assert_allclose(events[f"p_{name}"], expected, rtol=1e-12)
+    raw = lightgbm.Booster(model_file=small_bundle / "trade.txt").predict(oriented.to_numpy(), raw_score=True)
+    calibrator = calibrator_from_dict(scorer.manifest["models"]["trade"]["calibrator"])
+    np.testing.assert_allclose(events["trade_edge"], calibrator.log_odds(raw), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(events["trade_edge_low"], calibrator.log_odds_low(raw), rtol=1e-9, atol=1e-12)
+
+
+def test_a_row_unlike_the_training_rows_is_named_and_refused(small_bundle: Path, tmp_path: Path) -> None:
+    """Trees answer with a constant beyond their last split, and look as sure as ever."""
+    bundle = Bundle.load(small_bundle)
+    manifest = {key: value for key, value in bundle.manifest.items() if key != "format"}
+    known = manifest["training_range"]
+    elsewhere = [None if value is None else value + 1e9 for value in known["upper"]]
+    manifest["training_range"] = known | {"lower": elsewhere, "upper": elsewhere}
+    write_bundle(tmp_path / "elsewhere", manifest, bundle.models)
+    scorer = sw.ReversalScorer.load(tmp_path / "elsewhere")
+    scores = scorer.score(market())
+    event = scores[scores["direction"] != 0].iloc[-1]
+    assert len(event["foreign_features"]) > 50
+    refused = scorer.gate(event, sw.Account(equity=10_000.0))
+    assert isinstance(refused, sw.Refusal)
+    assert "out_of_distribution" in refused.codes
+
+
+def test_a_bundle_without_the_odds_or_with_a_foreign_range_is_refused(small_bundle: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(small_bundle)
+    manifest = {key: value for key, value in bundle.manifest.items() if key != "format"}
+    lacking = manifest | {"models": {name: m for name, m in manifest["models"].items() if name != "trade"}}
+    write_bundle(tmp_path / "lacking", lacking, {n: text for n, text in bundle.models.items() if n != "trade"})
+    with pytest.raises(BundleError, match=r"lacks the models.*trade"):
+        sw.ReversalScorer.load(tmp_path / "lacking")
+    known = manifest["training_range"]
+    short = manifest | {"training_range": known | {"lower": known["lower"][1:], "upper": known["upper"][1:]}}
+    write_bundle(tmp_path / "short", short, bundle.models)
+    with pytest.raises(BundleError, match="training range"):
+        sw.ReversalScorer.load(tmp_path / "short")
 
 
 def test_the_gate_answers_rows_and_stream_scores_alike(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
