@@ -99,12 +99,13 @@ def sections(tables: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         ),
         "Stop and target": (
             "The same trades without the one, the other, and both. Where the interval of a difference lies above 0, "
-            "what was taken away costs money on these data, whatever it does for sleep.",
+            "what was taken away costs money on these data.",
             tables["counterfactual"],
         ),
         "Ruin": (
             "How likely a fall by `drawdown` within `years` is, by the share of equity risked in a trade: the trades "
-            "of the account, without its throttle, its halts and its Kelly cap.",
+            "of the account, each at that share, without throttle and Kelly cap. What its halts refused stays refused. "
+            "Returns compound as if size did not matter.",
             tables["ruin"],
         ),
         "Ruin without position limits": (
@@ -112,19 +113,22 @@ def sections(tables: dict[str, Any]) -> dict[str, tuple[str, Any]]:
             tables["ruin_without_limits"],
         ),
         "Venues": (
-            "The same trades at the costs of each venue, basis points of notional a trade. Only what differs below "
-            "differs here.",
+            "The same trades at the costs of each venue, basis points of notional a trade; `n_common` are those that "
+            "every venue takes. What the facts below hold equal, such as spread and depth, is a placeholder, and "
+            "differs here in nothing.",
             venues.drop(columns=[name for name in VENUE_FACTS if name != "venue"]),
         ),
         "Venues: the facts": ("What is `assumed` has no dated answer of the venue behind it.", venues[VENUE_FACTS]),
         "Adversarial paths": (
-            "Realised over planned loss when the path turns against every trade the moment it is filled. A stop does "
-            "not cap a loss at 2 %.",
+            "Realised over planned loss when the path turns against every trade the moment it is filled. `severity` is "
+            "a fraction of price (of the stop distance in `gap_beyond_stop`), or the funding rate of a settlement; the "
+            "last column must be 0. A stop does not cap a loss at 2 %.",
             tables["stress"],
         ),
         "Rules, one by one": (
             "The gate with one rule the other way round, on the same events; `difference_bps` is per event, with the "
-            "rule less without it. A rule that only makes positions smaller can add trades: some pay at no other size.",
+            "rule less without it, and `helps` says whether its interval lies above 0. A rule that only makes "
+            "positions smaller can add trades: those that impact makes too dear at the larger size.",
             tables["rules"],
         ),
         "Discipline, rule by rule": ("The account with one rule of discipline off.", tables["discipline"]),

@@ -203,43 +203,43 @@ class NaiveBacktest:
 
     def exits_within(self, symbol: str, bar: Bar) -> Iterator[tuple[Position, tuple[float, str] | None]]:
         """Look for the exits of a bar that has just closed. Where it leaves a doubt, the worse is what happened."""
-        mark_open, mark_high, mark_low = self.mark[symbol, bar.opens]
         for position in self.positions:
-            plan = position.plan
-            if plan.symbol != symbol or bar.opens < position.entry_time:
-                continue
-            if plan.side > 0:
-                opened_liquidated = mark_open <= plan.liquidation_price
-                opened_stopped = bar.open <= plan.stop
-                liquidated = mark_low <= plan.liquidation_price
-                stopped = bar.low <= plan.stop
-                won = bar.high > plan.target
-                liquidation_is_nearer = plan.liquidation_price > plan.stop
-            else:
-                opened_liquidated = mark_open >= plan.liquidation_price
-                opened_stopped = bar.open >= plan.stop
-                liquidated = mark_high >= plan.liquidation_price
-                stopped = bar.high >= plan.stop
-                won = bar.low < plan.target
-                liquidation_is_nearer = plan.liquidation_price < plan.stop
-            if self.spent(position, bar.closes):
-                yield position, (mark_open, "liquidation")
-            elif opened_liquidated:
-                yield position, (plan.bankruptcy_price, "liquidation")
-            elif opened_stopped:
-                yield position, self.filled(plan, bar.open, "stop")
-            elif liquidated and liquidation_is_nearer:
-                yield position, (plan.bankruptcy_price, "liquidation")
-            elif stopped:
-                yield position, self.filled(plan, plan.stop, "stop")
-            elif liquidated:
-                yield position, (plan.bankruptcy_price, "liquidation")
-            elif won:
-                yield position, (plan.target, "target")
-            elif bar.closes >= position.expiry - SECOND:  # venues that stamp a close just before the next open
-                yield position, self.filled(plan, bar.close, "time")
-            else:
-                yield position, None
+            if position.plan.symbol == symbol and bar.opens >= position.entry_time:
+                found = self.exit_within(position, bar)
+                yield position, self.after_funding(position, bar.closes, found)
+
+    def exit_within(self, position: Position, bar: Bar) -> tuple[float, str] | None:
+        plan = position.plan
+        mark_open, mark_high, mark_low = self.mark[plan.symbol, bar.opens]
+        if plan.side > 0:
+            opened_liquidated = mark_open <= plan.liquidation_price
+            opened_stopped = bar.open <= plan.stop
+            liquidated = mark_low <= plan.liquidation_price
+            stopped = bar.low <= plan.stop
+            won = bar.high > plan.target
+            liquidation_is_nearer = plan.liquidation_price > plan.stop
+        else:
+            opened_liquidated = mark_open >= plan.liquidation_price
+            opened_stopped = bar.open >= plan.stop
+            liquidated = mark_high >= plan.liquidation_price
+            stopped = bar.high >= plan.stop
+            won = bar.low < plan.target
+            liquidation_is_nearer = plan.liquidation_price < plan.stop
+        if opened_liquidated:
+            return plan.bankruptcy_price, "liquidation"
+        if opened_stopped:
+            return self.filled(plan, bar.open, "stop")
+        if liquidated and liquidation_is_nearer:
+            return plan.bankruptcy_price, "liquidation"
+        if stopped:
+            return self.filled(plan, plan.stop, "stop")
+        if liquidated:
+            return plan.bankruptcy_price, "liquidation"
+        if won:
+            return plan.target, "target"
+        if bar.closes >= position.expiry - SECOND:  # venues that stamp a close just before the next open
+            return self.filled(plan, bar.close, "time")
+        return None
 
     def exits_after_a_halt(self, symbol: str, bar: Bar) -> Iterator[tuple[Position, tuple[float, str]]]:
         """Fill what should have been sold while there was no market, now that a bar opens."""
@@ -250,17 +250,30 @@ class NaiveBacktest:
                 continue
             if position.exit_reason:  # its last bar closes as this one opens
                 continue
-            if self.spent(position, bar.opens):
-                yield position, (bar.open, "liquidation")
-            elif plan.side * (mark_open - plan.liquidation_price) <= 0:
-                yield position, (plan.bankruptcy_price, "liquidation")
+            if plan.side * (mark_open - plan.liquidation_price) <= 0:
+                found = plan.bankruptcy_price, "liquidation"
             elif plan.side * (bar.open - plan.stop) <= 0:
-                yield position, self.filled(plan, bar.open, "stop")
+                found = self.filled(plan, bar.open, "stop")
             else:
-                yield position, self.filled(plan, bar.open, "time")
+                found = self.filled(plan, bar.open, "time")
+            ended = self.after_funding(position, bar.opens, found)
+            assert ended is not None
+            yield position, ended
 
-    def spent(self, position: Position, until: int) -> bool:
-        """Whether the funding paid had left nothing of the equity of the plan at any settlement so far."""
+    def after_funding(
+        self, position: Position, until: int, found: tuple[float, str] | None
+    ) -> tuple[float, str] | None:
+        """Let funding that has eaten the account liquidate, no better than what the bar would have brought."""
+        plan, time = position.plan, self.spent(position, until)
+        if time is None:
+            return found
+        price = self.mark_price(plan.symbol, time)
+        if found is not None and plan.side * (found[0] - price) < 0:
+            price = found[0]
+        return self.filled(plan, price, "liquidation")
+
+    def spent(self, position: Position, until: int) -> int | None:
+        """Return the first settlement at which the funding paid had left nothing of the equity of the plan."""
         plan, left = position.plan, position.plan.equity
         left -= plan.quantity * plan.entry * (plan.fee_fraction + plan.entry_slippage)
         for time, _ in self.rates[plan.symbol]:
@@ -268,8 +281,8 @@ class NaiveBacktest:
                 paid = self.funding(position, time)
                 gain = plan.side * plan.quantity * (self.mark_price(plan.symbol, time) - plan.entry)
                 if paid > 0.0 and left + gain - paid <= 0.0:
-                    return True
-        return False
+                    return time
+        return None
 
     @staticmethod
     def filled(plan: TradePlan, price: float, reason: str) -> tuple[float, str]:
@@ -333,6 +346,9 @@ class NaiveBacktest:
         slippage += plan.quantity * exit_ * at_exit[position.exit_reason]
         funding = self.funding(position, position.exit_time)
         net = gross - fees - slippage - funding
+        if funding > 0.0 and plan.equity + net < 0.0:  # an account below nothing has been liquidated
+            slippage = plan.quantity * plan.entry * plan.entry_slippage
+            net, position.exit_reason = gross - fees - slippage - funding, "liquidation"
         notional = plan.quantity * plan.entry
         self.cash += net
         self.trades.append(

@@ -60,7 +60,7 @@ def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -
     own = {key: value for key, value in entry.items() if key not in _SECTIONS}
     _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, f"{origin}: datasets.{name}", extra=_SECTIONS)
     given = {key: content[key] for key in _SECTIONS if content.get(key) is not None}
-    sections = _merged(given, {key: value for key, value in overrides.items() if value is not None})
+    sections = _merged(given, overrides)
     try:
         return Params.model_validate({"dataset": {"name": name, **own}, **sections})
     except ValidationError as error:

@@ -313,7 +313,7 @@ def leverage_curve(
     Notes
     -----
     The reversal is what the models predict: a move in the trade's favour of one standard deviation over the horizon,
-    ``volatility_daily × sqrt(horizon / 1 d)`` (the barrier of `labels.barriers`, with its default multiple).
+    ``volatility_daily × sqrt(horizon / 1 d)``, traded through; later includes the bar of the exit itself.
 
     One R is the loss that was to be expected: at the stop (`risk_usd`), or where the liquidation price stands
     before it, at the bankruptcy price with fees. A leverage that loses its whole margin loses 1 R. Without a stop the

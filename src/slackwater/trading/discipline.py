@@ -276,7 +276,7 @@ class DisciplineRules:
             value = getattr(self, name)
             if value is not None and not 0.0 < value <= 1.0:
                 raise ParameterError(f"`{name}` must be in (0, 1], was {value}")
-        if not 0.0 <= self.streak_floor <= 1.0:
+        if self.streak_floor is None or not 0.0 <= self.streak_floor <= 1.0:
             raise ParameterError(f"`streak_floor` must be in [0, 1], was {self.streak_floor}")
         for name, low in (("streak_grace", 0), ("max_daily_losing_trades", 1)):
             value = getattr(self, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from slackwater.errors import ContractError, MissingDataError
 from slackwater.market.contracts import Contract
+from slackwater.market.rounding import round_down
 
 __all__ = ["require_obedience", "rule_violations"]
 
@@ -32,9 +34,10 @@ def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Map
     -------
     dict
         Rule to the number of violations: ``margin_leverage`` above 10, ``total_notional`` above 10 times equity,
-        ``risk`` above 2 % of equity with fees and slippage, ``open_risk`` above 4 %, ``stop_side``, ``target_side``,
-        ``liquidation_before_stop``, ``rounded_up`` (no whole number of lots), ``throttle`` (a multiplier outside of
-        (0, 1]).
+        ``risk`` above 2 % of equity with fees and slippage, ``open_risk`` above 4 %, ``stop_side``, ``stop_distance``
+        above 8 % of price, ``target_side``, ``liquidation_before_stop``, ``rounded_up`` (no whole number of lots),
+        ``throttle`` (a multiplier outside of (0, 1]), ``ruin_on_record`` (less than nothing left, and no liquidation).
+        What is not a number breaks its rule.
 
     Raises
     ------
@@ -49,21 +52,28 @@ def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Map
     unknown = sorted(set(trades["symbol"]) - set(contracts))
     if unknown:
         raise MissingDataError(f"no contract of {', '.join(unknown)}")
-    side, entry = trades["side"], trades["entry"]
-    lots = trades["quantity"] / trades["symbol"].map(lambda symbol: contracts[symbol].lot_size).astype("float64")
+    side, entry, stop = trades["side"], trades["entry"], trades["stop"]
+    equity = trades["risk_usd"] / trades["risk_fraction"]
+    whole = [
+        math.isfinite(quantity) and quantity == round_down(quantity, contracts[symbol].lot_size)
+        for symbol, quantity in zip(trades["symbol"], trades["quantity"], strict=True)
+    ]
     opened = exposure["n_positions"].diff().fillna(exposure["n_positions"]) > 0
-    broken = {
-        "margin_leverage": trades["leverage"] > 10,
-        # Written so that NaN, the leverage of an account without equity, is counted.
-        "total_notional": opened & ~(exposure["leverage"] <= 10.0 * (1.0 + _ENTRY_COSTS)),
-        "risk": trades["risk_fraction"] > 0.02 * (1.0 + _ROUNDING),
-        "open_risk": opened & ~(exposure["open_risk_fraction"] <= 0.04 * (1.0 + _ENTRY_COSTS)),
-        "stop_side": side * (entry - trades["stop"]) <= 0.0,
-        "target_side": side * (trades["target"] - entry) <= 0.0,
-        "liquidation_before_stop": side * (trades["stop"] - trades["liquidation_price"]) <= 0.0,
-        "rounded_up": np.abs(lots - lots.round()) > 1e-6 * np.maximum(lots, 1.0),
-        "throttle": ~trades["risk_multiplier"].between(0.0, 1.0, inclusive="right"),
+    # What holds is written down and then turned round, so that NaN is a violation.
+    kept = {
+        "margin_leverage": trades["leverage"] <= 10,
+        "total_notional": ~opened | (exposure["leverage"] <= 10.0 * (1.0 + _ENTRY_COSTS)),
+        "risk": trades["risk_fraction"] <= 0.02 * (1.0 + _ROUNDING),
+        "open_risk": ~opened | (exposure["open_risk_fraction"] <= 0.04 * (1.0 + _ENTRY_COSTS)),
+        "stop_side": side * (entry - stop) > 0.0,
+        "stop_distance": side * (entry - stop) <= 0.08 * entry * (1.0 + _ROUNDING),
+        "target_side": side * (trades["target"] - entry) > 0.0,
+        "liquidation_before_stop": side * (stop - trades["liquidation_price"]) > 0.0,
+        "rounded_up": pd.Series(whole, dtype=bool),
+        "throttle": trades["risk_multiplier"].between(0.0, 1.0, inclusive="right"),
+        "ruin_on_record": (equity + trades["net_usd"] >= 0.0) | (trades["exit_reason"] == "liquidation"),
     }
+    broken = {name: ~held for name, held in kept.items()}
     return {name: int(np.sum(rows)) for name, rows in broken.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -94,8 +94,11 @@ class PricePath:
         Notes
         -----
         A liquidation ends at the bankruptcy price: the margin is gone. So does a fill that the market gives beyond
-        it, whatever triggered the order: what lies beyond is borne by the venue's insurance. A position whose
-        funding has used up the whole equity that it was planned on is liquidated at the mark of that bar.
+        it, whatever triggered the order: what lies beyond is borne by the venue's insurance.
+
+        Funding comes out of the account. A position whose funding has used up the equity that it was planned on is
+        liquidated in that bar, at the worst of the mark and of the exit that the bar would have brought; and one
+        that ends with less than nothing because of funding is recorded as liquidated, however it ended.
         """
         reason, exit_us, price = self.exit(
             side=plan.side,
@@ -106,12 +109,15 @@ class PricePath:
             horizon=horizon,
         )
         entry_us = int(self.open_time[entry_bar])
+        if reason == "liquidation" or plan.side * price < plan.side * plan.bankruptcy_price:
+            reason, price = "liquidation", plan.bankruptcy_price
         spent = self._spent_by_funding(plan, entry_us, exit_us)
         if spent is not None:
-            reason, exit_us, price = "liquidation", *(spent if spent[0] <= exit_us else (exit_us, price))
-        elif reason == "liquidation" or plan.side * price < plan.side * plan.bankruptcy_price:
-            reason, price = "liquidation", plan.bankruptcy_price
-        return ClosedTrade(
+            closes_us, mark = spent
+            worst = plan.side * mark if closes_us < exit_us else min(plan.side * mark, plan.side * price)
+            price = plan.side * max(worst, plan.side * plan.bankruptcy_price)
+            reason, exit_us = "liquidation", min(closes_us, exit_us)
+        trade = ClosedTrade(
             plan=plan,
             entry_time=moment(entry_us),
             exit_time=moment(exit_us),
@@ -119,9 +125,11 @@ class PricePath:
             exit_reason=reason,
             funding_usd=self.funding_usd(side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=exit_us),
         )
+        ruined = trade.funding_usd > 0.0 and plan.equity + trade.net_usd < 0.0
+        return replace(trade, exit_reason="liquidation") if ruined else trade
 
     def _spent_by_funding(self, plan: TradePlan, start_us: int, end_us: int) -> tuple[int, float] | None:
-        """Return close and opening mark of the bar in which funding paid has left no equity; None if it has not."""
+        """Return the close of the bar in which funding paid has left no equity, and the mark then; None if none has."""
         first, last = np.searchsorted(self.settlement_time, [start_us, end_us], side="right")
         settled = self.settlement_time[first:last]
         mark = self.mark_open[np.searchsorted(self.open_time, settled, side="right") - 1]
@@ -132,7 +140,7 @@ class PricePath:
         if not broke.size:
             return None
         bar = int(np.searchsorted(self.close_time, settled[broke[0]], side="left"))
-        return int(self.close_time[bar]), float(self.mark_open[bar])
+        return int(self.close_time[bar]), float(mark[broke[0]])
 
     def exit(
         self, *, side: int, stop: float, target: float, liquidation_price: float, entry_bar: int, horizon: timedelta

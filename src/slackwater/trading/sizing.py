@@ -370,10 +370,6 @@ class _Limits:
     def kelly_quantity(self, fraction: float) -> float:
         """Return the largest quantity whose loss at the stop is within a share of the Kelly stake."""
         payoff, probability, equity = self.payoff, self.probability, fraction * self.equity
-        most = equity * payoff.kelly(0.0, probability)
-        if not most > 0.0:
-            return 0.0
-
         (loss, loss_per_root), (gain, gain_per_root) = payoff.unit_loss, payoff.unit_gain
 
         def room(quantity: float) -> float:  # `equity × kelly - quantity × unit_loss`, without a call in it
@@ -382,6 +378,9 @@ class _Limits:
             kelly = probability - (1.0 - probability) * lost / gained if gained > 0.0 else -1.0
             return equity * kelly - quantity * lost
 
+        most = room(0.0)
+        if not most > 0.0:
+            return 0.0
         # Without impact the stake is `most` and the loss a straight line: the root is not above.
         above = most / loss
         if room(above) >= 0.0:

@@ -370,6 +370,29 @@ def test_funding_that_eats_the_account_liquidates(make_score: Callable[..., Scor
     assert (hours - 1) * an_hour < 100_000.0 - costs < hours * an_hour
 
 
+def test_an_account_that_funding_emptied_is_liquidated_however_it_ends(make_score: Callable[..., Score]) -> None:
+    """Catches a stop that leaves less than nothing, and no liquidation on record."""
+    path = disturb(bars(), "14:00", low=40_000.0)
+    quantity = run(table(make_score()), path).trades["quantity"].iloc[0]
+    times = pd.to_datetime(["2024-03-01 13:00"], utc=True)
+    rates = pd.DataFrame({"symbol": "BTCUSDT", "event_time": times, "funding_rate": 99_500.0 / (quantity * 50_000.0)})
+    trade = run(table(make_score()), path, funding=rates).trades.iloc[0]
+    assert (trade["exit_reason"], trade["exit"]) == ("liquidation", trade["stop"])
+    assert trade["net_usd"] < -100_000.0
+
+
+def test_ruin_by_funding_in_a_halt_ends_at_the_bankruptcy_price_at_worst(make_score: Callable[..., Score]) -> None:
+    """Catches a mark after the halt that costs more than the margin, and one before it that flatters."""
+    path = disturb(bars(), "17:00", open=20_000.0, low=20_000.0, close=20_000.0)
+    path = path[~path["open_time"].between(EVENT + pd.Timedelta("3h"), EVENT + pd.Timedelta("299min"))]
+    times = pd.to_datetime(["2024-03-01 16:00"], utc=True)
+    rates = pd.DataFrame({"symbol": "BTCUSDT", "event_time": times, "funding_rate": 5.0})
+    trade = run(table(make_score()), path, funding=rates).trades.iloc[0]
+    assert trade["exit_reason"] == "liquidation"
+    fill = trade["entry"] * (1.0 + trade["slippage_usd"] / trade["notional_usd"])
+    assert trade["exit"] == pytest.approx(fill * (1.0 - 1.0 / trade["leverage"]))
+
+
 def test_an_account_that_posts_all_it_has_is_not_liquidated_for_it(make_score: Callable[..., Score]) -> None:
     """Catches free equity of less than nothing that reads as ruin."""
     rules = replace(GATE.rules, leverage_cap=1.0, risk_fraction=0.02)

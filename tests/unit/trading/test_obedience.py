@@ -23,6 +23,9 @@ SOUND = {
     "leverage": 5,
     "risk_fraction": 0.01,
     "risk_multiplier": 1.0,
+    "risk_usd": 100.0,
+    "net_usd": -100.0,
+    "exit_reason": "stop",
 }
 CALM = {"n_positions": 1, "leverage": 0.6, "open_risk_fraction": 0.01}
 SECOND = CALM | {"n_positions": 2}
@@ -38,6 +41,7 @@ def test_sound_trades_break_nothing() -> None:
     assert found() == {}
     short = {"side": -1, "stop": 51_000.0, "target": 48_000.0, "liquidation_price": 55_000.0}
     assert found(short) == {}
+    assert found({"net_usd": -10_001.0, "exit_reason": "liquidation"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +53,12 @@ def test_sound_trades_break_nothing() -> None:
         ({"risk_fraction": 0.0201}, {}, "risk"),
         ({}, {"open_risk_fraction": 0.042}, "open_risk"),
         ({"stop": 50_000.0}, {}, "stop_side"),
+        ({"stop": 45_999.0, "liquidation_price": 40_000.0}, {}, "stop_distance"),
+        ({"net_usd": -10_001.0}, {}, "ruin_on_record"),
+        ({"net_usd": math.nan}, {}, "ruin_on_record"),
+        ({"quantity": math.nan}, {}, "rounded_up"),
+        ({"quantity": 700_000.0005}, {}, "rounded_up"),
+        ({"leverage": math.nan}, {}, "margin_leverage"),
         ({"target": 49_500.0}, {}, "target_side"),
         ({"liquidation_price": 49_000.0}, {}, "liquidation_before_stop"),
         ({"quantity": 0.1234}, {}, "rounded_up"),

@@ -393,3 +393,11 @@ def test_three_rules_can_be_switched_off() -> None:
     assert not off.needs_odds
     assert replace(off, min_expectancy=0.0).needs_odds
     assert replace(off, kelly_fraction=0.5).needs_odds
+
+
+@pytest.mark.parametrize(("stop", "target"), [(46_396.3, 55_021.5), (47_269.9, 52_875.3), (48_812.6, 51_479.0)])
+def test_a_kelly_stake_of_nothing_is_a_refusal(make_score: Callable[..., Score], stop: float, target: float) -> None:
+    """Catches a root finder between two zeros: fair odds without costs are worth nothing, give or take a last bit."""
+    rules = SizingRules(min_reward_risk=0.0, min_expectancy=None)
+    plan = Geometry(side=1, entry=50_000.0, stop=stop, target=target)
+    assert not isinstance(size(make_score(trade_edge=0.0, trade_edge_low=0.0), plan, costs=FREE, rules=rules), Sizing)
