@@ -26,6 +26,8 @@ _CERTAINTY_LOG_ODDS = 30.0
 # A thousandth in log-odds is at most .025 % in probability. Trees that tell rows apart by less have said
 # nothing, and a slope that blows so small a difference up would be let loose on refitted trees that say more.
 _SMALLEST_SPREAD_LOG_ODDS = 1e-3
+# A tail that tells its rows apart by little can fit a slope of hundreds, and refitted trees may say more.
+_LARGEST_SLOPE = 3.0
 _NORMAL_90 = 1.2815515655446004  # 90 % quantile of the standard normal distribution
 _COVARIANCE = ("slope_variance", "covariance", "intercept_variance")
 
@@ -96,7 +98,7 @@ class SigmoidCalibrator:
     Attributes
     ----------
     slope_ : float
-        Factor on the raw log-odds, >= 0. Below 1 the trees were too sure of themselves.
+        Factor on the raw log-odds, in [0, 3]. Below 1 the trees were too sure of themselves.
     intercept_ : float
         Added log-odds.
     covariance_ : tuple of three floats
@@ -117,7 +119,8 @@ class SigmoidCalibrator:
     log-odds of each, and slope and intercept describe what the trees know beyond it.
 
     A slope below 0 would turn the ranking of the trees around on the evidence of a small tail of rows; it is
-    clipped at 0 and the intercept refitted, which gives every row the same probability. Where all raw
+    clipped at 0 and the intercept refitted, which gives every row the same probability. One above 3 is clipped
+    too: so large a one comes of a tail that barely tells its rows apart. Where all raw
     log-odds lie within 0.001 of each other the slope stays `prior_slope` and only the intercept is fitted: with
     a sceptical prior, trees that tell the rows apart only once they are refitted are not believed.
 
@@ -198,8 +201,8 @@ class SigmoidCalibrator:
         spread = float(np.ptp(log_odds)) >= _SMALLEST_SPREAD_LOG_ODDS
         if spread:
             slope, intercept = _maximum_likelihood(log_odds, happened, failed, base)
-        if not spread or slope < 0.0:
-            slope = 0.0 if spread else self.prior_slope
+        if not spread or not 0.0 <= slope <= _LARGEST_SLOPE:
+            slope = min(max(slope, 0.0), _LARGEST_SLOPE) if spread else self.prior_slope
             intercept = _fitted_intercept(slope * log_odds + base, happened, failed)
         self.slope_, self.intercept_ = slope, intercept
         independent = 1.0 if effective_rows is None else effective_rows / float(weight.sum())

@@ -317,15 +317,11 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
                 )
                 return IdentityCalibrator()
         raw = self._raw(self._boosted(head, seed=seed), tail.X)
-        # Odds on offer count as fair, and what the trees see beyond them as noise, until the rows say otherwise.
-        calibrator = SigmoidCalibrator() if tail.base is None else SigmoidCalibrator(prior_slope=0.0)
-        return calibrator.fit(
-            raw,
-            tail.target,
-            tail.weight,
-            offset=tail.base,
-            effective_rows=independence * float(tail.weight.sum()),
-        )
+        if tail.base is None:
+            effective = independence * float(tail.weight.sum())
+            return SigmoidCalibrator().fit(raw, tail.target, tail.weight, effective_rows=effective)
+        # Odds on offer count as fair, and what the trees see beyond them as noise, until enough rows say otherwise.
+        return SigmoidCalibrator(prior_slope=0.0).fit(raw, tail.target, independence * tail.weight, offset=tail.base)
 
     def _boosted(self, sample: _Sample, *, seed: int) -> lightgbm.Booster:
         parameters = {
