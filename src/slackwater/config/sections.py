@@ -39,6 +39,7 @@ OptionalDuration = Annotated[
 TableName = Literal[
     "path",
     "bars",
+    "mark_price",
     "open_interest",
     "funding",
     "premium_index",

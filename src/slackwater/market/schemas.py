@@ -103,6 +103,7 @@ _BARS: Final = (
     _price("close"),
     _amount("volume"),
     _amount("taker_buy_volume", optional=True),
+    _amount("trade_count", "trades", optional=True),
 )
 _OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
 
@@ -111,6 +112,18 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
     for schema in (
         TableSchema(name="path", columns=_BARS, key=("symbol", "event_time")),
         TableSchema(name="bars", columns=_BARS, key=("symbol", "event_time")),
+        TableSchema(
+            name="mark_price",
+            columns=(
+                *_STAMP,
+                Column(name="open_time", kind="time", unit="UTC"),
+                _price("open"),
+                _price("high"),
+                _price("low"),
+                _price("close"),
+            ),
+            key=("symbol", "event_time"),
+        ),
         TableSchema(
             name="open_interest",
             columns=(*_STAMP, _amount("open_interest")),
@@ -184,7 +197,13 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
         ),
         TableSchema(
             name="depth",
-            columns=(*_STAMP, _amount("bid_quantity_1pct"), _amount("ask_quantity_1pct")),
+            columns=(
+                *_STAMP,
+                _amount("bid_quantity_1pct"),
+                _amount("ask_quantity_1pct"),
+                _amount("bid_quantity_5pct", optional=True),
+                _amount("ask_quantity_5pct", optional=True),
+            ),
             key=("symbol", "event_time"),
         ),
     )
@@ -430,10 +449,10 @@ def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
 
 
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the canonical tables that a data set lacks, except the bars, the path and the other liquidations."""
+    """Return the canonical tables that a data set lacks, except all bars and the other kind of liquidations."""
     other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
     return [
         name
         for name in SCHEMAS
-        if name not in tables and name not in ("bars", "path") and other.get(name) not in tables
+        if name not in tables and name not in ("bars", "path", "mark_price") and other.get(name) not in tables
     ]

@@ -16,6 +16,13 @@ MARKET = small_market(days=3)
 MARKET["liquidation_totals"] = MARKET["depth"].rename(
     columns={"bid_quantity_1pct": "long_quantity", "ask_quantity_1pct": "short_quantity"}
 )
+# What few data sets have; no feature reads it.
+MARKET["bars"] = MARKET["bars"].assign(trade_count=7.0)
+MARKET["depth"] = MARKET["depth"].assign(
+    bid_quantity_5pct=3.0 * MARKET["depth"]["bid_quantity_1pct"],
+    ask_quantity_5pct=3.0 * MARKET["depth"]["ask_quantity_1pct"],
+)
+MARKET["mark_price"] = MARKET["bars"].drop(columns=["volume", "taker_buy_volume", "trade_count"])
 
 
 def bars(change: Callable[[pd.DataFrame], object]) -> pd.DataFrame:
