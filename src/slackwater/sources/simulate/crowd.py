@@ -19,7 +19,7 @@ from slackwater.sources.simulate.positions import (
 )
 from slackwater.sources.simulate.state import Record
 
-__all__ = ["UNWIND", "crowding", "start_crowd", "step_exhaustion", "step_mood", "trade_crowd"]
+__all__ = ["FINAL_PUSH", "UNWIND", "crowding", "start_crowd", "step_exhaustion", "step_mood", "trade_crowd"]
 
 MINUTES_PER_DAY = 1440.0
 CALM, FINAL_PUSH, UNWIND = 0, 1, 2
@@ -38,11 +38,11 @@ SMALLEST_STOP_DISTANCE = 0.003
 
 #: Net long or short shares beyond this can exhaust themselves.
 CROWDING_THRESHOLD = 0.12
-PUSH_MINUTES = 240.0
+PUSH_MINUTES = 720.0
 PIERCING = 0.1  # daily volatilities beyond the extreme
-SHORTEST_PUSH, LONGEST_PUSH = 60, 600
-PUSH_MOOD, UNWIND_MOOD = 0.002, 0.004
-UNWIND_MOOD_MINUTES, UNWIND_MINUTES = 240, 1440
+SHORTEST_PUSH, LONGEST_PUSH = 120, 1440
+PUSH_MOOD, UNWIND_MOOD = 0.002, 0.0025
+MOOD_MINUTES, UNWIND_MINUTES = 240, 1440
 
 
 @njit(cache=True)
@@ -71,6 +71,7 @@ def step_mood(state: Record, minute: Record, law: Record) -> None:
     state.mood += law.mood_noise * math.sqrt(2.0 / law.mood_memory) * minute.mood_shock
     state.regime += -state.regime / law.regime_memory
     state.regime += law.regime_noise * math.sqrt(2.0 / law.regime_memory) * minute.regime_shock
+    state.eagerness = min(MOOD_LIMIT, max(-MOOD_LIMIT, state.mood + state.regime + law.mood_bias))
 
 
 @njit(cache=True)
@@ -83,13 +84,12 @@ def trade_crowd(
     crowd: Record,
 ) -> None:
     """Open and close positions for a minute. An optimistic crowd opens more longs and fewer shorts."""
-    mood = min(MOOD_LIMIT, max(-MOOD_LIMIT, state.mood + state.regime + law.mood_bias))
     pace = 0.6 + 0.4 * state.relative_volatility
     minute.crowd_net = 0.0
     minute.crowd_gross = 0.0
     for side in (LONG, SHORT):
         sign = 1.0 if side == LONG else -1.0
-        appetite = pace * _burst(crowd.random()) * math.exp(sign * mood - OPENING_BALANCE)
+        appetite = pace * _burst(crowd.random()) * math.exp(sign * state.eagerness - OPENING_BALANCE)
         unwinding = state.phase == UNWIND and sign == state.phase_side
         haste = pace * _burst(crowd.random()) * (law.unwind_speed if unwinding else 1.0)
         stop = _stop_log_price(state, side, crowd.random())
@@ -142,13 +142,14 @@ def step_exhaustion(state: Record, law: Record, net_long_share: float, crowd: Re
             state.phase_extreme = state.high_48h if net_long_share > 0.0 else state.low_48h
     elif state.phase == FINAL_PUSH:
         state.crowd_pressure += state.phase_side * law.final_push * law.sigma_daily / PUSH_MINUTES
-        state.mood += state.phase_side * PUSH_MOOD
+        if state.phase_minutes < MOOD_MINUTES:
+            state.mood += state.phase_side * PUSH_MOOD
         beyond = state.phase_side * (state.log_price - state.phase_extreme)
         pierced = beyond > PIERCING * law.sigma_daily
         if state.phase_minutes > SHORTEST_PUSH and (pierced or state.phase_minutes > LONGEST_PUSH):
             state.phase, state.phase_minutes = UNWIND, 0
     else:
-        if state.phase_minutes < UNWIND_MOOD_MINUTES:
+        if state.phase_minutes < MOOD_MINUTES:
             state.mood -= state.phase_side * UNWIND_MOOD
         if state.phase_minutes > UNWIND_MINUTES:
             state.phase = CALM

@@ -27,8 +27,8 @@ DEPLETION_CAP = 0.6
 LONGEST_CASCADE = 60
 
 #: Sizes of liquidation orders are Pareto: smallest size as a share of the daily volume, and tail exponent.
-SMALLEST_ORDER_SHARE = 1.5e-6
-ORDER_TAIL_EXPONENT = 1.05
+SMALLEST_ORDER_SHARE = 2.5e-7
+ORDER_TAIL_EXPONENT = 0.75
 #: Columns of a printed order: minute, seconds into it, side (0 long, 1 short), log price, coin.
 ORDER_COLUMNS = 5
 

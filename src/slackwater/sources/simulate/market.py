@@ -1,23 +1,66 @@
-"""The simulated market as tables: the one public entrance to this room."""
+"""The simulated market as tables: the public entrance to this room."""
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from slackwater.errors import ParameterError
-from slackwater.sources.simulate.minute_step import SNAPSHOT_MINUTES, run_market
-from slackwater.sources.simulate.parameters import parameters_of
+from slackwater.sources.simulate.footprint import (
+    disk_needed,
+    memory_needed,
+    refuse_beyond_disk,
+    refuse_beyond_memory,
+    streaming_memory_needed,
+)
+from slackwater.sources.simulate.minute_step import run_market
+from slackwater.sources.simulate.request import MarketRequest
 from slackwater.sources.simulate.shocks import random_streams
-from slackwater.sources.simulate.tables import DEFAULT_LAGS, columns_of_run, stack_tables
+from slackwater.sources.simulate.tables import (
+    DEFAULT_LAGS,
+    Columns,
+    columns_of_run,
+    stack_tables,
+    truth_of_run,
+    venue_feed,
+)
+from slackwater.storage import atomic_directory
 
-__all__ = ["simulate_market"]
+__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_market", "stream_market"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LARGEST_SEED = 2**63 - 1
+Progress = Callable[[str], None]
+
+#: Where `stream_market` puts the truth, out of the way of those who read the tables.
+TRUTH = "truth"
+
+
+class SimulatedMarket(NamedTuple):
+    """A market as its participants see it, and as it was.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        Canonical tables, sorted by symbol and event time: `path` and `mark_price` (1-minute bars), `open_interest`,
+        `premium_index` and `depth` (every 5 minutes), `funding` (settled every 8 or 4 hours), `liquidations`,
+        `large_trades` and `whale_transfers` (events). Prices are quote currency per coin, quantities coin, rates
+        fractions. The `event_time` of a transfer is its block's, a random while after the coins were sent.
+    truth : dict of str to DataFrame
+        Not canonical: these have no `available_time`, and nothing that makes features can read them. `latent` (every
+        5 minutes): the martingale part of the log price, the pressures that would displace it at signal 1 (log
+        price), the crowd's eagerness and net long share, phase (0 calm, 1 final push, 2 unwind) and its side, side of
+        a sweep, volatility over its mean, and the coins of whales and of the hunter. `liquidations`: every one,
+        whatever the venue publishes.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    truth: dict[str, pd.DataFrame]
 
 
 def simulate_market(
@@ -28,45 +71,35 @@ def simulate_market(
     seed: int,
     signal: float = 0.4,
     whale_signal: float = 0.5,
+    listings: Mapping[str, datetime] | None = None,
+    liquidation_cap: timedelta | None = None,
     lags: Mapping[str, timedelta] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     **options: float,
 ) -> dict[str, pd.DataFrame]:
     """Simulate perpetual futures on a synthetic market.
 
+    At `signal` 0 the log price is a martingale, and a symmetric one at `skew` 0: nothing predicts its direction,
+    although every other table is as alive as ever.
+
     Parameters
     ----------
-    symbols : sequence of str
-        Names of the perpetuals; their order does not matter, and each symbol's market is the same with or without
-        the others. BTCUSDT, ETHUSDT, SOLUSDT and XRPUSDT have a volatility, price and size of their own.
-    start, end : datetime
-        Timezone-aware; the first open and the last close. Both on whole five minutes, `start` not before 1970.
-    seed : int
-        In [0, 2**63). The same seed gives the same bytes, and a longer run begins with the shorter one.
-    signal : float, default 0.4
-        In [0, 1]. How much of the pressure of crowd and forced trades moves the price. At 0 the log price is a
-        martingale: nothing predicts its direction, although every other table is as alive as ever.
-    whale_signal : float, default 0.5
-        In [0, 1]. How much whales lean against the pressure, rather than follow their own taste.
-    lags : Mapping of str to timedelta, optional
-        Table name to the lag of `available_time` behind `event_time`; replaces the defaults of the tables it names.
+    symbols, start, end, seed, signal, whale_signal, listings, liquidation_cap, lags
+        See `MarketRequest`.
     progress : callable, optional
         Called with one line a symbol.
     **options : float
-        Any other field of `MarketParameters`, for all symbols alike.
+        Any other field of `MarketParameters`, for all symbols alike, such as `skew`.
 
     Returns
     -------
     dict of str to DataFrame
-        Canonical tables, sorted by symbol and event time: `path` (1-minute bars), `open_interest`, `premium_index`
-        and `depth` (every 5 minutes), `funding` (settled every 8 hours), `liquidations` and `whale_transfers`
-        (events). Prices are quote currency per coin, quantities coin, rates fractions.
+        The canonical tables of a `SimulatedMarket`.
 
     Raises
     ------
     ParameterError
-        If a symbol is missing, repeated or not a name; a time is naive, off the five minutes, or `end` is not after
-        `start`; a seed, signal, lag or option is outside of its range; or an option is unknown.
+        If the request is impossible (see `MarketRequest`), or larger than the machine's memory.
 
     Notes
     -----
@@ -80,55 +113,96 @@ def simulate_market(
     Traceback (most recent call last):
     slackwater.errors.ParameterError: `end` must be after `start` (2024-01-01T00:00:00+00:00), was ...
     """
-    names = _checked_symbols(symbols)
-    first_minute, last_minute = _whole_minutes("start", start), _whole_minutes("end", end)
-    if first_minute < 0:
-        raise ParameterError(f"`start` must not be before 1970, was {start.isoformat()}")
-    if last_minute <= first_minute:
-        raise ParameterError(f"`end` must be after `start` ({start.isoformat()}), was {end.isoformat()}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise ParameterError(f"`seed` must be an integer in [0, {LARGEST_SEED}], was {seed!r}")
-    table_lags = {**DEFAULT_LAGS, **_checked_lags(lags or {})}
-    options = {"signal": signal, "whale_signal": whale_signal, **options}
-    parameters = {symbol: parameters_of(symbol, options) for symbol in names}
-
-    parts = {}
-    minutes = last_minute - first_minute
-    for symbol, its_parameters in parameters.items():
-        run = run_market(its_parameters, random_streams(symbol, seed), first_minute=first_minute, minutes=minutes)
-        parts[symbol] = columns_of_run(symbol, run, its_parameters, first_minute=first_minute)
-        if progress is not None:
-            progress(f"{symbol}: simulated {minutes:,} minutes")
-    return stack_tables(parts, lags=table_lags)
+    request = MarketRequest(
+        symbols=symbols,
+        start=start,
+        end=end,
+        seed=seed,
+        signal=signal,
+        whale_signal=whale_signal,
+        listings=listings or {},
+        liquidation_cap=liquidation_cap,
+        lags=lags or {},
+        options=options,
+    )
+    return simulate(request, progress=progress).tables
 
 
-def _checked_symbols(symbols: Sequence[str]) -> list[str]:
-    if isinstance(symbols, str) or not symbols:
-        raise ParameterError(f"`symbols` must be a non-empty sequence of names, was {symbols!r}")
+def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
+    """Simulate what is asked for, and keep the truth.
+
+    Raises
+    ------
+    ParameterError
+        If the tables are larger than the machine's memory; the message has the estimate.
+    """
+    refuse_beyond_memory(memory_needed(request))
+    return _tables(request, request.symbols, progress)
+
+
+def stream_market(directory: str | Path, request: MarketRequest, *, progress: Progress | None = None) -> None:
+    """Simulate symbol by symbol into parquet files, holding one symbol in memory at a time.
+
+    Parameters
+    ----------
+    directory : path
+        Gets a file a table, a part (row groups) a symbol, which `slackwater.storage.read_tables` reads; the truth goes
+        to a directory of its own in it, named `TRUTH`. It appears whole or not at all, in place of what was there.
+    request : MarketRequest
+        What is asked for.
+    progress : callable, optional
+        Called with one line a symbol.
+
+    Raises
+    ------
+    ParameterError
+        If one symbol is larger than the machine's memory, or all of them than the free disk; the message has the
+        estimate.
+    """
+    refuse_beyond_memory(streaming_memory_needed(request))
+    refuse_beyond_disk(disk_needed(request), Path(directory))
+    with atomic_directory(directory) as temporary, ExitStack() as open_files:
+        (temporary / TRUTH).mkdir()
+        writers: dict[Path, pq.ParquetWriter] = {}
+        for symbol in sorted(request.symbols):
+            market = _tables(request, [symbol], progress)
+            for folder, tables in ((temporary, market.tables), (temporary / TRUTH, market.truth)):
+                for name in list(tables):
+                    part = _arrow(tables.pop(name))
+                    path = folder / f"{name}.parquet"
+                    if path not in writers:
+                        writer = pq.ParquetWriter(path, part.schema, compression="zstd", compression_level=1)
+                        writers[path] = open_files.enter_context(writer)
+                    writers[path].write_table(part)
+
+
+def _arrow(table: pd.DataFrame) -> pa.Table:
+    with warnings.catch_warnings():
+        # pyarrow reads times in a way that pandas deprecates; DataFrame.to_parquet silences it, too.
+        warnings.simplefilter("ignore")
+        return pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
+
+
+def _tables(request: MarketRequest, symbols: Sequence[str], progress: Progress | None) -> SimulatedMarket:
+    tables, truth = {}, {}
     for symbol in symbols:
-        if not isinstance(symbol, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*", symbol):
-            raise ParameterError(f"`symbols` must hold names such as 'BTCUSDT', one was {symbol!r}")
-    repeated = sorted({symbol for symbol in symbols if list(symbols).count(symbol) > 1})
-    if repeated:
-        raise ParameterError(f"`symbols` must not repeat a name, {', '.join(repeated)} came twice")
-    return list(symbols)
+        tables[symbol], truth[symbol] = _one_symbol(request, symbol)
+        if progress is not None:
+            progress(f"{symbol}: simulated {request.minutes(symbol):,} minutes")
+    return SimulatedMarket(stack_tables(tables, lags={**DEFAULT_LAGS, **request.lags}), stack_tables(truth, lags=None))
 
 
-def _whole_minutes(name: str, time: datetime) -> int:
-    if not isinstance(time, datetime):
-        raise ParameterError(f"`{name}` must be a datetime, was {time!r}")
-    if time.tzinfo is None:
-        raise ParameterError(f"`{name}` must carry a time zone, was {time.isoformat()}")
-    minutes, rest = divmod(time - EPOCH, timedelta(minutes=1))
-    if rest or minutes % SNAPSHOT_MINUTES:
-        raise ParameterError(f"`{name}` must be on whole {SNAPSHOT_MINUTES} minutes, was {time.isoformat()}")
-    return minutes
-
-
-def _checked_lags(lags: Mapping[str, timedelta]) -> Mapping[str, timedelta]:
-    for table, lag in lags.items():
-        if table not in DEFAULT_LAGS:
-            raise ParameterError(f"`lags` must name tables among {', '.join(DEFAULT_LAGS)}; one was `{table}`")
-        if not isinstance(lag, timedelta) or lag < timedelta(0):
-            raise ParameterError(f"`lags[{table}]` must be a timedelta of at least 0, was {lag!r}")
-    return lags
+def _one_symbol(request: MarketRequest, symbol: str) -> tuple[dict[str, Columns], dict[str, Columns]]:
+    """Return the columns of a symbol's tables and of its truth."""
+    parameters, listed = request.parameters(symbol), request.listed_minute(symbol)
+    run = run_market(
+        parameters,
+        random_streams(symbol, request.seed),
+        first_minute=listed,
+        minutes=request.minutes(symbol),
+        unlisted_minutes=listed - request.first_minute,
+    )
+    columns = columns_of_run(symbol, run, parameters, first_minute=listed)
+    if request.liquidation_cap is not None:
+        columns["liquidations"] = venue_feed(columns["liquidations"], request.liquidation_cap)
+    return columns, truth_of_run(run, parameters, first_minute=listed)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from slackwater.errors import DataError
 from slackwater.sources.simulate.crowd import (
     UNWIND,
     crowding,
@@ -17,8 +18,9 @@ from slackwater.sources.simulate.crowd import (
     trade_crowd,
 )
 from slackwater.sources.simulate.funding import (
-    INTERVAL_MINUTES,
+    SHORTEST_INTERVAL_HOURS,
     funding_rate,
+    interval_hours,
     start_funding_interval,
     step_premium,
 )
@@ -47,15 +49,46 @@ from slackwater.sources.simulate.price import (
 )
 from slackwater.sources.simulate.shocks import Streams, draw_shocks
 from slackwater.sources.simulate.state import MINUTE, STATE, SUB_STEPS, Record
-from slackwater.sources.simulate.tape import side_depth, step_depth, taker_buy_share, traded_volume
-from slackwater.sources.simulate.whales import TRANSFER_COLUMNS, start_whales, step_whales, transfer
+from slackwater.sources.simulate.sweeps import step_sweeps
+from slackwater.sources.simulate.tape import (
+    outer_side_depth,
+    side_depth,
+    step_depth,
+    taker_buy_share,
+    trade_count,
+    traded_volume,
+)
+from slackwater.sources.simulate.whales import (
+    LARGE_TRADE_COLUMNS,
+    TRANSFER_COLUMNS,
+    large_trade,
+    start_whales,
+    step_whales,
+    transfer,
+)
 
-__all__ = ["BURN_IN_MINUTES", "SNAPSHOT_MINUTES", "MarketRun", "run_market"]
+__all__ = ["BURN_IN_MINUTES", "LATENT", "SNAPSHOT_MINUTES", "MarketRun", "run_market"]
 
 #: The market lives this long before its first recorded minute, so that it does not begin empty-handed.
 BURN_IN_MINUTES = 10 * 1440
-#: Open interest, premium and depth are recorded at whole multiples of this.
+#: Open interest, premium, depth and the latent state are recorded at whole multiples of this.
 SNAPSHOT_MINUTES = 5
+#: What nobody on the market can read, in the order in which `_record_latent` writes it.
+LATENT = (
+    "fundamental",
+    "crowd_pressure",
+    "forced_pressure",
+    "eagerness",
+    "net_long_share",
+    "phase",
+    "phase_side",
+    "sweep_side",
+    "relative_volatility",
+    "whale_position",
+    "hunter_position",
+)
+#: Longs and shorts are summed in another order; this is a share of open interest.
+ROUNDING = 1e-9
 
 
 class MarketRun(NamedTuple):
@@ -67,35 +100,54 @@ class MarketRun(NamedTuple):
         Open, high, low, close, from an arbitrary origin.
     volume, taker_buy_volume : shape (minutes,)
         Coin.
+    trades : shape (minutes,)
+        Number of trades.
+    mark_gap : shape (minutes,)
+        By how much the mark price lies above the traded one, log price.
     interest : shape (minutes, 2)
         Coin held long and coin held short by all participants at the close.
     liquidated : shape (minutes, 2)
         Coin of longs and of shorts.
     premium : shape (snapshots,)
         Fraction.
-    depth : shape (snapshots, 2)
-        Coin within 1 % of the mid, bid and ask.
-    funding : shape (settlements, 2)
-        Row of the minute that ends at the settlement, and the rate, a fraction per interval.
+    depth : shape (snapshots, 4)
+        Coin within 1 % of the mid, bid and ask, and within 5 % of it, bid and ask.
+    latent : shape (snapshots, len(LATENT))
+        The latent state.
+    funding : shape (settlements, 3)
+        Row of the minute that ends at the settlement, the rate (a fraction per interval), and the interval in hours.
     orders : shape (liquidation orders, 5)
         Row of the minute, seconds into it, side (0 long, 1 short), log price, coin.
     transfers : shape (whale transfers, 4)
         Row of the minute, direction (+1 off the exchange), log price, coin.
+    large_trades : shape (large trades, 5)
+        Row of the minute, seconds into it, direction (+1 bought), log price, coin.
     """
 
     log_price: npt.NDArray[np.float64]
     volume: npt.NDArray[np.float64]
     taker_buy_volume: npt.NDArray[np.float64]
+    trades: npt.NDArray[np.float64]
+    mark_gap: npt.NDArray[np.float64]
     interest: npt.NDArray[np.float64]
     liquidated: npt.NDArray[np.float64]
     premium: npt.NDArray[np.float64]
     depth: npt.NDArray[np.float64]
+    latent: npt.NDArray[np.float64]
     funding: npt.NDArray[np.float64]
     orders: npt.NDArray[np.float64]
     transfers: npt.NDArray[np.float64]
+    large_trades: npt.NDArray[np.float64]
 
 
-def run_market(parameters: MarketParameters, streams: Streams, *, first_minute: int, minutes: int) -> MarketRun:
+def run_market(
+    parameters: MarketParameters,
+    streams: Streams,
+    *,
+    first_minute: int,
+    minutes: int,
+    unlisted_minutes: int = 0,
+) -> MarketRun:
     """Run the market of one symbol.
 
     Parameters
@@ -108,31 +160,58 @@ def run_market(parameters: MarketParameters, streams: Streams, *, first_minute: 
         Open time of the first recorded minute, in minutes since 1970 UTC; a multiple of `SNAPSHOT_MINUTES`.
     minutes : int
         Recorded minutes; a multiple of `SNAPSHOT_MINUTES`.
+    unlisted_minutes : int, default 0
+        Minutes that the market lives before its first recorded one, on top of the burn-in: its listing is late, but
+        its shocks fall in step with those of the other symbols.
 
     Returns
     -------
     MarketRun
         The same for every run from the same `first_minute`, up to the end of the shorter one.
+
+    Raises
+    ------
+    DataError
+        If the coin held long and held short differ at any minute: a trade without a counterparty, and a mistake of
+        this package.
     """
     snapshots = minutes // SNAPSHOT_MINUTES
     run = MarketRun(
         log_price=np.empty((minutes, 4)),
         volume=np.empty(minutes),
         taker_buy_volume=np.empty(minutes),
+        trades=np.empty(minutes),
+        mark_gap=np.empty(minutes),
         interest=np.empty((minutes, 2)),
         liquidated=np.empty((minutes, 2)),
         premium=np.empty(snapshots),
-        depth=np.empty((snapshots, 2)),
-        funding=np.empty((minutes // INTERVAL_MINUTES + 1, 2)),
+        depth=np.empty((snapshots, 4)),
+        latent=np.empty((snapshots, len(LATENT))),
+        funding=np.empty((minutes // (60 * SHORTEST_INTERVAL_HOURS) + 1, 3)),
         orders=np.empty((1024, ORDER_COLUMNS)),
         transfers=np.empty((1024, TRANSFER_COLUMNS)),
+        large_trades=np.empty((1024, LARGE_TRADE_COLUMNS)),
     )
     state, minute = (np.zeros(1, dtype).view(np.recarray)[0] for dtype in (STATE, MINUTE))
     tiers = leverage_tiers(parameters)
-    funding, orders, transfers = _run_minutes(
-        run, state, minute, parameters.as_record(), empty_positions(), tiers, streams, first_minute
+    first_row = -(BURN_IN_MINUTES + unlisted_minutes)
+    funding, orders, transfers, large_trades = _run_minutes(
+        run, state, minute, parameters.as_record(), empty_positions(), tiers, streams, first_minute, first_row
     )
-    return run._replace(funding=funding, orders=orders, transfers=transfers)
+    _refuse_unequal_sides(run.interest)
+    return run._replace(funding=funding, orders=orders, transfers=transfers, large_trades=large_trades)
+
+
+def _refuse_unequal_sides(interest: npt.NDArray[np.float64]) -> None:
+    """Raise DataError at the first minute in which longs and shorts do not hold the same."""
+    longs, shorts = interest[:, LONG], interest[:, SHORT]
+    unequal = np.flatnonzero(~(np.abs(longs - shorts) <= ROUNDING * longs))
+    if len(unequal):
+        row = unequal[0]
+        raise DataError(
+            f"the simulated longs hold {longs[row]} coin and the shorts {shorts[row]} at minute {row}: a trade without "
+            "a counterparty; please report it"
+        )
 
 
 @njit(cache=True)
@@ -145,16 +224,23 @@ def _run_minutes(
     tiers: npt.NDArray[np.void],
     streams: Streams,
     first_minute: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    first_row: int,
+) -> tuple[
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+    npt.NDArray[np.float64],
+]:
     """Fill the rows of `run`; return those arrays whose length was not known beforehand."""
-    orders, transfers = run.orders, run.transfers
+    orders, transfers, large_trades = run.orders, run.transfers, run.large_trades
     start_price_process(state, streams.price)
     start_crowd(state, law, positions, tiers, streams.crowd)
     start_whales(state, streams.whales)
-    for row in range(-BURN_IN_MINUTES, run.volume.shape[0]):
+    for row in range(first_row, run.volume.shape[0]):
         if row == 0:
             state.orders = 0
             state.transfers = 0
+            state.large_trades = 0
             state.settlements = 0
         clock = first_minute + row
         draw_shocks(minute, law, streams.common, streams.price, streams.crowd)
@@ -167,14 +253,22 @@ def _run_minutes(
 
         orders = print_orders(orders, state, minute, law, row, streams.orders)
         transfers = transfer(transfers, state, law, row, streams.whales)
-        if (clock + 1) % INTERVAL_MINUTES == 0:
-            _settle_funding(run, state, row)
+        large_trades = large_trade(large_trades, state, minute, law, row, streams.large_trades)
+        hours = interval_hours(law, clock)
+        if (clock + 1) % (60 * hours) == 0:
+            _settle_funding(run, state, row, hours)
         traded = traded_volume(state, minute, law, streams.tape)
         bought = traded * taker_buy_share(state, minute, traded, streams.tape)
+        trades = trade_count(law, traded, streams.tape)
         if row >= 0:
-            run.volume[row], run.taker_buy_volume[row] = traded, bought
+            run.volume[row], run.taker_buy_volume[row], run.trades[row] = traded, bought, trades
             _record(run, row, state, minute, law, positions)
-    return run.funding[: state.settlements], orders[: state.orders], transfers[: state.transfers]
+    return (
+        run.funding[: state.settlements],
+        orders[: state.orders],
+        transfers[: state.transfers],
+        large_trades[: state.large_trades],
+    )
 
 
 @njit(cache=True)
@@ -186,14 +280,15 @@ def _decide(
     tiers: npt.NDArray[np.void],
     streams: Streams,
 ) -> None:
-    """Let crowd and whales trade on what is known at the open; market makers take the other side of both."""
+    """Let crowd, whales and hunters trade on what is known at the open; market makers take the other side."""
     step_mood(state, minute, law)
     trade_crowd(state, minute, law, positions, tiers, streams.crowd)
     step_exhaustion(state, law, crowding(positions), streams.crowd)
     step_whales(state, minute, law, streams.whales)
-    net_flow = minute.crowd_net + minute.whale_net
-    state.market_maker_position -= net_flow
-    press(state, law, net_flow, law.unwind_speed if state.phase == UNWIND else 1.0)
+    step_sweeps(state, minute, law, positions, streams.sweeps)
+    pressing = minute.crowd_net + minute.hunter_net
+    state.market_maker_position -= pressing + minute.whale_net
+    press(state, law, pressing, law.unwind_speed if state.phase == UNWIND else 1.0)
     recover_from_forced_flow(state)
 
 
@@ -213,11 +308,12 @@ def _move_price(state: Record, minute: Record, law: Record, positions: Positions
 
 
 @njit(cache=True)
-def _settle_funding(run: MarketRun, state: Record, row: int) -> None:
+def _settle_funding(run: MarketRun, state: Record, row: int, hours: int) -> None:
     """Settle the rate of the interval that ends with this minute, and begin the next."""
     if row >= 0:
         run.funding[state.settlements, 0] = row
-        run.funding[state.settlements, 1] = funding_rate(state.premium_sum / state.premium_weight)
+        run.funding[state.settlements, 1] = funding_rate(state.premium_sum / state.premium_weight, hours)
+        run.funding[state.settlements, 2] = hours
         state.settlements += 1
     start_funding_interval(state)
 
@@ -229,15 +325,36 @@ def _record(run: MarketRun, row: int, state: Record, minute: Record, law: Record
     run.log_price[row, 1] = minute.high
     run.log_price[row, 2] = minute.low
     run.log_price[row, 3] = state.log_price
+    run.mark_gap[row] = state.mark_premium - state.premium
     hedged = law.hedged_share * law.open_interest
     longs, shorts = held(positions)
-    whales, makers = state.whale_position, state.market_maker_position
-    run.interest[row, LONG] = hedged + longs + max(whales, 0.0) + max(makers, 0.0)
-    run.interest[row, SHORT] = hedged + shorts + max(-whales, 0.0) + max(-makers, 0.0)
+    whales, hunter, makers = state.whale_position, state.hunter_position, state.market_maker_position
+    run.interest[row, LONG] = hedged + longs + max(whales, 0.0) + max(hunter, 0.0) + max(makers, 0.0)
+    run.interest[row, SHORT] = hedged + shorts + max(-whales, 0.0) + max(-hunter, 0.0) + max(-makers, 0.0)
     for side in (LONG, SHORT):
         run.liquidated[row, side] = liquidated(minute, side)
     if (row + 1) % SNAPSHOT_MINUTES == 0:
         snapshot = row // SNAPSHOT_MINUTES
         run.premium[snapshot] = state.premium
-        run.depth[snapshot, 0] = side_depth(state, law, -1.0)
-        run.depth[snapshot, 1] = side_depth(state, law, 1.0)
+        outer = outer_side_depth(state, law)
+        for side, sign in ((0, -1.0), (1, 1.0)):
+            near = side_depth(state, law, sign)
+            run.depth[snapshot, side], run.depth[snapshot, 2 + side] = near, near + outer
+        _record_latent(run, snapshot, state, crowding(positions))
+
+
+@njit(cache=True)
+def _record_latent(run: MarketRun, snapshot: int, state: Record, net_long_share: float) -> None:
+    """Write the latent state in the order of `LATENT`."""
+    latent = run.latent[snapshot]
+    latent[0] = state.fundamental
+    latent[1] = state.crowd_pressure
+    latent[2] = state.forced_pressure
+    latent[3] = state.eagerness
+    latent[4] = net_long_share
+    latent[5] = state.phase
+    latent[6] = state.phase_side
+    latent[7] = state.sweep_side
+    latent[8] = state.relative_volatility
+    latent[9] = state.whale_position
+    latent[10] = state.hunter_position

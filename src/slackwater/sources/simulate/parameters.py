@@ -16,6 +16,10 @@ from slackwater.errors import ParameterError
 __all__ = ["KNOWN_SYMBOLS", "MarketParameters", "parameters_of"]
 
 
+#: A day far beyond all runs.
+NEVER = 1e6
+
+
 def _bounded(default: float, low: float, high: float, unit: str) -> Any:
     """Return a dataclass field that may hold [low, high]."""
     return field(default=default, metadata={"low": low, "high": high, "unit": unit})
@@ -53,46 +57,56 @@ class MarketParameters:
     signal: float = _bounded(0.4, 0.0, 1.0, "fraction of the pressure that moves the price")
     whale_signal: float = _bounded(0.5, 0.0, 1.0, "weight of the pressure in what whales want")
 
+    # Zero: rises and falls are alike. Above, falls make volatility; the price stays a martingale.
+    skew: float = _bounded(0.0, 0.0, 1.0, "how much more falls than rises raise the volatility that follows")
+
     # What symbols share.
-    common_price_share: float = _bounded(0.80, 0.0, 1.0, "share of the variance of price shocks")
-    common_volatility_share: float = _bounded(0.6, 0.0, 1.0, "share of the variance of log volatility")
-    common_mood_share: float = _bounded(0.8, 0.0, 1.0, "share of the variance of the crowd's mood")
+    common_price_share: float = _bounded(0.88, 0.0, 1.0, "share of the variance of price shocks")
+    common_volatility_share: float = _bounded(0.4, 0.0, 1.0, "share of the variance of log volatility")
+    common_mood_share: float = _bounded(0.1, 0.0, 1.0, "share of the variance of the crowd's mood")
 
     # Price shocks.
-    news_per_day: float = _bounded(0.1, 0.0, 10.0, "per day")
-    news_size: float = _bounded(0.7, 0.0, 5.0, "multiples of sigma_daily")
+    news_per_day: float = _bounded(0.12, 0.0, 10.0, "per day")
+    news_size: float = _bounded(0.8, 0.0, 5.0, "multiples of sigma_daily")
     jumps_per_day: float = _bounded(0.17, 0.0, 100.0, "per day")
     jump_size: float = _bounded(8.0, 0.0, 50.0, "multiples of the volatility of one minute")
     excitation: float = _bounded(80.0, 0.0, 1000.0, "rise of volatility per daily volume forced to trade")
 
     # The crowd.
-    mood_memory: float = _bounded(2880.0, 10.0, 1e6, "minutes")
-    mood_trend_response: float = _bounded(0.6, 0.0, 5.0, "mood per unit of trend")
-    mood_noise: float = _bounded(0.35, 0.0, 3.0, "standard deviation of mood")
-    regime_memory: float = _bounded(14400.0, 10.0, 1e6, "minutes")
-    regime_noise: float = _bounded(0.48, 0.0, 3.0, "standard deviation of mood")
+    mood_memory: float = _bounded(2500.0, 10.0, 1e6, "minutes")
+    mood_trend_response: float = _bounded(0.35, 0.0, 5.0, "mood per unit of trend")
+    mood_noise: float = _bounded(0.34, 0.0, 3.0, "standard deviation of mood")
+    regime_memory: float = _bounded(14500.0, 10.0, 1e6, "minutes")
+    regime_noise: float = _bounded(0.6, 0.0, 3.0, "standard deviation of mood")
     mood_bias: float = _bounded(0.12, -2.0, 2.0, "mood; positive: the crowd prefers to be long")
-    hedged_share: float = _bounded(0.45, 0.0, 0.95, "share of open interest that never trades")
-    crowd_impact: float = _bounded(24.0, 0.0, 100.0, "multiples of sigma_daily per daily volume bought net")
-    crowd_pressure_half_life: float = _bounded(600.0, 1.0, 1e6, "minutes")
+    hedged_share: float = _bounded(0.47, 0.0, 0.95, "share of open interest that never trades")
+    crowd_impact: float = _bounded(17.0, 0.0, 100.0, "multiples of sigma_daily per daily volume bought net")
+    crowd_pressure_half_life: float = _bounded(700.0, 1.0, 1e6, "minutes")
 
     # Exhaustion: a crowded side makes its final push and then unwinds.
     exhaustion_rate: float = _bounded(20.0, 0.0, 1000.0, "episodes per day and unit of crowding")
-    final_push: float = _bounded(0.35, 0.0, 5.0, "multiples of sigma_daily per four hours")
+    final_push: float = _bounded(0.8, 0.0, 5.0, "multiples of sigma_daily per twelve hours")
     unwind_speed: float = _bounded(2.0, 1.0, 20.0, "multiple of the ordinary speed")
 
     # Forced trades.
-    forced_impact: float = _bounded(1.0, 0.0, 10.0, "multiples of sigma_daily per square root of a daily volume")
+    forced_impact: float = _bounded(0.9, 0.0, 10.0, "multiples of sigma_daily per square root of a daily volume")
     forced_pressure_half_life: float = _bounded(120.0, 1.0, 1e6, "minutes")
 
     # Whales.
     whale_share: float = _bounded(0.10, 0.0, 1.0, "standard deviation of their position per open interest")
     whale_transfers_per_day: float = _bounded(29.0, 0.0, 1000.0, "per day")
+    large_trades_per_day: float = _bounded(150.0, 0.0, 1440.0, "per day")
+
+    # Sweeps: someone trades through the highs or lows where the stops wait, and out again.
+    sweeps_per_day: float = _bounded(4.0, 0.0, 1000.0, "per day spent within reach of the stops")
+    sweep_size: float = _bounded(0.005, 0.0, 0.5, "of the daily volume")
 
     # Premium of the perpetual over its index.
-    premium_of_pressure: float = _bounded(6.7e-4, 0.0, 0.1, "fraction per sigma_daily of pressure")
-    premium_of_crowding: float = _bounded(0.0012, 0.0, 0.1, "fraction per unit of net long share")
+    premium_of_pressure: float = _bounded(3.4e-4, 0.0, 0.1, "fraction per sigma_daily of pressure")
+    premium_of_eagerness: float = _bounded(5.35e-4, 0.0, 0.1, "fraction per unit of mood")
+    premium_of_crowding: float = _bounded(2.9e-4, 0.0, 0.1, "fraction per unit of net long share")
     premium_noise: float = _bounded(1.5e-4, 0.0, 0.01, "fraction, standard deviation")
+    four_hour_funding_day: float = _bounded(NEVER, 0.0, NEVER, "days since 1970, from which funding settles every 4 h")
 
     # The book.
     depth_share: float = _bounded(0.004, 1e-6, 1.0, "of the daily volume within 1 % of the mid, a side")
@@ -121,7 +135,7 @@ class MarketParameters:
 #: What is particular to a symbol; everything else is the same market.
 KNOWN_SYMBOLS: Mapping[str, Mapping[str, float]] = {
     "BTCUSDT": {
-        "sigma_daily": 0.022,
+        "sigma_daily": 0.0275,
         "start_price": 60_000.0,
         "price_decimals": 1,
         "average_daily_volume": 200_000.0,
@@ -135,18 +149,19 @@ KNOWN_SYMBOLS: Mapping[str, Mapping[str, float]] = {
         "open_interest": 1_400_000.0,
     },
     "SOLUSDT": {
-        "sigma_daily": 0.040,
+        "sigma_daily": 0.038,
         "start_price": 150.0,
         "price_decimals": 3,
         "average_daily_volume": 25_000_000.0,
         "open_interest": 8_500_000.0,
     },
     "XRPUSDT": {
-        "sigma_daily": 0.045,
+        "sigma_daily": 0.0395,
         "start_price": 2.0,
         "price_decimals": 4,
         "average_daily_volume": 800_000_000.0,
         "open_interest": 280_000_000.0,
+        "four_hour_funding_day": 19_631.0,  # 2023-10-01
     },
 }
 

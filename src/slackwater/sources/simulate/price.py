@@ -25,7 +25,7 @@ __all__ = [
 MINUTES_PER_DAY = 1440.0
 #: Log volatility is a sum of mean-reverting factors: from minutes of turbulence to months of regime.
 VOLATILITY_MEMORY_MINUTES = (20.0, 240.0, 2880.0, 28800.0)
-VOLATILITY_AMPLITUDE = (0.28, 0.30, 0.38, 0.40)
+VOLATILITY_AMPLITUDE = (0.29, 0.31, 0.40, 0.39)
 EXCITATION_KEPT_PER_MINUTE = 0.94
 EXCITATION_OF_NEWS = 1.5
 EXCITATION_CAP = 4.0

@@ -21,6 +21,8 @@ __all__ = ["Streams", "draw_shocks", "random_streams"]
 MINUTES_PER_DAY = 1440.0
 #: Of the jumps and of the news, this share strikes all symbols at once.
 COMMON_EVENT_SHARE = 0.5
+#: Correlation of a fall with the volatility that follows it, at skew 1.
+LEVERAGE_EFFECT = 0.45
 
 
 class Streams(NamedTuple):
@@ -32,6 +34,8 @@ class Streams(NamedTuple):
     whales: np.random.Generator
     orders: np.random.Generator
     tape: np.random.Generator
+    sweeps: np.random.Generator
+    large_trades: np.random.Generator
 
 
 def random_streams(symbol: str, seed: int) -> Streams:
@@ -51,15 +55,24 @@ def _generator(seed: int, names: Sequence[str]) -> np.random.Generator:
 
 @njit(cache=True)
 def draw_shocks(minute: Record, law: Record, common: Record, own: Record, crowd: Record) -> None:
-    """Fill the shocks of one minute; all are standardised but for the news, a log return."""
+    """Fill the shocks of one minute; all are standardised but for the news, a log return.
+
+    With `skew`, a fall of the minute before raises volatility and a rise lowers it: returns of hours are then skewed,
+    but the price stays a martingale, since volatility is set before the shock that it scales.
+    """
     shared = math.sqrt(law.common_volatility_share)
     alone = math.sqrt(1.0 - law.common_volatility_share)
+    leverage = LEVERAGE_EFFECT * law.skew
+    fresh = math.sqrt(1.0 - leverage * leverage)
     for i in range(4):
-        minute.volatility_shock[i] = shared * common.standard_normal() + alone * own.standard_normal()
+        shock = shared * common.standard_normal() + alone * own.standard_normal()
+        minute.volatility_shock[i] = fresh * shock - leverage * minute.diffusion
 
     shared, alone = math.sqrt(law.common_price_share), math.sqrt(1.0 - law.common_price_share)
+    minute.diffusion = 0.0
     for i in range(SUB_STEPS):
         minute.price_shock[i] = shared * common.standard_normal() + alone * own.standard_normal()
+        minute.diffusion += minute.price_shock[i] / math.sqrt(SUB_STEPS)
 
     shared, alone = math.sqrt(law.common_mood_share), math.sqrt(1.0 - law.common_mood_share)
     minute.mood_shock = shared * common.standard_normal() + alone * crowd.standard_normal()
@@ -79,6 +92,7 @@ def _draw_event(minute: Record, law: Record, stream: Record, share: float) -> No
     news_chance = share * law.news_per_day / MINUTES_PER_DAY
     if chance >= jump_chance + news_chance:
         return
+    # Drawn only when an event strikes: the rates must be those of all symbols, or the common stream falls out of step.
     sub_step = int(SUB_STEPS * stream.random())
     size = stream.standard_normal()
     if chance < jump_chance:

@@ -33,6 +33,7 @@ STATE = np.dtype(
         ("trend", "f8"),  # exponentially weighted sum of returns, 12 hours
         ("mood", "f8"),
         ("regime", "f8"),
+        ("eagerness", "f8"),  # to be long: mood, regime and bias, within their limits
         ("phase", "i8"),  # CALM, FINAL_PUSH or UNWIND
         ("phase_side", "f8"),  # +1 the longs are exhausted, -1 the shorts
         ("phase_minutes", "i8"),
@@ -48,20 +49,29 @@ STATE = np.dtype(
         # whales.py, and the market makers who are everyone's counterparty
         ("whale_taste", "f8"),
         ("whale_position", "f8"),  # coin, signed
-        ("whale_backlog", "f8"),  # coin traded since the last transfer, signed
+        ("whale_wanted", "f8"),  # coin, signed
+        ("whale_moved", "f8"),  # the position for which coins have been moved so far, coin, signed
+        ("whale_untold", "f8"),  # coin traded since the last large trade, signed
         ("market_maker_position", "f8"),  # coin, signed
+        # sweeps.py
+        ("hunter_position", "f8"),  # coin, signed
+        ("sweep_side", "f8"),  # +1 through the highs, -1 through the lows, 0 no sweep
+        ("sweep_minutes", "i8"),
         # funding.py
         ("premium", "f8"),
         ("premium_noise", "f8"),
         ("premium_sum", "f8"),
         ("premium_weight", "f8"),
-        ("interval_minutes", "f8"),
-        # depth.py
+        ("interval_minutes", "f8"),  # minutes of the running interval so far
+        ("mark_premium", "f8"),  # the premium smoothed over the last minutes: what the mark price keeps of it
+        # tape.py
         ("depth_noise", "f8"),
+        ("outer_depth_noise", "f8"),
         # rows written so far
         ("settlements", "i8"),
         ("orders", "i8"),
         ("transfers", "i8"),
+        ("large_trades", "i8"),
     ],
     align=True,
 )
@@ -71,6 +81,7 @@ MINUTE = np.dtype(
         # shocks.py: standardised
         ("volatility_shock", "f8", (4,)),
         ("price_shock", "f8", (SUB_STEPS,)),  # in volatilities of a sub-step
+        ("diffusion", "f8"),  # the return without jumps and news, in volatilities of the minute
         ("news", "f8"),  # log return
         ("news_sub_step", "i8"),  # -1: no news
         ("mood_shock", "f8"),
@@ -79,6 +90,7 @@ MINUTE = np.dtype(
         ("crowd_net", "f8"),
         ("crowd_gross", "f8"),
         ("whale_net", "f8"),
+        ("hunter_net", "f8"),
         ("liquidated", "f8", (2, SUB_STEPS)),  # of longs and of shorts
         ("stopped", "f8", (2,)),
         # log prices; the close is the state's
