@@ -115,6 +115,94 @@ def zones(
         typer.echo(f"drawn: {plot}")
 
 
+@app.command()
+def simulate(
+    facts: Annotated[bool, typer.Option("--facts", help="Hold the stylised facts against their ranges.")] = False,
+    out: Annotated[Path | None, typer.Option(help="New directory for the tables, one parquet file each.")] = None,
+    defects: Annotated[bool, typer.Option("--defects", help="Put defects into what --out writes.")] = False,
+    defect: Annotated[list[str] | None, typer.Option(help="Only this kind of defect; may be repeated.")] = None,
+    symbols: Annotated[str, typer.Option(help="Names, with commas between them.")] = "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT",
+    start: Annotated[str, typer.Option(help="First moment, UTC, on whole five minutes.")] = "2023-01-01",
+    days: Annotated[int, typer.Option(min=1, help="Length of the market.")] = 731,
+    seed: Annotated[int, typer.Option(min=0, help="Seed, the first one of several.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds --facts tries.")] = 5,
+    signal: Annotated[float, typer.Option(help="How much can be predicted, 0 (nothing) to 1.")] = 0.4,
+    whale_signal: Annotated[float, typer.Option(help="How much the whales know, 0 to 1.")] = 0.5,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER of the market, such as skew=0.5.")] = None,
+) -> None:
+    """Make a SYNTHETIC market: measure it, or write its tables; status 1 if its facts do not hold.
+
+    With several seeds all facts must hold on four of five. The market of `--out` is that of the first seed; its
+    `defects.json` lists what `--defects` put in.
+    """
+    from dataclasses import replace
+    from datetime import timedelta
+
+    from slackwater.errors import ParameterError
+    from slackwater.evidence.map_history import moment
+    from slackwater.sources.simulate import market
+    from slackwater.sources.simulate.defects import DEFECT_KINDS, inject_defects
+    from slackwater.sources.simulate.facts import facts_hold, facts_page, stylised_facts
+    from slackwater.storage import atomic_directory, write_json, write_parquet
+
+    if not facts and out is None:
+        raise ParameterError("nothing to do: give `--facts`, `--out`, or both")
+    if (defects or defect) and out is None:
+        raise ParameterError("`--defects` spoils the tables that are written: give `--out` too")
+    if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+        raise ParameterError(f"`--out` must be a new directory, {out} is there")
+    first = moment(start)
+    request = market.MarketRequest(
+        symbols=[name.strip() for name in symbols.split(",")],
+        start=first,
+        end=first + timedelta(days=days),
+        seed=seed,
+        signal=signal,
+        whale_signal=whale_signal,
+        options=_numbers(option or []),
+    )
+    typer.echo(f"SYNTHETIC market, signal {signal:g} by construction; it says nothing about a real edge")
+    if out is not None and (defects or defect):
+        made = market.simulate(request)
+        spoilt, key = inject_defects(made.tables, seed, defect or DEFECT_KINDS)
+        with atomic_directory(out) as directory:
+            for name, table in spoilt.items():
+                write_parquet(table, directory / f"{name}.parquet")
+            for name, table in made.truth.items():
+                write_parquet(table, directory / market.TRUTH / f"{name}.parquet")
+            injected = [each.to_dict() for each in key]
+            write_json({"synthetic": True, "seed": seed, "defects": injected}, directory / "defects.json")
+        for each in key:
+            typer.echo(f"  {each.kind:<22}{each.table:<16}{each.symbol:<10}{each.start:%Y-%m-%d %H:%M}  {each.note}")
+        typer.echo(f"written with {len(key)} defects: {out}")
+    elif out is not None:
+        market.stream_market(out, request)
+        typer.echo(f"written: {out}")
+    if facts:
+        skewed = request.options.get("skew", 0.0) > 0.0
+        measured = {
+            number: stylised_facts(*market.simulate(replace(request, seed=number)), skewed=skewed)
+            for number in range(seed, seed + seeds)
+        }
+        typer.echo(facts_page(measured))
+        if not facts_hold(measured):
+            raise typer.Exit(1)
+
+
+def _numbers(options: list[str]) -> dict[str, float]:
+    """Return the values by name of options such as ``skew=0.5``."""
+    from slackwater.errors import ParameterError
+
+    numbers = {}
+    for text in options:
+        name, _, value = text.partition("=")
+        try:
+            numbers[name.strip()] = float(value)
+        except ValueError:
+            raise ParameterError(f"`--option` must be NAME=NUMBER, was {text!r}") from None
+    return numbers
+
+
 def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
     try:
