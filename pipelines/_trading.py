@@ -26,6 +26,7 @@ def build_gate(stage: Stage) -> Gate:
 
 def backtest_inputs(stage: Stage) -> dict[str, Any]:
     """Return the arguments of `slackwater.trading.backtest.run_backtest`: out-of-sample predictions only."""
+    tables = read_tables("data/tables", ["funding", "mark_price"])
     wanted = read_json("data/feature_manifest.json")["model_features"]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
     return {
@@ -36,7 +37,8 @@ def backtest_inputs(stage: Stage) -> dict[str, Any]:
             wanted,
         ),
         "path": read_path("data/tables"),
-        "funding": read_tables("data/tables", ["funding"]).get("funding"),
+        "funding": tables.get("funding"),
+        "mark": tables.get("mark_price"),
         "gate": build_gate(stage),
         "initial_equity": stage.trading.initial_equity,
         "decision_lag": stage.market.decision_lag,

@@ -41,7 +41,7 @@ def main(stage: Stage) -> None:
     trades = constant_risk_trades(**inputs, progress=stage.progress("events at constant risk"))
     account = read_parquet("reports/trades.parquet")
     sample = trades_table(trades)
-    paths = price_paths(inputs["path"], inputs["funding"], inputs["scores"]["symbol"])
+    paths = price_paths(inputs["path"], inputs["funding"], inputs["scores"]["symbol"], mark=inputs["mark"])
     drawn = {"mean_block": resampling.mean_block, "seed": resampling.seed}
     depth_fraction = gate.rules.depth_fraction or DEPTH_FRACTION
     own = stage.dataset.venue

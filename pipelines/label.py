@@ -21,10 +21,12 @@ FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_
 
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``reports/labels.json``."""
+    tables = read_tables("data/tables", ["funding", "mark_price"])
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
         read_path("data/tables"),
-        read_tables("data/tables", ["funding"]).get("funding"),
+        tables.get("funding"),
+        tables.get("mark_price"),
         trade=TradeRules(
             contracts=venue_contracts(stage.dataset.venue),
             geometry=GeometryRules(**stage.geometry.model_dump()),

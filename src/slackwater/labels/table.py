@@ -20,6 +20,7 @@ def build_labels(
     features: pd.DataFrame,
     path: pd.DataFrame,
     funding: pd.DataFrame | None = None,
+    mark: pd.DataFrame | None = None,
     *,
     trade: TradeRules,
     horizon: timedelta,
@@ -38,6 +39,8 @@ def build_labels(
         The finest bars.
     funding
         Settled rates; None where there is no funding.
+    mark
+        Bars of the mark price, at which funding is paid; None: the last trades stand in.
     trade
         What the trade of an event is taken to be. On a path coarser than one minute the decision lag is charged as
         slippage on top of its costs.
@@ -75,6 +78,8 @@ def build_labels(
         raise DataError(f"none of the {report.events} events could be labelled: {report}")
     labels["weight"] = average_uniqueness(labels)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
-    outcomes = trade_outcomes(labels, features, path, funding, rules=replace(trade, costs=costs), horizon=horizon)
+    outcomes = trade_outcomes(
+        labels, features, path, funding, rules=replace(trade, costs=costs), horizon=horizon, mark=mark
+    )
     labels = pd.concat([labels, outcomes], axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report

@@ -15,7 +15,8 @@ from slackwater.market.rounding import round_down
 __all__ = ["require_obedience", "rule_violations"]
 
 _ROUNDING = 1e-9
-_ENTRY_COSTS = 0.02
+#: Fees, slippage, and the gap between the last trade and the mark, at ten times the equity.
+_COST_OF_OPENING = 0.05
 
 
 def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Mapping[str, Contract]) -> dict[str, int]:
@@ -46,8 +47,9 @@ def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Map
 
     Notes
     -----
-    The gate looks at the account before a position is opened; the exposure is noted after its entry costs. Both sums
-    are therefore counted at openings only, and may exceed their limit by a fiftieth.
+    The gate looks at the account before a position is opened, at the price that is traded; the exposure is noted after
+    its entry costs, at the mark. Both sums are therefore counted at openings only, and may exceed their limit by a
+    twentieth.
     """
     unknown = sorted(set(trades["symbol"]) - set(contracts))
     if unknown:
@@ -62,9 +64,9 @@ def rule_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Map
     # What holds is written down and then turned round, so that NaN is a violation.
     kept = {
         "margin_leverage": trades["leverage"] <= 10,
-        "total_notional": ~opened | (exposure["leverage"] <= 10.0 * (1.0 + _ENTRY_COSTS)),
+        "total_notional": ~opened | (exposure["leverage"] <= 10.0 * (1.0 + _COST_OF_OPENING)),
         "risk": trades["risk_fraction"] <= 0.02 * (1.0 + _ROUNDING),
-        "open_risk": ~opened | (exposure["open_risk_fraction"] <= 0.04 * (1.0 + _ENTRY_COSTS)),
+        "open_risk": ~opened | (exposure["open_risk_fraction"] <= 0.04 * (1.0 + _COST_OF_OPENING)),
         "stop_side": side * (entry - stop) > 0.0,
         "stop_distance": side * (entry - stop) <= 0.08 * entry * (1.0 + _ROUNDING),
         "target_side": side * (trades["target"] - entry) > 0.0,
