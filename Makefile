@@ -48,6 +48,8 @@ bench: $(STAMP)
 
 # Long runs over many seeds; their answers are committed beside them.
 campaigns: $(STAMP)
+	python -m campaigns.stylised_facts
+	python -m campaigns.simulated_market
 	python -m campaigns.null_gate
 
 # The lock: hashes of every file, and no registry host.

@@ -13,72 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from campaigns.default_recipe import parameters_digest, recipe_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.evaluation import worth_at_reference
-from slackwater.features.engine import FeatureEngine, default_families
-from slackwater.features.family import Feature
-from slackwater.labels.table import build_labels
-from slackwater.labels.trades import TradeRules
-from slackwater.market.bars import resample_bars
-from slackwater.market.contracts import venue_contracts
-from slackwater.market.frame import MarketFrame
-from slackwater.models.training import Recipe, TrainingSet
-from slackwater.sources.simulate.market import simulate_market
-from slackwater.storage import digest_of, write_json
-from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import GeometryRules
+from slackwater.storage import write_json
 
 SEEDS = (1, 2, 3, 4, 5, 6)
 GOAL = 0.05
 OUT = Path(__file__).with_suffix(".json")
 
 
-def training_set(params: Params, *, seed: int, signal: float) -> TrainingSet:
-    """Make the default market anew, and its features and labels by the default recipe."""
-    made = params.dataset.simulate.model_dump() | {"seed": seed, "signal": signal}
-    market = params.market
-    tables = simulate_market(params.dataset.symbols, **made)
-    tables["bars"] = resample_bars(tables["path"], market.bar_interval)
-    frame = MarketFrame.from_tables(
-        tables,
-        bar_interval=market.bar_interval,
-        decision_lag=market.decision_lag,
-        staleness=market.staleness,
-        liquidation_cap=market.liquidation_cap,
-    )
-    engine = FeatureEngine(default_families(market.bar_interval, **params.features.model_dump()))
-    features = engine.transform(frame)
-    manifest = engine.manifest(frame.available)
-    described = [Feature.from_manifest(f) for f in manifest["features"] if f["name"] in set(manifest["model_features"])]
-    labels, _ = build_labels(
-        features,
-        tables["path"],
-        tables["funding"],
-        trade=TradeRules(
-            contracts=venue_contracts(params.dataset.venue),
-            geometry=GeometryRules(**params.geometry.model_dump()),
-            costs=CostModel(**params.costs.model_dump()),
-            reference_notional_usd=params.labels.reference_notional_usd,
-        ),
-        decision_lag=market.decision_lag,
-        path_interval=market.path_interval,
-        **params.labels.model_dump(exclude={"reference_notional_usd"}),
-    )
-    return TrainingSet.join(labels, features, described)
-
-
-def parameters_digest(params: Params) -> str:
-    """Return the digest of every parameter that the answer depends on."""
-    sections = ("dataset", "market", "features", "geometry", "costs", "labels", "validation", "model")
-    rules = params.trading.rules.model_dump(mode="json")
-    return digest_of([*(getattr(params, name).model_dump(mode="json") for name in sections), rules])
-
-
 def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
     """Return how many events of the test blocks pass the worth rule at the reference size, and what they earned."""
-    training = training_set(params, seed=seed, signal=signal)
-    recipe = Recipe(**params.validation.model_dump(), model=params.model.model_dump())
-    edges = recipe.trades_out_of_fold(training)
+    training, _ = training_set(params, seed=seed, signal=signal)
+    edges = recipe_of(params).trades_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].reset_index(drop=True)
     rules = params.trading.rules
     worth = worth_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from slackwater.models.training import Recipe, TrainingSet
 
-__all__ = ["control_predictions"]
+__all__ = ["control_predictions", "direction_flag_predictions"]
 
 
 def control_predictions(
@@ -63,10 +63,17 @@ def control_predictions(
     ):
         other = recipe.predict_out_of_fold(narrowed(columns), {name: y}, progress)
         out[f"p_{name}"] = other[f"p_{name}"].to_numpy()
-    out["p_direction_flag"] = np.concatenate(
-        [_share_by_side(training, direction, train, test) for train, test in recipe.splits(training)]
-    )
+    out["p_direction_flag"] = direction_flag_predictions(training, recipe)
     return out
+
+
+def direction_flag_predictions(training: TrainingSet, recipe: Recipe) -> NDArray[np.float64]:
+    """Return the share of reversals after moves of the same direction in the training rows, an event of a test block.
+
+    The rows are those of `Recipe.predict_out_of_fold`. No score can tell less: it knows which way the move went.
+    """
+    y = training.labels["y_direction"].to_numpy()
+    return np.concatenate([_share_by_side(training, y, train, test) for train, test in recipe.splits(training)])
 
 
 def _share_by_side(

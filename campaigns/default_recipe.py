@@ -1,0 +1,75 @@
+"""The default pipeline up to its training set, on a simulated market made anew: what the campaigns repeat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from slackwater.config import Params
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.family import Feature
+from slackwater.labels.table import build_labels
+from slackwater.labels.trades import TradeRules
+from slackwater.market.bars import resample_bars
+from slackwater.market.contracts import venue_contracts
+from slackwater.market.frame import MarketFrame
+from slackwater.models.training import Recipe, TrainingSet
+from slackwater.sources.simulate.market import simulate_market
+from slackwater.sources.simulate.parameters import MarketParameters
+from slackwater.storage import digest_of
+from slackwater.trading.costs import CostModel
+from slackwater.trading.geometry import GeometryRules
+
+
+def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
+    """Make the default market anew, with what `market` replaces (seed, signal, skew, …), and its features and labels.
+
+    Returns
+    -------
+    TrainingSet, list of Feature
+        The events, and what describes their features.
+    """
+    made = params.dataset.simulate.model_dump() | market
+    rules = params.market
+    tables = simulate_market(params.dataset.symbols, **made)
+    tables["bars"] = resample_bars(tables["path"], rules.bar_interval)
+    frame = MarketFrame.from_tables(
+        tables,
+        bar_interval=rules.bar_interval,
+        decision_lag=rules.decision_lag,
+        staleness=rules.staleness,
+        liquidation_cap=rules.liquidation_cap,
+    )
+    engine = FeatureEngine(default_families(rules.bar_interval, **params.features.model_dump()))
+    features = engine.transform(frame)
+    manifest = engine.manifest(frame.available)
+    described = [Feature.from_manifest(f) for f in manifest["features"] if f["name"] in set(manifest["model_features"])]
+    labels, _ = build_labels(
+        features,
+        tables["path"],
+        tables["funding"],
+        trade=TradeRules(
+            contracts=venue_contracts(params.dataset.venue),
+            geometry=GeometryRules(**params.geometry.model_dump()),
+            costs=CostModel(**params.costs.model_dump()),
+            reference_notional_usd=params.labels.reference_notional_usd,
+        ),
+        decision_lag=rules.decision_lag,
+        path_interval=rules.path_interval,
+        mark=tables["mark_price"],
+        **params.labels.model_dump(exclude={"reference_notional_usd"}),
+    )
+    return TrainingSet.join(labels, features, described), described
+
+
+def recipe_of(params: Params) -> Recipe:
+    """Return the recipe by which the pipeline fits and measures."""
+    return Recipe(**params.validation.model_dump(), model=params.model.model_dump())
+
+
+def parameters_digest(params: Params) -> str:
+    """Return the digest of every parameter that an answer depends on, those of the simulated market included."""
+    sections = ("dataset", "market", "features", "geometry", "costs", "labels", "validation", "model")
+    rules = params.trading.rules.model_dump(mode="json")
+    market = asdict(MarketParameters())
+    return digest_of([*(getattr(params, name).model_dump(mode="json") for name in sections), rules, market])
