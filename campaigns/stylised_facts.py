@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from campaigns.default_recipe import parameters_digest
 from slackwater.config import Params, load_params
 from slackwater.sources.simulate.facts import facts_hold, facts_page, stylised_facts
 from slackwater.sources.simulate.market import MarketRequest, simulate
-from slackwater.storage import write_json
+from slackwater.storage import read_json, write_json
 
 SEEDS = (1, 2, 3, 4, 5)
 SIGNALS = (0.0, 0.4, 1.0)
@@ -28,18 +29,34 @@ def facts_by_seed(params: Params, *, signal: float) -> dict[int, pd.DataFrame]:
     return {seed: stylised_facts(*simulate(MarketRequest(**made | {"seed": seed}))) for seed in SEEDS}
 
 
+def page(answer: dict[str, Any]) -> str:
+    """Return an answer as Markdown: the table of ``docs/simulator.md``, lowest to highest seed at each signal."""
+    columns = [f"signal {market['signal']:g}" for market in answer["markets"]]
+    lines = [f"| fact | range | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
+    seeds = [pd.DataFrame(market["seeds"]) for market in answer["markets"]]
+    for name, (low, high) in answer["ranges"].items():
+        cells = [f"{facts.loc[name].min():.3g} to {facts.loc[name].max():.3g}" for facts in seeds]
+        lines.append(f"| `{name}` | {low:.3g} to {high:.3g} | {' | '.join(cells)} |")
+    held = [f"{market['seeds_that_hold']} of {len(market['seeds'])}" for market in answer["markets"]]
+    return "\n".join([*lines, f"| seeds on which all hold | | {' | '.join(held)} |"])
+
+
 def main() -> None:
     """Run all signals and seeds, and write the answer."""
     params = load_params()
-    answer = []
+    markets = []
     for signal in SIGNALS:
         facts = facts_by_seed(params, signal=signal)
         sys.stdout.write(f"SYNTHETIC market, signal {signal:g}\n\n{facts_page(facts)}\n\n")
         sys.stdout.flush()
         rows = {seed: dict(zip(each["name"], each["value"], strict=True)) for seed, each in facts.items()}
         good = sum(bool(each["holds"].dropna().all()) for each in facts.values())
-        answer.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})
-    write_json({"synthetic": True, "parameters_sha256": parameters_digest(params), "markets": answer}, OUT)
+        tested = facts[SEEDS[0]].query("low > -inf")
+        ranges = {row["name"]: (row["low"], row["high"]) for row in tested.to_dict("records")}
+        markets.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})
+    digest = parameters_digest(params)
+    write_json({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
+    sys.stdout.write(page(read_json(OUT)) + "\n")
 
 
 if __name__ == "__main__":
