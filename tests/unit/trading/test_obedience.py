@@ -48,10 +48,10 @@ def test_sound_trades_break_nothing() -> None:
     ("trade", "account", "rule"),
     [
         ({"leverage": 11}, {}, "margin_leverage"),
-        ({}, {"leverage": 10.3}, "total_notional"),
+        ({}, {"leverage": 10.6}, "total_notional"),
         ({}, {"leverage": math.nan}, "total_notional"),
         ({"risk_fraction": 0.0201}, {}, "risk"),
-        ({}, {"open_risk_fraction": 0.042}, "open_risk"),
+        ({}, {"open_risk_fraction": 0.0425}, "open_risk"),
         ({"stop": 50_000.0}, {}, "stop_side"),
         ({"stop": 45_999.0, "liquidation_price": 40_000.0}, {}, "stop_distance"),
         ({"net_usd": -10_001.0}, {}, "ruin_on_record"),
@@ -75,7 +75,7 @@ def test_each_broken_rule_is_counted_once(trade: dict[str, Any], account: dict[s
 def test_what_the_market_does_later_breaks_no_rule() -> None:
     """The sums are limits on what is opened: a loss raises both, and so do the costs of the entry itself."""
     assert found(account={"n_positions": 1, "leverage": 11.0, "open_risk_fraction": 0.05}) == {}
-    assert found(account={"leverage": 10.0017, "open_risk_fraction": 0.0402}) == {}
+    assert found(account={"leverage": 10.4, "open_risk_fraction": 0.0415}) == {}
 
 
 def test_no_trades_break_nothing() -> None:
