@@ -8,6 +8,7 @@
     │   ├── SchemaError      a missing column, a wrong type, an impossible value
     │   ├── OrderError       times that repeat or run backwards
     │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
+    ├── SourceError          a server that cannot be reached, refuses, or answers with something else (also OSError)
     ├── BundleError          a scoring bundle that is damaged, incomplete or foreign
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
@@ -25,6 +26,7 @@ __all__ = [
     "ParameterError",
     "SchemaError",
     "SlackwaterError",
+    "SourceError",
 ]
 
 
@@ -50,6 +52,10 @@ class OrderError(DataError):
 
 class MissingDataError(DataError, FileNotFoundError):
     """A file or a table that is not there."""
+
+
+class SourceError(SlackwaterError, OSError):
+    """A server that cannot be reached, refuses, or answers with something else than data."""
 
 
 class BundleError(SlackwaterError):

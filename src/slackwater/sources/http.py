@@ -1,0 +1,456 @@
+"""Polite downloads: resumed, verified, and kept by what they contain.
+
+Nothing is ever under its final name before it is whole: an answer is streamed to a partial file, which a later run
+takes up where it ended if the server still has the same version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import fcntl
+import hashlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import httpx
+import tenacity
+
+from slackwater.errors import ParameterError, SchemaError, SourceError
+from slackwater.storage import atomic_file, read_json, sha256_of, write_json
+
+__all__ = ["Download", "Downloader", "Politeness", "split_credentials"]
+
+CHUNK_BYTES: Final = 1 << 18
+CHECKSUM_BYTES: Final = 4096
+#: Answers that say "later": too many requests, banned for a while, unavailable.
+LATER: Final = frozenset({418, 429, 503})
+
+
+class _TransientError(Exception):
+    """Worth another try, not before `wait` seconds have passed."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class _DamagedError(Exception):
+    """The content is not what its checksum says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Politeness:
+    """How hard a server may be asked.
+
+    Parameters
+    ----------
+    attempts
+        Tries of one file before it counts as unreachable, at least 1.
+    first_wait, longest_wait
+        Seconds before the second try, doubled (with jitter) up to the longest.
+    longest_retry_after
+        Longest wait that a server may ask for, in seconds; one that asks for more is unreachable.
+    delay
+        Least seconds between the starts of two requests, over all threads.
+    timeout
+        Seconds without a byte after which a connection counts as lost.
+    largest_file
+        Largest answer that is accepted, in bytes.
+    """
+
+    attempts: int = 8
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+    longest_retry_after: float = 300.0
+    delay: float = 0.0
+    timeout: float = 30.0
+    largest_file: int = 8 << 30
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ParameterError(f"`attempts` must be at least 1, was {self.attempts}")
+        for name in ("first_wait", "longest_wait", "longest_retry_after", "delay"):
+            if not getattr(self, name) >= 0.0:
+                raise ParameterError(f"`{name}` must be at least 0 seconds, was {getattr(self, name)}")
+        if not self.timeout > 0.0 or self.largest_file < 1:
+            raise ParameterError("`timeout` and `largest_file` must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A whole file in the cache.
+
+    Parameters
+    ----------
+    url
+        Where it came from, without credentials.
+    path
+        Where it is; its name is its sha256.
+    sha256
+        Digest of the content.
+    size
+        Bytes.
+    verified
+        Whether the server's checksum was there and agreed.
+    """
+
+    url: str
+    path: Path
+    sha256: str
+    size: int
+    verified: bool
+
+
+class Downloader:
+    """Downloads files into a cache; may be used by several threads, and by several processes on one cache.
+
+    Parameters
+    ----------
+    cache
+        Directory of the cache. What it holds is never asked for again.
+    politeness
+        How hard the server may be asked.
+    on_bytes
+        Called with the number of bytes of each chunk that came in, from the thread of the download.
+
+    Examples
+    --------
+    >>> with Downloader("/tmp/slackwater-doctest") as downloader:
+    ...     downloader.fetch("ftp://example.org/file.zip")
+    Traceback (most recent call last):
+    slackwater.errors.ParameterError: a URL must begin with http:// or https://, was ftp://example.org/file.zip
+    """
+
+    def __init__(
+        self,
+        cache: str | Path,
+        *,
+        politeness: Politeness | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self.cache = Path(cache)
+        self.politeness = politeness or Politeness()
+        self._on_bytes = on_bytes or (lambda _: None)
+        self._client = httpx.Client(timeout=self.politeness.timeout, headers={"user-agent": "slackwater"})
+        self._turn = threading.Lock()
+        self._not_before = 0.0
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Downloader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the waits of other threads, and close the connections."""
+        self._stop.set()
+        self._client.close()
+
+    def fetch(self, url: str) -> Download | None:
+        """Return a file of the server, from the cache if it is there.
+
+        Parameters
+        ----------
+        url
+            Address of the file. ``url + ".CHECKSUM"`` is asked first: where the server has it, the content must agree.
+
+        Returns
+        -------
+        Download or None
+            None: the server has no such file.
+
+        Raises
+        ------
+        SchemaError
+            If the content differs from its checksum twice, or is larger than the limit.
+        SourceError
+            If the server cannot be reached, keeps failing, or refuses.
+        """
+        public, credentials = split_credentials(url)
+        record = self.cache / "urls" / f"{hashlib.sha256(public.encode()).hexdigest()}.json"
+        with _alone(record.with_suffix(".lock")):
+            kept = self._kept(public, record)
+            if kept is not None:
+                return kept
+            expected = self._checksum(public, credentials)
+            try:
+                return self._download(public, credentials, expected, record)
+            except _DamagedError:
+                # Archives are published anew now and then: ask once more for both.
+                expected = self._checksum(public, credentials)
+            try:
+                return self._download(public, credentials, expected, record)
+            except _DamagedError as error:
+                raise SchemaError(f"{public}: {error}; it was downloaded twice and is refused") from None
+
+    def forget(self, download: Download) -> None:
+        """Drop a file from the cache, such as one that turned out to be no archive."""
+        record = self.cache / "urls" / f"{hashlib.sha256(download.url.encode()).hexdigest()}.json"
+        record.unlink(missing_ok=True)
+        download.path.unlink(missing_ok=True)
+
+    def _kept(self, url: str, record: Path) -> Download | None:
+        """Return what the cache holds of a URL, if it is whole: a torn file or record is asked for again."""
+        try:
+            known = read_json(record)
+            path = self.cache / "content" / str(known["sha256"])
+            download = Download(
+                url=url,
+                path=path,
+                sha256=path.name,
+                size=int(known["size"]),
+                verified=bool(known["verified"]),
+            )
+            whole = known["url"] == url and path.stat().st_size == download.size and sha256_of(path) == path.name
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return download if whole else None
+
+    def _checksum(self, url: str, credentials: httpx.BasicAuth | None) -> str:
+        """Return the sha256 that the server states, or an empty text where it states none."""
+
+        def ask() -> str:
+            with self._answer("GET", f"{url}.CHECKSUM", credentials, {}) as answer:
+                if answer is None:
+                    return ""
+                text = b"".join(_at_most(answer.iter_raw(CHUNK_BYTES), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
+                _check_length(answer, len(text))
+                found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
+                if found is None:
+                    raise _TransientError(f"the checksum is none: {text[:60]!r}")
+                return found[1].decode().lower()
+
+        return self._persist(ask, f"{url}.CHECKSUM")
+
+    def _download(self, url: str, credentials: httpx.BasicAuth | None, expected: str, record: Path) -> Download | None:
+        partial = record.with_suffix(".part")
+        if not self._persist(lambda: self._stream(url, credentials, partial), url):
+            return None
+        sha256, size = sha256_of(partial), partial.stat().st_size
+        if expected and sha256 != expected:
+            _discard(partial)
+            raise _DamagedError(f"its sha256 is {sha256}, its checksum says {expected}")
+        path = self.cache / "content" / sha256
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(path)
+        _discard(partial)
+        write_json({"url": url, "sha256": sha256, "size": size, "verified": bool(expected)}, record)
+        return Download(url=url, path=path, sha256=sha256, size=size, verified=bool(expected))
+
+    def _stream(self, url: str, credentials: httpx.BasicAuth | None, partial: Path) -> bool:
+        """Stream an answer to the partial file, from where it ended last time; False: there is no such file."""
+        have, validator = _resumable(partial)
+        headers = {"range": f"bytes={have}-", "if-range": validator} if have else {}
+        with self._answer("GET", url, credentials, headers) as answer:
+            if answer is None:
+                _discard(partial)
+                return False
+            if answer.status_code == 416:
+                _discard(partial)
+                raise _TransientError("the rest that was asked for is not there")
+            whole = answer.status_code == 200
+            if not whole and not _continues(answer, have):
+                _discard(partial)
+                raise _TransientError(f"another part than asked for: {answer.headers.get('content-range')}")
+            if whole:
+                have = 0
+                _discard(partial)
+                with atomic_file(_sidecar(partial)) as note:
+                    note.write_text(_validator_of(answer), encoding="utf-8")
+            limit = self.politeness.largest_file
+            came = 0
+            with partial.open("wb" if whole else "ab") as file:
+                try:
+                    for chunk in _at_most(answer.iter_raw(CHUNK_BYTES), limit - have, url):
+                        if self._stop.is_set():
+                            raise SourceError(f"{url}: the download was stopped")
+                        file.write(chunk)
+                        came += len(chunk)
+                        self._on_bytes(len(chunk))
+                except SchemaError:
+                    _discard(partial)
+                    raise
+            _check_length(answer, came)
+        return True
+
+    @contextlib.contextmanager
+    def _answer(
+        self, method: str, url: str, credentials: httpx.BasicAuth | None, headers: dict[str, str]
+    ) -> Iterator[httpx.Response | None]:
+        """Yield an answer with content, or None where there is no such file; raise what else it may be."""
+        self._wait_for_turn()
+        # Content as it is: a server that compresses a zip once more would break its checksum and its length.
+        asked = {"accept-encoding": "identity", **headers}
+        try:
+            with self._client.stream(method, url, headers=asked, auth=credentials) as answer:
+                status = answer.status_code
+                if status in (404, 410):
+                    yield None
+                elif status in LATER:
+                    raise self._told_to_wait(answer)
+                elif status >= 500 or status == 408:
+                    raise _TransientError(f"the server answered {status}")
+                elif status in (200, 206, 416):
+                    yield answer
+                elif 300 <= status < 400:
+                    target = split_credentials(answer.headers.get("location", "somewhere else"))[0]
+                    raise SourceError(f"{url} is not there, the server sends on to {target}; name that one")
+                else:
+                    raise SourceError(f"{url}: the server refuses with status {status}")
+        except httpx.TransportError as error:
+            raise _TransientError(f"{type(error).__name__}: {error}") from None
+        except httpx.InvalidURL as error:
+            raise ParameterError(f"{url} is not a URL: {error}") from None
+
+    def _wait_for_turn(self) -> None:
+        with self._turn:
+            wait = self._not_before - time.monotonic()
+            self._not_before = max(self._not_before, time.monotonic()) + self.politeness.delay
+        if wait > 0.0 and self._stop.wait(wait):
+            raise SourceError("the download was stopped")
+
+    def _told_to_wait(self, answer: httpx.Response) -> Exception:
+        """Return the error of an answer that says "later", and let all threads wait for as long as it asks."""
+        wait = _retry_after(answer.headers.get("retry-after", ""))
+        if wait > self.politeness.longest_retry_after:
+            return SourceError(
+                f"{answer.url.copy_with(userinfo=b'')}: the server answered {answer.status_code} and wants no request "
+                f"for {wait:,.0f} s; try again then, what came in so far is kept"
+            )
+        with self._turn:
+            self._not_before = max(self._not_before, time.monotonic() + wait)
+        return _TransientError(f"the server answered {answer.status_code}", wait)
+
+    def _persist(self, action: Callable[[], Any], url: str) -> Any:
+        """Try, and try again with growing waits; a failure that stays becomes one clear error."""
+        rules = self.politeness
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            grown = min(rules.longest_wait, rules.first_wait * 2.0 ** (state.attempt_number - 1))
+            # Half of it at random, so that the threads do not come back all at once.
+            return max(grown * (0.5 + 0.5 * random.random()), getattr(error, "wait", 0.0))  # noqa: S311 no secret
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(rules.attempts),
+            wait=wait,
+            retry=tenacity.retry_if_exception_type(_TransientError),
+            sleep=lambda seconds: None if self._stop.wait(seconds) else None,
+            reraise=True,
+        )
+        try:
+            return retrying(action)
+        except _TransientError as error:
+            tries = f"{rules.attempts} tries" if rules.attempts > 1 else "one try"
+            raise SourceError(
+                f"{url} could not be downloaded after {tries}: {error}; run it again, what came in so far is kept"
+            ) from None
+
+
+def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
+    """Return a URL without its user and password, and these for the request alone.
+
+    Raises
+    ------
+    ParameterError
+        If it is no http or https URL, or has a query or a fragment.
+
+    Examples
+    --------
+    >>> split_credentials("https://user:secret@mirror.example/data")[0]
+    'https://mirror.example/data'
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ParameterError(f"a URL that cannot be read: {error}") from None
+    netloc = (f"[{host}]" if host and ":" in host else host or "") + (f":{port}" if port else "")
+    public = urlunsplit((parts.scheme, netloc, quote(unquote(parts.path)), "", ""))
+    if parts.scheme not in ("http", "https") or not host:
+        raise ParameterError(f"a URL must begin with http:// or https://, was {public}")
+    if parts.query or parts.fragment:
+        raise ParameterError(f"a URL of files has no `?` and no `#`, {public} had")
+    credentials = (
+        httpx.BasicAuth(unquote(parts.username or ""), unquote(parts.password or ""))
+        if parts.username or parts.password
+        else None
+    )
+    return public, credentials
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock that other threads and processes wait for; it ends with the process, however that ends."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sidecar(partial: Path) -> Path:
+    return partial.with_suffix(".version")
+
+
+def _discard(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    _sidecar(partial).unlink(missing_ok=True)
+
+
+def _resumable(partial: Path) -> tuple[int, str]:
+    """Return how many bytes are there, and the version they belong to; (0, "") where they cannot be trusted."""
+    try:
+        validator = _sidecar(partial).read_text(encoding="utf-8")
+        size = partial.stat().st_size
+    except OSError:
+        return 0, ""
+    return (size, validator) if validator and size else (0, "")
+
+
+def _validator_of(answer: httpx.Response) -> str:
+    """Return what names the version of an answer: a strong ETag, or the time of its last change, or nothing."""
+    tag = str(answer.headers.get("etag", ""))
+    return tag if tag and not tag.startswith("W/") else str(answer.headers.get("last-modified", ""))
+
+
+def _continues(answer: httpx.Response, have: int) -> bool:
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("content-range", ""))
+    return found is not None and int(found[1]) == have and int(found[2]) == int(found[3]) - 1
+
+
+def _check_length(answer: httpx.Response, came: int) -> None:
+    """Raise if fewer bytes came than were promised; the partial file keeps them."""
+    promised = answer.headers.get("content-length")
+    if promised is not None and promised.isdigit() and int(promised) != came:
+        raise _TransientError(f"{came:,} bytes came of {int(promised):,}")
+
+
+def _at_most(chunks: Iterator[bytes], limit: int, url: str) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > limit:
+            raise SchemaError(f"{url} is larger than {limit:,} bytes and is refused")
+        yield chunk
+
+
+def _retry_after(text: str) -> float:
+    """Return the seconds that a server asks to wait: a number, or a date; 0 where it says nothing that can be read."""
+    if re.fullmatch(r"\d{1,9}", text.strip()):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0
