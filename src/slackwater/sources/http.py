@@ -321,6 +321,9 @@ class Downloader:
         if wait > 0.0 and self._stop.wait(wait):
             raise SourceError("the download was stopped")
 
+    def _pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
     def _told_to_wait(self, answer: httpx.Response) -> Exception:
         """Return the error of an answer that says "later", and let all threads wait for as long as it asks."""
         wait = _retry_after(answer.headers.get("retry-after", ""))
@@ -347,7 +350,7 @@ class Downloader:
             stop=tenacity.stop_after_attempt(rules.attempts),
             wait=wait,
             retry=tenacity.retry_if_exception_type(_TransientError),
-            sleep=lambda seconds: None if self._stop.wait(seconds) else None,
+            sleep=self._pause,
             reraise=True,
         )
         try:

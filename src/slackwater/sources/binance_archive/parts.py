@@ -1,0 +1,208 @@
+"""A file of the archive, parsed once: its tables, what was found, and where that is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from slackwater.errors import SchemaError
+from slackwater.market.quality.ledger import Finding
+from slackwater.sources import large_trades
+from slackwater.sources.binance_archive import bars, events, metrics
+from slackwater.sources.binance_archive.catalogue import ArchiveFile
+from slackwater.sources.binance_archive.container import open_csv
+from slackwater.sources.binance_archive.csv_rows import Columns, CsvRows, Layout
+from slackwater.sources.binance_archive.screening import Screening
+from slackwater.sources.binance_archive.trades import AGG_TRADES, parse_trades
+from slackwater.sources.large_trades import TradeSizes
+from slackwater.storage import atomic_directory, digest_of, read_arrays, read_json, write_arrays, write_json
+
+__all__ = ["Part", "parse_archive", "parsed_part", "read_findings", "read_part", "read_sizes"]
+
+TableParser = Callable[[Columns, Screening], Columns]
+
+_LAYOUTS: Final[Mapping[str, Layout]] = {
+    "klines": bars.BARS,
+    "markPriceKlines": bars.BARS,
+    "premiumIndexKlines": bars.BARS,
+    "fundingRate": metrics.FUNDING,
+    "metrics": metrics.METRICS,
+    "bookDepth": metrics.DEPTH,
+    "liquidationSnapshot": events.LIQUIDATIONS,
+    "aggTrades": AGG_TRADES,
+}
+_PARSERS: Final[Mapping[str, TableParser]] = {
+    "path": bars.parse_bars,
+    "mark_price": bars.parse_mark_price,
+    "premium_index": bars.parse_premium_index,
+    "funding": metrics.parse_funding,
+    "open_interest": metrics.parse_open_interest,
+    "long_short_ratio": metrics.parse_long_short_ratio,
+    "depth": metrics.parse_depth,
+    "liquidations": events.parse_liquidations,
+}
+#: Tables that may have nothing in a file that has rows for another table.
+_MAY_BE_EMPTY: Final = frozenset({"long_short_ratio"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The tables of one file, without `symbol` and `available_time`.
+
+    Parameters
+    ----------
+    tables
+        Canonical name to rows, sorted by `event_time`.
+    findings
+        What was found in the file.
+    sizes
+        Sizes of all trades, of a file of trades.
+    """
+
+    tables: Mapping[str, pa.Table]
+    findings: list[Finding]
+    sizes: TradeSizes | None = None
+
+
+def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floor_usd: float = 100_000.0) -> Part:
+    """Parse a zip of the archive.
+
+    Parameters
+    ----------
+    path
+        The zip.
+    file
+        What it should be.
+    origin
+        Where it came from, for messages; by default the path.
+    floor_usd
+        Trades below are counted and not kept.
+
+    Raises
+    ------
+    SchemaError
+        If it is no such zip, or too many of its rows cannot be used.
+    """
+    origin = origin or str(path)
+    with open_csv(path, origin=origin, name=file.name) as stream:
+        rows = CsvRows(stream, _LAYOUTS[file.type.name], origin)
+        if file.type.name == "aggTrades":
+            screening = Screening(file, "large_trades", origin)
+            candidates = parse_trades(rows, screening, floor_usd=floor_usd)
+            table = _arrow(candidates.columns)
+            return Part(tables={"large_trades": table}, findings=screening.findings, sizes=candidates.sizes)
+        blocks = list(rows)
+    columns = {name: np.concatenate([block[name] for block in blocks]) for name in rows.layout.used} if blocks else {}
+    if not columns or not len(next(iter(columns.values()))):
+        raise SchemaError(f"{origin} has a header and no rows" if not rows.unreadable else f"{origin} has no rows")
+    tables, findings = {}, []
+    for name in file.type.tables:
+        screening = Screening(file, name, origin)
+        screening.unreadable(rows.unreadable)
+        parsed = _PARSERS[name](dict(columns), screening)
+        empty = not len(parsed["event_time"])
+        if not (empty and name in _MAY_BE_EMPTY):
+            screening.judge(len(parsed["event_time"]))
+            tables[name] = _arrow(parsed)
+        findings += screening.findings
+    return Part(tables=tables, findings=findings)
+
+
+def parsed_part(
+    path: str | Path, file: ArchiveFile, *, sha256: str, store: str | Path, origin: str, floor_usd: float
+) -> Path:
+    """Return the directory of a parsed file, parsing it only if that was not done before.
+
+    Parameters
+    ----------
+    path, sha256
+        The zip, and the digest of its content.
+    file, origin, floor_usd
+        See `parse_archive`.
+    store
+        Where parts are kept. Their names are made of the content of the zip and of the parser's own code, so that a
+        part is never taken for another one, nor for that of an earlier parser.
+
+    Raises
+    ------
+    SchemaError
+        See `parse_archive`. Nothing is kept then.
+    """
+    key = digest_of([sha256, file.path, floor_usd, _code_digest()])
+    part = Path(store) / key[:2] / key
+    if not part.is_dir():
+        parsed = parse_archive(path, file, origin=origin, floor_usd=floor_usd)
+        with atomic_directory(part) as directory:
+            for name, table in parsed.tables.items():
+                pq.write_table(table, directory / f"{name}.parquet", compression="zstd", compression_level=1)
+            if parsed.sizes is not None:
+                sizes = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
+                write_arrays(sizes, directory / "sizes.npz")
+            write_json([_plain(finding) for finding in parsed.findings], directory / "findings.json")
+    return part
+
+
+def read_part(part: Path, table: str) -> pa.Table | None:
+    """Read one table of a parsed file; None where the file has nothing for it.
+
+    Raises
+    ------
+    SchemaError
+        If the part is damaged; it is dropped, and parsed anew by the next run.
+    """
+    path = part / f"{table}.parquet"
+    if not path.is_file():
+        return None
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        (part / "findings.json").unlink(missing_ok=True)
+        raise SchemaError(f"{path} is damaged ({error}); delete {part} and run it again") from None
+
+
+def read_findings(part: Path) -> list[Finding]:
+    """Read what was found in a parsed file."""
+    return [
+        Finding(**{**row, "start": pd.Timestamp(row["start"]), "end": pd.Timestamp(row["end"])})
+        for row in read_json(part / "findings.json")
+    ]
+
+
+def read_sizes(part: Path) -> TradeSizes:
+    """Read how many trades of each size a parsed file of trades has."""
+    sizes = read_arrays(part / "sizes.npz")
+    return TradeSizes(sizes["hours"], sizes["counts"])
+
+
+def _arrow(columns: Columns) -> pa.Table:
+    """Return columns as a table with canonical types."""
+    arrays: dict[str, pa.Array] = {}
+    for name, values in columns.items():
+        if name in ("event_time", "open_time", "stamp"):
+            arrays[name] = pa.array(values, type=pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+        elif values.dtype == object:
+            arrays[name] = pa.array(values, type=pa.string())
+        else:
+            arrays[name] = pa.array(values, type=pa.float64())
+    return pa.table(arrays)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return vars(finding) | {"start": finding.start.isoformat(), "end": finding.end.isoformat()}
+
+
+@cache
+def _code_digest() -> str:
+    """Return a digest of the parser's own code: another parser may read another table out of the same file."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), Path(large_trades.__file__)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

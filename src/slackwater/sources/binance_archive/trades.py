@@ -1,0 +1,111 @@
+"""Aggregated trades: read in pieces, and never whole in memory; what is kept are the candidates for large trades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from slackwater.sources.binance_archive.bars import contract_usd
+from slackwater.sources.binance_archive.csv_rows import Columns, CsvRows, Layout
+from slackwater.sources.binance_archive.screening import Screening
+from slackwater.sources.large_trades import TradeSizes
+
+__all__ = ["AGG_TRADES", "TradeCandidates", "parse_trades"]
+
+AGG_TRADES: Final = Layout(
+    {
+        "agg_trade_id": "number",
+        "price": "number",
+        "quantity": "number",
+        "first_trade_id": "unused",
+        "last_trade_id": "unused",
+        "transact_time": "time",
+        "is_buyer_maker": "flag",
+    }
+)
+#: Spread of the logarithms of a column, from which on it is suspicious for a price.
+WIDE_PRICES: Final = 0.5
+
+
+@dataclass(frozen=True)
+class TradeCandidates:
+    """What is kept of a file of trades.
+
+    Parameters
+    ----------
+    columns
+        Trades of at least the floor, sorted by time: `event_time`, `side`, `price`, `quantity` (coin), `trade_id`.
+    sizes
+        How many trades of each size there were, hour by hour: all of them.
+    """
+
+    columns: Columns
+    sizes: TradeSizes
+
+
+def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> TradeCandidates:
+    """Return the trades that may be large, and what all trades say about what is large.
+
+    Parameters
+    ----------
+    rows
+        The csv.
+    screening
+        Of the table `large_trades`.
+    floor_usd
+        Smaller trades are counted, and not kept.
+
+    Raises
+    ------
+    SchemaError
+        If price and quantity stand in each other's place, or too many rows cannot be used.
+    """
+    pieces: list[Columns] = []
+    counted = TradeSizes.of(np.zeros(0, dtype=np.int64), np.zeros(0))
+    trades, first_id, last_id, previous = 0, np.inf, -np.inf, np.nan
+    spread: list[tuple[float, float]] = []
+    for block in rows:
+        columns = {
+            "event_time": block["transact_time"],
+            "price": block["price"],
+            "quantity": block["quantity"],
+            "trade_id": block["agg_trade_id"],
+            "sold": block["is_buyer_maker"],
+        }
+        columns = screening.finite(columns, ("price", "quantity", "trade_id"))
+        positive = (columns["price"] > 0.0) & (columns["quantity"] > 0.0)
+        columns = screening.mask(columns, ~positive, "impossible_trade", "price or quantity is not positive")
+        columns = screening.inside_period(columns, 0)
+        if not len(columns["trade_id"]):
+            continue
+        again = np.diff(columns["trade_id"], prepend=previous) == 0.0
+        previous = float(columns["trade_id"][-1])
+        if again.any():
+            screening.repaired({"event_time": columns["event_time"][again]}, "repeated_row", "the same trade again")
+            columns = {name: values[~again] for name, values in columns.items()}
+        if not len(columns["trade_id"]):
+            continue
+        spread.append((float(np.std(np.log(columns["price"]))), float(np.std(np.log(columns["quantity"])))))
+        notional = columns["price"] * columns["quantity"]
+        if screening.file.market == "cm":
+            notional = columns["quantity"] * contract_usd(screening.file.symbol)
+            columns["quantity"] = notional / columns["price"]
+        counted += TradeSizes.of(columns["event_time"], notional)
+        trades += len(notional)
+        first_id, last_id = min(first_id, columns["trade_id"].min()), max(last_id, columns["trade_id"].max())
+        kept = notional >= floor_usd
+        pieces.append({name: values[kept] for name, values in columns.items()})
+    screening.unreadable(rows.unreadable)
+    prices, quantities = np.mean(spread, axis=0) if spread else (0.0, 0.0)
+    if prices > WIDE_PRICES and prices > quantities:
+        raise screening.refuse("price and quantity stand in each other's place")
+    if trades:
+        lost = round(last_id - first_id) + 1 - trades
+        screening.count("missing_trades", max(0, lost), "ids that are not in the file")
+    screening.judge(trades)
+    whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    whole = screening.once(screening.in_order(whole, "trade_id"), ("event_time", "trade_id"))
+    whole["side"] = np.where(whole.pop("sold"), "sell", "buy").astype(object)
+    return TradeCandidates(whole, counted)
