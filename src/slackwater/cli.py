@@ -116,6 +116,48 @@ def zones(
 
 
 @app.command()
+def fetch(
+    symbols: Annotated[str, typer.Option(help="Names, with commas between them, such as BTCUSDT,ETHUSDT.")],
+    start: Annotated[str, typer.Option("--from", help="First day, UTC, such as 2024-01-01.")],
+    end: Annotated[str, typer.Option("--to", help="Day or moment at which to end, UTC.")],
+    out: Annotated[Path, typer.Option(help="New directory for the tables, or one that was fetched before.")],
+    venue: Annotated[str, typer.Option(help="binance, bybit, okx or gate.")] = "binance",
+    tables: Annotated[str, typer.Option(help="Tables, with commas; all but large_trades if left out.")] = "",
+    interval: Annotated[str, typer.Option(help="Of the bars: 1m, 5m, 15m or 1h.")] = "1m",
+    source: Annotated[str, typer.Option(help="archive or exchange; the archive where there is one.")] = "",
+    mirror: Annotated[str, typer.Option(help="URL of a copy of the archive, or of the exchange.")] = "",
+    cache: Annotated[Path | None, typer.Option(help="Where downloads are kept; .cache beside --out.")] = None,
+    delay: Annotated[float, typer.Option(min=0.0, help="Least seconds between two requests.")] = 0.05,
+) -> None:
+    """Fetch a data set: name symbols and dates, get canonical tables and a record of what is missing.
+
+    A run that was stopped or killed takes up where it was when it is started again.
+    """
+    from slackwater.evidence.map_history import moment
+    from slackwater.sources.fetch import FetchRequest, datasets_entry, summary
+    from slackwater.sources.fetch import fetch as fetch_tables
+    from slackwater.sources.http import Politeness
+    from slackwater.sources.progress import ProgressBar
+
+    request = FetchRequest(
+        venue=venue,
+        symbols=_names(symbols),
+        start=moment(start),
+        end=moment(end),
+        tables=_names(tables) if tables else None,
+        interval=interval,
+        source=source or None,  # type: ignore[arg-type]  # checked by the request itself
+    )
+    with ProgressBar() as bar:
+        manifest = fetch_tables(
+            request, out, cache=cache, mirror=mirror, politeness=Politeness(delay=delay), progress=bar
+        )
+    for line in summary(manifest):
+        typer.echo(line)
+    typer.echo(f"written: {out}\nfor params.yaml:\n\n{datasets_entry(manifest, out)}", nl=False)
+
+
+@app.command()
 def simulate(
     facts: Annotated[bool, typer.Option("--facts", help="Hold the stylised facts against their ranges.")] = False,
     out: Annotated[Path | None, typer.Option(help="New directory for the tables, one parquet file each.")] = None,
@@ -187,6 +229,11 @@ def simulate(
         typer.echo(facts_page(measured))
         if not facts_hold(measured):
             raise typer.Exit(1)
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in a text with commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(options: list[str]) -> dict[str, float]:

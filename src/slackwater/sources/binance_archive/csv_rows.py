@@ -65,7 +65,7 @@ class Layout:
 
 @dataclass
 class CsvRows:
-    """Iterate over blocks of rows of a csv; memory does not grow with the file.
+    r"""Iterate over blocks of rows of a csv; memory does not grow with the file.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class CsvRows:
     --------
     >>> import io
     >>> layout = Layout({"time": "time", "price": "number"})
-    >>> [rows] = CsvRows(io.BytesIO(b"1700000000000,3.5\\n1700000000001,x\\n"), layout, "example")
+    >>> [rows] = CsvRows(io.BytesIO(b"1700000000000,3.5\n1700000000001,x\n"), layout, "example")
     >>> rows["time"].tolist(), rows["price"].tolist()
     ([1700000000000000], [3.5])
     """

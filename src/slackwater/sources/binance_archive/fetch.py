@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -29,37 +29,12 @@ from slackwater.sources.binance_archive.parts import parsed_part, read_findings,
 from slackwater.sources.dataset_directory import DatasetTable
 from slackwater.sources.http import Downloader, Politeness
 from slackwater.sources.large_trades import LargeTradeRule, LargeTradeSelector
+from slackwater.sources.progress import Progress, Silence
 
-__all__ = ["ArchiveRequest", "FileOutcome", "Progress", "fetch_archive"]
+__all__ = ["ArchiveRequest", "FileOutcome", "fetch_archive"]
 
 #: Files that are downloaded and parsed at the same time.
 WORKERS: Final = 4
-
-
-class Progress(Protocol):
-    """What is told while files come in; calls may come from several threads."""
-
-    def expect(self, files: int) -> None:
-        """So many files more are to come."""
-
-    def receive(self, count: int) -> None:
-        """So many bytes came in."""
-
-    def finish(self, name: str) -> None:
-        """A file is done, there or not."""
-
-
-class Silence:
-    """A progress that nobody looks at."""
-
-    def expect(self, files: int) -> None:
-        """Do nothing."""
-
-    def receive(self, count: int) -> None:
-        """Do nothing."""
-
-    def finish(self, name: str) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
