@@ -1,15 +1,20 @@
-"""The ledger of defects: every row that was masked, and every gap, with its reason. Rows are never invented."""
+"""The ledger of defects: every row that was repaired, masked or refused, with its reason. Rows are never invented."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-__all__ = ["DefectLedger", "Finding"]
+from slackwater.errors import SchemaError
 
-Action = Literal["recorded", "masked"]
+__all__ = ["Action", "DefectLedger", "Finding", "findings_from"]
+
+Action = Literal["recorded", "repaired", "masked", "refused"]
+
+_ACTIONS: Final[tuple[str, ...]] = get_args(Action)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +26,12 @@ class Finding:
     table, symbol, rule
         Where it is, and which rule found it.
     start, end
-        First and last stamp that it touches.
+        First and last stamp that it touches, UTC.
     rows
         How many rows it touches; for a gap, how many are missing.
     action
-        ``"masked"``: the rows were taken out. ``"recorded"``: nothing was changed.
+        ``"recorded"``: nothing was changed. ``"repaired"``: the rows were put right without loss, such as a second
+        copy taken out. ``"masked"``: the rows were taken out. ``"refused"``: the table cannot be used.
     note
         What a reader should know.
     """
@@ -39,34 +45,82 @@ class Finding:
     action: Action
     note: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding fit for JSON."""
+        return {
+            "table": self.table,
+            "symbol": self.symbol,
+            "rule": self.rule,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "rows": self.rows,
+            "action": self.action,
+            "note": self.note,
+        }
+
+    def __str__(self) -> str:
+        span = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}"
+        note = f": {self.note}" if self.note else ""
+        return f"table {self.table}: {self.symbol} {self.rule} in {self.rows:,} rows, {span}, {self.action}{note}"
+
 
 class DefectLedger:
     """Collects findings in the order in which they were made."""
 
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        self.findings: list[Finding] = list(findings)
 
     def add(self, finding: Finding) -> None:
         """Record a finding."""
         self.findings.append(finding)
 
+    @property
+    def refused(self) -> list[Finding]:
+        """The findings that make a table unusable."""
+        return [finding for finding in self.findings if finding.action == "refused"]
+
+    def raise_if_refused(self) -> None:
+        """Raise SchemaError, naming every refusal, if a table is unusable."""
+        refused = self.refused
+        if refused:
+            listed = "\n".join(f"  {finding}" for finding in refused)
+            raise SchemaError(f"the data cannot be used as they are; {len(refused)} findings:\n{listed}")
+
     def to_dict(self) -> dict[str, Any]:
         """Return a summary by table and rule, and every finding, fit for JSON."""
         summary: dict[str, dict[str, int]] = {}
-        for f in self.findings:
-            rules = summary.setdefault(f.table, {})
-            rules[f.rule] = rules.get(f.rule, 0) + f.rows
-        rows = [
-            {
-                "table": f.table,
-                "symbol": f.symbol,
-                "rule": f.rule,
-                "start": f.start.isoformat(),
-                "end": f.end.isoformat(),
-                "rows": f.rows,
-                "action": f.action,
-                "note": f.note,
-            }
-            for f in self.findings
-        ]
-        return {"rows_by_table_and_rule": summary, "findings": rows}
+        for finding in self.findings:
+            rules = summary.setdefault(finding.table, {})
+            rules[finding.rule] = rules.get(finding.rule, 0) + finding.rows
+        return {"rows_by_table_and_rule": summary, "findings": [finding.to_dict() for finding in self.findings]}
+
+
+def findings_from(content: Any, *, origin: str) -> list[Finding]:
+    """Return the findings that `Finding.to_dict` wrote.
+
+    Parameters
+    ----------
+    content
+        Parsed JSON: a list of mappings.
+    origin
+        Where it came from, such as a file, for messages.
+
+    Raises
+    ------
+    SchemaError
+        If it is not a list of findings.
+    """
+    try:
+        return [_finding(each) for each in content]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SchemaError(f"{origin} does not hold a list of findings: {error}") from error
+
+
+def _finding(content: Any) -> Finding:
+    times = {name: pd.Timestamp(content[name]) for name in ("start", "end")}
+    if any(time is pd.NaT or time.tzinfo is None for time in times.values()):
+        raise ValueError("`start` and `end` must carry a time zone")
+    if content["action"] not in _ACTIONS:
+        raise ValueError(f"`action` must be one of {', '.join(_ACTIONS)}, was {content['action']!r}")
+    texts = {name: str(content[name]) for name in ("table", "symbol", "rule", "action")}
+    return Finding(**texts, **times, rows=int(content["rows"]), note=str(content.get("note", "")))  # type: ignore[arg-type]
