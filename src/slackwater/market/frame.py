@@ -275,9 +275,16 @@ def _joined(
     join: Join, table: pd.DataFrame, rows: NDArray[np.intp], decisions: NDArray[np.int64], timing: Timing
 ) -> NDArray[np.float64]:
     """Return the inputs that one symbol's rows of a table feed, at all decisions."""
-    own = table[["available_time", *dict.fromkeys(["event_time", *join.columns])]].iloc[rows]
+    wanted = ["available_time", *dict.fromkeys(["event_time", *join.columns])]
+    own = table[[name for name in wanted if name in table]].iloc[rows]
     available, events = _times(own["available_time"]), _times(own["event_time"])
-    amounts = join.amounts({name: events if name == "event_time" else own[name].to_numpy() for name in join.columns})
+    unknown = np.full(len(own), np.nan)  # an optional column that this venue does not publish
+    amounts = join.amounts(
+        {
+            name: events if name == "event_time" else own[name].to_numpy() if name in own else unknown
+            for name in join.columns
+        }
+    )
     order = np.lexsort((events, available))
     return join.advance(join.start(), available[order], events[order], amounts[order], decisions, timing)
 

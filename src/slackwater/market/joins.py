@@ -240,7 +240,7 @@ class Join:
     table
         Canonical name.
     columns
-        The canonical columns that it reads.
+        The canonical columns that it reads; an optional one that a table lacks is NaN.
     split
         Turns those columns into the amounts that are joined, one array each.
     width

@@ -81,8 +81,12 @@ def _price(name: str) -> Column:
     return Column(name=name, kind="number", unit="quote currency", minimum=0.0, positive=True)
 
 
-def _amount(name: str, unit: str = "coin", *, optional: bool = False, positive: bool = False) -> Column:
-    return Column(name=name, kind="number", unit=unit, minimum=0.0, optional=optional, positive=positive)
+def _amount(
+    name: str, unit: str = "coin", *, optional: bool = False, positive: bool = False, nullable: bool = False
+) -> Column:
+    return Column(
+        name=name, kind="number", unit=unit, minimum=0.0, optional=optional, positive=positive, nullable=nullable
+    )
 
 
 def _text(name: str, *values: str, optional: bool = False, nullable: bool = False) -> Column:
@@ -174,7 +178,14 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
         ),
         TableSchema(
             name="long_short_ratio",
-            columns=(*_STAMP, _amount("top_trader_ratio", "longs over shorts", positive=True)),
+            columns=(
+                *_STAMP,
+                # Some venues publish the ratio of all accounts alone.
+                _amount("top_trader_ratio", "positions, longs over shorts", positive=True, optional=True),
+                _amount("top_trader_account_ratio", "accounts, longs over shorts", optional=True, nullable=True),
+                _amount("account_ratio", "all accounts, longs over shorts", optional=True, nullable=True),
+                _amount("taker_volume_ratio", "bought over sold by takers", optional=True, nullable=True),
+            ),
             key=("symbol", "event_time"),
         ),
         TableSchema(
@@ -196,6 +207,19 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
             key=("symbol", "chain", "tx_hash", "log_index", "source"),
         ),
         TableSchema(
+            name="exchange_flows",
+            columns=(
+                *_STAMP,
+                Column(name="bucket_start", kind="time", unit="UTC; the bucket ends at event_time"),
+                _text("asset"),
+                _amount("inflow_usd", "USD", optional=True, nullable=True),
+                _amount("outflow_usd", "USD", optional=True, nullable=True),
+                Column(name="netflow_usd", kind="number", unit="USD, positive: onto exchanges"),
+                _text("source"),
+            ),
+            key=("symbol", "event_time", "asset", "source"),
+        ),
+        TableSchema(
             name="depth",
             columns=(
                 *_STAMP,
@@ -211,8 +235,8 @@ SCHEMAS: Final[dict[str, TableSchema]] = {
 """The canonical tables by name. Prices in quote currency, quantities in coin, rates as fractions, times UTC.
 
 The side of a liquidation is that of the position, the side of a large trade that of the aggressor. A row of
-``liquidation_totals`` sums a bucket of time that ends at its `event_time`; a data set has these totals or the single
-``liquidations``, not both.
+``liquidation_totals`` or ``exchange_flows`` sums a bucket of time that ends at its `event_time`; a data set has these
+totals or the single ``liquidations``, not both.
 """
 
 
@@ -340,6 +364,8 @@ def _row_time(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> 
 
 
 def _row_number(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> float:
+    if column.nullable and (value is None or value is pd.NA or value != value):
+        return math.nan
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must hold a number, was {value!r}")
     number = float(value)
@@ -397,7 +423,7 @@ def _check_values(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
     def checks(column: Column) -> list[pa.Check]:
         out = []
         if column.kind == "number":
-            out.append(pa.Check(np.isfinite, error="must be finite", ignore_na=False))
+            out.append(pa.Check(np.isfinite, error="must be finite", ignore_na=column.nullable))
         if column.minimum is not None:
             least = column.minimum
             out.append(
@@ -448,11 +474,11 @@ def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
             )
 
 
+#: Bars are there in one form or the other; the rest no feature reads.
+_UNMISSED: Final = ("bars", "path", "mark_price", "exchange_flows")
+
+
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the canonical tables that a data set lacks, except all bars and the other kind of liquidations."""
+    """Return the canonical tables that features lack in a data set; one kind of liquidations is enough."""
     other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
-    return [
-        name
-        for name in SCHEMAS
-        if name not in tables and name not in ("bars", "path", "mark_price") and other.get(name) not in tables
-    ]
+    return [name for name in SCHEMAS if name not in tables and name not in _UNMISSED and other.get(name) not in tables]

@@ -158,7 +158,9 @@ class FrameStream:
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
             join = JOINS[table]
-            amounts = tuple(join.amounts({name: np.array([given[name]]) for name in join.columns})[0].tolist())
+            amounts = tuple(
+                join.amounts({name: np.array([given.get(name, np.nan)]) for name in join.columns})[0].tolist()
+            )
         if known is None:
             refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
             known = self._feeds[table, symbol] = self._new_feed(table)

@@ -167,6 +167,13 @@ def test_the_ratio_of_top_traders_is_a_snapshot() -> None:
     assert made[[0, 5]].isna().all()  # before the first, and once it is three hours old
 
 
+def test_a_venue_without_a_ratio_of_top_traders_leaves_it_unknown() -> None:
+    """The ratio of all accounts is another one: it must not stand in for it."""
+    made = frame(long_short_ratio=events(["2024-01-01 01:30"], account_ratio=[1.5]))
+    assert made.table["top_trader_ratio"].isna().all()
+    assert "top_trader_ratio" not in made.available
+
+
 def test_totals_feed_the_sums_and_not_the_estimates() -> None:
     """A bucket says nothing of how many events it holds."""
     totals = events(["2024-01-01 01:30", "2024-01-01 01:40"], long_quantity=[1.0, 2.0], short_quantity=[0.0, 5.0])

@@ -307,9 +307,17 @@ def test_parameters_out_of_range_are_refused() -> None:
             stream(**change)
 
 
+def test_a_row_without_a_ratio_of_top_traders_leaves_it_unknown() -> None:
+    """Some venues publish the ratio of all accounts alone; history reads their table, so live must."""
+    live = stream()
+    live.push("long_short_ratio", stamp("-5min") | {"account_ratio": 2.0})
+    live.push("bars", bar())
+    assert np.isnan(live.close(T)["BTCUSDT"].values[INPUTS.index("top_trader_ratio")])
+
+
 def test_every_input_can_be_fed_live() -> None:
     """A table that the frame joins and the live frame refuses would leave a feature without input."""
-    assert set(JOINS) | {"bars"} == set(INPUT_TABLES) == set(SCHEMAS) - {"path", "mark_price"}
+    assert set(JOINS) | {"bars"} == set(INPUT_TABLES) == set(SCHEMAS) - {"path", "mark_price", "exchange_flows"}
     assert set(STALENESS) == set(JOINS)
     assert {name for names in INPUT_TABLES.values() for name in names} == set(INPUTS)
     for join in JOINS.values():

@@ -22,6 +22,17 @@ MARKET["depth"] = MARKET["depth"].assign(
     bid_quantity_5pct=3.0 * MARKET["depth"]["bid_quantity_1pct"],
     ask_quantity_5pct=3.0 * MARKET["depth"]["ask_quantity_1pct"],
 )
+MARKET["long_short_ratio"] = MARKET["long_short_ratio"].assign(
+    top_trader_account_ratio=1.5, account_ratio=2.0, taker_volume_ratio=0.9
+)
+MARKET["exchange_flows"] = MARKET["open_interest"][["symbol", "event_time", "available_time"]].assign(
+    bucket_start=MARKET["open_interest"]["event_time"] - pd.Timedelta("1h"),
+    asset="BTC",
+    inflow_usd=5e6,
+    outflow_usd=7e6,
+    netflow_usd=-2e6,
+    source="labels of mine",
+)
 MARKET["mark_price"] = MARKET["bars"].drop(columns=["volume", "taker_buy_volume", "trade_count"])
 
 
@@ -97,6 +108,21 @@ def test_good_tables_pass_unchanged(name: str) -> None:
         table[sorted(table)], MARKET[name][sorted(table)], check_dtype=False, check_column_type=False
     )
     assert str(table["event_time"].dtype) == "datetime64[us, UTC]"
+
+
+def test_a_ratio_that_a_venue_left_out_may_be_missing_and_not_infinite() -> None:
+    """Missing is honest, infinite is a division by nothing: a check that skips the one must not skip the other."""
+    table = MARKET["long_short_ratio"].assign(account_ratio=np.nan)
+    assert validate(table, "long_short_ratio")["account_ratio"].isna().all()
+    assert np.isnan(validate_row(table.iloc[0].to_dict(), "long_short_ratio")["account_ratio"])
+    for wrong, message in ((np.inf, "must be finite"), (-1.0, "must be at least 0")):
+        with pytest.raises(SchemaError, match=f"column `account_ratio` {message}"):
+            validate(table.assign(account_ratio=wrong), "long_short_ratio")
+
+
+def test_a_flow_may_be_known_by_its_net_alone() -> None:
+    table = MARKET["exchange_flows"].drop(columns=["inflow_usd", "outflow_usd"])
+    assert (validate(table, "exchange_flows")["netflow_usd"] < 0.0).all()
 
 
 def test_nanosecond_times_become_microseconds() -> None:
