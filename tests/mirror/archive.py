@@ -147,6 +147,7 @@ def _klines(kind: str, symbol: str, interval: str, start: datetime, days: int) -
         second = first * 100.0 / ((high + low) / 2.0)
         taker = second * _uniform(minutes, 4)
     zero = np.zeros(len(minutes))
+    usd, first, second, taker = (np.round(each, 8 if coin_margined else 4) for each in (usd, first, second, taker))
     return _csv(
         {
             "open_time": minutes * 60_000,
@@ -158,8 +159,8 @@ def _klines(kind: str, symbol: str, interval: str, start: datetime, days: int) -
             "close_time": (minutes + step) * 60_000 - 1,
             "quote_volume": second if traded else zero,
             "count": (_uniform(minutes, 5) * 900).astype(int) + 1 if traded else zero,
-            "taker_buy_volume": (first * taker / second if coin_margined else taker) if traded else zero,
-            "taker_buy_quote_volume": (taker if coin_margined else taker * closes) if traded else zero,
+            "taker_buy_volume": (np.round(first * taker / second) if coin_margined else taker) if traded else zero,
+            "taker_buy_quote_volume": (taker if coin_margined else np.round(taker * closes, 4)) if traded else zero,
             "ignore": zero.astype(int),
         }
     )
@@ -209,8 +210,10 @@ def _depth(symbol: str, start: datetime) -> str:
 
 
 def _trades(symbol: str, day: datetime, many: int) -> str:
-    number = int(day.timestamp()) // 86_400 * many + np.arange(many, dtype=np.int64)
-    time = number * (86_400_000 // many) + (_uniform(number, 9) * (86_400_000 // many)).astype(np.int64)
+    place = np.arange(many, dtype=np.int64)
+    number = int(day.timestamp()) // 86_400 * many + place
+    step = 86_400_000 // many
+    time = int(day.timestamp()) * 1000 + place * step + (_uniform(number, 9) * step).astype(np.int64)
     prices = price(symbol, time / 60_000.0)
     quantity = np.round(np.exp(3.0 * (_uniform(number, 10) - 0.5) + 2.0 * (_uniform(number, 11) - 0.5)), 3)
     quantity = np.where(_uniform(number, 12) < 0.01, np.round(quantity * 20.0, 3), quantity)
@@ -231,8 +234,10 @@ def _trades(symbol: str, day: datetime, many: int) -> str:
 
 def _liquidations(symbol: str, day: datetime) -> str:
     many = 60
-    number = int(day.timestamp()) // 86_400 * many + np.arange(many, dtype=np.int64)
-    time = number * (86_400_000 // many) + (_uniform(number, 14) * (86_400_000 // many)).astype(np.int64)
+    place = np.arange(many, dtype=np.int64)
+    number = int(day.timestamp()) // 86_400 * many + place
+    step = 86_400_000 // many
+    time = int(day.timestamp()) * 1000 + place * step + (_uniform(number, 14) * step).astype(np.int64)
     prices = price(symbol, time / 60_000.0)
     contracts = (_uniform(number, 15) * 500).astype(int) + 1
     text = _csv(

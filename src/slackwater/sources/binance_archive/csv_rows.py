@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, Literal
@@ -128,7 +129,8 @@ class CsvRows:
     def _begin(self, block: bytes) -> tuple[list[str], bytes]:
         """Return the names of the columns, and the block without a byte-order mark and a header."""
         block = block.removeprefix(b"\xef\xbb\xbf")
-        line = block.split(b"\n", 1)[0].split(b"\r", 1)[0]
+        end = re.search(rb"[\r\n]", block)
+        line = block[: end.start()] if end else block
         cells = [cell.strip().strip(b'"').decode("utf-8", "replace") for cell in line.split(b",")]
         expected = list(self.layout.columns)
         first = cells[0]
@@ -146,7 +148,7 @@ class CsvRows:
                 f"{self.origin}: the header must name {', '.join(self.layout.used)}, each once; "
                 f"the first line is {line[:120]!r}"
             )
-        return names, block[len(line) :].lstrip(b"\r\n")
+        return names, block[end.end() :] if end else b""
 
     def _parse(self, block: bytes, names: list[str]) -> Columns:
         kinds = self.layout.used

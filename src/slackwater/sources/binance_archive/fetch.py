@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -35,6 +35,8 @@ __all__ = ["ArchiveRequest", "FileOutcome", "fetch_archive"]
 
 #: Files that are downloaded and parsed at the same time.
 WORKERS: Final = 4
+#: Findings of one kind that are as near to each other are told as one.
+NEIGHBOURS: Final = timedelta(days=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,7 @@ def fetch_archive(
         ],
         "missing": _spans([each for each in outcomes if each.status == "missing"]),
         "refused": _spans([each for each in outcomes if each.status == "refused"]),
-        "findings": findings,
+        "findings": _merged(findings),
     }
 
 
@@ -334,6 +336,18 @@ def _overlap(name: str, symbol: str, piece: pa.Table, rows: int) -> Finding:
         action="repaired",
         note="the file before reaches as far; its rows stand",
     )
+
+
+def _merged(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with those of neighbouring files that say the same as one."""
+    merged: dict[tuple[str, str, str, str, str], list[Finding]] = {}
+    for each in findings:
+        run = merged.setdefault((each.table, each.symbol, each.rule, each.action, each.note), [])
+        if run and each.start - run[-1].end <= NEIGHBOURS:
+            run[-1] = replace(run[-1], end=max(run[-1].end, each.end), rows=run[-1].rows + each.rows)
+        else:
+            run.append(each)
+    return [each for run in merged.values() for each in run]
 
 
 def _asked(outcome: FileOutcome, request: ArchiveRequest) -> list[str]:

@@ -143,7 +143,10 @@ def parsed_part(
         parsed = parse_archive(path, file, origin=origin, floor_usd=floor_usd)
         with atomic_directory(part) as directory:
             for name, table in parsed.tables.items():
-                pq.write_table(table, directory / f"{name}.parquet", compression="zstd", compression_level=1)
+                # Numbers of a market hardly repeat: a dictionary of them costs time and saves nothing.
+                texts = [column for column in ("side",) if column in table.column_names]
+                to = directory / f"{name}.parquet"
+                pq.write_table(table, to, compression="zstd", compression_level=1, use_dictionary=texts)
             if parsed.sizes is not None:
                 sizes = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
                 write_arrays(sizes, directory / "sizes.npz")
