@@ -2,21 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from slackwater.errors import SchemaError
+from slackwater.market.quality import bars as of_bars
+from slackwater.market.quality import funding as of_funding
+from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
-from slackwater.market.quality.ledger import DefectLedger, Finding
+from slackwater.market.quality.ledger import Action, DefectLedger, Finding
+from slackwater.market.quality.levels import daily_level_in_other_unit, level_in_other_unit
+from slackwater.market.quality.open_interest import recount, zero_open_interest
+from slackwater.market.quality.order import gaps, in_order, usual_spacing
+from slackwater.market.quality.stale import frozen_depth, frozen_open_interest
+from slackwater.market.quality.traded import Traded
 from slackwater.market.schemas import describe_rows, refuse_both_kinds_of_liquidations, validate
 
-__all__ = ["clean_tables"]
+__all__ = ["ROW_LIMIT", "SPAN_LIMIT", "clean_tables", "examine_tables"]
 
-MASK_LIMIT: Final = 0.01
-"""Share of a symbol's rows above which a defect is no accident, and the table is refused instead of masked."""
+ROW_LIMIT: Final = 0.01
+"""Share of a symbol's rows above which an impossible value is no accident, and the table is refused, not masked."""
+SPAN_LIMIT: Final = 0.05
+"""The same for what lasts, such as an outage: every venue has bad days, and no usable one is bad for weeks a year."""
+APART: Final = pd.Timedelta(days=1)
+"""Masked rows of one rule that lie less than this apart make one finding."""
+REGULAR: Final = ("mark_price", "open_interest", "premium_index", "liquidation_totals", "long_short_ratio", "depth")
+"""Tables whose spacing is told by their own stamps, where it is not given."""
+FINEST: Final = ("path", "bars")
+
+Find = Callable[[pd.DataFrame, Traded | None], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which rows of which tables cannot be trusted; a symbol with a larger share of them than `limit` is refused."""
+
+    name: str
+    tables: tuple[str, ...]
+    limit: float
+    note: str
+    find: Find
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(
+        "ohlc_violation",
+        FINEST,
+        ROW_LIMIT,
+        "high and low do not enclose open and close",
+        lambda rows, _: of_bars.ohlc_violation(rows),
+    ),
+    Rule(
+        "repeated_bar",
+        FINEST,
+        ROW_LIMIT,
+        "prices and volume of the bar before: a gap that was filled",
+        lambda rows, _: of_bars.repeated_bar(rows),
+    ),
+    Rule(
+        "unit_switch",
+        (*FINEST, "mark_price"),
+        SPAN_LIMIT,
+        "the price stands apart by a factor of 5 or more: another unit",
+        lambda rows, _: level_in_other_unit(rows, "close"),
+    ),
+    Rule(
+        "unit_switch",
+        FINEST,
+        SPAN_LIMIT,
+        "the volume of the day stands apart by a factor of 30 or more: another unit",
+        lambda rows, _: daily_level_in_other_unit(rows, "volume"),
+    ),
+    Rule(
+        "zero_open_interest",
+        ("open_interest",),
+        ROW_LIMIT,
+        "a perpetual that trades has open interest",
+        lambda rows, _: zero_open_interest(rows),
+    ),
+    Rule(
+        "unit_switch",
+        ("open_interest",),
+        SPAN_LIMIT,
+        "open interest stands apart by a factor of 5 or more: contracts, USD or coins?",
+        lambda rows, _: level_in_other_unit(rows, "open_interest"),
+    ),
+    Rule(
+        "frozen_open_interest",
+        ("open_interest",),
+        SPAN_LIMIT,
+        "unchanged for 3 hours or more while volume traded",
+        frozen_open_interest,
+    ),
+    Rule(
+        "recount",
+        ("open_interest",),
+        ROW_LIMIT,
+        "a change that the volume of the time does not explain",
+        recount,
+    ),
+    Rule(
+        "unit_switch",
+        ("depth",),
+        SPAN_LIMIT,
+        "the depth of the day stands apart by a factor of 30 or more: another unit",
+        lambda rows, _: daily_level_in_other_unit(rows, "bid_quantity_1pct"),
+    ),
+    Rule(
+        "stale_depth",
+        ("depth",),
+        SPAN_LIMIT,
+        "a band unchanged for an hour or more",
+        lambda rows, _: frozen_depth(rows),
+    ),
+    Rule(
+        "impossible_funding",
+        ("funding",),
+        ROW_LIMIT,
+        "beyond 4 % an interval; most of a table: percent and not fractions",
+        lambda rows, _: of_funding.impossible_rate(rows),
+    ),
+    Rule(
+        "off_schedule",
+        ("funding",),
+        SPAN_LIMIT,
+        "not at the minute of the settlements: a predicted rate, or another table",
+        lambda rows, _: of_funding.off_schedule(rows),
+    ),
+    Rule(
+        "interval_mismatch",
+        ("funding",),
+        SPAN_LIMIT,
+        "`interval_hours` is longer than the time since the row before",
+        lambda rows, _: of_funding.interval_mismatch(rows),
+    ),
+    Rule(
+        "impossible_premium",
+        ("premium_index",),
+        ROW_LIMIT,
+        "beyond 25 %; most of a table: percent and not fractions",
+        lambda rows, _: of_funding.impossible_premium(rows),
+    ),
+)
+"""What is masked, in the order in which it is looked for: a later rule sees the rows that the earlier ones left."""
 
 
 def clean_tables(
@@ -31,77 +164,203 @@ def clean_tables(
     venue
         Where they come from, for the known defects.
     spacing
-        The regular spacing of the tables that have one; gaps are recorded against it.
+        The regular spacing of the tables that have one; gaps are recorded against it. Of other tables the stamps
+        tell it.
 
     Raises
     ------
     SchemaError, OrderError
-        If a table does not fit its schema (`slackwater.market.schemas.validate`), more than 1 % of the rows of a
-        symbol would have to be masked (a known defect is masked whatever its length), or liquidations come both as
-        events and as totals.
+        If a table does not fit its schema (`slackwater.market.schemas.validate`), liquidations come both as events
+        and as totals, or a table is refused: more rows of a symbol would have to be masked than its rule allows
+        (`RULES`; a known defect is masked whatever its length), rows contradict each other, or a clock is wrong.
     """
-    refuse_both_kinds_of_liquidations(tables)
-    ledger = DefectLedger()
-    cleaned: dict[str, pd.DataFrame] = {}
-    for name, raw in tables.items():
-        table = validate(raw, name)
-        if name in ("path", "bars"):
-            broken = (table["high"] < table[["open", "close", "low"]].max(axis=1)) | (
-                table["low"] > table[["open", "close"]].min(axis=1)
-            )
-            table = _mask(table, broken, name, "ohlc_violation", ledger, "high and low do not enclose open and close")
-        if name == "open_interest":
-            table = _mask(table, table["open_interest"] <= 0.0, name, "zero_open_interest", ledger)
-        for known in KNOWN_DEFECTS:
-            if (known.venue, known.table) == (venue, name):
-                inside = table["event_time"].between(known.start, known.end) & (table["symbol"] == known.symbol)
-                table = _mask(table, inside, name, "known_defect", ledger, known.reason)
-        if name in spacing:
-            _record_gaps(table, name, spacing[name], ledger)
-        cleaned[name] = table
+    cleaned, ledger = examine_tables(tables, venue=venue, spacing=spacing)
+    ledger.raise_if_refused()
     return cleaned, ledger
 
 
-def _mask(
-    table: pd.DataFrame, bad: pd.Series, name: str, rule: str, ledger: DefectLedger, note: str = ""
+def examine_tables(
+    tables: Mapping[str, pd.DataFrame], *, venue: str, spacing: Mapping[str, timedelta]
+) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
+    """Return what `clean_tables` returns, with the refused tables left out and on the ledger instead of raised.
+
+    Raises
+    ------
+    SchemaError, OrderError
+        If a table does not fit its schema, or liquidations come both as events and as totals.
+    """
+    refuse_both_kinds_of_liquidations(tables)
+    ledger = DefectLedger()
+    usable: dict[str, dict[str, pd.DataFrame]] = {}
+    # The finest bars first: other tables are held against them.
+    names = sorted(tables, key=lambda name: FINEST.index(name) if name in FINEST else len(FINEST))
+    whole: dict[str, pd.DataFrame] = {}
+    traded: dict[str, Traded] = {}
+    for name in names:
+        ordered, findings = in_order(tables[name], name)
+        ledger.findings += findings
+        if any(finding.action == "refused" for finding in findings):
+            continue
+        whole[name] = validate(ordered, name)
+        usable[name] = {}
+        for symbol, rows in _symbols(whole[name]):
+            kept, findings = _masked(name, symbol, rows, traded.get(symbol), venue, spacing.get(name))
+            ledger.findings += findings
+            usable[name][symbol] = kept
+        if name in FINEST and not traded:
+            traded = {symbol: Traded.of(rows) for symbol, rows in usable[name].items()}
+    _hold_clocks(usable, ledger)
+    refused = {finding.table for finding in ledger.refused}
+    cleaned = {name: _joined(whole[name], usable[name]) for name in tables if name in usable and name not in refused}
+    return cleaned, ledger
+
+
+def _symbols(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each symbol; their index is their place in the table."""
+    codes, symbols = pd.factorize(table["symbol"])
+    if (np.diff(codes) >= 0).all():  # slices copy nothing
+        edges = np.searchsorted(codes, np.arange(len(symbols) + 1))
+        for code, symbol in enumerate(symbols):
+            yield str(symbol), table.iloc[edges[code] : edges[code + 1]]
+    else:
+        for code, symbol in enumerate(symbols):
+            yield str(symbol), table.iloc[np.flatnonzero(codes == code)]
+
+
+def _joined(table: pd.DataFrame, symbols: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    kept = np.zeros(len(table), dtype=bool)
+    for rows in symbols.values():
+        kept[rows.index] = True
+    return table if kept.all() else table[kept].reset_index(drop=True)
+
+
+def _masked(
+    name: str, symbol: str, rows: pd.DataFrame, traded: Traded | None, venue: str, spacing: timedelta | None
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return the rows of one symbol that can be trusted, and what was found on the way."""
+    findings: list[Finding] = []
+    known = [defect for defect in KNOWN_DEFECTS if defect.concerns(venue, name, symbol)]
+    spans = [(defect, rows["event_time"].between(defect.start, defect.end).to_numpy()) for defect in known]
+    excused = np.zeros(len(rows), dtype=bool)
+    for _, inside in spans:
+        excused |= inside
+    findings += _gaps(name, rows, spacing, [(defect.start, defect.end) for defect in known])
+    left = np.ones(len(rows), dtype=bool)
+    for rule in RULES:
+        if name not in rule.tables:
+            continue
+        bad = np.zeros(len(rows), dtype=bool)
+        bad[left] = rule.find(rows if left.all() else rows[left], traded)
+        if not bad.any():
+            continue
+        accidents = bad & ~excused
+        if accidents.sum() > rule.limit * len(rows):
+            note = (
+                f"{accidents.sum()} of {len(rows)} rows, too many to mask ({rule.limit:.0%}): {rule.note}; the first:\n"
+                + describe_rows(rows, rows.index[accidents], _numbers(rows))
+            )
+            findings.append(_finding(name, symbol, rule.name, rows[accidents], "refused", note))
+            return rows, findings
+        findings += _spans_of(name, symbol, rule.name, rows[bad], rule.note)
+        left &= ~bad
+    for defect, inside in spans:
+        chosen = inside & left
+        if chosen.any():
+            findings.append(_finding(name, symbol, "known_defect", rows[chosen], defect.action, defect.reason))
+        elif defect.action == "recorded" and _spans(rows, defect.start, defect.end):
+            findings.append(
+                Finding(
+                    table=name,
+                    symbol=symbol,
+                    rule="known_defect",
+                    start=defect.start,
+                    end=defect.end,
+                    rows=0,
+                    action="recorded",
+                    note=defect.reason,
+                )
+            )
+        if defect.action == "masked":
+            left &= ~inside
+    return (rows if left.all() else rows[left]), findings
+
+
+def _numbers(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows if pd.api.types.is_numeric_dtype(rows[name].dtype)]
+
+
+def _spans(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> bool:
+    return bool(len(rows) and rows["event_time"].iloc[0] <= end and rows["event_time"].iloc[-1] >= start)
+
+
+def _gaps(
+    name: str, rows: pd.DataFrame, spacing: timedelta | None, known: Iterable[tuple[pd.Timestamp, pd.Timestamp]]
+) -> list[Finding]:
+    if name == "funding":
+        found = of_funding.missing_settlements(rows)
+    else:
+        step = spacing if spacing is not None or name not in REGULAR else usual_spacing(rows["event_time"])
+        found = [] if step is None else gaps(rows, name, step)
+    return [gap for gap in found if not any(start <= gap.start and gap.end <= end + APART for start, end in known)]
+
+
+def _finding(name: str, symbol: str, rule: str, rows: pd.DataFrame, action: Action, note: str) -> Finding:
+    return Finding(
+        table=name,
+        symbol=symbol,
+        rule=rule,
+        start=rows["event_time"].iloc[0],
+        end=rows["event_time"].iloc[-1],
+        rows=len(rows),
+        action=action,
+        note=note,
+    )
+
+
+def _spans_of(name: str, symbol: str, rule: str, rows: pd.DataFrame, note: str) -> Iterator[Finding]:
+    span = (rows["event_time"].diff() >= APART).cumsum()
+    for _, part in rows.groupby(span, sort=False):
+        yield _finding(name, symbol, rule, part, "masked", note)
+
+
+# -- clocks --------------------------------------------------------------------------------------------------
+
+
+def _hold_clocks(usable: dict[str, dict[str, pd.DataFrame]], ledger: DefectLedger) -> None:
+    """Hold the clock of every table against the finest bars; mask what is off, or refuse the table."""
+    reference = next((usable[name] for name in FINEST if name in usable), {})
+    for name, symbols in usable.items():
+        for symbol, rows in symbols.items():
+            if name == "funding":
+                _hold_settlements(symbol, rows, ledger)
+            bars = reference.get(symbol)
+            if bars is None or rows is bars or rows.empty or bars.empty:
+                continue
+            if name in ("liquidations", "large_trades"):
+                spans = event_clock(rows, bars)
+            elif name == "bars":
+                spans = table_clock("mark_price", rows, bars)
+            else:
+                spans = table_clock(name, rows, bars, usable.get("mark_price", {}).get(symbol))
+            if spans:
+                symbols[symbol] = _without_lagged(name, symbol, rows, spans, ledger)
+
+
+def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> None:
+    shift = settlement_shift(rows)
+    if shift is not None:
+        note = f"8-hourly settlements {shift} after 00:00, 08:00 and 16:00 UTC, when no venue settles: another clock?"
+        ledger.add(_finding("funding", symbol, "clock_shift", rows, "recorded", note))
+
+
+def _without_lagged(
+    name: str, symbol: str, rows: pd.DataFrame, spans: list[LaggedSpan], ledger: DefectLedger
 ) -> pd.DataFrame:
-    if not bad.any():
-        return table
-    share = float(bad.groupby(table["symbol"]).mean().max())
-    if share > MASK_LIMIT and rule != "known_defect":
-        rows = table.index[bad]
-        raise SchemaError(
-            f"table {name}: {rule} in {len(rows)} of {len(table)} rows, too many to mask; the first:\n"
-            f"{describe_rows(table, rows, [c for c in table if c not in ('available_time', 'open_time')])}"
-        )
-    for symbol, rows in table[bad].groupby("symbol"):
-        ledger.add(
-            Finding(
-                table=name,
-                symbol=str(symbol),
-                rule=rule,
-                start=rows["event_time"].min(),
-                end=rows["event_time"].max(),
-                rows=len(rows),
-                action="masked",
-                note=note,
-            )
-        )
-    return table[~bad].reset_index(drop=True)
-
-
-def _record_gaps(table: pd.DataFrame, name: str, spacing: timedelta, ledger: DefectLedger) -> None:
-    previous = table.groupby("symbol")["event_time"].shift()
-    step = table["event_time"] - previous
-    for row in table.index[step > spacing]:
-        ledger.add(
-            Finding(
-                table=name,
-                symbol=str(table.at[row, "symbol"]),
-                rule="gap",
-                start=previous[row],
-                end=table.at[row, "event_time"],
-                rows=round(step[row] / spacing) - 1,
-                action="recorded",
-            )
-        )
+    stamps = rows["event_time"].astype("int64").to_numpy()
+    inside = [(stamps >= span.start) & (stamps <= span.end) for span in spans]
+    off = np.any(inside, axis=0)
+    action: Action = "masked" if off.sum() <= SPAN_LIMIT * len(rows) else "refused"
+    for span, chosen in zip(spans, inside, strict=True):
+        if chosen.any():
+            ledger.add(_finding(name, symbol, "clock_shift", rows[chosen], action, str(span)))
+    return rows[~off] if action == "masked" else rows

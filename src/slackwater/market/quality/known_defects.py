@@ -1,18 +1,37 @@
-"""Spans of public market data that are known to be wrong, with what is wrong about them."""
+"""Spans of public market data that are known to be wrong, with what is wrong about them.
+
+What is wrong is masked. What is missing cannot be masked and is recorded: a reader should know that a quiet day was
+none. Rows of events, such as large trades, are left where a part of a day is missing, because their sum would become
+zero and not unknown.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 
 __all__ = ["KNOWN_DEFECTS", "KnownDefect"]
 
+EVERY_SYMBOL: Final = "*"
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDefect:
-    """Rows of one table of one venue and symbol that must not be used, both ends included."""
+    """Rows of one table of one venue that must not be used, or that are missing; both ends included.
+
+    Parameters
+    ----------
+    venue, table, symbol
+        Where; ``"*"`` stands for every symbol.
+    start, end
+        First and last stamp.
+    reason
+        What is wrong, with its source.
+    action
+        ``"masked"`` or ``"recorded"``.
+    """
 
     venue: str
     symbol: str
@@ -20,31 +39,86 @@ class KnownDefect:
     start: pd.Timestamp
     end: pd.Timestamp
     reason: str
+    action: Literal["masked", "recorded"] = "masked"
+
+    def concerns(self, venue: str, table: str, symbol: str) -> bool:
+        """Whether it is about this table of this symbol."""
+        return (self.venue, self.table) == (venue, table) and self.symbol in (symbol, EVERY_SYMBOL)
+
+
+def _known(
+    venue: str,
+    table: str,
+    symbol: str,
+    start: str,
+    end: str,
+    reason: str,
+    action: Literal["masked", "recorded"] = "masked",
+) -> KnownDefect:
+    return KnownDefect(
+        venue=venue,
+        table=table,
+        symbol=symbol,
+        start=pd.Timestamp(start),
+        end=pd.Timestamp(end),
+        reason=reason,
+        action=action,
+    )
+
+
+def _missing(table: str, symbol: str, start: str, end: str, reason: str) -> KnownDefect:
+    """Return a span in which the public archive of Binance lacks rows."""
+    return _known("binance", table, symbol, start, end, f"{reason}: binance-public-data", "recorded")
 
 
 KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
-    KnownDefect(
-        venue="bybit",
-        symbol="BTCUSDT",
-        table="open_interest",
-        start=pd.Timestamp("2021-05-19T15:00Z"),
-        end=pd.Timestamp("2021-05-19T16:00Z"),
-        reason="the venue recounted: open interest jumps 5.5k, 13.7k, 19.8k without trades that explain it",
+    _known(
+        "bybit",
+        "open_interest",
+        "BTCUSDT",
+        "2021-05-19T15:00Z",
+        "2021-05-19T16:00Z",
+        "the venue recounted: open interest jumps 5.5k, 13.7k, 19.8k without trades that explain it",
     ),
-    KnownDefect(
-        venue="bybit",
-        symbol="BTCUSDT",
-        table="open_interest",
-        start=pd.Timestamp("2020-07-01T00:00Z"),
-        end=pd.Timestamp("2020-08-04T07:59Z"),
-        reason="sparse after the listing",
+    _known("bybit", "open_interest", "BTCUSDT", "2020-07-01T00:00Z", "2020-08-04T07:59Z", "sparse after the listing"),
+    _known(
+        "binance",
+        "open_interest",
+        EVERY_SYMBOL,
+        "2022-03-07T00:00Z",
+        "2022-03-08T23:59Z",
+        "published as zero: binance-public-data 335, 350",
     ),
-    KnownDefect(
-        venue="binance",
-        symbol="BTCUSDT",
-        table="open_interest",
-        start=pd.Timestamp("2022-03-07T00:00Z"),
-        end=pd.Timestamp("2022-03-08T23:59Z"),
-        reason="published as zero",
+    *(
+        _missing(table, EVERY_SYMBOL, "2024-02-16T00:00Z", "2024-02-16T23:59Z", "a part of the day is missing")
+        for table in ("open_interest", "long_short_ratio")
+    ),
+    _missing("premium_index", "BTCUSDT", "2021-01-24T00:00Z", "2021-02-21T23:59Z", "missing in parts, 335"),
+    _missing("mark_price", EVERY_SYMBOL, "2023-11-10T03:40Z", "2023-11-10T04:00Z", "missing, 484"),
+    _missing("large_trades", "BTCUSDT", "2021-05-19T00:00Z", "2021-05-19T23:59:59Z", "557,026 trades missing, 350"),
+    _missing("large_trades", EVERY_SYMBOL, "2022-09-06T00:00Z", "2022-09-06T23:59:59Z", "trades missing, 350"),
+    _missing("large_trades", EVERY_SYMBOL, "2025-10-10T00:00Z", "2025-10-10T23:59:59Z", "trades missing, 458"),
+    _known(
+        "binance",
+        "depth",
+        EVERY_SYMBOL,
+        "2025-04-16T00:00Z",
+        "2025-05-19T23:59Z",
+        "the bands of bookDepth stand still",
+    ),
+    _known(
+        "binance",
+        "depth",
+        EVERY_SYMBOL,
+        "2026-09-03T00:00Z",
+        "2100-01-01T00:00Z",
+        "the inner ask bands of bookDepth stand still, end not known: binance-public-data 496",
+    ),
+    *(
+        _missing("liquidations", EVERY_SYMBOL, f"{day}T00:00Z", f"{day}T23:59:59Z", "no liquidationSnapshot that day")
+        for day in ("2023-09-09", "2023-09-23", "2023-09-25", "2024-06-01", "2024-06-11", "2024-06-12")
     ),
 )
+"""What is not a span of bad rows is not listed: the stamps of Binance's `metrics`, which changed their meaning on
+2026-06-25, are put right where the archive is read, and feeds that publish one liquidation a second are declared by
+``market.liquidation_cap``."""

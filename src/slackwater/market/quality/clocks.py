@@ -1,0 +1,332 @@
+"""Tables whose clock is not that of the bars.
+
+Two series that tell of the same moments correlate best as they are stamped. Where they correlate best at a lag, one
+of them is stamped wrong by that lag: a table that is late loses what it knew, one that is early leaks the future.
+
+=================== ======================================= ==================================
+table               of the table                            of the bars
+=================== ======================================= ==================================
+mark_price          return                                  return
+premium_index       change of the premium                   change of log(last / mark)
+open_interest       change of abs(change of log(interest))  change of log(volume)
+liquidation_totals  liquidated shorts less longs (log)      return
+=================== ======================================= ==================================
+
+Changes are taken where levels are sticky, since volume today and volume yesterday would correlate at any lag.
+Liquidations and large trades carry prices, which tell more: they must lie inside of the bar of their moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slackwater.market.quality.order import usual_spacing
+
+__all__ = ["LaggedSpan", "event_clock", "lags_between", "settlement_shift", "table_clock"]
+
+FURTHEST: Final = timedelta(hours=14)
+"""The offsets of the world's clocks."""
+SHORTEST_BLOCK: Final = 500
+PEAK: Final = 6.0
+MARGIN: Final = 5.0
+"""In standard errors of a correlation, 1 / sqrt(rows): how high the peak must stand, and how far above the
+correlation as stamped. Chance reaches 3 among the lags that are tried."""
+EVENT_BLOCK: Final = timedelta(hours=3)
+EVENTS: Final = 10
+LONGEST_EVENT_BAR: Final = timedelta(minutes=15)
+PRICE_TOLERANCE: Final = 1e-4
+MICROSECOND: Final = timedelta(microseconds=1)
+
+Signal = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaggedSpan:
+    """A stretch of time in which a table's clock is `lag` late of the other one; early, if that is negative.
+
+    Parameters
+    ----------
+    start, end
+        First and last stamp of the stretch, microseconds since 1970.
+    lag
+        How late the table is.
+    as_stamped, at_lag
+        How well the two agree as stamped and with the lag taken away: correlations, or shares of prices inside of
+        their bars.
+    """
+
+    start: int
+    end: int
+    lag: timedelta
+    as_stamped: float
+    at_lag: float
+
+    def __str__(self) -> str:
+        way = "late" if self.lag > timedelta(0) else "early"
+        hours, seconds = divmod(int(abs(self.lag).total_seconds()), 3600)
+        size = " ".join(part for part in (f"{hours}h" if hours else "", _minutes(seconds)) if part)
+        return f"its clock is {size} {way} (agreement {self.as_stamped:.2f} as stamped, {self.at_lag:.2f} then)"
+
+
+def _minutes(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return " ".join(part for part in (f"{minutes}m" if minutes else "", f"{rest}s" if rest else "") if part)
+
+
+def table_clock(
+    name: str, rows: pd.DataFrame, bars: pd.DataFrame, mark: pd.DataFrame | None = None
+) -> list[LaggedSpan]:
+    """Return where a regular table of one symbol runs on another clock than its bars.
+
+    Parameters
+    ----------
+    name
+        Canonical table; one that no signal is known of has no findings.
+    rows, bars, mark
+        The table, the bars and the mark price of the same symbol, in order.
+    """
+    signals = _SIGNALS.get(name)
+    spacing = usual_spacing(rows["event_time"])
+    of_bars = usual_spacing(bars["event_time"])
+    if signals is None or spacing is None or of_bars is None:
+        return []
+    step = max(spacing, of_bars) // MICROSECOND
+    grid = _grid(rows, bars, step)
+    if len(grid) < SHORTEST_BLOCK:
+        return []
+    made = signals(
+        _on_grid(rows, grid, step), _on_grid(bars, grid, step), None if mark is None else _on_grid(mark, grid, step)
+    )
+    return [] if made is None else _lagged_spans(*made, grid, step)
+
+
+def lags_between(rows: pd.DataFrame, others: pd.DataFrame) -> list[LaggedSpan]:
+    """Return where bars of one symbol run on another clock than bars of the same symbol from another source."""
+    return table_clock("mark_price", rows, others)
+
+
+def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
+    """Return where the prices of events lie outside of the bars of their moments, and inside of those at a lag.
+
+    Parameters
+    ----------
+    rows
+        `liquidations` or `large_trades` of one symbol, in order.
+    bars
+        Its finest bars.
+
+    Notes
+    -----
+    Only stretches of 3 hours with 10 events or more are judged, and only by bars of 15 minutes or less: an hour holds
+    many prices of the next one. Prices that lie outside of every bar, such as
+    bankruptcy prices far from the market, tell nothing of the clock.
+    """
+    spacing = usual_spacing(bars["event_time"])
+    if len(rows) < EVENTS or spacing is None or spacing > LONGEST_EVENT_BAR:
+        return []
+    stamps, prices = rows["event_time"].astype("int64").to_numpy(), rows["price"].to_numpy()
+    ranges = _Ranges.of(bars)
+    fits = ranges.hold(stamps, prices) | ~ranges.cover(stamps)
+    _, places, counts = np.unique(stamps // (EVENT_BLOCK // MICROSECOND), return_inverse=True, return_counts=True)
+    share = np.bincount(places, weights=fits) / counts
+    found = []
+    for block in np.flatnonzero((counts >= EVENTS) & (share < 0.5)):
+        chosen = np.flatnonzero(places == block)
+        at = {lag: float(ranges.hold(stamps[chosen] - lag, prices[chosen]).mean()) for lag in _HALF_HOURS}
+        lag = max(at, key=lambda each: (at[each], -abs(each)))
+        if at[lag] >= 0.8 and at[lag] >= share[block] + 0.4:
+            first, last = int(stamps[chosen[0]]), int(stamps[chosen[-1]])
+            found.append(
+                LaggedSpan(start=first, end=last, lag=lag * MICROSECOND, as_stamped=float(share[block]), at_lag=at[lag])
+            )
+    return found
+
+
+def settlement_shift(rows: pd.DataFrame) -> timedelta | None:
+    """Return how late of 00:00, 08:00 and 16:00 UTC the 8-hourly settlements of a symbol are; None: not at all.
+
+    All venues settle at these hours, so that another hour is another clock.
+    """
+    eight = rows[rows["interval_hours"] == 8.0]
+    if len(eight) < 6:
+        return None
+    minutes = (eight["event_time"].astype("int64").to_numpy() + 60_000_000) // 60_000_000 % (8 * 60)
+    values, counts = np.unique(minutes // 2 * 2, return_counts=True)
+    most = int(np.argmax(counts))
+    if counts[most] < 0.9 * len(minutes) or values[most] == 0:
+        return None
+    return timedelta(minutes=int(values[most]))
+
+
+# -- series on one grid --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _OnGrid:
+    """The rows of a table at the points of a grid; -1 where there is none."""
+
+    table: pd.DataFrame
+    places: NDArray[np.intp]
+
+    def __call__(self, column: str) -> Signal:
+        values = self.table[column].to_numpy(dtype=np.float64)
+        return np.where(self.places >= 0, values[self.places], np.nan)
+
+
+def _grid(rows: pd.DataFrame, bars: pd.DataFrame, step: int) -> NDArray[np.int64]:
+    ends = [table["event_time"].iloc[[0, -1]].astype("int64").to_numpy() for table in (rows, bars)]
+    first, last = max(ends[0][0], ends[1][0]), min(ends[0][1], ends[1][1])
+    return np.arange(first // step, last // step + 1, dtype=np.int64)
+
+
+def _on_grid(table: pd.DataFrame, grid: NDArray[np.int64], step: int) -> _OnGrid:
+    """Find the first row at or after each point of the grid, less than a row's own spacing later."""
+    stamps = table["event_time"].astype("int64").to_numpy()
+    spacing = usual_spacing(table["event_time"])
+    late = step if spacing is None else min(spacing // MICROSECOND, step)
+    found = np.minimum(np.searchsorted(stamps, grid * step), len(stamps) - 1)
+    apart = stamps[found] - grid * step
+    return _OnGrid(table, np.where((apart >= 0) & (apart < late), found, -1))
+
+
+def _returns(table: _OnGrid) -> Signal:
+    return np.diff(np.log(table("close")), prepend=np.nan)
+
+
+def _volume(bars: _OnGrid) -> Signal:
+    total = np.cumsum(bars.table["volume"].to_numpy())
+    at = np.where(bars.places >= 0, total[bars.places], np.nan)
+    step = np.diff(at, prepend=np.nan)
+    return np.where(step > 0.0, step, np.nan)
+
+
+def _mark_price(rows: _OnGrid, bars: _OnGrid, mark: _OnGrid | None) -> tuple[Signal, Signal]:
+    del mark
+    return _returns(rows), _returns(bars)
+
+
+def _premium_index(rows: _OnGrid, bars: _OnGrid, mark: _OnGrid | None) -> tuple[Signal, Signal] | None:
+    if mark is None:
+        return None
+    basis = np.log(bars("close") / mark("close"))
+    return np.diff(rows("premium_index"), prepend=np.nan), np.diff(basis, prepend=np.nan)
+
+
+def _open_interest(rows: _OnGrid, bars: _OnGrid, mark: _OnGrid | None) -> tuple[Signal, Signal]:
+    del mark
+    changes = np.abs(np.diff(np.log(rows("open_interest")), prepend=np.nan))
+    return np.diff(changes, prepend=np.nan), np.diff(np.log(_volume(bars)), prepend=np.nan)
+
+
+def _liquidation_totals(rows: _OnGrid, bars: _OnGrid, mark: _OnGrid | None) -> tuple[Signal, Signal]:
+    del mark
+    sides = [rows(name) for name in ("short_quantity", "long_quantity")]
+    scale = max(float(np.nanmean(np.concatenate(sides))), 1e-300)
+    return np.log1p(sides[0] / scale) - np.log1p(sides[1] / scale), _returns(bars)
+
+
+_SIGNALS: Final[dict[str, Callable[[_OnGrid, _OnGrid, _OnGrid | None], tuple[Signal, Signal] | None]]] = {
+    "mark_price": _mark_price,
+    "premium_index": _premium_index,
+    "open_interest": _open_interest,
+    "liquidation_totals": _liquidation_totals,
+}
+
+
+# -- the lag at which two series agree best ------------------------------------------------------------------
+
+
+def _lagged_spans(ours: Signal, theirs: Signal, grid: NDArray[np.int64], step: int) -> list[LaggedSpan]:
+    furthest = max(FURTHEST // MICROSECOND // step, 2)
+    block = max(SHORTEST_BLOCK, 4 * furthest)
+    count = max(len(grid) // block, 1)
+    edges = np.linspace(0, len(grid), count + 1).astype(np.int64)
+    ours, theirs = _without_tails(ours), _without_tails(theirs)
+    spans: list[LaggedSpan] = []
+    for first, last in pairwise(edges):
+        found = _best_lag(ours[first:last], theirs[first:last], furthest)
+        if found is None:
+            continue
+        lag, as_stamped, at_lag = found
+        start, end = int(grid[first]) * step, int(grid[last - 1] + 1) * step
+        late = lag * step * MICROSECOND
+        if spans and spans[-1].lag == late and spans[-1].end >= start - step:
+            start = spans.pop().start
+        spans.append(LaggedSpan(start=start, end=end, lag=late, as_stamped=as_stamped, at_lag=at_lag))
+    return spans
+
+
+def _best_lag(ours: Signal, theirs: Signal, furthest: int) -> tuple[int, float, float] | None:
+    """Return the lag at which ours agrees best with theirs, and both agreements; None: as stamped, or not clear."""
+    known = ~(np.isnan(ours) | np.isnan(theirs))
+    rows = int(known.sum())
+    if rows < SHORTEST_BLOCK // 2:
+        return None
+    x, y = (np.where(np.isnan(each), 0.0, each - np.nanmean(each)) for each in (ours, theirs))
+    size = float(np.linalg.norm(x) * np.linalg.norm(y))
+    if size == 0.0:
+        return None
+    points = 1 << (len(x) + furthest).bit_length()
+    products = np.fft.irfft(np.fft.rfft(x, points) * np.conj(np.fft.rfft(y, points)), points) / size
+    lags = np.arange(-furthest, furthest + 1)
+    agreement = products[lags]
+    best = int(np.argmax(agreement))
+    error = 1.0 / np.sqrt(rows)
+    as_stamped, at_lag = float(products[0]), float(agreement[best])
+    if lags[best] == 0 or at_lag < PEAK * error or at_lag < as_stamped + MARGIN * error:
+        return None
+    return int(lags[best]), as_stamped, at_lag
+
+
+def _without_tails(values: Signal) -> Signal:
+    """Return values with their rare extremes drawn in, so that no single hour decides a correlation."""
+    if np.isnan(values).all():
+        return values
+    low, high = np.nanquantile(values, [0.005, 0.995])
+    return np.clip(values, low, high)
+
+
+# -- prices inside of bars -----------------------------------------------------------------------------------
+
+_HALF_HOUR: Final = timedelta(minutes=30) // MICROSECOND
+_HALF_HOURS: Final = tuple(k * _HALF_HOUR for k in range(-28, 29) if k)
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    """What prices the bars of one symbol reached, and when."""
+
+    opens: NDArray[np.int64]
+    closes: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame) -> _Ranges:
+        return cls(
+            bars["open_time"].astype("int64").to_numpy(),
+            bars["event_time"].astype("int64").to_numpy(),
+            bars["low"].to_numpy() * (1.0 - PRICE_TOLERANCE),
+            bars["high"].to_numpy() * (1.0 + PRICE_TOLERANCE),
+        )
+
+    def hold(self, stamps: NDArray[np.int64], prices: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which prices lie inside of the bar of their moment; False where there is none."""
+        places = self._bar_of(stamps)
+        return self.cover(stamps) & (prices >= self.low[places]) & (prices <= self.high[places])
+
+    def cover(self, stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which moments have a bar."""
+        places = self._bar_of(stamps)
+        return (self.opens[places] <= stamps) & (stamps <= self.closes[places])
+
+    def _bar_of(self, stamps: NDArray[np.int64]) -> NDArray[np.intp]:
+        return np.minimum(np.searchsorted(self.closes, stamps), len(self.closes) - 1)

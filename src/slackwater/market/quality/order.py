@@ -1,0 +1,160 @@
+"""The order of rows: stamps of a wrong unit, doubled rows, disorder, rows that contradict each other, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from slackwater.market.quality.ledger import Action, Finding
+from slackwater.market.schemas import SCHEMAS, microseconds
+
+__all__ = ["gaps", "in_order", "usual_spacing"]
+
+EARLIEST: Final = pd.Timestamp("2009-01-03", tz="UTC")
+LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
+"""Between the first block of Bitcoin and the end of the century. Milliseconds read as microseconds fall into 1970."""
+
+NEIGHBOURS: Final = 20
+DOUBLED_SHARE: Final = 0.4
+"""Of 20 neighbouring rows of a table without a key, this share must be copies before a copy counts as a defect: two
+equal trades in one millisecond happen, and ten in a row do not."""
+
+
+def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return a table whose rows stand in order and once, and what had to be done about it.
+
+    Parameters
+    ----------
+    table
+        With `symbol` and `event_time`; it is not changed. Where these are absent, or no times, it comes back as it
+        is: its schema refuses it.
+    name
+        Which of `SCHEMAS` it is.
+
+    Returns
+    -------
+    table : DataFrame
+        Sorted within each symbol, without the second copies of equal rows.
+    findings : list of Finding
+        ``doubled_rows`` and ``disorder`` are repaired: nothing is lost. ``impossible_time`` and
+        ``conflicting_rows`` are refused, and these rows stay.
+    """
+    if not {"symbol", "event_time"} <= set(table) or not isinstance(table["event_time"].dtype, pd.DatetimeTZDtype):
+        return table, []
+    if table.empty or table["event_time"].isna().any():
+        return table, []
+    key = SCHEMAS[name].key
+    codes, _ = pd.factorize(table["symbol"])
+    stamps = table["event_time"].dt.as_unit("us").astype("int64").to_numpy()
+    if stamps.min() < microseconds(EARLIEST) or stamps.max() >= microseconds(LATEST):
+        outside = (table["event_time"] < EARLIEST) | (table["event_time"] >= LATEST)
+        note = f"stamps outside of {EARLIEST.year} to {LATEST.year}: a wrong unit of time (s, ms, us)?"
+        return table, list(_by_symbol(table[outside], name, "impossible_time", "refused", note))
+    if key == ("symbol", "event_time") and _increasing(codes, stamps):
+        return table, []
+    findings: list[Finding] = []
+    out = table
+    copies = _copies(out, codes, stamps)
+    if not key:
+        copies &= _among_copies(codes, stamps, copies)
+    if copies.any():
+        note = "equal rows, one of each kept"
+        findings += _by_symbol(out[copies], name, "doubled_rows", "repaired", note)
+        out, codes, stamps = out[~copies], codes[~copies], stamps[~copies]
+    backwards = _backwards(codes, stamps)
+    if backwards.any():
+        findings += _by_symbol(out[backwards], name, "disorder", "repaired", "rows ran backwards in time; sorted")
+        out = out.iloc[np.lexsort((stamps, codes))]
+    if key:
+        conflicting = out.duplicated(list(key), keep=False)
+        if conflicting.any():
+            note = f"rows share ({', '.join(key)}) and differ: which of them is right?"
+            findings += _by_symbol(out[conflicting], name, "conflicting_rows", "refused", note)
+    return (out.reset_index(drop=True), findings) if findings else (table, [])
+
+
+def usual_spacing(stamps: pd.Series) -> timedelta | None:
+    """Return the step between nine of ten neighbouring stamps, to the second; None if there is no such step."""
+    steps = stamps.diff().iloc[1:].dt.round("s")
+    if len(steps) < NEIGHBOURS:
+        return None
+    counts = steps.value_counts()
+    step = counts.index[0]
+    if counts.iloc[0] < 0.9 * len(steps) or step <= pd.Timedelta(0):
+        return None
+    return pd.Timedelta(step).to_pytimedelta()
+
+
+def gaps(rows: pd.DataFrame, name: str, spacing: timedelta) -> list[Finding]:
+    """Return a finding for each place where rows of one symbol are missing."""
+    stamps = rows["event_time"]
+    # Half a step late is late, and not missing.
+    after = np.flatnonzero(stamps.diff().to_numpy() > 1.5 * np.timedelta64(spacing))
+    return [
+        Finding(
+            table=name,
+            symbol=str(rows["symbol"].iloc[0]),
+            rule="gap",
+            start=stamps.iloc[row - 1],
+            end=stamps.iloc[row],
+            rows=max(round((stamps.iloc[row] - stamps.iloc[row - 1]) / spacing) - 1, 1),
+            action="recorded",
+        )
+        for row in after
+    ]
+
+
+def _increasing(codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> bool:
+    same = codes[1:] == codes[:-1]
+    return bool((np.diff(codes) >= 0).all() and (np.diff(stamps)[same] > 0).all())
+
+
+def _backwards(codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows are stamped before an earlier row of their symbol."""
+    newest = pd.Series(stamps).groupby(codes).cummax().to_numpy()
+    return np.asarray(stamps < newest)
+
+
+def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which rows equal an earlier one."""
+    order = np.lexsort((stamps, codes))
+    tie = (np.diff(codes[order]) == 0) & (np.diff(stamps[order]) == 0)
+    tied = np.zeros(len(table), dtype=bool)  # only rows of one moment can be equal
+    tied[order[1:][tie]] = True
+    tied[order[:-1][tie]] = True
+    copies = np.zeros(len(table), dtype=bool)
+    copies[tied] = table[tied].duplicated().to_numpy()
+    return copies
+
+
+def _among_copies(codes: NDArray[np.intp], stamps: NDArray[np.int64], copies: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows stand where many of their neighbours are copies."""
+    if not copies.any():
+        return copies
+    order = np.lexsort((stamps, codes))
+    sorted_copies = pd.Series(copies[order], dtype="float64")
+    share = sorted_copies.groupby(codes[order]).transform(
+        lambda one: one.rolling(NEIGHBOURS, center=True, min_periods=4).mean()
+    )
+    dense = np.zeros(len(copies), dtype=bool)
+    dense[order] = share.to_numpy() >= DOUBLED_SHARE
+    return dense
+
+
+def _by_symbol(rows: pd.DataFrame, name: str, rule: str, action: Action, note: str) -> Iterator[Finding]:
+    for symbol, part in rows.groupby("symbol", sort=False):
+        yield Finding(
+            table=name,
+            symbol=str(symbol),
+            rule=rule,
+            start=part["event_time"].min(),
+            end=part["event_time"].max(),
+            rows=len(part),
+            action=action,
+            note=note,
+        )
