@@ -34,8 +34,8 @@ import re, sys
 from pathlib import Path
 from datetime import datetime, timedelta, UTC
 from slackwater.sources.fetch import FetchRequest, fetch
-start = datetime(2024, 1, 1, tzinfo=UTC)
-for days in (2, 28):
+start = datetime(2022, 9, 1, tzinfo=UTC)
+for days in (300, 720):
     request = FetchRequest(
         venue="binance", symbols=["BTCUSDT"], start=start, end=start + timedelta(days=days),
         tables=["path", "large_trades"],
@@ -125,11 +125,11 @@ def test_agg_trades(record: Recorder, tmp_path: Path) -> None:
 
 
 def test_memory(record: Recorder, tmp_path: Path) -> None:
-    """Peak of a fetch of 2 days, and of 28 days after it: days of a quarter of a million trades, one file each."""
-    with running(Mirror(partial(archive_file, trades_a_day=250_000))) as mirror:
+    """Peak of a fetch of 300 days of bars and trades, and of 720 days after it."""
+    with running(Mirror(partial(archive_file, trades_a_day=1_000))) as mirror:
         done = subprocess.run(  # noqa: S603 a command of our own
             [sys.executable, "-c", MEMORY, mirror.url, str(tmp_path)], capture_output=True, text=True, check=True
         )
     short, long = (int(line) / 1024 for line in done.stdout.split())
-    record(name="archive/memory of 2 days", value=short, unit="MB")
-    record(name="archive/memory of 28 days", value=long, unit="MB", goal=short * 1.2, at_least=False)
+    record(name="archive/memory of 300 days", value=short, unit="MB")
+    record(name="archive/memory of 720 days", value=long, unit="MB", goal=short * 1.2, at_least=False)

@@ -87,7 +87,7 @@ class FetchRequest:
     def to_dict(self) -> dict[str, Any]:
         """Return what was asked, fit for JSON."""
         rule = self.large_trades
-        asked = {
+        asked: dict[str, Any] = {
             "venue": self.venue,
             "source": "archive" if self.from_archive else "exchange",
             "symbols": sorted(self.symbols),

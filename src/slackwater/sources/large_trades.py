@@ -17,10 +17,10 @@ from slackwater.errors import OrderError, ParameterError
 __all__ = ["LargeTradeRule", "LargeTradeSelector", "TradeSizes", "select_large_trades"]
 
 HOUR: Final = 3_600_000_000
-#: Sizes are counted in bins of 1 %: from a cent to ten billion USD.
-BINS_PER_E: Final = 100
-SMALLEST_USD: Final = 0.01
-BINS: Final = math.ceil(BINS_PER_E * math.log(1e10 / SMALLEST_USD)) + 1
+#: Sizes are counted in bins of 2 %, from one USD to a billion: some hours of them are small beside their trades.
+BINS_PER_E: Final = 50
+SMALLEST_USD: Final = 1.0
+BINS: Final = math.ceil(BINS_PER_E * math.log(1e9 / SMALLEST_USD)) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class LargeTradeRule:
     ----------
     quantile
         A trade is large if it is above this quantile of the trades of the hours before its own, in (0, 1); known to
-        1 % of the size.
+        2 % of the size.
     floor_usd
         And at least as large as this.
     window
@@ -63,12 +63,12 @@ class TradeSizes:
     ----------
     hours : ndarray of int64, shape (n_hours,)
         Hours since 1970, ascending.
-    counts : ndarray of int64, shape (n_hours, BINS)
+    counts : ndarray of int32, shape (n_hours, BINS)
         Trades by size.
     """
 
     hours: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int32]
 
     @classmethod
     def of(cls, time: npt.NDArray[np.int64], notional: npt.NDArray[np.float64]) -> TradeSizes:
@@ -85,13 +85,13 @@ class TradeSizes:
         first = int(hour.min()) if len(hour) else 0
         many = int(hour.max()) - first + 1 if len(hour) else 0
         flat = np.bincount((hour - first) * BINS + _bin(notional), minlength=many * BINS)
-        counts = flat.reshape(many, BINS)
+        counts = flat.astype(np.int32).reshape(many, BINS)
         there = counts.any(axis=1)
         return cls(np.flatnonzero(there) + first, counts[there])
 
     def __add__(self, other: TradeSizes) -> TradeSizes:
         hours = np.union1d(self.hours, other.hours)
-        counts = np.zeros((len(hours), BINS), dtype=np.int64)
+        counts = np.zeros((len(hours), BINS), dtype=np.int32)
         for each in (self, other):
             counts[np.searchsorted(hours, each.hours)] += each.counts
         return TradeSizes(hours, counts)
@@ -117,7 +117,7 @@ class LargeTradeSelector:
 
     def __init__(self, rule: LargeTradeRule) -> None:
         self.rule = rule
-        self._hours: deque[tuple[int, npt.NDArray[np.int64]]] = deque()
+        self._hours: deque[tuple[int, npt.NDArray[np.int32]]] = deque()
         self._total = np.zeros(BINS, dtype=np.int64)
         self._first: int | None = None
         self._last = -(2**62)
@@ -139,7 +139,7 @@ class LargeTradeSelector:
             if self._hours and hour == self._last:
                 self._hours[-1] = (hour, self._hours[-1][1] + counts)
             else:
-                self._hours.append((hour, counts))
+                self._hours.append((hour, counts.copy()))  # not a view that keeps a month alive
             self._total += counts
             self._last = hour
 
