@@ -29,7 +29,6 @@ from slackwater.storage import atomic_file, read_json, sha256_of, write_json
 
 __all__ = ["Download", "Downloader", "Politeness", "split_credentials"]
 
-CHUNK_BYTES: Final = 1 << 18
 CHECKSUM_BYTES: Final = 4096
 #: Answers that say "later": too many requests, banned for a while, unavailable.
 LATER: Final = frozenset({418, 429, 503})
@@ -225,7 +224,7 @@ class Downloader:
             with self._answer("GET", f"{url}.CHECKSUM", credentials, {}) as answer:
                 if answer is None:
                     return ""
-                text = b"".join(_at_most(answer.iter_raw(CHUNK_BYTES), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
+                text = b"".join(_at_most(answer.iter_raw(), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
                 _check_length(answer, len(text))
                 found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
                 if found is None:
@@ -273,7 +272,7 @@ class Downloader:
             came = 0
             with partial.open("wb" if whole else "ab") as file:
                 try:
-                    for chunk in _at_most(answer.iter_raw(CHUNK_BYTES), limit - have, url):
+                    for chunk in _at_most(answer.iter_raw(), limit - have, url):
                         if self._stop.is_set():
                             raise SourceError(f"{url}: the download was stopped")
                         file.write(chunk)
