@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from pipelines._stage import Stage, run
 from slackwater.market.bars import resample_bars
-from slackwater.market.quality.detectors import clean_tables
+from slackwater.market.quality.detectors import examine_tables
+from slackwater.market.quality.ledger import DefectLedger, findings_from
+from slackwater.market.quality.summary import defects_page
 from slackwater.market.schemas import absent_tables
-from slackwater.storage import read_tables, write_json, write_tables
+from slackwater.storage import atomic_file, read_json, read_tables, write_json, write_tables
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/tables`` and ``reports/defects.json``."""
-    market = stage.market
-    raw = read_tables("data/raw")
+    """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports even of refused data."""
+    market, dataset = stage.market, stage.dataset
     spacing = {"path": market.path_interval, "bars": market.bar_interval}
-    tables, ledger = clean_tables(raw, venue=stage.dataset.venue, spacing=spacing)
-    if "bars" not in tables:
-        tables["bars"] = resample_bars(tables["path"], market.bar_interval)
-    defects = ledger.to_dict() | {"absent_tables": absent_tables(tables)}
+    tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing)
+    read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
+    ledger = DefectLedger([*read, *found.findings])
+    absent = absent_tables(tables)
+    defects = ledger.to_dict() | {"absent_tables": absent}
     for table, rules in defects["rows_by_table_and_rule"].items():
         stage.say(f"{table}: " + ", ".join(f"{rule} {rows:,}" for rule, rows in rules.items()))
-    if defects["absent_tables"]:
-        stage.say(f"absent: {', '.join(defects['absent_tables'])}; the features that need them stay unknown")
-    write_tables(tables, "data/tables")
+    if absent:
+        stage.say(f"absent: {', '.join(absent)}; the features that need them stay unknown")
     write_json(defects, "reports/defects.json")
+    with atomic_file("reports/defects.md") as page:
+        title = f"{dataset.name}{' (SYNTHETIC)' if dataset.synthetic else ''}"
+        page.write_text(defects_page(ledger.findings, title=title, absent=absent), encoding="utf-8")
+    found.raise_if_refused()
+    if "bars" not in tables:
+        tables["bars"] = resample_bars(tables["path"], market.bar_interval)
+    write_tables(tables, "data/tables")
 
 
 if __name__ == "__main__":

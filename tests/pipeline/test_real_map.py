@@ -11,7 +11,8 @@ from slackwater.evidence.map_scorecard import map_scorecard
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
-from slackwater.sources.parquet import TableFile, read_directory
+from slackwater.sources.own_files.directory import read_directory
+from slackwater.sources.own_files.table_file import TableFile
 
 NAME = "binance_1h_2024_summer"
 DIRECTORY = ROOT / "data" / "external" / NAME
@@ -29,13 +30,8 @@ def test_the_scorecard_runs_on_real_liquidations() -> None:
     params = resolve(yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": NAME})
     market = params.market
     assert params.dataset.tables is not None
-    files = {
-        name: TableFile(
-            file=t.file, columns=t.columns, available_after=t.available_after or market.available_after[name]
-        )
-        for name, t in params.dataset.tables.items()
-    }
-    raw = read_directory(DIRECTORY, files, symbols=params.dataset.symbols)
+    files = {name: TableFile(**t.model_dump()) for name, t in params.dataset.tables.items()}
+    raw = read_directory(DIRECTORY, files, lags=market.available_after, symbols=params.dataset.symbols).tables
     assert "long_short_ratio" not in raw
     tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})
     frame = MarketFrame.from_tables(tables, bar_interval=market.bar_interval, decision_lag=market.decision_lag)

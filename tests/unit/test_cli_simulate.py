@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from slackwater.cli import app
 from slackwater.errors import OrderError, ParameterError
 from slackwater.market.schemas import SCHEMAS
-from slackwater.sources.parquet import TableFile, read_directory
+from slackwater.sources.own_files.directory import read_directory
 from slackwater.storage import read_json
 
 SLACKWATER = str(Path(sys.executable).parent / "slackwater")
@@ -27,13 +28,9 @@ def run(*arguments: str, fails: bool = False) -> str:
     return done.output
 
 
-def entry(directory: Path) -> dict[str, TableFile]:
-    """What a data set entry says of a directory that `--out` wrote."""
-    return {
-        path.stem: TableFile(file=path.name, available_after=timedelta(0))
-        for path in directory.glob("*.parquet")
-        if path.stem in SCHEMAS
-    }
+def read(directory: Path, **options: Any) -> dict[str, pd.DataFrame]:
+    """What a data set entry that names the directory alone would read."""
+    return read_directory(directory, lags=dict.fromkeys(SCHEMAS, timedelta(0)), **options).tables
 
 
 def test_facts_say_synthetic_and_fail_where_they_cannot_be_shown():
@@ -62,7 +59,7 @@ def test_the_facts_of_the_default_market_hold():
 def test_written_tables_are_a_data_set(tmp_path: Path):
     out = tmp_path / "market"
     assert "SYNTHETIC" in run("--out", str(out), *TWO_WEEKS)
-    tables = read_directory(out, entry(out), symbols=["BTCUSDT", "XRPUSDT"])
+    tables = read(out, symbols=["BTCUSDT", "XRPUSDT"])
     assert {"path", "open_interest", "funding", "liquidations"} <= set(tables)
     assert tables["path"]["event_time"].iloc[0] == pd.Timestamp("2023-01-01T00:01Z")
     assert not (out / "defects.json").exists()
@@ -75,15 +72,15 @@ def test_defects_come_with_their_key(tmp_path: Path):
     key = read_json(out / "defects.json")
     assert key["synthetic"] is True
     assert {each["kind"] for each in key["defects"]} >= {"gap", "duplicate", "unit_switch"}
-    with pytest.raises(OrderError, match=r"\.parquet \(table"):
-        read_directory(out, entry(out))
+    with pytest.raises(OrderError, match=r"\.parquet: table"):
+        read(out)
 
 
 def test_one_kind_of_defect(tmp_path: Path):
     out = tmp_path / "market"
     run("--out", str(out), "--defect", "gap", *TWO_WEEKS)
     assert {each["kind"] for each in read_json(out / "defects.json")["defects"]} == {"gap"}
-    assert read_directory(out, entry(out))
+    assert read(out)
 
 
 def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path):

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines._closure import ROOT
-from slackwater.config import duration_text, load_params, parse_duration, resolve
+from slackwater.config import Params, duration_text, load_params, parse_duration, resolve
+from slackwater.config.durations import offset_text, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.sources.own_files.table_file import TableFile
 
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -91,7 +93,7 @@ BAD = {
     ),
     "neither bars nor path": (
         lambda c: c["datasets"]["bybit_1h"]["tables"].pop("bars"),
-        r"among these `bars`, or the finer `path`",
+        r"`tables` must have `bars`, or the finer `path`",
     ),
     "repeated symbol": (
         lambda c: c["datasets"]["simulated"].update(symbols=["A", "A"]),
@@ -134,6 +136,54 @@ def test_a_third_entry_needs_no_code() -> None:
     params = resolve(changed(lambda c: (c["datasets"].update(mine=entry), c.update(dataset="mine"))))
     assert params.dataset.name == "mine"
     assert params.market.bar_interval == timedelta(minutes=15)
+
+
+def own_entry(**own: object) -> dict[str, object]:
+    return {"source": "parquet", "venue": "okx", "path": "data/external/mine"} | own
+
+
+def entry_params(**own: object) -> Params:
+    return resolve(changed(lambda c: (c["datasets"].update(mine=own_entry(**own)), c.update(dataset="mine"))))
+
+
+def test_without_tables_every_file_is_read() -> None:
+    assert entry_params().dataset.tables is None
+
+
+def test_a_simulated_venue_is_synthetic_whatever_its_source() -> None:
+    """A made-up market that was written to files would otherwise pass for a real one in every report."""
+    assert entry_params(venue="simulated").dataset.synthetic
+    assert not entry_params().dataset.synthetic
+
+
+def test_a_column_map_of_a_csv_file() -> None:
+    table = {
+        "file": "{symbol}.csv",
+        "columns": {"open_time": 0, "close": "price"},
+        "constants": {"interval_hours": 8},
+        "values": {"side": {"BUY": "short"}},
+        "scale": {"volume": 0.01},
+        "utc_offset": "+06:00",
+        "bar_length": "1h",
+    }
+    digests = {"BTCUSDT.csv": "00"}
+    params = entry_params(tables={"bars": table}, symbols=["BTCUSDT"], sha256=digests)
+    assert params.dataset.tables is not None
+    source = params.dataset.tables["bars"]
+    assert source.utc_offset == timedelta(hours=6)
+    assert source.columns == {"open_time": 0, "close": "price"}
+    assert source.model_dump(mode="json")["utc_offset"] == "+06:00"
+    assert TableFile(**source.model_dump()).bar_length == timedelta(hours=1)
+    with pytest.raises(ParameterError, match=r"`\{symbol\}`, needs `symbols`"):
+        entry_params(tables={"bars": table})
+    with pytest.raises(ParameterError, match=r"must be an offset from UTC such as \"\+06:00\", was '6h'"):
+        entry_params(tables={"bars": table | {"utc_offset": "6h"}}, symbols=["BTCUSDT"])
+
+
+@given(st.integers(min_value=-14 * 60, max_value=14 * 60))
+def test_offsets_survive_a_round_trip(minutes: int) -> None:
+    offset = timedelta(minutes=minutes)
+    assert parse_offset(offset_text(offset)) == offset
 
 
 def test_parameters_are_frozen() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from slackwater.config.durations import duration_text, parse_duration
+from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
 
 __all__ = ["Dataset", "Params"]
 
@@ -31,6 +31,7 @@ def _moment(value: Any) -> Any:
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
+Offset = Annotated[timedelta, BeforeValidator(parse_offset), PlainSerializer(offset_text, when_used="json")]
 OptionalDuration = Annotated[
     timedelta | None,
     BeforeValidator(lambda value: None if value is None else parse_duration(value)),
@@ -48,6 +49,7 @@ TableName = Literal[
     "large_trades",
     "long_short_ratio",
     "whale_transfers",
+    "exchange_flows",
     "depth",
 ]
 SnapshotName = Literal[
@@ -351,10 +353,15 @@ class SimulateSource(_Section):
 
 
 class TableSource(_Section):
-    """Where a canonical table comes from."""
+    """Where a canonical table comes from; see `slackwater.sources.own_files.table_file.TableFile`."""
 
     file: InRepository
-    columns: dict[str, str] = {}
+    columns: dict[str, str | Annotated[int, Field(ge=0)]] = {}
+    constants: dict[str, str | float] = {}
+    values: dict[str, dict[str, str]] = {}
+    scale: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    utc_offset: Offset | None = None
+    bar_length: Positive | None = None
     available_after: Duration | None = None
 
 
@@ -372,8 +379,8 @@ class Dataset(_Section):
 
     @property
     def synthetic(self) -> bool:
-        """Whether the market is made up."""
-        return self.source == "simulate"
+        """Whether the market is made up, here or by whoever wrote the files."""
+        return self.venue == "simulated"
 
     @model_validator(mode="after")
     def _complete(self) -> Dataset:
@@ -387,15 +394,22 @@ class Dataset(_Section):
             if self.venue != "simulated":
                 raise ValueError("the venue of a simulated data set is `simulated`")
             return self
-        if self.path is None or not self.tables or not {"bars", "path"} & set(self.tables):
-            raise ValueError(
-                "a parquet data set needs `path` and `tables`, and among these `bars`, or the finer `path`"
-            )
+        if self.path is None:
+            raise ValueError("a parquet data set needs `path`, its directory")
         if self.simulate is not None:
             raise ValueError("a parquet data set has no `simulate`")
+        if self.tables is None:  # every file that is named as a table
+            return self
+        if not {"bars", "path"} & set(self.tables):
+            raise ValueError(
+                "`tables` must have `bars`, or the finer `path`; without `tables` every table file is read"
+            )
         if {"liquidations", "liquidation_totals"} <= set(self.tables):
             raise ValueError("`tables` has `liquidations` and `liquidation_totals`: leave one of them out")
-        foreign = sorted(set(self.sha256) - {t.file for t in self.tables.values()})
+        if self.symbols is None and any("{symbol}" in table.file for table in self.tables.values()):
+            raise ValueError("a file a symbol, `{symbol}`, needs `symbols`")
+        files = {t.file.replace("{symbol}", symbol) for t in self.tables.values() for symbol in self.symbols or [""]}
+        foreign = sorted(set(self.sha256) - files)
         if foreign:
             raise ValueError(f"`sha256` names files that no table reads: {foreign}")
         return self

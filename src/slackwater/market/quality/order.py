@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -63,9 +64,12 @@ def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding
     if not key:
         copies &= _among_copies(codes, stamps, copies)
     if copies.any():
-        note = "equal rows, one of each kept"
-        findings += _by_symbol(out[copies], name, "doubled_rows", "repaired", note)
+        copied = out[copies]
         out, codes, stamps = out[~copies], codes[~copies], stamps[~copies]
+        for finding in _by_symbol(copied, name, "doubled_rows", "repaired", "equal rows, one of each kept"):
+            filled = _missing(out.loc[out["symbol"] == finding.symbol, "event_time"]) == finding.rows
+            note = f"{finding.note}; as many rows are missing: gaps were filled by repetition"
+            findings.append(replace(finding, note=note) if filled else finding)
     backwards = _backwards(codes, stamps)
     if backwards.any():
         findings += _by_symbol(out[backwards], name, "disorder", "repaired", "rows ran backwards in time; sorted")
@@ -107,6 +111,12 @@ def gaps(rows: pd.DataFrame, name: str, spacing: timedelta) -> list[Finding]:
         )
         for row in after
     ]
+
+
+def _missing(stamps: pd.Series) -> int:
+    """Return how many rows of a regular symbol are missing; 0 if it is not regular."""
+    spacing = usual_spacing(stamps)
+    return 0 if spacing is None else int(round(stamps.diff().iloc[1:] / spacing).clip(lower=1).sum() - len(stamps) + 1)
 
 
 def _increasing(codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> bool:
