@@ -250,6 +250,41 @@ def _numbers(options: list[str]) -> dict[str, float]:
     return numbers
 
 
+@app.command()
+def understand(
+    dataset: Annotated[str, typer.Argument(help="Name of an entry of `datasets` that is a directory of files.")],
+    against: Annotated[str, typer.Option(help="Another such entry, to hold the clock of the bars against.")] = "",
+    params: Annotated[Path, typer.Option(help="Parameters that name the entries.")] = Path("params.yaml"),
+) -> None:
+    """Say what is understood of a data set of your own: files, columns, units, clocks, and what is wrong with it."""
+    from slackwater.config import load_params
+    from slackwater.errors import ParameterError
+    from slackwater.market.quality.detectors import examine_tables
+    from slackwater.sources.own_files.directory import read_directory
+    from slackwater.sources.own_files.table_file import TableFile
+    from slackwater.sources.own_files.understanding import clock_against, understanding
+
+    readings = []
+    for name in (dataset, against) if against else (dataset,):
+        effective = load_params(params, name)
+        entry, market = effective.dataset, effective.market
+        if entry.path is None:
+            raise ParameterError(f"data set {name} is no directory of files: nothing has to be understood")
+        sources = {str(table): TableFile(**source.model_dump()) for table, source in (entry.tables or {}).items()}
+        lags = {str(table): lag for table, lag in market.available_after.items()}
+        reading = read_directory(entry.path, sources or None, lags=lags, symbols=entry.symbols, sha256=entry.sha256)
+        spacing = {"path": market.path_interval, "bars": market.bar_interval}
+        tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
+        readings.append((reading, sources, ledger, tables))
+    reading, sources, ledger, tables = readings[0]
+    findings = [*reading.findings, *ledger.findings]
+    if against:
+        ours, theirs = (one.get("path", one.get("bars")) for *_, one in readings)
+        findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
+    for line in understanding(reading, sources, findings):
+        typer.echo(line)
+
+
 def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
     try:

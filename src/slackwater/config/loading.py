@@ -18,8 +18,15 @@ __all__ = ["load_params", "resolve"]
 _SECTIONS = frozenset(Params.model_fields) - {"dataset"}
 
 
-def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read the parameters and return the effective ones of the chosen data set.
+def load_params(path: str | Path = "params.yaml", dataset: str | None = None) -> Params:
+    """Read the parameters and return the effective ones of a data set.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dataset
+        Name of an entry; None: the one that the file chooses.
 
     Raises
     ------
@@ -37,7 +44,7 @@ def load_params(path: str | Path = "params.yaml") -> Params:
         raise ParameterError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
-    return resolve(content, origin=str(path))
+    return resolve(content if dataset is None else content | {"dataset": dataset}, origin=str(path))
 
 
 def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:

@@ -151,19 +151,23 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
 
 
 def settlement_shift(rows: pd.DataFrame) -> timedelta | None:
-    """Return how late of 00:00, 08:00 and 16:00 UTC the 8-hourly settlements of a symbol are; None: not at all.
+    """Return how late the settlements of a symbol are of the hours at which all venues settle; None: not at all.
 
-    All venues settle at these hours, so that another hour is another clock.
+    These are 00:00, 08:00 and 16:00 UTC for an interval of 8 hours, and the like for one of 4: another hour is another
+    clock. Intervals of an hour do not tell.
     """
-    eight = rows[rows["interval_hours"] == 8.0]
-    if len(eight) < 6:
+    hours, counts = np.unique(rows["interval_hours"].to_numpy(), return_counts=True)
+    if not len(hours) or counts.max() < 6:
         return None
-    minutes = (eight["event_time"].astype("int64").to_numpy() + 60_000_000) // 60_000_000 % (8 * 60)
-    values, counts = np.unique(minutes // 2 * 2, return_counts=True)
+    interval = float(hours[np.argmax(counts)])
+    stamps = rows.loc[rows["interval_hours"] == interval, "event_time"].astype("int64").to_numpy()
+    minute = timedelta(minutes=1) // MICROSECOND
+    late = (stamps + minute) // minute % max(round(interval * 60), 1) // 2 * 2
+    minutes, counts = np.unique(late, return_counts=True)
     most = int(np.argmax(counts))
-    if counts[most] < 0.9 * len(minutes) or values[most] == 0:
+    if counts[most] < 0.9 * len(late) or minutes[most] == 0:
         return None
-    return timedelta(minutes=int(values[most]))
+    return timedelta(minutes=int(minutes[most]))
 
 
 # -- series on one grid --------------------------------------------------------------------------------------
@@ -251,7 +255,10 @@ def _lagged_spans(ours: Signal, theirs: Signal, grid: NDArray[np.int64], step: i
     edges = np.linspace(0, len(grid), count + 1).astype(np.int64)
     ours, theirs = _without_tails(ours), _without_tails(theirs)
     spans: list[LaggedSpan] = []
-    for first, last in pairwise(edges):
+    # Where no stretch tells enough by itself, such as for rare liquidations, all of them together may.
+    for first, last in [*pairwise(edges), (0, len(grid))]:
+        if last - first == len(grid) and spans:
+            break
         found = _best_lag(ours[first:last], theirs[first:last], furthest)
         if found is None:
             continue

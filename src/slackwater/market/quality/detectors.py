@@ -254,7 +254,7 @@ def _masked(
         if not bad.any():
             continue
         accidents = bad & ~excused
-        if accidents.sum() > rule.limit * len(rows):
+        if accidents.sum() > max(rule.limit * len(rows), 1):  # a single row is an accident in a short table too
             note = (
                 f"{accidents.sum()} of {len(rows)} rows, too many to mask ({rule.limit:.0%}): {rule.note}; the first:\n"
                 + describe_rows(rows, rows.index[accidents], _numbers(rows))
@@ -349,7 +349,7 @@ def _hold_clocks(usable: dict[str, dict[str, pd.DataFrame]], ledger: DefectLedge
 def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> None:
     shift = settlement_shift(rows)
     if shift is not None:
-        note = f"8-hourly settlements {shift} after 00:00, 08:00 and 16:00 UTC, when no venue settles: another clock?"
+        note = f"settlements {shift} after the hours (00:00, 08:00, 16:00 UTC) at which every venue settles: another clock?"
         ledger.add(_finding("funding", symbol, "clock_shift", rows, "recorded", note))
 
 

@@ -72,7 +72,7 @@ def missing_settlements(rows: pd.DataFrame) -> list[Finding]:
             action="recorded",
             note="settlements are missing",
         )
-        for row in np.flatnonzero(passed > longest + 2 * JITTER / HOUR)
+        for row in np.flatnonzero(passed > 1.5 * longest)
     ]
 
 

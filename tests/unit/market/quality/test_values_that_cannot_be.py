@@ -1,0 +1,316 @@
+"""Every rule that masks rows: a planted defect that it must find, and a near miss that it must let pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import SchemaError
+from slackwater.market.quality.detectors import clean_tables, examine_tables
+from tests.small_market import small_market
+
+Tables = dict[str, pd.DataFrame]
+HALF_HOUR = timedelta(minutes=30)
+ROW = 480  # the eleventh of 30 days: beyond the week that may be a listing
+
+
+def market() -> Tables:
+    tables = small_market(("BTCUSDT",), days=30)
+    for name in ("event_time", "available_time"):  # no venue settles at half past midnight
+        tables["funding"][name] -= HALF_HOUR
+    return tables
+
+
+def change(table: str, column: str, rows: slice, how: Callable[[pd.Series], object]) -> Callable[[Tables], None]:
+    def spoil(tables: Tables) -> None:
+        tables[table].loc[rows, column] = how(tables[table].loc[rows, column])
+
+    return spoil
+
+
+def times(factor: float) -> Callable[[pd.Series], object]:
+    return lambda values: values * factor
+
+
+def still(values: pd.Series) -> object:
+    return values.iloc[0]
+
+
+def as_usual(tables: Tables) -> None:
+    """The whole volume of the half hour opens new positions."""
+    volume = tables["bars"]["volume"].iloc[ROW]
+    tables["open_interest"].loc[ROW:, "open_interest"] += 1.4 * volume
+
+
+def doubled_on_cascade(tables: Tables) -> None:
+    """Interest doubles, in a half hour that trades eight times as much."""
+    rise = tables["open_interest"]["open_interest"].iloc[ROW - 1]
+    tables["open_interest"].loc[ROW:, "open_interest"] += rise
+    tables["bars"].loc[ROW, "volume"] = 8.0 * rise
+
+
+def halved_on_cascade(tables: Tables) -> None:
+    level = tables["open_interest"]["open_interest"].iloc[ROW - 1]
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 0.5
+    tables["bars"].loc[ROW, "volume"] = 0.6 * level
+
+
+def small_interest(tables: Tables) -> None:
+    """Open interest of the size of what is traded, as on a live venue, and not a thousand times it."""
+    tables["open_interest"]["open_interest"] /= 100.0
+
+
+def both(*steps: Callable[[Tables], None]) -> Callable[[Tables], None]:
+    def spoil(tables: Tables) -> None:
+        for step in steps:
+            step(tables)
+
+    return spoil
+
+
+def repeat_bar(tables: Tables) -> None:
+    names = ["open", "high", "low", "close", "volume"]
+    tables["bars"].loc[ROW, names] = tables["bars"].loc[ROW - 1, names]
+
+
+def repeat_prices(tables: Tables) -> None:
+    names = ["open", "high", "low", "close"]
+    tables["bars"].loc[ROW, names] = tables["bars"].loc[ROW - 1, names]
+
+
+def no_trade(tables: Tables) -> None:
+    for name in ("open", "high", "low", "close"):
+        tables["bars"].loc[ROW : ROW + 2, name] = 20_000.0
+    tables["bars"].loc[ROW : ROW + 2, "volume"] = 0.0
+
+
+def quiet(tables: Tables) -> None:
+    """Interest stands still for five hours, in which nothing trades."""
+    tables["open_interest"].loc[ROW : ROW + 10, "open_interest"] = 1e5
+    tables["bars"].loc[ROW : ROW + 10, "volume"] = 0.0
+
+
+def settled_late(minutes: float) -> Callable[[Tables], None]:
+    def spoil(tables: Tables) -> None:
+        for name in ("event_time", "available_time"):
+            tables["funding"].loc[[20], name] += pd.Timedelta(minutes=minutes)
+
+    return spoil
+
+
+def every_four_hours(tables: Tables) -> None:
+    """From the twentieth settlement on the interval is 4 h, and says so: no defect."""
+    funding = tables["funding"]
+    more = funding.iloc[20:].copy()
+    for name in ("event_time", "available_time"):
+        more[name] += pd.Timedelta("4h")
+    later = pd.concat([funding.iloc[20:], more]).sort_values("event_time").assign(interval_hours=4.0)
+    tables["funding"] = pd.concat([funding.iloc[:19], funding.iloc[[19]], later], ignore_index=True)
+
+
+def one_between(tables: Tables) -> None:
+    """One settlement too many for an interval of 8 h."""
+    extra = tables["funding"].iloc[[20]].copy()
+    for name in ("event_time", "available_time"):
+        extra[name] += pd.Timedelta("4h")
+    together = pd.concat([tables["funding"], extra]).sort_values("event_time", ignore_index=True)
+    tables["funding"] = together
+
+
+INTEREST = ("open_interest", "open_interest")
+FROZEN = slice(ROW, ROW + 19)
+DAY = slice(ROW, ROW + 47)
+ONE = slice(ROW, ROW)
+BID = ("depth", "bid_quantity_1pct")
+ASK = ("depth", "ask_quantity_1pct")
+RATE = ("funding", "funding_rate")
+PREMIUM = ("premium_index", "premium_index")
+
+PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
+    "high below close": (change("bars", "high", ONE, times(0.9)), "bars", "ohlc_violation", 1),
+    "repeated bar": (repeat_bar, "bars", "repeated_bar", 1),
+    "price in cents for an hour": (
+        both(*(change("bars", name, slice(ROW, ROW + 1), times(100.0)) for name in ("open", "high", "low", "close"))),
+        "bars",
+        "unit_switch",
+        2,
+    ),
+    "volume in USD for a day": (
+        change("bars", "volume", DAY, times(20_000.0)),
+        "bars",
+        "unit_switch",
+        48,
+    ),
+    "no open interest": (
+        change(*INTEREST, ONE, times(0.0)),
+        "open_interest",
+        "zero_open_interest",
+        1,
+    ),
+    "interest in contracts": (
+        change(*INTEREST, slice(ROW, ROW + 20), times(1000.0)),
+        "open_interest",
+        "unit_switch",
+        21,
+    ),
+    # Six half hours pass before a value counts as frozen.
+    "frozen interest": (
+        change(*INTEREST, FROZEN, still),
+        "open_interest",
+        "frozen_open_interest",
+        14,
+    ),
+    "recount beyond all volume": (
+        change(*INTEREST, slice(ROW, None), times(1.1)),
+        "open_interest",
+        "recount",
+        1,
+    ),
+    "depth in USD for a day": (
+        change(*BID, DAY, times(20_000.0)),
+        "depth",
+        "unit_switch",
+        48,
+    ),
+    "one frozen band": (change(*ASK, FROZEN, still), "depth", "stale_depth", 14),
+    "funding of 5 %": (
+        change(*RATE, slice(20, 20), lambda _: 0.05),
+        "funding",
+        "impossible_funding",
+        1,
+    ),
+    "funding half an hour late": (settled_late(30), "funding", "off_schedule", 1),
+    "a settlement too many": (one_between, "funding", "interval_mismatch", 2),
+    "premium of 30 %": (
+        change(*PREMIUM, ONE, lambda _: -0.3),
+        "premium_index",
+        "impossible_premium",
+        1,
+    ),
+}
+
+NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
+    "the same prices with other volume": repeat_prices,
+    "three bars without a trade": no_trade,
+    "price times four at once": both(
+        *(change("bars", name, slice(ROW, None), times(4.0)) for name in ("open", "high", "low", "close"))
+    ),
+    "twenty times the volume for a day": change("bars", "volume", DAY, times(20.0)),
+    "interest doubled in a cascade of trades": both(small_interest, doubled_on_cascade),
+    "still interest of two hours": change(*INTEREST, slice(ROW, ROW + 4), still),
+    "still interest without a trade": quiet,
+    "positions opened by all of the volume": both(small_interest, as_usual),
+    "a cascade that closes half": both(small_interest, halved_on_cascade),
+    "a ramp after the listing": change(*INTEREST, slice(5, None), times(2.0)),
+    "a band still for an hour": change(*ASK, slice(ROW, ROW + 2), still),
+    "funding at the cap of 3 %": change(*RATE, slice(20, 20), lambda _: -0.03),
+    "funding 15 s late": settled_late(0.25),
+    "another interval from a day on": every_four_hours,
+    "premium of 20 %": change(*PREMIUM, ONE, lambda _: -0.2),
+}
+
+
+def examine(spoil: Callable[[Tables], None]) -> tuple[Tables, Tables, list[tuple[str, str, int, str]]]:
+    tables = market()
+    spoil(tables)
+    cleaned, ledger = examine_tables(tables, venue="simulated", spacing={"bars": HALF_HOUR})
+    return tables, cleaned, [(f.table, f.rule, f.rows, f.action) for f in ledger.findings]
+
+
+@pytest.mark.parametrize("case", PLANTED)
+def test_a_planted_defect_is_masked_and_nothing_else(case: str) -> None:
+    spoil, table, rule, rows = PLANTED[case]
+    tables, cleaned, found = examine(spoil)
+    assert found == [(table, rule, rows, "masked")]
+    assert {name: len(tables[name]) - len(cleaned[name]) for name in cleaned if name == table} == {table: rows}
+    # Masked, never invented: what is left was there.
+    left = tables[table].merge(cleaned[table][["event_time"]], on="event_time")
+    pd.testing.assert_frame_equal(left[cleaned[table].columns.tolist()], cleaned[table])
+
+
+@pytest.mark.parametrize("case", NEAR_MISSES)
+def test_a_near_miss_passes(case: str) -> None:
+    assert examine(NEAR_MISSES[case])[2] == []
+
+
+def test_a_recount_of_a_rise_beyond_a_third_needs_no_more_than_a_share_of_the_volume() -> None:
+    """2021-05-19 at Bybit: interest rose 2.5 times while 38 % of the volume of the hour would have opened."""
+
+    def recounted(tables: Tables) -> None:
+        small_interest(tables)
+        level = tables["open_interest"]["open_interest"].iloc[ROW - 1]
+        tables["open_interest"].loc[ROW:, "open_interest"] *= 2.5
+        tables["bars"].loc[ROW, "volume"] = 1.5 * level / 0.38
+
+    assert ("open_interest", "recount", 1, "masked") in examine(recounted)[2]
+
+
+def test_a_recount_is_not_seen_where_bars_are_missing() -> None:
+    """A volume that is not known explains everything."""
+
+    def without_bars(tables: Tables) -> None:
+        change(*INTEREST, slice(ROW, None), times(1.1))(tables)
+        tables["bars"] = tables["bars"].drop(index=[ROW])
+
+    assert [rule for _, rule, *_ in examine(without_bars)[2]] == ["gap"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "rule"),
+    [("funding", "funding_rate", "impossible_funding"), ("premium_index", "premium_index", "impossible_premium")],
+)
+def test_a_table_in_percent_is_refused(table: str, column: str, rule: str) -> None:
+    """One row of 3 % is a market; a median of 1 % is a unit."""
+    tables = market()
+    tables[table][column] *= 10_000.0
+    with pytest.raises(SchemaError, match=rf"table {table}: BTCUSDT {rule} in .*percent and not fractions"):
+        clean_tables(tables, venue="simulated", spacing={})
+
+
+def test_a_unit_that_never_comes_back_is_refused() -> None:
+    tables = market()
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 1000.0
+    with pytest.raises(SchemaError, match=r"BTCUSDT unit_switch in 480 rows.*contracts, USD or coins"):
+        clean_tables(tables, venue="simulated", spacing={})
+
+
+def test_a_refused_table_does_not_hide_what_else_is_wrong() -> None:
+    """Whoever repairs a data set wants to hear of all of it, and not of one defect a day."""
+    tables = market()
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 1000.0
+    tables["premium_index"]["premium_index"] *= 10_000.0
+    cleaned, ledger = examine_tables(tables, venue="simulated", spacing={})
+    assert {f.table for f in ledger.refused} == {"open_interest", "premium_index"}
+    assert set(cleaned) == set(tables) - {"open_interest", "premium_index"}
+    with pytest.raises(SchemaError, match=r"(?s)2 findings.*table open_interest.*table premium_index"):
+        ledger.raise_if_refused()
+
+
+def test_missing_settlements_are_a_gap() -> None:
+    tables = market()
+    tables["funding"] = tables["funding"].drop(index=[20, 21])
+    _, ledger = clean_tables(tables, venue="simulated", spacing={})
+    assert [(f.table, f.rule, f.rows, f.action) for f in ledger.findings] == [("funding", "gap", 2, "recorded")]
+
+
+def test_rows_are_judged_by_rows_up_to_themselves() -> None:
+    """Fails when a mask looks ahead: what a live feed could not have left out would be left out of history."""
+    spoilt = {case: PLANTED[case] for case in ("frozen interest", "recount beyond all volume", "one frozen band")}
+    for spoil, table, *_ in spoilt.values():
+        tables, cleaned, _ = examine(spoil)
+        end = tables[table]["event_time"].iloc[ROW + 16]
+        cut = {name: rows[rows["event_time"] <= end] for name, rows in tables.items()}
+        before, _ = clean_tables(cut, venue="simulated", spacing={"bars": HALF_HOUR})
+        pd.testing.assert_frame_equal(before[table], cleaned[table].query("event_time <= @end"))
+
+
+def test_numbers_stay_what_they_were() -> None:
+    tables = market()
+    cleaned, _ = clean_tables(tables, venue="simulated", spacing={"bars": HALF_HOUR})
+    for name, table in tables.items():
+        for column in table.select_dtypes(np.number):
+            np.testing.assert_array_equal(cleaned[name][column], table[column])
