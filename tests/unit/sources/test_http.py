@@ -101,9 +101,9 @@ def test_a_part_of_another_version_is_not_continued(tmp_path: Path) -> None:
             mirror.content = lambda path: versions[1] if path == FILE else None  # type: ignore[assignment]
         return None
 
-    with running(Mirror(served, faults=plan, checksums=lambda path: False)) as mirror:
-        with Downloader(tmp_path, politeness=QUICK) as downloader:
-            download = downloader.fetch(mirror.url + FILE)
+    mirror = Mirror(served, faults=plan, checksums=lambda path: False)
+    with running(mirror), Downloader(tmp_path, politeness=QUICK) as downloader:
+        download = downloader.fetch(mirror.url + FILE)
     assert download is not None
     assert download.path.read_bytes() == versions[1]
     assert not download.verified
@@ -121,18 +121,22 @@ def test_another_part_than_asked_for_is_refused(tmp_path: Path) -> None:
 
 def test_a_checksum_that_never_agrees_is_a_named_refusal_and_keeps_nothing(tmp_path: Path) -> None:
     with running(Mirror(served, faults=always("wrong_checksum", of=FILE + ".CHECKSUM"))) as mirror:
-        with Downloader(tmp_path, politeness=QUICK) as downloader:
-            with pytest.raises(SchemaError, match=r"file\.zip: its sha256 is .*, its checksum says .*downloaded twice"):
-                downloader.fetch(mirror.url + FILE)
+        downloader = Downloader(tmp_path, politeness=QUICK)
+        with pytest.raises(SchemaError, match=r"file\.zip: its sha256 is .*, its checksum says .*downloaded twice"):
+            downloader.fetch(mirror.url + FILE)
+        downloader.close()
         assert sum(path == FILE for path, _ in mirror.requests) == 2
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 @pytest.mark.parametrize("fault", ["500", "429", "reset"])
 def test_a_server_that_keeps_failing_is_one_clear_error(fault: str, tmp_path: Path) -> None:
-    with running(Mirror(served, faults=always(fault))) as mirror, Downloader(tmp_path, politeness=QUICK) as downloader:
-        with pytest.raises(SourceError, match=r"could not be downloaded after 5 tries: .*what came in so far is kept"):
-            downloader.fetch(mirror.url + FILE)
+    with (
+        running(Mirror(served, faults=always(fault))) as mirror,
+        Downloader(tmp_path, politeness=QUICK) as downloader,
+        pytest.raises(SourceError, match=r"could not be downloaded after 5 tries: .*what came in so far is kept"),
+    ):
+        downloader.fetch(mirror.url + FILE)
 
 
 def test_a_server_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
@@ -171,16 +175,22 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
 def test_a_wait_beyond_all_measure_is_an_error_and_not_a_sleep(tmp_path: Path) -> None:
     mirror = Mirror(served, faults=always("429"))
     _retry_after(mirror, "86400")
-    with running(mirror), Downloader(tmp_path, politeness=QUICK) as downloader:
-        with pytest.raises(SourceError, match="wants no request for 86,400 s"):
-            downloader.fetch(mirror.url + FILE)
+    with (
+        running(mirror),
+        Downloader(tmp_path, politeness=QUICK) as downloader,
+        pytest.raises(SourceError, match="wants no request for 86,400 s"),
+    ):
+        downloader.fetch(mirror.url + FILE)
 
 
 def test_a_file_beyond_the_limit_is_refused_and_not_kept(tmp_path: Path) -> None:
     rules = Politeness(attempts=1, largest_file=1000)
-    with running(Mirror(served)) as mirror, Downloader(tmp_path, politeness=rules) as downloader:
-        with pytest.raises(SchemaError, match="is larger than 1,000 bytes"):
-            downloader.fetch(mirror.url + FILE)
+    with (
+        running(Mirror(served)) as mirror,
+        Downloader(tmp_path, politeness=rules) as downloader,
+        pytest.raises(SchemaError, match="is larger than 1,000 bytes"),
+    ):
+        downloader.fetch(mirror.url + FILE)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 1000]
 
 

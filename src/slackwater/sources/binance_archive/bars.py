@@ -54,7 +54,7 @@ def parse_bars(rows: Columns, screening: Screening) -> Columns:
     bars = screening.finite(bars, (*PRICES, *volumes))
     bars = _plausible(bars, screening)
     negative = np.logical_or.reduce([bars[name] < 0.0 for name in volumes])
-    bars = screening.mask(bars, negative, "negative_volume")
+    bars = screening.in_order(screening.mask(bars, negative, "negative_volume"))
     coin, taker = ("quote_volume", "taker_buy_quote_volume") if coin_margined else ("volume", "taker_buy_volume")
     other = bars["volume"] * contract_usd(screening.file.symbol) if coin_margined else bars["quote_volume"]
     _refuse_swapped_prices(bars, screening)
@@ -62,11 +62,11 @@ def parse_bars(rows: Columns, screening: Screening) -> Columns:
     mean_price = np.divide(other, bars[coin], out=bars["close"].copy(), where=traded)
     # A contract counts whole, a quantity to its last digit: what hardly traded says little about the mean price.
     outside = (mean_price < bars["low"] * (1.0 - ROUNDING)) | (mean_price > bars["high"] * (1.0 + ROUNDING))
-    outside &= other > 1000.0
+    outside &= np.maximum(other, bars[coin] * bars["close"]) > 1000.0
     bars = screening.mask(bars, outside, "volume_mismatch", "quote volume over volume is no price of the bar")
     too_much = bars[taker] > bars[coin] * (1.0 + 1e-9)
     bars = screening.mask(bars, too_much, "taker_above_volume", "takers bought more than was traded")
-    bars = screening.once(screening.in_order(bars), ("event_time",))
+    bars = screening.once(bars, ("event_time",))
     return {
         "event_time": bars["event_time"],
         "open_time": bars["open_time"],

@@ -9,6 +9,7 @@ from typing import IO, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -209,6 +210,9 @@ class CsvRows:
         good = pa.chunked_array([pa.array(np.ones(len(table), dtype=bool))])
         for name, kind in kinds.items():
             good = pc.and_(good, pc.match_substring_regex(texts[name], _PATTERNS[kind]))
+            if kind == "clock":  # the 31st of February looks like a date
+                clock = pd.to_datetime(texts[name].to_pandas(), errors="coerce", format="ISO8601", utc=True)
+                good = pc.and_(good, pa.array(clock.notna().to_numpy(dtype=bool)))
         first = next(iter(kinds))
         header = pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(texts[first])), first)
         repeated = int(pc.sum(header).as_py() or 0)
@@ -222,7 +226,10 @@ class CsvRows:
             kept = pc.utf8_trim_whitespace(texts[name].filter(good))
             if kind in ("number", "time"):
                 kept = pc.if_else(pc.match_substring_regex(kept, _NUMBER), kept, "nan")
-            columns[name] = kept.cast(_TYPES[kind])
+            try:
+                columns[name] = kept.cast(_TYPES[kind])
+            except pa.ArrowInvalid as error:
+                raise SchemaError(f"{self.origin}: column `{name}` cannot be read: {str(error)[:200]}") from None
         return pa.table(columns)
 
     def _leave_out(self, reason: str, rows: int) -> None:
