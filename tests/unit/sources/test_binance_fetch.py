@@ -1,0 +1,257 @@
+"""From a request to a directory: through a bad network, killed in the middle, and the same bytes in the end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from slackwater.errors import MissingDataError, ParameterError, SourceError
+from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
+from slackwater.sources.http import Politeness
+from slackwater.storage import read_tables
+from tests.mirror.archive import archive_file
+from tests.mirror.faults import QUICK, BadNetwork, Watch, digests, fetch_and_kill, fetch_until_whole, request
+from tests.mirror.server import Mirror, running
+
+DAYS = ("2024-01-05", "2024-01-07")
+TABLES = ("path", "mark_price", "premium_index", "open_interest", "long_short_ratio", "funding", "large_trades")
+
+
+def bring(out: Path, mirror: Mirror, **changes: Any) -> dict[str, Any]:
+    wanted: dict[str, Any] = {
+        "venue": "binance",
+        "symbols": ["BTCUSDT"],
+        "start": datetime(2024, 1, 5, tzinfo=UTC),
+        "end": datetime(2024, 1, 7, tzinfo=UTC),
+        "tables": ["path"],
+    }
+    options = {name: changes.pop(name) for name in ("cache", "now") if name in changes}
+    return fetch(FetchRequest(**wanted | changes), out, mirror=mirror.url, politeness=QUICK, **options)
+
+
+def test_every_table_fits_its_schema(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        manifest = bring(tmp_path / "um", mirror, symbols=["ETHUSDT", "BTCUSDT"], tables=[*TABLES, "depth"])
+        bring(tmp_path / "cm", mirror, symbols=["BTCUSD_PERP"], tables=["path", "open_interest", "liquidations"],
+              start=datetime(2023, 7, 5, tzinfo=UTC), end=datetime(2023, 7, 6, tzinfo=UTC))  # fmt: skip
+    tables = read_tables(tmp_path / "um") | {
+        f"cm {name}": table for name, table in read_tables(tmp_path / "cm").items()
+    }
+    assert len(tables) == 8 + 3
+    for name, table in tables.items():
+        checked = validate(table, name.removeprefix("cm "))
+        assert list(checked) == [c.name for c in SCHEMAS[name.removeprefix("cm ")].columns if c.name in checked]
+        assert table["symbol"].is_monotonic_increasing
+    path = tables["path"]
+    assert len(path) == 2 * 2 * 1440
+    assert manifest["tables"]["path"]["rows"] == len(path)
+    assert ((path["available_time"] - path["event_time"]) == pd.Timedelta("2s")).all()
+    interest = tables["open_interest"]
+    assert ((interest["available_time"] - interest["event_time"]) == pd.Timedelta("5m30s")).all()
+
+
+def test_a_month_that_is_not_there_comes_by_the_day_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Also: the row groups must not depend on how the rows came in."""
+
+    def days_alone(path: str) -> bytes | None:
+        return None if "/monthly/" in path else archive_file(path)
+
+    month = {"start": datetime(2022, 2, 1, tzinfo=UTC), "end": datetime(2022, 3, 1, tzinfo=UTC)}
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "month", mirror, **month)
+        assert any("/monthly/" in path for path, _ in mirror.requests)
+    with running(Mirror(days_alone)) as mirror:
+        manifest = bring(tmp_path / "days", mirror, cache=tmp_path / "other", **month)
+    assert digests(tmp_path / "month") == digests(tmp_path / "days")
+    assert len(manifest["files"]) == 28
+    assert not manifest["missing"]
+
+
+def test_a_run_again_asks_for_nothing_and_writes_the_same_bytes(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        first = bring(tmp_path / "out", mirror, tables=list(TABLES))
+        before, asked = digests(tmp_path / "out"), len(mirror.requests)
+        second = bring(tmp_path / "out", mirror, tables=list(TABLES))
+        assert len(mirror.requests) == asked
+    assert digests(tmp_path / "out") == before
+    assert first == second
+    assert len(before) == len(TABLES)
+
+
+def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
+    start, now = datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 1, 5, 12, tzinfo=UTC)
+
+    def until_now(path: str) -> bytes | None:
+        return None if "2024-01-05" in path or path.endswith("fundingRate-2024-01.zip") else archive_file(path)
+
+    with running(Mirror(until_now)) as mirror:
+        manifest = bring(
+            tmp_path / "out",
+            mirror,
+            symbols=["ETHUSDT"],
+            tables=["path", "funding", "open_interest", "liquidations"],
+            start=start,
+            end=datetime(2024, 1, 6, tzinfo=UTC),
+            now=now,
+        )
+    missing = {(span["type"], span["start"][:10]): span["reason"] for span in manifest["missing"]}
+    assert missing == {
+        ("klines", "2024-01-05"): "not published yet",
+        ("metrics", "2024-01-05"): "not published yet",
+        ("metrics", "2024-01-03"): "the archive has no such file",
+        ("fundingRate", "2024-01-01"): (
+            "the month is not over, until then it is published by the exchange's own interface alone"
+        ),
+    }
+    assert "no longer has liquidations" in manifest["absent"]["liquidations"]
+    said = "\n".join(summary(manifest))
+    assert "missing: ETHUSDT metrics 2024-01-03 to 2024-01-04, 1 files" in said
+    assert "funding           absent" in said
+
+
+def test_a_file_that_cannot_be_used_is_refused_and_the_others_come(tmp_path: Path) -> None:
+    def spoilt(path: str) -> bytes | None:
+        content = archive_file(path)
+        return content[: len(content) // 2] if content and "2024-01-05" in path else content
+
+    with running(Mirror(spoilt)) as mirror:
+        manifest = bring(tmp_path / "out", mirror)
+    assert [span["start"][:10] for span in manifest["refused"]] == ["2024-01-05"]
+    refused = [finding for finding in manifest["findings"] if finding["action"] == "refused"]
+    assert [finding["rule"] for finding in refused] == ["refused_file"]
+    assert "not a readable zip" in refused[0]["note"]
+    assert manifest["tables"]["path"]["rows"] == 1440
+
+
+def test_without_checksums_a_torn_file_is_asked_for_again_and_the_summary_says_unverified(tmp_path: Path) -> None:
+    def plan(path: str, number: int) -> str | None:
+        return "flipped_byte" if number == 1 else None
+
+    with running(Mirror(faults=plan, checksums=lambda path: False)) as mirror:
+        manifest = bring(tmp_path / "out", mirror)
+    assert manifest["tables"]["path"]["rows"] == 2880
+    assert not manifest["refused"]
+    assert "2 of 2 files came without a checksum" in "\n".join(summary(manifest))
+
+
+def test_nothing_at_all_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror, pytest.raises(MissingDataError, match=r"nothing was found of DOGEUSDT"):
+        bring(tmp_path / "out", mirror, symbols=["DOGEUSDT"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_is_away_leaves_what_was_there(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "out", mirror)
+        before = digests(tmp_path / "out")
+    with pytest.raises(SourceError, match="could not be downloaded"):
+        bring(tmp_path / "out", mirror, end=datetime(2024, 1, 9, tzinfo=UTC))
+    assert digests(tmp_path / "out") == before
+
+
+def test_what_was_not_fetched_is_never_replaced(tmp_path: Path) -> None:
+    """Fails if a directory of the user's own is overwritten, or a smaller fetch throws a larger one away."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+    with running(Mirror()) as mirror:
+        with pytest.raises(ParameterError, match=r"own holds files that were not fetched, such as notes\.txt"):
+            bring(own, mirror)
+        out = tmp_path / "out"
+        bring(out, mirror, tables=["path", "mark_price"])
+        for changes, message in (
+            ({"tables": ["path"]}, "holds the tables mark_price"),
+            ({"tables": ["path", "mark_price"], "symbols": ["ETHUSDT"]}, "holds the symbols BTCUSDT"),
+            ({"tables": ["path", "mark_price"], "start": datetime(2024, 1, 6, tzinfo=UTC)}, "ask for all of it"),
+            ({"tables": ["path", "mark_price"], "interval": "5m"}, "fetched with interval 1m"),
+        ):
+            with pytest.raises(ParameterError, match=message):
+                bring(out, mirror, **changes)
+        (out / "extra.parquet").write_bytes(b"mine too")
+        with pytest.raises(ParameterError, match=r"extra\.parquet was added or changed"):
+            bring(out, mirror, tables=["path", "mark_price"])
+    assert (own / "notes.txt").read_text() == "mine"
+    assert (out / "extra.parquet").read_bytes() == b"mine too"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"venue": "mtgox"}, "`venue` must be one of"),
+        ({"symbols": []}, "`symbols` must be names"),
+        ({"symbols": ["BTCUSDT", "BTCUSDT"]}, "each once"),
+        ({"symbols": ["../x"]}, "a symbol of Binance is a name"),
+        ({"tables": ["candles"]}, "`tables` must be among"),
+        ({"interval": "7m"}, "`interval` must be one of"),
+        ({"end": datetime(2024, 1, 5, tzinfo=UTC)}, "`end` must be after `start`"),
+        ({"start": datetime(2024, 1, 5)}, "must carry a time zone"),
+        ({"start": datetime(2100, 1, 1, tzinfo=UTC), "end": datetime(2101, 1, 1, tzinfo=UTC)}, "lies in the future"),
+        ({"venue": "okx", "source": "archive"}, "no archive of okx"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with running(Mirror()) as mirror, pytest.raises(ParameterError, match=message):
+        bring(tmp_path / "out", mirror, **changes)
+    assert not mirror.requests
+
+
+def test_the_entry_for_the_parameters_can_be_read(tmp_path: Path) -> None:
+    import yaml
+
+    with running(Mirror()) as mirror:
+        manifest = bring(tmp_path / "my-set", mirror, interval="5m")
+    entry = yaml.safe_load(datasets_entry(manifest, tmp_path / "my-set"))["datasets"]["my_set"]
+    assert entry["source"] == "parquet"
+    assert entry["venue"] == "binance"
+    assert entry["symbols"] == ["BTCUSDT"]
+    assert entry["market"] == {"bar_interval": "5m", "path_interval": "5m"}
+
+
+def test_a_bad_network_changes_nothing_in_the_end(tmp_path: Path) -> None:
+    """Dozens of faults of every kind: the tables are the same bytes, and nothing partial was ever seen."""
+    wanted = request(DAYS, ("BTCUSDT",), TABLES)
+    with running(Mirror()) as mirror:
+        fetch(wanted, tmp_path / "good", mirror=mirror.url, politeness=QUICK)
+    network = BadNetwork(seed=7, share=0.4)
+    with running(Mirror(faults=network)) as mirror, Watch(tmp_path / "bad" / "out") as watch:
+        fetch_until_whole(wanted, tmp_path / "bad" / "out", mirror, network)
+    assert sum(mirror.injected.values()) >= 20
+    assert digests(tmp_path / "bad" / "out") == digests(tmp_path / "good")
+    assert watch.looks > 10
+    assert not watch.partial
+
+
+def test_killed_in_mid_download_it_takes_up_where_it_was(tmp_path: Path) -> None:
+    wanted = request(DAYS, ("BTCUSDT",), TABLES)
+    with running(Mirror()) as mirror:
+        fetch(wanted, tmp_path / "good", mirror=mirror.url, politeness=QUICK)
+    out = tmp_path / "killed" / "out"
+    with running(Mirror(chunk_pause=0.02)) as mirror, Watch(out) as watch:
+        kills = sum(fetch_and_kill(wanted, out, mirror, after=after) for after in (0.1, 0.5))
+        assert not out.exists()
+        parts = [path for path in (tmp_path / "killed").rglob("*.part") if path.stat().st_size]
+        fetch(wanted, out, mirror=mirror.url, politeness=QUICK)
+        continued = [headers for _, headers in mirror.requests if "range" in headers]
+    assert kills == 2
+    assert parts
+    assert continued
+    assert digests(out) == digests(tmp_path / "good")
+    assert not watch.partial
+    left = [path.name for path in out.parent.iterdir() if path.name not in ("out", ".cache", ".out.lock")]
+    assert not left
+
+
+def test_the_manifest_holds_no_secret(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        url = mirror.url.replace("://", "://someone:sesame@")
+        wanted = request(DAYS, ("BTCUSDT",), ("path",))
+        fetch(wanted, tmp_path / "out", mirror=url, politeness=Politeness(attempts=1))
+    text = (tmp_path / "out" / "fetch.json").read_text()
+    assert "sesame" not in text
+    assert json.loads(text)["request"]["mirror"] == mirror.url
