@@ -349,7 +349,7 @@ def _hold_clocks(usable: dict[str, dict[str, pd.DataFrame]], ledger: DefectLedge
 def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> None:
     shift = settlement_shift(rows)
     if shift is not None:
-        note = f"settlements {shift} after the hours (00:00, 08:00, 16:00 UTC) at which every venue settles: another clock?"
+        note = f"settlements {shift} after 00:00, 08:00 and 16:00 UTC, when every venue settles: another clock?"
         ledger.add(_finding("funding", symbol, "clock_shift", rows, "recorded", note))
 
 
