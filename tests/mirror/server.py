@@ -84,6 +84,13 @@ class Mirror(ThreadingHTTPServer):
             self.requests.append((path, headers))
             self._seen[path] += 1
             fault = self.faults(path, self._seen[path])
+            # What would change nothing is no fault, and is not counted as one.
+            if fault == "wrong_checksum" and not path.endswith(".CHECKSUM"):
+                fault = None
+            if (fault == "wrong_range" and "range" not in headers) or self.content(
+                path.removesuffix(".CHECKSUM")
+            ) is None:
+                fault = None
             if fault is not None:
                 self.injected[fault] += 1
             return fault

@@ -165,7 +165,7 @@ def fetch(
             found = fetch_archive(archive, directory, cache=kept, politeness=politeness, progress=progress, now=moment)
             asked = request.to_dict() | {"mirror": split_credentials(archive.mirror)[0]}
         else:
-            found = _from_exchange(request, directory, mirror)
+            found = _from_exchange(request, directory, mirror, politeness, moment)
             asked = request.to_dict()
         if not found["tables"]:
             reasons = sorted({each["reason"] for each in [*found["refused"], *found["missing"]]})
@@ -247,11 +247,21 @@ def _refuse_less(request: FetchRequest, out: Path) -> None:
         )
 
 
-def _from_exchange(request: FetchRequest, directory: Path, base_url: str) -> dict[str, Any]:
-    from slackwater.sources.exchange import fetch_exchange
+def _from_exchange(
+    request: FetchRequest, directory: Path, base_url: str, politeness: Politeness | None, now: datetime
+) -> dict[str, Any]:
+    from slackwater.sources.exchange import fetch_exchange  # the archive needs nothing of it
 
     found = fetch_exchange(
-        request.venue, list(request.symbols), request.start, request.end, request.wanted, base_url=base_url or None
+        request.venue,
+        list(request.symbols),
+        request.start,
+        request.end,
+        request.wanted,
+        interval=request.interval,
+        base_url=base_url or None,
+        politeness=politeness,
+        now=now,
     )
     tables: dict[str, Any] = {}
     for name, table in found.tables.items():

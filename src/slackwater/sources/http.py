@@ -1,15 +1,9 @@
-"""Polite downloads: resumed, verified, and kept by what they contain.
-
-Nothing is ever under its final name before it is whole: an answer is streamed to a partial file, which a later run
-takes up where it ended if the server still has the same version.
-"""
+"""Polite downloads: tried again, resumed, verified, and kept in a cache."""
 
 from __future__ import annotations
 
 import contextlib
 import email.utils
-import fcntl
-import hashlib
 import random
 import re
 import threading
@@ -25,7 +19,8 @@ import httpx
 import tenacity
 
 from slackwater.errors import ParameterError, SchemaError, SourceError
-from slackwater.storage import atomic_file, read_json, sha256_of, write_json
+from slackwater.sources.download_cache import CacheEntry, Download
+from slackwater.storage import sha256_of
 
 __all__ = ["Download", "Downloader", "Politeness", "split_credentials"]
 
@@ -82,31 +77,6 @@ class Politeness:
                 raise ParameterError(f"`{name}` must be at least 0 seconds, was {getattr(self, name)}")
         if not self.timeout > 0.0 or self.largest_file < 1:
             raise ParameterError("`timeout` and `largest_file` must be positive")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Download:
-    """A whole file in the cache.
-
-    Parameters
-    ----------
-    url
-        Where it came from, without credentials.
-    path
-        Where it is; its name is its sha256.
-    sha256
-        Digest of the content.
-    size
-        Bytes.
-    verified
-        Whether the server's checksum was there and agreed.
-    """
-
-    url: str
-    path: Path
-    sha256: str
-    size: int
-    verified: bool
 
 
 class Downloader:
@@ -178,50 +148,31 @@ class Downloader:
             If the server cannot be reached, keeps failing, or refuses.
         """
         public, credentials = split_credentials(url)
-        record = self.cache / "urls" / f"{hashlib.sha256(public.encode()).hexdigest()}.json"
-        with _alone(record.with_suffix(".lock")):
-            kept = self._kept(public, record)
+        entry = CacheEntry(self.cache, public)
+        with entry.alone():
+            kept = entry.kept()
             if kept is not None:
                 return kept
             expected = self._checksum(public, credentials)
             try:
-                return self._download(public, credentials, expected, record)
+                return self._download(entry, credentials, expected)
             except _DamagedError:
                 # Archives are published anew now and then: ask once more for both.
                 expected = self._checksum(public, credentials)
             try:
-                return self._download(public, credentials, expected, record)
+                return self._download(entry, credentials, expected)
             except _DamagedError as error:
                 raise SchemaError(f"{public}: {error}; it was downloaded twice and is refused") from None
 
     def forget(self, download: Download) -> None:
         """Drop a file from the cache, such as one that turned out to be no archive."""
-        record = self.cache / "urls" / f"{hashlib.sha256(download.url.encode()).hexdigest()}.json"
-        record.unlink(missing_ok=True)
-        download.path.unlink(missing_ok=True)
-
-    def _kept(self, url: str, record: Path) -> Download | None:
-        """Return what the cache holds of a URL, if it is whole: a torn file or record is asked for again."""
-        try:
-            known = read_json(record)
-            path = self.cache / "content" / str(known["sha256"])
-            download = Download(
-                url=url,
-                path=path,
-                sha256=path.name,
-                size=int(known["size"]),
-                verified=bool(known["verified"]),
-            )
-            whole = known["url"] == url and path.stat().st_size == download.size and sha256_of(path) == path.name
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return download if whole else None
+        CacheEntry(self.cache, download.url).forget(download)
 
     def _checksum(self, url: str, credentials: httpx.BasicAuth | None) -> str:
         """Return the sha256 that the server states, or an empty text where it states none."""
 
         def ask() -> str:
-            with self._answer("GET", f"{url}.CHECKSUM", credentials, {}) as answer:
+            with self._answer(f"{url}.CHECKSUM", credentials, {}) as answer:
                 if answer is None:
                     return ""
                 text = b"".join(_at_most(answer.iter_raw(), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
@@ -233,67 +184,57 @@ class Downloader:
 
         return self._persist(ask, f"{url}.CHECKSUM")
 
-    def _download(self, url: str, credentials: httpx.BasicAuth | None, expected: str, record: Path) -> Download | None:
-        partial = record.with_suffix(".part")
-        if not self._persist(lambda: self._stream(url, credentials, partial), url):
+    def _download(self, entry: CacheEntry, credentials: httpx.BasicAuth | None, expected: str) -> Download | None:
+        if not self._persist(lambda: self._stream(entry, credentials), entry.url):
             return None
-        sha256, size = sha256_of(partial), partial.stat().st_size
+        sha256 = sha256_of(entry.partial)
         if expected and sha256 != expected:
-            _discard(partial)
+            entry.discard()
             raise _DamagedError(f"its sha256 is {sha256}, its checksum says {expected}")
-        path = self.cache / "content" / sha256
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(path)
-        _discard(partial)
-        write_json({"url": url, "sha256": sha256, "size": size, "verified": bool(expected)}, record)
-        return Download(url=url, path=path, sha256=sha256, size=size, verified=bool(expected))
+        return entry.keep(sha256, verified=bool(expected))
 
-    def _stream(self, url: str, credentials: httpx.BasicAuth | None, partial: Path) -> bool:
+    def _stream(self, entry: CacheEntry, credentials: httpx.BasicAuth | None) -> bool:
         """Stream an answer to the partial file, from where it ended last time; False: there is no such file."""
-        have, validator = _resumable(partial)
-        headers = {"range": f"bytes={have}-", "if-range": validator} if have else {}
-        with self._answer("GET", url, credentials, headers) as answer:
+        have, version = entry.resumable()
+        headers = {"range": f"bytes={have}-", "if-range": version} if have else {}
+        with self._answer(entry.url, credentials, headers) as answer:
             if answer is None:
-                _discard(partial)
+                entry.discard()
                 return False
             if answer.status_code == 416:
-                _discard(partial)
+                entry.discard()
                 raise _TransientError("the rest that was asked for is not there")
-            whole = answer.status_code == 200
-            if not whole and not _continues(answer, have):
-                _discard(partial)
-                raise _TransientError(f"another part than asked for: {answer.headers.get('content-range')}")
-            if whole:
+            if answer.status_code == 200:
                 have = 0
-                _discard(partial)
-                with atomic_file(_sidecar(partial)) as note:
-                    note.write_text(_validator_of(answer), encoding="utf-8")
-            limit = self.politeness.largest_file
+                entry.begin(_version_of(answer))
+            elif not _continues(answer, have):
+                entry.discard()
+                raise _TransientError(f"another part than asked for: {answer.headers.get('content-range')}")
             came = 0
-            with partial.open("wb" if whole else "ab") as file:
+            with entry.partial.open("ab") as file:
                 try:
-                    for chunk in _at_most(answer.iter_raw(), limit - have, url):
+                    for chunk in _at_most(answer.iter_raw(), self.politeness.largest_file - have, entry.url):
                         if self._stop.is_set():
-                            raise SourceError(f"{url}: the download was stopped")
+                            raise SourceError(f"{entry.url}: the download was stopped")
                         file.write(chunk)
                         came += len(chunk)
                         self._on_bytes(len(chunk))
                 except SchemaError:
-                    _discard(partial)
+                    entry.discard()
                     raise
             _check_length(answer, came)
         return True
 
     @contextlib.contextmanager
     def _answer(
-        self, method: str, url: str, credentials: httpx.BasicAuth | None, headers: dict[str, str]
+        self, url: str, credentials: httpx.BasicAuth | None, headers: dict[str, str]
     ) -> Iterator[httpx.Response | None]:
         """Yield an answer with content, or None where there is no such file; raise what else it may be."""
         self._wait_for_turn()
         # Content as it is: a server that compresses a zip once more would break its checksum and its length.
         asked = {"accept-encoding": "identity", **headers}
         try:
-            with self._client.stream(method, url, headers=asked, auth=credentials) as answer:
+            with self._client.stream("GET", url, headers=asked, auth=credentials) as answer:
                 status = answer.status_code
                 if status in (404, 410):
                     yield None
@@ -393,35 +334,7 @@ def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
     return public, credentials
 
 
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a lock that other threads and processes wait for; it ends with the process, however that ends."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _sidecar(partial: Path) -> Path:
-    return partial.with_suffix(".version")
-
-
-def _discard(partial: Path) -> None:
-    partial.unlink(missing_ok=True)
-    _sidecar(partial).unlink(missing_ok=True)
-
-
-def _resumable(partial: Path) -> tuple[int, str]:
-    """Return how many bytes are there, and the version they belong to; (0, "") where they cannot be trusted."""
-    try:
-        validator = _sidecar(partial).read_text(encoding="utf-8")
-        size = partial.stat().st_size
-    except OSError:
-        return 0, ""
-    return (size, validator) if validator and size else (0, "")
-
-
-def _validator_of(answer: httpx.Response) -> str:
+def _version_of(answer: httpx.Response) -> str:
     """Return what names the version of an answer: a strong ETag, or the time of its last change, or nothing."""
     tag = str(answer.headers.get("etag", ""))
     return tag if tag and not tag.startswith("W/") else str(answer.headers.get("last-modified", ""))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -148,7 +149,7 @@ def parsed_part(
                 to = directory / f"{name}.parquet"
                 pq.write_table(table, to, compression="zstd", compression_level=1, use_dictionary=texts)
             if parsed.sizes is not None:
-                sizes = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
+                sizes: dict[str, npt.NDArray[Any]] = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
                 write_arrays(sizes, directory / "sizes.npz")
             write_json([_plain(finding) for finding in parsed.findings], directory / "findings.json")
     return part
