@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import tenacity
 
 from slackwater.errors import MissingDataError, SourceError
-from slackwater.sources.http import Politeness, split_credentials
+from slackwater.sources.http import LATER, Politeness, split_credentials
 
 __all__ = ["Client", "TooOldError"]
 
@@ -22,8 +22,8 @@ __all__ = ["Client", "TooOldError"]
 QUOTED: Final = 200
 
 
-class _NoJsonError(Exception):
-    """An answer that is no JSON: a page of a proxy, or a body that was cut off."""
+class _TransientError(Exception):
+    """Worth another try: a page of a proxy, a body that was cut off, a server that has no time."""
 
 
 class TooOldError(Exception):
@@ -64,6 +64,8 @@ class Client:
             base = split_credentials(base_url)[0].rstrip("/")
             self._exchange.urls["api"] = _moved(self._exchange.urls["api"], base)
         self.server_time: datetime | None = None
+        self._status = 0
+        self._exchange.session.hooks["response"].append(self._hear_status)
 
     def ask(self, method: str, params: dict[str, Any], *, too_old: tuple[str, ...] = ()) -> Any:
         """Return the venue's answer.
@@ -86,12 +88,12 @@ class Client:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(rules.attempts),
             wait=self._wait,
-            retry=tenacity.retry_if_exception_type((self._errors.NetworkError, _NoJsonError)),
+            retry=tenacity.retry_if_exception_type((self._errors.NetworkError, _TransientError)),
             reraise=True,
         )
         try:
             answer = retrying(self._try, method, params)
-        except (self._errors.NetworkError, _NoJsonError) as error:
+        except (self._errors.NetworkError, _TransientError) as error:
             tries = f"{rules.attempts} tries" if rules.attempts > 1 else "one try"
             raise SourceError(
                 f"{self.venue} could not be asked for {method} after {tries}: {_words(error)}; run it again later"
@@ -108,18 +110,27 @@ class Client:
 
     def _try(self, method: str, params: dict[str, Any]) -> Any:
         call: Callable[[dict[str, Any]], Any] = getattr(self._exchange, method)
+        self._status = 0
         try:
             answer = call(params)
         except ValueError as error:
-            raise _NoJsonError(str(error)) from None
+            raise _TransientError(str(error)) from None
+        except self._errors.BaseError as error:
+            # Whatever the words: with such a status they are no answer to what was asked.
+            if self._status in LATER or self._status >= 500:
+                raise _TransientError(_words(error)) from None
+            raise
         if not isinstance(answer, (dict, list)):
-            raise _NoJsonError(f"{answer!r:.60} is no JSON")
+            raise _TransientError(f"{answer!r:.60} is no JSON")
         return answer
 
     def now(self) -> datetime:
         """Return the time: the earlier one of the own clock and the venue's, so that no open bar counts as closed."""
         own = datetime.now(UTC)
         return own if self.server_time is None else min(own, self.server_time)
+
+    def _hear_status(self, answer: Any, *args: Any, **options: Any) -> None:
+        self._status = int(answer.status_code)
 
     def _hear_time(self) -> None:
         text = _header(self._exchange.last_response_headers, "date")

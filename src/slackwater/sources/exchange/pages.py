@@ -87,8 +87,8 @@ def read_pages(
                 out.crowded.append(oldest)
             elif len(inside) == len(page):
                 # Either end may have been cut off in the middle of a moment: ask for that moment again.
-                before, after = (oldest if oldest > low else before), (newest if newest < high else after)
-                inside = inside[~inside["time"].isin([before, after])]
+                before, after = oldest, newest
+                inside = inside[~inside["time"].isin([oldest, newest])]
         kept.append(inside)
         if low <= before:
             ranges.append((low, before))

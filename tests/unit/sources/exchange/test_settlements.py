@@ -1,0 +1,57 @@
+"""Funding intervals, told from settlements: venues state the one of today only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from slackwater.sources.exchange.settlements import settlement_hours
+
+
+def times(*hours: float) -> pd.Series:
+    return pd.Series(pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(list(hours), unit="h"))
+
+
+CASES = {
+    "eight": ([0, 8, 16, 24], [8, 8, 8, 8], []),
+    "shortened": ([0, 8, 16, 20, 24], [8, 8, 8, 4, 4], []),
+    "lengthened": ([0, 4, 8, 16, 24], [4, 4, 4, 8, 8], []),
+    "to an hour and back": ([0, 8, 9, 10, 11, 16, 24], [8, 8, 1, 1, 1, 8, 8], [5]),
+    "one lost": ([0, 4, 8, 16, 20, 24], [4, 4, 4, 4, 4, 4], [3]),
+    "two lost": ([0, 8, 32, 40], [8, 8, 8, 8], [2]),
+    "lost at the change": ([0, 8, 16, 28, 32, 36], [8, 8, 8, 4, 4, 4], [3]),
+    "seconds late": ([0, 8.004, 15.998], [8, 8, 8], []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_intervals(case: str) -> None:
+    """Catches the interval of today given to all of history, and a lost settlement taken for a longer interval."""
+    hours, expected, lost = CASES[case]
+    got, missing = settlement_hours(times(*hours))
+    assert got.tolist() == expected
+    assert missing[missing].index.tolist() == lost
+
+
+def test_nothing_tells_the_interval_of_a_lone_settlement() -> None:
+    got, missing = settlement_hours(times(0))
+    assert got.isna().all()
+    assert not missing.any()
+    assert settlement_hours(times())[0].empty
+
+
+@pytest.mark.real_data
+def test_the_main_contracts_were_always_settled_every_eight_hours() -> None:
+    """What `slackwater.market.contract_facts` says of Bybit rests on this."""
+    path = Path("data/external/bybit_1h/funding.parquet")
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    funding = pd.read_parquet(path)
+    column = "event_time" if "event_time" in funding else "time"
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        own = funding[funding["symbol"] == symbol].sort_values(column)
+        hours, missing = settlement_hours(own[column].reset_index(drop=True))
+        assert set(hours) == {8.0}, symbol
+        assert not missing.any()
