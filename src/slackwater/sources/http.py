@@ -30,11 +30,7 @@ LATER: Final = frozenset({418, 429, 503})
 
 
 class _TransientError(Exception):
-    """Worth another try, not before `wait` seconds have passed."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
+    """Worth another try."""
 
 
 class _DamagedError(Exception):
@@ -176,7 +172,6 @@ class Downloader:
                 if answer is None:
                     return ""
                 text = b"".join(_at_most(answer.iter_raw(), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
-                _check_length(answer, len(text))
                 found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
                 if found is None:
                     raise _TransientError(f"the checksum is none: {text[:60]!r}")
@@ -210,19 +205,16 @@ class Downloader:
             elif not _continues(answer, have):
                 entry.discard()
                 raise _TransientError(f"another part than asked for: {answer.headers.get('content-range')}")
-            came = 0
             with entry.partial.open("ab") as file:
                 try:
                     for chunk in _at_most(answer.iter_raw(), self.politeness.largest_file - have, entry.url):
                         if self._stop.is_set():
                             raise SourceError(f"{entry.url}: the download was stopped")
                         file.write(chunk)
-                        came += len(chunk)
                         self._on_bytes(len(chunk))
                 except SchemaError:
                     entry.discard()
                     raise
-            _check_length(answer, came)
         return True
 
     @contextlib.contextmanager
@@ -249,7 +241,7 @@ class Downloader:
                     raise SourceError(f"{url} is not there, the server sends on to {target}; name that one")
                 else:
                     raise SourceError(f"{url}: the server refuses with status {status}")
-        except httpx.TransportError as error:
+        except httpx.TransportError as error:  # a body that is shorter than promised is one of them
             raise _TransientError(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise ParameterError(f"{url} is not a URL: {error}") from None
@@ -274,17 +266,16 @@ class Downloader:
             )
         with self._turn:
             self._not_before = max(self._not_before, time.monotonic() + wait)
-        return _TransientError(f"the server answered {answer.status_code}", wait)
+        return _TransientError(f"the server answered {answer.status_code}")
 
     def _persist(self, action: Callable[[], Any], url: str) -> Any:
         """Try, and try again with growing waits; a failure that stays becomes one clear error."""
         rules = self.politeness
 
         def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
             grown = min(rules.longest_wait, rules.first_wait * 2.0 ** (state.attempt_number - 1))
             # Half of it at random, so that the threads do not come back all at once.
-            return max(grown * (0.5 + 0.5 * random.random()), getattr(error, "wait", 0.0))  # noqa: S311 no secret
+            return grown * (0.5 + 0.5 * random.random())  # noqa: S311 no secret
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(rules.attempts),
@@ -343,13 +334,6 @@ def _version_of(answer: httpx.Response) -> str:
 def _continues(answer: httpx.Response, have: int) -> bool:
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("content-range", ""))
     return found is not None and int(found[1]) == have and int(found[2]) == int(found[3]) - 1
-
-
-def _check_length(answer: httpx.Response, came: int) -> None:
-    """Raise if fewer bytes came than were promised; the partial file keeps them."""
-    promised = answer.headers.get("content-length")
-    if promised is not None and promised.isdigit() and int(promised) != came:
-        raise _TransientError(f"{came:,} bytes came of {int(promised):,}")
 
 
 def _at_most(chunks: Iterator[bytes], limit: int, url: str) -> Iterator[bytes]:

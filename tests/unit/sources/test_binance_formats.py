@@ -145,6 +145,13 @@ def test_metrics_from_the_switch_on_move_to_when_they_could_be_known(read: Read)
     assert rules(part)["stamped_by_start"] == 2 * 288  # both tables of the file
 
 
+def test_a_part_of_a_day_after_the_switch_moves_too(read: Read) -> None:
+    """Its rows do not show how they are stamped; the date does."""
+    file = archive("metrics", day="2026-07-02")
+    table = frame(read(file, "\n".join(text_of(file).splitlines()[:50])), "open_interest")
+    assert table["event_time"].iloc[0] == pd.Timestamp("2026-07-02T00:05Z")
+
+
 def test_a_whole_day_that_begins_at_its_own_midnight_is_never_read_early(read: Read) -> None:
     """A switch of other files at another time: rows may come late, not early."""
     file = archive("metrics", day="2025-03-03")
