@@ -1,0 +1,129 @@
+"""Sides of liquidations: one venue names the order's, another the position's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from slackwater.errors import ParameterError, SchemaError
+from slackwater.sources.exchange.messages import read_messages
+
+T = 1_739_502_302_929
+STAMP = pd.Timestamp(T, unit="ms", tz="UTC")
+
+
+def binance(side: str, **changes: object) -> str:
+    order = {"s": "BTCUSDT", "S": side, "q": "2", "p": "100", "ap": "99.5", "z": "1.5", "T": T} | changes
+    return json.dumps({"stream": "btcusdt@forceOrder", "data": {"e": "forceOrder", "E": T + 30, "o": order}})
+
+
+def bybit(side: str) -> str:
+    row = {"T": T, "s": "BTCUSDT", "S": side, "v": "1.5", "p": "99.5"}
+    return json.dumps({"topic": "allLiquidation.BTCUSDT", "ts": T + 300, "data": [row]})
+
+
+def bybit_before_2025(side: str) -> str:
+    row = {"updatedTime": T, "symbol": "BTCUSDT", "side": side, "size": "1.5", "price": "99.5"}
+    return json.dumps({"topic": "liquidation.BTCUSDT", "ts": T, "data": row})
+
+
+def okx(position: str, order: str) -> str:
+    detail = {"bkPx": "99.5", "posSide": position, "side": order, "sz": "150", "ts": str(T)}
+    data = [{"instId": "BTC-USDT-SWAP", "instType": "SWAP", "details": [detail]}]
+    return json.dumps({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": data})
+
+
+LONGS = {
+    "binance": ("binance", binance("SELL")),
+    "bybit": ("bybit", bybit("Buy")),
+    "bybit before 2025": ("bybit", bybit_before_2025("Buy")),
+    "okx": ("okx", okx("long", "sell")),
+    "okx net": ("okx", okx("net", "sell")),
+}
+SHORTS = {
+    "binance": ("binance", binance("BUY")),
+    "bybit": ("bybit", bybit("Sell")),
+    "okx": ("okx", okx("short", "buy")),
+    "okx net": ("okx", okx("net", "buy")),
+}
+
+
+@pytest.mark.parametrize(("cases", "side"), [(LONGS, "long"), (SHORTS, "short")])
+def test_one_side_for_all_venues(cases: dict[str, tuple[str, str]], side: str) -> None:
+    """Catches longs and shorts swapped on one venue, which would turn the sign of every cascade."""
+    for name, (venue, line) in cases.items():
+        (row,) = read_messages([line], venue, contract_sizes={"BTCUSDT": 0.01})["liquidations"].to_dict("records")
+        assert row["side"] == side, name
+        assert (row["price"], row["quantity"]) == (99.5, 1.5), name
+        assert row["event_time"] == STAMP
+        assert row["available_time"] >= STAMP + pd.Timedelta("1s")
+
+
+def test_a_record_that_knows_when_a_message_arrived_is_believed() -> None:
+    arrived = (T + 450) * 1_000_000 + 789
+    table = read_messages([f"{arrived} {binance('BUY')}"], "binance")["liquidations"]
+    assert table["available_time"].item() == pd.Timestamp((T + 450) * 1000, unit="us", tz="UTC")
+    early = read_messages([f"{(T - 9_000) * 1_000_000} {binance('BUY')}"], "binance")["liquidations"]
+    assert early["available_time"].item() == STAMP  # a clock that is behind
+
+
+def test_the_seller_is_the_aggressor_where_the_buyer_made() -> None:
+    trade = {"e": "trade", "E": T, "T": T, "s": "BTCUSDT", "p": "100", "q": "3", "X": "MARKET", "m": True}
+    lines = [json.dumps(trade), json.dumps(trade | {"m": False}), json.dumps(trade | {"X": "INSURANCE_FUND"})]
+    assert read_messages(lines, "binance")["trades"]["side"].tolist() == ["sell", "buy"]
+
+
+BAD = {
+    "no json": ("binance", "hello", "line 2 is no message of binance"),
+    "unknown side": ("binance", binance("HOLD"), "line 2 is no message of binance .'HOLD'."),
+    "no quantity": ("bybit", bybit("Buy").replace('"v"', '"w"'), "line 2 is no message of bybit .'v'."),
+    "contracts of unknown size": ("okx", okx("long", "sell"), "name the coins of one contract of BTCUSDT"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_lines_are_named(case: str) -> None:
+    venue, line, message = BAD[case]
+    with pytest.raises(SchemaError, match=message):
+        read_messages(["", line], venue)
+
+
+def test_a_price_that_is_none_is_refused_and_an_unknown_venue_too() -> None:
+    with pytest.raises(SchemaError, match="column `price`"):
+        read_messages([bybit("Buy").replace('"99.5"', '"x"')], "bybit")
+    with pytest.raises(ParameterError, match="`venue` must be one of binance, bybit, okx"):
+        read_messages([], "gate")
+
+
+NATIVE = Path("data/external/native")
+
+
+@pytest.mark.real_data
+def test_the_venues_own_examples() -> None:
+    if not NATIVE.is_dir():
+        pytest.skip(f"{NATIVE} is not there")
+
+    def message(path: str) -> str:
+        return json.dumps(json.loads((NATIVE / "rest_json" / path).read_text(encoding="utf-8").split("\n= \n")[1]))
+
+    own = read_messages([message("binance/Subscriptions__UsdFutures__Liquidations.txt")], "binance")["liquidations"]
+    assert own[["side", "price", "quantity"]].iloc[0].tolist() == ["long", 9910.0, 0.014]
+    own = read_messages([message("bybit/V5__Linear__Liquidations.txt")], "bybit")["liquidations"]
+    assert own[["symbol", "side", "quantity"]].iloc[0].tolist() == ["ETHUSDT", "short", 20_000.0]
+
+
+@pytest.mark.real_data
+def test_a_real_capture() -> None:
+    path = NATIVE / "binance_ws_capture" / "usdm_btcusdt_20240808_first2000.jsonl"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    with path.open(encoding="utf-8") as lines:
+        trades = read_messages(lines, "binance")["trades"]
+    assert 300 < len(trades) <= 347
+    assert trades["price"].between(60_000, 63_000).all()
+    assert set(trades["side"]) == {"buy", "sell"}
+    # The recorder's clock is more than a second behind the venue's: nothing may be known before it happened.
+    assert (trades["available_time"] >= trades["event_time"]).all()
