@@ -127,7 +127,7 @@ def fetch(
     source: Annotated[str, typer.Option(help="archive or exchange; the archive where there is one.")] = "",
     mirror: Annotated[str, typer.Option(help="URL of a copy of the archive, or of the exchange.")] = "",
     cache: Annotated[Path | None, typer.Option(help="Where downloads are kept; .cache beside --out.")] = None,
-    delay: Annotated[float, typer.Option(min=0.0, help="Least seconds between two requests.")] = 0.05,
+    delay: Annotated[float, typer.Option(min=0.0, help="Least seconds between two requests.")] = 0.02,
 ) -> None:
     """Fetch a data set: name symbols and dates, get canonical tables and a record of what is missing.
 
