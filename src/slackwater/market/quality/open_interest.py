@@ -55,5 +55,5 @@ def recount(rows: pd.DataFrame, traded: Traded | None) -> NDArray[np.bool_]:
     change = np.abs(level[candidates] - level[candidates - 1])
     impossible = change > MOST_OF_VOLUME * volume
     implausible = (rise[candidates - 1] >= LARGE_RISE) & (change >= LARGE_OF_VOLUME * volume)
-    bad[candidates] = (impossible | implausible) & ~np.isnan(volume)
+    bad[candidates] = impossible | implausible  # neither, where the volume is not known
     return bad

@@ -98,6 +98,13 @@ def test_prices_far_from_every_bar_tell_nothing() -> None:
     assert event_clock(bankrupt, tables["path"]) == []
 
 
+def test_prices_of_which_many_fit_no_bar_at_any_lag_tell_nothing() -> None:
+    tables = market()
+    late = shifted(tables["liquidations"], timedelta(hours=2))
+    late["price"] *= np.where(np.arange(len(late)) % 5 < 2, 1.5, 1.0)
+    assert event_clock(late, tables["path"]) == []
+
+
 def test_coarse_bars_do_not_judge_events() -> None:
     tables = market()
     hourly = tables["path"].iloc[59::60].assign(open_time=lambda t: t["event_time"] - pd.Timedelta("1h"))

@@ -84,6 +84,18 @@ def test_a_known_defect_of_every_symbol_is_masked_whatever_its_length() -> None:
     assert not cleaned["depth"]["event_time"].between("2025-04-16", "2025-05-19 23:00Z").any()
 
 
+def test_what_is_known_to_be_wrong_does_not_count_as_too_much() -> None:
+    """Two days of zeros of a month are over 1 %, and would refuse what is known and can be masked."""
+    stamps = pd.date_range("2022-03-01", "2022-03-31", freq="1h", tz="UTC", unit="us")
+    zero = (stamps >= "2022-03-07") & (stamps < "2022-03-09")
+    known = {"symbol": "ETHUSDT", "event_time": stamps, "available_time": stamps}
+    table = pd.DataFrame(known | {"open_interest": [0.0 if bad else 5.0 for bad in zero]})
+    cleaned, ledger = examine_tables({"open_interest": table}, venue="binance", spacing={})
+    assert [(f.rule, f.rows, f.action) for f in ledger.findings] == [("zero_open_interest", 48, "masked")]
+    assert examine_tables({"open_interest": table}, venue="okx", spacing={})[1].refused
+    assert len(cleaned["open_interest"]) == len(table) - 48
+
+
 def test_days_that_are_known_to_be_missing_are_recorded_only_where_the_table_spans_them() -> None:
     def liquidations(start: str, end: str) -> dict[str, pd.DataFrame]:
         stamps = pd.DatetimeIndex([start, end], tz="UTC").as_unit("us")

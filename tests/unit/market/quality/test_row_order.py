@@ -40,6 +40,8 @@ def test_any_order_and_any_copies_become_the_same_table(order: list[int], copies
     spoilt = good.iloc[[*order, *copies]].reset_index(drop=True)
     table, found = in_order(spoilt, "open_interest")
     pd.testing.assert_frame_equal(table.sort_values(["symbol", "event_time"], ignore_index=True), good, check_like=True)
+    if any(f.rule == "disorder" for f in found):
+        assert (table["symbol"] != table["symbol"].shift()).sum() == 2
     assert sum(f.rows for f in found if f.rule == "doubled_rows") == len(copies)
 
 

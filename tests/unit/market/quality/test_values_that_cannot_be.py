@@ -103,13 +103,13 @@ def settled_late(minutes: float) -> Callable[[Tables], None]:
 
 
 def every_four_hours(tables: Tables) -> None:
-    """From the twentieth settlement on the interval is 4 h, and says so: no defect."""
+    """From the twentieth settlement to the fortieth the interval is 4 h, and says so: no defect."""
     funding = tables["funding"]
-    more = funding.iloc[20:].copy()
+    between = funding.iloc[19:39].assign(interval_hours=4.0)
     for name in ("event_time", "available_time"):
-        more[name] += pd.Timedelta("4h")
-    later = pd.concat([funding.iloc[20:], more]).sort_values("event_time").assign(interval_hours=4.0)
-    tables["funding"] = pd.concat([funding.iloc[:19], funding.iloc[[19]], later], ignore_index=True)
+        between[name] += pd.Timedelta("4h")
+    there = funding.assign(interval_hours=[4.0 if 20 <= row < 40 else 8.0 for row in range(len(funding))])
+    tables["funding"] = pd.concat([there, between]).sort_values("event_time", ignore_index=True)
 
 
 def one_between(tables: Tables) -> None:
@@ -176,6 +176,7 @@ PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
         "unit_switch",
         48,
     ),
+    "the other frozen band": (change(*BID, FROZEN, still), "depth", "stale_depth", 14),
     "one frozen band": (change(*ASK, FROZEN, still), "depth", "stale_depth", 14),
     "funding of 5 %": (
         change(*RATE, slice(20, 20), lambda _: 0.05),
