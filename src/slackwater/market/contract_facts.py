@@ -21,10 +21,14 @@ __all__ = [
     "RELATIVE_DEPTHS",
     "SYMBOLS",
     "VENUES",
+    "FactSource",
+    "FundingSpan",
     "FundingTerms",
     "OrderSteps",
     "TierTable",
     "assumed_facts",
+    "fact_sources",
+    "funding_history",
     "funding_terms",
     "tier_table",
 ]
@@ -59,6 +63,24 @@ class FundingTerms(NamedTuple):
     cap: float
     source: str
     as_of: str
+
+
+class FundingSpan(NamedTuple):
+    """A time in which a contract was settled at one interval, and how far to trust that."""
+
+    since: str
+    until: str
+    interval_hours: float
+    source: str
+    confirmed: bool
+
+
+class FactSource(NamedTuple):
+    """Where a fact of a contract comes from, of when it is, and whether it is a dated answer of the venue."""
+
+    source: str
+    as_of: str
+    confirmed: bool
 
 
 # venue -> (maker, taker), fractions of notional, October 2026. Those of Gate rest on no dated answer: the maker fee is
@@ -172,6 +194,84 @@ _FUNDING_TERMS = {
 }
 
 
+# Told from the gaps between settled rates: the venues state the interval of today alone, and changed those of many
+# smaller contracts to 4, 2 and 1 hours from 2023 on.
+_SETTLED = "every settlement in the venue's own history of rates is 8 hours after the one before"
+_FUNDING_HISTORY = {
+    ("binance", "BTCUSDT"): FundingSpan("2022-12-01", "2024-08-31", 8.0, _SETTLED, True),
+    ("binance", "ETHUSDT"): FundingSpan("2022-12-01", "2024-08-31", 8.0, _SETTLED, True),
+    ("bybit", "BTCUSDT"): FundingSpan("2020-03-25", "2025-02-28", 8.0, _SETTLED, True),
+    ("bybit", "ETHUSDT"): FundingSpan("2021-03-15", "2025-02-28", 8.0, _SETTLED, True),
+}
+_UNSEEN = "the usual interval; no history of rates was seen"
+
+_FEE_SOURCES = {
+    "binance": FactSource("published fee table, lowest level", "2026-10-12", True),
+    "bybit": FactSource("published fee table, lowest level", "2026-10-16", True),
+    "okx": FactSource("published fee table, lowest level", "2026-10-16", True),
+    "gate": FactSource(
+        "maker recalled, taker in the source of ccxt 4.5.90; its contract lists .075 %", "undated", False
+    ),
+}
+_STEP_SOURCES = {
+    ("bybit", "BTCUSDT"): FactSource(
+        "usual values; the instruments-info in the venue's documentation of 2024-02-06 agrees", "undated", False
+    )
+}
+_USUAL_STEPS = FactSource("usual values; no stored answer of the venue", "undated", False)
+
+
+def fact_sources(venue: str, symbol: str) -> dict[str, FactSource]:
+    """Return where each fact of a contract comes from.
+
+    Parameters
+    ----------
+    venue, symbol
+        Of `VENUES` and `SYMBOLS`.
+
+    Returns
+    -------
+    dict of str to FactSource
+        For ``order_steps``, ``fees``, ``half_spread``, ``relative_depth``, ``margin_tiers``, ``funding_interval`` and
+        ``funding_limits``. Those that are not confirmed are the contract's `assumed` ones.
+
+    Examples
+    --------
+    >>> fact_sources("okx", "BTCUSDT")["margin_tiers"].confirmed
+    False
+    """
+    if venue == "simulated":
+        made = FactSource("SYNTHETIC venue: so by construction", "always", True)
+        return dict.fromkeys(_FACTS, made)
+    tiers, terms = tier_table(venue, symbol), funding_terms(venue, symbol)
+    assumed = assumed_facts(venue, symbol)
+    return {
+        "order_steps": _STEP_SOURCES.get((venue, symbol), _USUAL_STEPS),
+        "fees": _FEE_SOURCES[venue],
+        "half_spread": FactSource("assumed, wider than a quiet book", "undated", False),
+        "relative_depth": FactSource(
+            "the others are measured against it" if venue == "binance" else "assumed: no stored source compares venues",
+            "undated",
+            venue == "binance",
+        ),
+        "margin_tiers": FactSource(tiers.source, tiers.as_of, tiers.confirmed),
+        "funding_interval": FactSource(terms.source, terms.as_of, "funding_interval" not in assumed),
+        "funding_limits": FactSource(terms.source, terms.as_of, "funding_limits" not in assumed),
+    }
+
+
+def funding_history(venue: str, symbol: str) -> tuple[FundingSpan, ...]:
+    """Return at which intervals a contract was settled, oldest first.
+
+    Examples
+    --------
+    >>> funding_history("bybit", "BTCUSDT")[0].interval_hours
+    8.0
+    """
+    unseen = FundingSpan("undated", "undated", funding_terms(venue, symbol).interval_hours, _UNSEEN, False)
+    return (_FUNDING_HISTORY.get((venue, symbol), unseen),)
+
+
 def tier_table(venue: str, symbol: str) -> TierTable:
     """Return the margin tiers of a known venue and symbol, the assumed first tier where none is stored."""
     if venue == "simulated":
@@ -182,6 +282,17 @@ def tier_table(venue: str, symbol: str) -> TierTable:
 def funding_terms(venue: str, symbol: str) -> FundingTerms:
     """Return interval and limits of the funding, the usual interval without limits where none are stored."""
     return _FUNDING_TERMS.get((venue, symbol), _USUAL_FUNDING)
+
+
+_FACTS = (
+    "order_steps",
+    "fees",
+    "half_spread",
+    "relative_depth",
+    "margin_tiers",
+    "funding_interval",
+    "funding_limits",
+)
 
 
 def assumed_facts(venue: str, symbol: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,6 +39,7 @@ __all__ = [
     "liquidation_price",
     "maintenance_margin",
     "venue_contracts",
+    "with_deductions",
 ]
 
 _QUOTES = ("USDT", "USDC", "USD")
@@ -325,6 +326,30 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     return price
 
 
+def with_deductions(rows: Iterable[tuple[float, float, float]]) -> tuple[MarginTier, ...]:
+    """Return margin tiers from rows (notional cap in USDT, maintenance rate, largest leverage).
+
+    Notes
+    -----
+    Each deduction follows from the tier before: ``cum_n = cum_{n-1} + cap_{n-1} (MMR_n - MMR_{n-1})``.
+    """
+    tiers: list[MarginTier] = []
+    for cap, rate, leverage in rows:
+        deduction = 0.0
+        if tiers:
+            below = tiers[-1]
+            deduction = below.deduction_usd + below.notional_cap_usd * (rate - below.maintenance_rate)
+        tiers.append(
+            MarginTier(
+                notional_cap_usd=cap,
+                maintenance_rate=rate,
+                max_leverage=leverage,
+                deduction_usd=round(deduction, 6),  # whole USDT in the venue's table; drops the binary dust
+            )
+        )
+    return tuple(tiers)
+
+
 def _require(name: str, value: float, low: float, high: float) -> None:
     if not (low <= value <= high and math.isfinite(value)):  # written so that NaN fails too
         raise ParameterError(f"`{name}` must be in [{low}, {high}] and finite, was {value}")
@@ -368,20 +393,6 @@ def _known(what: str, name: str, known: Sequence[str]) -> str:
 
 def _default_contract(venue: str, symbol: str) -> Contract:
     table, steps, funding = tier_table(venue, symbol), ORDER_STEPS[venue][symbol], funding_terms(venue, symbol)
-    tiers: list[MarginTier] = []
-    for cap, rate, leverage in table.rows:
-        deduction = 0.0
-        if tiers:
-            below = tiers[-1]
-            deduction = below.deduction_usd + below.notional_cap_usd * (rate - below.maintenance_rate)
-        tiers.append(
-            MarginTier(
-                notional_cap_usd=cap,
-                maintenance_rate=rate,
-                max_leverage=leverage,
-                deduction_usd=round(deduction, 6),  # whole USDT in the venue's table; drops the binary dust
-            )
-        )
     return Contract(
         venue=venue,
         symbol=symbol,
@@ -392,7 +403,7 @@ def _default_contract(venue: str, symbol: str) -> Contract:
         maker_fee=FEES[venue][0],
         taker_fee=FEES[venue][1],
         half_spread=HALF_SPREADS[symbol],
-        tiers=tuple(tiers),
+        tiers=with_deductions(table.rows),
         source=table.source,
         as_of=table.as_of,
         confirmed=table.confirmed,

@@ -1,0 +1,180 @@
+"""Facts of contracts from a file of the user's: a venue's own answer of today, merged over the built-in ones.
+
+The file is JSON::
+
+    {
+      "venue": "bybit",
+      "as_of": "2026-11-25",
+      "source": "the venue's public addresses",
+      "contracts": {
+        "BTCUSDT": {
+          "tick_size": 0.1, "lot_size": 0.001, "min_quantity": 0.001, "min_notional_usd": 5.0,
+          "maker_fee": 0.0002, "taker_fee": 0.00055,
+          "funding_interval_hours": 8.0, "funding_floor": -0.005, "funding_cap": 0.005,
+          "tiers": [{"notional_cap_usd": 2000000.0, "maintenance_rate": 0.005, "max_leverage": 100.0}]
+        }
+      }
+    }
+
+Every fact may be left out where there is a built-in one. Those that are given count as known and leave the contract's
+`assumed`; tiers that are given are confirmed, because the file is dated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from slackwater.errors import ParameterError, SchemaError
+from slackwater.market.contracts import Contract, MarginTier, venue_contracts, with_deductions
+from slackwater.storage import read_json
+
+__all__ = ["merge_contracts", "read_contracts"]
+
+_NUMBERS: Final = (
+    "tick_size",
+    "lot_size",
+    "min_quantity",
+    "min_notional_usd",
+    "maker_fee",
+    "taker_fee",
+    "half_spread",
+    "relative_depth",
+    "funding_interval_hours",
+    "funding_floor",
+    "funding_cap",
+)
+_TIER: Final = ("notional_cap_usd", "maintenance_rate", "max_leverage")
+#: Needed of a contract that is not built in; the rest is assumed.
+_NEEDED: Final = ("tick_size", "lot_size", "min_quantity", "min_notional_usd", "maker_fee", "taker_fee", "half_spread")
+#: What must be given for a fact to be known.
+_KNOWN_BY: Final = {
+    "order_steps": ("tick_size", "lot_size", "min_quantity", "min_notional_usd"),
+    "fees": ("maker_fee", "taker_fee"),
+    "half_spread": ("half_spread",),
+    "relative_depth": ("relative_depth",),
+    "margin_tiers": ("tiers",),
+    "funding_interval": ("funding_interval_hours",),
+    "funding_limits": ("funding_floor", "funding_cap"),
+}
+
+
+def read_contracts(path: str | Path, venue: str) -> dict[str, Contract]:
+    """Return the contracts of a venue by symbol: the built-in ones, with what a file says of them.
+
+    Parameters
+    ----------
+    path
+        See the module.
+    venue
+        Which one the file must be about.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such file.
+    SchemaError
+        If it is no JSON, of another venue or without a date, or names facts that there are not.
+    ParameterError
+        If a fact is out of range, or a contract that is not built in lacks one; with the symbol.
+    """
+    content = read_json(path)
+    try:
+        return merge_contracts(content, venue)
+    except (SchemaError, ParameterError) as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
+    """Return the contracts of a venue with what the content of a file says of them.
+
+    Parameters
+    ----------
+    content, venue
+        See `read_contracts`.
+
+    Examples
+    --------
+    >>> content = {"venue": "gate", "as_of": "2026-11-25", "source": "my account", "contracts": {}}
+    >>> content["contracts"]["BTCUSDT"] = {"maker_fee": 0.0001, "taker_fee": 0.0004}
+    >>> merge_contracts(content, "gate")["BTCUSDT"].taker_fee
+    0.0004
+    """
+    _mapping("the file", content, ("venue", "as_of", "source", "contracts"), optional=("notes",))
+    if content["venue"] != venue:
+        raise SchemaError(f"it holds the contracts of {content['venue']}, not of {venue}")
+    as_of, source = content["as_of"], content["source"]
+    _check_date(as_of)
+    if not isinstance(source, str) or not source.strip():
+        raise SchemaError(f"`source` must say where the facts come from, was {source!r}")
+    if not isinstance(content["contracts"], dict):
+        raise SchemaError(f"`contracts` must map symbols to facts, was {content['contracts']!r:.60}")
+    out = venue_contracts(venue)
+    for symbol, facts in content["contracts"].items():
+        try:
+            out[symbol] = _merged(out.get(symbol), venue, symbol, facts, source, as_of)
+        except (SchemaError, ParameterError) as error:
+            raise type(error)(f"contract {symbol}: {error}") from None
+    return out
+
+
+def _merged(base: Contract | None, venue: str, symbol: str, facts: Any, source: str, as_of: str) -> Contract:
+    _mapping("it", facts, (), optional=(*_NUMBERS, "tiers"))
+    numbers = {name: _number(name, facts[name]) for name in _NUMBERS if name in facts}
+    changes: dict[str, Any] = dict(numbers)
+    if "funding_interval_hours" in changes:
+        hours = changes.pop("funding_interval_hours")
+        if not 0.0 < hours <= 24.0:
+            raise ParameterError(f"`funding_interval_hours` must be in (0, 24], was {hours}")
+        changes["funding_interval"] = timedelta(hours=hours)
+    if "tiers" in facts:
+        changes |= {"tiers": _tiers(facts["tiers"]), "source": source, "as_of": as_of, "confirmed": True}
+    known = {fact for fact, names in _KNOWN_BY.items() if all(name in facts for name in names)}
+    if base is not None:
+        return replace(base, **changes, assumed=tuple(fact for fact in base.assumed if fact not in known))
+    lacking = [name for name in (*_NEEDED, "tiers") if name not in facts]
+    if lacking:
+        raise ParameterError(f"it is not built in, so that {', '.join(lacking)} must be given too")
+    assumed = tuple(fact for fact in _KNOWN_BY if fact not in known)
+    return Contract(venue=venue, symbol=symbol, **changes, assumed=assumed)
+
+
+def _tiers(rows: Any) -> tuple[MarginTier, ...]:
+    if not isinstance(rows, list) or not rows:
+        raise SchemaError("`tiers` must list at least one tier")
+    out = []
+    for place, row in enumerate(rows, start=1):
+        _mapping(f"tier {place}", row, _TIER)
+        cap, rate, leverage = (_number(f"{name} of tier {place}", row[name]) for name in _TIER)
+        out.append((cap, rate, leverage))
+    return with_deductions(out)
+
+
+def _mapping(what: str, content: Any, needed: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise SchemaError(f"{what} must be a mapping of names to values, was {content!r:.60}")
+    lacking = [name for name in needed if name not in content]
+    unknown = sorted(set(content) - {*needed, *optional})
+    if lacking:
+        raise SchemaError(f"{what} lacks {', '.join(lacking)}")
+    if unknown:
+        raise SchemaError(f"{what} names {', '.join(unknown)}; there are {', '.join((*needed, *optional))}")
+    return content
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise SchemaError(f"`{name}` must be a number, was {value!r}")
+    return float(value)
+
+
+def _check_date(as_of: Any) -> None:
+    try:
+        when = datetime.fromisoformat(as_of).date()
+    except (TypeError, ValueError):
+        raise SchemaError(f"`as_of` must be a date such as 2026-11-25, was {as_of!r}") from None
+    if when < date(2019, 1, 1):
+        raise SchemaError(f"`as_of` must be a date on which there were such contracts, was {as_of}")
