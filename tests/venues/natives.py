@@ -63,6 +63,9 @@ def binance(habits: Habits) -> Callable[[str, Query], Answer]:
         first, last = int(query.get("startTime", 0)), int(query.get("endTime", habits.now))
         if path == "/fapi/v1/exchangeInfo":
             return 200, {"symbols": [spot_like, listing]}
+        if path == "/fapi/v1/fundingInfo":
+            row = {"symbol": "BTCUSDT", "fundingIntervalHours": 8}
+            return 200, [row | {"adjustedFundingRateCap": "0.003", "adjustedFundingRateFloor": "-0.003"}]
         if query.get("symbol") != "BTCUSDT":
             return 400, {"code": -1121, "msg": "Invalid symbol."}
         if path.endswith("lines"):
@@ -192,6 +195,9 @@ def okx(habits: Habits) -> Callable[[str, Query], Answer]:
             data = [{"instId": "BTC-USDT-SWAP", "markPx": "40000", "ts": str(habits.now)}]
         elif path.endswith("instruments"):
             data = [listing]
+        elif path.endswith("public/funding-rate"):
+            data = [{"fundingTime": "28800000", "nextFundingTime": "57600000"}]
+            data[0] |= {"maxFundingRate": "0.00375", "minFundingRate": "-0.00375"}
         else:
             data = rows_of(path, query)
         return 200, {"code": "0", "msg": "", "data": data}

@@ -11,9 +11,13 @@ endpoint how an answer becomes rows
 pages    how a long range becomes many answers
 tables   when a row could be known, and which rows cannot be used
 client   how to ask politely, and what an error means
+refresh  what a contract says today: steps, funding, margin tiers
+messages what recorded websocket messages say
 ======== ====================================================================================
 """
 
 from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
+from slackwater.sources.exchange.messages import read_messages
+from slackwater.sources.exchange.refresh import refresh_contract_facts
 
-__all__ = ["ExchangeTables", "fetch_exchange"]
+__all__ = ["ExchangeTables", "fetch_exchange", "read_messages", "refresh_contract_facts"]

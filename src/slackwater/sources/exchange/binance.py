@@ -63,11 +63,25 @@ def _read_listing(answer: Any, instrument: str) -> dict[str, Any] | None:
     return None
 
 
+def _read_funding(answer: Any, instrument: str) -> dict[str, float]:
+    """Only contracts whose terms were adjusted are listed."""
+    for row in answer:
+        if row["symbol"] == instrument:
+            return {
+                "funding_interval_hours": number(row["fundingIntervalHours"]),
+                "funding_floor": number(row["adjustedFundingRateFloor"]),
+                "funding_cap": number(row["adjustedFundingRateCap"]),
+            }
+    return {}
+
+
 BINANCE: Final = Venue(
     name="binance",
     instrument=lambda symbol: symbol,
     listing=lambda instrument: ("fapiPublicGetExchangeInfo", {}),
     read_listing=_read_listing,
+    funding=lambda instrument: ("fapiPublicGetFundingInfo", {}),
+    read_funding=_read_funding,
     tables={
         "bars": (
             Endpoint(

@@ -94,6 +94,15 @@ def _read_tiers(answer: Any) -> list[TierRow]:
     return [(number(row["maxSz"]), number(row["mmr"]), number(row["maxLever"])) for row in answer["data"]]
 
 
+def _read_funding(answer: Any, instrument: str) -> dict[str, float]:
+    row = answer["data"][0]
+    return {
+        "funding_interval_hours": (number(row["nextFundingTime"]) - number(row["fundingTime"])) / HOUR,
+        "funding_floor": number(row.get("minFundingRate")),
+        "funding_cap": number(row.get("maxFundingRate")),
+    }
+
+
 OKX: Final = Venue(
     name="okx",
     instrument=_instrument,
@@ -104,7 +113,10 @@ OKX: Final = Venue(
         {"instType": "SWAP", "tdMode": "isolated", "instFamily": instrument.removesuffix("-SWAP")},
     ),
     read_tiers=_read_tiers,
-    tiers_in_contracts=True,
+    tiers_in_contracts=lambda instrument: ("publicGetPublicMarkPrice", {"instType": "SWAP", "instId": instrument}),
+    read_mark_price=lambda answer: number(answer["data"][0]["markPx"]),
+    funding=lambda instrument: ("publicGetPublicFundingRate", {"instId": instrument}),
+    read_funding=_read_funding,
     tables={
         # The sixth column counts contracts, the seventh coin.
         "bars": (_candles("publicGetMarketHistoryCandles", 300, contracts=5, volume=6, confirm=8),),

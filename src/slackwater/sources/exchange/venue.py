@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,13 @@ class Venue:
     read_tiers
         Takes the tiers out of that answer, caps in the venue's unit.
     tiers_in_contracts
-        Whether that unit is contracts, not USDT.
+        Where that unit is contracts, not USDT: what to ask for the mark price that turns the one into the other.
+    read_mark_price
+        Takes that price out of the answer.
+    funding
+        What to ask about the terms of its funding, where the listing does not tell them.
+    read_funding
+        Takes the fields of `slackwater.sources.exchange.listing.Listing` that it knows out of that answer.
     tables
         Canonical table to the endpoints that its columns come from; the first one that has rows decides which.
     absent
@@ -50,6 +57,9 @@ class Venue:
     read_listing: Callable[[Any, str], dict[str, Any] | None]
     tiers: Callable[[str], Request] | None = None
     read_tiers: Callable[[Any], list[TierRow]] = lambda answer: []
-    tiers_in_contracts: bool = False
+    tiers_in_contracts: Callable[[str], Request] | None = None
+    read_mark_price: Callable[[Any], float] = lambda answer: math.nan
+    funding: Callable[[str], Request] | None = None
+    read_funding: Callable[[Any, str], dict[str, float]] = lambda answer, instrument: {}
     tables: Mapping[str, tuple[Endpoint, ...]]
     absent: Mapping[str, str]

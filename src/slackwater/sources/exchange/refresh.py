@@ -1,0 +1,130 @@
+"""Facts of contracts as the venue states them today, in a file that `slackwater.market.contract_file` merges."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from slackwater.errors import ParameterError, SourceError
+from slackwater.market.contract_file import merge_contracts
+from slackwater.sources.exchange.client import Client
+from slackwater.sources.exchange.fetch import VENUES
+from slackwater.sources.exchange.listing import Listing, listing_of
+from slackwater.sources.exchange.venue import TierRow, Venue
+from slackwater.sources.http import Politeness
+from slackwater.storage import write_json
+
+__all__ = ["refresh_contract_facts"]
+
+_STEPS = ("tick_size", "lot_size", "min_quantity", "min_notional_usd")
+_FUNDING = ("funding_interval_hours", "funding_floor", "funding_cap")
+
+
+def refresh_contract_facts(
+    venue: str,
+    symbols: Sequence[str],
+    out: str | Path | None = None,
+    *,
+    base_url: str | None = None,
+    politeness: Politeness | None = None,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Ask a venue for steps, funding terms and margin tiers of contracts.
+
+    Parameters
+    ----------
+    venue
+        One of `slackwater.sources.exchange.fetch.VENUES`.
+    symbols
+        Canonical, such as BTCUSDT.
+    out
+        File to write; None: only return.
+    base_url, politeness
+        See `slackwater.sources.exchange.fetch_exchange`.
+    now
+        The date of the facts; by default that of the clock.
+
+    Returns
+    -------
+    dict
+        The content of the file: facts, and under ``notes`` what the venue does not tell. Fees are never in it: no
+        public address states those of an account.
+
+    Raises
+    ------
+    ParameterError
+        If the venue does not know a symbol, or its facts make no contract.
+    SourceError
+        If it cannot be reached or its answer cannot be read.
+    """
+    if venue not in VENUES:
+        raise ParameterError(f"`venue` must be one of {', '.join(VENUES)}, was {venue!r}")
+    if isinstance(symbols, str) or not symbols:
+        raise ParameterError(f"`symbols` must be names such as BTCUSDT, was {symbols!r}")
+    source, client = VENUES[venue], Client(venue, base_url=base_url, politeness=politeness)
+    contracts: dict[str, Any] = {}
+    notes = [f"fees are not asked for: no public address of {venue} states those of an account"]
+    for symbol in sorted(symbols):
+        listing = listing_of(client, source, symbol)
+        facts = {name: getattr(listing, name) for name in (*_STEPS, *_FUNDING)}
+        facts |= _funding(client, source, listing)
+        tiers, about = _tiers(client, source, listing)
+        notes += [f"{symbol}: {note}" for note in about]
+        contracts[symbol] = {name: value for name, value in facts.items() if math.isfinite(value)}
+        if tiers:
+            names = ("notional_cap_usd", "maintenance_rate", "max_leverage")
+            contracts[symbol]["tiers"] = [dict(zip(names, tier, strict=True)) for tier in tiers]
+    content = {
+        "venue": venue,
+        "as_of": f"{now or client.now():%Y-%m-%d}",
+        "source": f"{venue}, its public addresses",
+        "contracts": contracts,
+        "notes": notes,
+    }
+    merge_contracts(content, venue)  # what would not be read again is not written
+    if out is not None:
+        write_json(content, out)
+    return content
+
+
+def _funding(client: Client, venue: Venue, listing: Listing) -> dict[str, float]:
+    if venue.funding is None:
+        return {}
+    method, params = venue.funding(listing.instrument)
+    try:
+        return venue.read_funding(client.ask(method, params), listing.instrument)
+    except (KeyError, IndexError, TypeError) as error:
+        raise SourceError(f"{venue.name} answered {method} with something else than its terms: {error!r}") from None
+
+
+def _tiers(client: Client, venue: Venue, listing: Listing) -> tuple[list[TierRow], list[str]]:
+    if venue.tiers is None:
+        return [], [f"margin tiers need an API key on {venue.name}; the built-in ones stay"]
+    method, params = venue.tiers(listing.instrument)
+    try:
+        rows = sorted(venue.read_tiers(client.ask(method, params)))
+    except (KeyError, IndexError, TypeError) as error:
+        raise SourceError(f"{venue.name} answered {method} with something else than tiers: {error!r}") from None
+    notes = []
+    if venue.tiers_in_contracts is not None:
+        method, params = venue.tiers_in_contracts(listing.instrument)
+        price = venue.read_mark_price(client.ask(method, params))
+        rows = [(cap * listing.contract_size * price, rate, leverage) for cap, rate, leverage in rows]
+        notes.append(f"the caps are contracts, given here in USDT at a mark price of {price:g}")
+    joined = _joined(rows)
+    if len(joined) < len(rows):
+        notes.append(f"{len(rows) - len(joined)} tiers repeat a rate: the lower leverage counts for all of them")
+    return joined, notes
+
+
+def _joined(rows: Sequence[TierRow]) -> list[TierRow]:
+    """Join tiers of one maintenance rate: the cap of the last, the leverage of the lowest."""
+    out = []
+    for _, each in itertools.groupby(rows, key=lambda row: row[1]):
+        same = list(each)
+        out.append((same[-1][0], same[-1][1], min(leverage for _, _, leverage in same)))
+    return out
