@@ -20,6 +20,7 @@ EARLIEST: Final = pd.Timestamp("2009-01-03", tz="UTC")
 LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
 """Between the first block of Bitcoin and the end of the century. Milliseconds read as microseconds fall into 1970."""
 
+SECOND: Final = 1_000_000
 NEIGHBOURS: Final = 20
 DOUBLED_SHARE: Final = 0.4
 """Of 20 neighbouring rows of a table without a key, this share must be copies before a copy counts as a defect: two
@@ -84,14 +85,13 @@ def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding
 
 def usual_spacing(stamps: pd.Series) -> timedelta | None:
     """Return the step between nine of ten neighbouring stamps, to the second; None if there is no such step."""
-    steps = stamps.diff().iloc[1:].dt.round("s")
+    steps = np.diff(stamps.dt.as_unit("us").astype("int64").to_numpy())
     if len(steps) < NEIGHBOURS:
         return None
-    counts = steps.value_counts()
-    step = counts.index[0]
-    if counts.iloc[0] < 0.9 * len(steps) or step <= pd.Timedelta(0):
+    usual = round(float(np.median(steps)) / SECOND) * SECOND
+    if usual <= 0 or (np.abs(steps - usual) <= SECOND // 2).mean() < 0.9:
         return None
-    return pd.Timedelta(step).to_pytimedelta()
+    return timedelta(microseconds=usual)
 
 
 def gaps(rows: pd.DataFrame, name: str, spacing: timedelta) -> list[Finding]:
