@@ -12,8 +12,10 @@ import pytest
 
 from slackwater.errors import MissingDataError, ParameterError, SourceError
 from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.sources.binance_archive.catalogue import DEFAULT_LAGS
 from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
 from slackwater.sources.http import Politeness
+from slackwater.sources.own_files.directory import read_directory
 from slackwater.storage import read_tables
 from tests.mirror.archive import archive_file
 from tests.mirror.faults import QUICK, BadNetwork, Watch, digests, fetch_and_kill, fetch_until_whole, request
@@ -211,6 +213,14 @@ def test_the_entry_for_the_parameters_can_be_read(tmp_path: Path) -> None:
     assert entry["venue"] == "binance"
     assert entry["symbols"] == ["BTCUSDT"]
     assert entry["market"] == {"bar_interval": "5m", "path_interval": "5m"}
+
+
+def test_what_was_fetched_is_read_as_a_data_set_with_its_findings(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        manifest = bring(tmp_path / "out", mirror, tables=["path", "open_interest"])
+    reading = read_directory(tmp_path / "out", lags=DEFAULT_LAGS)
+    assert {name: len(table) for name, table in reading.tables.items()} == {"open_interest": 576, "path": 2880}
+    assert [finding.rule for finding in reading.findings] == [each["rule"] for each in manifest["findings"]]
 
 
 def test_a_bad_network_changes_nothing_in_the_end(tmp_path: Path) -> None:
