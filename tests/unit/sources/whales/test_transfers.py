@@ -1,0 +1,339 @@
+"""Transfers of wallets: known when they are certain, labelled as they were, and counted once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
+from slackwater.market.frame import MarketFrame
+from slackwater.sources.whales import (
+    AddressBook,
+    Availability,
+    Labels,
+    TransferColumns,
+    WhaleTable,
+    flows_from_transfers,
+    read_transfers,
+    read_whale_alert,
+)
+from tests.small_market import small_market
+
+T0 = datetime(2024, 3, 1, 12, tzinfo=UTC)
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+SYMBOLS = {"BTC": "BTCUSDT", "ETH": "ETHUSDT"}
+LIVE = Labels.point_in_time()
+
+
+def item(number: int = 0, **changes: Any) -> dict[str, Any]:
+    made = {
+        "blockchain": "bitcoin",
+        "symbol": "btc",
+        "id": f"id{number}",
+        "transaction_type": "transfer",
+        "hash": f"hash{number}",
+        "from": {"address": "1abc", "owner_type": "unknown"},
+        "to": {"address": "3xyz", "owner": "kraken", "owner_type": "exchange"},
+        "timestamp": int(T0.timestamp()) + 60 * number,
+        "amount": 12.5 + number,
+        "amount_usd": 750_000.0,
+        "transaction_count": 1,
+    }
+    return made | changes
+
+
+def write(path: Path, items: list[Any]) -> Path:
+    path.write_text(json.dumps({"result": "success", "count": len(items), "transactions": items}), encoding="utf-8")
+    return path
+
+
+def alert(tmp_path: Path, items: list[Any], **options: Any) -> WhaleTable:
+    return read_whale_alert(
+        write(tmp_path / "alerts.json", items), **({"symbols": SYMBOLS, "labels": LIVE, "now": NOW} | options)
+    )
+
+
+def test_an_answer_of_whale_alert(tmp_path: Path) -> None:
+    row = alert(tmp_path, [item()]).table.iloc[0]
+    assert (row["symbol"], row["chain"], row["asset"], row["amount"]) == ("BTCUSDT", "bitcoin", "BTC", 12.5)
+    assert (row["from_owner_type"], row["to_owner"], row["to_owner_type"]) == ("unknown", "kraken", "exchange")
+    assert (row["tx_hash"], row["log_index"], row["source"]) == ("hash0", 0.0, "whale_alert")
+    assert row["event_time"] == pd.Timestamp(T0)
+
+
+def test_a_transfer_is_known_once_it_is_certain_and_told(tmp_path: Path) -> None:
+    """Catches a transfer that is known with its block: nobody acts on a block that may be taken back."""
+    table = alert(tmp_path, [item(), item(1, blockchain="ethereum", symbol="eth")]).table
+    waits = dict(zip(table["chain"], table["available_time"] - table["event_time"], strict=True))
+    assert waits == {"bitcoin": pd.Timedelta("32min"), "ethereum": pd.Timedelta("15min")}
+    slow = Availability(indexer_lag=timedelta(minutes=10), confirmation={"bitcoin": timedelta(hours=1)})
+    table = alert(tmp_path, [item()], availability=slow).table
+    assert table["available_time"].item() == pd.Timestamp(T0) + pd.Timedelta("70min")
+
+
+def test_a_record_that_came_later_is_known_later_and_never_earlier(tmp_path: Path) -> None:
+    block = int(T0.timestamp())
+    items = [item(received_at=block + 9_000), item(1, received_at=block + 61), item(2)]
+    table = alert(tmp_path, items).table
+    waits = (table["available_time"] - table["event_time"]).tolist()
+    assert waits == [pd.Timedelta("150min"), pd.Timedelta("32min"), pd.Timedelta("32min")]
+
+
+def test_a_chain_of_unknown_speed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"when a transfer on 'dogecoin' is certain; give `confirmation="):
+        alert(tmp_path, [item(blockchain="dogecoin")])
+    known = Availability(confirmation={"dogecoin": timedelta(minutes=20)})
+    assert len(alert(tmp_path, [item(blockchain="dogecoin")], availability=known).table) == 1
+
+
+# -- labels --------------------------------------------------------------------------------------------------
+
+
+def test_labels_that_nobody_vouches_for_are_refused(tmp_path: Path) -> None:
+    """Catches a history whose labels were restated: it knows which address was to become an exchange's."""
+    with pytest.raises(SchemaError, match=r"providers restate the labels .* `labels=Labels"):
+        alert(tmp_path, [item()], labels=None)
+
+
+def test_rows_before_the_labels_stood_are_masked(tmp_path: Path) -> None:
+    since = T0 + timedelta(seconds=90)
+    read = alert(tmp_path, [item(number) for number in range(4)], labels=Labels(known_since=since))
+    assert read.table["tx_hash"].tolist() == ["hash2", "hash3"]
+    (finding,) = read.findings
+    assert (finding.rule, finding.rows, finding.action) == ("restated_labels", 2, "masked")
+    with pytest.raises(SchemaError, match="all 1 transfers happened before 2024-05-01"):
+        alert(tmp_path, [item()], labels=Labels(known_since=datetime(2024, 5, 1, tzinfo=UTC)))
+    with pytest.raises(ParameterError, match="`known_since` must carry a time zone"):
+        Labels(known_since=datetime(2024, 5, 1))
+
+
+def test_an_address_book_labels_what_was_known_then(tmp_path: Path) -> None:
+    """Catches today's owner of an address in yesterday's row; the moment that counts is when the transfer is known."""
+    since = T0 + timedelta(minutes=33)
+    book = AddressBook([("3xyz", "Kraken", "exchange", since), ("3xyz", "Kraken", "wallet", T0 + timedelta(days=1))])
+    items = [item(0), item(1), item(2), item(2000)]
+    table = alert(tmp_path, items, labels=None, address_book=book).table
+    # Known 32 minutes after the block: the first before anybody knew the address.
+    assert table["to_owner_type"].tolist() == ["unknown", "exchange", "exchange", "wallet"]
+    assert table["to_owner"].isna().tolist() == [True, False, False, False]
+    assert set(table["from_owner_type"]) == {"unknown"}
+
+
+WRONG_BOOKS = {
+    "naive": ([("a", "b", "exchange", datetime(2024, 1, 1))], ParameterError, "address a: the moment must carry"),
+    "unknown type": ([("a", "b", "bank", T0)], ParameterError, "address a: must be one of exchange"),
+    "two rows": ([("a", "b", "exchange", T0), ("a", "c", "exchange", T0)], OrderError, "address a has two rows"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_BOOKS)
+def test_a_wrong_address_book_is_named(case: str) -> None:
+    rows, error, message = WRONG_BOOKS[case]
+    with pytest.raises(error, match=message):
+        AddressBook(rows)
+
+
+# -- rows ----------------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_counts_once_and_two_of_one_transaction_twice(tmp_path: Path) -> None:
+    """An overlap of two downloads must not double a flow; a transaction with two outputs is two transfers."""
+    items = [item(0), item(0), item(0, id="id9", amount=3.0), item(1)]
+    read = alert(tmp_path, items)
+    assert read.table["amount"].tolist() == [12.5, 3.0, 13.5]
+    assert read.table["log_index"].tolist() == [0.0, 1.0, 0.0]
+    without_ids = [{key: value for key, value in each.items() if key != "id"} for each in items]
+    assert alert(tmp_path, without_ids).table["amount"].tolist() == [12.5, 3.0, 13.5]
+
+
+MASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "future": ({"timestamp": int(NOW.timestamp()) + 10}, "future"),
+    "negative": ({"amount": -1.0}, "unreadable"),
+    "no number": ({"amount_usd": "much"}, "unreadable"),
+    "missing": ({"amount": None}, "unreadable"),
+    "infinite": ({"amount": "inf"}, "unreadable"),
+    "no hash": ({"hash": ""}, "unidentified"),
+}
+
+
+@pytest.mark.parametrize("case", MASKED)
+def test_rows_that_cannot_be_used_are_masked_and_named(case: str, tmp_path: Path) -> None:
+    changes, rule = MASKED[case]
+    read = alert(tmp_path, [item(0), item(1, **changes)])
+    assert len(read.table) == 1
+    assert [(each.rule, each.rows, each.symbol) for each in read.findings] == [(rule, 1, "BTCUSDT")]
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "no json": ("<html>", r"alerts\.json is neither JSON nor lines of it"),
+    "empty": ("", "holds no transactions"),
+    "none": ('{"transactions": []}', "holds no transactions"),
+    "error": ('{"result": "error", "message": "usage limit reached"}', "an error of Whale Alert: usage limit"),
+    "text in place of a transaction": ('["hello"]', "transaction 1 is no transaction"),
+    "no time": (json.dumps([{k: v for k, v in item().items() if k != "timestamp"}]), "transaction 1 lacks 'timestamp'"),
+    "time of 1970": (json.dumps([item(timestamp=1)]), "must hold times since 1970"),
+    "from is text": (json.dumps([item(**{"from": "me"})]), "transaction 1 is no transaction"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_files_that_are_none_are_refused_by_name(case: str, tmp_path: Path) -> None:
+    text, message = REFUSED[case]
+    path = tmp_path / "alerts.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SchemaError, match=message):
+        read_whale_alert(path, symbols=SYMBOLS, labels=LIVE, now=NOW)
+    with pytest.raises(MissingDataError, match="there is no file"):
+        read_whale_alert(tmp_path / "none.json", symbols=SYMBOLS, labels=LIVE)
+
+
+def test_lines_and_lists_are_read_alike(tmp_path: Path) -> None:
+    items = [item(number) for number in range(3)]
+    whole = alert(tmp_path, items).table
+    for text in (json.dumps(items), "\n".join(json.dumps(each) for each in items), "\ufeff" + json.dumps(items)):
+        path = tmp_path / "other.json"
+        path.write_text(text, encoding="utf-8")
+        other = read_whale_alert(path, symbols=SYMBOLS, labels=LIVE, now=NOW).table
+        pd.testing.assert_frame_equal(other, whole)
+
+
+def test_coins_of_another_kind_are_not_added_up(tmp_path: Path) -> None:
+    """Catches USDT counted as coins of the perpetual: a million of one is not a million of the other."""
+    with pytest.raises(ParameterError, match="maps USDT to BTCUSDT, which is on BTC"):
+        alert(tmp_path, [item(symbol="usdt")], symbols={"USDT": "BTCUSDT"})
+    assert alert(tmp_path, [item(symbol="usdt")]).table["symbol"].item() == "USDT"
+    assert alert(tmp_path, [item(symbol="wbtc")], symbols={"WBTC": "BTCUSDT"}).table["symbol"].item() == "BTCUSDT"
+
+
+# -- a file of one's own -------------------------------------------------------------------------------------
+
+CSV = """block_time,hash,value,usd,sender,receiver,receiver_kind
+2024-03-01T12:00:00Z,a,5,300000,somebody,Binance,CEX
+2024-03-01T12:05:00Z,b,7,420000,Kraken,,
+"""
+COLUMNS = {"event_time": "block_time", "tx_hash": "hash", "amount": "value", "amount_usd": "usd"}
+COLUMNS |= {"from_owner": "sender", "to_owner": "receiver", "to_owner_type": "receiver_kind"}
+
+
+def own(tmp_path: Path, text: str = CSV, **options: Any) -> WhaleTable:
+    path = tmp_path / "transfers.csv"
+    path.write_text(text, encoding="utf-8")
+    told = {
+        "columns": TransferColumns(columns=COLUMNS, constants={"chain": "bitcoin", "asset": "BTC"}),
+        "labels": LIVE,
+    }
+    return read_transfers(path, **({"source": "dune", "symbols": SYMBOLS, "now": NOW} | told | options))
+
+
+def test_a_csv_of_ones_own(tmp_path: Path) -> None:
+    table = own(tmp_path).table
+    assert table["amount"].tolist() == [5.0, 7.0]
+    assert table["to_owner_type"].tolist() == ["exchange", "unknown"]
+    assert table["from_owner_type"].tolist() == ["unknown", "unknown"]
+    assert table["to_owner"].isna().tolist() == [False, True]
+    assert set(table["source"]) == {"dune"}
+    assert table["event_time"].tolist() == [pd.Timestamp(T0), pd.Timestamp(T0) + pd.Timedelta("5min")]
+
+
+def change(**changes: Any) -> Callable[[Path], WhaleTable]:
+    return lambda tmp_path: own(tmp_path, **changes)
+
+
+WRONG: dict[str, tuple[Callable[[Path], WhaleTable], type[DataError] | type[ParameterError], str]] = {
+    "no such column": (
+        change(columns=TransferColumns(columns={"amount": "volume"})),
+        SchemaError,
+        r"transfers\.csv: missing column volume; it has block_time",
+    ),
+    "no chain": (
+        change(columns=TransferColumns(columns=COLUMNS, constants={"asset": "BTC"})),
+        SchemaError,
+        "no column for chain; name it in `columns`, or its only value in `constants`",
+    ),
+    "unknown name": (
+        change(columns=TransferColumns(columns={"volume": "value"})),
+        ParameterError,
+        "a transfer has no volume; it has event_time",
+    ),
+    "naive times": (change(text=CSV.replace("Z,", ",")), SchemaError, "must hold timezone-aware times"),
+    "unlabelled": (change(labels=None), SchemaError, "providers restate"),
+    "book without addresses": (
+        change(labels=None, address_book=AddressBook([("a", "b", "exchange", T0)])),
+        SchemaError,
+        "an address book needs the column `from_address`",
+    ),
+    "no file of rows": (change(text=""), SchemaError, r"transfers\.csv is empty"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_file_or_map_is_named(case: str, tmp_path: Path) -> None:
+    read, error, message = WRONG[case]
+    with pytest.raises(error, match=message):
+        read(tmp_path)
+
+
+def test_a_log_index_tells_transfers_of_one_transaction_apart(tmp_path: Path) -> None:
+    text = "block_time,hash,value,usd,log_index\n" + "2024-03-01T12:00:00Z,a,5,300000,3\n" * 2
+    text += "2024-03-01T12:00:00Z,a,5,300000,4\n2024-03-01T12:00:00Z,a,5,300000,\n"
+    columns = {name: theirs for name, theirs in COLUMNS.items() if "owner" not in name}
+    told = TransferColumns(columns=columns, constants={"chain": "bitcoin", "asset": "BTC"})
+    read = own(tmp_path, text, columns=told)
+    assert read.table["log_index"].tolist() == [3.0, 4.0]
+    assert {(each.rule, each.action) for each in read.findings} == {
+        ("duplicate", "repaired"),
+        ("unidentified", "masked"),
+    }
+
+
+# -- flows ---------------------------------------------------------------------------------------------------
+
+
+def test_flows_are_known_after_each_of_their_transfers(tmp_path: Path) -> None:
+    """Catches a bucket that is known at its end, while its last transfer is not certain yet."""
+    inward = [item(number) for number in (1, 2, 60)]
+    outward = item(30, **{"from": {"owner": "kraken", "owner_type": "exchange"}, "to": {"owner_type": "unknown"}})
+    between = item(40, **{"from": {"owner": "binance", "owner_type": "exchange"}})
+    transfers = alert(tmp_path, [*inward, outward, between]).table
+    flows = flows_from_transfers(transfers, timedelta(hours=1))
+    (row,) = flows.to_dict("records")
+    assert (row["inflow_usd"], row["outflow_usd"], row["netflow_usd"]) == (2.25e6, 0.75e6, 1.5e6)
+    assert (row["bucket_start"], row["event_time"]) == (pd.Timestamp(T0), pd.Timestamp(T0) + pd.Timedelta("1h"))
+    assert (row["available_time"] >= transfers["available_time"]).all()
+    assert row["available_time"] == row["event_time"] + pd.Timedelta("32min")
+
+
+def test_flows_of_any_asset_may_belong_to_any_perpetual(tmp_path: Path) -> None:
+    items = [item(1), item(2, symbol="usdt", blockchain="tron"), item(3, symbol="doge")]
+    transfers = alert(tmp_path, items).table
+    flows = flows_from_transfers(transfers, timedelta(hours=1), symbols={"BTC": "BTCUSDT", "USDT": "BTCUSDT"})
+    assert flows["asset"].tolist() == ["BTC", "USDT"]
+    assert set(flows["symbol"]) == {"BTCUSDT"}
+    assert flows_from_transfers(transfers.iloc[:0], timedelta(hours=1)).empty
+    with pytest.raises(ParameterError, match="`bucket` must be positive"):
+        flows_from_transfers(transfers, timedelta(0))
+
+
+def test_transfers_reach_the_market_frame(tmp_path: Path) -> None:
+    """The whole way: what was read is what the features see, in coins, and not before it is known."""
+    bars = small_market(days=3)["bars"]
+    bars = bars[bars["symbol"] == "BTCUSDT"]
+    # The block is in the hour that ends at the bar, the message comes in the next one.
+    close = bars["event_time"].iloc[30]
+    table = alert(tmp_path, [item(timestamp=int(close.timestamp()) - 600)], now=close + timedelta(days=1)).table
+    step = bars["event_time"].iloc[1] - bars["event_time"].iloc[0]
+    frame = MarketFrame.from_tables(
+        {"bars": bars, "whale_transfers": table}, bar_interval=step, decision_lag=timedelta(seconds=5)
+    )
+    seen = frame.table.set_index("event_time")["whale_to_exchange"]
+    known = table["available_time"].item()
+    assert np.nansum(seen) == 12.5
+    first = seen[seen == 12.5].index.item()
+    assert first - step < known - timedelta(seconds=5) <= first
