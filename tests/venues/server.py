@@ -72,13 +72,22 @@ class VenueServer(ThreadingHTTPServer):
         Path and query to status and JSON.
     faults
         Number of the request (from 0) to the name of its fault.
+    now
+        Milliseconds that its clock shows; None: the time.
     """
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[str, Query], Answer], *, faults: Callable[[int], str | None] | None = None):
+    def __init__(
+        self,
+        answer: Callable[[str, Query], Answer],
+        *,
+        faults: Callable[[int], str | None] | None = None,
+        now: int | None = None,
+    ):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
+        self.now = now
         self.faults = faults or (lambda number: None)
         self.requests: list[tuple[str, Query]] = []
         self.injected: list[str] = []
@@ -161,7 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         **headers: str,
     ) -> None:
         self.send_response_only(status)
-        stamp = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
+        stamp = time.strftime(
+            "%a, %d %b %Y %H:%M:%S GMT", time.gmtime(None if self.server.now is None else self.server.now / 1000)
+        )
         for name, value in {"date": stamp, "content-type": content_type, **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("content-length", str(len(body) if length is None else length))

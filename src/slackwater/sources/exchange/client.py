@@ -124,9 +124,9 @@ class Client:
             raise _TransientError(f"{answer!r:.60} is no JSON")
         return answer
 
-    def now(self) -> datetime:
+    def moment(self, now: datetime | None = None) -> datetime:
         """Return the time: the earlier one of the own clock and the venue's, so that no open bar counts as closed."""
-        own = datetime.now(UTC)
+        own = now or datetime.now(UTC)
         return own if self.server_time is None else min(own, self.server_time)
 
     def _hear_status(self, answer: Any, *args: Any, **options: Any) -> None:

@@ -95,7 +95,7 @@ def fetch_exchange(
     progress
         Told a line for each table of each symbol.
     now
-        The time; by default the earlier one of the own clock and the venue's. What is not over by then is left out.
+        The time by the own clock; that of the venue counts where it is earlier. What is not over by then is left out.
 
     Returns
     -------
@@ -159,7 +159,7 @@ class _Reader:
         for _, other in others:
             rows = rows.merge(other.drop_duplicates("time", keep=False), on="time", how="left")
         self._complete(rows, main)
-        moment = self.now or self.client.now()
+        moment = self.client.moment(self.now)
         period = main.period(self.interval)
         table = canonical(stamped(rows, main, period), name, self.listing.symbol, now=moment, notes=self.notes)
         return table[table["event_time"].between(pd.Timestamp(self.start), pd.Timestamp(self.end))]
@@ -168,7 +168,7 @@ class _Reader:
         """Return the first and last stamp to ask for, and the first that was wanted, in milliseconds."""
         period = endpoint.period(self.interval)
         shift = period if endpoint.stamp == "start" else 0
-        moment = _milliseconds(self.now or self.client.now())
+        moment = _milliseconds(self.client.moment(self.now))
         step = max(period, 1)
         first = -(-(_milliseconds(self.start) - shift) // step) * step
         last = min(_milliseconds(self.end), moment) - shift

@@ -80,7 +80,7 @@ def refresh_contract_facts(
             contracts[symbol]["tiers"] = [dict(zip(names, tier, strict=True)) for tier in tiers]
     content = {
         "venue": venue,
-        "as_of": f"{now or client.now():%Y-%m-%d}",
+        "as_of": f"{now or client.moment():%Y-%m-%d}",
         "source": f"{venue}, its public addresses",
         "contracts": contracts,
         "notes": notes,

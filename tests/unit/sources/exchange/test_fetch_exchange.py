@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import ParameterError, SchemaError, SourceError
+from slackwater.errors import MissingDataError, ParameterError, SchemaError, SourceError
 from slackwater.market.schemas import validate
 from slackwater.sources.exchange import ExchangeTables, fetch_exchange
 from slackwater.sources.http import Politeness
@@ -36,7 +38,7 @@ def ms(time: datetime) -> int:
 @contextmanager
 def venue(name: str, faults: object = None, **habits: object) -> Iterator[VenueServer]:
     held = Habits(**({"listed": ms(NOW - timedelta(days=60)), "now": ms(NOW)} | habits))  # type: ignore[arg-type]
-    with running(VenueServer(NATIVES[name](held), faults=faults)) as server:  # type: ignore[arg-type]
+    with running(VenueServer(NATIVES[name](held), faults=faults, now=held.now)) as server:  # type: ignore[arg-type]
         yield server
 
 
@@ -70,6 +72,14 @@ def test_bars_are_complete_and_in_coin(name: str) -> None:
     assert (bars["available_time"] - bars["event_time"] == pd.Timedelta("2s")).all()
     if name == "binance":
         np.testing.assert_allclose(bars["taker_buy_volume"], bars["volume"] / 2)
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_a_clock_that_is_ahead_closes_no_bar(name: str) -> None:
+    """The venue's own clock tells which bar is open: an open bar has a close that is none yet."""
+    with venue(name) as server:
+        ahead = fetch(name, server, "bars", start=NOW - timedelta(hours=2), now=NOW + timedelta(minutes=20))
+    assert milliseconds(ahead.tables["bars"]["event_time"]) == expected_closes(5 * MINUTE, NOW - timedelta(hours=2))
 
 
 @pytest.mark.parametrize("name", VENUES)
@@ -341,6 +351,18 @@ def test_a_server_that_is_none_is_named() -> None:
             base_url="http://127.0.0.1:9",
             politeness=Politeness(attempts=1),
         )
+
+
+def test_without_ccxt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ccxt", None)
+    with pytest.raises(MissingDataError, match=r"not installed; run `pip install slackwater\[exchange\]`"):
+        fetch_exchange("okx", ["BTCUSDT"], START, NOW, ["bars"])
+
+
+def test_ccxt_is_imported_only_where_a_venue_is_asked() -> None:
+    """It takes a second and 40 MB that nobody else should pay."""
+    code = "import sys, slackwater.sources.exchange as e; sys.exit('ccxt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_key_ever_leaves() -> None:
