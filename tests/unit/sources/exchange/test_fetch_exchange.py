@@ -78,7 +78,8 @@ def test_bars_are_complete_and_in_coin(name: str) -> None:
 def test_a_clock_that_is_ahead_closes_no_bar(name: str) -> None:
     """The venue's own clock tells which bar is open: an open bar has a close that is none yet."""
     with venue(name) as server:
-        ahead = fetch(name, server, "bars", start=NOW - timedelta(hours=2), now=NOW + timedelta(minutes=20))
+        later = NOW + timedelta(minutes=20)
+        ahead = fetch(name, server, "bars", start=NOW - timedelta(hours=2), end=later, now=later)
     assert milliseconds(ahead.tables["bars"]["event_time"]) == expected_closes(5 * MINUTE, NOW - timedelta(hours=2))
 
 

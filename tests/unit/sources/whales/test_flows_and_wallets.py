@@ -145,13 +145,13 @@ def test_a_large_fill_is_the_aggressors_and_is_judged_by_the_past(tmp_path: Path
     taken = big | {"side": "A", "crossed": False, "user": "0xdef"}  # the same trade, of its maker
     sold = fill(131, sz="60", side="A")
     later = fill(200, sz="500")
-    table = read_fills([*quiet(), big, taken, sold, later], symbols={"BTC": "BTCUSDT"}, rule=RULE).table
+    table = read_fills([*quiet(), taken, big, sold, later], symbols={"BTC": "BTCUSDT"}, rule=RULE).table
     assert table[["side", "quantity"]].to_numpy().tolist() == [["buy", 50.0], ["sell", 60.0], ["buy", 500.0]]
-    early = read_fills([*quiet(), big, taken, sold], symbols={"BTC": "BTCUSDT"}, rule=RULE).table
+    early = read_fills([*quiet(), taken, big, sold], symbols={"BTC": "BTCUSDT"}, rule=RULE).table
     pd.testing.assert_frame_equal(table.iloc[:2], early)
     assert (table["available_time"] > table["event_time"]).all()
     path = tmp_path / "fills.jsonl"
-    path.write_text("\n".join(json.dumps(each) for each in [*quiet(), big, taken, sold]), encoding="utf-8")
+    path.write_text("\n".join(json.dumps(each) for each in [*quiet(), taken, big, sold]), encoding="utf-8")
     pd.testing.assert_frame_equal(read_fills(path, symbols={"BTC": "BTCUSDT"}, rule=RULE).table, early)
 
 
