@@ -136,3 +136,28 @@ def test_the_funding_of_the_main_contracts_has_a_history(venue: str, symbol: str
     spans = funding_history(venue, symbol)
     assert spans[-1].interval_hours * 3600.0 == contract(venue, symbol).funding_interval.total_seconds()
     assert all(span.confirmed == (venue in ("binance", "bybit")) for span in spans)
+
+
+@pytest.mark.parametrize(("venue", "symbol"), list(itertools.product(EXCHANGES, ("BTCUSDT", "ETHUSDT"))))
+def test_the_page_about_venues_says_what_the_code_says(venue: str, symbol: str) -> None:
+    """Catches a fact that changed in the code alone, or lost its mark of doubt in the document."""
+    facts, sources, span = contract(venue, symbol), fact_sources(venue, symbol), funding_history(venue, symbol)[-1]
+
+    def mark(fact: str) -> str:
+        return "" if sources[fact].confirmed else " (u)"
+
+    first = facts.tiers[0]
+    several = f"{len(facts.tiers)} tiers to {facts.max_notional_usd:,.0f}"
+    tiers = (
+        several
+        if len(facts.tiers) > 1
+        else f"first tier: {first.maintenance_rate:.2%} to {first.notional_cap_usd:,.0f}"
+    )
+    seen = f", {span.since} to {span.until}" if span.confirmed else " (u)"
+    line = (
+        f"| {venue} {symbol} "
+        f"| {facts.tick_size:g} / {facts.lot_size:g} / {facts.min_notional_usd:g}{mark('order_steps')} "
+        f"| {facts.maker_fee:.4%} / {facts.taker_fee:.4%}{mark('fees')} "
+        f"| {tiers}{mark('margin_tiers')} | {span.interval_hours:g} h{seen} |"
+    )
+    assert line in Path("docs/venues.md").read_text(encoding="utf-8").splitlines()
