@@ -197,11 +197,15 @@ _FUNDING_TERMS = {
 # Told from the gaps between settled rates: the venues state the interval of today alone, and changed those of many
 # smaller contracts to 4, 2 and 1 hours from 2023 on.
 _SETTLED = "every settlement in the venue's own history of rates is 8 hours after the one before"
+_BINANCE_SPANS = (
+    FundingSpan("2022-12-01", "2024-05-14", 8.0, _SETTLED, True),
+    FundingSpan("2024-06-01", "2024-08-31", 8.0, _SETTLED, True),
+)
 _FUNDING_HISTORY = {
-    ("binance", "BTCUSDT"): FundingSpan("2022-12-01", "2024-08-31", 8.0, _SETTLED, True),
-    ("binance", "ETHUSDT"): FundingSpan("2022-12-01", "2024-08-31", 8.0, _SETTLED, True),
-    ("bybit", "BTCUSDT"): FundingSpan("2020-03-25", "2025-02-28", 8.0, _SETTLED, True),
-    ("bybit", "ETHUSDT"): FundingSpan("2021-03-15", "2025-02-28", 8.0, _SETTLED, True),
+    ("binance", "BTCUSDT"): _BINANCE_SPANS,
+    ("binance", "ETHUSDT"): _BINANCE_SPANS,
+    ("bybit", "BTCUSDT"): (FundingSpan("2020-03-25", "2025-02-28", 8.0, _SETTLED, True),),
+    ("bybit", "ETHUSDT"): (FundingSpan("2021-03-15", "2025-02-28", 8.0, _SETTLED, True),),
 }
 _UNSEEN = "the usual interval; no history of rates was seen"
 
@@ -261,7 +265,7 @@ def fact_sources(venue: str, symbol: str) -> dict[str, FactSource]:
 
 
 def funding_history(venue: str, symbol: str) -> tuple[FundingSpan, ...]:
-    """Return at which intervals a contract was settled, oldest first.
+    """Return at which intervals a contract was settled, oldest first; there may be gaps that nobody has seen.
 
     Examples
     --------
@@ -269,7 +273,7 @@ def funding_history(venue: str, symbol: str) -> tuple[FundingSpan, ...]:
     8.0
     """
     unseen = FundingSpan("undated", "undated", funding_terms(venue, symbol).interval_hours, _UNSEEN, False)
-    return (_FUNDING_HISTORY.get((venue, symbol), unseen),)
+    return _FUNDING_HISTORY.get((venue, symbol), (unseen,))
 
 
 def tier_table(venue: str, symbol: str) -> TierTable:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from slackwater.market.contract_facts import funding_history
 from slackwater.sources.exchange.settlements import settlement_hours
 
 
@@ -42,16 +43,27 @@ def test_nothing_tells_the_interval_of_a_lone_settlement() -> None:
     assert settlement_hours(times())[0].empty
 
 
+REAL = {
+    "bybit_1h": ("bybit", ["2025-02-28"]),
+    "binance_5m": ("binance", ["2024-05-14"]),
+    "binance_1h_2024_summer": ("binance", ["2024-08-31"]),
+}
+
+
 @pytest.mark.real_data
-def test_the_main_contracts_were_always_settled_every_eight_hours() -> None:
-    """What `slackwater.market.contract_facts` says of Bybit rests on this."""
-    path = Path("data/external/bybit_1h/funding.parquet")
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_what_the_contracts_say_of_their_funding_is_what_was_settled(name: str, symbol: str) -> None:
+    """`slackwater.market.contract_facts.funding_history` rests on this."""
+    path = Path("data/external") / name / "funding.parquet"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
     funding = pd.read_parquet(path)
-    column = "event_time" if "event_time" in funding else "time"
-    for symbol in ("BTCUSDT", "ETHUSDT"):
-        own = funding[funding["symbol"] == symbol].sort_values(column)
-        hours, missing = settlement_hours(own[column].reset_index(drop=True))
-        assert set(hours) == {8.0}, symbol
-        assert not missing.any()
+    own = funding[funding["symbol"] == symbol].sort_values("time")["time"].reset_index(drop=True)
+    hours, missing = settlement_hours(own)
+    assert set(hours) == {8.0}
+    assert not missing.any()
+    venue, untils = REAL[name]
+    (span,) = [span for span in funding_history(venue, symbol) if span.until in untils]
+    assert (span.since, span.until) == (f"{own.iloc[0]:%Y-%m-%d}", f"{own.iloc[-1]:%Y-%m-%d}")
+    assert span.interval_hours == 8.0
