@@ -51,6 +51,7 @@ campaigns: $(STAMP)
 	python -m campaigns.stylised_facts
 	python -m campaigns.simulated_market
 	python -m campaigns.null_gate
+	python -m campaigns.archive_faults
 
 # The lock: hashes of every file, and no registry host.
 lock:
