@@ -25,3 +25,12 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.small_bundle import make_bundle
 
     return make_bundle(tmp_path_factory.mktemp("bundle") / "scorer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what brings data in and checks it, with or without real files: ``pytest -m data``."""
+    for item in items:
+        place = item.path.as_posix()
+        brings_in = "/tests/unit/sources/" in place and "simulat" not in place and "stylised" not in place
+        if brings_in or "/market/quality/" in place or item.get_closest_marker("real_data"):
+            item.add_marker(pytest.mark.data)
