@@ -158,6 +158,24 @@ def fetch(
 
 
 @app.command()
+def contracts(
+    venue: Annotated[str, typer.Option(help="binance, bybit, okx or gate.")],
+    symbols: Annotated[str, typer.Option(help="Names, with commas between them, such as BTCUSDT,ETHUSDT.")],
+    out: Annotated[Path, typer.Option(help="JSON file for the facts; `read_contracts` merges it over the built-in.")],
+    mirror: Annotated[str, typer.Option(help="URL that stands in for the venue.")] = "",
+) -> None:
+    """Ask a venue for the facts of its contracts: order steps, funding terms and margin tiers, with their date."""
+    from slackwater.sources.exchange import refresh_contract_facts
+
+    content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None)
+    for symbol, facts in content["contracts"].items():
+        typer.echo(f"{symbol}: {', '.join(sorted(facts))}")
+    for note in content["notes"]:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {out}")
+
+
+@app.command()
 def simulate(
     facts: Annotated[bool, typer.Option("--facts", help="Hold the stylised facts against their ranges.")] = False,
     out: Annotated[Path | None, typer.Option(help="New directory for the tables, one parquet file each.")] = None,
