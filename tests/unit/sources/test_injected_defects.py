@@ -150,7 +150,7 @@ def caught(tables: dict[str, pd.DataFrame], defect: Defect) -> bool:
         return f"table {defect.table}: {defect.symbol}" in str(error)
     return any(
         (each.table, each.symbol) == (defect.table, defect.symbol)
-        and each.start <= defect.end
+        and each.start <= defect.end + HOUR  # stamps may be an hour late
         and each.end >= defect.start
         for each in ledger.findings
     )

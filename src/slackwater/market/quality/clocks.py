@@ -41,6 +41,7 @@ MARGIN: Final = 5.0
 correlation as stamped. Chance reaches 3 among the lags that are tried."""
 EVENT_BLOCK: Final = timedelta(hours=3)
 EVENTS: Final = 10
+MISFIT_BARS: Final = 5
 LONGEST_EVENT_BAR: Final = timedelta(minutes=15)
 PRICE_TOLERANCE: Final = 1e-4
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -125,8 +126,9 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
 
     Notes
     -----
-    Only stretches of 3 hours with 10 events or more are judged, and only by bars of 15 minutes or less: an hour holds
-    many prices of the next one. Prices that lie outside of every bar, such as
+    Stretches of 3 hours are judged, and only by bars of 15 minutes or less: an hour holds many prices of the next one.
+    Of 10 events or more that mostly lie outside of their bars, eight of ten must lie inside at one lag; of 10 or more
+    that do not fit among others that do, in 5 bars or more, nine of ten. Prices that lie outside of every bar, such as
     bankruptcy prices far from the market, tell nothing of the clock.
     """
     spacing = usual_spacing(bars["event_time"])
@@ -138,15 +140,24 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
     _, places, counts = np.unique(stamps // (EVENT_BLOCK // MICROSECOND), return_inverse=True, return_counts=True)
     share = np.bincount(places, weights=fits) / counts
     found = []
-    for block in np.flatnonzero((counts >= EVENTS) & (share < 0.5)):
-        chosen = np.flatnonzero(places == block)
-        at = {lag: float(ranges.hold(stamps[chosen] - lag, prices[chosen]).mean()) for lag in _HALF_HOURS}
-        lag = max(at, key=lambda each: (at[each], -abs(each)))
-        if at[lag] >= 0.8 and at[lag] >= share[block] + 0.4:
-            first, last = int(stamps[chosen[0]]), int(stamps[chosen[-1]])
-            found.append(
-                LaggedSpan(start=first, end=last, lag=lag * MICROSECOND, as_stamped=float(share[block]), at_lag=at[lag])
-            )
+    for block in np.flatnonzero(counts - share * counts >= EVENTS / 2):
+        whole = places == block
+        misfits = whole & ~fits
+        spread = len(np.unique(stamps[misfits] // (spacing // MICROSECOND))) >= MISFIT_BARS
+        # Most of a stretch, or those that do not fit where these are spread: a burst within one bar fits some lag.
+        for rows_of, needed in ((whole, max(0.8, share[block] + 0.4)), (misfits, 0.9)):
+            chosen = np.flatnonzero(rows_of)
+            if len(chosen) < EVENTS or not (spread if rows_of is misfits else share[block] < 0.5):
+                continue
+            at = {lag: float(ranges.hold(stamps[chosen] - lag, prices[chosen]).mean()) for lag in _HALF_HOURS}
+            lag = max(at, key=lambda each: (at[each], -abs(each)))
+            if at[lag] >= needed:
+                first, last = (int(stamps[chosen[end]]) for end in (0, -1))
+                clock = LaggedSpan(
+                    start=first, end=last, lag=lag * MICROSECOND, as_stamped=float(share[block]), at_lag=at[lag]
+                )
+                found.append(clock)
+                break
     return found
 
 
