@@ -14,9 +14,9 @@ import pytest
 from hypothesis import settings
 
 # A build must not fail by the luck of the draw; at the desk every run explores anew.
-settings.register_profile("build", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("build")
+settings.register_profile("build", derandomize=True, deadline=None)
+settings.register_profile("desk", deadline=None)
+settings.load_profile("build" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture(scope="session")
