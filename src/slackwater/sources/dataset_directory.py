@@ -178,10 +178,16 @@ def _restore(target: Path) -> None:
     """Clear away what a killed run left behind; if it was killed while directories changed places, put back the old."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.(old\.)?[a-z0-9_]{{8}}")
     for left in sorted(target.parent.iterdir()):
-        if pattern.fullmatch(left.name) and left.is_dir():
+        if pattern.fullmatch(left.name) and left.is_dir() and _left_by_a_run(left, target):
             if (left / target.name).is_dir() and not target.exists():
                 (left / target.name).replace(target)
             shutil.rmtree(left)
+
+
+def _left_by_a_run(left: Path, target: Path) -> bool:
+    """Return whether a directory holds nothing but what a run writes: somebody else's may have such a name."""
+    ours = {target.name, MANIFEST, *(f"{name}.parquet" for name in SCHEMAS)}
+    return all(path.name in ours or path.name.startswith(f".{MANIFEST}.") for path in left.iterdir())
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -98,9 +98,8 @@ class CacheEntry:
         return Download(url=self.url, path=path, sha256=sha256, size=size, verified=verified)
 
     def forget(self, download: Download) -> None:
-        """Drop the file."""
+        """Drop the record of the file. Its content stays: others may have served the same, and be read just now."""
         self._record.unlink(missing_ok=True)
-        download.path.unlink(missing_ok=True)
 
     def resumable(self) -> tuple[int, str]:
         """Return how many bytes came in before, and of which version; (0, "") where they cannot be trusted."""

@@ -159,3 +159,13 @@ def test_two_runs_into_one_directory_are_refused(tmp_path: Path) -> None:
         other.kill()
         other.communicate()
     filled(out, "new")
+
+
+def test_a_directory_of_somebody_else_is_not_taken_for_a_leftover(tmp_path: Path) -> None:
+    """Fails where a name alone decides what is cleared away."""
+    theirs = tmp_path / ".data.snapshot"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("precious")
+    with dataset_directory(tmp_path / "data"):
+        pass
+    assert (theirs / "thesis.txt").read_text() == "precious"

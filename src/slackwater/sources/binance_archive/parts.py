@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -169,8 +170,8 @@ def read_part(part: Path, table: str) -> pa.Table | None:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        (part / "findings.json").unlink(missing_ok=True)
-        raise SchemaError(f"{path} is damaged ({error}); delete {part} and run it again") from None
+        shutil.rmtree(part, ignore_errors=True)
+        raise SchemaError(f"{path} is damaged ({error}); it is dropped: run it again") from None
 
 
 def read_findings(part: Path) -> list[Finding]:
