@@ -129,6 +129,8 @@ def fetch_exchange(
             reader = _Reader(client, listing, notes, start, end, INTERVALS[interval], now)
             piece = reader.read(endpoints)
             say(f"{venue} {symbol} {name}: {len(piece):,} rows")
+            if piece.empty:
+                notes.span("no_rows", start, end, 0, "recorded", f"{venue} has no rows of that time")
             out.findings += notes.findings
             pieces.append(piece)
         table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
