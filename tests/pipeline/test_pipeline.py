@@ -17,6 +17,13 @@ import pytest
 import yaml
 
 from pipelines._closure import ROOT
+from pipelines._stage import Stage
+from pipelines._trading import backtest_inputs
+from slackwater.labels.trades import TradeRules, trade_outcomes
+from slackwater.market.contracts import venue_contracts
+from slackwater.storage import read_tables
+from slackwater.trading.costs import CostModel
+from slackwater.trading.geometry import GeometryRules
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {
@@ -129,6 +136,30 @@ def test_the_backtest_refuses_what_the_live_gate_refuses(repository: Path) -> No
         "print('both', len(trades.merge(missing, on=['symbol', 'event_time'])), 'of', len(trades))"
     )
     assert "both 0 of " in run(repository, sys.executable, "-c", code)
+
+
+def test_labels_and_backtest_are_settled_at_the_mark(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where a stage forgets the table: nothing else would tell, the last trades stand in silently."""
+    monkeypatch.chdir(repository)
+    tables = read_tables("data/tables", ["funding", "mark_price"])
+    pd.testing.assert_frame_equal(backtest_inputs(Stage("backtest"))["mark"], tables["mark_price"])
+    stage, labels = Stage("label"), pd.read_parquet("data/labels.parquet")
+    rules = TradeRules(
+        contracts=venue_contracts(stage.dataset.venue),
+        geometry=GeometryRules(**stage.geometry.model_dump()),
+        costs=CostModel(**stage.costs.model_dump()),
+        reference_notional_usd=stage.labels.reference_notional_usd,
+    )
+    features, path = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/path.parquet")
+
+    def net_r(mark: pd.DataFrame | None) -> pd.Series:
+        horizon = stage.labels.horizon
+        return trade_outcomes(labels, features, path, tables["funding"], rules=rules, horizon=horizon, mark=mark)[
+            "net_r"
+        ]
+
+    pd.testing.assert_series_equal(net_r(tables["mark_price"]), labels["net_r"])
+    assert not net_r(None).equals(labels["net_r"])
 
 
 def test_a_second_repro_runs_nothing(repository: Path) -> None:

@@ -266,6 +266,8 @@ def gate(habits: Habits) -> Callable[[str, Query], Answer]:
             rates = [{"t": t // 1000, "r": f"{truth.funding_rate(t):.8f}"} for t in _settled(habits, first, last)]
             return 200, habits.page(rates, min(int(query["limit"]), 1000), newest_first=True)
         if path.endswith("liq_orders"):
+            if int(query["to"]) - int(query["from"]) > 3_600:
+                return 400, {"label": "INVALID_PARAM_VALUE", "message": "interval cannot exceed 3600"}
             happened = truth.liquidations(max(first, habits.listed), min(last, habits.now))
             orders = []
             for time, side, price, quantity in happened:

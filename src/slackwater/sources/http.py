@@ -89,7 +89,7 @@ class Downloader:
 
     Examples
     --------
-    >>> with Downloader("/tmp/slackwater-doctest") as downloader:
+    >>> with Downloader(".cache") as downloader:  # a directory is made when something comes
     ...     downloader.fetch("ftp://example.org/file.zip")
     Traceback (most recent call last):
     slackwater.errors.ParameterError: a URL must begin with http:// or https://, was ftp://example.org/file.zip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from slackwater.errors import MissingDataError, ParameterError, SourceError
+from slackwater.errors import MissingDataError, ParameterError, SchemaError, SourceError
 from slackwater.market.schemas import SCHEMAS, validate
 from slackwater.sources.binance_archive.catalogue import DEFAULT_LAGS
 from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
@@ -129,6 +131,58 @@ def test_a_file_that_cannot_be_used_is_refused_and_the_others_come(tmp_path: Pat
     assert [finding["rule"] for finding in refused] == ["refused_file"]
     assert "not a readable zip" in refused[0]["note"]
     assert manifest["tables"]["path"]["rows"] == 1440
+
+
+def test_a_month_that_is_refused_comes_by_the_day_too(tmp_path: Path) -> None:
+    """Fails where one bad file takes a month of good days with it."""
+
+    def spoilt(path: str) -> bytes | None:
+        content = archive_file(path)
+        return content[: len(content) // 2] if content and "/monthly/" in path else content
+
+    month = {"start": datetime(2022, 2, 1, tzinfo=UTC), "end": datetime(2022, 3, 1, tzinfo=UTC)}
+    with running(Mirror(spoilt)) as mirror:
+        manifest = bring(tmp_path / "out", mirror, **month)
+    assert manifest["tables"]["path"]["rows"] == 28 * 1440
+    assert [finding["rule"] for finding in manifest["findings"] if finding["action"] == "refused"] == ["refused_file"]
+
+
+def test_a_bad_ratio_does_not_cost_the_open_interest_beside_it(tmp_path: Path) -> None:
+    """Fails where one column of a file decides on the table of another one."""
+
+    def spoilt(path: str) -> bytes | None:
+        content = archive_file(path)
+        if content is None or "metrics" not in path or not path.endswith(".zip"):
+            return content
+        with zipfile.ZipFile(io.BytesIO(content)) as zipped:
+            name, text = zipped.namelist()[0], zipped.read(zipped.namelist()[0]).decode()
+        head, *lines = text.splitlines()
+        place = head.split(",").index("sum_toptrader_long_short_ratio")
+        rows = [line.split(",") for line in lines]
+        rows = [[*row[:place], "-1", *row[place + 1 :]] if i < 100 else row for i, row in enumerate(rows)]
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as zipped:
+            zipped.writestr(name, "\n".join([head, *(",".join(row) for row in rows)]))
+        return out.getvalue()
+
+    tables = ["open_interest", "long_short_ratio"]
+    with running(Mirror(spoilt, checksums=lambda path: False)) as mirror:
+        manifest = bring(tmp_path / "out", mirror, tables=tables)
+    assert manifest["tables"]["open_interest"]["rows"] == 2 * 288
+    assert {f["rule"] for f in manifest["findings"] if f["action"] == "refused"} == {"refused_table"}
+
+
+def test_a_damaged_part_is_made_anew_by_the_next_run(tmp_path: Path) -> None:
+    """Fails where what is left of it stands in the way of every later run."""
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "out", mirror)
+        before = digests(tmp_path / "out")
+        part = next(path for path in (tmp_path / ".cache").rglob("path.parquet"))
+        part.write_bytes(part.read_bytes()[:100])
+        with pytest.raises(SchemaError, match=r"is damaged .*run it again"):
+            bring(tmp_path / "out", mirror)
+        bring(tmp_path / "out", mirror)
+    assert digests(tmp_path / "out") == before
 
 
 def test_without_checksums_a_torn_file_is_asked_for_again_and_the_summary_says_unverified(tmp_path: Path) -> None:

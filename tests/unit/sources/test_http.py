@@ -45,6 +45,22 @@ def test_one_fault_does_not_change_what_comes(fault: str, tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_what_is_forgotten_is_still_there_for_others(tmp_path: Path) -> None:
+    """Two addresses may serve the same content: fails where one takes it from under the reader of the other."""
+    other = FILE + ".copy"
+    with (
+        running(
+            Mirror(lambda path: CONTENT if path in (FILE, other) else None, checksums=lambda path: False)
+        ) as mirror,
+        Downloader(tmp_path, politeness=QUICK) as downloader,
+    ):
+        one, two = downloader.fetch(mirror.url + FILE), downloader.fetch(mirror.url + other)
+        assert one is not None
+        assert two is not None
+        downloader.forget(one)
+        assert two.path.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("fault", ["429", "500", "reset"])
 def test_a_fault_of_the_checksum_is_tried_again_too(fault: str, tmp_path: Path) -> None:
     plan = once(fault, of=FILE + ".CHECKSUM")

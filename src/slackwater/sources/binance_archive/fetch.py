@@ -217,13 +217,15 @@ class _Harvest:
 
     def _obtain(self, file: ArchiveFile) -> list[FileOutcome]:
         outcome = self._read(file)
-        days = file.days() if outcome.status == "missing" else []
+        days = file.days() if outcome.status in ("missing", "refused") else []
         if not days:
             self.progress.finish(file.name)
             return [outcome]
         self.progress.expect(len(days))
         self.progress.finish(file.name)
-        return [each for day in days for each in self._obtain(day)]
+        # What is wrong with a month stays on record although its days come.
+        month = [outcome] if outcome.status == "refused" else []
+        return [*month, *(each for day in days for each in self._obtain(day))]
 
     def _read(self, file: ArchiveFile) -> FileOutcome:
         url = f"{self.request.mirror.rstrip('/')}/{file.path}"

@@ -66,10 +66,10 @@ def parse_long_short_ratio(rows: Columns, screening: Screening) -> Columns:
     """Return the ratios of longs to shorts; rows without the ratio of the top traders are left out."""
     rows = _stamped(rows, screening)
     columns = {"event_time": rows["event_time"]} | {ours: rows[theirs] for ours, theirs in RATIOS.items()}
-    unpublished = np.isnan(columns["top_trader_ratio"])
+    unpublished = np.isnan(columns["top_trader_ratio"]) | (columns["top_trader_ratio"] == 0.0)
     screening.note(columns, unpublished, "not_published", "no ratio of the top traders")
     columns = {name: values[~unpublished] for name, values in columns.items()}
-    wrong = (columns["top_trader_ratio"] <= 0.0) | np.isinf(columns["top_trader_ratio"])
+    wrong = (columns["top_trader_ratio"] < 0.0) | np.isinf(columns["top_trader_ratio"])
     for name in RATIOS:
         wrong |= (columns[name] < 0.0) | np.isinf(columns[name])
     columns = screening.mask(columns, wrong, "impossible_ratio", "a ratio is not positive")

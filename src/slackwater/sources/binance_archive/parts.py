@@ -106,16 +106,24 @@ def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floo
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in rows.layout.used} if blocks else {}
     if not columns or not len(next(iter(columns.values()))):
         raise SchemaError(f"{origin} has a header and no rows" if not rows.unreadable else f"{origin} has no rows")
-    tables, findings = {}, []
+    tables: dict[str, pa.Table] = {}
+    findings: list[Finding] = []
+    refused: list[SchemaError] = []
     for name in file.type.tables:
         screening = Screening(file, name, origin)
         screening.unreadable(rows.unreadable)
         parsed = _PARSERS[name](dict(columns), screening)
         empty = not len(parsed["event_time"])
         if not (empty and name in _MAY_BE_EMPTY):
-            screening.judge(len(parsed["event_time"]))
-            tables[name] = _arrow(parsed)
+            try:
+                screening.judge(len(parsed["event_time"]))
+                tables[name] = _arrow(parsed)
+            except SchemaError as error:  # the other table of the file may be good
+                refused.append(error)
+                screening.leave_out(str(error))
         findings += screening.findings
+    if refused and not tables:
+        raise refused[0]
     return Part(tables=tables, findings=findings)
 
 

@@ -140,6 +140,10 @@ class Screening:
                 f"{self.origin} (table {self.table}): {masked:,} of {kept + masked:,} rows cannot be used: {rules}"
             )
 
+    def leave_out(self, reason: str) -> None:
+        """Record that the file gives nothing to this table."""
+        self._note("refused_table", 0, "refused", reason)
+
     def refuse(self, reason: str) -> SchemaError:
         """Return the error of a file that is not what it should be."""
         return SchemaError(f"{self.origin} (table {self.table}): {reason}")

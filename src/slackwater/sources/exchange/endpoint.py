@@ -87,6 +87,8 @@ class Endpoint:
         The same in periods.
     span_points
         Longest range of one answer, in periods; a longer one is refused by the venue.
+    span
+        The same as a time, where rows come when they come.
     too_old
         What the venue says where it is asked for more; an answer with it is an empty one.
     """
@@ -104,7 +106,14 @@ class Endpoint:
     history: timedelta | None = None
     history_points: int | None = None
     span_points: int | None = None
+    span: timedelta | None = None
     too_old: tuple[str, ...] = ()
+
+    def longest_range(self, period: int) -> int | None:
+        """Return how many milliseconds may be asked for at once, for rows of a period; None: any."""
+        if self.span is not None:
+            return self.span // timedelta(milliseconds=1)
+        return self.span_points and self.span_points * period
 
     def period(self, interval: int) -> int:
         """Return the spacing of its rows for bars of an interval, in milliseconds: that one, or its finest."""

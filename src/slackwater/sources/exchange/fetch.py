@@ -207,7 +207,7 @@ class _Reader:
             resolution=period or endpoint.time_unit,
             limit=endpoint.limit,
             repeats="event_time" not in SCHEMAS[self.notes.table].key,
-            span=endpoint.span_points and endpoint.span_points * period,
+            span=endpoint.longest_range(period),
         )
         self._note_pages(pages, endpoint, refused)
         if pages.rows.empty:

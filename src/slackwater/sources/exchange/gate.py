@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -166,6 +167,7 @@ GATE: Final = Venue(
                 time_unit=SECOND,
                 in_contracts=frozenset({"size", "left"}),
                 finish=_liquidated,
+                span=timedelta(hours=1),
                 too_old=("too long ago",),
             ),
         ),

@@ -105,6 +105,20 @@ def test_prices_of_which_many_fit_no_bar_at_any_lag_tell_nothing() -> None:
     assert event_clock(late, tables["path"]) == []
 
 
+def test_one_burst_beyond_its_bar_tells_nothing() -> None:
+    """A cascade may print the price of half an hour later: one moment fits some lag or other."""
+    path = market()["path"]
+    close = np.log(path["close"].to_numpy())
+    at = 300 + int(np.abs(close[330:2000] - close[300:1970]).argmax())
+    known = {"symbol": "XRPUSDT", "side": "long", "quantity": 1.0}
+    around = path.iloc[at - 60 : at - 10]
+    fitting = pd.DataFrame(known | {"event_time": around["event_time"], "price": around["close"]})
+    moments = path["open_time"].iloc[at] + pd.to_timedelta(np.arange(1, 41), unit="s")
+    burst = pd.DataFrame(known | {"event_time": moments, "price": path["close"].iloc[at + 30]})
+    rows = pd.concat([fitting, burst]).sort_values("event_time", ignore_index=True)
+    assert event_clock(rows, path) == []
+
+
 def test_coarse_bars_do_not_judge_events() -> None:
     tables = market()
     hourly = tables["path"].iloc[59::60].assign(open_time=lambda t: t["event_time"] - pd.Timedelta("1h"))

@@ -374,3 +374,20 @@ def test_no_key_ever_leaves() -> None:
         for headers, (_, query) in zip(server.headers_seen, server.requests, strict=True):
             sent = {name.lower() for name in [*headers, *query]}
             assert not [name for name in sent if "key" in name or "sign" in name or "auth" in name]
+
+
+def test_a_symbol_without_rows_is_said_beside_one_that_has_them() -> None:
+    """Fails where the rows of one symbol hide that the other has none."""
+    with venue("binance") as server:
+        arguments = {"interval": "5m", "base_url": server.url, "now": NOW, "politeness": PATIENT}
+        bars = fetch_exchange("binance", ["BTCUSDT"], START, NOW, ["bars"], **arguments)  # type: ignore[arg-type]
+        empty = fetch_exchange(
+            "binance",
+            ["BTCUSDT"],
+            NOW - timedelta(days=90),
+            NOW - timedelta(days=89),
+            ["bars"],
+            **arguments,  # type: ignore[arg-type]
+        )
+    assert not [finding for finding in bars.findings if finding.rule == "no_rows"]
+    assert [finding.symbol for finding in empty.findings if finding.rule == "no_rows"] == ["BTCUSDT"]
