@@ -16,7 +16,12 @@ from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
-from slackwater.market.quality.levels import daily_level_in_other_unit, level_in_other_unit
+from slackwater.market.quality.levels import (
+    depth_in_other_unit,
+    interest_in_other_unit,
+    price_in_other_unit,
+    volume_in_other_unit,
+)
 from slackwater.market.quality.open_interest import recount, zero_open_interest
 from slackwater.market.quality.order import gaps, in_order, usual_spacing
 from slackwater.market.quality.stale import frozen_depth, frozen_open_interest
@@ -69,14 +74,14 @@ RULES: Final[tuple[Rule, ...]] = (
         (*FINEST, "mark_price"),
         SPAN_LIMIT,
         "the price stands apart by a factor of 5 or more: another unit",
-        lambda rows, _: level_in_other_unit(rows, "close"),
+        lambda rows, _: price_in_other_unit(rows),
     ),
     Rule(
         "unit_switch",
         FINEST,
         SPAN_LIMIT,
-        "the volume of the day stands apart by a factor of 30 or more: another unit",
-        lambda rows, _: daily_level_in_other_unit(rows, "volume"),
+        "the volume of the day stands apart by a factor of 30 or more, and neither trades nor range do: another unit",
+        lambda rows, _: volume_in_other_unit(rows),
     ),
     Rule(
         "zero_open_interest",
@@ -89,14 +94,14 @@ RULES: Final[tuple[Rule, ...]] = (
         "unit_switch",
         ("open_interest",),
         SPAN_LIMIT,
-        "open interest stands apart by a factor of 5 or more: contracts, USD or coins?",
-        lambda rows, _: level_in_other_unit(rows, "open_interest"),
+        "open interest stands apart by a factor of 5 or more, beyond all that traded: contracts, USD or coins?",
+        interest_in_other_unit,
     ),
     Rule(
         "frozen_open_interest",
         ("open_interest",),
         SPAN_LIMIT,
-        "unchanged for 3 hours or more while volume traded",
+        "unchanged for 3 hours or more while the market traded",
         frozen_open_interest,
     ),
     Rule(
@@ -111,7 +116,7 @@ RULES: Final[tuple[Rule, ...]] = (
         ("depth",),
         SPAN_LIMIT,
         "the depth of the day stands apart by a factor of 30 or more: another unit",
-        lambda rows, _: daily_level_in_other_unit(rows, "bid_quantity_1pct"),
+        lambda rows, _: depth_in_other_unit(rows),
     ),
     Rule(
         "stale_depth",
@@ -124,7 +129,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "impossible_funding",
         ("funding",),
         ROW_LIMIT,
-        "beyond 4 % an interval; most of a table: percent and not fractions",
+        "beyond 4 % an interval, or a table in percent and not in fractions",
         lambda rows, _: of_funding.impossible_rate(rows),
     ),
     Rule(
@@ -145,7 +150,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "impossible_premium",
         ("premium_index",),
         ROW_LIMIT,
-        "beyond 25 %; most of a table: percent and not fractions",
+        "beyond 25 %, or a table in percent and not in fractions",
         lambda rows, _: of_funding.impossible_premium(rows),
     ),
 )

@@ -14,10 +14,17 @@ __all__ = ["impossible_premium", "impossible_rate", "interval_mismatch", "missin
 
 RATE_CAP: Final = 0.04
 """Above the widest cap of any of the venues (3 % an interval at Binance since 2023-10)."""
-USUAL_RATE: Final = 0.003
-"""A median above this over 30 settlements or more is a table in percent: the usual rate is 0.0001."""
+HIGH_RATE: Final = 0.003
+RATE_AT_REST: Final = 0.01
+"""Percent at the interest rate of 0.01 % that every venue pays at rest. A table is in percent if its median over 30
+settlements or more is above 0.003, and a rate is beyond the cap or a tenth of them is this very number: a squeezed
+coin may pay 1 % at each settlement for weeks, but neither beyond the cap nor this to the digit."""
 PREMIUM_CAP: Final = 0.25
-USUAL_PREMIUM: Final = 0.01
+HIGH_PREMIUM: Final = 0.01
+"""A table is in percent if its median is above this and a premium is beyond the cap, or its median is above this over
+four weeks: that of a squeezed coin stands so for some days."""
+LONG: Final = pd.Timedelta(weeks=4)
+LEAST_ROWS: Final = 30
 HOUR: Final = 3_600_000_000
 JITTER: Final = 60_000_000
 """Settlements are stamped up to some seconds late (Binance: milliseconds, at times 15 s)."""
@@ -25,12 +32,22 @@ JITTER: Final = 60_000_000
 
 def impossible_rate(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which funding rates are beyond 4 % an interval; all of them if the table is in percent."""
-    return _beyond(rows["funding_rate"].to_numpy(), RATE_CAP, USUAL_RATE)
+    rate = rows["funding_rate"].to_numpy()
+    beyond = np.abs(rate) > RATE_CAP
+    if _mostly_above(rate, HIGH_RATE) and (beyond.any() or (rate == RATE_AT_REST).mean() >= 0.1):
+        return np.ones(len(rate), dtype=bool)
+    return beyond
 
 
 def impossible_premium(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which premiums are beyond 25 %; all of them if the table is in percent."""
-    return _beyond(rows["premium_index"].to_numpy(), PREMIUM_CAP, USUAL_PREMIUM)
+    premium = rows["premium_index"].to_numpy()
+    beyond = np.abs(premium) > PREMIUM_CAP
+    if _mostly_above(premium, HIGH_PREMIUM):
+        stamps = rows["event_time"]
+        if beyond.any() or stamps.iloc[-1] - stamps.iloc[0] >= LONG:
+            return np.ones(len(premium), dtype=bool)
+    return beyond
 
 
 def off_schedule(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -76,7 +93,5 @@ def missing_settlements(rows: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _beyond(values: NDArray[np.float64], cap: float, usual: float) -> NDArray[np.bool_]:
-    if len(values) >= 30 and np.median(np.abs(values)) > usual:
-        return np.ones(len(values), dtype=bool)
-    return np.asarray(np.abs(values) > cap)
+def _mostly_above(values: NDArray[np.float64], level: float) -> bool:
+    return len(values) >= LEAST_ROWS and bool(np.median(np.abs(values)) > level)

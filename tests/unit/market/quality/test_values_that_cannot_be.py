@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from slackwater.errors import SchemaError
 from slackwater.market.quality.detectors import clean_tables, examine_tables
@@ -70,6 +72,61 @@ def both(*steps: Callable[[Tables], None]) -> Callable[[Tables], None]:
             step(tables)
 
     return spoil
+
+
+def lively(tables: Tables, by: float) -> None:
+    """From a day on bars range further, as they do when a market comes to life."""
+    bars = tables["bars"].loc[ROW:]
+    tables["bars"].loc[ROW:, "high"] = bars["high"] * (bars["high"] / bars["low"]) ** by
+    tables["bars"].loc[ROW:, "low"] = bars["low"] / (bars["high"] / bars["low"]) ** by
+
+
+def pump(tables: Tables) -> None:
+    """A coin nobody knew trades 40 times as much from one day to the next, and loses 10 % of it a day."""
+    days = (np.arange(len(tables["bars"])) - ROW) // 48
+    tables["bars"]["volume"] *= np.where(days >= 0, 40.0 * 0.9 ** np.maximum(days, 0), 1.0)
+
+
+def of_a_coin_each(tables: Tables) -> None:
+    """Bars count their trades."""
+    tables["bars"]["trade_count"] = np.ceil(tables["bars"]["volume"])
+
+
+def trades_a_bar(count: float) -> Callable[[Tables], None]:
+    def spoil(tables: Tables) -> None:
+        tables["bars"]["trade_count"] = count
+
+    return spoil
+
+
+def three_trades_a_day(tables: Tables) -> None:
+    rng = np.random.default_rng(1)
+    trades = rng.random(len(tables["bars"])) < 3 / 48
+    tables["bars"]["volume"] = np.where(trades, rng.lognormal(5.0, 3.0, len(trades)), 0.0)
+
+
+def grown_sixfold(tables: Tables) -> None:
+    """A few coins are open; in one half hour five times as many are bought."""
+    tables["open_interest"]["open_interest"] /= 1e4
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 6.0
+    tables["bars"].loc[ROW, "volume"] = 60.0
+
+
+def grown_by_half(tables: Tables) -> None:
+    """Interest rises by half while half of it is traded: a quiet coin, and no cascade."""
+    level = tables["open_interest"]["open_interest"].iloc[ROW - 1]
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 1.5
+    tables["bars"].loc[ROW, "volume"] = 0.6 * level
+
+
+def one_trade_in(every: int) -> Callable[[Tables], None]:
+    """Trades of 2 % of the interest, and bars of nothing between them."""
+
+    def thin(tables: Tables) -> None:
+        level = tables["open_interest"]["open_interest"].iloc[ROW]
+        tables["bars"]["volume"] = np.where(np.arange(len(tables["bars"])) % every == 0, 0.02 * level, 0.0)
+
+    return thin
 
 
 def repeat_bar(tables: Tables) -> None:
@@ -145,6 +202,12 @@ PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
         "unit_switch",
         48,
     ),
+    "volume in USD for a day, of as many trades": (
+        both(of_a_coin_each, change("bars", "volume", DAY, times(20_000.0))),
+        "bars",
+        "unit_switch",
+        48,
+    ),
     "no open interest": (
         change(*INTEREST, ONE, times(0.0)),
         "open_interest",
@@ -159,11 +222,18 @@ PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
     ),
     # Six half hours pass before a value counts as frozen.
     "frozen interest": (
-        change(*INTEREST, FROZEN, still),
+        both(small_interest, change(*INTEREST, FROZEN, still)),
         "open_interest",
         "frozen_open_interest",
         14,
     ),
+    "frozen interest, and thirty trades": (
+        both(trades_a_bar(5.0), change(*INTEREST, FROZEN, still)),
+        "open_interest",
+        "frozen_open_interest",
+        14,
+    ),
+    "sixfold interest, all of it traded: no unit": (grown_sixfold, "open_interest", "recount", 1),
     "recount beyond all volume": (
         change(*INTEREST, slice(ROW, None), times(1.1)),
         "open_interest",
@@ -201,6 +271,14 @@ NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
         *(change("bars", name, slice(ROW, None), times(4.0)) for name in ("open", "high", "low", "close"))
     ),
     "twenty times the volume for a day": change("bars", "volume", DAY, times(20.0)),
+    "a pump, by the range of its bars": both(pump, partial(lively, by=2.0)),
+    "a pump, by its trades": both(pump, of_a_coin_each),
+    "three trades a day": three_trades_a_day,
+    "interest up by half in a quiet hour": both(small_interest, grown_by_half),
+    "still interest of 18 trades": both(trades_a_bar(1.0), change(*INTEREST, FROZEN, still)),
+    "still interest of a trade an hour": both(
+        small_interest, one_trade_in(2), change(*INTEREST, slice(ROW, ROW + 50), still)
+    ),
     "interest doubled in a cascade of trades": both(small_interest, doubled_on_cascade),
     "still interest of two hours": change(*INTEREST, slice(ROW, ROW + 4), still),
     "still interest without a trade": quiet,
@@ -268,7 +346,34 @@ def test_a_table_in_percent_is_refused(table: str, column: str, rule: str) -> No
     """One row of 3 % is a market; a median of 1 % is a unit."""
     tables = market()
     tables[table][column] *= 10_000.0
-    with pytest.raises(SchemaError, match=rf"table {table}: BTCUSDT {rule} in .*percent and not fractions"):
+    with pytest.raises(SchemaError, match=rf"table {table}: BTCUSDT {rule} in .*in percent and not in fractions"):
+        clean_tables(tables, venue="simulated", spacing={})
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "of", "rows"),
+    [
+        ("funding", "funding_rate", lambda rows: np.linspace(-0.003, -0.012, rows), 60),
+        ("premium_index", "premium_index", lambda rows: np.linspace(-0.012, -0.018, rows), 480),
+    ],
+)
+def test_a_squeezed_coin_is_not_in_percent(
+    table: str, column: str, of: Callable[[int], NDArray[np.float64]], rows: int
+) -> None:
+    """Shorts paid 0.3 to 1.2 % every few hours for days, more than once: TRB in September 2023."""
+    tables = market()
+    tables[table] = tables[table].head(rows).assign(**{column: of(rows)})
+    assert clean_tables(tables, venue="simulated", spacing={})[1].findings == []
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"), [("funding", "funding_rate", 0.01), ("premium_index", "premium_index", -0.03)]
+)
+def test_a_calm_table_in_percent_is_refused(table: str, column: str, value: float) -> None:
+    """Nothing in it is beyond what a squeezed coin would pay; but a month of it is."""
+    tables = market()
+    tables[table][column] = value
+    with pytest.raises(SchemaError, match=rf"table {table}: BTCUSDT impossible_.*in percent and not in fractions"):
         clean_tables(tables, venue="simulated", spacing={})
 
 
