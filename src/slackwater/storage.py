@@ -101,7 +101,7 @@ def read_json(path: str | Path) -> Any:
         raise MissingDataError(f"there is no file {source}")
     try:
         return json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{source} is not valid JSON: {error}") from error
 
 
@@ -112,7 +112,7 @@ def read_json_lines(path: str | Path) -> list[Any]:
         raise MissingDataError(f"there is no file {source}")
     try:
         return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{source} holds a line that is not valid JSON: {error}") from error
 
 

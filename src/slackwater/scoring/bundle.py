@@ -173,7 +173,7 @@ def _manifest(text: str | None, root: Path) -> dict[str, Any]:
         raise BundleError(f"{root}: {_MANIFEST} is missing")
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{root / _MANIFEST} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None

@@ -207,6 +207,18 @@ def test_units_sides_and_constants_are_translated(tmp_path: Path) -> None:
         read_directory(tmp_path, {"bars": KLINES, "liquidations": one_side}, symbols=["BTCUSDT"])
 
 
+def test_a_stamp_may_be_a_constant_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    write_csv(tmp_path / "BTCUSDT-1h.csv")
+    (tmp_path / "interest.csv").write_text("open_interest\n5\n")
+    constants = {"symbol": "BTCUSDT", "event_time": "2024-01-01T00:00Z"}
+    source = TableFile(file="interest.csv", constants=constants)
+    table = read_directory(tmp_path, {"bars": KLINES, "open_interest": source}, symbols=["BTCUSDT"])["open_interest"]
+    assert table["event_time"].item() == pd.Timestamp("2024-01-01", tz="UTC")
+    wrong = replace(source, constants=constants | {"event_time": "new year"})
+    with pytest.raises(SchemaError, match=r"interest\.csv .*column `event_time` must hold ISO 8601"):
+        read_directory(tmp_path, {"bars": KLINES, "open_interest": wrong}, symbols=["BTCUSDT"])
+
+
 def test_rows_are_sorted_and_copies_taken_out_only_with_a_record(tmp_path: Path) -> None:
     bars = klines()
     spoilt = pd.concat([bars.iloc[:3], bars.iloc[[2]], bars.iloc[10:], bars.iloc[3:10]])
@@ -264,6 +276,16 @@ def test_a_damaged_csv_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     (tmp_path / "bars.csv").write_bytes(content)
     with pytest.raises(SchemaError, match=rf"bars\.csv.*{message}"):
         read(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # as a user's session may have it; here every warning would be an error anyway
+def test_decimal_commas_are_refused_and_not_read_a_column_off(tmp_path: Path) -> None:
+    """pandas only warns when the first row has a field too many, and reads what fits: 20 for 20,5."""
+    write_csv(tmp_path / "BTCUSDT-1h.csv")
+    (tmp_path / "interest.csv").write_text("symbol,event_time,open_interest\nBTCUSDT,2024-01-01T00:00Z,20,5\n")
+    interest = TableFile(file="interest.csv")
+    with pytest.raises(SchemaError, match=r"interest\.csv: its first row has more fields than the 3 of the header"):
+        read_directory(tmp_path, {"bars": KLINES, "open_interest": interest}, symbols=["BTCUSDT"])
 
 
 def test_the_mark_of_utf_8_and_carriage_returns_are_no_part_of_the_data(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def read_messages(
             arrived, message = _split(line)
             for table, row in _READERS[venue](message, contract_sizes or {}):
                 rows[table].append(_stamped(row, arrived))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SchemaError(f"line {place} is no message of {venue} ({error}): {line.strip()[:100]}") from None
     out = {}
     for table, found in rows.items():

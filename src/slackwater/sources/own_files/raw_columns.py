@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,15 +57,22 @@ class RawFile:
         try:
             if self.path.suffix == ".parquet":
                 return pq.ParquetFile(self.path).read(columns=chosen).to_pandas()
-            whole = pd.read_csv(
-                self.path,
-                header=None if self.headless else 0,
-                encoding="utf-8-sig",
-                compression=None,
-                low_memory=False,
-                index_col=False,
-                on_bad_lines="error",
-            )
+            with warnings.catch_warnings():
+                # A first row with a field too many, such as one with decimal commas, would only be warned of.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                whole = pd.read_csv(
+                    self.path,
+                    header=None if self.headless else 0,
+                    encoding="utf-8-sig",
+                    compression=None,
+                    low_memory=False,
+                    index_col=False,
+                    on_bad_lines="error",
+                )
+        except pd.errors.ParserWarning:
+            raise SchemaError(
+                f"{self.path}: its first row has more fields than the {len(self.names)} of the header"
+            ) from None
         except (OSError, ValueError) as error:
             raise SchemaError(f"{self.path} is not a readable {self.path.suffix[1:]} file: {error}") from error
         whole.columns = pd.Index(self.names)

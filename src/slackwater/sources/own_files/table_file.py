@@ -137,7 +137,9 @@ def read_file(
     clock = ""
     for column in ("open_time", "event_time", "available_time"):
         if column in table:
-            table[column], clock = utc(table[column], f"{where}: column `{mapped[column]}`", source.utc_offset)
+            table[column], clock = utc(
+                table[column], f"{where}: column `{mapped.get(column, column)}`", source.utc_offset
+            )
     _give_both_ends(table, schema, source.bar_length)
     for column, factor in source.scale.items():
         table[column] = _numbers(table[column], column, where) * factor

@@ -5,7 +5,6 @@ Every wallet is public there, and the venue is the other side of each deposit: n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from slackwater.market.schemas import validate
 from slackwater.sources.large_trades import LargeTradeRule, select_large_trades
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.whales.availability import Availability
+from slackwater.sources.whales.json_file import json_documents, require_columns
 from slackwater.sources.whales.labels import Labels
 from slackwater.sources.whales.transfers import Screen, WhaleTable, canonical_transfers
 
@@ -65,7 +65,8 @@ def read_fills(
         If a fill lacks a field, or none is of a wanted coin.
     """
     origin, rows = _rows(fills)
-    _require(rows, ("coin", "px", "sz", "side", "time", "crossed"), origin)
+    require_columns(rows, ("coin", "px", "sz", "side", "time", "crossed"), origin)
+    require_columns(rows, [name for name in ("tid", "user") if name in rows], origin)
     screen = Screen("large_trades")
     rows = rows.assign(symbol=rows["coin"].map(dict(symbols)))
     rows = rows[rows["symbol"].notna()].reset_index(drop=True)
@@ -80,6 +81,8 @@ def read_fills(
     rows = screen.drop(rows, bad, "unreadable", "`px` or `sz` is no positive number")
     side = rows["side"].map(_SIDES)
     rows = screen.drop(rows.assign(side=side), side.isna(), "unreadable", f"`side` is none of {', '.join(_SIDES)}")
+    told = rows["crossed"].map(lambda value: isinstance(value, (bool, np.bool_))).to_numpy(dtype=bool)
+    rows = screen.drop(rows, ~told, "unreadable", "`crossed` is neither true nor false")
     rows = rows[rows["crossed"].astype(bool)]
     if "tid" in rows:
         twice = rows.duplicated(["symbol", "tid"])
@@ -159,14 +162,16 @@ def read_ledger(
 
 
 def _of_archive(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
-    _require(rows, ("time", "user", "delta_usd"), origin)
+    require_columns(rows, ("time", "user", "delta_usd"), origin)
     # It has no hashes: wallet and time stand for one.
     name = rows["user"].astype("str") + "@" + rows["time"].astype("str")
     return rows.assign(usdc=pd.to_numeric(rows["delta_usd"], errors="coerce"), hash=name)
 
 
 def _of_interface(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
-    _require(rows, ("time", "hash", "delta"), origin)
+    if "delta" not in rows:
+        raise SchemaError(f"{origin} lacks delta; it has {', '.join(map(str, rows.columns))}")
+    require_columns(rows, ("time", "hash"), origin)
     kinds = rows["delta"].map(lambda delta: delta.get("type") if isinstance(delta, Mapping) else None)
     if kinds.isna().any():
         raise SchemaError(f"{origin}: update {int(np.flatnonzero(kinds.isna())[0]) + 1} has no `type` in its `delta`")
@@ -180,24 +185,23 @@ def _rows(content: str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]) -> t
     if isinstance(content, pd.DataFrame):
         return "the table", content.reset_index(drop=True)
     if not isinstance(content, (str, Path)):
-        return "the rows", pd.DataFrame(list(content))
+        return "the rows", _table(list(content), "the rows")
     path = Path(content)
-    if not path.is_file():
-        raise MissingDataError(f"there is no file {path}")
     if path.suffix == ".parquet":
+        if not path.is_file():
+            raise MissingDataError(f"there is no file {path}")
         try:
             return str(path), pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path} is not a readable parquet file: {error}") from None
-    text = path.read_text(encoding="utf-8-sig")
-    try:
-        return str(path), pd.DataFrame(_flat([json.loads(text)]))
-    except ValueError:
-        pass
-    try:
-        return str(path), pd.DataFrame(_flat(json.loads(line) for line in text.splitlines() if line.strip()))
-    except ValueError as error:
-        raise SchemaError(f"{path} is neither JSON nor lines of it: {error}") from None
+    return str(path), _table(_flat(json_documents(path)), str(path))
+
+
+def _table(rows: list[Any], origin: str) -> pd.DataFrame:
+    for place, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise SchemaError(f"{origin}: row {place} must map names to values, was {row!r:.60}")
+    return pd.DataFrame(rows)
 
 
 def _flat(contents: Iterable[Any]) -> list[Any]:
@@ -205,9 +209,3 @@ def _flat(contents: Iterable[Any]) -> list[Any]:
     for content in contents:
         out += content if isinstance(content, list) else [content]
     return out
-
-
-def _require(rows: pd.DataFrame, names: Sequence[str], origin: str) -> None:
-    lacking = [name for name in names if name not in rows]
-    if lacking:
-        raise SchemaError(f"{origin} lacks {', '.join(lacking)}; it has {', '.join(map(str, rows.columns))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from slackwater.errors import MissingDataError, SchemaError
+from slackwater.errors import SchemaError
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.whales.availability import Availability
+from slackwater.sources.whales.json_file import json_documents, require_columns
 from slackwater.sources.whales.labels import AddressBook, Labels, owner_types
 from slackwater.sources.whales.transfers import WhaleTable, canonical_transfers
 
@@ -39,7 +39,7 @@ def read_whale_alert(
     ----------
     path
         An answer (``{"transactions": [...]}``), a list of transactions, or one of either a line. Transactions may
-        carry ``received_at``, the seconds since 1970 at which a recorder took them in.
+        carry ``received_at``, the time since 1970 at which a recorder took them in.
     symbols
         Asset to perpetual, such as ``{"BTC": "BTCUSDT"}``.
     labels, address_book
@@ -66,11 +66,11 @@ def read_whale_alert(
     if not rows:
         raise SchemaError(f"{source} holds no transactions")
     table = pd.DataFrame(rows)
+    require_columns(table, list(table), str(source))
     table["event_time"], _ = utc(table["event_time"], f"{source}: `timestamp`", None)
-    if table["seen"].isna().all():
-        table = table.drop(columns="seen")
-    else:
-        table["seen"] = pd.to_datetime(table["seen"].astype("float64"), unit="s", utc=True).dt.as_unit("us")
+    seen = table.pop("seen").dropna()
+    if len(seen):
+        table["seen"], _ = utc(seen.infer_objects(), f"{source}: `{_SEEN}`", None)
     for side in ("from", "to"):
         table[f"{side}_owner_type"] = owner_types(table[f"{side}_owner_type"])
     return canonical_transfers(
@@ -85,18 +85,8 @@ def read_whale_alert(
 
 
 def _transactions(source: Path) -> list[Any]:
-    if not source.is_file():
-        raise MissingDataError(f"there is no file {source}")
-    text = source.read_text(encoding="utf-8-sig")
-    try:
-        contents = [json.loads(text)]
-    except ValueError:
-        try:
-            contents = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
-            raise SchemaError(f"{source} is neither JSON nor lines of it: {error}") from None
     out: list[Any] = []
-    for content in contents:
+    for content in json_documents(source):
         if isinstance(content, dict) and content.get("result") == "error":
             raise SchemaError(f"{source} holds an error of Whale Alert: {str(content.get('message'))[:100]}")
         if isinstance(content, dict) and "transactions" in content:

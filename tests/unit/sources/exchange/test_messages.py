@@ -77,6 +77,11 @@ def test_the_seller_is_the_aggressor_where_the_buyer_made() -> None:
 
 
 BAD = {
+    "null": ("binance", "null", "line 2 is no message of binance"),
+    "a number": ("bybit", "5", "line 2 is no message of bybit"),
+    "a list": ("okx", "[1]", "line 2 is no message of okx"),
+    "a list as argument": ("okx", '{"arg": [1]}', "line 2 is no message of okx"),
+    "nested without end": ("okx", "[" * 100_000, "line 2 is no message of okx"),
     "no json": ("binance", "hello", "line 2 is no message of binance"),
     "unknown side": ("binance", binance("HOLD"), "line 2 is no message of binance .'HOLD'."),
     "no quantity": ("bybit", bybit("Buy").replace('"v"', '"w"'), "line 2 is no message of bybit .'v'."),

@@ -165,7 +165,13 @@ def test_an_order_that_filled_in_pieces_is_one_trade() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "rule"), [({"px": "x"}, "unreadable"), ({"sz": "-1"}, "unreadable"), ({"side": "?"}, "unreadable")]
+    ("bad", "rule"),
+    [
+        ({"px": "x"}, "unreadable"),
+        ({"sz": "-1"}, "unreadable"),
+        ({"side": "?"}, "unreadable"),
+        ({"crossed": "false"}, "unreadable"),
+    ],
 )
 def test_fills_that_cannot_be_used_are_masked(bad: dict[str, Any], rule: str) -> None:
     read = read_fills(
@@ -183,9 +189,19 @@ def test_fills_of_nothing_wanted_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError):
         read_fills(tmp_path / "none.json", symbols={"BTC": "BTCUSDT"})
     path = tmp_path / "fills.json"
-    path.write_text("<html>", encoding="utf-8")
-    with pytest.raises(SchemaError, match="neither JSON nor lines of it"):
+    for content in (b"<html>", b"\xff", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(SchemaError, match="neither JSON nor lines of it"):
+            read_fills(path, symbols={"BTC": "BTCUSDT"})
+    path.write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(SchemaError, match="row 1 must map names to values, was 1"):
         read_fills(path, symbols={"BTC": "BTCUSDT"})
+
+
+@pytest.mark.parametrize("name", ["coin", "side", "time", "crossed", "tid"])
+def test_a_list_in_place_of_a_value_is_refused_with_its_row(name: str) -> None:
+    with pytest.raises(SchemaError, match=f"`{name}` of row 3 must be a text or a number"):
+        read_fills([*quiet(2), fill(3, **{name: ["BTC"]})], symbols={"BTC": "BTCUSDT"}, rule=RULE)
 
 
 # -- ledger --------------------------------------------------------------------------------------------------
@@ -207,6 +223,10 @@ def test_deposits_go_onto_the_venue_and_withdrawals_off() -> None:
     assert (flow["inflow_usd"], flow["outflow_usd"], flow["symbol"]) == (100.0, 40.0, "BTCUSDT")
     with pytest.raises(SchemaError, match="update 1 has no `type`"):
         read_ledger([{"time": START, "hash": "0x", "delta": "much"}])
+    with pytest.raises(SchemaError, match="`hash` of row 1"):
+        read_ledger([{"time": START, "hash": ["0x"], "delta": {"type": "deposit", "usdc": "1"}}])
+    with pytest.raises(SchemaError, match="the rows lacks delta"):
+        read_ledger([{"time": START, "hash": "0x"}])
 
 
 # -- real data -----------------------------------------------------------------------------------------------

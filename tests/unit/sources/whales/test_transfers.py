@@ -86,6 +86,15 @@ def test_a_record_that_came_later_is_known_later_and_never_earlier(tmp_path: Pat
     assert waits == [pd.Timedelta("150min"), pd.Timedelta("32min"), pd.Timedelta("32min")]
 
 
+@pytest.mark.parametrize("ticks", [1, 1_000, 1_000_000])
+def test_a_recorder_may_count_in_any_unit(ticks: int, tmp_path: Path) -> None:
+    """Catches milliseconds taken for seconds: the transfer would be known in the year 55,000."""
+    later = T0 + timedelta(hours=3)
+    seen = item(received_at=int(later.timestamp()) * ticks)
+    table = alert(tmp_path, [seen, item(1)]).table
+    assert table["available_time"].tolist() == [pd.Timestamp(later), pd.Timestamp(T0) + pd.Timedelta("33min")]
+
+
 def test_a_chain_of_unknown_speed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"when a transfer on 'dogecoin' is certain; give `confirmation="):
         alert(tmp_path, [item(blockchain="dogecoin")])
@@ -171,7 +180,19 @@ def test_rows_that_cannot_be_used_are_masked_and_named(case: str, tmp_path: Path
     assert [(each.rule, each.rows, each.symbol) for each in read.findings] == [(rule, 1, "BTCUSDT")]
 
 
-REFUSED: dict[str, tuple[str, str]] = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
+    "no utf-8": (b'{"a": "\xff"', r"alerts\.json is neither JSON nor lines of it"),
+    "nested without end": ("[" * 100_000, r"alerts\.json is neither JSON nor lines of it"),
+    "hash is a mapping": (
+        json.dumps([item(), item(1, hash={"a": 1})]),
+        "`tx_hash` of row 2 must be a text or a number",
+    ),
+    "owner is a list": (
+        json.dumps([item(to={"owner": ["kraken"], "address": "", "owner_type": "exchange"})]),
+        "`to_owner` of row 1",
+    ),
+    "seen yesterday": (json.dumps([item(received_at="yesterday")]), "`received_at` must hold ISO 8601 times"),
+    "seen in no unit": (json.dumps([item(received_at=5)]), "`received_at` must hold times since 1970"),
     "no json": ("<html>", r"alerts\.json is neither JSON nor lines of it"),
     "empty": ("", "holds no transactions"),
     "none": ('{"transactions": []}', "holds no transactions"),
@@ -187,7 +208,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 def test_files_that_are_none_are_refused_by_name(case: str, tmp_path: Path) -> None:
     text, message = REFUSED[case]
     path = tmp_path / "alerts.json"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(SchemaError, match=message):
         read_whale_alert(path, symbols=SYMBOLS, labels=LIVE, now=NOW)
     with pytest.raises(MissingDataError, match="there is no file"):
