@@ -11,7 +11,7 @@ from slackwater.features.family import Feature
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars
-from slackwater.market.contracts import venue_contracts
+from slackwater.market.contract_file import merge_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.models.training import Recipe, TrainingSet
 from slackwater.sources.simulate.market import simulate_market
@@ -49,7 +49,7 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
         tables["path"],
         tables["funding"],
         trade=TradeRules(
-            contracts=venue_contracts(params.dataset.venue),
+            contracts=merge_contracts(params.dataset.contract_facts, params.dataset.venue),
             geometry=GeometryRules(**params.geometry.model_dump()),
             costs=CostModel(**params.costs.model_dump()),
             reference_notional_usd=params.labels.reference_notional_usd,

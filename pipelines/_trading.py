@@ -21,6 +21,7 @@ def build_gate(stage: Stage) -> Gate:
         discipline=trading.discipline.model_dump(),
         costs=stage.costs.model_dump(),
         horizon=stage.labels.horizon,
+        contract_facts=stage.dataset.contract_facts,
     )
 
 

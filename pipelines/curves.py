@@ -44,8 +44,8 @@ def main(stage: Stage) -> None:
     paths = price_paths(inputs["path"], inputs["funding"], inputs["scores"]["symbol"], mark=inputs["mark"])
     drawn = {"mean_block": resampling.mean_block, "seed": resampling.seed}
     depth_fraction = gate.rules.depth_fraction or DEPTH_FRACTION
-    own = stage.dataset.venue
-    venues = {venue: venue_contracts(venue) for venue in dict.fromkeys((own, *EXCHANGES))}
+    venues = {stage.dataset.venue: gate.contracts}
+    venues |= {venue: venue_contracts(venue) for venue in EXCHANGES if venue not in venues}
     stage.say(f"{len(trades):,} trades at constant risk: costs, capacity, leverage, levels, ruin, venues, stress")
     tables = {
         "cost": cost_curve(trades, resampling),

@@ -47,6 +47,7 @@ def main(stage: Stage) -> None:
             "rules": params.trading.rules.model_dump(),
             "discipline": params.trading.discipline.model_dump(),
             "costs": params.costs.model_dump(),
+            "contract_facts": params.dataset.contract_facts,
         },
         "params": effective,
         "hashes": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile
@@ -13,6 +14,7 @@ from slackwater.storage import write_json, write_tables
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and what was found while they were read."""
     dataset, lags = stage.dataset, stage.market.available_after
+    contracts_of(stage)  # wrong facts are refused now, and not when the features are made
     if dataset.source == "simulate":
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")

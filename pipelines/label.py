@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from scipy.special import expit
 
+from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_parquet, read_path, read_tables, write_json, write_parquet
 from slackwater.trading.costs import CostModel
 from slackwater.trading.geometry import GeometryRules
@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
         tables.get("funding"),
         tables.get("mark_price"),
         trade=TradeRules(
-            contracts=venue_contracts(stage.dataset.venue),
+            contracts=contracts_of(stage),
             geometry=GeometryRules(**stage.geometry.model_dump()),
             costs=CostModel(**stage.costs.model_dump()),
             reference_notional_usd=stage.labels.reference_notional_usd,

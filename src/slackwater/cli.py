@@ -165,14 +165,15 @@ def contracts(
     mirror: Annotated[str, typer.Option(help="URL that stands in for the venue.")] = "",
 ) -> None:
     """Ask a venue for the facts of its contracts: order steps, funding terms and margin tiers, with their date."""
-    from slackwater.sources.exchange import refresh_contract_facts
+    from slackwater.sources.exchange import contract_facts_entry, refresh_contract_facts
 
     content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None)
     for symbol, facts in content["contracts"].items():
         typer.echo(f"{symbol}: {', '.join(sorted(facts))}")
     for note in content["notes"]:
         typer.echo(f"note: {note}")
-    typer.echo(f"written: {out}")
+    entry = contract_facts_entry(content)
+    typer.echo(f"written: {out}\nfor params.yaml, in the entry of your data set:\n\n{entry}", nl=False)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -17,12 +18,14 @@ import pytest
 import yaml
 
 from pipelines._closure import ROOT
+from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
-from pipelines._trading import backtest_inputs
+from pipelines._trading import backtest_inputs, build_gate
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_tables
 from slackwater.trading.costs import CostModel
+from slackwater.trading.gate import Gate
 from slackwater.trading.geometry import GeometryRules
 
 BIN = Path(sys.executable).parent
@@ -36,6 +39,14 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_EMAIL": "t@example.org",
 }
 COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore", "trials.jsonl")
+
+
+FACTS = {
+    "venue": "simulated",
+    "as_of": "2026-11-25",
+    "source": "my account",
+    "contracts": {"BTCUSDT": {"maker_fee": 0.0005, "taker_fee": 0.001}},
+}
 
 
 def run(root: Path, *command: str, fails: bool = False) -> str:
@@ -95,6 +106,12 @@ def test_everything_that_was_promised_is_there(repository: Path) -> None:
     assert metrics["backtest"]["max_risk_fraction"] <= 0.02
     for plot in ("precision_recall", "calibration", "importance", "equity"):
         assert (repository / f"reports/plots/{plot}.png").stat().st_size > 5_000
+
+
+def test_the_bundle_holds_all_that_a_gate_is_made_of(repository: Path) -> None:
+    """A part that has a default and is not carried would be the default in live use, and no error."""
+    manifest = json.loads((repository / "models/scorer/manifest.json").read_text())
+    assert set(manifest["trading"]) == set(inspect.signature(Gate.of).parameters) - {"horizon"}
 
 
 def test_no_trade_breaks_a_rule(repository: Path) -> None:
@@ -162,6 +179,36 @@ def test_labels_and_backtest_are_settled_at_the_mark(repository: Path, monkeypat
     assert not net_r(None).equals(labels["net_r"])
 
 
+def test_facts_of_the_entry_reach_labels_and_gate(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches labels or a gate on built-in facts beside the user's: they would be of different trades."""
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(repository / name, tmp_path / name)
+    edit(tmp_path, lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS))
+    monkeypatch.chdir(tmp_path)
+    own = contracts_of(Stage("label"))
+    assert own["BTCUSDT"].taker_fee == 0.001
+    assert {name: fact for name, fact in own.items() if name != "BTCUSDT"} == {
+        name: fact for name, fact in venue_contracts("simulated").items() if name != "BTCUSDT"
+    }
+    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("curves")).contracts == own
+
+
+def test_facts_of_the_entry_cost_what_they_say(repository: Path, tmp_path: Path) -> None:
+    """The stage itself: a dearer fee makes every trade that won poorer, and none of another symbol."""
+    for name in ("pipelines", "data", "dvc.yaml", "params.yaml"):
+        (shutil.copytree if (repository / name).is_dir() else shutil.copy)(repository / name, tmp_path / name)
+    before = pd.read_parquet(tmp_path / "data/labels.parquet").set_index(["symbol", "event_time"])["net_r"]
+    edit(tmp_path, lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS))
+    (tmp_path / "data/labels.parquet").unlink()
+    run(tmp_path, sys.executable, "-m", "pipelines.label")
+    after = pd.read_parquet(tmp_path / "data/labels.parquet").set_index(["symbol", "event_time"])["net_r"]
+    won = before > 0.0  # a loss is counted in risk, which costs are a part of
+    assert (after < before)[won]["BTCUSDT"].all()
+    pd.testing.assert_series_equal(after["ETHUSDT"], before["ETHUSDT"])
+
+
 def test_a_second_repro_runs_nothing(repository: Path) -> None:
     output = run(repository, "dvc", "repro")
     assert "Running stage" not in output
@@ -223,6 +270,11 @@ def test_a_registered_bundle_can_be_pulled(repository: Path, tmp_path: Path) -> 
             lambda c: c.update(dataset="bybit_1h"),
             "ingest",
             r"there is no directory data/external/bybit_1h; link or copy",
+        ),
+        (
+            lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS | {"contracts": {"BTCUSDT": {"fee": 1}}}),
+            "ingest",
+            r"params\.yaml: datasets\.simulated\.contract_facts: contract BTCUSDT: it names fee; there are tick_size",
         ),
     ],
 )

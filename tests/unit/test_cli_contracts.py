@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slackwater.market.contract_file import read_contracts
 from tests.venues.natives import NATIVES
@@ -27,6 +29,8 @@ def test_a_venue_is_asked_and_its_answer_is_a_file_to_trade_on(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "note: fees are not asked for" in done.stdout
     assert len(read_contracts(out, "bybit")["BTCUSDT"].tiers) == 2
+    entry = yaml.safe_load(done.stdout.partition("for params.yaml, in the entry of your data set:\n\n")[2])
+    assert entry == {"contract_facts": json.loads(out.read_text())}
 
 
 def test_an_unknown_venue_is_one_line_and_no_file(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipelines._closure import ROOT
 from slackwater.config import Params, duration_text, load_params, parse_duration, resolve
 from slackwater.config.durations import offset_text, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.market.contract_file import merge_contracts
 from slackwater.sources.own_files.table_file import TableFile
 
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -178,6 +179,18 @@ def test_a_column_map_of_a_csv_file() -> None:
         entry_params(tables={"bars": table})
     with pytest.raises(ParameterError, match=r"must be an offset from UTC such as \"\+06:00\", was '6h'"):
         entry_params(tables={"bars": table | {"utc_offset": "6h"}}, symbols=["BTCUSDT"])
+
+
+@pytest.mark.parametrize("as_of", ["'2026-11-25'", "2026-11-25"])
+def test_facts_of_contracts_may_be_dated_as_yaml_dates(as_of: str) -> None:
+    """Catches a date that neither JSON nor the merge could read."""
+    facts = yaml.safe_load(
+        f"{{venue: okx, as_of: {as_of}, source: mine, contracts: {{BTCUSDT: {{taker_fee: 0.0004}}}}}}"
+    )
+    dataset = entry_params(contract_facts=facts).dataset
+    assert merge_contracts(dataset.contract_facts, "okx")["BTCUSDT"].taker_fee == 0.0004
+    assert dataset.model_dump(mode="json")["contract_facts"]["as_of"] == "2026-11-25"
+    assert entry_params().dataset.contract_facts is None
 
 
 @given(st.integers(min_value=-14 * 60, max_value=14 * 60))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,13 @@ def _moment(value: Any) -> Any:
         return datetime.fromisoformat(value)
     except ValueError:
         raise ValueError(f"must be a time such as 2023-01-01T00:00:00Z, was {value!r}") from None
+
+
+def _with_a_date_as_text(facts: Any) -> Any:
+    """YAML reads 2026-11-25 as a date; JSON cannot."""
+    if isinstance(facts, dict) and isinstance(facts.get("as_of"), date):
+        return facts | {"as_of": facts["as_of"].isoformat()}
+    return facts
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -366,7 +373,10 @@ class TableSource(_Section):
 
 
 class Dataset(_Section):
-    """One entry of ``datasets``, without its overrides."""
+    """One entry of ``datasets``, without its overrides.
+
+    What `contract_facts` may hold is said and checked in one place, `slackwater.market.contract_file`.
+    """
 
     name: str
     source: Literal["simulate", "parquet"]
@@ -376,6 +386,7 @@ class Dataset(_Section):
     path: InRepository | None = None
     tables: dict[TableName, TableSource] | None = None
     sha256: dict[str, str] = {}
+    contract_facts: Annotated[dict[str, Any], BeforeValidator(_with_a_date_as_text)] | None = None
 
     @property
     def synthetic(self) -> bool:

@@ -1,6 +1,6 @@
-"""Facts of contracts from a file of the user's: a venue's own answer of today, merged over the built-in ones.
+"""Facts of contracts of the user's: a venue's own answer of today, merged over the built-in ones.
 
-The file is JSON::
+They stand in a file of JSON, or with the same keys in ``params.yaml`` (``contract_facts`` of a data set)::
 
     {
       "venue": "bybit",
@@ -93,7 +93,14 @@ def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
 
     Parameters
     ----------
-    content, venue
+    content
+        See the module. None: nothing is said, and the built-in ones stand.
+    venue
+        Which one the content must be about.
+
+    Raises
+    ------
+    SchemaError, ParameterError
         See `read_contracts`.
 
     Examples
@@ -103,7 +110,9 @@ def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
     >>> merge_contracts(content, "gate")["BTCUSDT"].taker_fee
     0.0004
     """
-    _mapping("the file", content, ("venue", "as_of", "source", "contracts"), optional=("notes",))
+    if content is None:
+        return venue_contracts(venue)
+    _mapping("it", content, ("venue", "as_of", "source", "contracts"), optional=("notes",))
     if content["venue"] != venue:
         raise SchemaError(f"it holds the contracts of {content['venue']}, not of {venue}")
     as_of, source = content["as_of"], content["source"]
@@ -143,7 +152,7 @@ def _merged(base: Contract | None, venue: str, symbol: str, facts: Any, source: 
 
 
 def _tiers(rows: Any) -> tuple[MarginTier, ...]:
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(rows, (list, tuple)) or not rows:
         raise SchemaError("`tiers` must list at least one tier")
     out = []
     for place, row in enumerate(rows, start=1):

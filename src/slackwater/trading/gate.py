@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from slackwater.errors import ParameterError
+from slackwater.market.contract_file import merge_contracts
 from slackwater.market.contracts import Contract, bankruptcy_price, venue_contracts
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.costs import CostModel
@@ -83,16 +84,21 @@ class Gate:
         discipline: Mapping[str, Any],
         costs: Mapping[str, Any],
         horizon: timedelta,
+        contract_facts: Mapping[str, Any] | None = None,
     ) -> Gate:
         """Build a gate from the sections of parameters, or of the manifest of a bundle.
+
+        `contract_facts` are merged over the built-in ones (`slackwater.market.contract_file`).
 
         Raises
         ------
         ParameterError
             If the venue is unknown, or a value is outside of its range.
+        SchemaError
+            If the facts are of another venue, or name what a contract does not have.
         """
         return cls(
-            contracts=venue_contracts(venue),
+            contracts=merge_contracts(contract_facts, venue),
             entry=EntryRules(**entry),
             geometry=GeometryRules(**geometry),
             rules=SizingRules(**rules),

@@ -47,6 +47,10 @@ def test_what_is_given_counts_and_the_rest_stays() -> None:
     }
 
 
+def test_nothing_said_is_nothing_changed() -> None:
+    assert merge_contracts(None, "gate") == venue_contracts("gate")
+
+
 def test_a_contract_of_its_own_must_be_whole() -> None:
     content = copy.deepcopy(FILE)
     content["contracts"]["DOGEUSDT"] = NEW
@@ -72,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], type[Exception], str]] 
     "another venue": (put("okx", "venue"), SchemaError, "it holds the contracts of okx, not of bybit"),
     "no date": (put("lately", "as_of"), SchemaError, "`as_of` must be a date such as 2026-11-25, was 'lately'"),
     "no source": (put(" ", "source"), SchemaError, "`source` must say where"),
-    "a key too many": (put(1, "contract"), SchemaError, "the file names contract; there are venue, as_of"),
+    "a key too many": (put(1, "contract"), SchemaError, "it names contract; there are venue, as_of"),
     "contracts as a list": (put([], "contracts"), SchemaError, "`contracts` must map symbols"),
     "a fact that there is not": (
         put(1.0, *BTC, "fee"),

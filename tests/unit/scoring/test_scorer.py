@@ -188,6 +188,27 @@ def test_the_gate_answers_rows_and_stream_scores_alike(scorer: sw.ReversalScorer
     assert "no_event" in refused.codes
 
 
+def test_the_gate_trades_on_the_facts_of_the_bundle(small_bundle: Path, scores: pd.DataFrame, tmp_path: Path) -> None:
+    """Catches a live gate that sizes by the built-in facts what the backtest sized by the user's."""
+    bundle = Bundle.load(small_bundle)
+    facts = {"lot_size": 0.5, "min_quantity": 0.5}
+    said = {"venue": "simulated", "as_of": "2026-11-25", "source": "mine", "contracts": {"BTCUSDT": facts}}
+    said["contracts"]["BTCUSDT"]["tiers"] = [
+        {"notional_cap_usd": 1e9, "maintenance_rate": 0.005, "max_leverage": 50.0},
+    ]
+    manifest = bundle.manifest | {"trading": bundle.manifest["trading"] | {"contract_facts": said}}
+    write_bundle(tmp_path / "mine", manifest, bundle.models)
+    account, events = sw.Account(equity=1e6), scores[(scores["direction"] != 0) & (scores["symbol"] == "BTCUSDT")]
+
+    def quantities(path: Path) -> list[float]:
+        scorer = sw.ReversalScorer.load(path)
+        answers = [scorer.gate(row, account) for _, row in events.iterrows()]
+        return [answer.quantity for answer in answers if isinstance(answer, sw.TradePlan)]
+
+    assert {quantity % 0.5 for quantity in quantities(tmp_path / "mine")} == {0.0}
+    assert any(quantity % 0.5 for quantity in quantities(small_bundle))
+
+
 def test_contributions_add_up_to_the_raw_score(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
     event = scores[scores["direction"] != 0].iloc[-1]
     why = scorer.explain(event)

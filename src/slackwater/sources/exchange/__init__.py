@@ -18,6 +18,6 @@ messages what recorded websocket messages say
 
 from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
 from slackwater.sources.exchange.messages import read_messages
-from slackwater.sources.exchange.refresh import refresh_contract_facts
+from slackwater.sources.exchange.refresh import contract_facts_entry, refresh_contract_facts
 
-__all__ = ["ExchangeTables", "fetch_exchange", "read_messages", "refresh_contract_facts"]
+__all__ = ["ExchangeTables", "contract_facts_entry", "fetch_exchange", "read_messages", "refresh_contract_facts"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from slackwater.errors import ParameterError, SourceError
 from slackwater.market.contract_file import merge_contracts
@@ -18,7 +21,7 @@ from slackwater.sources.exchange.venue import TierRow, Venue
 from slackwater.sources.http import Politeness
 from slackwater.storage import write_json
 
-__all__ = ["refresh_contract_facts"]
+__all__ = ["contract_facts_entry", "refresh_contract_facts"]
 
 _STEPS = ("tick_size", "lot_size", "min_quantity", "min_notional_usd")
 _FUNDING = ("funding_interval_hours", "funding_floor", "funding_cap")
@@ -89,6 +92,28 @@ def refresh_contract_facts(
     if out is not None:
         write_json(content, out)
     return content
+
+
+def contract_facts_entry(content: Mapping[str, Any]) -> str:
+    """Return the lines of ``params.yaml`` that make a data set trade on these facts, indented for its entry.
+
+    Parameters
+    ----------
+    content
+        What `refresh_contract_facts` returned.
+
+    Examples
+    --------
+    >>> content = {"venue": "okx", "as_of": "2026-11-25", "contracts": {"BTCUSDT": {"tick_size": 0.1}}}
+    >>> print(contract_facts_entry(content), end="")
+        contract_facts:
+          venue: okx
+          as_of: '2026-11-25'
+          contracts:
+            BTCUSDT: {tick_size: 0.1}
+    """
+    text = yaml.safe_dump({"contract_facts": dict(content)}, sort_keys=False, default_flow_style=None, width=100)
+    return textwrap.indent(text, "    ")
 
 
 def _funding(client: Client, venue: Venue, listing: Listing) -> dict[str, float]:

@@ -1,0 +1,23 @@
+"""The contracts of the data set: the built-in facts, and what its entry says over them."""
+
+from __future__ import annotations
+
+from pipelines._stage import Stage
+from slackwater.errors import ParameterError, SchemaError
+from slackwater.market.contract_file import merge_contracts
+from slackwater.market.contracts import Contract
+
+
+def contracts_of(stage: Stage) -> dict[str, Contract]:
+    """Return the contracts that are traded, by symbol.
+
+    Raises
+    ------
+    SchemaError, ParameterError
+        If the entry says what no contract can be, with its key.
+    """
+    dataset = stage.dataset
+    try:
+        return merge_contracts(dataset.contract_facts, dataset.venue)
+    except (SchemaError, ParameterError) as error:
+        raise type(error)(f"params.yaml: datasets.{dataset.name}.contract_facts: {error}") from None
