@@ -214,7 +214,8 @@ def examine_tables(
             usable[name][symbol] = kept
         if name in FINEST and not traded:
             traded = {symbol: Traded.of(rows) for symbol, rows in usable[name].items()}
-    _hold_clocks(usable, ledger)
+    refused = {finding.table for finding in ledger.refused}
+    _hold_clocks({name: symbols for name, symbols in usable.items() if name not in refused}, ledger)
     refused = {finding.table for finding in ledger.refused}
     cleaned = {name: _joined(whole[name], usable[name]) for name in tables if name in usable and name not in refused}
     return cleaned, ledger

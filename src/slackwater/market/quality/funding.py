@@ -16,14 +16,14 @@ RATE_CAP: Final = 0.04
 """Above the widest cap of any of the venues (3 % an interval at Binance since 2023-10)."""
 HIGH_RATE: Final = 0.003
 RATE_AT_REST: Final = 0.01
-"""Percent at the interest rate of 0.01 % that every venue pays at rest. A table is in percent if its median over 30
-settlements or more is above 0.003, and a rate is beyond the cap or a tenth of them is this very number: a squeezed
-coin may pay 1 % at each settlement for weeks, but neither beyond the cap nor this to the digit."""
+"""Of eight hours, in percent: the interest rate that a contract pays at rest. A table is in percent if its median is
+above 0.3 %, and a tenth of its rates is this, or it stands so for eight weeks. A squeezed coin may pay 1 % at each
+settlement for days."""
 PREMIUM_CAP: Final = 0.25
 HIGH_PREMIUM: Final = 0.01
-"""A table is in percent if its median is above this and a premium is beyond the cap, or its median is above this over
-four weeks: that of a squeezed coin stands so for some days."""
-LONG: Final = pd.Timedelta(weeks=4)
+HIGHEST_PREMIUM: Final = 0.03
+"""A table is in percent if its median is above 1 % over four weeks, or above 3 % over a day: that of a squeezed coin
+stands at 1 to 2 % for days."""
 LEAST_ROWS: Final = 30
 HOUR: Final = 3_600_000_000
 JITTER: Final = 60_000_000
@@ -33,21 +33,22 @@ JITTER: Final = 60_000_000
 def impossible_rate(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which funding rates are beyond 4 % an interval; all of them if the table is in percent."""
     rate = rows["funding_rate"].to_numpy()
-    beyond = np.abs(rate) > RATE_CAP
-    if _mostly_above(rate, HIGH_RATE) and (beyond.any() or (rate == RATE_AT_REST).mean() >= 0.1):
-        return np.ones(len(rate), dtype=bool)
-    return beyond
+    if _median(rate) > HIGH_RATE:
+        at_rest = np.isclose(rate * 8.0 / rows["interval_hours"].to_numpy(), RATE_AT_REST, rtol=1e-4)
+        if at_rest.mean() >= 0.1 or _span(rows) >= pd.Timedelta(weeks=8):
+            return np.ones(len(rate), dtype=bool)
+    return np.asarray(np.abs(rate) > RATE_CAP)
 
 
 def impossible_premium(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which premiums are beyond 25 %; all of them if the table is in percent."""
     premium = rows["premium_index"].to_numpy()
-    beyond = np.abs(premium) > PREMIUM_CAP
-    if _mostly_above(premium, HIGH_PREMIUM):
-        stamps = rows["event_time"]
-        if beyond.any() or stamps.iloc[-1] - stamps.iloc[0] >= LONG:
+    usual = _median(premium)
+    if usual > HIGH_PREMIUM:
+        enough = pd.Timedelta(days=1) if usual > HIGHEST_PREMIUM else pd.Timedelta(weeks=4)
+        if _span(rows) >= enough:
             return np.ones(len(premium), dtype=bool)
-    return beyond
+    return np.asarray(np.abs(premium) > PREMIUM_CAP)
 
 
 def off_schedule(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -93,5 +94,9 @@ def missing_settlements(rows: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _mostly_above(values: NDArray[np.float64], level: float) -> bool:
-    return len(values) >= LEAST_ROWS and bool(np.median(np.abs(values)) > level)
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(values))) if len(values) >= LEAST_ROWS else 0.0
+
+
+def _span(rows: pd.DataFrame) -> pd.Timedelta:
+    return pd.Timedelta(rows["event_time"].iloc[-1] - rows["event_time"].iloc[0])

@@ -1,10 +1,12 @@
 """Switches of the unit: a level that jumps by a factor, such as contracts for coins, and stays or jumps back.
 
-A market may jump too, so that each level is held against what the market would have had to do for it.
+A market may jump too. So a level is apart only if one of its jumps at least is none that a market makes: a price beyond
+the bar that leads to it, more open interest than was traded, larger trades, more volume on a range that stays.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -12,27 +14,34 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.market.quality.open_interest import MOST_OF_VOLUME
-from slackwater.market.quality.traded import Traded
+from slackwater.market.quality.traded import Traded, counts_trades
 
 __all__ = ["depth_in_other_unit", "interest_in_other_unit", "price_in_other_unit", "volume_in_other_unit"]
 
 STEP_FACTOR: Final = 5.0
-"""Between two rows. No price moves so far at once, and open interest by no more than what is traded; units differ by
-10 or more."""
+"""Between two rows; units differ by 10 or more."""
+LONGEST_STEP: Final = timedelta(days=1)
+"""Between neighbours. What happened in a longer gap nobody saw."""
 DAILY_FACTOR: Final = 30.0
 """Between the medians of two days, for what is noisy from row to row: volume and depth."""
 RANGE_FACTOR: Final = 3.0
 """A day that truly trades 30 times as much ranges about 10 times as far: over the largest jumps of volume between two
 days of Bybit and Binance the range went with the power .65 to .77 of it. A unit moves no price."""
-LEAST_ROWS: Final = 12
-"""A day is judged by no fewer, and not if most of its rows are 0: its median would be luck."""
-DAY: Final = 86_400_000_000
+LEAST_ROWS: Final = 4
+"""A day is judged by no fewer, and by no less than half of the rows of a usual day: its median would be luck."""
+MICROSECOND: Final = timedelta(microseconds=1)
+DAY: Final = LONGEST_STEP // MICROSECOND
 
 
 def price_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which bars close at a level that a jump by a factor of 5 or more parts from that of most bars."""
-    close = rows["close"].to_numpy()
-    return _apart_from_most(close, _jumps(close, STEP_FACTOR), np.ones(len(rows)), STEP_FACTOR)
+    """Return which bars close at a level that a jump by a factor of 5 or more parts from that of most bars.
+
+    A crash leaves its trace in the bar, a switch does not: all prices of the bar are beyond a factor of 5.
+    """
+    before = rows["close"].to_numpy()[:-1]
+    low, high = rows["low"].to_numpy()[1:], rows["high"].to_numpy()[1:]
+    beyond = (low >= STEP_FACTOR * before) | (high <= before / STEP_FACTOR)
+    return _apart_from_most(rows["close"].to_numpy(), _neighbours(rows), beyond, np.ones(len(rows)), STEP_FACTOR)
 
 
 def interest_in_other_unit(rows: pd.DataFrame, traded: Traded | None) -> NDArray[np.bool_]:
@@ -43,84 +52,100 @@ def interest_in_other_unit(rows: pd.DataFrame, traded: Traded | None) -> NDArray
     rows
         Open interest of one symbol, above 0, in order.
     traded
-        Its bars; without them, and where they leave out a part, every such jump counts.
+        Its bars. Without them every such jump counts; where they leave out a part, none does.
     """
     level = rows["open_interest"].to_numpy()
-    jumps = _jumps(level, STEP_FACTOR)
-    after = 1 + np.flatnonzero(jumps)
-    if traded is not None and len(after):
+    if traded is None:
+        unexplained = np.ones(max(len(level) - 1, 0), dtype=bool)
+    else:
         stamps = rows["event_time"].astype("int64").to_numpy()
-        most = MOST_OF_VOLUME * traded.volume_between(stamps[after - 1], stamps[after])
-        # A small market may well have traded all of it.
-        jumps[after - 1] = ~(np.abs(level[after] - level[after - 1]) <= most)
-    return _apart_from_most(level, jumps, np.ones(len(rows)), STEP_FACTOR)
+        most = MOST_OF_VOLUME * traded.volume_between(stamps[:-1], stamps[1:])
+        unexplained = np.abs(np.diff(level)) > most  # a small market may well have traded all of it
+    return _apart_from_most(level, _neighbours(rows), unexplained, np.ones(len(rows)), STEP_FACTOR)
 
 
 def volume_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which bars belong to days whose volume a jump by a factor of 30 or more parts from that of most days.
 
-    Where the bars count their trades, it is the volume of a trade that must jump; elsewhere the range of the bars must
-    stay within a factor of 3, as it does not when a market comes to life.
+    It is the volume at its price: of a coin that loses all of its worth ever more pieces are traded. Where the bars
+    count their trades, it is that of a trade that must jump; elsewhere the range of the bars must stay within a factor
+    of 3, as it does not when a market comes to life.
     """
-    volume = rows["volume"]
-    if "trade_count" in rows:
-        days = _Days.of(rows, volume / rows["trade_count"].where(rows["trade_count"] > 0.0))
-        return days.rows_apart(_jumps(days.medians, DAILY_FACTOR))
-    days = _Days.of(rows, volume)
-    span = days.medians_of(rows["high"] / rows["low"] - 1.0)
-    steady = np.maximum(span[1:], span[:-1]) <= RANGE_FACTOR * np.minimum(span[1:], span[:-1])
-    return days.rows_apart(_jumps(days.medians, DAILY_FACTOR) & steady)
+    worth = rows["volume"] * rows["close"]
+    if counts_trades(rows):
+        days = _daily_medians(rows, worth / rows["trade_count"].where(rows["trade_count"] > 0.0))
+        steady = np.ones(max(len(days) - 1, 0), dtype=bool)
+    else:
+        days = _daily_medians(rows, worth, rows["high"] / rows["low"] - 1.0)
+        span = days["beside"].to_numpy()
+        steady = np.maximum(span[1:], span[:-1]) <= RANGE_FACTOR * np.minimum(span[1:], span[:-1])
+    return _on_days_apart(rows, days, steady)
 
 
 def depth_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which rows belong to days whose depth a jump by a factor of 30 or more parts from that of most days."""
-    days = _Days.of(rows, rows["bid_quantity_1pct"])
-    return days.rows_apart(_jumps(days.medians, DAILY_FACTOR))
+    days = _daily_medians(rows, rows["bid_quantity_1pct"])
+    return _on_days_apart(rows, days, np.ones(max(len(days) - 1, 0), dtype=bool))
 
 
-class _Days:
-    """The days on which enough rows have a value, and the medians of these."""
-
-    def __init__(self, day_of: NDArray[np.int64], alive: NDArray[np.bool_], values: pd.Series) -> None:
-        rows = pd.Series(alive).groupby(day_of).agg(["sum", "size"])
-        judged = rows[(rows["sum"] >= LEAST_ROWS) & (2 * rows["sum"] >= rows["size"])]
-        self.days = judged.index.to_numpy()
-        self.weight = judged["size"].to_numpy(dtype=np.float64)
-        self._day_of, self._alive = day_of, alive
-        self.medians = self.medians_of(values)
-
-    @classmethod
-    def of(cls, rows: pd.DataFrame, values: pd.Series) -> _Days:
-        day_of = rows["event_time"].astype("int64").to_numpy() // DAY
-        return cls(day_of, (values > 0.0).to_numpy(), values)
-
-    def medians_of(self, values: pd.Series) -> NDArray[np.float64]:
-        """Return the median of each day over the rows that have a value of the kind that is judged."""
-        alive = pd.Series(values.to_numpy()[self._alive]).groupby(self._day_of[self._alive]).median()
-        return alive.reindex(self.days).to_numpy()
-
-    def rows_apart(self, jumps: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which rows belong to days that the jumps part from most days."""
-        if len(self.days) < 3:
-            return np.zeros(len(self._day_of), dtype=bool)
-        return np.isin(self._day_of, self.days[_apart_from_most(self.medians, jumps, self.weight, DAILY_FACTOR)])
+def _day_of(rows: pd.DataFrame) -> NDArray[np.int64]:
+    return np.asarray(rows["event_time"].astype("int64").to_numpy() // DAY)
 
 
-def _jumps(level: NDArray[np.float64], factor: float) -> NDArray[np.bool_]:
-    """Return for each value but the first whether it stands apart by the factor from the one before."""
-    return np.asarray(np.abs(np.diff(np.log(level))) >= np.log(factor))
+def _daily_medians(rows: pd.DataFrame, values: pd.Series, beside: pd.Series | None = None) -> pd.DataFrame:
+    """Return, by day since 1970, medians over the rows whose value is above 0; of the days that have enough of them.
+
+    Columns are ``level``, ``beside`` (that of the other values over the same rows) and ``weight``, the rows of the day.
+    """
+    table = pd.DataFrame({"level": values, "beside": values if beside is None else beside})
+    table["day"] = _day_of(rows)
+    sizes = table.groupby("day").size()
+    alive = table[table["level"] > 0.0].groupby("day")
+    counts = alive.size()
+    judged = counts.index[counts >= max(LEAST_ROWS, sizes.median() / 2.0)]
+    return alive.median().assign(weight=sizes).loc[judged]
+
+
+def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if len(days) < 3:
+        return np.zeros(len(rows), dtype=bool)
+    next_day = np.diff(days.index.to_numpy()) == 1
+    level, weight = days["level"].to_numpy(), days["weight"].to_numpy(dtype=np.float64)
+    apart = _apart_from_most(level, next_day, foreign, weight, DAILY_FACTOR)
+    return np.isin(_day_of(rows), days.index.to_numpy()[apart])
+
+
+def _neighbours(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    stamps = rows["event_time"].astype("int64").to_numpy()
+    return np.asarray(np.diff(stamps) <= DAY)
 
 
 def _apart_from_most(
-    level: NDArray[np.float64], jumps: NDArray[np.bool_], weight: NDArray[np.float64], factor: float
+    level: NDArray[np.float64],
+    near: NDArray[np.bool_],
+    foreign: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    factor: float,
 ) -> NDArray[np.bool_]:
-    """Return which values the jumps part from the level at which most of the weight stands."""
-    if not jumps.any():
+    """Return which values jumps part from the level at which most of the weight stands.
+
+    Parameters
+    ----------
+    level, weight : float64 arrays of shape (values,)
+        Above 0; how much each value counts.
+    near, foreign : bool arrays of shape (values - 1,)
+        Whether a step is one between neighbours, and whether it is none that a market makes.
+    factor
+        Least jump.
+    """
+    steps = np.diff(np.log(level))
+    jumps = near & (np.abs(steps) >= np.log(factor))
+    if not (jumps & foreign).any():
         return np.zeros(len(level), dtype=bool)
     # Only the jumps are summed: what the market does in between moves no level.
-    steps = np.concatenate([[0.0], np.cumsum(np.where(jumps, np.diff(np.log(level)), 0.0))])
+    path = np.concatenate([[0.0], np.cumsum(np.where(jumps, steps, 0.0))])
     # Two levels are one if a jump and its way back leave less than half a jump between them.
-    levels = np.round(steps / np.log(factor))
+    levels = np.round(path / np.log(factor))
     kinds, places = np.unique(levels, return_inverse=True)
     usual = kinds[np.argmax(np.bincount(places, weights=weight))]
     return np.asarray(levels != usual)

@@ -29,7 +29,7 @@ def frozen_open_interest(rows: pd.DataFrame, traded: Traded | None) -> NDArray[n
     """Return which rows repeat an open interest that has stood still for 3 hours and 6 rows while the market traded.
 
     It did with 30 trades or more. Where its bars do not count them, 30 bars with a volume will do, or all that there
-    are, if 1 % of the open interest was turned over.
+    are and 6 at least, if 1 % of the open interest was turned over.
     """
     if traded is None:
         return np.zeros(len(rows), dtype=bool)
@@ -45,11 +45,11 @@ def frozen_open_interest(rows: pd.DataFrame, traded: Traded | None) -> NDArray[n
 def _busy(
     traded: Traded, start: NDArray[np.int64], end: NDArray[np.int64], level: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    trades = traded.trades_between(start, end)
+    seen = traded.within(start, end)
     if traded.counted:
-        return np.asarray(trades >= LEAST_TRADES)
-    everywhere = trades >= np.minimum(LEAST_TRADES, traded.bars_between(start, end))
-    return np.asarray(everywhere & (traded.volume_between(start, end) >= LEAST_TURNOVER * level))
+        return np.asarray(seen.trades >= LEAST_TRADES)
+    everywhere = seen.trades >= np.clip(seen.bars, REPEATS, LEAST_TRADES)
+    return np.asarray(everywhere & (seen.volume >= LEAST_TURNOVER * level))
 
 
 def frozen_depth(rows: pd.DataFrame) -> NDArray[np.bool_]:

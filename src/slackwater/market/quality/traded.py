@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Traded"]
+__all__ = ["Traded", "counts_trades"]
+
+COUNTED_SHARE: Final = 0.9
+"""Of the bars with a volume, this share has a count of trades where they are counted."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Traded:
     @classmethod
     def of(cls, bars: pd.DataFrame) -> Traded:
         """Return what was traded in the bars of one symbol."""
-        counted = "trade_count" in bars
+        counted = counts_trades(bars)
         trades = bars["trade_count"] if counted else bars["volume"] > 0.0
         return cls(
             opens=bars["open_time"].astype("int64").to_numpy(),
@@ -51,19 +55,6 @@ class Traded:
 
         The bars at both ends count in full, so that the answer is never too little.
         """
-        return self._between(self.volume, start, end)
-
-    def trades_between(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the same of the trades."""
-        return self._between(self.trades, start, end)
-
-    def bars_between(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how many bars these are."""
-        return self._between(np.arange(len(self.closes) + 1, dtype=np.float64), start, end)
-
-    def _between(
-        self, total: NDArray[np.float64], start: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
         if not len(self.closes):
             return np.full(len(start), np.nan)
         first = np.searchsorted(self.closes, start, side="right")
@@ -73,7 +64,33 @@ class Traded:
         spacing = self.closes[begun] - self.opens[begun]
         covered = (last < len(self.closes)) & (first <= last) & (self.opens[begun] <= start)
         covered &= self.closes[inside] - self.opens[begun] <= (last - first + 1) * spacing
-        return np.where(covered, total[inside + 1] - total[begun], np.nan)
+        return np.where(covered, self.volume[inside + 1] - self.volume[begun], np.nan)
+
+    def within(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> Within:
+        """Return what was traded in the bars that are inside of [start, end]: never too much, bars left out or not."""
+        first = np.searchsorted(self.opens, start, side="left")
+        last = np.maximum(np.searchsorted(self.closes, end, side="right"), first)
+        return Within(
+            bars=last - first,
+            trades=self.trades[last] - self.trades[first],
+            volume=self.volume[last] - self.volume[first],
+        )
+
+
+class Within(NamedTuple):
+    """What was traded between two moments: bars, trades (or bars in which there was one), coins."""
+
+    bars: NDArray[np.intp]
+    trades: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+
+def counts_trades(bars: pd.DataFrame) -> bool:
+    """Return whether bars count their trades: the column is there, and is no filling of zeros."""
+    if "trade_count" not in bars:
+        return False
+    traded = bars["volume"] > 0.0
+    return bool((bars["trade_count"][traded] > 0.0).mean() >= COUNTED_SHARE) if traded.any() else True
 
 
 def _before(values: pd.Series) -> NDArray[np.float64]:

@@ -99,10 +99,51 @@ def trades_a_bar(count: float) -> Callable[[Tables], None]:
     return spoil
 
 
-def three_trades_a_day(tables: Tables) -> None:
+def ten_trades_a_day(tables: Tables) -> None:
     rng = np.random.default_rng(1)
-    trades = rng.random(len(tables["bars"])) < 3 / 48
+    trades = rng.random(len(tables["bars"])) < 10 / 48
     tables["bars"]["volume"] = np.where(trades, rng.lognormal(5.0, 3.0, len(trades)), 0.0)
+
+
+def worthless(tables: Tables) -> None:
+    """A coin loses all but a hundred-thousandth of its worth within three days, and so many more are traded."""
+    share = np.exp(-np.log(1e5) * np.clip((np.arange(len(tables["bars"])) - ROW) / 144.0, 0.0, 1.0))
+    for name in ("open", "high", "low", "close"):
+        tables["bars"][name] *= share
+    tables["bars"]["volume"] /= share
+
+
+def crashed(tables: Tables) -> None:
+    """Within one bar the price falls to an eighth, and stays there."""
+    for name in ("open", "high", "low", "close"):
+        tables["bars"].loc[ROW + 1 :, name] /= 8.0
+    tables["bars"].loc[ROW, "close"] /= 8.0
+    tables["bars"].loc[ROW, "low"] = tables["bars"].loc[ROW, "close"]
+
+
+def unseen(table: str, names: tuple[str, ...], days: int = 2) -> Callable[[Tables], None]:
+    """The level is six times as high after a gap of two days, which is no other unit as far as anybody knows."""
+
+    def spoil(tables: Tables) -> None:
+        for name in names:
+            tables[table].loc[ROW:, name] *= 6.0
+        tables[table] = tables[table].drop(index=range(ROW, ROW + 48 * days)).reset_index(drop=True)
+
+    return spoil
+
+
+def filled_with_zeros(tables: Tables) -> None:
+    tables["bars"]["trade_count"] = 0.0
+
+
+def traded_as_much_on_the_way_back(tables: Tables) -> None:
+    """Interest in thousandths for ten hours; where it ends, all of it is traded, which does not explain the way up."""
+    tables["open_interest"].loc[ROW : ROW + 20, "open_interest"] *= 1000.0
+    tables["bars"].loc[ROW + 21, "volume"] = tables["open_interest"]["open_interest"].iloc[ROW + 20]
+
+
+def without_a_bar(tables: Tables) -> None:
+    tables["bars"] = tables["bars"].drop(index=[ROW + 2]).reset_index(drop=True)
 
 
 def grown_sixfold(tables: Tables) -> None:
@@ -208,6 +249,19 @@ PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
         "unit_switch",
         48,
     ),
+    "volume in USD for a day, counts of zero": (
+        both(change("bars", "volume", DAY, times(20_000.0)), filled_with_zeros),
+        "bars",
+        "unit_switch",
+        48,
+    ),
+    "interest in thousandths until a lively bar": (traded_as_much_on_the_way_back, "open_interest", "unit_switch", 21),
+    "frozen interest, counts of zero": (
+        both(small_interest, change(*INTEREST, FROZEN, still), filled_with_zeros),
+        "open_interest",
+        "frozen_open_interest",
+        14,
+    ),
     "no open interest": (
         change(*INTEREST, ONE, times(0.0)),
         "open_interest",
@@ -271,9 +325,12 @@ NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
         *(change("bars", name, slice(ROW, None), times(4.0)) for name in ("open", "high", "low", "close"))
     ),
     "twenty times the volume for a day": change("bars", "volume", DAY, times(20.0)),
+    "a coin that loses its worth": worthless,
+    "a crash within a bar": crashed,
+    "still interest, and too little turned over": change(*INTEREST, slice(ROW, ROW + 8), still),
     "a pump, by the range of its bars": both(pump, partial(lively, by=2.0)),
     "a pump, by its trades": both(pump, of_a_coin_each),
-    "three trades a day": three_trades_a_day,
+    "ten trades a day": ten_trades_a_day,
     "interest up by half in a quiet hour": both(small_interest, grown_by_half),
     "still interest of 18 trades": both(trades_a_bar(1.0), change(*INTEREST, FROZEN, still)),
     "still interest of a trade an hour": both(
@@ -351,6 +408,50 @@ def test_a_table_in_percent_is_refused(table: str, column: str, rule: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("table", "names"),
+    [("bars", ("open", "high", "low", "close")), ("bars", ("volume",)), ("open_interest", ("open_interest",))],
+)
+def test_a_level_after_a_gap_is_another_level_and_no_other_unit(table: str, names: tuple[str, ...]) -> None:
+    by = 40.0 / 6.0 if names == ("volume",) else 1.0
+    spoil = both(change(table, names[0], slice(ROW, None), times(by)), unseen(table, names))
+    assert {rule for _, rule, *_ in examine(spoil)[2]} == {"gap"}
+
+
+def test_interest_stands_still_through_a_bar_that_is_missing() -> None:
+    """A feed that hangs hangs for all; a volume that is not known must not excuse it."""
+    spoil = both(small_interest, change(*INTEREST, FROZEN, still), without_a_bar)
+    found = examine(spoil)[2]
+    assert [(rule, action) for _, rule, _, action in found] == [("gap", "recorded"), ("frozen_open_interest", "masked")]
+    assert found[1][2] in (12, 13, 14)
+
+
+def test_a_single_long_bar_is_no_activity() -> None:
+    """Of a coin that trades now and then: its bar of four hours traded, and its interest stood still."""
+    tables = small_market(("BTCUSDT",), days=30)
+    bars = small_market(("BTCUSDT",), days=30, interval=timedelta(hours=4))["bars"]
+    tables["open_interest"]["open_interest"] /= 1000.0
+    change(*INTEREST, slice(ROW, ROW + 16), still)(tables)
+    interest = tables["open_interest"]
+    assert examine_tables({"bars": bars, "open_interest": interest}, venue="simulated", spacing={})[1].findings == []
+
+
+def test_bars_of_four_hours_are_judged_and_days_of_three_bars_are_not() -> None:
+    def found(hours: int, volume: Callable[[pd.DataFrame], object]) -> list[str]:
+        bars = small_market(("BTCUSDT",), days=60, interval=timedelta(hours=hours))["bars"]
+        bars["volume"] = volume(bars)
+        return [finding.rule for finding in examine_tables({"bars": bars}, venue="simulated", spacing={})[1].findings]
+
+    def in_usd(bars: pd.DataFrame) -> object:
+        return bars["volume"] * np.where(bars.index // 6 == 20, 20_000.0, 1.0)
+
+    def luck(bars: pd.DataFrame) -> object:
+        return np.random.default_rng(3).lognormal(5.0, 3.0, len(bars))
+
+    assert found(4, in_usd) == ["unit_switch"]
+    assert found(8, luck) == []
+
+
+@pytest.mark.parametrize(
     ("table", "column", "of", "rows"),
     [
         ("funding", "funding_rate", lambda rows: np.linspace(-0.003, -0.012, rows), 60),
@@ -366,13 +467,38 @@ def test_a_squeezed_coin_is_not_in_percent(
     assert clean_tables(tables, venue="simulated", spacing={})[1].findings == []
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "value"), [("funding", "funding_rate", 0.01), ("premium_index", "premium_index", -0.03)]
-)
-def test_a_calm_table_in_percent_is_refused(table: str, column: str, value: float) -> None:
-    """Nothing in it is beyond what a squeezed coin would pay; but a month of it is."""
+def test_a_squeezed_coin_loses_what_is_beyond_the_cap_and_no_more() -> None:
     tables = market()
-    tables[table][column] = value
+    tables["funding"] = tables["funding"].head(60).assign(funding_rate=np.r_[np.linspace(-0.003, -0.012, 59), -0.042])
+    _, ledger = clean_tables(tables, venue="simulated", spacing={})
+    assert [(f.rule, f.rows, f.action) for f in ledger.findings] == [("impossible_funding", 1, "masked")]
+
+
+def at_rest(rows: pd.DataFrame, *, share: float, rest: float = 0.01) -> NDArray[np.float64]:
+    """Percent: mostly twice the rate at rest, and some at it."""
+    return np.where(np.arange(len(rows)) < share * len(rows), rest, 0.02)
+
+
+IN_PERCENT: dict[str, tuple[str, Callable[[pd.DataFrame], NDArray[np.float64]], int]] = {
+    "a fifth of the rates at rest": ("funding", lambda rows: at_rest(rows, share=0.2), 90),
+    "single precision": ("funding", lambda rows: at_rest(rows, share=0.9).astype(np.float32).astype(float), 90),
+    "at rest for four hours": ("funding", lambda rows: at_rest(rows, share=0.5, rest=0.005), 40),
+    "two months never at rest": ("funding", lambda rows: np.linspace(0.004, 0.02, len(rows)), 180),
+    "a premium of weeks": ("premium_index", lambda rows: np.full(len(rows), -0.02), 1440),
+    "a premium of a day": ("premium_index", lambda rows: np.full(len(rows), 0.04), 60),
+}
+
+
+@pytest.mark.parametrize("case", IN_PERCENT)
+def test_a_calm_table_in_percent_is_refused(case: str) -> None:
+    """Nothing in it is beyond what a squeezed coin would pay."""
+    table, values, rows = IN_PERCENT[case]
+    tables = small_market(("BTCUSDT",), days=60)
+    part = tables[table].head(rows)
+    column = "funding_rate" if table == "funding" else table
+    tables[table] = part.assign(**{column: values(part)})
+    if case == "at rest for four hours":
+        tables[table]["interval_hours"] = 4.0
     with pytest.raises(SchemaError, match=rf"table {table}: BTCUSDT impossible_.*in percent and not in fractions"):
         clean_tables(tables, venue="simulated", spacing={})
 
@@ -420,3 +546,11 @@ def test_numbers_stay_what_they_were() -> None:
     for name, table in tables.items():
         for column in table.select_dtypes(np.number):
             np.testing.assert_array_equal(cleaned[name][column], table[column])
+
+
+def test_a_refused_table_is_not_held_against_a_clock() -> None:
+    """Fails on a logarithm of zero, which the table was refused for."""
+    tables = market()
+    tables["open_interest"].loc[ROW : ROW + 100, "open_interest"] = 0.0
+    _, ledger = examine_tables(tables, venue="simulated", spacing={})
+    assert [(f.rule, f.action) for f in ledger.findings] == [("zero_open_interest", "refused")]
