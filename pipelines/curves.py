@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines._stage import Stage, run
@@ -12,7 +13,7 @@ from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.stress import stress_losses
 from slackwater.evidence.venues import venue_comparison
 from slackwater.market.contract_facts import EXCHANGES
-from slackwater.market.contracts import venue_contracts
+from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
 from slackwater.storage import atomic_file, read_parquet, write_json
@@ -44,8 +45,9 @@ def main(stage: Stage) -> None:
     paths = price_paths(inputs["path"], inputs["funding"], inputs["scores"]["symbol"], mark=inputs["mark"])
     drawn = {"mean_block": resampling.mean_block, "seed": resampling.seed}
     depth_fraction = gate.rules.depth_fraction or DEPTH_FRACTION
-    venues = {stage.dataset.venue: gate.contracts}
-    venues |= {venue: venue_contracts(venue) for venue in EXCHANGES if venue not in venues}
+    venues, unknown = comparable_venues(stage.dataset.venue, gate.contracts, sorted(set(sample["symbol"])))
+    for line in unknown:
+        stage.say(f"left out of the comparison: {line}")
     stage.say(f"{len(trades):,} trades at constant risk: costs, capacity, leverage, levels, ruin, venues, stress")
     tables = {
         "cost": cost_curve(trades, resampling),
@@ -67,7 +69,7 @@ def main(stage: Stage) -> None:
         "reports/trading_curves.json",
     )
     with atomic_file("reports/trading.md") as path:
-        path.write_text(trading_page(title, sections(tables)), encoding="utf-8")
+        path.write_text(trading_page(title, sections(tables, unknown)), encoding="utf-8")
     write_trading_figures(
         "reports/trading_plots",
         equity=read_parquet("reports/equity.parquet"),
@@ -79,9 +81,25 @@ def main(stage: Stage) -> None:
     )
 
 
-def sections(tables: dict[str, Any]) -> dict[str, tuple[str, Any]]:
-    """Return the tables under their headings, each with what to look for."""
+def comparable_venues(
+    own: str, contracts: Mapping[str, Contract], symbols: Sequence[str]
+) -> tuple[dict[str, Mapping[str, Contract]], list[str]]:
+    """Return the venues whose facts are known for every symbol, the own one first, and why others are left out."""
+    venues, unknown = {own: contracts}, []
+    for venue in EXCHANGES:
+        facts = venue_contracts(venue)
+        lacking = [symbol for symbol in symbols if symbol not in facts]
+        if lacking and venue != own:
+            unknown.append(f"{venue}, whose facts of {', '.join(lacking)} are not built in")
+        else:
+            venues.setdefault(venue, facts)
+    return venues, unknown
+
+
+def sections(tables: dict[str, Any], unknown: Sequence[str]) -> dict[str, tuple[str, Any]]:
+    """Return the tables under their headings, each with what to look for, and which venues could not be compared."""
     venues = tables["venues"]
+    left_out = f" Left out: {'; '.join(unknown)}." if unknown else ""
     return {
         "Costs": (
             "The trades at constant risk when costs are a multiple of what was assumed; funding stays.",
@@ -115,7 +133,7 @@ def sections(tables: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         "Venues": (
             "The same trades at the costs of each venue, basis points of notional a trade; `n_common` are those that "
             "every venue takes. What the facts below hold equal, such as spread and depth, is a placeholder, and "
-            "differs here in nothing.",
+            f"differs here in nothing.{left_out}",
             venues.drop(columns=[name for name in VENUE_FACTS if name != "venue"]),
         ),
         "Venues: the facts": ("What is `assumed` has no dated answer of the venue behind it.", venues[VENUE_FACTS]),

@@ -21,6 +21,7 @@ from pipelines._closure import ROOT
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
 from pipelines._trading import backtest_inputs, build_gate
+from pipelines.curves import comparable_venues
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_tables
@@ -193,6 +194,17 @@ def test_facts_of_the_entry_reach_labels_and_gate(
         name: fact for name, fact in venue_contracts("simulated").items() if name != "BTCUSDT"
     }
     assert build_gate(Stage("backtest")).contracts == build_gate(Stage("curves")).contracts == own
+
+
+def test_venues_are_compared_on_symbols_whose_facts_are_known() -> None:
+    """A coin of the user's own, which no other venue has facts of, must not stop the stage."""
+    own = venue_contracts("bybit")
+    assert list(comparable_venues("bybit", own, ["BTCUSDT"])[0]) == ["bybit", "binance", "okx", "gate"]
+    own |= {"DOGEUSDT": own["XRPUSDT"]}
+    venues, unknown = comparable_venues("bybit", own, ["BTCUSDT", "DOGEUSDT"])
+    assert venues == {"bybit": own}
+    assert unknown[0] == "binance, whose facts of DOGEUSDT are not built in"
+    assert len(unknown) == 3
 
 
 def test_facts_of_the_entry_cost_what_they_say(repository: Path, tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ They stand in a file of JSON, or with the same keys in ``params.yaml`` (``contra
     }
 
 Every fact may be left out where there is a built-in one. Those that are given count as known and leave the contract's
-`assumed`; tiers that are given are confirmed, because the file is dated.
+`assumed`; tiers that are given are confirmed, because the file is dated. ``notes``, a list of texts, may stand beside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,8 +121,13 @@ def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
         raise SchemaError(f"`source` must say where the facts come from, was {source!r}")
     if not isinstance(content["contracts"], dict):
         raise SchemaError(f"`contracts` must map symbols to facts, was {content['contracts']!r:.60}")
+    notes = content.get("notes", [])
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
+        raise SchemaError(f"`notes` must list texts, was {notes!r:.60}")
     out = venue_contracts(venue)
     for symbol, facts in content["contracts"].items():
+        if not isinstance(symbol, str):
+            raise SchemaError(f"`contracts` must map symbols to facts, named {symbol!r}")
         try:
             out[symbol] = _merged(out.get(symbol), venue, symbol, facts, source, as_of)
         except (SchemaError, ParameterError) as error:
@@ -166,7 +171,7 @@ def _mapping(what: str, content: Any, needed: tuple[str, ...], *, optional: tupl
     if not isinstance(content, dict):
         raise SchemaError(f"{what} must be a mapping of names to values, was {content!r:.60}")
     lacking = [name for name in needed if name not in content]
-    unknown = sorted(set(content) - {*needed, *optional})
+    unknown = sorted(str(name) for name in set(content) - {*needed, *optional})
     if lacking:
         raise SchemaError(f"{what} lacks {', '.join(lacking)}")
     if unknown:
@@ -176,8 +181,11 @@ def _mapping(what: str, content: Any, needed: tuple[str, ...], *, optional: tupl
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise SchemaError(f"`{name}` must be a number, was {value!r}")
-    return float(value)
+        raise SchemaError(f"`{name}` must be a number, was {value!r:.60}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise SchemaError(f"`{name}` must be a number, was one of {len(str(value))} digits") from None
 
 
 def _check_date(as_of: Any) -> None:
@@ -187,3 +195,5 @@ def _check_date(as_of: Any) -> None:
         raise SchemaError(f"`as_of` must be a date such as 2026-11-25, was {as_of!r}") from None
     if when < date(2019, 1, 1):
         raise SchemaError(f"`as_of` must be a date on which there were such contracts, was {as_of}")
+    if when > datetime.now(UTC).date() + timedelta(days=1):
+        raise SchemaError(f"`as_of` must not lie in the future, was {as_of}")

@@ -77,6 +77,13 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], type[Exception], str]] 
     "no date": (put("lately", "as_of"), SchemaError, "`as_of` must be a date such as 2026-11-25, was 'lately'"),
     "no source": (put(" ", "source"), SchemaError, "`source` must say where"),
     "a key too many": (put(1, "contract"), SchemaError, "it names contract; there are venue, as_of"),
+    "a date to come": (put("9999-12-31", "as_of"), SchemaError, "`as_of` must not lie in the future"),
+    "notes that are none": (put([5], "notes"), SchemaError, "`notes` must list texts"),
+    "four hundred digits": (
+        put(10**400, *BTC, "taker_fee"),
+        SchemaError,
+        "`taker_fee` must be a number, was one of 401",
+    ),
     "contracts as a list": (put([], "contracts"), SchemaError, "`contracts` must map symbols"),
     "a fact that there is not": (
         put(1.0, *BTC, "fee"),
@@ -111,6 +118,17 @@ def test_what_is_wrong_is_refused_by_name(case: str, tmp_path: Path) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(error, match=rf"mine\.json: .*{message}"):
         read_contracts(path, "bybit")
+
+
+@pytest.mark.parametrize("key", [False, 1, None])
+def test_keys_that_are_no_text_are_refused(key: object) -> None:
+    """YAML reads `off`, `1` and `~` as other things than text."""
+    content: Any = copy.deepcopy(FILE)
+    content["contracts"]["BTCUSDT"][key] = 2
+    with pytest.raises(SchemaError, match=f"contract BTCUSDT: it names {key}; there are"):
+        merge_contracts(content, "bybit")
+    with pytest.raises(SchemaError, match="`contracts` must map symbols to facts, named"):
+        merge_contracts(FILE | {"contracts": {key: {"taker_fee": 0.0004}}}, "bybit")
 
 
 def test_no_file_and_no_json(tmp_path: Path) -> None:

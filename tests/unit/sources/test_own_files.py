@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.schemas import SCHEMAS
+from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.directory import Reading
 from slackwater.sources.own_files.directory import read_directory as read_any
 from slackwater.sources.own_files.table_file import TableFile
@@ -217,6 +219,41 @@ def test_a_stamp_may_be_a_constant_and_a_wrong_one_is_named(tmp_path: Path) -> N
     wrong = replace(source, constants=constants | {"event_time": "new year"})
     with pytest.raises(SchemaError, match=r"interest\.csv .*column `event_time` must hold ISO 8601"):
         read_directory(tmp_path, {"bars": KLINES, "open_interest": wrong}, symbols=["BTCUSDT"])
+
+
+@pytest.mark.parametrize("index", ["event_time", ["symbol", "event_time"]])
+def test_an_index_of_a_parquet_file_is_columns(tmp_path: Path, index: str | list[str]) -> None:
+    """`frame.set_index("event_time").to_parquet(...)`: pandas would give an index back, and no column."""
+    klines().set_index(index).to_parquet(tmp_path / "bars.parquet")
+    pd.testing.assert_frame_equal(read(tmp_path).tables["bars"], klines())
+
+
+def test_a_parquet_file_that_names_a_column_twice_is_refused(tmp_path: Path) -> None:
+    klines().to_parquet(tmp_path / "bars.parquet")
+    table = pq.read_table(tmp_path / "bars.parquet")
+    pq.write_table(table.append_column("close", table["close"]), tmp_path / "bars.parquet")
+    with pytest.raises(SchemaError, match=r"bars\.parquet names a column twice"):
+        read(tmp_path)
+
+
+def test_a_map_may_serve_files_without_an_optional_column(tmp_path: Path) -> None:
+    write_csv(tmp_path / "BTCUSDT-1h.csv")
+    source = replace(KLINES, scale={**KLINES.scale, "trade_count": 2.0}, values={"taker_buy_volume": {"a": "b"}})
+    assert len(read_directory(tmp_path, {"bars": source}, symbols=["BTCUSDT"])["bars"])
+
+
+def test_a_row_without_a_symbol_is_named(tmp_path: Path) -> None:
+    bars = klines()
+    bars.assign(symbol=bars["symbol"].where(bars.index != 3)).to_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(SchemaError, match=r"bars\.parquet .table bars. lacks a symbol in 1 rows, first in row 3"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("strange", ["now", "today", 1_700_000_000])
+def test_a_time_that_only_a_machine_would_guess_is_refused(strange: object) -> None:
+    values = pd.Series(["2024-01-01T00:00Z", strange], dtype=object)
+    with pytest.raises(SchemaError, match="x must hold ISO 8601 times"):
+        utc(values, "x", None)
 
 
 def test_rows_are_sorted_and_copies_taken_out_only_with_a_record(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        span = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M}"
+        minute = len("2026-11-25 12:00")
+        span = f"{str(self.start)[:minute]} to {str(self.end)[:minute]}"
         note = f": {self.note}" if self.note else ""
         return f"table {self.table}: {self.symbol} {self.rule} in {self.rows:,} rows, {span}, {self.action}{note}"
 

@@ -71,7 +71,7 @@ def read_messages(
     if venue not in VENUES:
         raise ParameterError(f"`venue` must be one of {', '.join(VENUES)}, was {venue!r}")
     rows: dict[str, list[Row]] = {"liquidations": [], "trades": []}
-    for place, line in enumerate(lines, start=1):
+    for place, line in enumerate(_readable(lines), start=1):
         if not line.strip():
             continue
         try:
@@ -88,6 +88,14 @@ def read_messages(
     return out
 
 
+def _readable(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a file that may have been opened as text and be none."""
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"the lines are no UTF-8 ({error})") from None
+
+
 def _split(line: str) -> tuple[int | None, Any]:
     head, _, rest = line.partition(" ")
     if head.isdigit() and rest:
@@ -96,6 +104,8 @@ def _split(line: str) -> tuple[int | None, Any]:
 
 
 def _stamped(row: Row, arrived: int | None) -> Row:
+    if not isinstance(row["symbol"], str) or not row["symbol"].isascii():
+        raise TypeError(f"symbol {row['symbol']!r}")
     event = pd.Timestamp(int(row.pop("time")), unit="ms", tz="UTC")
     sent = pd.Timestamp(int(row.pop("sent")), unit="ms", tz="UTC")
     known = max(sent, event) + LAG if arrived is None else pd.Timestamp(arrived, unit="ns", tz="UTC")

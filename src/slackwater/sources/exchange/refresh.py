@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import textwrap
@@ -14,6 +15,7 @@ import yaml
 
 from slackwater.errors import ParameterError, SourceError
 from slackwater.market.contract_file import merge_contracts
+from slackwater.market.contracts import venue_contracts
 from slackwater.sources.exchange.client import Client
 from slackwater.sources.exchange.fetch import VENUES
 from slackwater.sources.exchange.listing import Listing, listing_of
@@ -24,6 +26,7 @@ from slackwater.storage import write_json
 __all__ = ["contract_facts_entry", "refresh_contract_facts"]
 
 _STEPS = ("tick_size", "lot_size", "min_quantity", "min_notional_usd")
+_NOT_PUBLIC = ("maker_fee", "taker_fee", "half_spread")
 _FUNDING = ("funding_interval_hours", "funding_floor", "funding_cap")
 
 
@@ -88,10 +91,21 @@ def refresh_contract_facts(
         "contracts": contracts,
         "notes": notes,
     }
-    merge_contracts(content, venue)  # what would not be read again is not written
+    _check(content, notes)
     if out is not None:
         write_json(content, out)
     return content
+
+
+def _check(content: dict[str, Any], notes: list[str]) -> None:
+    """Refuse facts that would not be read again, and note what a symbol that is not built in still needs."""
+    built_in, whole = venue_contracts(content["venue"]), copy.deepcopy(content)
+    for symbol, facts in whole["contracts"].items():
+        lacking = [] if symbol in built_in else [name for name in _NOT_PUBLIC if name not in facts]
+        if lacking:
+            notes.append(f"{symbol} is not built in: add its {', '.join(lacking)} before you trade on these facts")
+            facts |= dict.fromkeys(lacking, 0.0)
+    merge_contracts(whole, content["venue"])
 
 
 def contract_facts_entry(content: Mapping[str, Any]) -> str:

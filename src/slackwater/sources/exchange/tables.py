@@ -136,10 +136,10 @@ def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
 def _once(table: pd.DataFrame, notes: Notes) -> pd.DataFrame:
     """Return one row a time: the second copy of a row is taken out, rows that contradict each other are masked."""
     copies = table.duplicated()
-    notes.add("duplicate", table["event_time"][copies], "repaired", "the same row twice")
+    notes.add("doubled_rows", table["event_time"][copies], "repaired", "the same row twice")
     table = table[~copies]
     unlike = table.duplicated("event_time", keep=False)
-    notes.add("contradiction", table["event_time"][unlike], "masked", "several rows of one time that differ")
+    notes.add("conflicting_rows", table["event_time"][unlike], "masked", "several rows of one time that differ")
     return table[~unlike]
 
 

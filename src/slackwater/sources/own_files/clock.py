@@ -81,6 +81,12 @@ def _since_1970(values: pd.Series, where: str) -> tuple[pd.Series, str]:
 
 
 def _text(values: pd.Series, where: str) -> pd.Series:
+    texts = values.map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+    if texts.any():
+        # pandas takes "now" and "today" for times.
+        strange = values[~texts | ~values.astype("str").str.match(r"\s*\d").to_numpy(dtype=bool)]
+        if len(strange):
+            raise SchemaError(f"{where} must hold ISO 8601 times of one zone: {strange.iloc[0]!r:.60} is none")
     try:
         return pd.to_datetime(values, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:

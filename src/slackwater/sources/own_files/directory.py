@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import MissingDataError, OrderError, ParameterError, SchemaError
@@ -97,6 +98,13 @@ def read_directory(
     if unread:
         raise ParameterError(f"`sha256` names files that no table reads: {unread}")
     whole = {name: _joined(read) for name, read in files.items()}
+    for name, rows in whole.items():
+        nameless = np.flatnonzero(rows["symbol"].isna())
+        if len(nameless):
+            file = root / sources[name].file
+            raise SchemaError(
+                f"{file} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
+            )
     bars = whole["bars" if "bars" in whole else "path"]
     wanted = sorted(set(symbols) if symbols is not None else set(bars["symbol"].astype("str")))
     out: dict[str, pd.DataFrame] = {}

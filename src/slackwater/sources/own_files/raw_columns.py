@@ -56,7 +56,8 @@ class RawFile:
         chosen = sorted(set(wanted), key=self.names.index)
         try:
             if self.path.suffix == ".parquet":
-                return pq.ParquetFile(self.path).read(columns=chosen).to_pandas()
+                # What pandas noted of an index would make columns of it disappear.
+                return pq.ParquetFile(self.path).read(columns=chosen).to_pandas(ignore_metadata=True)
             with warnings.catch_warnings():
                 # A first row with a field too many, such as one with decimal commas, would only be warned of.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -97,9 +98,12 @@ def open_raw(path: Path) -> RawFile:
         raise SchemaError(f"{path} must end in {' or '.join(SUFFIXES)}")
     if path.suffix == ".parquet":
         try:
-            return RawFile(path=path, names=tuple(pq.ParquetFile(path).schema_arrow.names))
+            names = tuple(pq.ParquetFile(path).schema_arrow.names)
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path} is not a readable parquet file: {error}") from error
+        if len(set(names)) != len(names):
+            raise SchemaError(f"{path} names a column twice: {', '.join(names)}")
+        return RawFile(path=path, names=names)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = tuple(cell.strip() for cell in next(csv.reader(file), []))

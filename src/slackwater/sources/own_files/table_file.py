@@ -141,10 +141,11 @@ def read_file(
                 table[column], f"{where}: column `{mapped.get(column, column)}`", source.utc_offset
             )
     _give_both_ends(table, schema, source.bar_length)
-    for column, factor in source.scale.items():
-        table[column] = _numbers(table[column], column, where) * factor
-    for column, meanings in source.values.items():
-        table[column] = _translated(table[column], column, meanings, where)
+    # A map may serve several files: what an optional column of one of them means is no matter where it is absent.
+    for column in set(source.scale) & set(table):
+        table[column] = _numbers(table[column], column, where) * source.scale[column]
+    for column in set(source.values) & set(table):
+        table[column] = _translated(table[column], column, source.values[column], where)
     after: timedelta | None = lag if source.available_after is None else source.available_after
     if "available_time" in table:
         after = None

@@ -16,7 +16,8 @@ from slackwater.market.schemas import validate
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.raw_columns import open_raw
 from slackwater.sources.whales.availability import Availability
-from slackwater.sources.whales.labels import AddressBook, Labels, owner_types, require
+from slackwater.sources.whales.json_file import require_columns
+from slackwater.sources.whales.labels import AddressBook, Labels, require
 from slackwater.sources.whales.transfers import Screen, WhaleTable, canonical_transfers
 
 __all__ = ["FlowColumns", "TransferColumns", "read_flows", "read_transfers"]
@@ -119,7 +120,6 @@ def read_transfers(
         for name, blank in ((f"{side}_owner", None), (f"{side}_owner_type", "unknown")):
             if name not in rows:
                 rows[name] = pd.Series(blank, index=rows.index, dtype="str")
-        rows[f"{side}_owner_type"] = owner_types(rows[f"{side}_owner_type"])
     return canonical_transfers(
         rows,
         symbols=symbols,
@@ -262,9 +262,9 @@ def _flows(
         note = f"before {labels.known_since:%Y-%m-%d}, since when its labels stand: they may have been restated"
         rows = screen.drop(rows, early, "restated_labels", note)
     rows = rows.sort_values(["symbol", "event_time"], kind="stable")
-    rows = screen.drop(rows, rows.duplicated(), "duplicate", "the same row again", action="repaired")
+    rows = screen.drop(rows, rows.duplicated(), "doubled_rows", "the same row again", action="repaired")
     key = ["symbol", "event_time", "asset", "source"]
-    rows = screen.drop(rows, rows.duplicated(key, keep=False), "contradiction", "rows of one bucket that differ")
+    rows = screen.drop(rows, rows.duplicated(key, keep=False), "conflicting_rows", "rows of one bucket that differ")
     return validate(rows.reset_index(drop=True), "exchange_flows", origin=origin)
 
 
@@ -281,4 +281,8 @@ def _read(path: Path, columns: Mapping[str, str], wanted: list[str]) -> pd.DataF
         elif ours in columns:
             raise SchemaError(f"{path}: missing column {columns[ours]}; it has {', '.join(map(str, file.names))}")
     raw = file.read(set(present.values()))
-    return pd.DataFrame({ours: raw[theirs] for ours, theirs in present.items()})
+    rows = pd.DataFrame({ours: raw[theirs] for ours, theirs in present.items()})
+    require_columns(rows, list(rows), str(path))
+    if rows.empty:
+        raise SchemaError(f"{path} holds no rows")
+    return rows

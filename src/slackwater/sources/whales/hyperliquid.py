@@ -86,7 +86,7 @@ def read_fills(
     rows = rows[rows["crossed"].astype(bool)]
     if "tid" in rows:
         twice = rows.duplicated(["symbol", "tid"])
-        rows = screen.drop(rows, twice, "duplicate", "the same fill again", action="repaired")
+        rows = screen.drop(rows, twice, "doubled_rows", "the same fill again", action="repaired")
     order = ["symbol", "event_time", "side", "price", *(["user"] if "user" in rows else [])]
     trades = rows.groupby(order, as_index=False, sort=True)["quantity"].sum()
     large = select_large_trades(trades.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True), rule)
@@ -173,8 +173,9 @@ def _of_interface(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
         raise SchemaError(f"{origin} lacks delta; it has {', '.join(map(str, rows.columns))}")
     require_columns(rows, ("time", "hash"), origin)
     kinds = rows["delta"].map(lambda delta: delta.get("type") if isinstance(delta, Mapping) else None)
-    if kinds.isna().any():
-        raise SchemaError(f"{origin}: update {int(np.flatnonzero(kinds.isna())[0]) + 1} has no `type` in its `delta`")
+    nameless = np.flatnonzero(~kinds.map(lambda kind: isinstance(kind, str)).to_numpy(dtype=bool))
+    if len(nameless):
+        raise SchemaError(f"{origin}: update {nameless[0] + 1} has no `type` in its `delta`")
     rows = rows.assign(sign=kinds.map(_CROSSINGS))
     rows = rows[rows["sign"].notna()].reset_index(drop=True)
     amounts = rows["delta"].map(lambda delta: delta.get("usdc"))

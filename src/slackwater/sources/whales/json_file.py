@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ import pandas as pd
 from slackwater.errors import MissingDataError, SchemaError
 
 __all__ = ["json_documents", "require_columns"]
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def json_documents(path: Path) -> list[Any]:
@@ -30,11 +33,19 @@ def json_documents(path: Path) -> list[Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         try:
-            return [json.loads(text)]
+            documents = [json.loads(text, parse_int=_integer)]
         except json.JSONDecodeError:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            documents = [json.loads(line, parse_int=_integer) for line in text.split("\n") if line.strip()]
+        if _SURROGATE.search(text):  # half of a character, which no text holds
+            json.dumps(documents, ensure_ascii=False).encode()
+        return documents
     except (OSError, ValueError, RecursionError) as error:
         raise SchemaError(f"{path} is neither JSON nor lines of it: {error}") from None
+
+
+def _integer(digits: str) -> float:
+    """No integer is beyond 64 bits: pandas could not hold it."""
+    return int(digits) if len(digits) <= 18 else float(digits)
 
 
 def require_columns(rows: pd.DataFrame, names: Sequence[str], origin: str) -> None:
@@ -44,7 +55,7 @@ def require_columns(rows: pd.DataFrame, names: Sequence[str], origin: str) -> No
         raise SchemaError(f"{origin} lacks {', '.join(lacking)}; it has {', '.join(map(str, rows.columns))}")
     for name in names:
         if rows[name].dtype == object:
-            nested = rows[name].map(lambda value: isinstance(value, (list, dict))).to_numpy(dtype=bool)
+            nested = rows[name].map(lambda value: isinstance(value, (list, dict, np.ndarray))).to_numpy(dtype=bool)
             if nested.any():
                 place = int(np.flatnonzero(nested)[0])
                 value = rows[name].iloc[place]

@@ -129,17 +129,19 @@ class AddressBook:
         return pd.DataFrame({"owner": found["owner"], "owner_type": found["owner_type"].fillna("unknown")})
 
 
-def owner_types(values: pd.Series) -> pd.Series:
-    """Return types of owners by their canonical names; what is not known by name is ``unknown``.
+def owner_types(values: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return types of owners by their canonical names, and which of them nobody knows; these are ``unknown``.
 
     Examples
     --------
-    >>> owner_types(pd.Series(["Exchange", "CEX", "somebody", None])).tolist()
-    ['exchange', 'exchange', 'unknown', 'unknown']
+    >>> types, strange = owner_types(pd.Series(["Exchange", "CEX", "somebody", None]))
+    >>> types.tolist(), strange.tolist()
+    (['exchange', 'exchange', 'unknown', 'unknown'], [False, False, True, False])
     """
     text = values.astype("str").str.strip().str.lower().str.replace("_", " ")
     text = text.mask(values.isna(), "unknown").replace(_ALIASES)
-    return text.where(text.isin(OWNER_TYPES), "unknown")
+    strange = ~text.isin(OWNER_TYPES)
+    return text.mask(strange, "unknown"), strange
 
 
 def require(labels: Labels | None, book: AddressBook | None, source: str) -> None:

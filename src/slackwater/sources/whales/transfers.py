@@ -15,7 +15,7 @@ from slackwater.market.contracts import base_asset
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.schemas import validate
 from slackwater.sources.whales.availability import Availability
-from slackwater.sources.whales.labels import AddressBook, Labels, require
+from slackwater.sources.whales.labels import AddressBook, Labels, owner_types, require
 
 __all__ = ["Screen", "WhaleTable", "canonical_transfers"]
 
@@ -42,6 +42,11 @@ class Screen:
         bad = np.asarray(bad, dtype=bool)
         if not bad.any():
             return rows
+        self.record(rows, bad, rule, note, action=action)
+        return rows[~bad]
+
+    def record(self, rows: pd.DataFrame, bad: Any, rule: str, note: str, *, action: Any = "recorded") -> None:
+        """Note what is odd about some rows, which stay."""
         names = rows["symbol"] if "symbol" in rows else pd.Series("", index=rows.index)
         names = names.fillna(rows["asset"]) if "asset" in rows else names
         for symbol, times in rows["event_time"][bad].groupby(names[bad]):
@@ -57,7 +62,6 @@ class Screen:
                     note=note,
                 )
             )
-        return rows[~bad]
 
 
 def symbol_of(assets: pd.Series, symbols: Mapping[str, str]) -> pd.Series:
@@ -95,8 +99,8 @@ def canonical_transfers(
     ----------
     rows
         Columns `event_time` (UTC), `chain`, `asset`, `amount`, `amount_usd`, `tx_hash`, `source`, for each of ``from``
-        and ``to`` its `_owner` and `_owner_type`; perhaps `log_index`, `seen` (when it was recorded), and
-        `from_address`, `to_address` for an address book.
+        and ``to`` its `_owner` and `_owner_type`, by any name; perhaps `id` (the source's own, of one transfer),
+        `log_index`, `seen` (when it was recorded), and `from_address`, `to_address` for an address book.
     symbols
         Asset to perpetual. Assets that are not in it are kept under their own name, which no perpetual has.
     origin
@@ -117,6 +121,10 @@ def canonical_transfers(
     mapped = symbol_of(rows["asset"], symbols)
     rows = rows.assign(symbol=mapped.where(mapped.notna(), rows["asset"]))
     rows = screen.drop(rows, rows["event_time"] > pd.Timestamp(now or datetime.now(UTC)), "future", "not yet happened")
+    if "id" in rows:
+        twice = rows["id"].notna() & rows.duplicated("id")
+        rows = screen.drop(rows, twice, "doubled_rows", "the same transfer again", action="repaired").drop(columns="id")
+    rows = _typed(rows, screen)
     for name in ("amount", "amount_usd"):
         values = pd.to_numeric(rows[name], errors="coerce")
         rows = rows.assign(**{name: values})
@@ -129,7 +137,7 @@ def canonical_transfers(
     else:
         # Without it the very same row is the same transfer.
         same = rows.drop(columns="seen", errors="ignore").duplicated()
-        rows = screen.drop(rows, same, "duplicate", "the same transfer again", action="repaired")
+        rows = screen.drop(rows, same, "doubled_rows", "the same transfer again", action="repaired")
     rows = rows.assign(
         available_time=availability.available(rows["event_time"], rows["chain"], rows.get("seen")),
         log_index=_places(rows),
@@ -138,10 +146,21 @@ def canonical_transfers(
     owners = {f"{side}_owner": rows[f"{side}_owner"].astype("str") for side in _SIDES}  # missing stays missing
     rows = rows.assign(**owners).sort_values(["symbol", "event_time"], kind="stable")
     key = ["symbol", "chain", "tx_hash", "log_index", "source"]
-    rows = screen.drop(rows, rows.duplicated(key), "duplicate", "the same transfer again", action="repaired")
+    rows = screen.drop(rows, rows.duplicated(key), "doubled_rows", "the same transfer again", action="repaired")
     return WhaleTable(
         table=validate(rows.reset_index(drop=True), "whale_transfers", origin=origin), findings=screen.findings
     )
+
+
+def _typed(rows: pd.DataFrame, screen: Screen) -> pd.DataFrame:
+    for side in _SIDES:
+        name = f"{side}_owner_type"
+        types, strange = owner_types(rows[name])
+        if strange.any():
+            note = f"nobody knows the type {rows[name][strange].iloc[0]!r:.40} of `{name}`: taken for unknown"
+            screen.record(rows, strange, "unknown_owner_type", note)
+        rows = rows.assign(**{name: types})
+    return rows
 
 
 def _labelled(

@@ -13,7 +13,7 @@ from slackwater.errors import SchemaError
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.whales.availability import Availability
 from slackwater.sources.whales.json_file import json_documents, require_columns
-from slackwater.sources.whales.labels import AddressBook, Labels, owner_types
+from slackwater.sources.whales.labels import AddressBook, Labels
 from slackwater.sources.whales.transfers import WhaleTable, canonical_transfers
 
 __all__ = ["read_whale_alert"]
@@ -71,10 +71,8 @@ def read_whale_alert(
     seen = table.pop("seen").dropna()
     if len(seen):
         table["seen"], _ = utc(seen.infer_objects(), f"{source}: `{_SEEN}`", None)
-    for side in ("from", "to"):
-        table[f"{side}_owner_type"] = owner_types(table[f"{side}_owner_type"])
     return canonical_transfers(
-        table.drop_duplicates("id").drop(columns="id") if table["id"].notna().all() else table.drop(columns="id"),
+        table,
         symbols=symbols,
         origin=str(source),
         availability=availability or Availability(),

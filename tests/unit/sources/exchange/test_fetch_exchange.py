@@ -109,7 +109,7 @@ def test_rows_that_come_twice_count_once(name: str) -> None:
     with venue(name, repeats=True) as server:
         found = fetch(name, server, "bars", "funding")
     assert milliseconds(found.tables["bars"]["event_time"]) == expected_closes(5 * MINUTE)
-    repaired = [f for f in found.findings if f.rule == "duplicate" and f.action == "repaired"]
+    repaired = [f for f in found.findings if f.rule == "doubled_rows" and f.action == "repaired"]
     assert {f.table for f in repaired} == {"bars", "funding"}
 
 

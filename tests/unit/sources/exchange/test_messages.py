@@ -77,6 +77,12 @@ def test_the_seller_is_the_aggressor_where_the_buyer_made() -> None:
 
 
 BAD = {
+    "a list as symbol": (
+        "binance",
+        binance("BUY").replace('"BTCUSDT"', '["BTCUSDT"]'),
+        "line 2 is no message of binance",
+    ),
+    "half a character": ("binance", binance("BUY").replace("BTCUSDT", "\\ud800"), "line 2 is no message of binance"),
     "null": ("binance", "null", "line 2 is no message of binance"),
     "a number": ("bybit", "5", "line 2 is no message of bybit"),
     "a list": ("okx", "[1]", "line 2 is no message of okx"),
@@ -94,6 +100,13 @@ def test_bad_lines_are_named(case: str) -> None:
     venue, line, message = BAD[case]
     with pytest.raises(SchemaError, match=message):
         read_messages(["", line], venue)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    path.write_bytes(binance("BUY").encode() + b"\n\xff\n")
+    with path.open(encoding="utf-8") as lines, pytest.raises(SchemaError, match="the lines are no UTF-8"):
+        read_messages(lines, "binance")
 
 
 def test_a_price_that_is_none_is_refused_and_an_unknown_venue_too() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.market.contract_file import read_contracts
+from slackwater.market.contract_file import merge_contracts, read_contracts
 from slackwater.market.contracts import contract
 from slackwater.sources.exchange import refresh_contract_facts
 from slackwater.sources.http import Politeness
@@ -91,6 +91,23 @@ def test_facts_that_make_no_contract_are_not_written(tmp_path: Path) -> None:
     ):
         refresh_contract_facts("bybit", ["BTCUSDT"], out, base_url=server.url, politeness=QUICK)
     assert not out.exists()
+
+
+def test_a_coin_that_is_not_built_in_is_asked_for_too_and_says_what_it_lacks(tmp_path: Path) -> None:
+    """Catches an answer that is thrown away because no public address states fees."""
+    native, out = NATIVES["bybit"](HABITS), tmp_path / "contracts.json"
+
+    def answer(path: str, query: dict[str, str]) -> tuple[int, object]:
+        status, content = native(path, {name: value.replace("DOGE", "BTC") for name, value in query.items()})
+        return status, json.loads(json.dumps(content).replace("BTCUSDT", "DOGEUSDT"))
+
+    with running(VenueServer(answer)) as server:
+        content = refresh_contract_facts("bybit", ["DOGEUSDT"], out, base_url=server.url, politeness=QUICK, now=NOW)
+    assert "DOGEUSDT is not built in: add its maker_fee, taker_fee, half_spread before" in content["notes"][-1]
+    assert json.loads(out.read_text(encoding="utf-8")) == content
+    assert "taker_fee" not in content["contracts"]["DOGEUSDT"]
+    content["contracts"]["DOGEUSDT"] |= {"maker_fee": 0.0002, "taker_fee": 0.0005, "half_spread": 1e-4}
+    assert merge_contracts(content, "bybit")["DOGEUSDT"].taker_fee == 0.0005
 
 
 def test_unknown_names_are_named() -> None:

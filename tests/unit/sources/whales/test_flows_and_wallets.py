@@ -68,7 +68,7 @@ MASKED = {
     "no number": ("BTC,2024-03-01T02:00:00Z,x,1", "unreadable", "masked"),
     "negative inflow": ("BTC,2024-03-01T02:00:00Z,-1,1", "unreadable", "masked"),
     "missing outflow": ("BTC,2024-03-01T02:00:00Z,1,", "unreadable", "masked"),
-    "again": ("BTC,2024-03-01T01:00:00Z,1,4", "duplicate", "repaired"),
+    "again": ("BTC,2024-03-01T01:00:00Z,1,4", "doubled_rows", "repaired"),
     "not over": ("BTC,2025-06-01T00:00:00Z,1,4", "future", "masked"),
 }
 
@@ -84,7 +84,7 @@ def test_rows_that_cannot_be_used_are_masked_and_named(case: str, tmp_path: Path
 def test_rows_that_contradict_each_other_are_masked_both(tmp_path: Path) -> None:
     read = flows(tmp_path, FLOWS + "BTC,2024-03-01T01:00:00Z,9,4\n")
     assert len(read.table) == 1
-    assert ("contradiction", 2) in [(each.rule, each.rows) for each in read.findings]
+    assert ("conflicting_rows", 2) in [(each.rule, each.rows) for each in read.findings]
 
 
 def change(**changes: Any) -> Callable[[Path], WhaleTable]:
@@ -161,7 +161,7 @@ def test_an_order_that_filled_in_pieces_is_one_trade() -> None:
     again = pieces[:3]
     read = read_fills([*quiet(), *pieces, *again], symbols={"BTC": "BTCUSDT"}, rule=RULE)
     assert read.table["quantity"].tolist() == [50.0]
-    assert [(each.rule, each.rows, each.action) for each in read.findings] == [("duplicate", 3, "repaired")]
+    assert [(each.rule, each.rows, each.action) for each in read.findings] == [("doubled_rows", 3, "repaired")]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,8 @@ def test_deposits_go_onto_the_venue_and_withdrawals_off() -> None:
         read_ledger([{"time": START, "hash": "0x", "delta": "much"}])
     with pytest.raises(SchemaError, match="`hash` of row 1"):
         read_ledger([{"time": START, "hash": ["0x"], "delta": {"type": "deposit", "usdc": "1"}}])
+    with pytest.raises(SchemaError, match="update 1 has no `type`"):
+        read_ledger([{"time": START, "hash": "0x", "delta": {"type": ["deposit"], "usdc": "1"}}])
     with pytest.raises(SchemaError, match="the rows lacks delta"):
         read_ledger([{"time": START, "hash": "0x"}])
 

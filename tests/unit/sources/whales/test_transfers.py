@@ -193,6 +193,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "seen yesterday": (json.dumps([item(received_at="yesterday")]), "`received_at` must hold ISO 8601 times"),
     "seen in no unit": (json.dumps([item(received_at=5)]), "`received_at` must hold times since 1970"),
+    "half a character": (json.dumps([item(hash="\ud800")]), "neither JSON nor lines of it"),
     "no json": ("<html>", r"alerts\.json is neither JSON nor lines of it"),
     "empty": ("", "holds no transactions"),
     "none": ('{"transactions": []}', "holds no transactions"),
@@ -223,6 +224,33 @@ def test_lines_and_lists_are_read_alike(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
         other = read_whale_alert(path, symbols=SYMBOLS, labels=LIVE, now=NOW).table
         pd.testing.assert_frame_equal(other, whole)
+
+
+def test_a_line_may_hold_any_character(tmp_path: Path) -> None:
+    """U+2028 ends a line for Python and not for JSON."""
+    named = item(to={"address": "3xyz", "owner": "kra\u2028ken", "owner_type": "exchange"})
+    path = tmp_path / "alerts.jsonl"
+    path.write_text("\n".join(json.dumps(each, ensure_ascii=False) for each in (named, item(1))), encoding="utf-8")
+    assert len(read_whale_alert(path, symbols=SYMBOLS, labels=LIVE, now=NOW).table) == 2
+
+
+def test_an_amount_beyond_all_numbers_is_masked(tmp_path: Path) -> None:
+    read = alert(tmp_path, [item(), item(1, amount=10**400)])
+    assert [(each.rule, each.rows) for each in read.findings] == [("unreadable", 1)]
+
+
+def test_a_repeated_id_is_one_transfer_and_on_record(tmp_path: Path) -> None:
+    read = alert(tmp_path, [item(), item(1) | {"id": "id0"}])
+    assert read.table["tx_hash"].tolist() == ["hash0"]
+    assert [(each.rule, each.rows, each.action) for each in read.findings] == [("doubled_rows", 1, "repaired")]
+
+
+def test_a_type_of_owner_that_nobody_knows_is_on_record(tmp_path: Path) -> None:
+    """A column of labels that is mapped wrongly would make every flow zero, and nobody would see it."""
+    read = alert(tmp_path, [item(to={"address": "3xyz", "owner": "kraken", "owner_type": "kraken"}), item(1)])
+    assert read.table["to_owner_type"].tolist() == ["unknown", "exchange"]
+    assert [(each.rule, each.rows, each.action) for each in read.findings] == [("unknown_owner_type", 1, "recorded")]
+    assert "'kraken' of `to_owner_type`: taken for unknown" in read.findings[0].note
 
 
 def test_coins_of_another_kind_are_not_added_up(tmp_path: Path) -> None:
@@ -309,7 +337,7 @@ def test_a_log_index_tells_transfers_of_one_transaction_apart(tmp_path: Path) ->
     read = own(tmp_path, text, columns=told)
     assert read.table["log_index"].tolist() == [3.0, 4.0]
     assert {(each.rule, each.action) for each in read.findings} == {
-        ("duplicate", "repaired"),
+        ("doubled_rows", "repaired"),
         ("unidentified", "masked"),
     }
 
