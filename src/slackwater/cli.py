@@ -99,7 +99,7 @@ def zones(
         symbol,
         market=effective.market.model_dump(),
         features=effective.features.model_dump(),
-        at=moment(at) if at else None,
+        at=moment(at, "--at") if at else None,
         span=timedelta(days=days),
     )
     listed = LAYERS if layer == "all" else (layer,)
@@ -142,19 +142,23 @@ def fetch(
     request = FetchRequest(
         venue=venue,
         symbols=_names(symbols),
-        start=moment(start),
-        end=moment(end),
+        start=moment(start, "--from"),
+        end=moment(end, "--to"),
         tables=_names(tables) if tables else None,
         interval=interval,
         source=source or None,  # type: ignore[arg-type]  # checked by the request itself
     )
-    with ProgressBar() as bar:
-        manifest = fetch_tables(
-            request, out, cache=cache, mirror=mirror, politeness=Politeness(delay=delay), progress=bar
-        )
+    try:
+        with ProgressBar() as bar:
+            manifest = fetch_tables(
+                request, out, cache=cache, mirror=mirror, politeness=Politeness(delay=delay), progress=bar
+            )
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     for line in summary(manifest):
         typer.echo(line)
-    typer.echo(f"written: {out}\nfor params.yaml:\n\n{datasets_entry(manifest, out)}", nl=False)
+    typer.echo(f"written: {out}\nfor params.yaml, below `datasets:`:\n\n{datasets_entry(manifest, out)}", nl=False)
 
 
 @app.command()
@@ -212,7 +216,7 @@ def simulate(
         raise ParameterError("`--defects` spoils the tables that are written: give `--out` too")
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ParameterError(f"`--out` must be a new directory, {out} is there")
-    first = moment(start)
+    first = moment(start, "--start")
     request = market.MarketRequest(
         symbols=[name.strip() for name in symbols.split(",")],
         start=first,

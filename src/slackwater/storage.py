@@ -75,6 +75,28 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def first_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path`, which takes its name, unless another process was first.
+
+    What the other one made stands, and is never moved: somebody may be reading it. For content that is named by what it
+    was made of, so that both made the same. It must not be empty.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sha256_of(path: str | Path) -> str:
     """Return the sha256 of a file, in hexadecimal digits."""
     with Path(path).open("rb") as file:

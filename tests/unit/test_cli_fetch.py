@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -24,13 +27,18 @@ def run(mirror: Mirror, out: Path, *arguments: str) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
+def entries(said: str) -> dict[str, Any]:
+    """What is printed to be pasted below `datasets:`."""
+    return dict(yaml.safe_load(said.partition("below `datasets:`:\n")[2]))
+
+
 def test_it_fills_a_directory_and_says_what_was_missing(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
         done = run(mirror, tmp_path / "out", "--tables", "path,open_interest")
     assert done.returncode == 0, done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "path.parquet")) == 2 * 2 * 1440
     assert "missing: ETHUSDT metrics 2024-01-03 to 2024-01-04" in done.stdout
-    entry = yaml.safe_load(done.stdout[done.stdout.index("datasets:") :])["datasets"]["out"]
+    entry = entries(done.stdout)["out"]
     assert entry["symbols"] == ["BTCUSDT", "ETHUSDT"]
 
 
@@ -52,8 +60,34 @@ def test_the_printed_entry_is_one_that_the_parameters_take(tmp_path: Path, monke
     with running(Mirror()) as mirror:
         done = run(mirror, Path("data/external/made_up"), "--tables", "path")
     assert done.returncode == 0, done.stderr
-    entry = yaml.safe_load(done.stdout[done.stdout.index("datasets:") :])["datasets"]
-    params["datasets"] |= entry
+    params["datasets"] |= entries(done.stdout)
     params["dataset"] = "made_up"
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     assert load_params("params.yaml").dataset.symbols == ["BTCUSDT", "ETHUSDT"]
+
+
+@pytest.mark.parametrize("day", ["03/02/2024", "Jan 2", "2024-13-01", "yesterday", "0001-01-01", ""])
+def test_a_date_is_never_guessed(day: str, tmp_path: Path) -> None:
+    """The third of February, or the second of March? And of which year?"""
+    with running(Mirror()) as mirror:
+        done = run(mirror, tmp_path / "out", "--from", day)
+    assert done.returncode == 1
+    assert done.stderr.startswith("slackwater: ParameterError: `--from` must")
+    assert not mirror.requests
+
+
+def test_a_run_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> None:
+    with running(Mirror(chunk_pause=0.05)) as mirror:
+        other = subprocess.Popen(
+            [SLACKWATER, "fetch", "--symbols", "BTCUSDT", "--from", "2024-01-03", "--to", "2024-01-09",
+             "--out", str(tmp_path / "out"), "--mirror", mirror.url, "--tables", "path"],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while not mirror.requests and other.poll() is None:
+            time.sleep(0.05)
+        other.send_signal(signal.SIGINT)
+        _, said = other.communicate(timeout=60)
+    assert other.returncode == 130
+    assert "stopped; the same command goes on from here" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()

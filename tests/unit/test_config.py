@@ -216,6 +216,23 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("text", ["datasets: {a: {}}\ndatasets: {b: {}}", "market:\n  x: 1\n  y: {z: 1, z: 2}"])
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
+    """An entry pasted with its `datasets:` would take the place of all others, and nobody would be told."""
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(
+        ParameterError, match=r"(?s)params\.yaml is not valid YAML.*`(datasets|z)` stands here for the second"
+    ):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["{? [1] : 2}", "{? {a: 1} : 2}"])
+def test_a_key_that_is_no_name_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=r"params\.yaml is not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
 @given(st.integers(min_value=0, max_value=10**8))
 def test_durations_survive_a_round_trip(seconds: int) -> None:
     """The effective parameters are written as text and must read back as what they were."""

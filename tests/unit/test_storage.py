@@ -13,6 +13,7 @@ from slackwater.storage import (
     atomic_directory,
     atomic_file,
     digest_of,
+    first_directory,
     read_arrays,
     read_json,
     read_parquet,
@@ -56,6 +57,25 @@ def test_a_failed_directory_leaves_the_old_one_and_no_debris(tmp_path: Path) -> 
         (root / "b").write_text("new")
     assert [p.name for p in target.iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_first_directory_stands(tmp_path: Path) -> None:
+    """Catches a cache whose entry is moved away while somebody reads it."""
+    target = tmp_path / "deep" / "part"
+    with first_directory(target) as late:
+        (late / "content").write_text("late")
+        with first_directory(target) as early:
+            (early / "content").write_text("early")
+        kept = (target / "content").stat().st_ino
+    assert (target / "content").read_text() == "early"
+    assert (target / "content").stat().st_ino == kept
+    assert [path.name for path in target.parent.iterdir()] == ["part"]
+    with pytest.raises(ZeroDivisionError), first_directory(tmp_path / "other"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="file"), first_directory(tmp_path / "file") as directory:
+        (directory / "content").write_text("x")
 
 
 def test_tables_come_back_as_they_were(tmp_path: Path) -> None:

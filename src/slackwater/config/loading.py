@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,29 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     if not path.is_file():
         raise MissingDataError(f"there is no parameter file {path}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)  # noqa: S506 a SafeLoader
+    except (yaml.YAMLError, ValueError) as error:
         raise ParameterError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
     return resolve(content if dataset is None else content | {"dataset": dataset}, origin=str(path))
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a mapping that names a key twice: YAML would take the last, and lose what the first one said."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                continue  # refused below
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    "in a mapping", node.start_mark, f"`{name}` stands here for the second time", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
 
 
 def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:

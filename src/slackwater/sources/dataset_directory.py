@@ -22,12 +22,14 @@ from slackwater.errors import OrderError, ParameterError, SchemaError
 from slackwater.market.schemas import SCHEMAS
 from slackwater.storage import atomic_directory, read_json, sha256_of
 
-__all__ = ["MANIFEST", "DatasetTable", "dataset_directory", "earlier_request"]
+__all__ = ["MANIFEST", "DatasetTable", "dataset_directory", "earlier_fetch"]
 
 MANIFEST: Final = "fetch.json"
 #: Rows are written in groups of this size, whatever the pieces in which they come, so that the same rows are the same
 #: bytes.
 GROUP_ROWS: Final = 1 << 17
+#: What file managers leave wherever they were: nothing that anybody would miss.
+OF_THE_DESKTOP: Final = (".DS_Store", "Thumbs.db", "desktop.ini")
 TIME: Final = pa.timestamp("us", tz="UTC")
 
 
@@ -49,6 +51,7 @@ class DatasetTable:
         self.schema = SCHEMAS[name]
         self.lag = lag
         self.rows = 0
+        self.rows_by_symbol: dict[str, int] = {}
         self.first: pd.Timestamp | None = None
         self.last: pd.Timestamp | None = None
         self._waiting: list[pa.Table] = []
@@ -111,6 +114,7 @@ class DatasetTable:
         self._waiting.append(self._canonical(symbol, piece))
         self._waiting_rows += len(piece)
         self.rows += len(piece)
+        self.rows_by_symbol[symbol] = self.rows_by_symbol.get(symbol, 0) + len(piece)
         while self._waiting_rows >= GROUP_ROWS:
             self._write(GROUP_ROWS)
         return before - len(piece)
@@ -161,8 +165,8 @@ def dataset_directory(out: str | Path) -> Iterator[Path]:
             yield directory
 
 
-def earlier_request(out: str | Path) -> dict[str, Any] | None:
-    """Return what an earlier run was asked to fetch into `out`; None if there is nothing.
+def earlier_fetch(out: str | Path) -> dict[str, Any] | None:
+    """Return what an earlier run wrote of `out` into its ``fetch.json``; None if there is nothing.
 
     Raises
     ------
@@ -171,7 +175,7 @@ def earlier_request(out: str | Path) -> dict[str, Any] | None:
     """
     target = Path(out)
     _refuse_foreign(target)
-    return dict(read_json(target / MANIFEST)["request"]) if (target / MANIFEST).is_file() else None
+    return dict(read_json(target / MANIFEST)) if (target / MANIFEST).is_file() else None
 
 
 def _restore(target: Path) -> None:
@@ -196,7 +200,7 @@ def _refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise ParameterError(f"{target} is a file; name a directory")
-    held = {path.name for path in target.iterdir()}
+    held = {path.name for path in target.iterdir() if path.name not in OF_THE_DESKTOP}
     if not held:
         return
     if MANIFEST not in held:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import yaml
+
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.quality.ledger import Finding
-from slackwater.market.schemas import validate
-from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL, DEFAULT_LAGS
+from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL, DEFAULT_LAGS, INTERVALS
 from slackwater.sources.binance_archive.fetch import ArchiveRequest, fetch_archive
-from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_request
+from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_fetch
 from slackwater.sources.http import Politeness, split_credentials
 from slackwater.sources.large_trades import LargeTradeRule
 from slackwater.sources.progress import Progress
@@ -38,7 +41,8 @@ class FetchRequest:
     symbols
         Perpetuals as the venue's canonical names, such as BTCUSDT.
     start, end
-        With a time zone; rows stamped from `start` to `end`, both included.
+        With a time zone; rows stamped from `start` to `end`, both included, of the files that hold anything before
+        `end`: a settlement at the midnight of `end` is in the next one.
     tables
         Canonical tables; None: all but `large_trades`.
     interval
@@ -69,6 +73,16 @@ class FetchRequest:
                 raise ParameterError(f"`{name}` must carry a time zone, was {getattr(self, name)}")
         if self.end <= self.start:
             raise ParameterError(f"`end` must be after `start`, was {self.end} and {self.start}")
+        for name in ("start", "end"):
+            if getattr(self, name).year < 2018:
+                raise ParameterError(
+                    f"`{name}` must not lie before 2018, when no venue had these, was {getattr(self, name)}"
+                )
+        unknown = sorted(set(self.tables or ()) - set(SCHEMAS))
+        if unknown or (self.tables is not None and not self.tables):
+            raise ParameterError(f"`tables` must be among {', '.join(SCHEMAS)}; {', '.join(unknown) or 'none'} is not")
+        if self.interval not in INTERVALS:
+            raise ParameterError(f"`interval` must be one of {', '.join(INTERVALS)}, was {self.interval!r}")
         if self.source not in (None, "archive", "exchange"):
             raise ParameterError(f"`source` must be archive or exchange, was {self.source!r}")
         if self.source == "archive" and self.venue != "binance":
@@ -148,6 +162,8 @@ def fetch(
     moment = now or datetime.now(UTC)
     if request.start >= moment:
         raise ParameterError(f"`start` lies in the future: {request.start}")
+    if mirror:
+        split_credentials(mirror)  # one that is no URL is refused before anything is planned
     target = Path(out)
     _refuse_less(request, target)
     with dataset_directory(target) as directory:
@@ -167,18 +183,27 @@ def fetch(
         else:
             found = _from_exchange(request, directory, mirror, politeness, moment)
             asked = request.to_dict()
-        if not found["tables"]:
-            reasons = sorted({each["reason"] for each in [*found["refused"], *found["missing"]]})
-            raise MissingDataError(
-                f"nothing was found of {', '.join(request.symbols)} from {request.start:%Y-%m-%d} to "
-                f"{request.end:%Y-%m-%d}: {'; '.join([*reasons[:3], *found['absent'].values()][:4])}"
-            )
+        _refuse_nothing(request, found)
         for name, table in found["tables"].items():
             table["file"] = f"{name}.parquet"
             table["sha256"] = sha256_of(directory / table["file"])
         manifest = found | {"request": asked, "findings": [_plain(each) for each in found["findings"]]}
         write_json(manifest, directory / MANIFEST)
     return manifest
+
+
+def _refuse_nothing(request: FetchRequest, found: dict[str, Any]) -> None:
+    """Raise if a symbol has no rows at all: its name is wrong, or it was not traded then."""
+    held = {symbol for table in found["tables"].values() for symbol in table["rows_by_symbol"]}
+    lost = sorted(set(request.symbols) - held)
+    if lost:
+        spans = [each for each in [*found["refused"], *found["missing"]] if each["symbol"] in lost]
+        reasons = dict.fromkeys([*(each["reason"] for each in spans), *found["absent"].values()])
+        raise MissingDataError(
+            f"nothing was found of {', '.join(lost)} from {request.start:%Y-%m-%d} to {request.end:%Y-%m-%d} "
+            f"({'; '.join(list(reasons)[:4]) or 'it has no rows'}): is that its name at {request.venue}, and "
+            "was it traded then? What came in of others is not fetched again"
+        )
 
 
 def summary(manifest: dict[str, Any]) -> Iterator[str]:
@@ -209,7 +234,7 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def datasets_entry(manifest: dict[str, Any], out: str | Path) -> str:
-    """Return the entry of ``datasets`` in ``params.yaml`` that names the directory.
+    """Return the entry that names the directory, indented to stand below ``datasets:`` in ``params.yaml``.
 
     Parameters
     ----------
@@ -219,26 +244,34 @@ def datasets_entry(manifest: dict[str, Any], out: str | Path) -> str:
         The directory, as the parameters shall name it.
     """
     request = manifest["request"]
-    interval = request["interval"]
-    name = re.sub(r"\W+", "_", Path(out).name)
-    bars = "" if interval == "1m" else f"    market: {{bar_interval: {interval}, path_interval: {interval}}}\n"
-    return (
-        f"datasets:\n  {name}:\n    source: parquet\n    venue: {request['venue']}\n    path: {Path(out)}\n"
-        f"    symbols: [{', '.join(request['symbols'])}]\n{bars}"
+    interval, where = request["interval"], Path(out)
+    if where.is_absolute() and where.is_relative_to(Path.cwd()):
+        where = where.relative_to(Path.cwd())
+    name = re.sub(r"\W+", "_", where.name)
+    if yaml.safe_load(name) != name:  # 2024 and `on` would be no names
+        name = f"data_{name}"
+    entry = {"source": "parquet", "venue": request["venue"], "path": where.as_posix(), "symbols": request["symbols"]}
+    if interval != "1m":
+        entry["market"] = {"bar_interval": interval, "path_interval": interval}
+    outside = where.is_absolute() or ".." in where.parts
+    advice = (
+        "  # outside of this directory: link it into data/external, and name the link under `path`\n" if outside else ""
     )
+    text = yaml.safe_dump({name: entry}, sort_keys=False, default_flow_style=None, allow_unicode=True, width=1000)
+    return advice + textwrap.indent(text, "  ")
 
 
 def _refuse_less(request: FetchRequest, out: Path) -> None:
     """Raise if `out` was fetched before with more than is asked now, which would be lost."""
-    before = earlier_request(out)
-    if before is None:
+    written = earlier_fetch(out)
+    if written is None:
         return
-    now = request.to_dict()
+    before, now = written["request"], request.to_dict()
     for name in ("venue", "source", "interval"):
         if before[name] != now[name]:
             raise ParameterError(f"{out} was fetched with {name} {before[name]}, not {now[name]}; name a new directory")
-    for name in ("tables", "symbols"):
-        lost = sorted(set(before[name]) - set(now[name]))
+    for name, held in (("tables", written["tables"]), ("symbols", before["symbols"])):
+        lost = sorted(set(held) - set(now[name]))
         if lost:
             raise ParameterError(f"{out} holds the {name} {', '.join(lost)}: ask for them too, or name a new directory")
     if now["start"] > before["start"] or now["end"] < before["end"]:
@@ -269,7 +302,13 @@ def _from_exchange(
             checked = validate(table.sort_values(["symbol", "event_time"], kind="stable"), name)
             write_parquet(checked, directory / f"{name}.parquet")
             first, last = checked["event_time"].min(), checked["event_time"].max()
-            tables[name] = {"rows": len(checked), "first": first.isoformat(), "last": last.isoformat()}
+            by_symbol = {str(symbol): int(rows) for symbol, rows in checked.groupby("symbol").size().items()}
+            tables[name] = {
+                "rows": len(checked),
+                "rows_by_symbol": by_symbol,
+                "first": first.isoformat(),
+                "last": last.isoformat(),
+            }
     return {
         "tables": tables,
         "absent": dict(found.absent),

@@ -76,6 +76,11 @@ def repeat(row: int, times: int = 1) -> Edit:
     return edit
 
 
+def repeat_larger(cells: list[list[str]]) -> None:
+    cells[5:5] = [list(cells[5])]
+    cells[6][2] = "999.0"
+
+
 def cut(row: int, columns: int) -> Edit:
     def edit(cells: list[list[str]]) -> None:
         cells[row] = cells[row][:columns]
@@ -94,13 +99,13 @@ def backwards(cells: list[list[str]]) -> None:
 DAY = 86_400_000
 #: What is done to the rows, and the finding that must come of it: some rows are taken out, the others stand.
 MASKED: dict[str, tuple[ArchiveFile, Edit, str]] = {
-    "NaN price": (KLINES, put(5, 1, "NaN"), "missing_value"),
-    "empty price": (KLINES, put(5, 1, ""), "missing_value"),
-    "infinite price": (KLINES, put(5, 2, "inf"), "missing_value"),
-    "price beyond all doubles": (KLINES, put(5, 2, "1e999"), "missing_value"),
-    "text for a price": (KLINES, put(5, 1, "n/a?"), "unreadable_row"),
-    "decimal comma": (KLINES, put(5, 1, '"42,000.5"'), "unreadable_row"),
-    "hexadecimal": (KLINES, put(5, 1, "0x10"), "unreadable_row"),
+    "NaN price": (KLINES, put(5, 1, "NaN"), "unreadable"),
+    "empty price": (KLINES, put(5, 1, ""), "unreadable"),
+    "infinite price": (KLINES, put(5, 2, "inf"), "unreadable"),
+    "price beyond all doubles": (KLINES, put(5, 2, "1e999"), "unreadable"),
+    "text for a price": (KLINES, put(5, 1, "n/a?"), "unreadable"),
+    "decimal comma": (KLINES, put(5, 1, '"42,000.5"'), "unreadable"),
+    "hexadecimal": (KLINES, put(5, 1, "0x10"), "unreadable"),
     "zero price": (KLINES, put(5, 3, "0"), "impossible_price"),
     "negative price": (KLINES, put(5, 3, "-1"), "impossible_price"),
     "negative volume": (KLINES, put(5, 5, "-3.0"), "negative_volume"),
@@ -114,34 +119,35 @@ MASKED: dict[str, tuple[ArchiveFile, Edit, str]] = {
     "no stamp": (KLINES, put(5, 0, ""), "outside_period"),
     "stamp that overflows": (KLINES, put(5, 0, "9" * 400), "outside_period"),
     "close of another bar": (KLINES, put(5, 6, "1704499199999"), "wrong_span"),
-    "row cut short": (KLINES, cut(1440, 4), "unreadable_row"),
-    "row too long": (KLINES, put(5, 11, "0,0,0"), "unreadable_row"),
-    "header in the middle": (KLINES, header_again, "unreadable_row"),
-    "huge field": (KLINES, put(5, 1, "7" * 600_000), "missing_value"),
-    "bytes of nothing": (KLINES, put(5, 1, "\x00\x01"), "unreadable_row"),
-    "a row twice": (KLINES, repeat(5), "repeated_row"),
-    "rows backwards": (KLINES, backwards, "unsorted"),
+    "row cut short": (KLINES, cut(1440, 4), "unreadable"),
+    "row too long": (KLINES, put(5, 11, "0,0,0"), "unreadable"),
+    "header in the middle": (KLINES, header_again, "unreadable"),
+    "huge field": (KLINES, put(5, 1, "7" * 600_000), "unreadable"),
+    "bytes of nothing": (KLINES, put(5, 1, "\x00\x01"), "unreadable"),
+    "a row twice": (KLINES, repeat(5), "doubled_rows"),
+    "rows backwards": (KLINES, backwards, "disorder"),
     "negative mark price": (MARK, put(5, 4, "-2"), "impossible_price"),
     "premium that is a price": (PREMIUM, put(5, 4, "42000"), "impossible_premium"),
-    "premium NaN": (PREMIUM, put(5, 4, "nan"), "missing_value"),
+    "premium NaN": (PREMIUM, put(5, 4, "nan"), "unreadable"),
     "funding of 80 %": (FUNDING, put(5, 2, "0.8"), "impossible_funding"),
     "funding interval of nothing": (FUNDING, put(5, 1, "0"), "impossible_interval"),
     "funding in the future": (FUNDING, put(5, 0, "1893456000000"), "outside_period"),
     "negative open interest": (METRICS, put(5, 2, "-5"), "negative_open_interest"),
-    "open interest of nothing": (METRICS, put(5, 2, '""'), "missing_value"),
+    "open interest of nothing": (METRICS, put(5, 2, '""'), "unreadable"),
     "another symbol": (METRICS, put(5, 1, "ETHUSDT"), "foreign_symbol"),
     "negative ratio": (METRICS, put(5, 5, "-1"), "impossible_ratio"),
-    "date of no calendar": (METRICS, put(5, 0, "2024-02-31 00:00:00"), "unreadable_row"),
-    "stamp with a zone": (METRICS, put(5, 0, "2024-01-06T00:25:00+08:00"), "unreadable_row"),
+    "date of no calendar": (METRICS, put(5, 0, "2024-02-31 00:00:00"), "unreadable"),
+    "stamp with a zone": (METRICS, put(5, 0, "2024-01-06T00:25:00+08:00"), "unreadable"),
     "negative depth": (DEPTH, put(5, 2, "-1"), "negative_depth"),
     "band of nothing": (DEPTH, put(5, 1, "0"), "unknown_band"),
     "band is missing": (DEPTH, lambda cells: cells.pop(5), "partial_snapshot"),
     "depth that shrinks": (DEPTH, put(10, 2, "0.001"), "depth_shrinks"),
     "trade of nothing": (TRADES, put(5, 2, "0"), "impossible_trade"),
     "trade at a negative price": (TRADES, put(5, 1, "-1"), "impossible_trade"),
-    "trade of no side": (TRADES, put(5, 6, ""), "unreadable_row"),
-    "trade of another side": (TRADES, put(5, 6, "maybe"), "unreadable_row"),
-    "trade twice": (TRADES, repeat(5), "repeated_row"),
+    "trade of no side": (TRADES, put(5, 6, ""), "unreadable"),
+    "trade of another side": (TRADES, put(5, 6, "maybe"), "unreadable"),
+    "trade twice": (TRADES, repeat(5), "doubled_rows"),
+    "trade twice, and larger": (TRADES, repeat_larger, "conflicting_rows"),
     "trades that are missing": (TRADES, lambda cells: cells.__delitem__(slice(50, 90)), "missing_trades"),
     "liquidation of no side": (LIQUIDATIONS, put(5, 1, "HOLD"), "unknown_side"),
     "liquidation at a negative price": (LIQUIDATIONS, put(5, 5, "-1"), "negative_value"),
@@ -174,7 +180,7 @@ REFUSED: dict[str, tuple[ArchiveFile, Edit, str]] = {
     "volumes swapped": (KLINES, swap(5, 7), "volume_mismatch"),
     "price and volume swapped": (KLINES, swap(4, 5), "ohlc_violation"),
     "price and quantity swapped": (TRADES, swap(1, 2), "price and quantity stand in each other's place"),
-    "all prices NaN": (KLINES, put_all(4, "NaN"), "missing_value"),
+    "all prices NaN": (KLINES, put_all(4, "NaN"), "unreadable"),
     "all volumes negative": (KLINES, put_all(5, "-1"), "negative_volume"),
     "all prices text": (KLINES, put_all(4, "none"), "has no rows|a cell that cannot be read"),
     "premium of prices": (PREMIUM, put_all(4, "42000.0"), "impossible_premium"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,9 @@ import pytest
 
 from slackwater.errors import MissingDataError, ParameterError, SchemaError, SourceError
 from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.sources.binance_archive import parts
 from slackwater.sources.binance_archive.catalogue import DEFAULT_LAGS
+from slackwater.sources.binance_archive.parts import read_part
 from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
 from slackwater.sources.http import Politeness
 from slackwater.sources.own_files.directory import read_directory
@@ -244,7 +248,9 @@ def test_what_was_not_fetched_is_never_replaced(tmp_path: Path) -> None:
         ({"symbols": ["BTCUSDT", "BTCUSDT"]}, "each once"),
         ({"symbols": ["../x"]}, "a symbol of Binance is a name"),
         ({"tables": ["candles"]}, "`tables` must be among"),
+        ({"tables": []}, "`tables` must be among"),
         ({"interval": "7m"}, "`interval` must be one of"),
+        ({"start": datetime(1, 1, 2, tzinfo=UTC)}, "`start` must not lie before 2018"),
         ({"end": datetime(2024, 1, 5, tzinfo=UTC)}, "`end` must be after `start`"),
         ({"start": datetime(2024, 1, 5)}, "must carry a time zone"),
         ({"start": datetime(2100, 1, 1, tzinfo=UTC), "end": datetime(2101, 1, 1, tzinfo=UTC)}, "lies in the future"),
@@ -262,11 +268,130 @@ def test_the_entry_for_the_parameters_can_be_read(tmp_path: Path) -> None:
 
     with running(Mirror()) as mirror:
         manifest = bring(tmp_path / "my-set", mirror, interval="5m")
-    entry = yaml.safe_load(datasets_entry(manifest, tmp_path / "my-set"))["datasets"]["my_set"]
+    entry = yaml.safe_load(datasets_entry(manifest, tmp_path / "my-set"))["my_set"]
     assert entry["source"] == "parquet"
     assert entry["venue"] == "binance"
     assert entry["symbols"] == ["BTCUSDT"]
     assert entry["market"] == {"bar_interval": "5m", "path_interval": "5m"}
+
+
+@pytest.mark.parametrize("name", ["2024", "on", "null", "1e5", "my set: 1"])
+def test_a_directory_of_any_name_makes_an_entry(name: str, tmp_path: Path) -> None:
+    """YAML reads 2024 as a number and `on` as a truth, and neither is the name of an entry."""
+    import yaml
+
+    with running(Mirror()) as mirror:
+        manifest = bring(tmp_path / name, mirror)
+    ((key, entry),) = yaml.safe_load(datasets_entry(manifest, Path("data") / name)).items()
+    assert yaml.safe_load(f"dataset: {key}") == {"dataset": key}
+    assert key.endswith(name.replace(": ", "_").replace(" ", "_"))
+    assert entry["path"] == f"data/{name}"
+
+
+def test_an_entry_of_another_place_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters name no place outside of the repository."""
+    with running(Mirror()) as mirror:
+        manifest = bring(tmp_path / "out", mirror)
+    assert "link it into data/external" in datasets_entry(manifest, tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    assert "path: out\n" in datasets_entry(manifest, tmp_path / "out")
+
+
+def test_a_file_that_the_archive_lacks_reaches_the_ledger_of_the_data_set(tmp_path: Path) -> None:
+    """The day before the first row, and a symbol without any, show in no gap."""
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "ETHUSDT"], tables=["path", "open_interest"],
+              start=datetime(2024, 1, 3, tzinfo=UTC), end=datetime(2024, 1, 4, tzinfo=UTC))  # fmt: skip
+    reading = read_directory(tmp_path / "out", lags=DEFAULT_LAGS)
+    assert set(reading.tables["open_interest"]["symbol"]) == {"BTCUSDT"}
+    (found,) = [
+        finding for finding in reading.findings if finding.symbol == "ETHUSDT" and finding.rule == "missing_file"
+    ]
+    assert (found.table, found.action, found.note) == ("open_interest", "recorded", "the archive has no such file")
+
+
+def test_a_wrong_name_beside_a_right_one_is_an_error_that_costs_nothing(tmp_path: Path) -> None:
+    """Fails where the entry that is printed names a symbol that the data set does not have."""
+    with running(Mirror()) as mirror:
+        with pytest.raises(
+            MissingDataError, match=r"nothing was found of DOGEUSDT from .* no such file.* is that its name"
+        ):
+            bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "DOGEUSDT"])
+        assert not (tmp_path / "out").exists()
+        asked = len(mirror.requests)
+        manifest = bring(tmp_path / "out", mirror)
+        assert len(mirror.requests) == asked
+    assert manifest["tables"]["path"]["rows_by_symbol"] == {"BTCUSDT": 2880}
+
+
+def test_a_table_that_never_came_need_not_be_asked_for_again(tmp_path: Path) -> None:
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "out", mirror, tables=["path", "liquidations"])
+        manifest = bring(tmp_path / "out", mirror, tables=["path"])
+    assert list(manifest["tables"]) == ["path"]
+
+
+TOGETHER = """
+import sys, time
+from datetime import UTC, datetime
+from slackwater.sources.binance_archive import parts
+from slackwater.sources.fetch import FetchRequest, fetch
+out, cache, mirror = sys.argv[1:]
+parse = parts.parse_archive
+def slowly(*arguments, **options):
+    parsed = parse(*arguments, **options)
+    time.sleep(1.0)  # the others look for the part meanwhile, and make it too
+    return parsed
+parts.parse_archive = slowly
+days = {"start": datetime(2024, 1, 5, tzinfo=UTC), "end": datetime(2024, 1, 7, tzinfo=UTC)}
+fetch(FetchRequest(venue="binance", symbols=["BTCUSDT"], tables=["path"], **days), out, cache=cache, mirror=mirror)
+"""
+
+
+def test_runs_may_share_a_cache_at_the_same_time(tmp_path: Path) -> None:
+    """Real processes: each finds a part that is not there, makes it, and finds that another one was first."""
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "alone", mirror, cache=tmp_path / "other")
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-c", TOGETHER, str(tmp_path / f"out{number}"), str(tmp_path / "cache"), mirror.url],
+                stderr=subprocess.PIPE,
+            )
+            for number in range(3)
+        ]
+        failed = [error.decode()[-500:] for run in runs if (error := run.communicate()[1]) and run.returncode]
+    assert not failed
+    for number in range(3):
+        assert digests(tmp_path / f"out{number}") == digests(tmp_path / "alone")
+
+
+def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where it is moved away for the own one: the other run may be about to read it."""
+    cache, parse = tmp_path / "cache", parts.parse_archive
+    made: list[int] = []
+
+    def inodes() -> list[int]:
+        return [path.stat().st_ino for path in sorted(cache.rglob("path.parquet"))]
+
+    def late(*arguments: Any, **options: Any) -> parts.Part:
+        parsed = parse(*arguments, **options)
+        monkeypatch.setattr(parts, "parse_archive", parse)
+        if not made:
+            bring(tmp_path / "other", mirror, cache=cache, end=datetime(2024, 1, 6, tzinfo=UTC))
+            made.extend(inodes())
+        return parsed
+
+    monkeypatch.setattr(parts, "parse_archive", late)
+    with running(Mirror()) as mirror:
+        bring(tmp_path / "out", mirror, cache=cache, end=datetime(2024, 1, 6, tzinfo=UTC))
+    assert len(made) == 1
+    assert inodes() == made
+    assert digests(tmp_path / "out") == digests(tmp_path / "other")
+
+
+def test_a_part_that_goes_while_it_is_read_is_an_error_and_no_empty_table(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match="is gone from the cache: run it again"):
+        read_part(tmp_path / "gone", "path")
 
 
 def test_what_was_fetched_is_read_as_a_data_set_with_its_findings(tmp_path: Path) -> None:

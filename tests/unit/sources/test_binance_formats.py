@@ -152,6 +152,15 @@ def test_a_part_of_a_day_after_the_switch_moves_too(read: Read) -> None:
     assert table["event_time"].iloc[0] == pd.Timestamp("2026-07-02T00:05Z")
 
 
+def test_a_part_of_a_day_of_a_coin_margined_contract_moves_at_any_date(read: Read) -> None:
+    """Those were always stamped by the start: fails if only a whole day is known by its midnight."""
+    file = archive("metrics", "BTCUSD_PERP", day="2023-06-25")
+    whole = frame(read(file), "open_interest")
+    part = frame(read(file, "\n".join(text_of(file).splitlines()[:50])), "open_interest")
+    assert set(part["event_time"]) <= set(whole["event_time"])
+    pd.testing.assert_frame_equal(part, whole[whole["event_time"].isin(part["event_time"])].reset_index(drop=True))
+
+
 def test_a_whole_day_that_begins_at_its_own_midnight_is_never_read_early(read: Read) -> None:
     """A switch of other files at another time: rows may come late, not early."""
     file = archive("metrics", day="2025-03-03")
@@ -177,7 +186,7 @@ def test_metrics_of_coin_margined_contracts_are_in_coin_and_stamped_by_start(rea
 def test_unsorted_rows_are_sorted_and_said_so(read: Read) -> None:
     part = read(archive("metrics", day="2024-01-05"))  # the mirror's odd days come in no order
     assert frame(part, "open_interest")["event_time"].is_monotonic_increasing
-    assert rules(part)["unsorted"] > 0
+    assert rules(part)["disorder"] > 0
 
 
 def test_a_midnight_that_is_there_twice_is_kept_once(read: Read) -> None:
@@ -186,12 +195,12 @@ def test_a_midnight_that_is_there_twice_is_kept_once(read: Read) -> None:
     last = text.splitlines()[-1]
     part = read(file, text + last + "\n")
     assert len(frame(part, "open_interest")) == 288
-    assert rules(part)["repeated_row"] == 2
+    assert rules(part)["doubled_rows"] == 2
     other = last.split(",")
     other[2] = "1.0"
     part = read(file, text + ",".join(other) + "\n")
     assert frame(part, "open_interest")["open_interest"].iloc[-1] == float(last.split(",")[2])
-    assert rules(part)["conflicting_row"] == 1  # of open interest; the ratios are the same again
+    assert rules(part)["conflicting_rows"] == 1  # of open interest; the ratios are the same again
 
 
 def test_funding_stands_at_its_settlement_and_is_known_after_its_stamp(read: Read) -> None:
@@ -225,7 +234,7 @@ def test_liquidations_are_there_once_on_the_side_of_the_position(read: Read) -> 
     table = frame(part, "liquidations")
     raw = pd.read_csv(StringIO(text_of(file)))[::2].reset_index(drop=True)
     assert len(table) == len(raw) == 60
-    assert rules(part)["repeated_row"] == 60
+    assert rules(part)["doubled_rows"] == 60
     np.testing.assert_array_equal(table["side"], np.where(raw["side"] == "SELL", "long", "short"))
     np.testing.assert_allclose(table["quantity"], raw["accumulated_fill_quantity"] * 100.0 / raw["average_price"])
 

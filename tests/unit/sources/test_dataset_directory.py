@@ -101,6 +101,13 @@ def test_what_was_changed_by_hand_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "path.parquet").read_text() == "mine"
 
 
+def test_what_a_file_manager_leaves_is_in_nobodys_way(tmp_path: Path) -> None:
+    filled(tmp_path / "out", "old")
+    (tmp_path / "out" / ".DS_Store").write_bytes(b"\x00")
+    filled(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "path.parquet").read_text() == "new"
+
+
 def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(ParameterError, match="is a file; name a directory"):

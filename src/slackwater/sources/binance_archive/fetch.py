@@ -160,10 +160,7 @@ def fetch_archive(
         if written is not None:
             tables[name] = written
     findings += [
-        _refusal(outcome, name)
-        for outcome in outcomes
-        if outcome.status == "refused"
-        for name in _asked(outcome, request)
+        _unread(outcome, name) for outcome in outcomes if outcome.status != "read" for name in _asked(outcome, request)
     ]
     return {
         "tables": tables,
@@ -281,7 +278,12 @@ def _write_table(
                     findings.append(_overlap(name, symbol, inside, overlap))
     if not table.rows or table.first is None or table.last is None:
         return None
-    return {"rows": table.rows, "first": table.first.isoformat(), "last": table.last.isoformat()}
+    return {
+        "rows": table.rows,
+        "rows_by_symbol": dict(table.rows_by_symbol),
+        "first": table.first.isoformat(),
+        "last": table.last.isoformat(),
+    }
 
 
 def _pieces(parts: Sequence[Path], name: str) -> Iterator[pa.Table]:
@@ -356,15 +358,16 @@ def _asked(outcome: FileOutcome, request: ArchiveRequest) -> list[str]:
     return [name for name in outcome.file.type.tables if name in request.tables]
 
 
-def _refusal(outcome: FileOutcome, table: str) -> Finding:
+def _unread(outcome: FileOutcome, table: str) -> Finding:
+    missing = outcome.status == "missing"
     return Finding(
         table=table,
         symbol=outcome.file.symbol,
-        rule="refused_file",
+        rule="missing_file" if missing else "refused_file",
         start=pd.Timestamp(outcome.file.start),
         end=pd.Timestamp(outcome.file.end),
         rows=0,
-        action="refused",
+        action="recorded" if missing else "refused",
         note=outcome.reason,
     )
 
@@ -372,7 +375,7 @@ def _refusal(outcome: FileOutcome, table: str) -> Finding:
 def _why_absent(name: str, request: ArchiveRequest) -> str:
     data_type = next(each for each in DATA_TYPES if name in each.tables)
     reasons = {data_type.absent.get(market_of(symbol), "") for symbol in request.symbols}
-    return "; ".join(sorted(reasons - {""})) or "the archive has no rows in this span; see `missing` and `refused`"
+    return "; ".join(sorted(reasons - {""})) or "the archive has no rows in this span"
 
 
 def _spans(outcomes: Sequence[FileOutcome]) -> list[dict[str, Any]]:

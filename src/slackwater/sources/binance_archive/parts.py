@@ -26,7 +26,7 @@ from slackwater.sources.binance_archive.csv_rows import Columns, CsvRows, Layout
 from slackwater.sources.binance_archive.screening import Screening
 from slackwater.sources.binance_archive.trades import AGG_TRADES, parse_trades
 from slackwater.sources.large_trades import TradeSizes
-from slackwater.storage import atomic_directory, digest_of, read_arrays, read_json, write_arrays, write_json
+from slackwater.storage import digest_of, first_directory, read_arrays, read_json, write_arrays, write_json
 
 __all__ = ["Part", "parse_archive", "parsed_part", "read_findings", "read_part", "read_sizes"]
 
@@ -151,7 +151,7 @@ def parsed_part(
     part = Path(store) / key[:2] / key
     if not part.is_dir():
         parsed = parse_archive(path, file, origin=origin, floor_usd=floor_usd)
-        with atomic_directory(part) as directory:
+        with first_directory(part) as directory:
             for name, table in parsed.tables.items():
                 # Numbers of a market hardly repeat: a dictionary of them costs time and saves nothing.
                 texts = [column for column in ("side",) if column in table.column_names]
@@ -174,6 +174,8 @@ def read_part(part: Path, table: str) -> pa.Table | None:
     """
     path = part / f"{table}.parquet"
     if not path.is_file():
+        if not part.is_dir():
+            raise SchemaError(f"{part} is gone from the cache: run it again")
         return None
     try:
         return pq.read_table(path)

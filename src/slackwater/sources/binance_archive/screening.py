@@ -62,7 +62,7 @@ class Screening:
         """Take note of rows that the csv reader left out."""
         for reason, rows in reasons.items():
             self._masked[reason] = self._masked.get(reason, 0) + rows
-            self._note("unreadable_row", rows, "masked", reason)
+            self._note("unreadable", rows, "masked", reason)
 
     def inside_period(self, columns: Columns, slack: int) -> Columns:
         """Return the rows stamped inside of the file's own period, give or take `slack` microseconds."""
@@ -76,14 +76,14 @@ class Screening:
         bad = np.zeros(len(columns["event_time"]), dtype=bool)
         for name in names:
             bad |= ~np.isfinite(columns[name])
-        return self.mask(columns, bad, "missing_value", f"one of {', '.join(names)} is missing or not finite")
+        return self.mask(columns, bad, "unreadable", f"one of {', '.join(names)} is missing or not finite")
 
     def in_order(self, columns: Columns, *then: str) -> Columns:
         """Return the rows sorted by time, and by the columns `then` among equal times."""
         time = columns["event_time"]
         back = np.flatnonzero(np.diff(time) < 0) + 1
         if len(back):
-            self._record(time[back], "unsorted", "repaired", "rows ran backwards in time and were sorted")
+            self._record(time[back], "disorder", "repaired", "rows ran backwards in time and were sorted")
         elif not then:
             return columns
         order = np.lexsort((*(columns[name] for name in reversed(then)), time))
@@ -97,10 +97,10 @@ class Screening:
         equal = np.append(False, np.logical_and.reduce([_same(values) for values in columns.values()]))
         copies, others = repeated & equal, repeated & ~equal
         if copies.any():
-            self._record(columns["event_time"][copies], "repeated_row", "repaired", "the same row again")
+            self._record(columns["event_time"][copies], "doubled_rows", "repaired", "the same row again")
         if others.any():
             self._record(
-                columns["event_time"][others], "conflicting_row", "masked", "another row of that time came before"
+                columns["event_time"][others], "conflicting_rows", "masked", "another row of that time came before"
             )
         return {name: values[~repeated] for name, values in columns.items()}
 

@@ -64,7 +64,8 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
     """
     pieces: list[Columns] = []
     counted = TradeSizes.of(np.zeros(0, dtype=np.int64), np.zeros(0))
-    trades, first_id, last_id, previous = 0, np.inf, -np.inf, np.nan
+    trades, first_id, last_id = 0, np.inf, -np.inf
+    previous: Columns | None = None
     spread: list[tuple[float, float]] = []
     for block in rows:
         columns = {
@@ -80,11 +81,7 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
         columns = screening.inside_period(columns, 0)
         if not len(columns["trade_id"]):
             continue
-        again = np.diff(columns["trade_id"], prepend=previous) == 0.0
-        previous = float(columns["trade_id"][-1])
-        if again.any():
-            screening.repaired({"event_time": columns["event_time"][again]}, "repeated_row", "the same trade again")
-            columns = {name: values[~again] for name, values in columns.items()}
+        columns, previous = _each_once(columns, previous, screening)
         if not len(columns["trade_id"]):
             continue
         spread.append((float(np.std(np.log(columns["price"]))), float(np.std(np.log(columns["quantity"])))))
@@ -109,3 +106,22 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
     whole = screening.once(screening.in_order(whole, "trade_id"), ("event_time", "trade_id"))
     whole["side"] = np.where(whole.pop("sold"), "sell", "buy").astype(object)
     return TradeCandidates(whole, counted)
+
+
+def _each_once(columns: Columns, previous: Columns | None, screening: Screening) -> tuple[Columns, Columns]:
+    """Return the trades of a block without those whose id has just been, and its last trade for the next block."""
+    joined = columns if previous is None else {name: np.append(previous[name], columns[name]) for name in columns}
+    skipped = len(joined["trade_id"]) - len(columns["trade_id"])
+    again = np.append(False, joined["trade_id"][1:] == joined["trade_id"][:-1])
+    same = np.append(False, np.logical_and.reduce([values[1:] == values[:-1] for values in joined.values()]))
+    last = {name: values[-1:] for name, values in joined.items()}
+    again, same = again[skipped:], same[skipped:]
+    if same.any():
+        screening.repaired({"event_time": columns["event_time"][same]}, "doubled_rows", "the same trade again")
+    columns = screening.mask(
+        {name: values[~same] for name, values in columns.items()},
+        (again & ~same)[~same],
+        "conflicting_rows",
+        "another trade of that id came before",
+    )
+    return columns, last

@@ -104,8 +104,9 @@ def _split(line: str) -> tuple[int | None, Any]:
 
 
 def _stamped(row: Row, arrived: int | None) -> Row:
-    if not isinstance(row["symbol"], str) or not row["symbol"].isascii():
+    if not isinstance(row["symbol"], str):
         raise TypeError(f"symbol {row['symbol']!r}")
+    row["symbol"].encode()  # half of a character is none
     event = pd.Timestamp(int(row.pop("time")), unit="ms", tz="UTC")
     sent = pd.Timestamp(int(row.pop("sent")), unit="ms", tz="UTC")
     known = max(sent, event) + LAG if arrived is None else pd.Timestamp(arrived, unit="ns", tz="UTC")
