@@ -32,5 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.as_posix()
         brings_in = "/tests/unit/sources/" in place and "simulat" not in place and "stylised" not in place
+        brings_in |= item.path.stem in (
+            "test_cli_fetch",
+            "test_cli_contracts",
+            "test_cli_understand",
+            "test_contract_file",
+        )
         if brings_in or "/market/quality/" in place or item.get_closest_marker("real_data"):
             item.add_marker(pytest.mark.data)

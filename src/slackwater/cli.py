@@ -168,7 +168,11 @@ def contracts(
     out: Annotated[Path, typer.Option(help="JSON file for the facts; `read_contracts` merges it over the built-in.")],
     mirror: Annotated[str, typer.Option(help="URL that stands in for the venue.")] = "",
 ) -> None:
-    """Ask a venue for the facts of its contracts: order steps, funding terms and margin tiers, with their date."""
+    """Ask a venue for the facts of its contracts: order steps, funding terms and margin tiers, with their date.
+
+    It needs the extra `exchange` (pip install "slackwater[exchange]"). No public address states fees, nor the tiers of
+    Binance: add those of your account by hand.
+    """
     from slackwater.sources.exchange import contract_facts_entry, refresh_contract_facts
 
     content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None)

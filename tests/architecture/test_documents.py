@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from datetime import timedelta
+from pathlib import Path
 
 from pipelines._closure import ROOT
 from slackwater.features.catalogue import features_page
 from slackwater.features.engine import default_families
+from slackwater.market.schemas import SCHEMAS
 
 
 def test_the_catalogue_of_features_is_the_one_of_the_code() -> None:
     """A formula that changed without its description would mislead; rerun `slackwater features > docs/features.md`."""
     written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert written == features_page(default_families(timedelta(minutes=5)))
+
+
+RECORDERS = {
+    "mask",
+    "repaired",
+    "note",
+    "count",
+    "drop",
+    "record",
+    "add",
+    "span",
+    "_record",
+    "_note",
+    "_by_symbol",
+    "Rule",
+}
+
+
+def rules_of(path: Path) -> set[str]:
+    """The names of rules that a module hands to what records findings."""
+    found: set[str] = set()
+    for call in (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        named = [part for keyword in call.keywords if keyword.arg == "rule" for part in ast.walk(keyword.value)]
+        texts = [
+            node.value for node in [*named, *(call.args if name in RECORDERS else [])] if isinstance(node, ast.Constant)
+        ]
+        found |= {text for text in texts if isinstance(text, str) and re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
+    return found - {"masked", "repaired", "recorded", "refused", "unknown"}
+
+
+def test_every_rule_that_may_stand_in_the_ledger_is_explained() -> None:
+    """Whoever meets a name in `defects.json` looks it up in docs/data_quality.md."""
+    page = (ROOT / "docs" / "data_quality.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "slackwater"
+    modules = [*(package / "sources").rglob("*.py"), *(package / "market" / "quality").rglob("*.py")]
+    emitted = set().union(*(rules_of(module) for module in modules if "simulate" not in module.parts))
+    assert {"disorder", "unit_switch", "missing_file", "refused_file", "restated_labels", "history_begins"} <= emitted
+    explained = set(re.findall(r"`([a-z_]+)`", page))
+    assert emitted - set(SCHEMAS) - explained == set()
 
 
 def test_every_output_is_described_in_full() -> None:

@@ -67,6 +67,16 @@ def test_files_columns_units_and_clock_are_said() -> None:
 
 
 @pytest.mark.usefixtures("params")
+def test_many_findings_of_one_kind_are_told_as_one() -> None:
+    bars = pd.read_parquet("mine/bars.parquet")
+    bars.drop(index=range(100, 200, 10)).to_parquet("mine/bars.parquet")
+    said = run("mine")
+    assert "findings: 10" in said
+    assert said.count("BTCUSDT gap in 1 rows") == 3
+    assert "BTCUSDT gap, recorded: 7 more of these in 7 rows, the last on 2024-01-" in said
+
+
+@pytest.mark.usefixtures("params")
 def test_a_clock_that_is_wrong_as_a_whole_shows_against_another_data_set() -> None:
     """Nothing within a single table tells it."""
     assert "its clock is 6h late" in run("ahead", "--against", "mine")

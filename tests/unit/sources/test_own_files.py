@@ -256,6 +256,17 @@ def test_a_time_that_only_a_machine_would_guess_is_refused(strange: object) -> N
         utc(values, "x", None)
 
 
+def test_a_symbol_that_a_table_lacks_is_on_record_once(tmp_path: Path) -> None:
+    """Its features stay unknown, and nobody would know why."""
+    tables = small_market(days=3)
+    tables["bars"].to_parquet(tmp_path / "bars.parquet")
+    tables["funding"].query("symbol == 'BTCUSDT'").to_parquet(tmp_path / "funding.parquet")
+    (found,) = read(tmp_path).findings
+    assert (found.table, found.symbol, found.rule, found.action) == ("funding", "ETHUSDT", "no_rows", "recorded")
+    (tmp_path / "fetch.json").write_text(json.dumps({"findings": [found.to_dict()]}))
+    assert read(tmp_path).findings == [found]
+
+
 def test_rows_are_sorted_and_copies_taken_out_only_with_a_record(tmp_path: Path) -> None:
     bars = klines()
     spoilt = pd.concat([bars.iloc[:3], bars.iloc[[2]], bars.iloc[10:], bars.iloc[3:10]])

@@ -15,7 +15,7 @@ import yaml
 
 from slackwater.errors import ParameterError, SourceError
 from slackwater.market.contract_file import merge_contracts
-from slackwater.market.contracts import venue_contracts
+from slackwater.market.contracts import base_asset, venue_contracts
 from slackwater.sources.exchange.client import Client
 from slackwater.sources.exchange.fetch import VENUES
 from slackwater.sources.exchange.listing import Listing, listing_of
@@ -71,6 +71,10 @@ def refresh_contract_facts(
         raise ParameterError(f"`venue` must be one of {', '.join(VENUES)}, was {venue!r}")
     if isinstance(symbols, str) or not symbols:
         raise ParameterError(f"`symbols` must be names such as BTCUSDT, was {symbols!r}")
+    for symbol in symbols:
+        if symbol != symbol.upper():
+            raise ParameterError(f"a symbol is a name such as BTCUSDT, was {symbol!r}")
+        base_asset(symbol)
     source, client = VENUES[venue], Client(venue, base_url=base_url, politeness=politeness)
     contracts: dict[str, Any] = {}
     notes = [f"fees are not asked for: no public address of {venue} states those of an account"]

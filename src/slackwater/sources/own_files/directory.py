@@ -115,6 +115,7 @@ def read_directory(
         if table.empty or (lost and name in ("bars", "path")):
             found = sorted(set(rows["symbol"].astype("str")))
             raise MissingDataError(f"{root / sources[name].file} (table {name}): no rows of {lost}; it holds {found}")
+        findings += [_no_rows(name, symbol, bars) for symbol in lost if not _told(findings, name, symbol)]
         table, made = in_order(table, name)
         refused = [finding for finding in made if finding.action == "refused"]
         origin = str(root / sources[name].file)
@@ -171,6 +172,25 @@ def _read(
 def _joined(read: Sequence[ReadFile]) -> pd.DataFrame:
     tables = [each.table for each in read]
     return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+
+
+def _told(findings: Sequence[Finding], table: str, symbol: str) -> bool:
+    return any((each.table, each.symbol, each.rule) == (table, symbol, "no_rows") for each in findings)
+
+
+def _no_rows(table: str, symbol: str, bars: pd.DataFrame) -> Finding:
+    times = bars["event_time"][bars["symbol"] == symbol]
+    note = "no rows of this symbol: its features that need them stay unknown"
+    return Finding(
+        table=table,
+        symbol=symbol,
+        rule="no_rows",
+        start=times.min(),
+        end=times.max(),
+        rows=0,
+        action="recorded",
+        note=note,
+    )
 
 
 def _found_before(root: Path) -> list[Finding]:

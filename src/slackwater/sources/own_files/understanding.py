@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import pandas as pd
 
@@ -14,6 +15,9 @@ from slackwater.sources.own_files.directory import Reading
 from slackwater.sources.own_files.table_file import ReadFile, TableFile
 
 __all__ = ["clock_against", "understanding"]
+
+LONGEST: Final = 3
+"""Findings of one rule, table and symbol that are listed one by one; `defects.json` has all of them."""
 
 
 def understanding(reading: Reading, sources: Mapping[str, TableFile], findings: Sequence[Finding]) -> Iterator[str]:
@@ -38,8 +42,16 @@ def understanding(reading: Reading, sources: Mapping[str, TableFile], findings: 
         for line in _columns(name, files[0], sources.get(name)):
             yield f"  column   {line}"
     yield f"findings: {len(findings)}" if findings else "findings: none"
+    groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
-        yield f"  {finding}"
+        groups.setdefault((finding.table, finding.symbol, finding.rule, finding.action), []).append(finding)
+    for (table, symbol, rule, action), found in groups.items():
+        for finding in found[:LONGEST]:
+            yield f"  {finding}"
+        if len(found) > LONGEST:
+            rows, last = sum(each.rows for each in found[LONGEST:]), max(each.end for each in found)
+            rest = f"{len(found) - LONGEST:,} more of these in {rows:,} rows, the last on {last:%Y-%m-%d}"
+            yield f"  table {table}: {symbol} {rule}, {action}: {rest}"
 
 
 def clock_against(bars: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:

@@ -265,6 +265,7 @@ def _flows(
     rows = screen.drop(rows, rows.duplicated(), "doubled_rows", "the same row again", action="repaired")
     key = ["symbol", "event_time", "asset", "source"]
     rows = screen.drop(rows, rows.duplicated(key, keep=False), "conflicting_rows", "rows of one bucket that differ")
+    screen.refuse_nothing(rows, origin)
     return validate(rows.reset_index(drop=True), "exchange_flows", origin=origin)
 
 

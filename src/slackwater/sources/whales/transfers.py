@@ -45,6 +45,12 @@ class Screen:
         self.record(rows, bad, rule, note, action=action)
         return rows[~bad]
 
+    def refuse_nothing(self, rows: pd.DataFrame, origin: str) -> None:
+        """Raise SchemaError if all rows were taken out, with the reasons."""
+        if rows.empty and self.findings:
+            reasons = "; ".join(f"{each.rule} in {each.rows:,} rows ({each.note})" for each in self.findings[:4])
+            raise SchemaError(f"{origin}: no row can be used: {reasons}")
+
     def record(self, rows: pd.DataFrame, bad: Any, rule: str, note: str, *, action: Any = "recorded") -> None:
         """Note what is odd about some rows, which stay."""
         names = rows["symbol"] if "symbol" in rows else pd.Series("", index=rows.index)
@@ -147,6 +153,7 @@ def canonical_transfers(
     rows = rows.assign(**owners).sort_values(["symbol", "event_time"], kind="stable")
     key = ["symbol", "chain", "tx_hash", "log_index", "source"]
     rows = screen.drop(rows, rows.duplicated(key), "doubled_rows", "the same transfer again", action="repaired")
+    screen.refuse_nothing(rows, origin)
     return WhaleTable(
         table=validate(rows.reset_index(drop=True), "whale_transfers", origin=origin), findings=screen.findings
     )

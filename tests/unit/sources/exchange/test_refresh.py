@@ -115,3 +115,6 @@ def test_unknown_names_are_named() -> None:
         refresh_contract_facts("deribit", ["BTCUSDT"])
     with pytest.raises(ParameterError, match="`symbols` must be names"):
         refresh_contract_facts("okx", "BTCUSDT")
+    for symbol in ("btcusdt", "BTC"):  # no venue is asked
+        with pytest.raises(ParameterError, match=f"USDT.*was '{symbol}'"):
+            refresh_contract_facts("okx", [symbol], base_url="http://127.0.0.1:9", politeness=QUICK)

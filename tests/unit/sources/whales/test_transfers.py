@@ -253,6 +253,11 @@ def test_a_type_of_owner_that_nobody_knows_is_on_record(tmp_path: Path) -> None:
     assert "'kraken' of `to_owner_type`: taken for unknown" in read.findings[0].note
 
 
+def test_a_file_of_which_nothing_is_left_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"no row can be used: unreadable in 2 rows .`amount` is no amount"):
+        alert(tmp_path, [item(amount="x"), item(1, amount="y")])
+
+
 def test_coins_of_another_kind_are_not_added_up(tmp_path: Path) -> None:
     """Catches USDT counted as coins of the perpetual: a million of one is not a million of the other."""
     with pytest.raises(ParameterError, match="maps USDT to BTCUSDT, which is on BTC"):
