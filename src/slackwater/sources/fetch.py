@@ -157,7 +157,7 @@ def fetch(
     SourceError
         If the server cannot be reached. What came in so far is in the cache; `out` is as it was.
     MissingDataError
-        If a symbol has no rows at all.
+        If a symbol has no bars, or no rows at all where no bars were asked for.
     """
     moment = now or datetime.now(UTC)
     if request.start >= moment:
@@ -193,16 +193,19 @@ def fetch(
 
 
 def _refuse_nothing(request: FetchRequest, found: dict[str, Any]) -> None:
-    """Raise if a symbol has no rows at all: its name is wrong, or it was not traded then."""
-    held = {symbol for table in found["tables"].values() for symbol in table["rows_by_symbol"]}
+    """Raise if a symbol has no bars, or no rows at all where none were asked for: no data set can name it."""
+    bars = [name for name in ("path", "bars") if name in request.wanted]
+    tables = [found["tables"][name] for name in bars or found["tables"] if name in found["tables"]]
+    held = {symbol for table in tables for symbol in table["rows_by_symbol"]}
     lost = sorted(set(request.symbols) - held)
     if lost:
         spans = [each for each in [*found["refused"], *found["missing"]] if each["symbol"] in lost]
         reasons = dict.fromkeys([*(each["reason"] for each in spans), *found["absent"].values()])
+        cached = "; what came in of others is not fetched again" if request.from_archive else ""
         raise MissingDataError(
-            f"nothing was found of {', '.join(lost)} from {request.start:%Y-%m-%d} to {request.end:%Y-%m-%d} "
-            f"({'; '.join(list(reasons)[:4]) or 'it has no rows'}): is that its name at {request.venue}, and "
-            "was it traded then? What came in of others is not fetched again"
+            f"no {'bars' if bars else 'rows'} were found of {', '.join(lost)} from {request.start:%Y-%m-%d} to "
+            f"{request.end:%Y-%m-%d} ({'; '.join(list(reasons)[:4]) or 'there are none'}): is that its name at "
+            f"{request.venue}, and was it traded then?{cached}"
         )
 
 
@@ -224,6 +227,8 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
             yield f"{kind}: {what}, {span['files']} files: {span['reason']}"
     counted: dict[tuple[str, str, str], int] = {}
     for finding in manifest["findings"]:
+        if finding["rule"] in ("missing_file", "refused_file"):
+            continue  # told above
         key = (finding["table"], finding["rule"], finding["action"])
         counted[key] = counted.get(key, 0) + finding["rows"]
     for (table, rule, action), rows in sorted(counted.items()):

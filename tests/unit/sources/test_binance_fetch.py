@@ -201,7 +201,7 @@ def test_without_checksums_a_torn_file_is_asked_for_again_and_the_summary_says_u
 
 
 def test_nothing_at_all_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
-    with running(Mirror()) as mirror, pytest.raises(MissingDataError, match=r"nothing was found of DOGEUSDT"):
+    with running(Mirror()) as mirror, pytest.raises(MissingDataError, match=r"no bars were found of DOGEUSDT"):
         bring(tmp_path / "out", mirror, symbols=["DOGEUSDT"])
     assert not (tmp_path / "out").exists()
 
@@ -314,7 +314,7 @@ def test_a_wrong_name_beside_a_right_one_is_an_error_that_costs_nothing(tmp_path
     """Fails where the entry that is printed names a symbol that the data set does not have."""
     with running(Mirror()) as mirror:
         with pytest.raises(
-            MissingDataError, match=r"nothing was found of DOGEUSDT from .* no such file.* is that its name"
+            MissingDataError, match=r"no bars were found of DOGEUSDT from .* no such file.* is that its name"
         ):
             bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "DOGEUSDT"])
         assert not (tmp_path / "out").exists()
