@@ -59,9 +59,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """Yield a temporary directory beside `path`; it replaces `path` if the block ends without an error."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with _directory_beside(target) as temporary:
         yield temporary
         temporary.chmod(0o755)
         if target.exists():
@@ -71,8 +69,6 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -83,9 +79,7 @@ def first_directory(path: str | Path) -> Iterator[Path]:
     was made of, so that both made the same. It must not be empty.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with _directory_beside(target) as temporary:
         yield temporary
         temporary.chmod(0o755)
         try:
@@ -93,6 +87,14 @@ def first_directory(path: str | Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
+
+
+@contextmanager
+def _directory_beside(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
