@@ -76,10 +76,20 @@ def test_a_date_is_never_guessed(day: str, tmp_path: Path) -> None:
     assert not mirror.requests
 
 
+#: A shell that runs the tests in the background makes them ignore the interrupt, and their children would too.
+INTERRUPTED = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from slackwater.cli import main
+main()
+"""
+
+
 def test_a_run_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> None:
     with running(Mirror(chunk_pause=0.05)) as mirror:
         other = subprocess.Popen(
-            [SLACKWATER, "fetch", "--symbols", "BTCUSDT", "--from", "2024-01-03", "--to", "2024-01-09",
+            [sys.executable, "-c", INTERRUPTED, "fetch", "--symbols", "BTCUSDT", "--from", "2024-01-03",
+             "--to", "2024-01-09",
              "--out", str(tmp_path / "out"), "--mirror", mirror.url, "--tables", "path"],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
