@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +27,7 @@ __all__ = [
     "atomic_directory",
     "atomic_file",
     "digest_of",
+    "first_directory",
     "read_arrays",
     "read_json",
     "read_json_lines",
@@ -37,6 +41,9 @@ __all__ = [
     "write_parquet",
     "write_tables",
 ]
+
+
+_ABANDONED: Final = timedelta(days=1)
 
 
 @contextmanager
@@ -79,6 +86,10 @@ def first_directory(path: str | Path) -> Iterator[Path]:
     was made of, so that both made the same. It must not be empty.
     """
     target = Path(path)
+    # Nobody works on one for a day: what is older was left by a run that was killed.
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED.total_seconds():
+            shutil.rmtree(left, ignore_errors=True)
     with _directory_beside(target) as temporary:
         yield temporary
         temporary.chmod(0o755)

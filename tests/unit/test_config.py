@@ -220,13 +220,26 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
     """An entry pasted with its `datasets:` would take the place of all others, and nobody would be told."""
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(
-        ParameterError, match=r"(?s)params\.yaml is not valid YAML.*`(datasets|z)` stands here for the second"
-    ):
+    with pytest.raises(ParameterError, match=r"(?s)params\.yaml is not valid YAML.*`(datasets|z)` stands here twice"):
         load_params(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("text", ["{? [1] : 2}", "{? {a: 1} : 2}"])
+def test_an_entry_may_be_made_of_another_one(tmp_path: Path) -> None:
+    """YAML's merge, with keys of its own over those that come: nothing of it stands twice."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    own = "  bybit_btc:\n    <<: *by\n    symbols: [BTCUSDT]\n    market: &m {<<: *bars, path_interval: 1h}\n"
+    text = text.replace("  bybit_1h:", "  bybit_1h: &by").replace(
+        "market: {bar_interval: 1h", "market: &bars {bar_interval: 1h", 1
+    )
+    text = text.replace("  binance_1h_2024_summer:", f"{own}\n  binance_1h_2024_summer:")
+    (tmp_path / "params.yaml").write_text(text)
+    params = load_params(tmp_path / "params.yaml", "bybit_btc")
+    assert params.dataset.symbols == ["BTCUSDT"]
+    assert params.dataset.path == "data/external/bybit_1h"
+    assert params.market.bar_interval == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("text", ["[" * 5_000, "{? [1] : 2}", "{? {a: 1} : 2}"])
 def test_a_key_that_is_no_name_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParameterError, match=r"params\.yaml is not valid YAML"):

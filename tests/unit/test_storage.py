@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,16 @@ def test_the_first_directory_stands(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="file"), first_directory(tmp_path / "file") as directory:
         (directory / "content").write_text("x")
+
+
+def test_what_a_killed_run_left_of_a_directory_goes_after_a_day(tmp_path: Path) -> None:
+    for name, age in ((".part.abandoned", 2 * 86_400), (".part.at_work", 60), (".partner.other", 2 * 86_400)):
+        (tmp_path / name).mkdir()
+        then = time.time() - age
+        os.utime(tmp_path / name, (then, then))
+    with first_directory(tmp_path / "part") as directory:
+        (directory / "content").write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".part.at_work", ".partner.other", "part"]
 
 
 def test_tables_come_back_as_they_were(tmp_path: Path) -> None:

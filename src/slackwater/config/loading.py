@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,29 +39,32 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     if not path.is_file():
         raise MissingDataError(f"there is no parameter file {path}")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)  # noqa: S506 a SafeLoader
-    except (yaml.YAMLError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader), set())
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ParameterError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
     return resolve(content if dataset is None else content | {"dataset": dataset}, origin=str(path))
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """Refuses a mapping that names a key twice: YAML would take the last, and lose what the first one said."""
+def _refuse_doubled_keys(node: yaml.Node | None, seen: set[int]) -> None:
+    """Raise YAMLError where a mapping names a key twice: YAML would take the last, and lose what the first one said.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, Hashable):
-                continue  # refused below
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    "in a mapping", node.start_mark, f"`{name}` stands here for the second time", key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+    Keys that come with a merge (``<<: *entry``) may be overridden.
+    """
+    if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    keys: set[tuple[str, str]] = set()
+    for part in node.value:
+        key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if (key.tag, key.value) in keys:
+                raise yaml.MarkedYAMLError(problem=f"`{key.value}` stands here twice", problem_mark=key.start_mark)
+            keys.add((key.tag, key.value))
+        _refuse_doubled_keys(value, seen)
 
 
 def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:

@@ -21,7 +21,7 @@ __all__ = ["depth_in_other_unit", "interest_in_other_unit", "price_in_other_unit
 STEP_FACTOR: Final = 5.0
 """Between two rows; units differ by 10 or more."""
 LONGEST_STEP: Final = timedelta(days=1)
-"""Between neighbours. What happened in a longer gap nobody saw."""
+"""Between neighbours, unless most are further apart. What happened in a longer gap nobody saw."""
 DAILY_FACTOR: Final = 30.0
 """Between the medians of two days, for what is noisy from row to row: volume and depth."""
 RANGE_FACTOR: Final = 3.0
@@ -116,8 +116,8 @@ def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: NDArray[np.b
 
 
 def _neighbours(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    stamps = rows["event_time"].astype("int64").to_numpy()
-    return np.asarray(np.diff(stamps) <= DAY)
+    steps = np.diff(rows["event_time"].astype("int64").to_numpy())
+    return np.asarray(steps <= max(DAY, 1.5 * np.median(steps)) if len(steps) else steps > 0)
 
 
 def _apart_from_most(

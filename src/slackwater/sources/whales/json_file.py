@@ -44,8 +44,9 @@ def json_documents(path: Path) -> list[Any]:
 
 
 def _integer(digits: str) -> float:
-    """No integer is beyond 64 bits: pandas could not hold it."""
-    return int(digits) if len(digits) <= 18 else float(digits)
+    """Beyond 64 bits it is no integer that pandas could hold, nor the id of anything."""
+    whole = int(digits) if len(digits) <= len(str(-(2**63))) else None
+    return whole if whole is not None and -(2**63) <= whole < 2**63 else float(digits)
 
 
 def require_columns(rows: pd.DataFrame, names: Sequence[str], origin: str) -> None:

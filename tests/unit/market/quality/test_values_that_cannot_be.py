@@ -425,6 +425,16 @@ def test_interest_stands_still_through_a_bar_that_is_missing() -> None:
     assert found[1][2] in (12, 13, 14)
 
 
+def test_bars_of_a_week_are_neighbours_all_the_same() -> None:
+    bars = small_market(("BTCUSDT",), days=60, interval=timedelta(hours=24 // 2))["bars"].head(100)
+    for name, weeks in (("open_time", 0), ("event_time", 1), ("available_time", 1)):
+        bars[name] = bars["open_time"].iloc[0] + (np.arange(len(bars)) + weeks) * pd.Timedelta(weeks=1)
+    for name in ("open", "high", "low", "close"):
+        bars.loc[97:, name] *= 1_000.0
+    findings = examine_tables({"bars": bars}, venue="simulated", spacing={})[1].findings
+    assert [(f.rule, f.rows) for f in findings] == [("unit_switch", 3)]
+
+
 def test_a_single_long_bar_is_no_activity() -> None:
     """Of a coin that trades now and then: its bar of four hours traded, and its interest stood still."""
     tables = small_market(("BTCUSDT",), days=30)

@@ -245,6 +245,13 @@ def test_a_repeated_id_is_one_transfer_and_on_record(tmp_path: Path) -> None:
     assert [(each.rule, each.rows, each.action) for each in read.findings] == [("doubled_rows", 1, "repaired")]
 
 
+def test_ids_of_nineteen_digits_are_told_apart(tmp_path: Path) -> None:
+    """As floats they would be one, and one of the transfers lost."""
+    read = alert(tmp_path, [item(id=1_234_567_890_123_456_781), item(1, id=1_234_567_890_123_456_789)])
+    assert len(read.table) == 2
+    assert read.findings == []
+
+
 def test_a_type_of_owner_that_nobody_knows_is_on_record(tmp_path: Path) -> None:
     """A column of labels that is mapped wrongly would make every flow zero, and nobody would see it."""
     read = alert(tmp_path, [item(to={"address": "3xyz", "owner": "kraken", "owner_type": "kraken"}), item(1)])
