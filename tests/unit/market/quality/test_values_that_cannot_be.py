@@ -426,7 +426,7 @@ def test_interest_stands_still_through_a_bar_that_is_missing() -> None:
 
 
 def test_bars_of_a_week_are_neighbours_all_the_same() -> None:
-    bars = small_market(("BTCUSDT",), days=60, interval=timedelta(hours=24 // 2))["bars"].head(100)
+    bars = small_market(("BTCUSDT",), days=20, interval=timedelta(hours=4))["bars"].head(100)
     for name, weeks in (("open_time", 0), ("event_time", 1), ("available_time", 1)):
         bars[name] = bars["open_time"].iloc[0] + (np.arange(len(bars)) + weeks) * pd.Timedelta(weeks=1)
     for name in ("open", "high", "low", "close"):
