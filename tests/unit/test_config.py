@@ -227,7 +227,8 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_entry_may_be_made_of_another_one(tmp_path: Path) -> None:
     """YAML's merge, with keys of its own over those that come: nothing of it stands twice."""
     text = Path("params.yaml").read_text(encoding="utf-8")
-    own = "  bybit_btc:\n    <<: *by\n    <<: {symbols: [ETHUSDT]}\n    symbols: [BTCUSDT]\n    market: &m {<<: *bars, path_interval: 1h}\n"
+    own = "  bybit_btc:\n    <<: *by\n    <<: {symbols: [ETHUSDT]}\n    symbols: [BTCUSDT]\n"
+    own += "    market: {<<: *bars, path_interval: 1h}\n"
     text = text.replace("  bybit_1h:", "  bybit_1h: &by").replace(
         "market: {bar_interval: 1h", "market: &bars {bar_interval: 1h", 1
     )

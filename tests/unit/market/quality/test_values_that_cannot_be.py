@@ -432,7 +432,7 @@ def test_bars_of_a_week_are_neighbours_all_the_same() -> None:
     for name in ("open", "high", "low", "close"):
         bars.loc[97:, name] *= 1_000.0
     findings = examine_tables({"bars": bars}, venue="simulated", spacing={})[1].findings
-    assert [(f.rule, f.rows) for f in findings] == [("unit_switch", 3)]
+    assert [(f.rule, f.rows) for f in findings] == 3 * [("unit_switch", 1)]  # each a week from the next
 
 
 def test_a_single_long_bar_is_no_activity() -> None:
