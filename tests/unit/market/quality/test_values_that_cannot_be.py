@@ -153,11 +153,11 @@ def grown_sixfold(tables: Tables) -> None:
     tables["bars"].loc[ROW, "volume"] = 60.0
 
 
-def grown_by_half(tables: Tables) -> None:
-    """Interest rises by half while half of it is traded: a quiet coin, and no cascade."""
+def grown_in_a_quiet_hour(tables: Tables) -> None:
+    """Interest rises by two fifths while as much is traded: a quiet coin, and no cascade."""
     level = tables["open_interest"]["open_interest"].iloc[ROW - 1]
-    tables["open_interest"].loc[ROW:, "open_interest"] *= 1.5
-    tables["bars"].loc[ROW, "volume"] = 0.6 * level
+    tables["open_interest"].loc[ROW:, "open_interest"] *= 1.4
+    tables["bars"].loc[ROW, "volume"] = 0.45 * level
 
 
 def one_trade_in(every: int) -> Callable[[Tables], None]:
@@ -331,7 +331,7 @@ NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
     "a pump, by the range of its bars": both(pump, partial(lively, by=2.0)),
     "a pump, by its trades": both(pump, of_a_coin_each),
     "ten trades a day": ten_trades_a_day,
-    "interest up by half in a quiet hour": both(small_interest, grown_by_half),
+    "interest up by two fifths in a quiet hour": both(small_interest, grown_in_a_quiet_hour),
     "still interest of 18 trades": both(trades_a_bar(1.0), change(*INTEREST, FROZEN, still)),
     "still interest of a trade an hour": both(
         small_interest, one_trade_in(2), change(*INTEREST, slice(ROW, ROW + 50), still)
