@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,6 +118,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
     assert "no longer has liquidations" in manifest["absent"]["liquidations"]
     said = "\n".join(summary(manifest))
     assert "missing: ETHUSDT metrics 2024-01-03 to 2024-01-04, 1 files" in said
+    assert "missing_file" not in said  # told once
     assert "funding           absent" in said
 
 
@@ -329,40 +328,6 @@ def test_a_table_that_never_came_need_not_be_asked_for_again(tmp_path: Path) -> 
         bring(tmp_path / "out", mirror, tables=["path", "liquidations"])
         manifest = bring(tmp_path / "out", mirror, tables=["path"])
     assert list(manifest["tables"]) == ["path"]
-
-
-TOGETHER = """
-import sys, time
-from datetime import UTC, datetime
-from slackwater.sources.binance_archive import parts
-from slackwater.sources.fetch import FetchRequest, fetch
-out, cache, mirror = sys.argv[1:]
-parse = parts.parse_archive
-def slowly(*arguments, **options):
-    parsed = parse(*arguments, **options)
-    time.sleep(1.0)  # the others look for the part meanwhile, and make it too
-    return parsed
-parts.parse_archive = slowly
-days = {"start": datetime(2024, 1, 5, tzinfo=UTC), "end": datetime(2024, 1, 7, tzinfo=UTC)}
-fetch(FetchRequest(venue="binance", symbols=["BTCUSDT"], tables=["path"], **days), out, cache=cache, mirror=mirror)
-"""
-
-
-def test_runs_may_share_a_cache_at_the_same_time(tmp_path: Path) -> None:
-    """Real processes: each finds a part that is not there, makes it, and finds that another one was first."""
-    with running(Mirror()) as mirror:
-        bring(tmp_path / "alone", mirror, cache=tmp_path / "other")
-        runs = [
-            subprocess.Popen(
-                [sys.executable, "-c", TOGETHER, str(tmp_path / f"out{number}"), str(tmp_path / "cache"), mirror.url],
-                stderr=subprocess.PIPE,
-            )
-            for number in range(3)
-        ]
-        failed = [error.decode()[-500:] for run in runs if (error := run.communicate()[1]) and run.returncode]
-    assert not failed
-    for number in range(3):
-        assert digests(tmp_path / f"out{number}") == digests(tmp_path / "alone")
 
 
 def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,11 @@ def test_what_cannot_be_trusted_is_refused_by_name(case: str, tmp_path: Path) ->
         read(tmp_path)
 
 
+def test_a_file_of_flows_of_which_nothing_is_left_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"no row can be used: unreadable in \d rows"):
+        flows(tmp_path, "asset,time,inflow,outflow\nBTC,2025-01-01T00:00Z,x,1\nBTC,2025-01-01T01:00Z,1,y\n")
+
+
 def test_columns_that_make_no_flow_are_refused() -> None:
     with pytest.raises(ParameterError, match="`stamp` must be start or end"):
         FlowColumns(time="t", stamp="middle", netflow="n")  # type: ignore[arg-type]
