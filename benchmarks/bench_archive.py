@@ -38,7 +38,7 @@ start = datetime(2022, 9, 1, tzinfo=UTC)
 for days in (300, 720):
     request = FetchRequest(
         venue="binance", symbols=["BTCUSDT"], start=start, end=start + timedelta(days=days),
-        tables=["path", "large_trades"],
+        tables=["fine_bars", "large_trades"],
     )
     fetch(request, f"{sys.argv[2]}/{days}", mirror=sys.argv[1])
     print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -67,7 +67,7 @@ def test_klines(record: Recorder, tmp_path: Path) -> None:
     path = _zip(tmp_path, file)
 
     def ours() -> Path:
-        return _to_parquet(path, file, tmp_path / "ours") / "path.parquet"
+        return _to_parquet(path, file, tmp_path / "ours") / "fine_bars.parquet"
 
     def pandas() -> pd.DataFrame:
         raw = pd.read_csv(path)

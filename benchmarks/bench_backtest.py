@@ -87,12 +87,12 @@ def market(bars: int, every: int, seed: int = 0) -> dict[str, Any]:
         | to
         | constants
     )
-    return {"scores": scores, "path": path, "mark": mark, "funding": funding}
+    return {"scores": scores, "fine_bars": path, "mark": mark, "funding": funding}
 
 
 def first(tables: dict[str, Any], bars: int) -> dict[str, Any]:
     """Return the beginning of a market."""
-    end = tables["path"]["open_time"].iloc[bars]
+    end = tables["fine_bars"]["open_time"].iloc[bars]
     cut = {name: table[table["event_time" if name != "mark" else "open_time"] < end] for name, table in tables.items()}
     return cut | {"scores": cut["scores"][cut["scores"]["event_time"] < end - pd.Timedelta("25h")]}
 
@@ -109,7 +109,7 @@ def options(gate: type[Gate] = Gate) -> dict[str, Any]:
         "initial_equity": 100_000.0,
         "decision_lag": timedelta(seconds=5),
         "horizon": rules.horizon,
-        "path_interval": timedelta(minutes=1),
+        "fine_bar_interval": timedelta(minutes=1),
     }
 
 
@@ -121,7 +121,7 @@ def test_bars(record: Recorder, two_years: dict[str, Any], request: pytest.Fixtu
     assert len(run_backtest(**short).trades) >= 5
 
     full = two_years | options()
-    bars = len(two_years["path"])
+    bars = len(two_years["fine_bars"])
     taken = cpu_seconds({"engine": lambda: run_backtest(**full)})["engine"]
     record(name=f"{name}: path bars a CPU-second", value=bars / taken, unit="bars/s", goal=1e6)
 
@@ -130,7 +130,7 @@ def test_bars(record: Recorder, two_years: dict[str, Any], request: pytest.Fixtu
     calls, trades = TimedGate.calls, len(timed.trades)
     record(name=f"{name}: a call of the gate", value=1e6 * TimedGate.seconds / calls, unit="CPU µs", at_least=False)
     reading = cpu_seconds(
-        {"paths": lambda: price_paths(two_years["path"], two_years["funding"], [SYMBOL], mark=two_years["mark"])}
+        {"paths": lambda: price_paths(two_years["fine_bars"], two_years["funding"], [SYMBOL], mark=two_years["mark"])}
     )["paths"]
     exits = ", ".join(f"{reason} {count}" for reason, count in timed.trades["exit_reason"].value_counts().items())
     print(

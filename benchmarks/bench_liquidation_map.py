@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
 from slackwater.features.engine import _read
+from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, INTERMEDIATES, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
 from slackwater.features.liquidation_density import LiquidationDensityFamily
-from slackwater.features.measures import ATR_DAY, ATR_HOUR, LOG_CLOSE, LOG_HIGH, LOG_LOW, MEASURES, TIME_HOURS
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.liquidity.density import N_LAYERS, REACH, STOPS, map_bins
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
@@ -167,7 +167,7 @@ class NumpyMap:
 
 def measured_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows of inputs and the measures that the volatility family leaves."""
-    rows = np.empty((len(values), len(INPUTS) + MEASURES))
+    rows = np.empty((len(values), len(INPUTS) + INTERMEDIATES))
     state, out = np.zeros(VOLATILITY.state_size()), np.empty(len(VOLATILITY.features()))
     measure(state, VOLATILITY.constants(), values, FIRST_US, STEP_US, rows, out)
     return rows

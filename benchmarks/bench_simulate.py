@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.sources.simulate.market import MarketRequest, simulate
-from slackwater.sources.simulate.minute_step import run_market
-from slackwater.sources.simulate.shocks import random_streams
+from slackwater.simulation.market import MarketRequest, simulate
+from slackwater.simulation.minute_step import run_market
+from slackwater.simulation.shocks import random_streams
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -24,7 +24,7 @@ STREAM = """
 import sys
 from pathlib import Path
 from datetime import UTC, datetime
-from slackwater.sources.simulate.market import MarketRequest, stream_market
+from slackwater.simulation.market import MarketRequest, stream_market
 names = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", *(f"COIN{i}USDT" for i in range(6))]
 start, end = datetime(2021, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
 stream_market(sys.argv[1], MarketRequest(symbols=names, start=start, end=end, seed=1))

@@ -30,7 +30,7 @@ ROUNDS = 12
 KILLS = 24
 GOAL_FAULTS = 200
 OUT = Path(__file__).with_suffix(".json")
-TABLES = ("path", "mark_price", "premium_index", "open_interest", "long_short_ratio", "funding", "large_trades")
+TABLES = ("fine_bars", "mark_price", "premium_index", "open_interest", "long_short_ratio", "funding", "large_trades")
 WANTED = request(("2024-01-05", "2024-01-09"), ("BTCUSDT", "ETHUSDT"), TABLES)
 
 

@@ -13,12 +13,12 @@ from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.frame import MarketFrame
-from slackwater.models.training import Recipe, TrainingSet
-from slackwater.sources.simulate.market import simulate_market
-from slackwater.sources.simulate.parameters import MarketParameters
+from slackwater.models.training import Trainer, TrainingSet
+from slackwater.simulation.market import simulate_market
+from slackwater.simulation.parameters import MarketParameters
 from slackwater.storage import digest_of
+from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import GeometryRules
 
 
 def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
@@ -32,7 +32,7 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     made = params.dataset.simulate.model_dump() | market
     rules = params.market
     tables = simulate_market(params.dataset.symbols, **made)
-    tables["bars"] = resample_bars(tables["path"], rules.bar_interval)
+    tables["bars"] = resample_bars(tables["fine_bars"], rules.bar_interval)
     frame = MarketFrame.from_tables(
         tables,
         bar_interval=rules.bar_interval,
@@ -46,30 +46,30 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     described = [Feature.from_manifest(f) for f in manifest["features"] if f["name"] in set(manifest["model_features"])]
     labels, _ = build_labels(
         features,
-        tables["path"],
+        tables["fine_bars"],
         tables["funding"],
         trade=TradeRules(
             contracts=merge_contracts(params.dataset.contract_facts, params.dataset.venue),
-            geometry=GeometryRules(**params.geometry.model_dump()),
+            bracket=BracketRules(**params.bracket.model_dump()),
             costs=CostModel(**params.costs.model_dump()),
             reference_notional_usd=params.labels.reference_notional_usd,
         ),
         decision_lag=rules.decision_lag,
-        path_interval=rules.path_interval,
+        fine_bar_interval=rules.fine_bar_interval,
         mark=tables["mark_price"],
         **params.labels.model_dump(exclude={"reference_notional_usd"}),
     )
     return TrainingSet.join(labels, features, described), described
 
 
-def recipe_of(params: Params) -> Recipe:
+def recipe_of(params: Params) -> Trainer:
     """Return the recipe by which the pipeline fits and measures."""
-    return Recipe(**params.validation.model_dump(), model=params.model.model_dump())
+    return Trainer(**params.validation.model_dump(), model=params.model.model_dump())
 
 
 def parameters_digest(params: Params) -> str:
     """Return the digest of every parameter that an answer depends on, those of the simulated market included."""
-    sections = ("dataset", "market", "features", "geometry", "costs", "labels", "validation", "model")
+    sections = ("dataset", "market", "features", "bracket", "costs", "labels", "validation", "model")
     rules = params.trading.rules.model_dump(mode="json")
     market = asdict(MarketParameters())
     return digest_of([*(getattr(params, name).model_dump(mode="json") for name in sections), rules, market])

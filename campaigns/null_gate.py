@@ -15,7 +15,7 @@ import pandas as pd
 
 from campaigns.default_recipe import parameters_digest, recipe_of, training_set
 from slackwater.config import Params, load_params
-from slackwater.evidence.evaluation import worth_at_reference
+from slackwater.evidence.evaluation import expected_value_at_reference
 from slackwater.storage import write_json
 
 SEEDS = (1, 2, 3, 4, 5, 6)
@@ -29,7 +29,7 @@ def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
     edges = recipe_of(params).trades_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].reset_index(drop=True)
     rules = params.trading.rules
-    worth = worth_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))
+    worth = expected_value_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))
     passed = (worth > rules.min_expectancy) & (labels["reward_risk"] >= rules.min_reward_risk)
     earned = labels.loc[passed, "net_r"]
     return {

@@ -14,8 +14,8 @@ import pandas as pd
 
 from campaigns.default_recipe import parameters_digest
 from slackwater.config import Params, load_params
-from slackwater.sources.simulate.facts import facts_hold, facts_page, stylised_facts
-from slackwater.sources.simulate.market import MarketRequest, simulate
+from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
+from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.storage import read_json, write_json
 
 SEEDS = (1, 2, 3, 4, 5)

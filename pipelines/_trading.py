@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines._stage import Stage
-from slackwater.storage import read_json, read_parquet, read_path, read_tables
+from slackwater.storage import read_fine_bars, read_json, read_parquet, read_tables
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT, event_scores
 
@@ -16,9 +16,9 @@ def build_gate(stage: Stage) -> Gate:
     return Gate.of(
         stage.dataset.venue,
         entry=trading.entry.model_dump(),
-        geometry=stage.geometry.model_dump(),
+        bracket=stage.bracket.model_dump(),
         rules=trading.rules.model_dump(),
-        discipline=trading.discipline.model_dump(),
+        drawdown_control=trading.drawdown_control.model_dump(),
         costs=stage.costs.model_dump(),
         horizon=stage.labels.horizon,
         contract_facts=stage.dataset.contract_facts,
@@ -37,12 +37,12 @@ def backtest_inputs(stage: Stage) -> dict[str, Any]:
             read_parquet("data/features.parquet", columns=columns),
             wanted,
         ),
-        "path": read_path("data/tables"),
+        "fine_bars": read_fine_bars("data/tables"),
         "funding": tables.get("funding"),
         "mark": tables.get("mark_price"),
         "gate": build_gate(stage),
         "initial_equity": stage.trading.initial_equity,
         "decision_lag": stage.market.decision_lag,
         "horizon": stage.labels.horizon,
-        "path_interval": stage.market.path_interval,
+        "fine_bar_interval": stage.market.fine_bar_interval,
     }

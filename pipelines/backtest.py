@@ -7,7 +7,7 @@ from pipelines._trading import backtest_inputs
 from slackwater.storage import write_json_lines, write_parquet
 from slackwater.trading.backtest import constant_risk_trades, run_backtest
 from slackwater.trading.ledger import trades_table
-from slackwater.trading.obedience import require_obedience, rule_violations
+from slackwater.trading.limit_checks import limit_violations, require_limits
 
 
 def main(stage: Stage) -> None:
@@ -17,7 +17,7 @@ def main(stage: Stage) -> None:
     sample = constant_risk_trades(**inputs, progress=stage.progress("events at constant risk"))
     contracts = inputs["gate"].contracts
     for trades in (result.trades, trades_table(sample)):
-        require_obedience(rule_violations(trades, result.exposure, contracts))
+        require_limits(limit_violations(trades, result.exposure, contracts))
     stage.say(f"{len(result.trades):,} trades, {len(sample):,} at constant risk, every rule kept by each")
     write_parquet(result.trades, "reports/trades.parquet")
     write_parquet(result.refusals, "reports/refusals.parquet")

@@ -12,7 +12,7 @@ from slackwater.evidence.evaluation import (
     trading_metrics,
     verdict,
 )
-from slackwater.models.training import Recipe
+from slackwater.models.training import Trainer
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
 
@@ -25,14 +25,14 @@ def main(stage: Stage) -> None:
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
     resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
     training = read_training_set()
-    recipe = Recipe(**stage.validation.model_dump(), model=stage.model.model_dump())
+    trainer = Trainer(**stage.validation.model_dump(), model=stage.model.model_dump())
     manifest = read_json("data/feature_manifest.json")
     known = [f for f in manifest["features"] if f["role"] == "model" and f["available"]]
     price = [f["name"] for f in known if f["family"] in PRICE_FAMILIES]
     stage.say("fitting the controls")
     controls = control_predictions(
         training,
-        recipe,
+        trainer,
         price_columns=price,
         volatility_columns=[f["name"] for f in known if f["family"] == "volatility"],
         seed=evaluation.seed,

@@ -43,9 +43,9 @@ def main(stage: Stage) -> None:
         "trading": {
             "venue": params.dataset.venue,
             "entry": params.trading.entry.model_dump(),
-            "geometry": params.geometry.model_dump(),
+            "bracket": params.bracket.model_dump(),
             "rules": params.trading.rules.model_dump(),
-            "discipline": params.trading.discipline.model_dump(),
+            "drawdown_control": params.trading.drawdown_control.model_dump(),
             "costs": params.costs.model_dump(),
             "contract_facts": params.dataset.contract_facts,
         },

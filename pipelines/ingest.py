@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
+from slackwater.simulation.market import simulate_market
+from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile
-from slackwater.sources.simulate.market import simulate_market
-from slackwater.sources.simulate.tables import DEFAULT_LAGS
 from slackwater.storage import write_json, write_tables
 
 

@@ -11,9 +11,9 @@ from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.storage import read_parquet, read_path, read_tables, write_json, write_parquet
+from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_json, write_parquet
+from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import GeometryRules
 from slackwater.trading.score import CONTEXT
 
 FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_direction", *CONTEXT]))
@@ -24,17 +24,17 @@ def main(stage: Stage) -> None:
     tables = read_tables("data/tables", ["funding", "mark_price"])
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
-        read_path("data/tables"),
+        read_fine_bars("data/tables"),
         tables.get("funding"),
         tables.get("mark_price"),
         trade=TradeRules(
             contracts=contracts_of(stage),
-            geometry=GeometryRules(**stage.geometry.model_dump()),
+            bracket=BracketRules(**stage.bracket.model_dump()),
             costs=CostModel(**stage.costs.model_dump()),
             reference_notional_usd=stage.labels.reference_notional_usd,
         ),
         decision_lag=stage.market.decision_lag,
-        path_interval=stage.market.path_interval,
+        fine_bar_interval=stage.market.fine_bar_interval,
         **stage.labels.model_dump(exclude={"reference_notional_usd"}),
     )
     trades = labels[labels["payoff"].notna()]

@@ -53,7 +53,7 @@ def main(stage: Stage) -> None:
             "plots": Path("reports/plots"),
             "trading_plots": Path("reports/trading_plots"),
             "trading": Path("reports/trading.md"),
-            "curves": Path("reports/trading_curves.json"),
+            "curves": Path("reports/sensitivity.json"),
             "reports": Path("reports/metrics.json"),
             "verdict": Path("reports/verdict.json"),
             "defects": Path("reports/defects.json"),

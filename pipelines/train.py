@@ -7,23 +7,23 @@ from pathlib import Path
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import read_training_set
-from slackwater.models.outliers import TrainingRange
-from slackwater.models.training import Recipe
+from slackwater.models.training import Trainer
+from slackwater.models.training_range import TrainingRange
 from slackwater.storage import atomic_file, digest_of, sha256_of, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
     """Write ``data/predictions.parquet``, ``models/*`` and ``reports/trials.json``."""
     training = read_training_set()
-    recipe = Recipe(**stage.validation.model_dump(), model=stage.model.model_dump())
+    trainer = Trainer(**stage.validation.model_dump(), model=stage.model.model_dump())
     targets = {name: training.labels[f"y_{name}"].to_numpy() for name in ("direction", "hit")}
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
-    predictions = recipe.predict_out_of_fold(training, targets, progress=stage.say)
-    trades = recipe.trades_out_of_fold(training, progress=stage.say)
+    predictions = trainer.predict_out_of_fold(training, targets, progress=stage.say)
+    trades = trainer.trades_out_of_fold(training, progress=stage.say)
     keys = ["row", "symbol", "event_time", "fold"]
     predictions = predictions.merge(trades, on=keys, validate="1:1")
-    models = {name: recipe.fit(training, y) for name, y in targets.items()}
-    models["trade"] = recipe.fit_trade(training)
+    models = {name: trainer.fit(training, y) for name, y in targets.items()}
+    models["trade"] = trainer.fit_trade(training)
     calibrators = {}
     for name, model in models.items():
         calibrators[name] = model.calibrator_.to_dict()

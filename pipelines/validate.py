@@ -14,7 +14,7 @@ from slackwater.storage import atomic_file, read_json, read_tables, write_json, 
 def main(stage: Stage) -> None:
     """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports even of refused data."""
     market, dataset = stage.market, stage.dataset
-    spacing = {"path": market.path_interval, "bars": market.bar_interval}
+    spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
     tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing)
     read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
     ledger = DefectLedger([*read, *found.findings])
@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
         page.write_text(defects_page(ledger.findings, title=title, absent=absent), encoding="utf-8")
     found.raise_if_refused()
     if "bars" not in tables:
-        tables["bars"] = resample_bars(tables["path"], market.bar_interval)
+        tables["bars"] = resample_bars(tables["fine_bars"], market.bar_interval)
     write_tables(tables, "data/tables")
 
 

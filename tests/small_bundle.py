@@ -12,14 +12,14 @@ from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import STALENESS, MarketFrame
-from slackwater.models.outliers import TrainingRange
-from slackwater.models.training import Recipe, TrainingSet
+from slackwater.models.training import Trainer, TrainingSet
+from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import write_bundle
 from tests.small_market import DECISION_LAG, small_market
 
 BAR = timedelta(hours=1)
 HORIZON = timedelta(hours=12)
-RECIPE = Recipe(
+RECIPE = Trainer(
     first_train=timedelta(days=60),
     test=timedelta(days=20),
     embargo=timedelta(days=1),
@@ -44,7 +44,7 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
         trade=TradeRules(),
         horizon=HORIZON,
         decision_lag=DECISION_LAG,
-        path_interval=BAR,
+        fine_bar_interval=BAR,
     )
     manifest = engine.manifest(frame.available)
     described = [f for f in engine.features if f.name in set(manifest["model_features"])]
@@ -84,10 +84,10 @@ def make_bundle(directory: Path) -> Path:
             "trading": {
                 "venue": "simulated",
                 "entry": {"probability_threshold": 0.5},
-                "geometry": {},
+                "bracket": {},
                 # The market is random: a gate that asks for worth would refuse everything.
                 "rules": {"risk_fraction": 0.01, "min_expectancy": None, "kelly_fraction": None},
-                "discipline": {},
+                "drawdown_control": {},
                 "costs": {},
             },
             "hashes": {},

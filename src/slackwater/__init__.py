@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from slackwater.model_selection.walk_forward import PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer
-    from slackwater.trading.discipline import TrackRecord
+    from slackwater.trading.drawdown_control import TrackRecord
     from slackwater.trading.gate import Account, Gate, OpenPosition, Refusal, TradePlan
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ _HOMES = {
     "ReversalClassifier": "slackwater.models.classifier",
     "ReversalScorer": "slackwater.scoring.scorer",
     "SlackwaterError": "slackwater.errors",
-    "TrackRecord": "slackwater.trading.discipline",
+    "TrackRecord": "slackwater.trading.drawdown_control",
     "TradePlan": "slackwater.trading.gate",
     "check_features": "slackwater.features.checks",
 }

@@ -209,9 +209,9 @@ def simulate(
 
     from slackwater.errors import ParameterError
     from slackwater.evidence.map_history import moment
-    from slackwater.sources.simulate import market
-    from slackwater.sources.simulate.defects import DEFECT_KINDS, inject_defects
-    from slackwater.sources.simulate.facts import facts_hold, facts_page, stylised_facts
+    from slackwater.simulation import market
+    from slackwater.simulation.defects import DEFECT_KINDS, inject_defects
+    from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
     from slackwater.storage import atomic_directory, write_json, write_parquet
 
     if not facts and out is None:
@@ -300,13 +300,13 @@ def understand(
         sources = {str(table): TableFile(**source.model_dump()) for table, source in (entry.tables or {}).items()}
         lags = {str(table): lag for table, lag in market.available_after.items()}
         reading = read_directory(entry.path, sources or None, lags=lags, symbols=entry.symbols, sha256=entry.sha256)
-        spacing = {"path": market.path_interval, "bars": market.bar_interval}
+        spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
         tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
         readings.append((reading, sources, ledger, tables))
     reading, sources, ledger, tables = readings[0]
     findings = [*reading.findings, *ledger.findings]
     if against:
-        ours, theirs = (one.get("path", one.get("bars")) for *_, one in readings)
+        ours, theirs = (one.get("fine_bars", one.get("bars")) for *_, one in readings)
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
     for line in understanding(reading, sources, findings):
         typer.echo(line)

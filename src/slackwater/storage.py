@@ -29,10 +29,10 @@ __all__ = [
     "digest_of",
     "first_directory",
     "read_arrays",
+    "read_fine_bars",
     "read_json",
     "read_json_lines",
     "read_parquet",
-    "read_path",
     "read_tables",
     "sha256_of",
     "write_arrays",
@@ -192,10 +192,10 @@ def read_tables(directory: str | Path, names: Iterable[str] | None = None) -> di
     return {path.stem: read_parquet(path) for path in paths}
 
 
-def read_path(directory: str | Path) -> pd.DataFrame:
-    """Read the finest bars of a directory of tables: ``path``, or ``bars`` where there is nothing finer."""
+def read_fine_bars(directory: str | Path) -> pd.DataFrame:
+    """Read the finest bars of a directory of tables: ``fine_bars``, or ``bars`` where there is nothing finer."""
     root = Path(directory)
-    finest = root / "path.parquet"
+    finest = root / "fine_bars.parquet"
     return read_parquet(finest if finest.is_file() else root / "bars.parquet")
 
 

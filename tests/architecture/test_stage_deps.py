@@ -16,9 +16,9 @@ from slackwater.features.engine import default_families
 from slackwater.market.frame import STALENESS, MarketFrame
 from slackwater.market.schemas import SCHEMAS
 from slackwater.models.classifier import ReversalClassifier
-from slackwater.models.training import Recipe
-from slackwater.sources.simulate.market import simulate_market
-from slackwater.sources.simulate.tables import DEFAULT_LAGS
+from slackwater.models.training import Trainer
+from slackwater.simulation.market import simulate_market
+from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.trading.sizing import SizingRules
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -85,7 +85,7 @@ def test_parameters_match_the_signatures_that_they_reach() -> None:
     """A key of params.yaml that the library renamed would fail only in the stage that uses it."""
     params = load_params(ROOT / "params.yaml")
     assert set(params.model.model_dump()) <= set(inspect.signature(ReversalClassifier).parameters)
-    assert set(params.validation.model_dump()) <= set(inspect.signature(Recipe).parameters)
+    assert set(params.validation.model_dump()) <= set(inspect.signature(Trainer).parameters)
     assert set(params.trading.rules.model_dump()) <= set(inspect.signature(SizingRules).parameters)
     assert params.dataset.simulate is not None
     assert set(params.dataset.simulate.model_dump()) <= set(inspect.signature(simulate_market).parameters)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.discipline import RECOVERY_WINS, TrackRecord
+from slackwater.trading.drawdown_control import RECOVERY_WINS, TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import Score
 
@@ -68,7 +68,7 @@ class NaiveBacktest:
     def __init__(
         self,
         scores: pd.DataFrame,
-        path: pd.DataFrame,
+        fine_bars: pd.DataFrame,
         *,
         gate: Gate,
         funding: pd.DataFrame | None,
@@ -76,17 +76,17 @@ class NaiveBacktest:
         initial_equity: float,
         decision_lag: timedelta,
         horizon: timedelta,
-        path_interval: timedelta,
+        fine_bar_interval: timedelta,
         constant_risk: bool = False,
     ) -> None:
-        self.lag, self.interval = decision_lag // timedelta(microseconds=1), path_interval
+        self.lag, self.interval = decision_lag // timedelta(microseconds=1), fine_bar_interval
         self.horizon = horizon // timedelta(microseconds=1)
-        self.coarse = path_interval > timedelta(minutes=1)
+        self.coarse = fine_bar_interval > timedelta(minutes=1)
         self.gate = gate
         if self.coarse:  # such a path does not show what the delay costs
             self.gate = replace(gate, costs=replace(gate.costs, latency=max(decision_lag, gate.costs.latency)))
         self.initial_equity, self.constant_risk = initial_equity, constant_risk
-        self.read(scores, path, funding, mark)
+        self.read(scores, fine_bars, funding, mark)
 
         self.returns: dict[tuple[str, int], float | None] = {}
         self.cash = initial_equity
@@ -102,17 +102,17 @@ class NaiveBacktest:
     # ---- the market -------------------------------------------------------------------------------------------------
 
     def read(
-        self, scores: pd.DataFrame, path: pd.DataFrame, funding: pd.DataFrame | None, mark: pd.DataFrame | None
+        self, scores: pd.DataFrame, fine_bars: pd.DataFrame, funding: pd.DataFrame | None, mark: pd.DataFrame | None
     ) -> None:
         self.scores = []
         for row in scores.to_dict("records"):
-            score = Score.from_row({"missing_features": (), "foreign_features": ()} | row)
+            score = Score.from_row({"missing_features": (), "out_of_range_features": ()} | row)
             if score.direction != 0:
                 self.scores.append(score)
         self.scores.sort(key=lambda score: (score.event_time, score.symbol))
         self.symbols = sorted({score.symbol for score in self.scores})
         self.bars: dict[str, list[Bar]] = {symbol: [] for symbol in self.symbols}
-        for row in path.itertuples():
+        for row in fine_bars.itertuples():
             if row.symbol in self.bars:
                 bar = Bar(us(row.open_time), us(row.event_time), row.open, row.high, row.low, row.close)
                 self.bars[row.symbol].append(bar)

@@ -17,11 +17,11 @@ import pytest
 
 from slackwater.market.contracts import venue_contracts
 from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
+from slackwater.trading.bracket import BracketRules, trade_levels
 from slackwater.trading.costs import CostModel
-from slackwater.trading.discipline import DisciplineRules
+from slackwater.trading.drawdown_control import DrawdownRules
 from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Account, Gate, TradePlan
-from slackwater.trading.geometry import GeometryRules, trade_levels
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import Score
 from slackwater.trading.sizing import SizingRules
@@ -38,7 +38,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
     def one_of(*values: Any) -> Any:
         return values[rng.integers(len(values))]
 
-    discipline = DisciplineRules(
+    drawdown_control = DrawdownRules(
         throttle_drawdown=one_of(None, 0.05, 0.15),
         streak_grace=one_of(None, 0, 2),
         max_drawdown=one_of(None, 0.08, 0.3),
@@ -55,7 +55,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
             complete_features=one_of(True, True, False),
             require_sweep=one_of(True, False, False, False),
         ),
-        geometry=GeometryRules(stop_buffer_atr=one_of(0.0, 0.25, 1.0), min_stop_atr=one_of(0.0, 0.15)),
+        bracket=BracketRules(stop_buffer_atr=one_of(0.0, 0.25, 1.0), min_stop_atr=one_of(0.0, 0.15)),
         rules=SizingRules(
             risk_fraction=one_of(0.003, 0.008, 0.015, 0.02),
             max_cluster_risk=one_of(0.01, 0.02),
@@ -67,7 +67,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
             kelly_fraction=one_of(None, None, 0.25),
             liquidation_buffer_stop=one_of(0.0, 0.0, 0.5),
         ),
-        discipline=one_of(discipline, discipline, DisciplineRules(), DisciplineRules.off()),
+        drawdown_control=one_of(drawdown_control, drawdown_control, DrawdownRules(), DrawdownRules.off()),
         costs=CostModel(multiple=one_of(0.0, 1.0, 1.0, 2.0), latency=timedelta(seconds=one_of(0, 0, 30))),
         horizon=horizon,
     )
@@ -130,7 +130,7 @@ def random_scores(
     return scores
 
 
-def plant_touches(rng: np.random.Generator, bars: pd.DataFrame, scores: list[Score], rules: GeometryRules) -> None:
+def plant_touches(rng: np.random.Generator, bars: pd.DataFrame, scores: list[Score], rules: BracketRules) -> None:
     """Let a bar soon after some events end exactly at their target or their stop."""
     for score in scores:
         if score.direction == 0 or rng.random() > 0.3:
@@ -193,7 +193,7 @@ def random_market(seed: int) -> dict[str, Any]:
         first = len(opens) - n + (200 if hourly and seed % 8 == 0 else 10)
         last = len(bars) - int(0.9 * (horizon / interval))  # the path ends too early for a few
         events = random_scores(rng, symbol, bars, range(first, last, int(rng.integers(4, 8))), lag)
-        plant_touches(rng, bars, events, gate.geometry)
+        plant_touches(rng, bars, events, gate.bracket)
         keep = rng.random(len(bars)) > rng.choice([0.0, 0.02])
         if rng.random() < 0.7:  # a halt
             keep[(halt := int(rng.integers(first, len(bars) - 60))) : halt + int(rng.integers(10, 60))] = False
@@ -206,14 +206,14 @@ def random_market(seed: int) -> dict[str, Any]:
             rates.append(random_funding(rng, symbol, start, n, interval, 2.0 if seed % 10 in (3, 7) else 0.002))
     return {
         "scores": pd.DataFrame([asdict(score) for score in scores]).sample(frac=1.0, random_state=seed),
-        "path": pd.concat(paths, ignore_index=True),
+        "fine_bars": pd.concat(paths, ignore_index=True),
         "gate": gate,
         "funding": pd.concat(rates, ignore_index=True) if rates else None,
         "mark": pd.concat(marks, ignore_index=True) if marks else None,
         "initial_equity": float(rng.choice([2_000.0, 100_000.0, 100_000.0, 3e6])),
         "decision_lag": lag,
         "horizon": horizon,
-        "path_interval": interval,
+        "fine_bar_interval": interval,
     }
 
 
@@ -252,7 +252,7 @@ def test_every_trade_and_refusal_is_that_of_the_naive_backtest() -> None:
         seen["binding"].update(trades["binding"])
         seen["code"].update(result.refusals["code"])
         # An exit well after the horizon has waited for the market to open again.
-        late = trades["exit_time"] > trades["entry_time"] + market["horizon"] + market["path_interval"]
+        late = trades["exit_time"] > trades["entry_time"] + market["horizon"] + market["fine_bar_interval"]
         gone = trades["exit_reason"] == "liquidation"
         features = {"halt": late, "liquidated by mark": gone & (market["mark"] is not None)}
         features |= {"liquidated by last": gone & (market["mark"] is None), "funding": trades["funding_usd"] != 0.0}
@@ -342,13 +342,13 @@ def test_skipping_the_entry_bar_would_flip_the_result() -> None:
     horizon = timedelta(hours=4)
     options: dict[str, Any] = {
         "scores": pd.DataFrame([asdict(score)]),
-        "path": path,
+        "fine_bars": path,
         "gate": Gate(horizon=horizon),
         "funding": None,
         "initial_equity": 100_000.0,
         "decision_lag": timedelta(seconds=5),
         "horizon": horizon,
-        "path_interval": timedelta(minutes=1),
+        "fine_bar_interval": timedelta(minutes=1),
     }
     honest = run_backtest(**options)
     assert honest.trades["net_usd"].item() < 0
@@ -364,7 +364,7 @@ def test_skipping_the_entry_bar_would_flip_the_result() -> None:
     assert only.hold(plan, entry_bar=61, horizon=horizon).net_usd == honest.trades["net_usd"].item()
 
     # What is left of the market for an engine with the bug: the naive backtest tells the two apart.
-    blind = run_backtest(**options | {"path": path.assign(low=path["low"].where(path.index != 61, 50_000.0))})
+    blind = run_backtest(**options | {"fine_bars": path.assign(low=path["low"].where(path.index != 61, 50_000.0))})
     assert blind.trades["net_usd"].item() > 0
     with pytest.raises(AssertionError):
         assert_all_same(blind, NaiveBacktest(**options), "the fixture")

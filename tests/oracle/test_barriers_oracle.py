@@ -98,7 +98,7 @@ def test_triple_barrier_against_a_naive_loop(seed: int, interval: timedelta) -> 
         pd.concat(paths, ignore_index=True),
         horizon=HORIZON,
         decision_lag=LAG,
-        path_interval=interval,
+        fine_bar_interval=interval,
         continuation_multiple=1.5,
     )
 
@@ -136,7 +136,7 @@ def test_the_paths_of_this_file_hold_ties() -> None:
         path,
         horizon=HORIZON,
         decision_lag=LAG,
-        path_interval=timedelta(minutes=5),
+        fine_bar_interval=timedelta(minutes=5),
         continuation_multiple=1.5,
     )
     gaps = naive_gaps(path, timedelta(minutes=5))

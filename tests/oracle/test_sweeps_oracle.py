@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slackwater.features import measures as m
+from slackwater.features import intermediates as m
 from slackwater.features.sweeps import SweepsFamily
 from slackwater.liquidity.sweeps import ATTEMPTS, LARGEST_BURST
 from slackwater.market import inputs as i
 
-WIDTH = len(i.INPUTS) + m.MEASURES
+WIDTH = len(i.INPUTS) + m.INTERMEDIATES
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 FIRST_BAR_HOURS = 473_352  # midnight of 1 January 2024

@@ -21,13 +21,13 @@ from pipelines._closure import ROOT
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
 from pipelines._trading import backtest_inputs, build_gate
-from pipelines.curves import comparable_venues
+from pipelines.sensitivity import comparable_venues
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_tables
+from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
-from slackwater.trading.geometry import GeometryRules
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {
@@ -164,11 +164,11 @@ def test_labels_and_backtest_are_settled_at_the_mark(repository: Path, monkeypat
     stage, labels = Stage("label"), pd.read_parquet("data/labels.parquet")
     rules = TradeRules(
         contracts=venue_contracts(stage.dataset.venue),
-        geometry=GeometryRules(**stage.geometry.model_dump()),
+        bracket=BracketRules(**stage.bracket.model_dump()),
         costs=CostModel(**stage.costs.model_dump()),
         reference_notional_usd=stage.labels.reference_notional_usd,
     )
-    features, path = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/path.parquet")
+    features, path = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/fine_bars.parquet")
 
     def net_r(mark: pd.DataFrame | None) -> pd.Series:
         horizon = stage.labels.horizon
@@ -309,7 +309,7 @@ def test_a_damaged_table_leaves_no_half_written_output(repository: Path, tmp_pat
     shutil.copytree(repository / "data/raw", root / "data/raw")
     for name in ("pipelines", "dvc.yaml", "params.yaml"):
         (shutil.copytree if (repository / name).is_dir() else shutil.copy)(repository / name, root / name)
-    path = root / "data/raw/path.parquet"
+    path = root / "data/raw/fine_bars.parquet"
     path.chmod(0o644)
     table = pd.read_parquet(path)
     table.loc[1_000, "close"] = float("nan")

@@ -21,7 +21,7 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.quality.ledger import DefectLedger
 from slackwater.metrics.classification import auc
-from slackwater.models.training import Recipe, TrainingSet
+from slackwater.models.training import Trainer, TrainingSet
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile, read_file
 from slackwater.sources.own_files.understanding import clock_against
@@ -96,13 +96,13 @@ def test_an_honest_model_finds_next_to_nothing(
         tables["funding"],
         trade=TradeRules(contracts=venue_contracts(params.dataset.venue)),
         decision_lag=market.decision_lag,
-        path_interval=market.path_interval,
+        fine_bar_interval=market.fine_bar_interval,
         **params.labels.model_dump(exclude={"reference_notional_usd"}),
     )
     assert report.labelled > 3_000
     assert report.tie_share < 0.02
     training = TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
-    recipe = Recipe(**params.validation.model_dump(), model=params.model.model_dump())
+    recipe = Trainer(**params.validation.model_dump(), model=params.model.model_dump())
     predictions = recipe.predict_out_of_fold(training, {"direction": training.labels["y_direction"].to_numpy()})
     y = training.labels["y_direction"].to_numpy()[predictions["row"]]
     assert 0.47 < auc(y, predictions["p_direction"]) < 0.55

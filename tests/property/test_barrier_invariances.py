@@ -48,7 +48,7 @@ def random_market(seed: int, *, days: int = 3, n_events: int = 25) -> tuple[pd.D
 
 
 def labelled(path: pd.DataFrame, events: pd.DataFrame, **changes: object) -> pd.DataFrame:
-    arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "path_interval": MINUTE} | changes
+    arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "fine_bar_interval": MINUTE} | changes
     return triple_barrier(events, path, **arguments)[0]
 
 

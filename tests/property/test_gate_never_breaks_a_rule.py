@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from slackwater.errors import SlackwaterError
 from slackwater.market.contracts import Contract, maintenance_margin, venue_contracts
 from slackwater.trading.account import Account, OpenPosition
+from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.discipline import DisciplineRules, TrackRecord
+from slackwater.trading.drawdown_control import DrawdownRules, TrackRecord
 from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
-from slackwater.trading.geometry import GeometryRules
 from slackwater.trading.reasons import ReasonCode
 from slackwater.trading.score import Score
 from slackwater.trading.sizing import SizingRules
@@ -137,7 +137,7 @@ class Draw:
             trade_edge=math.nan if no_odds else edge,
             trade_edge_low=math.nan if no_odds else self.unknown(0.03, edge - self.between(0.0, 0.5)),
             missing_features=("a",) if self.chance(0.03) else (),
-            foreign_features=("b",) if self.chance(0.03) else (),
+            out_of_range_features=("b",) if self.chance(0.03) else (),
         )
 
     def account(self, now: datetime) -> Account:
@@ -185,11 +185,11 @@ class Draw:
             probability_threshold=self.between(0.0, 0.6),
             max_score_age=self.maybe(0.8, timedelta(minutes=self.between(1.0, 10.0))),
             complete_features=self.chance(0.5),
-            familiar_features=self.chance(0.5),
+            in_range_features=self.chance(0.5),
             max_trend_efficiency=self.maybe(0.15, self.between(0.3, 1.0)),
             require_sweep=self.chance(0.1),
         )
-        geometry = GeometryRules(
+        bracket = BracketRules(
             stop_buffer_atr=self.between(0.0, 1.0),
             target_buffer_atr=self.between(0.0, 0.5),
             max_stop_distance=self.between(0.04, 0.08),
@@ -211,7 +211,7 @@ class Draw:
             liquidation_buffer_price=self.between(0.0, 0.05 if self.chance(0.9) else 1.0),
             max_entry_slippage=self.spread(2e-3, 0.05),
         )
-        discipline = DisciplineRules(
+        drawdown_control = DrawdownRules(
             throttle_drawdown=self.maybe(0.7, self.between(0.08, 0.3)),
             streak_grace=self.maybe(0.7, self.rng.randint(0, 4)),
             max_drawdown=self.maybe(0.7, self.between(0.08, 0.3)),
@@ -231,9 +231,9 @@ class Draw:
         return Gate(
             contracts=CONTRACTS[self.venue],
             entry=entry,
-            geometry=geometry,
+            bracket=bracket,
             rules=rules,
-            discipline=discipline,
+            drawdown_control=drawdown_control,
             costs=costs,
         )
 
@@ -255,7 +255,7 @@ class Draw:
             elif what == "price":
                 case = replace(case, price=self.hostile())
             elif what == "rule":
-                part = self.rng.choice(["entry", "geometry", "rules", "discipline", "costs"])
+                part = self.rng.choice(["entry", "bracket", "rules", "drawdown_control", "costs"])
                 kind = getattr(case.gate, part)
                 names = [field.name for field in fields(kind) if isinstance(getattr(kind, field.name), float)]
                 if names:
@@ -311,7 +311,7 @@ def check_entry(case: Case) -> None:
     assert case.now >= score.available_time
     assert rules.max_score_age is None or case.now - score.event_time <= rules.max_score_age
     assert not (rules.complete_features and score.missing_features)
-    assert not (rules.familiar_features and score.foreign_features)
+    assert not (rules.in_range_features and score.out_of_range_features)
     assert score.p_direction >= rules.probability_threshold
     if rules.max_trend_efficiency is not None:
         assert score.direction * score.trend_efficiency_72h <= rules.max_trend_efficiency
@@ -321,7 +321,7 @@ def check_entry(case: Case) -> None:
 
 
 def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
-    score, rules, side = case.score, case.gate.geometry, plan.side
+    score, rules, side = case.score, case.gate.bracket, plan.side
     assert side == -score.direction
     assert plan.entry == case.price
     if side > 0:
@@ -367,8 +367,8 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
     assert distance >= max(rules.min_stop_ticks * tick, rules.min_stop_atr * atr)
 
 
-def check_discipline(plan: TradePlan, case: Case) -> None:
-    record, equity, rules = case.account.record, case.account.equity, case.gate.discipline
+def check_drawdown_control(plan: TradePlan, case: Case) -> None:
+    record, equity, rules = case.account.record, case.account.equity, case.gate.drawdown_control
     if record is None:
         assert (plan.risk_multiplier, plan.drawdown, plan.loss_streak) == (1.0, 0.0, 0)
         return
@@ -506,7 +506,7 @@ def check(plan: TradePlan, case: Case) -> None:
     check_inputs(case)
     check_entry(case)
     check_levels(plan, case, contract.tick_size)
-    check_discipline(plan, case)
+    check_drawdown_control(plan, case)
     check_size(plan, case, contract)
     may_be_unknown = {"p_hit", "p_trade", "p_trade_low", "expectancy_low", "depth_1pct"}
     unknown = {name for name, value in plan.to_dict().items() if value is None}

@@ -34,9 +34,9 @@ def entries(said: str) -> dict[str, Any]:
 
 def test_it_fills_a_directory_and_says_what_was_missing(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
-        done = run(mirror, tmp_path / "out", "--tables", "path,open_interest")
+        done = run(mirror, tmp_path / "out", "--tables", "fine_bars,open_interest")
     assert done.returncode == 0, done.stderr
-    assert len(pd.read_parquet(tmp_path / "out" / "path.parquet")) == 2 * 2 * 1440
+    assert len(pd.read_parquet(tmp_path / "out" / "fine_bars.parquet")) == 2 * 2 * 1440
     assert "missing: ETHUSDT metrics 2024-01-03 to 2024-01-04" in done.stdout
     entry = entries(done.stdout)["out"]
     assert entry["symbols"] == ["BTCUSDT", "ETHUSDT"]
@@ -46,7 +46,7 @@ def test_an_error_is_one_line_and_not_a_traceback(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
         done = run(mirror, tmp_path / "out", "--tables", "candles")
         assert done.returncode == 1
-        assert done.stderr.strip().startswith("slackwater: ParameterError: `tables` must be among path")
+        assert done.stderr.strip().startswith("slackwater: ParameterError: `tables` must be among fine_bars")
         gone = run(mirror, tmp_path / "out", "--venue", "okx", "--source", "archive")
     assert "there is no archive of okx" in gone.stderr
     assert "Traceback" not in done.stderr + gone.stderr
@@ -58,7 +58,7 @@ def test_the_printed_entry_is_one_that_the_parameters_take(tmp_path: Path, monke
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     monkeypatch.chdir(tmp_path)
     with running(Mirror()) as mirror:
-        done = run(mirror, Path("data/external/made_up"), "--tables", "path")
+        done = run(mirror, Path("data/external/made_up"), "--tables", "fine_bars")
     assert done.returncode == 0, done.stderr
     params["datasets"] |= entries(done.stdout)
     params["dataset"] = "made_up"
@@ -90,7 +90,7 @@ def test_a_run_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> None:
         other = subprocess.Popen(
             [sys.executable, "-c", INTERRUPTED, "fetch", "--symbols", "BTCUSDT", "--from", "2024-01-03",
              "--to", "2024-01-09",
-             "--out", str(tmp_path / "out"), "--mirror", mirror.url, "--tables", "path"],
+             "--out", str(tmp_path / "out"), "--mirror", mirror.url, "--tables", "fine_bars"],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         while not mirror.requests and other.poll() is None:

@@ -60,8 +60,8 @@ def test_written_tables_are_a_data_set(tmp_path: Path):
     out = tmp_path / "market"
     assert "SYNTHETIC" in run("--out", str(out), *TWO_WEEKS)
     tables = read(out, symbols=["BTCUSDT", "XRPUSDT"])
-    assert {"path", "open_interest", "funding", "liquidations"} <= set(tables)
-    assert tables["path"]["event_time"].iloc[0] == pd.Timestamp("2023-01-01T00:01Z")
+    assert {"fine_bars", "open_interest", "funding", "liquidations"} <= set(tables)
+    assert tables["fine_bars"]["event_time"].iloc[0] == pd.Timestamp("2023-01-01T00:01Z")
     assert not (out / "defects.json").exists()
 
 

@@ -35,7 +35,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "utc_offset": "+00:00",
         "scale": {"volume": 0.5},
     }
-    market = {"bar_interval": "30m", "path_interval": "30m"}
+    market = {"bar_interval": "30m", "fine_bar_interval": "30m"}
     usual = {"source": "parquet", "venue": "okx", "symbols": ["BTCUSDT"], "market": market}
     content["datasets"] |= {
         "mine": usual | {"path": "mine"},

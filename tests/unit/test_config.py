@@ -56,7 +56,7 @@ BAD = {
         ),
         r"`tables` has `liquidations` and `liquidation_totals`: leave one of them out",
     ),
-    "grid that does not fit": (lambda c: c["market"].update(bar_interval="90s"), r"multiple of `path_interval`"),
+    "grid that does not fit": (lambda c: c["market"].update(bar_interval="90s"), r"multiple of `fine_bar_interval`"),
     "bad override of another entry": (
         lambda c: c["datasets"]["bybit_1h"]["features"]["price"].update(event_window="x"),
         r"\(data set bybit_1h\): `datasets.bybit_1h.features.price.event_window`: must be a duration",
@@ -94,7 +94,7 @@ BAD = {
     ),
     "neither bars nor path": (
         lambda c: c["datasets"]["bybit_1h"]["tables"].pop("bars"),
-        r"`tables` must have `bars`, or the finer `path`",
+        r"`tables` must have `bars`, or `fine_bars`",
     ),
     "repeated symbol": (
         lambda c: c["datasets"]["simulated"].update(symbols=["A", "A"]),
@@ -132,7 +132,7 @@ def test_a_third_entry_needs_no_code() -> None:
         "venue": "okx",
         "path": "data/external/mine",
         "tables": {"bars": {"file": "bars.parquet"}},
-        "market": {"bar_interval": "15m", "path_interval": "15m"},
+        "market": {"bar_interval": "15m", "fine_bar_interval": "15m"},
     }
     params = resolve(changed(lambda c: (c["datasets"].update(mine=entry), c.update(dataset="mine"))))
     assert params.dataset.name == "mine"
@@ -228,7 +228,7 @@ def test_an_entry_may_be_made_of_another_one(tmp_path: Path) -> None:
     """YAML's merge, with keys of its own over those that come: nothing of it stands twice."""
     text = Path("params.yaml").read_text(encoding="utf-8")
     own = "  bybit_btc:\n    <<: *by\n    <<: {symbols: [ETHUSDT]}\n    symbols: [BTCUSDT]\n"
-    own += "    market: {<<: *bars, path_interval: 1h}\n"
+    own += "    market: {<<: *bars, fine_bar_interval: 1h}\n"
     text = text.replace("  bybit_1h:", "  bybit_1h: &by").replace(
         "market: {bar_interval: 1h", "market: &bars {bar_interval: 1h", 1
     )

@@ -17,9 +17,9 @@ from slackwater.storage import (
     digest_of,
     first_directory,
     read_arrays,
+    read_fine_bars,
     read_json,
     read_parquet,
-    read_path,
     read_tables,
     write_arrays,
     write_json,
@@ -93,10 +93,10 @@ def test_what_a_killed_run_left_of_a_directory_goes_after_a_day(tmp_path: Path) 
 def test_tables_come_back_as_they_were(tmp_path: Path) -> None:
     table = pd.DataFrame({"t": pd.date_range("2024", periods=2, tz="UTC", unit="us"), "x": [1.0, None]})
     write_tables({"bars": table, "depth": table}, tmp_path / "tables")
-    back = read_tables(tmp_path / "tables", ["bars", "path"])
+    back = read_tables(tmp_path / "tables", ["bars", "fine_bars"])
     assert list(back) == ["bars"]
     pd.testing.assert_frame_equal(back["bars"], table)
-    pd.testing.assert_frame_equal(read_path(tmp_path / "tables"), table)
+    pd.testing.assert_frame_equal(read_fine_bars(tmp_path / "tables"), table)
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:

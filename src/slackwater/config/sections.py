@@ -45,7 +45,7 @@ OptionalDuration = Annotated[
     PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
 ]
 TableName = Literal[
-    "path",
+    "fine_bars",
     "bars",
     "mark_price",
     "open_interest",
@@ -96,7 +96,7 @@ class Market(_Section):
     """Grid, decision and availability."""
 
     bar_interval: Positive
-    path_interval: Positive
+    fine_bar_interval: Positive
     decision_lag: Duration
     available_after: dict[TableName, Duration]
     staleness: dict[SnapshotName, Duration]
@@ -106,8 +106,8 @@ class Market(_Section):
     def _consistent(self) -> Market:
         if self.liquidation_cap is not None and self.liquidation_cap <= timedelta(0):
             raise ValueError("`liquidation_cap` must be longer than 0s, or null where the feed publishes everything")
-        if self.bar_interval % self.path_interval:
-            raise ValueError("`bar_interval` must be a multiple of `path_interval`")
+        if self.bar_interval % self.fine_bar_interval:
+            raise ValueError("`bar_interval` must be a multiple of `fine_bar_interval`")
         if self.available_after.get("bars", timedelta(0)) > self.decision_lag:
             raise ValueError("`decision_lag` must not be below `available_after.bars`: a bar counts at its own close")
         return self
@@ -257,8 +257,8 @@ class Model(_Section):
     n_jobs: Annotated[int, Field(ge=1)]
 
 
-class Geometry(_Section):
-    """See `slackwater.trading.geometry.GeometryRules`."""
+class Bracket(_Section):
+    """See `slackwater.trading.bracket.BracketRules`."""
 
     stop_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
     target_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
@@ -281,7 +281,7 @@ class Entry(_Section):
     probability_threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     max_score_age: OptionalDuration
     complete_features: bool
-    familiar_features: bool
+    in_range_features: bool
     max_trend_efficiency: Annotated[float, Field(ge=0.0, le=1.0)] | None
     require_sweep: bool
 
@@ -304,8 +304,8 @@ class Rules(_Section):
     kelly_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
 
 
-class Discipline(_Section):
-    """See `slackwater.trading.discipline.DisciplineRules`."""
+class DrawdownControl(_Section):
+    """See `slackwater.trading.drawdown_control.DrawdownRules`."""
 
     throttle_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
     streak_grace: Annotated[int, Field(ge=0)] | None
@@ -324,7 +324,7 @@ class Trading(_Section):
     initial_equity: Annotated[float, Field(gt=0.0)]
     entry: Entry
     rules: Rules
-    discipline: Discipline
+    drawdown_control: DrawdownControl
 
 
 class Evaluation(_Section):
@@ -342,7 +342,7 @@ class Tracking(_Section):
 
 
 class SimulateSource(_Section):
-    """A market made by `slackwater.sources.simulate`."""
+    """A market made by `slackwater.simulation`."""
 
     start: Moment
     end: Moment
@@ -411,10 +411,8 @@ class Dataset(_Section):
             raise ValueError("a parquet data set has no `simulate`")
         if self.tables is None:  # every file that is named as a table
             return self
-        if not {"bars", "path"} & set(self.tables):
-            raise ValueError(
-                "`tables` must have `bars`, or the finer `path`; without `tables` every table file is read"
-            )
+        if not {"bars", "fine_bars"} & set(self.tables):
+            raise ValueError("`tables` must have `bars`, or `fine_bars`; without `tables` every table file is read")
         if {"liquidations", "liquidation_totals"} <= set(self.tables):
             raise ValueError("`tables` has `liquidations` and `liquidation_totals`: leave one of them out")
         if self.symbols is None and any("{symbol}" in table.file for table in self.tables.values()):
@@ -432,7 +430,7 @@ class Params(_Section):
     dataset: Dataset
     market: Market
     features: Features
-    geometry: Geometry
+    bracket: Bracket
     costs: Costs
     labels: Labels
     validation: Validation
@@ -445,10 +443,10 @@ class Params(_Section):
     def _consistent(self) -> Params:
         if self.validation.embargo < self.labels.horizon:
             raise ValueError("`validation.embargo` must not be shorter than `labels.horizon`")
-        if self.market.path_interval >= timedelta(hours=1) and self.labels.horizon <= timedelta(hours=1):
+        if self.market.fine_bar_interval >= timedelta(hours=1) and self.labels.horizon <= timedelta(hours=1):
             raise ValueError("barriers of one hour on bars of one hour are decided by ties; use a longer horizon")
-        if self.labels.horizon % self.market.path_interval or self.labels.horizon <= self.market.path_interval:
-            raise ValueError("`labels.horizon` must be a multiple of `market.path_interval`, and longer")
+        if self.labels.horizon % self.market.fine_bar_interval or self.labels.horizon <= self.market.fine_bar_interval:
+            raise ValueError("`labels.horizon` must be a multiple of `market.fine_bar_interval`, and longer")
         for family, section in self.features.model_dump().items():
             for name, value in section.items():
                 for window in value if isinstance(value, tuple) else (value,):

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from slackwater.evidence.evaluation import Resampling
 from slackwater.metrics.trading import expectancy_bps, max_drawdown, profit_factor
 from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
-from slackwater.trading.discipline import DisciplineRules
+from slackwater.trading.drawdown_control import DrawdownRules
 from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, trades_table
 from slackwater.trading.sizing import SizingRules
 
-__all__ = ["discipline_ablation", "rule_ablation"]
+__all__ = ["drawdown_ablation", "rule_ablation"]
 
 Floats = NDArray[np.float64]
 
@@ -52,17 +52,17 @@ class _Rule:
         return replace(gate, **{self.part: replace(getattr(gate, self.part), **changes)})
 
 
-def _rule(name: str, default: EntryRules | SizingRules | DisciplineRules, off: Mapping[str, Any], **on: Any) -> _Rule:
+def _rule(name: str, default: EntryRules | SizingRules | DrawdownRules, off: Mapping[str, Any], **on: Any) -> _Rule:
     """Name a rule whose values, where it is on, are the defaults unless they are given."""
-    part = {EntryRules: "entry", SizingRules: "rules", DisciplineRules: "discipline"}[type(default)]
+    part = {EntryRules: "entry", SizingRules: "rules", DrawdownRules: "drawdown_control"}[type(default)]
     return _Rule(name=name, part=part, off=off, on={field: getattr(default, field) for field in off} | on)
 
 
-_ENTRY, _SIZING, _DISCIPLINE = EntryRules(), SizingRules(), DisciplineRules()
+_ENTRY, _SIZING, _DRAWDOWN = EntryRules(), SizingRules(), DrawdownRules()
 _RULES = (
     _rule("probability_threshold", _ENTRY, {"probability_threshold": 0.0}),
     _rule("complete_features", _ENTRY, {"complete_features": False}),
-    _rule("familiar_features", _ENTRY, {"familiar_features": False}),
+    _rule("in_range_features", _ENTRY, {"in_range_features": False}),
     _rule("max_trend_efficiency", _ENTRY, {"max_trend_efficiency": None}, max_trend_efficiency=0.1),
     _rule("require_sweep", _ENTRY, {"require_sweep": False}, require_sweep=True),
     _rule("min_reward_risk", _SIZING, {"min_reward_risk": 0.0}),
@@ -71,20 +71,20 @@ _RULES = (
     _rule("trade_odds", _SIZING, {"min_expectancy": None, "kelly_fraction": None}),
     _rule("depth_fraction", _SIZING, {"depth_fraction": None}),
 )
-_DISCIPLINE_RULES = (
-    _rule("throttle", _DISCIPLINE, {"throttle_drawdown": None}),
-    _rule("streak", _DISCIPLINE, {"streak_grace": None}),
-    _rule("drawdown_stop", _DISCIPLINE, {"max_drawdown": None}),
-    _rule("daily_halt", _DISCIPLINE, {"max_daily_loss": None, "max_daily_losing_trades": None}),
-    _rule("weekly_halt", _DISCIPLINE, {"max_weekly_loss": None}),
-    _rule("cool_off", _DISCIPLINE, {"cool_off": None}),
-    _rule("all", _DISCIPLINE, {name: None for name, value in asdict(DisciplineRules.off()).items() if value is None}),
+_DRAWDOWN_RULES = (
+    _rule("throttle", _DRAWDOWN, {"throttle_drawdown": None}),
+    _rule("streak", _DRAWDOWN, {"streak_grace": None}),
+    _rule("drawdown_stop", _DRAWDOWN, {"max_drawdown": None}),
+    _rule("daily_halt", _DRAWDOWN, {"max_daily_loss": None, "max_daily_losing_trades": None}),
+    _rule("weekly_halt", _DRAWDOWN, {"max_weekly_loss": None}),
+    _rule("cool_off", _DRAWDOWN, {"cool_off": None}),
+    _rule("all", _DRAWDOWN, {name: None for name, value in asdict(DrawdownRules.off()).items() if value is None}),
 )
 
 
 def rule_ablation(
     scores: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
@@ -92,7 +92,7 @@ def rule_ablation(
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     resampling: Resampling,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def rule_ablation(
 
     Parameters
     ----------
-    scores, path, gate, funding, mark, initial_equity, decision_lag, horizon, path_interval
+    scores, fine_bars, gate, funding, mark, initial_equity, decision_lag, horizon, fine_bar_interval
         As for `trading.backtest.constant_risk_trades`.
     resampling
         Of the intervals: blocks of calendar time, so the events of a block are drawn together in both samples.
@@ -140,13 +140,13 @@ def rule_ablation(
     sample = partial(
         constant_risk_trades,
         scores,
-        path,
+        fine_bars,
         funding=funding,
         mark=mark,
         initial_equity=initial_equity,
         decision_lag=decision_lag,
         horizon=horizon,
-        path_interval=path_interval,
+        fine_bar_interval=fine_bar_interval,
     )
     configured = sample(gate=gate)
     events = scores.loc[scores["direction"].notna() & (scores["direction"] != 0), ["symbol", "event_time"]]
@@ -173,9 +173,9 @@ def rule_ablation(
     return pd.DataFrame(rows, columns=["rule", "toggled", *sample_columns, *differences, "helps"])
 
 
-def discipline_ablation(
+def drawdown_ablation(
     scores: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
@@ -183,14 +183,14 @@ def discipline_ablation(
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Return the account under the gate as it is, and with one rule of discipline toggled.
+    """Return the account under the gate as it is, and with one rule of drawdown control toggled.
 
     Parameters
     ----------
-    scores, path, gate, funding, mark, initial_equity, decision_lag, horizon, path_interval
+    scores, fine_bars, gate, funding, mark, initial_equity, decision_lag, horizon, fine_bar_interval
         As for `trading.backtest.run_backtest`.
     progress
         Called with (gates done, gates in all).
@@ -220,16 +220,16 @@ def discipline_ablation(
     account = partial(
         run_backtest,
         scores,
-        path,
+        fine_bars,
         funding=funding,
         mark=mark,
         initial_equity=initial_equity,
         decision_lag=decision_lag,
         horizon=horizon,
-        path_interval=path_interval,
+        fine_bar_interval=fine_bar_interval,
     )
     rows = [{"rule": _AS_CONFIGURED, "toggled": "", **_account_metrics(account(gate=gate))}]
-    for rule, other in _toggled(_DISCIPLINE_RULES, gate, progress):
+    for rule, other in _toggled(_DRAWDOWN_RULES, gate, progress):
         toggled = "off" if rule.stands(gate) else "on"
         rows.append({"rule": rule.name, "toggled": toggled, **_account_metrics(account(gate=other))})
     return pd.DataFrame(rows)

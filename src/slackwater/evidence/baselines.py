@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slackwater.models.training import Recipe, TrainingSet
+from slackwater.models.training import Trainer, TrainingSet
 
 __all__ = ["control_predictions", "direction_flag_predictions"]
 
 
 def control_predictions(
     training: TrainingSet,
-    recipe: Recipe,
+    trainer: Trainer,
     *,
     price_columns: list[str],
     volatility_columns: list[str],
@@ -28,8 +28,8 @@ def control_predictions(
     ----------
     training
         All events.
-    recipe
-        The recipe of the real models.
+    trainer
+        The trainer of the real models.
     price_columns
         Columns of the price-only control (B7 of METHOD section 3).
     volatility_columns
@@ -43,7 +43,7 @@ def control_predictions(
     Returns
     -------
     DataFrame
-        The rows of `Recipe.predict_out_of_fold` with `p_price_only`, `p_permuted` (with its own shuffled target
+        The rows of `Trainer.predict_out_of_fold` with `p_price_only`, `p_permuted` (with its own shuffled target
         `y_permuted`), `p_volatility_only`, and `p_direction_flag`: the share of reversals after moves of the same
         direction in the training rows, which is all that a market with skew gives away.
     """
@@ -55,25 +55,25 @@ def control_predictions(
         return TrainingSet(features=training.features[[*columns, "direction"]], labels=training.labels)
 
     keys = ["row", "symbol", "event_time", "fold"]
-    out = recipe.predict_out_of_fold(training, {"permuted": permuted}, progress)[[*keys, "p_permuted"]]
+    out = trainer.predict_out_of_fold(training, {"permuted": permuted}, progress)[[*keys, "p_permuted"]]
     out["y_permuted"] = permuted[out["row"]]
     for name, columns, y in (
         ("price_only", price_columns, direction),
         ("volatility_only", volatility_columns, training.labels["y_hit"].to_numpy()),
     ):
-        other = recipe.predict_out_of_fold(narrowed(columns), {name: y}, progress)
+        other = trainer.predict_out_of_fold(narrowed(columns), {name: y}, progress)
         out[f"p_{name}"] = other[f"p_{name}"].to_numpy()
-    out["p_direction_flag"] = direction_flag_predictions(training, recipe)
+    out["p_direction_flag"] = direction_flag_predictions(training, trainer)
     return out
 
 
-def direction_flag_predictions(training: TrainingSet, recipe: Recipe) -> NDArray[np.float64]:
+def direction_flag_predictions(training: TrainingSet, trainer: Trainer) -> NDArray[np.float64]:
     """Return the share of reversals after moves of the same direction in the training rows, an event of a test block.
 
-    The rows are those of `Recipe.predict_out_of_fold`. No score can tell less: it knows which way the move went.
+    The rows are those of `Trainer.predict_out_of_fold`. No score can tell less: it knows which way the move went.
     """
     y = training.labels["y_direction"].to_numpy()
-    return np.concatenate([_share_by_side(training, y, train, test) for train, test in recipe.splits(training)])
+    return np.concatenate([_share_by_side(training, y, train, test) for train, test in trainer.splits(training)])
 
 
 def _share_by_side(

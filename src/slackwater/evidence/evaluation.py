@@ -45,10 +45,10 @@ from slackwater.metrics.trading import (
 __all__ = [
     "Resampling",
     "classification_metrics",
+    "expected_value_at_reference",
     "trade_odds_metrics",
     "trading_metrics",
     "verdict",
-    "worth_at_reference",
 ]
 
 Floats = NDArray[np.float64]
@@ -142,7 +142,7 @@ def classification_metrics(scored: pd.DataFrame, resampling: Resampling) -> dict
     }
 
 
-def worth_at_reference(trades: pd.DataFrame) -> pd.Series:
+def expected_value_at_reference(trades: pd.DataFrame) -> pd.Series:
     """Return what each trade is worth at the lower bound of its odds and at the reference size, multiples of its risk.
 
     Parameters
@@ -163,7 +163,7 @@ def trade_odds_metrics(
     ----------
     scored
         As for `classification_metrics`, with the columns of `slackwater.labels.trades` and the edges of
-        `slackwater.models.training.Recipe.trades_out_of_fold`. Events without a trade do not count.
+        `slackwater.models.training.Trainer.trades_out_of_fold`. Events without a trade do not count.
     min_expectancy, min_reward_risk
         The rules of the gate; None: the first is off and counts as 0.
     resampling
@@ -182,7 +182,7 @@ def trade_odds_metrics(
     fair, payoff = expit(trades["fair_log_odds"].to_numpy()), trades["payoff"].to_numpy()
     predicted = expit(trades["fair_log_odds"].to_numpy() + trades["trade_edge"].to_numpy())
     required = 0.0 if min_expectancy is None else min_expectancy
-    passed = trades[(worth_at_reference(trades) > required) & (trades["reward_risk"] >= min_reward_risk)]
+    passed = trades[(expected_value_at_reference(trades) > required) & (trades["reward_risk"] >= min_reward_risk)]
     won = trades["y_trade"].to_numpy()
     both = 0.0 < won.mean() < 1.0
     return {

@@ -19,11 +19,11 @@ from slackwater.errors import BundleError, OrderError, ParameterError, SchemaErr
 from slackwater.features.family import Family, Feature
 from slackwater.features.funding import FundingFamily
 from slackwater.features.funding import _advance as _advance_funding
+from slackwater.features.intermediates import INTERMEDIATES, TIME_HOURS
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.features.liquidation_density import _advance as _advance_density
 from slackwater.features.liquidations import LiquidationsFamily
 from slackwater.features.liquidations import _advance as _advance_liquidations
-from slackwater.features.measures import MEASURES, TIME_HOURS
 from slackwater.features.open_interest import OpenInterestFamily
 from slackwater.features.open_interest import _advance as _advance_open_interest
 from slackwater.features.order_flow import OrderFlowFamily
@@ -59,7 +59,7 @@ _FORMULAS: Final = 2
 _LARGEST: Final = 1e15
 _BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
 _WIDTH: Final = len(INPUTS)
-_ROW: Final = len(INPUTS) + MEASURES
+_ROW: Final = len(INPUTS) + INTERMEDIATES
 _BLOCK: Final = 64
 """Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
 _SIGNED: Final = (FUNDING_RATE, PREMIUM_INDEX, OTHERS_RETURN)

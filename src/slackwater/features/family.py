@@ -2,8 +2,8 @@
 
 A kernel has the signature ``advance(state, constants, row, out)`` over four ``float64`` vectors: its own slice of
 the flat state buffer (zeros at the start), its own constants, one row (the inputs of the market frame, then the
-measures that earlier families left: `slackwater.features.measures`), and its own slice of the output row. It is the
-only formula of the family: history and live rows run the same code.
+intermediates that earlier families left: `slackwater.features.intermediates`), and its own slice of the output row.
+It is the only formula of the family: history and live rows run the same code.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.features.measures import OPEN_INTEREST_CHANGE, TIME_HOURS
+from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.market.inputs import (
     CLOSE,
     FUNDING_INTERVAL_HOURS,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.features.family import Family, Feature, Symmetry, duration_name
-from slackwater.features.measures import LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT
+from slackwater.features.intermediates import LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT
 from slackwater.market.inputs import (
     CLOSE,
     LIQUIDATED_LONG,

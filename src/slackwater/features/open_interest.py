@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.features.measures import LOG_CLOSE, OPEN_INTEREST_CHANGE
+from slackwater.features.intermediates import LOG_CLOSE, OPEN_INTEREST_CHANGE
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
     COVERAGE,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.features.measures import LOG_CLOSE, LOG_HIGH, LOG_LOW, VOLATILITY
+from slackwater.features.intermediates import LOG_CLOSE, LOG_HIGH, LOG_LOW, VOLATILITY
 from slackwater.market.inputs import CLOSE, VOLUME
 from slackwater.operators import (
     COVERAGE,

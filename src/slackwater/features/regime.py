@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.features.measures import ATR_DAY, LOG_CLOSE, RETURN, VOLATILITY
+from slackwater.features.intermediates import ATR_DAY, LOG_CLOSE, RETURN, VOLATILITY
 from slackwater.market.inputs import CLOSE, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
 from slackwater.operators import (
     COVERAGE,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature, Role, duration_name
-from slackwater.features.measures import (
+from slackwater.features.intermediates import (
     ATR_HOUR,
     CONSUMED_ABOVE,
     CONSUMED_BELOW,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.features.family import Family, Feature, duration_name
-from slackwater.features.measures import (
+from slackwater.features.intermediates import (
     ATR_DAY,
     ATR_HOUR,
     LOG_CLOSE,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.features.family import Family, Feature, Symmetry, duration_name
-from slackwater.features.measures import LOG_CLOSE
+from slackwater.features.intermediates import LOG_CLOSE
 from slackwater.market.inputs import (
     CLOSE,
     LARGE_BUY,

@@ -63,7 +63,7 @@ class LabelReport:
     dropped_no_entry_bar : int
         Path coarser than one minute, and no bar opens at the event.
     dropped_beyond_path_end : int
-        The horizon ends after the last bar of the path: not yet known, which is not the same as a time-out.
+        The horizon ends after the last bar of the fine_bars: not yet known, which is not the same as a time-out.
     dropped_gap_in_window : int
         A gap between entry and the end of the horizon (whether or not a barrier was touched before it).
     ties : int
@@ -93,11 +93,11 @@ class LabelReport:
 
 def triple_barrier(
     events: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     *,
     horizon: timedelta,
     decision_lag: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
     volatility_floor: float = 0.005,
@@ -109,16 +109,16 @@ def triple_barrier(
     ----------
     events : DataFrame
         From `slackwater.labels.events.sample_events`: sorted by symbol and event_time.
-    path : DataFrame
+    fine_bars : DataFrame
         Bars of the finest series, sorted by symbol and time: ``symbol``, ``open_time``, ``event_time`` (close
         of the bar), ``open``, ``high``, ``low``, ``close`` (quote currency a coin).
     horizon : timedelta
-        The vertical barrier, counted from the open of the entry bar: a multiple of `path_interval`, and
+        The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and
         longer.
     decision_lag : timedelta
         From the event to the decision, >= 0.
-    path_interval : timedelta
-        Length of a bar of `path`.
+    fine_bar_interval : timedelta
+        Length of a bar of `fine_bars`.
     reversal_multiple, continuation_multiple : float
         Distance of the two horizontal barriers, in units of the volatility over the horizon, > 0.
     volatility_floor, volatility_cap : float
@@ -141,14 +141,14 @@ def triple_barrier(
     ------
     ParameterError
         If a duration, a multiple or the volatility range is out of bounds, or the bars are not
-        `path_interval` long.
+        `fine_bar_interval` long.
     SchemaError
         If a column is missing, a time is naive, a price is not finite and positive, a direction is not ±1, or
         a volatility is not finite.
     OrderError
         If a table is not sorted by symbol and time, or a time repeats.
     DataError
-        If `path` holds no bar of an event's symbol.
+        If `fine_bars` holds no bar of an event's symbol.
 
     Notes
     -----
@@ -173,32 +173,32 @@ def triple_barrier(
     --------
     >>> import pandas as pd
     >>> opens = pd.date_range("2024-01-01", periods=30, freq="1h", tz="UTC", unit="us")
-    >>> path = pd.DataFrame({
+    >>> fine_bars = pd.DataFrame({
     ...     "symbol": "BTCUSDT", "open_time": opens, "event_time": opens + pd.Timedelta("1h"),
     ...     "open": 100.0, "high": 100.5, "low": 99.5, "close": 100.0})
-    >>> path.loc[27, "low"] = 98.0
+    >>> fine_bars.loc[27, "low"] = 98.0
     >>> events = pd.DataFrame({"symbol": "BTCUSDT", "event_time": opens[[25]], "available_time": opens[[25]],
     ...                        "direction": 1, "volatility_daily": 0.03})
     >>> labels, report = triple_barrier(
-    ...     events, path, horizon=pd.Timedelta("4h"), decision_lag=pd.Timedelta("5s"),
-    ...     path_interval=pd.Timedelta("1h"))
+    ...     events, fine_bars, horizon=pd.Timedelta("4h"), decision_lag=pd.Timedelta("5s"),
+    ...     fine_bar_interval=pd.Timedelta("1h"))
     >>> labels[["entry_price", "code", "label_end_time", "y_direction"]]
        entry_price  code            label_end_time  y_direction
     0        100.0     1 2024-01-02 04:00:00+00:00            1
     >>> report.labelled, report.ties
     (1, 0)
     """
-    _check_durations(horizon, decision_lag, path_interval)
+    _check_durations(horizon, decision_lag, fine_bar_interval)
     _check_multiples(reversal_multiple=reversal_multiple, continuation_multiple=continuation_multiple)
     if not 0 < volatility_floor <= volatility_cap:
         raise ParameterError(
             f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
         )
     event_time, event_rows = _check_events(events)
-    open_time, close_time, path_rows = _check_path(path, path_interval)
-    absent = [symbol for symbol in event_rows if symbol not in path_rows]
+    open_time, close_time, bar_rows = _check_fine_bars(fine_bars, fine_bar_interval)
+    absent = [symbol for symbol in event_rows if symbol not in bar_rows]
     if absent:
-        raise DataError(f"`path` holds no bars of {absent}; it has {list(path_rows)}")
+        raise DataError(f"`fine_bars` holds no bars of {absent}; it has {list(bar_rows)}")
 
     direction = events["direction"].to_numpy(dtype=np.float64)
     volatility = events["volatility_daily"].to_numpy(dtype=np.float64).clip(volatility_floor, volatility_cap)
@@ -211,11 +211,11 @@ def triple_barrier(
     code = np.zeros(len(events), dtype=np.int8)
     tie = np.zeros(len(events), dtype=np.bool_)
     for symbol, rows in event_rows.items():
-        bars = path_rows[symbol]
-        entry, stop, fate[rows] = _windows(event_time[rows], open_time[bars], decision_lag, horizon, path_interval)
+        bars = bar_rows[symbol]
+        entry, stop, fate[rows] = _windows(event_time[rows], open_time[bars], decision_lag, horizon, fine_bar_interval)
         known = np.flatnonzero(fate[rows] == _LABELLED)
         entry, stop, at = entry[known], stop[known], known + rows.start
-        price = path[list(_PRICES)].iloc[bars].to_numpy(dtype=np.float64)
+        price = fine_bars[list(_PRICES)].iloc[bars].to_numpy(dtype=np.float64)
         log_price = np.log(np.ascontiguousarray(price.T))
         code[at], exit_bar, log_return[at], tie[at] = first_touch(
             log_price, entry, stop, direction[at], reversal[at], continuation[at]
@@ -245,24 +245,24 @@ def triple_barrier(
         dropped_gap_in_window=int((fate == _GAP_IN_WINDOW).sum()),
         ties=int(tie[kept].sum()),
         time_outs=int((code == 0).sum()),
-        latency_to_charge=decision_lag if _is_coarse(path_interval) else timedelta(0),
+        latency_to_charge=decision_lag if _is_coarse(fine_bar_interval) else timedelta(0),
     )
     return labels[list(LABEL_COLUMNS)], report
 
 
-def _is_coarse(path_interval: timedelta) -> bool:
-    return path_interval > timedelta(minutes=1)
+def _is_coarse(fine_bar_interval: timedelta) -> bool:
+    return fine_bar_interval > timedelta(minutes=1)
 
 
-def _check_durations(horizon: timedelta, decision_lag: timedelta, path_interval: timedelta) -> None:
-    if path_interval <= timedelta(0):
-        raise ParameterError(f"`path_interval` must be > 0, was {path_interval}")
+def _check_durations(horizon: timedelta, decision_lag: timedelta, fine_bar_interval: timedelta) -> None:
+    if fine_bar_interval <= timedelta(0):
+        raise ParameterError(f"`fine_bar_interval` must be > 0, was {fine_bar_interval}")
     # With one bar to the horizon nearly every touch is a tie, and the label says nothing.
-    if horizon <= path_interval or horizon % path_interval != timedelta(0):
+    if horizon <= fine_bar_interval or horizon % fine_bar_interval != timedelta(0):
         raise ParameterError(
-            f"`horizon` must be a multiple of `path_interval` ({path_interval}), at least two, was {horizon}"
+            f"`horizon` must be a multiple of `fine_bar_interval` ({fine_bar_interval}), at least two, was {horizon}"
         )
-    if decision_lag < timedelta(0) or (_is_coarse(path_interval) and decision_lag > path_interval):
+    if decision_lag < timedelta(0) or (_is_coarse(fine_bar_interval) and decision_lag > fine_bar_interval):
         raise ParameterError(
             f"`decision_lag` must be >= 0, and at most a bar of a path coarser than 1 min, was {decision_lag}"
         )
@@ -286,20 +286,24 @@ def _check_events(events: pd.DataFrame) -> tuple[NDArray[np.int64], dict[Any, sl
     return event_time, rows
 
 
-def _check_path(
-    path: pd.DataFrame, path_interval: timedelta
+def _check_fine_bars(
+    fine_bars: pd.DataFrame, fine_bar_interval: timedelta
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[Any, slice]]:
-    require_columns(path, ["symbol", "open_time", "event_time", *_PRICES], name="path")
-    open_time = microseconds(path, "open_time", name="path")
-    close_time = microseconds(path, "event_time", name="path")
-    rows = symbol_rows(path, open_time, name="path")
-    off = np.abs(close_time - open_time - path_interval // _MICROSECOND) > _STAMP_TOLERANCE // _MICROSECOND
+    require_columns(fine_bars, ["symbol", "open_time", "event_time", *_PRICES], name="fine_bars")
+    open_time = microseconds(fine_bars, "open_time", name="fine_bars")
+    close_time = microseconds(fine_bars, "event_time", name="fine_bars")
+    rows = symbol_rows(fine_bars, open_time, name="fine_bars")
+    off = np.abs(close_time - open_time - fine_bar_interval // _MICROSECOND) > _STAMP_TOLERANCE // _MICROSECOND
     if off.any():
         length = timedelta(microseconds=int((close_time - open_time)[off][0]))
-        raise ParameterError(f"`path_interval` must be the length of the bars of `path`, {length}, was {path_interval}")
+        raise ParameterError(
+            f"`fine_bar_interval` must be the length of the bars of `fine_bars`, {length}, was {fine_bar_interval}"
+        )
     for column in _PRICES:
-        price = path[column].to_numpy(dtype=np.float64)
-        refuse_rows(path, ~((price > 0) & (price < np.inf)), name="path", problem=f"no positive finite `{column}`")
+        price = fine_bars[column].to_numpy(dtype=np.float64)
+        refuse_rows(
+            fine_bars, ~((price > 0) & (price < np.inf)), name="fine_bars", problem=f"no positive finite `{column}`"
+        )
     return open_time, close_time, rows
 
 
@@ -308,18 +312,18 @@ def _windows(
     open_time: NDArray[np.int64],
     decision_lag: timedelta,
     horizon: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
-    interval, span, day = path_interval // _MICROSECOND, horizon // _MICROSECOND, _DAY // _MICROSECOND
-    wait = 0 if _is_coarse(path_interval) else decision_lag // _MICROSECOND
+    interval, span, day = fine_bar_interval // _MICROSECOND, horizon // _MICROSECOND, _DAY // _MICROSECOND
+    wait = 0 if _is_coarse(fine_bar_interval) else decision_lag // _MICROSECOND
     entry = np.searchsorted(open_time, event_time + wait)
     entered = entry < open_time.size
     entry_time = np.where(entered, open_time[np.minimum(entry, open_time.size - 1)], event_time + wait)
     window_end = entry_time + span
     stop = np.searchsorted(open_time, window_end)
 
-    longest = max(_LONGEST_GAP, _LONGEST_GAP_BARS * path_interval) // _MICROSECOND
+    longest = max(_LONGEST_GAP, _LONGEST_GAP_BARS * fine_bar_interval) // _MICROSECOND
     is_gap = np.diff(open_time) - interval > longest
     gap_start, gap_end = open_time[:-1][is_gap] + interval, open_time[1:][is_gap]
     gap_start = np.append(gap_start, np.iinfo(np.int64).max)
@@ -331,7 +335,9 @@ def _windows(
     fate = np.select(
         [
             starts_late | (nearest_gap < entry_time),
-            entered & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE // _MICROSECOND) & _is_coarse(path_interval),
+            entered
+            & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE // _MICROSECOND)
+            & _is_coarse(fine_bar_interval),
             ~entered | (window_end > open_time[-1] + interval),
             nearest_gap < window_end,
         ],

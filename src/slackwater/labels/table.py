@@ -18,14 +18,14 @@ __all__ = ["build_labels"]
 
 def build_labels(
     features: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     funding: pd.DataFrame | None = None,
     mark: pd.DataFrame | None = None,
     *,
     trade: TradeRules,
     horizon: timedelta,
     decision_lag: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
 ) -> tuple[pd.DataFrame, LabelReport]:
@@ -35,7 +35,7 @@ def build_labels(
     ----------
     features
         The features table.
-    path
+    fine_bars
         The finest bars.
     funding
         Settled rates; None where there is no funding.
@@ -44,7 +44,7 @@ def build_labels(
     trade
         What the trade of an event is taken to be. On a path coarser than one minute the decision lag is charged as
         slippage on top of its costs.
-    horizon, decision_lag, path_interval, reversal_multiple, continuation_multiple
+    horizon, decision_lag, fine_bar_interval, reversal_multiple, continuation_multiple
         As in `slackwater.labels.barriers.triple_barrier`.
 
     Returns
@@ -67,10 +67,10 @@ def build_labels(
         )
     labels, report = triple_barrier(
         events,
-        path,
+        fine_bars,
         horizon=horizon,
         decision_lag=decision_lag,
-        path_interval=path_interval,
+        fine_bar_interval=fine_bar_interval,
         reversal_multiple=reversal_multiple,
         continuation_multiple=continuation_multiple,
     )
@@ -79,7 +79,7 @@ def build_labels(
     labels["weight"] = average_uniqueness(labels)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
     outcomes = trade_outcomes(
-        labels, features, path, funding, rules=replace(trade, costs=costs), horizon=horizon, mark=mark
+        labels, features, fine_bars, funding, rules=replace(trade, costs=costs), horizon=horizon, mark=mark
     )
     labels = pd.concat([labels, outcomes], axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report

@@ -17,8 +17,8 @@ import pandas as pd
 from slackwater.errors import ParameterError
 from slackwater.labels._tables import microseconds, require_columns
 from slackwater.market.contracts import Contract, venue_contracts
+from slackwater.trading.bracket import BracketRules, level_reasons, trade_levels
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import GeometryRules, level_reasons, trade_levels
 from slackwater.trading.payoff import Payoff
 from slackwater.trading.plausibility import implausible
 from slackwater.trading.price_path import PricePath, moment, price_paths
@@ -48,7 +48,7 @@ class TradeRules:
     ----------
     contracts
         Facts by symbol, default: those of the simulated venue; an event of another symbol has no trade.
-    geometry, costs
+    bracket, costs
         Those of the gate.
     reference_notional_usd
         Size at which impact is charged, USDT, > 0.
@@ -60,7 +60,7 @@ class TradeRules:
     """
 
     contracts: Mapping[str, Contract] = field(default_factory=lambda: venue_contracts("simulated"))
-    geometry: GeometryRules = field(default_factory=GeometryRules)
+    bracket: BracketRules = field(default_factory=BracketRules)
     costs: CostModel = field(default_factory=CostModel)
     reference_notional_usd: float = 10_000.0
 
@@ -72,7 +72,7 @@ class TradeRules:
 def trade_outcomes(
     labels: pd.DataFrame,
     features: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     funding: pd.DataFrame | None,
     *,
     rules: TradeRules,
@@ -88,10 +88,10 @@ def trade_outcomes(
     features
         ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT`; one row an event at
         least.
-    path, funding, mark
+    fine_bars, funding, mark
         As in `slackwater.trading.price_path.price_paths`.
     rules
-        Geometry, costs and size.
+        Bracket, costs and size.
     horizon
         Time exit, from the open of the entry bar.
 
@@ -103,7 +103,7 @@ def trade_outcomes(
         ``log(D / T)`` of the distances to stop and target. ``reward_risk``: gain at the target over loss at the
         stop, after costs. ``net_r``: what the trade earned after fees, slippage and funding, multiples of its loss
         at the stop. ``payoff``: ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1]. ``y_trade``: 1.0 where
-        `net_r` > 0, else 0.0. NaN, NaT and "" where the levels leave no trade (`trading.geometry.level_reasons`) or
+        `net_r` > 0, else 0.0. NaN, NaT and "" where the levels leave no trade (`trading.bracket.level_reasons`) or
         the gain at the target does not exceed its costs.
 
     Raises
@@ -126,7 +126,7 @@ def trade_outcomes(
     require_columns(features, wanted, name="features")
     context = labels[[*keys, "direction"]].merge(features[wanted], on=keys, how="left", validate="1:1")
     entries = microseconds(labels, "entry_time", name="labels")
-    paths = price_paths(path, funding, labels["symbol"], mark=mark)
+    paths = price_paths(fine_bars, funding, labels["symbol"], mark=mark)
     rows = [
         _outcome(Score.from_row(_AS_SCORE | row), paths[row["symbol"]], int(entry_us), rules, horizon)
         for row, entry_us in zip(context.to_dict("records"), entries, strict=True)
@@ -149,36 +149,36 @@ def _outcome(score: Score, path: PricePath, entry_us: int, rules: TradeRules, ho
     contract = rules.contracts.get(score.symbol)
     if contract is None or any(implausible(score)):
         return _NO_TRADE
-    levels = trade_levels(score, tick_size=contract.tick_size, rules=rules.geometry)
+    levels = trade_levels(score, tick_size=contract.tick_size, rules=rules.bracket)
     entry_bar = path.first_bar_from(entry_us)
     quote = float(path.open[entry_bar])
-    geometry = levels.at(quote)
-    refused = any(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=rules.geometry))
-    if geometry is None or refused:
+    bracket = levels.at(quote)
+    refused = any(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=rules.bracket))
+    if bracket is None or refused:
         return _NO_TRADE
-    payoff = Payoff(geometry=geometry, contract=contract, costs=rules.costs, score=score)
+    payoff = Payoff(bracket=bracket, contract=contract, costs=rules.costs, score=score)
     quantity = rules.reference_notional_usd / quote
     reward_risk = payoff.reward_risk(quantity)
     if not reward_risk > 0.0:
         return _NO_TRADE
     reason, exit_us, price = path.exit(
-        side=geometry.side,
-        stop=geometry.stop,
-        target=geometry.target,
-        liquidation_price=0.0 if geometry.side > 0 else math.inf,
+        side=bracket.side,
+        stop=bracket.stop,
+        target=bracket.target,
+        liquidation_price=0.0 if bracket.side > 0 else math.inf,
         entry_bar=entry_bar,
         horizon=horizon,
     )
-    funding = path.funding_usd(side=geometry.side, quantity=1.0, start_us=entry_us, end_us=exit_us)
+    funding = path.funding_usd(side=bracket.side, quantity=1.0, start_us=entry_us, end_us=exit_us)
     net_r = (payoff.net_of_costs(quantity, exit_price=price, exit_reason=reason) - funding) / payoff.unit_loss.at(
         quantity
     )
     return {
-        "trade_stop": geometry.stop,
-        "trade_target": geometry.target,
+        "trade_stop": bracket.stop,
+        "trade_target": bracket.target,
         "trade_exit": reason,
         "trade_end_time": moment(exit_us),
-        "fair_log_odds": math.log(geometry.stop_distance / geometry.target_distance),
+        "fair_log_odds": math.log(bracket.stop_distance / bracket.target_distance),
         "reward_risk": reward_risk,
         "net_r": net_r,
         "payoff": min(max((net_r + 1.0) / (reward_risk + 1.0), 0.0), 1.0),

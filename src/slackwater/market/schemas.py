@@ -114,7 +114,7 @@ _OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
 SCHEMAS: Final[dict[str, TableSchema]] = {
     schema.name: schema
     for schema in (
-        TableSchema(name="path", columns=_BARS, key=("symbol", "event_time")),
+        TableSchema(name="fine_bars", columns=_BARS, key=("symbol", "event_time")),
         TableSchema(name="bars", columns=_BARS, key=("symbol", "event_time")),
         TableSchema(
             name="mark_price",
@@ -475,7 +475,7 @@ def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
 
 
 #: Bars are there in one form or the other; the rest no feature reads.
-_UNMISSED: Final = ("bars", "path", "mark_price", "exchange_flows")
+_UNMISSED: Final = ("bars", "fine_bars", "mark_price", "exchange_flows")
 
 
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -17,9 +17,9 @@ from slackwater.features.family import Feature
 from slackwater.features.orientation import Orientation
 from slackwater.model_selection.walk_forward import PurgedWalkForward
 from slackwater.models.classifier import ReversalClassifier
-from slackwater.models.outliers import TrainingRange
+from slackwater.models.training_range import TrainingRange
 
-__all__ = ["Recipe", "TrainingSet"]
+__all__ = ["Trainer", "TrainingSet"]
 
 Progress = Callable[[str], None]
 
@@ -74,13 +74,13 @@ class TrainingSet:
         return len(self.labels)
 
     @property
-    def settled(self) -> pd.Series:
+    def label_known_time(self) -> pd.Series:
         """When the last of an event's labels was known: of its barriers, and of its trade if it has one."""
         return self.labels[["label_end_time", "trade_end_time"]].max(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Trainer:
     """How a model is fitted and measured: what the metrics describe, and what the export repeats on all events.
 
     Parameters
@@ -104,7 +104,7 @@ class Recipe:
         """Yield the purged walk-forward splits."""
         splitter = PurgedWalkForward(
             event_times=training.labels["event_time"],
-            label_end_times=training.settled,
+            label_end_times=training.label_known_time,
             first_train=self.first_train,
             test=self.test,
             embargo=self.embargo,
@@ -123,7 +123,7 @@ class Recipe:
             # Mean one in the fold, so that the regularisation means the same whatever the overlap.
             weight / weight.mean(),
             event_times=training.labels["event_time"].iloc[rows],
-            label_end_times=training.settled.iloc[rows],
+            label_end_times=training.label_known_time.iloc[rows],
             independence=float(weight.mean()),
         )
 
@@ -159,7 +159,7 @@ class Recipe:
             outcome,
             share * uniqueness / mean,
             event_times=labels["event_time"],
-            label_end_times=training.settled.iloc[at],
+            label_end_times=training.label_known_time.iloc[at],
             base_log_odds=labels["fair_log_odds"],
             independence=mean,
         )
@@ -213,11 +213,11 @@ class Recipe:
         DataFrame
             One row an event of a test block, in order of time: `row`, `symbol`, `event_time`, `fold`, `trade_edge`
             and `trade_edge_low` (log-odds beyond fair ones, and their lower bound; NaN, which no gate trades on, where
-            too few trades were settled to fit), `foreign_features` (names, where
+            too few trades were settled to fit), `out_of_range_features` (names, where
             too many lie outside of the training range), and `trained_until` (when the last training label was
             settled).
         """
-        settled, payoff = training.settled, training.labels["payoff"].to_numpy()
+        known_time, payoff = training.label_known_time, training.labels["payoff"].to_numpy()
 
         def predict(train: NDArray[np.int64], test: NDArray[np.int64]) -> dict[str, Any]:
             rows = training.features.iloc[test]
@@ -232,8 +232,8 @@ class Recipe:
             known = TrainingRange().fit(training.features.iloc[train])
             return {
                 **edges,
-                "foreign_features": known.foreign(rows.to_numpy(np.float64), rows.columns),
-                "trained_until": settled.iloc[train].max(),
+                "out_of_range_features": known.out_of_range(rows.to_numpy(np.float64), rows.columns),
+                "trained_until": known_time.iloc[train].max(),
             }
 
         return self._over_folds(training, predict, progress)

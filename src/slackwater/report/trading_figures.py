@@ -61,7 +61,7 @@ def write_trading_figures(
         Columns `time`, `gross_notional_usd`, `net_notional_usd`, `open_risk_fraction` (of equity), `leverage`
         (gross notional over equity) and `n_positions`.
     cost, capacity, leverage, counterfactual, ruin
-        The tables of `slackwater.evidence.curves`.
+        The tables of `slackwater.evidence.sensitivity`.
     venues
         One row a venue: `venue`, `n_trades`, `net_bps_mean`, `net_bps_low`, `net_bps_high`, `gross_bps`, and what
         lies between net and gross: `fee_bps`, `spread_bps`, `impact_bps`, `stop_slippage_bps`, `latency_bps` and

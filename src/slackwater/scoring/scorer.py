@@ -20,8 +20,8 @@ from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
-from slackwater.models.outliers import TrainingRange
 from slackwater.models.predictor import FlattenedTrees
+from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import Bundle
 from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
 from slackwater.trading.score import CONTEXT, Score
@@ -124,8 +124,8 @@ class ReversalScorer:
             One row a (symbol, bar close): the features table, then `direction` (1, -1; 0 where there is no event),
             `p_direction` and `p_hit` (calibrated), `trade_edge` and `trade_edge_low` (log-odds beyond the fair ones
             of the event's own trade, and their lower bound), all NaN where there is no event, `missing_features`
-            (names of features that should be known at an event and are not) and `foreign_features` (names, where too
-            many are outside of what the models have learned from).
+            (names of features that should be known at an event and are not) and `out_of_range_features` (names, where
+            too many are outside of what the models have learned from).
 
         Raises
         ------
@@ -146,11 +146,11 @@ class ReversalScorer:
             out.loc[out.index[events], name] = column
         missing: list[tuple[str, ...]] = [()] * len(out)
         foreign = list(missing)
-        outside = self._training_range.foreign(oriented, self._orientation.columns)
+        outside = self._training_range.out_of_range(oriented, self._orientation.columns)
         for row, known, names in zip(events, ~np.isnan(values), outside, strict=True):
             missing[row], foreign[row] = self._missing(known), names
         out["missing_features"] = pd.Series(missing, dtype=object, index=out.index)
-        out["foreign_features"] = pd.Series(foreign, dtype=object, index=out.index)
+        out["out_of_range_features"] = pd.Series(foreign, dtype=object, index=out.index)
         return out
 
     # -- live ------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class ScoreStream:
             oriented = scorer._orientation.apply(values[None, :], np.array([event]))
             probabilities = {name: float(column[0]) for name, column in scorer._probabilities(oriented).items()}
             missing = scorer._missing(~np.isnan(values))
-            (foreign,) = scorer._training_range.foreign(oriented, scorer._orientation.columns)
+            (foreign,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
         context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
         context |= {name: float(taken.values[at]) for name, at in self._passed}
         return EventScore(
@@ -313,7 +313,7 @@ class ScoreStream:
             available_time=taken.event_time + scorer._decision_lag,
             direction=int(event) if event in (1.0, -1.0) else 0,
             missing_features=missing,
-            foreign_features=foreign,
+            out_of_range_features=foreign,
             features=features,
             **probabilities,
             **context,

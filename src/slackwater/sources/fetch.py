@@ -194,7 +194,7 @@ def fetch(
 
 def _refuse_nothing(request: FetchRequest, found: dict[str, Any]) -> None:
     """Raise if a symbol has no bars, or no rows at all where none were asked for: no data set can name it."""
-    bars = [name for name in ("path", "bars") if name in request.wanted]
+    bars = [name for name in ("fine_bars", "bars") if name in request.wanted]
     tables = [found["tables"][name] for name in bars or found["tables"] if name in found["tables"]]
     held = {symbol for table in tables for symbol in table["rows_by_symbol"]}
     lost = sorted(set(request.symbols) - held)
@@ -257,7 +257,7 @@ def datasets_entry(manifest: dict[str, Any], out: str | Path) -> str:
         name = f"data_{name}"
     entry = {"source": "parquet", "venue": request["venue"], "path": where.as_posix(), "symbols": request["symbols"]}
     if interval != "1m":
-        entry["market"] = {"bar_interval": interval, "path_interval": interval}
+        entry["market"] = {"bar_interval": interval, "fine_bar_interval": interval}
     outside = where.is_absolute() or ".." in where.parts
     advice = (
         "  # outside of this directory: link it into data/external, and name the link under `path`\n" if outside else ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slackwater.errors import ParameterError
-from slackwater.trading.discipline import TrackRecord
+from slackwater.trading.drawdown_control import TrackRecord
 
 __all__ = ["Account", "Exposure", "OpenPosition"]
 

@@ -22,7 +22,7 @@ from slackwater.errors import OrderError, ParameterError, SchemaError
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.discipline import TrackRecord
+from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger
 from slackwater.trading.price_path import PricePath, microseconds, moment, price_paths, since_1970
@@ -57,7 +57,7 @@ class BacktestResult:
 
 def run_backtest(
     scores: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
@@ -65,7 +65,7 @@ def run_backtest(
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     progress: Callable[[int, int], None] | None = None,
 ) -> BacktestResult:
     """Run one account through all events of all symbols.
@@ -73,9 +73,9 @@ def run_backtest(
     Parameters
     ----------
     scores
-        One row an event, with the columns that `Score.from_row` reads; `missing_features` and `foreign_features`
+        One row an event, with the columns that `Score.from_row` reads; `missing_features` and `out_of_range_features`
         may be absent (there are none then). Rows whose `direction` is 0 or NaN are no events and are passed over.
-    path
+    fine_bars
         Finest bars at hand: symbol, open_time, event_time (close), open, high, low, close; by symbol and
         time.
     gate
@@ -90,7 +90,7 @@ def run_backtest(
         Time from the close of an event's bar to the decision, >= 0.
     horizon
         Time exit, counted from the fill; must be that of the gate.
-    path_interval
+    fine_bar_interval
         Length of a path bar. Above one minute the entry is the open of the bar that opens with the event, and
         the decision lag is charged as slippage instead.
     progress
@@ -116,12 +116,12 @@ def run_backtest(
 
     Funding is charged at every settlement after the fill and up to the exit, on the price of that moment.
     """
-    timing = _Timing(decision_lag=decision_lag, horizon=horizon, path_interval=path_interval)
+    timing = _Timing(decision_lag=decision_lag, horizon=horizon, fine_bar_interval=fine_bar_interval)
     events = _events(scores)
-    paths = price_paths(path, funding, {event.symbol for event in events}, mark=mark)
+    paths = price_paths(fine_bars, funding, {event.symbol for event in events}, mark=mark)
     gate = timing.charge_latency(gate)
     orders, untradable = _orders(events, paths, timing)
-    start = _start(events, path)
+    start = _start(events, fine_bars)
     ledger = Ledger(initial_equity=initial_equity, start=start)
     for refusal in untradable:
         ledger.record_refusal(refusal)
@@ -150,7 +150,7 @@ def run_backtest(
 
 def constant_risk_trades(
     scores: pd.DataFrame,
-    path: pd.DataFrame,
+    fine_bars: pd.DataFrame,
     *,
     gate: Gate,
     funding: pd.DataFrame | None,
@@ -158,18 +158,18 @@ def constant_risk_trades(
     initial_equity: float,
     decision_lag: timedelta,
     horizon: timedelta,
-    path_interval: timedelta,
+    fine_bar_interval: timedelta,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ClosedTrade]:
     """Return the trades that the gate accepts when each meets the same equity and no open position.
 
     The sample for the verdict: no trade is left out, and none is smaller, because of another one, and no rule of
-    discipline ends it. Trades may overlap, also within a symbol; they come in the order of their exits.
+    drawdown control ends it. Trades may overlap, also within a symbol; they come in the order of their exits.
     Parameters and errors are those of `run_backtest`.
     """
-    timing = _Timing(decision_lag=decision_lag, horizon=horizon, path_interval=path_interval)
+    timing = _Timing(decision_lag=decision_lag, horizon=horizon, fine_bar_interval=fine_bar_interval)
     events = _events(scores)
-    paths = price_paths(path, funding, {event.symbol for event in events}, mark=mark)
+    paths = price_paths(fine_bars, funding, {event.symbol for event in events}, mark=mark)
     gate = timing.charge_latency(gate)
     orders, _ = _orders(events, paths, timing)
     account = Account(equity=initial_equity)
@@ -189,18 +189,18 @@ class _Timing:
 
     decision_lag: timedelta
     horizon: timedelta
-    path_interval: timedelta
+    fine_bar_interval: timedelta
 
     def __post_init__(self) -> None:
         if not self.decision_lag >= timedelta(0):
             raise ParameterError(f"`decision_lag` must be at least 0, was {self.decision_lag}")
-        if not timedelta(0) < self.path_interval <= self.horizon:
-            raise ParameterError(f"`path_interval` must be in (0, `horizon`], was {self.path_interval}")
+        if not timedelta(0) < self.fine_bar_interval <= self.horizon:
+            raise ParameterError(f"`fine_bar_interval` must be in (0, `horizon`], was {self.fine_bar_interval}")
 
     @property
     def coarse(self) -> bool:
         """Whether the path is too coarse to show what happens between the event and the order."""
-        return self.path_interval > _MINUTE
+        return self.fine_bar_interval > _MINUTE
 
     def charge_latency(self, gate: Gate) -> Gate:
         """Return the gate itself, or on a coarse path the gate with the decision lag among its costs."""
@@ -236,7 +236,7 @@ def _events(scores: pd.DataFrame) -> list[Score]:
     """Read the rows that are events, in time order."""
     columns = [field.name for field in fields(Score)]
     nothing = pd.Series([()] * len(scores), index=scores.index, dtype=object)
-    for name in ("missing_features", "foreign_features"):
+    for name in ("missing_features", "out_of_range_features"):
         if name not in scores.columns:
             scores = scores.assign(**{name: nothing})
     missing = [name for name in columns if name not in scores.columns]
@@ -250,16 +250,16 @@ def _events(scores: pd.DataFrame) -> list[Score]:
     return [Score.from_row(row) for row in rows.to_dict("records")]
 
 
-def _start(events: list[Score], path: pd.DataFrame) -> datetime:
+def _start(events: list[Score], fine_bars: pd.DataFrame) -> datetime:
     """Time of the account's first row: the first event, or where there is none the first bar."""
-    start: datetime = events[0].event_time if events else path["open_time"].min()
+    start: datetime = events[0].event_time if events else fine_bars["open_time"].min()
     return start
 
 
 def _orders(events: list[Score], paths: dict[str, PricePath], timing: _Timing) -> tuple[list[_Order], list[Refusal]]:
     """Find the entry bar of each event; refuse events without one, or that outlast the path."""
     orders, refusals = [], []
-    interval_us, horizon_us = microseconds(timing.path_interval), microseconds(timing.horizon)
+    interval_us, horizon_us = microseconds(timing.fine_bar_interval), microseconds(timing.horizon)
     for score in events:
         path = paths[score.symbol]
         event_us = since_1970(score.event_time)
@@ -271,7 +271,7 @@ def _orders(events: list[Score], paths: dict[str, PricePath], timing: _Timing) -
             message = f"the path ends at {moment(int(path.close_time[-1]))}, before the horizon has passed"
             reason = Reason(ReasonCode.PATH_ENDS_BEFORE_HORIZON, message)
         elif path.open_time[bar] - sent_us >= interval_us:
-            message = f"no bar opens within {timing.path_interval} of {moment(sent_us)}"
+            message = f"no bar opens within {timing.fine_bar_interval} of {moment(sent_us)}"
             reason = Reason(ReasonCode.NO_ENTRY_BAR, message)
         if reason is None:
             time_us = max(decision_us, int(path.open_time[bar]))

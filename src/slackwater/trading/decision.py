@@ -31,7 +31,7 @@ class TradePlan:
     entry, stop, target
         Market price at the decision, stop and target, USDT.
     stop_level, target_level
-        What the stop and the target hang on (see `trading.geometry.Levels`).
+        What the stop and the target hang on (see `trading.bracket.Levels`).
     quantity, notional_usd
         Coins; coins × `entry`, USDT.
     leverage, leverage_cap, margin_usd

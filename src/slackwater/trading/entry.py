@@ -29,7 +29,7 @@ class EntryRules:
         and never enters the size: it is not the probability that the plan's own stop, target and time exit pay.
     max_score_age
         Age of the bar's close beyond which a score is stale, > 0; None turns the rule off.
-    complete_features, familiar_features
+    complete_features, in_range_features
         Refuse scores that lack features they should have; that were made from values outside of what the models
         have learned from.
     max_trend_efficiency
@@ -46,7 +46,7 @@ class EntryRules:
     probability_threshold: float = 0.55
     max_score_age: timedelta | None = timedelta(minutes=5)
     complete_features: bool = True
-    familiar_features: bool = True
+    in_range_features: bool = True
     max_trend_efficiency: float | None = None
     require_sweep: bool = False
 
@@ -71,9 +71,9 @@ def entry_reasons(score: Score, now: datetime, rules: EntryRules) -> Iterator[Re
         names = ", ".join(score.missing_features)
         message = f"{len(score.missing_features)} features that should be there are missing: {names}"
         yield Reason(ReasonCode.MISSING_FEATURES, message)
-    if rules.familiar_features and score.foreign_features:
-        names = ", ".join(score.foreign_features)
-        message = f"{len(score.foreign_features)} features are outside of what the models learned from: {names}"
+    if rules.in_range_features and score.out_of_range_features:
+        names = ", ".join(score.out_of_range_features)
+        message = f"{len(score.out_of_range_features)} features are outside of what the models learned from: {names}"
         yield Reason(ReasonCode.OUT_OF_DISTRIBUTION, message)
     if score.direction == 0:
         yield Reason(ReasonCode.NO_EVENT, "the bar is no event")

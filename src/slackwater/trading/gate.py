@@ -14,11 +14,11 @@ from slackwater.errors import ParameterError
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.contracts import Contract, bankruptcy_price, venue_contracts
 from slackwater.trading.account import Account, OpenPosition
+from slackwater.trading.bracket import Bracket, BracketRules, Levels, level_reasons, trade_levels
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.discipline import DisciplineRules, Throttle, halts, throttle
+from slackwater.trading.drawdown_control import DrawdownRules, Throttle, halts, throttle
 from slackwater.trading.entry import EntryRules, entry_reasons
-from slackwater.trading.geometry import Geometry, GeometryRules, Levels, level_reasons, trade_levels
 from slackwater.trading.plausibility import implausible
 from slackwater.trading.reasons import Reason, ReasonCode
 from slackwater.trading.score import Score
@@ -38,7 +38,7 @@ class Gate:
     contracts
         Facts by symbol; default: those of the simulated venue. ``venue_contracts("binance")`` gives a
         venue's.
-    entry, geometry, rules, discipline, costs
+    entry, bracket, rules, drawdown_control, costs
         Conditions on the score, places of stop and target, limits of the size, what losses forbid, and cost
         assumptions.
     horizon
@@ -53,7 +53,7 @@ class Gate:
     -----
     The stop stands beyond the extreme of the last sweep, or for an event without one beyond the 24 h extreme,
     and is refused if that is too far; the target stands before the opposite end of the 72 h range or a pool that
-    comes before it (`trading.geometry.trade_levels`). Open positions that are one bet count as one
+    comes before it (`trading.bracket.trade_levels`). Open positions that are one bet count as one
     (`Account.exposure`).
 
     The direction probability is only compared with the threshold. It never enters the size: what a trade is worth,
@@ -67,9 +67,9 @@ class Gate:
 
     contracts: Mapping[str, Contract] = field(default_factory=lambda: venue_contracts("simulated"))
     entry: EntryRules = field(default_factory=EntryRules)
-    geometry: GeometryRules = field(default_factory=GeometryRules)
+    bracket: BracketRules = field(default_factory=BracketRules)
     rules: SizingRules = field(default_factory=SizingRules)
-    discipline: DisciplineRules = field(default_factory=DisciplineRules)
+    drawdown_control: DrawdownRules = field(default_factory=DrawdownRules)
     costs: CostModel = field(default_factory=CostModel)
     horizon: timedelta = timedelta(hours=24)
 
@@ -79,9 +79,9 @@ class Gate:
         venue: str,
         *,
         entry: Mapping[str, Any],
-        geometry: Mapping[str, Any],
+        bracket: Mapping[str, Any],
         rules: Mapping[str, Any],
-        discipline: Mapping[str, Any],
+        drawdown_control: Mapping[str, Any],
         costs: Mapping[str, Any],
         horizon: timedelta,
         contract_facts: Mapping[str, Any] | None = None,
@@ -100,9 +100,9 @@ class Gate:
         return cls(
             contracts=merge_contracts(contract_facts, venue),
             entry=EntryRules(**entry),
-            geometry=GeometryRules(**geometry),
+            bracket=BracketRules(**bracket),
             rules=SizingRules(**rules),
-            discipline=DisciplineRules(**discipline),
+            drawdown_control=DrawdownRules(**drawdown_control),
             costs=CostModel(**costs),
             horizon=horizon,
         )
@@ -159,14 +159,14 @@ class Gate:
             message = f"no contract of {score.symbol}; known are {', '.join(sorted(self.contracts))}"
             reasons.append(Reason(ReasonCode.UNKNOWN_CONTRACT, message))
         if contract is not None and score.direction != 0 and not bad_inputs:
-            levels = trade_levels(score, tick_size=contract.tick_size, rules=self.geometry)
-            reasons.extend(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=self.geometry))
-            geometry = levels.at(quote)
-            if geometry is not None and sound_equity:
+            levels = trade_levels(score, tick_size=contract.tick_size, rules=self.bracket)
+            reasons.extend(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=self.bracket))
+            bracket = levels.at(quote)
+            if bracket is not None and sound_equity:
                 throttled = self._throttle(account)
                 exposure = account.exposure(score.symbol, levels.side)
                 sizing = size_position(
-                    geometry,
+                    bracket,
                     score=score,
                     contract=contract,
                     rules=self.rules,
@@ -178,26 +178,26 @@ class Gate:
                 if isinstance(sizing, Sizing):
                     if not reasons:
                         return self._plan(
-                            score, contract, levels, geometry, sizing, throttled, account, exposure.cluster, decided_at
+                            score, contract, levels, bracket, sizing, throttled, account, exposure.cluster, decided_at
                         )
                 else:
                     reasons.extend(sizing)
         return Refusal(symbol=score.symbol, event_time=score.event_time, decided_at=decided_at, reasons=tuple(reasons))
 
     def _halts(self, account: Account, now: datetime) -> tuple[Reason, ...]:
-        return () if account.record is None else halts(account.record, account.equity, now, self.discipline)
+        return () if account.record is None else halts(account.record, account.equity, now, self.drawdown_control)
 
     def _throttle(self, account: Account) -> Throttle:
         if account.record is None:
             return Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak_factor=1.0)
-        return throttle(account.record, account.equity, self.discipline)
+        return throttle(account.record, account.equity, self.drawdown_control)
 
     def _plan(
         self,
         score: Score,
         contract: Contract,
         levels: Levels,
-        geometry: Geometry,
+        bracket: Bracket,
         sizing: Sizing,
         throttled: Throttle,
         account: Account,
@@ -205,7 +205,7 @@ class Gate:
         decided_at: datetime,
     ) -> TradePlan:
         equity = account.equity
-        fill = geometry.entry * (1.0 + geometry.side * sizing.entry_slippage)
+        fill = bracket.entry * (1.0 + bracket.side * sizing.entry_slippage)
         latency = self.costs.latency_slippage(score.volatility_daily)
         return TradePlan(
             venue=contract.venue,
@@ -214,22 +214,22 @@ class Gate:
             decided_at=decided_at,
             expires=decided_at + self.horizon,
             direction=score.direction,
-            side=geometry.side,
+            side=bracket.side,
             p_direction=score.p_direction,
             p_hit=score.p_hit,
             equity=equity,
-            entry=geometry.entry,
-            stop=geometry.stop,
-            target=geometry.target,
+            entry=bracket.entry,
+            stop=bracket.stop,
+            target=bracket.target,
             stop_level=levels.stop_level,
             target_level=levels.target_level,
             quantity=sizing.quantity,
-            notional_usd=sizing.quantity * geometry.entry,
+            notional_usd=sizing.quantity * bracket.entry,
             leverage=sizing.leverage,
             leverage_cap=self.rules.leverage_cap,
             margin_usd=sizing.quantity * fill / sizing.leverage,
             liquidation_price=sizing.liquidation_price,
-            bankruptcy_price=bankruptcy_price(side=geometry.side, entry=fill, leverage=sizing.leverage),
+            bankruptcy_price=bankruptcy_price(side=bracket.side, entry=fill, leverage=sizing.leverage),
             risk_usd=sizing.risk_usd,
             risk_fraction=sizing.risk_usd / equity,
             reward_risk=sizing.reward_risk,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from slackwater.market.contracts import Contract
+from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import Geometry
 from slackwater.trading.score import Score
 
 __all__ = ["Payoff", "RootLine"]
@@ -35,7 +35,7 @@ class Payoff:
 
     Parameters
     ----------
-    geometry
+    bracket
         Its three prices.
     contract, costs
         Facts and assumptions.
@@ -59,7 +59,7 @@ class Payoff:
     many trades run out of time. An *edge* is what a model adds to the log of these odds, and 0 is none.
     """
 
-    geometry: Geometry
+    bracket: Bracket
     contract: Contract
     costs: CostModel
     score: Score
@@ -69,7 +69,7 @@ class Payoff:
     unit_gain: RootLine = field(init=False)
 
     def __post_init__(self) -> None:
-        plan, costs, score = self.geometry, self.costs, self.score
+        plan, costs, score = self.bracket, self.costs, self.score
         fee, spread = costs.fee_fraction(self.contract), costs.spread_slippage(self.contract)
         impact = costs.impact_per_root(volume_24h=score.volume_24h, volatility_daily=score.volatility_daily)
         entry = RootLine(spread + costs.latency_slippage(score.volatility_daily), impact)
@@ -104,7 +104,7 @@ class Payoff:
         exit_reason
             ``stop`` and ``time`` are market orders; a ``target`` rests and has no slippage.
         """
-        plan, fee = self.geometry, self.costs.fee_fraction(self.contract)
+        plan, fee = self.bracket, self.costs.fee_fraction(self.contract)
         entry_slippage = self.entry_slippage.at(quantity)
         at_exit = {
             "stop": self.stop_slippage.at(quantity),
@@ -115,7 +115,7 @@ class Payoff:
 
     def probability(self, edge: float) -> float:
         """Probability of target rather than stop at an edge (log-odds); NaN at NaN."""
-        against = self.geometry.target_distance / self.geometry.stop_distance
+        against = self.bracket.target_distance / self.bracket.stop_distance
         if edge < 0.0:  # no overflow at either end
             for_edge = math.exp(edge)
             return for_edge / (for_edge + against)

@@ -177,13 +177,13 @@ class PricePath:
 
 
 def price_paths(
-    path: pd.DataFrame, funding: pd.DataFrame | None, symbols: Iterable[str], *, mark: pd.DataFrame | None = None
+    fine_bars: pd.DataFrame, funding: pd.DataFrame | None, symbols: Iterable[str], *, mark: pd.DataFrame | None = None
 ) -> dict[str, PricePath]:
     """Split the canonical tables into the paths of some symbols.
 
     Parameters
     ----------
-    path
+    fine_bars
         symbol, open_time, event_time (close), open, high, low, close.
     funding
         symbol, event_time, funding_rate; None where there is no funding.
@@ -203,20 +203,20 @@ def price_paths(
     MissingDataError
         If a symbol has no bars.
     """
-    _require_columns("path", path, ["symbol", "open_time", "event_time", *_PRICES])
+    _require_columns("fine_bars", fine_bars, ["symbol", "open_time", "event_time", *_PRICES])
     rates = pd.DataFrame({"symbol": [], "event_time": [], "funding_rate": []}) if funding is None else funding
     _require_columns("funding", rates, ["symbol", "event_time", "funding_rate"])
     if mark is not None:
         _require_columns("mark_price", mark, ["symbol", "open_time", *_MARK_PRICES])
     paths = {}
     for symbol in sorted(set(symbols)):
-        bars = path[path["symbol"] == symbol]
+        bars = fine_bars[fine_bars["symbol"] == symbol]
         if bars.empty:
-            known = ", ".join(map(str, path["symbol"].unique()))
-            raise MissingDataError(f"table path holds no bars of {symbol}; it holds {known or 'nothing'}")
+            known = ", ".join(map(str, fine_bars["symbol"].unique()))
+            raise MissingDataError(f"table fine_bars holds no bars of {symbol}; it holds {known or 'nothing'}")
         settled = rates[rates["symbol"] == symbol]
-        open_time = _rising_times("path", symbol, bars, "open_time")
-        close_time = _rising_times("path", symbol, bars, "event_time")
+        open_time = _rising_times("fine_bars", symbol, bars, "open_time")
+        close_time = _rising_times("fine_bars", symbol, bars, "event_time")
         _check_bars(symbol, bars, open_time, close_time)
         funding_rate = settled["funding_rate"].to_numpy(dtype="float64")
         _refuse(symbol, "funding", settled, ~np.isfinite(funding_rate), "a funding rate that is not finite")
@@ -341,10 +341,10 @@ def _rising_times(table: str, symbol: str, rows: pd.DataFrame, column: str) -> n
 def _check_bars(symbol: str, bars: pd.DataFrame, open_time: np.ndarray, close_time: np.ndarray) -> None:
     open_, high, low, close = (bars[name].to_numpy(dtype="float64") for name in _PRICES)
     sound = np.isfinite(open_) & np.isfinite(high) & np.isfinite(low) & np.isfinite(close) & (low > 0)
-    _refuse(symbol, "path", bars, ~sound, "a price that is not positive and finite")
+    _refuse(symbol, "fine_bars", bars, ~sound, "a price that is not positive and finite")
     crossed = (high < np.maximum(open_, close)) | (low > np.minimum(open_, close))
-    _refuse(symbol, "path", bars, crossed, "a high below or a low above its other prices")
-    _refuse(symbol, "path", bars, close_time <= open_time, "a close that is not after its open")
+    _refuse(symbol, "fine_bars", bars, crossed, "a high below or a low above its other prices")
+    _refuse(symbol, "fine_bars", bars, close_time <= open_time, "a close that is not after its open")
 
 
 def _refuse(symbol: str, table: str, rows: pd.DataFrame, bad: np.ndarray, what: str) -> None:

@@ -34,7 +34,7 @@ CONTEXT: Final = (
 )
 """Columns of the features table that a gate needs besides the probabilities."""
 
-_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low", "foreign_features")
+_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low", "out_of_range_features")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Score:
         bound of it that nine in ten keep; NaN where there is none.
     missing_features
         Features that should be there but are NaN.
-    foreign_features
+    out_of_range_features
         Features outside of what the models have learned from, named where there are too many of them to trust
         the score.
 
@@ -118,7 +118,7 @@ class Score:
     trade_edge: float = math.nan
     trade_edge_low: float = math.nan
     missing_features: tuple[str, ...] = ()
-    foreign_features: tuple[str, ...] = ()
+    out_of_range_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.symbol, str) and self.symbol):
@@ -159,14 +159,14 @@ class Score:
             available_time=row["available_time"],
             direction=_whole(direction),
             missing_features=_names(row, "missing_features"),
-            foreign_features=_names(row, "foreign_features"),
+            out_of_range_features=_names(row, "out_of_range_features"),
             **numbers,
         )
 
 
 _FIELDS = tuple(field.name for field in fields(Score))
 _KEYS = ("symbol", "event_time", "available_time")
-_NAME_LISTS = ("missing_features", "foreign_features")
+_NAME_LISTS = ("missing_features", "out_of_range_features")
 _NUMBERS = tuple(field.name for field in fields(Score) if field.name not in (*_KEYS, "direction", *_NAME_LISTS))
 
 
@@ -194,7 +194,7 @@ def event_scores(
     ----------
     predictions
         `symbol`, `event_time`, `trained_until` (when the last label that the models learned from was settled) and
-        what a score takes from models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `foreign_features`.
+        what a score takes from models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `out_of_range_features`.
     labels
         For the `direction` of each event. Nothing else of it is read.
     features

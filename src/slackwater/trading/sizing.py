@@ -12,8 +12,8 @@ from slackwater.errors import ParameterError
 from slackwater.market.contracts import Contract, liquidation_price
 from slackwater.market.rounding import round_down
 from slackwater.trading.account import Exposure
+from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import Geometry
 from slackwater.trading.payoff import Payoff
 from slackwater.trading.reasons import Reason, ReasonCode
 from slackwater.trading.score import Score
@@ -156,7 +156,7 @@ class Sizing:
 
 
 def size_position(
-    geometry: Geometry,
+    bracket: Bracket,
     *,
     score: Score,
     contract: Contract,
@@ -170,7 +170,7 @@ def size_position(
 
     Parameters
     ----------
-    geometry
+    bracket
         Its three prices.
     score
         Volatility, true ranges, volume and depth, all finite and positive (depth: or NaN on both sides, which
@@ -182,7 +182,7 @@ def size_position(
     exposure
         What the account already carries.
     risk_multiplier
-        Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.discipline.throttle`).
+        Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.drawdown_control.throttle`).
 
     Notes
     -----
@@ -197,7 +197,7 @@ def size_position(
     Leverage is chosen for the size that zero costs and no throttle would leave, and for its fill. So it never rises
     because trading became dearer or trades lost, and neither does the size.
     """
-    payoff = Payoff(geometry=geometry, contract=contract, costs=costs, score=score)
+    payoff = Payoff(bracket=bracket, contract=contract, costs=costs, score=score)
     limits = _Limits(payoff=payoff, rules=rules, equity=equity)
     depth = min(score.depth_bid_1pct, score.depth_ask_1pct)
     if rules.depth_fraction is not None and math.isnan(depth):
@@ -225,7 +225,7 @@ def size_position(
         liquidity["depth"] = rules.depth_fraction * depth
     # What zero costs and no losses would leave: leverage must not rise because of either.
     untouched = min(rules.risk_fraction * equity, budgets["cluster_risk"], budgets["open_risk"])
-    bound = min(untouched / geometry.stop_distance, notional_room / geometry.entry, *liquidity.values())
+    bound = min(untouched / bracket.stop_distance, notional_room / bracket.entry, *liquidity.values())
     if bound < limits.smallest_order:
         return (limits.too_small(bound, "the caps before costs"), *limits.worth_reasons(0.0))
     slippage = payoff.entry_slippage.at(bound)
@@ -236,11 +236,11 @@ def size_position(
     if leverage is None:
         message = (
             f"no leverage from 1 to {rules.leverage_cap:g} keeps the liquidation price beyond the stop "
-            f"{geometry.stop} by {limits.liquidation_buffer:.6g} USDT"
+            f"{bracket.stop} by {limits.liquidation_buffer:.6g} USDT"
         )
         return (Reason(ReasonCode.LIQUIDATION_BEFORE_STOP, message), *limits.worth_reasons(bound))
 
-    dearest = geometry.entry * (1.0 + slippage)
+    dearest = bracket.entry * (1.0 + slippage)
     caps = {
         tightest: limits.quantity_at_risk(budget),
         "leverage": notional_room / dearest,
@@ -342,13 +342,13 @@ class _Limits:
     @property
     def smallest_order(self) -> float:
         contract = self.payoff.contract
-        return max(contract.min_quantity, contract.min_notional_usd / self.payoff.geometry.entry)
+        return max(contract.min_quantity, contract.min_notional_usd / self.payoff.bracket.entry)
 
     def too_small(self, quantity: float, binding: str) -> Reason:
         contract = self.payoff.contract
         return Reason(
             ReasonCode.BELOW_MINIMUM_SIZE,
-            f"{quantity:.6g} coins, set by {binding}, are worth {quantity * self.payoff.geometry.entry:,.2f} USDT; "
+            f"{quantity:.6g} coins, set by {binding}, are worth {quantity * self.payoff.bracket.entry:,.2f} USDT; "
             f"the smallest order is {contract.min_quantity:g} coins and {contract.min_notional_usd:g} USDT",
         )
 
@@ -389,7 +389,7 @@ class _Limits:
 
     @property
     def liquidation_buffer(self) -> float:
-        rules, plan, score = self.rules, self.payoff.geometry, self.payoff.score
+        rules, plan, score = self.rules, self.payoff.bracket, self.payoff.score
         return max(
             rules.liquidation_buffer_stop * plan.stop_distance,
             rules.liquidation_buffer_atr * score.atr_1h * score.close,
@@ -397,13 +397,13 @@ class _Limits:
         )
 
     def liquidation(self, quantity: float, leverage: int, slippage: float) -> float:
-        plan, contract = self.payoff.geometry, self.payoff.contract
+        plan, contract = self.payoff.bracket, self.payoff.contract
         fill = plan.entry * (1.0 + plan.side * slippage)
         return liquidation_price(contract, side=plan.side, entry=fill, quantity=quantity, leverage=leverage)
 
     def tier_quantity(self, leverage: int) -> float:
         """Return the quantity that stays within the known tiers, at the worst fill and when liquidated."""
-        plan = self.payoff.geometry
+        plan = self.payoff.bracket
         if plan.side > 0:
             highest = plan.entry * (1.0 + self.rules.max_entry_slippage)
         else:
@@ -411,7 +411,7 @@ class _Limits:
         return self.payoff.contract.max_notional_usd / highest * _BELOW
 
     def largest_leverage(self, bound: float, slippage: float) -> int | None:
-        plan, contract = self.payoff.geometry, self.payoff.contract
+        plan, contract = self.payoff.bracket, self.payoff.contract
         for leverage in range(int(self.rules.leverage_cap), 0, -1):
             quantity = min(bound, self.tier_quantity(leverage))
             if leverage > contract.tier(quantity * plan.entry * (1.0 + slippage)).max_leverage:

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import ParameterError, SchemaError
-from slackwater.evidence.ablation import discipline_ablation, rule_ablation
+from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.evaluation import Resampling
 from slackwater.trading.backtest import constant_risk_trades, run_backtest
-from slackwater.trading.discipline import DisciplineRules
+from slackwater.trading.drawdown_control import DrawdownRules
 from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
 from slackwater.trading.sizing import SizingRules
@@ -32,13 +32,13 @@ SETTINGS: dict[str, Any] = {
     "initial_equity": 100_000.0,
     "decision_lag": timedelta(seconds=5),
     "horizon": HORIZON,
-    "path_interval": HOUR,
+    "fine_bar_interval": HOUR,
 }
 ROWS = [
     ("as configured", ""),
     ("probability_threshold", "off"),
     ("complete_features", "off"),
-    ("familiar_features", "off"),
+    ("in_range_features", "off"),
     ("max_trend_efficiency", "on"),
     ("require_sweep", "on"),
     ("min_reward_risk", "off"),
@@ -71,7 +71,7 @@ SOUND: dict[str, Any] = {
     "trade_edge": 0.9,
     "trade_edge_low": 0.7,
     "missing_features": (),
-    "foreign_features": (),
+    "out_of_range_features": (),
 }
 
 
@@ -117,7 +117,7 @@ def gate(**parts: Any) -> Gate:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "probability_threshold": ({"p_direction": 0.5}, "off"),
     "complete_features": ({"missing_features": ("a",)}, "off"),
-    "familiar_features": ({"foreign_features": ("a",)}, "off"),
+    "in_range_features": ({"out_of_range_features": ("a",)}, "off"),
     "max_trend_efficiency": ({"trend_efficiency_72h": -0.6}, "on"),
     "min_reward_risk": ({"distance_to_high_72h": 0.026, "trade_edge": 5.0, "trade_edge_low": 5.0}, "off"),
     "min_expectancy": ({"trade_edge_low": 0.12}, "off"),
@@ -275,8 +275,8 @@ class TestRules:
             ablation(events, path, horizon=HORIZON - HOUR)
 
 
-def discipline(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.DataFrame:
-    return discipline_ablation(events, path, **SETTINGS | changes).set_index("rule")
+def drawdown_control(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.DataFrame:
+    return drawdown_ablation(events, path, **SETTINGS | changes).set_index("rule")
 
 
 def busy(pattern: str = "LLLWLLWWLLLL") -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -286,7 +286,7 @@ def busy(pattern: str = "LLLWLLWWLLLL") -> tuple[pd.DataFrame, pd.DataFrame]:
     return scores({time: {} for time in times}), market(outcomes)
 
 
-CONFIGURED = DisciplineRules(
+CONFIGURED = DrawdownRules(
     throttle_drawdown=0.12,
     streak_grace=1,
     max_drawdown=0.08,
@@ -296,7 +296,7 @@ CONFIGURED = DisciplineRules(
     cool_off=timedelta(hours=6),
     cool_off_streak=3,
 )
-WITHOUT: dict[str, DisciplineRules] = {
+WITHOUT: dict[str, DrawdownRules] = {
     "as configured": CONFIGURED,
     "throttle": replace(CONFIGURED, throttle_drawdown=None),
     "streak": replace(CONFIGURED, streak_grace=None),
@@ -304,16 +304,16 @@ WITHOUT: dict[str, DisciplineRules] = {
     "daily_halt": replace(CONFIGURED, max_daily_loss=None, max_daily_losing_trades=None),
     "weekly_halt": replace(CONFIGURED, max_weekly_loss=None),
     "cool_off": replace(CONFIGURED, cool_off=None),
-    "all": DisciplineRules.off(),
+    "all": DrawdownRules.off(),
 }
 
 
-class TestDiscipline:
+class TestDrawdownControl:
     @pytest.mark.parametrize("configured", [True, False])
     def test_every_row_is_the_account_of_its_gate(self, configured: bool) -> None:
         """Catches a rule that is not toggled, two at once, and metrics of another account."""
         events, path = busy()
-        off, default = DisciplineRules.off(), DisciplineRules()
+        off, default = DrawdownRules.off(), DrawdownRules()
         rules = (
             WITHOUT
             if configured
@@ -332,11 +332,11 @@ class TestDiscipline:
                 "all": default,
             }
         )
-        table = discipline(events, path, gate=gate(discipline=rules["as configured"]))
+        table = drawdown_control(events, path, gate=gate(drawdown_control=rules["as configured"]))
         assert table.index.tolist() == list(rules)
         assert table["toggled"].tolist() == ["", *["off" if configured else "on"] * 7]
         for name, these in rules.items():
-            result = run_backtest(events, path, **SETTINGS | {"gate": gate(discipline=these)})
+            result = run_backtest(events, path, **SETTINGS | {"gate": gate(drawdown_control=these)})
             equity = peak = 100_000.0
             days: dict[Any, list[float]] = {}
             deepest = 0.0
@@ -353,8 +353,8 @@ class TestDiscipline:
         """Catches days cut by entries, a worst day of trades, and one over the initial equity."""
         events, path = busy("LLLL")
         first_days = events[events["event_time"] < START + timedelta(days=2)]
-        two = replace(DisciplineRules.off(), max_daily_losing_trades=2)
-        table = discipline(first_days, path, gate=gate(discipline=two))
+        two = replace(DrawdownRules.off(), max_daily_losing_trades=2)
+        table = drawdown_control(first_days, path, gate=gate(drawdown_control=two))
         assert table.loc[["as configured", "daily_halt", "streak"], "n_trades"].tolist() == [4, 8, 4]
         # Each trade loses very nearly 1 % of what is there.
         assert table.loc["as configured", "worst_day"] == pytest.approx(0.99**2 - 1, abs=2e-4)
@@ -365,14 +365,14 @@ class TestDiscipline:
     def test_off_is_off_whatever_is_left_beside_it(self) -> None:
         """Catches a parameter without an off, the streak of the pause, that makes a rule count as on."""
         events, path = busy()
-        idle = replace(DisciplineRules.off(), cool_off_streak=5)
-        assert discipline(events, path, gate=gate(discipline=idle))["toggled"].tolist() == ["", *["on"] * 7]
+        idle = replace(DrawdownRules.off(), cool_off_streak=5)
+        assert drawdown_control(events, path, gate=gate(drawdown_control=idle))["toggled"].tolist() == ["", *["on"] * 7]
 
     def test_without_events_the_deposit_is_left(self) -> None:
         """Catches a crash, and a worst day where there was none."""
         events, path = busy()
         told: list[tuple[int, int]] = []
-        table = discipline(events.iloc[:0], path, progress=lambda done, n: told.append((done, n)))
+        table = drawdown_control(events.iloc[:0], path, progress=lambda done, n: told.append((done, n)))
         assert (table["n_trades"] == 0).all()
         assert (table["final_equity"] == 100_000.0).all()
         assert (table["max_drawdown"] == 0.0).all()
@@ -383,4 +383,4 @@ class TestDiscipline:
         """Catches an account without money."""
         events, path = busy()
         with pytest.raises(ParameterError, match="`initial_equity` must be positive"):
-            discipline(events, path, initial_equity=0.0)
+            drawdown_control(events, path, initial_equity=0.0)

@@ -167,7 +167,7 @@ def test_it_is_the_trade_that_the_backtest_makes() -> None:
             initial_equity=10_000.0,
             decision_lag=pd.Timedelta("5s").to_pytimedelta(),
             horizon=HORIZON.to_pytimedelta(),
-            path_interval=MINUTE.to_pytimedelta(),
+            fine_bar_interval=MINUTE.to_pytimedelta(),
         )
         size = TradeRules(reference_notional_usd=trade.plan.notional_usd)
         out = trade_outcomes(labels, features, path(moves), None, rules=size, horizon=HORIZON).iloc[0]

@@ -40,7 +40,7 @@ def events_at(*times: pd.Timestamp, direction: int = 1, symbol: str = "BTCUSDT")
 def label(
     path: pd.DataFrame, events: pd.DataFrame | None = None, **changes: object
 ) -> tuple[pd.DataFrame, LabelReport]:
-    arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "path_interval": MINUTE} | changes
+    arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "fine_bar_interval": MINUTE} | changes
     return triple_barrier(events_at(EVENT) if events is None else events, path, **arguments)
 
 
@@ -68,7 +68,7 @@ def test_a_bar_that_opens_exactly_at_the_decision_is_the_entry() -> None:
 def test_on_a_coarse_path_entry_is_the_bar_at_the_event_and_the_latency_is_recorded() -> None:
     """Fails if an hourly path waits a whole bar, or the report forgets the latency that the price lacks."""
     hour = timedelta(hours=1)
-    labels, report = label(flat_path(interval=hour), path_interval=hour)
+    labels, report = label(flat_path(interval=hour), fine_bar_interval=hour)
     assert labels.loc[0, "entry_time"] == EVENT
     assert report.latency_to_charge == timedelta(seconds=5)
 
@@ -241,14 +241,14 @@ def test_on_a_coarse_path_a_gap_is_more_than_three_bars(missing: int, dropped: i
     """Fails if an hourly path is held to 15 minutes, or to nothing."""
     hour = timedelta(hours=1)
     path = flat_path(interval=hour).drop(index=range(37, 37 + missing)).reset_index(drop=True)
-    assert label(path, path_interval=hour)[1].dropped_gap_in_window == dropped
+    assert label(path, fine_bar_interval=hour)[1].dropped_gap_in_window == dropped
 
 
 def test_on_a_coarse_path_an_entry_bar_that_is_missing_is_not_replaced() -> None:
     """Fails if a later bar is taken for the one that opens at the event."""
     hour = timedelta(hours=1)
     path = flat_path(interval=hour).drop(index=36).reset_index(drop=True)
-    assert label(path, path_interval=hour)[1].dropped_no_entry_bar == 1
+    assert label(path, fine_bar_interval=hour)[1].dropped_no_entry_bar == 1
 
 
 @pytest.mark.parametrize(("early", "labelled"), [(timedelta(milliseconds=1), 1), (timedelta(seconds=2), 0)])
@@ -257,7 +257,7 @@ def test_on_a_coarse_path_a_close_stamped_a_millisecond_early_still_meets_its_ba
 ) -> None:
     """Fails if a venue's habit of closing bars at 59.999 s drops every event, or any later bar will do."""
     hour = timedelta(hours=1)
-    _, report = label(flat_path(interval=hour), events_at(EVENT - early), path_interval=hour)
+    _, report = label(flat_path(interval=hour), events_at(EVENT - early), fine_bar_interval=hour)
     assert (report.labelled, report.dropped_no_entry_bar) == (labelled, 1 - labelled)
 
 
@@ -306,8 +306,8 @@ def test_nanosecond_times_mean_the_same() -> None:
         ({"horizon": MINUTE}, "horizon"),
         ({"horizon": timedelta(seconds=150)}, "horizon"),
         ({"decision_lag": -MINUTE}, "decision_lag"),
-        ({"path_interval": timedelta(0)}, "path_interval"),
-        ({"path_interval": timedelta(minutes=5), "horizon": timedelta(hours=5)}, "path_interval"),
+        ({"fine_bar_interval": timedelta(0)}, "fine_bar_interval"),
+        ({"fine_bar_interval": timedelta(minutes=5), "horizon": timedelta(hours=5)}, "fine_bar_interval"),
         ({"reversal_multiple": 0.0}, "reversal_multiple"),
         ({"continuation_multiple": float("nan")}, "continuation_multiple"),
         ({"volatility_floor": 0.0}, "volatility_floor"),
@@ -324,7 +324,7 @@ def test_refuses_a_lag_longer_than_a_coarse_bar() -> None:
     """Fails if a decision that falls after the entry bar is entered in it."""
     hour = timedelta(hours=1)
     with pytest.raises(ParameterError, match="decision_lag"):
-        label(flat_path(interval=hour), path_interval=hour, decision_lag=2 * hour)
+        label(flat_path(interval=hour), fine_bar_interval=hour, decision_lag=2 * hour)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_refuses_a_lag_longer_than_a_coarse_bar() -> None:
         (lambda p: p.assign(low=p["low"].where(p.index != 7, 0.0)), SchemaError, "low"),
         (lambda p: p.assign(open_time=p["open_time"].dt.tz_localize(None)), SchemaError, "open_time"),
         (lambda p: p.assign(open_time=p["open_time"].where(p.index != 7)), SchemaError, "open_time"),
-        (lambda p: p.iloc[[0, 2, 1]], OrderError, "path"),
+        (lambda p: p.iloc[[0, 2, 1]], OrderError, "fine_bars"),
         (lambda p: p.assign(symbol="ETHUSDT"), DataError, "BTCUSDT"),
     ],
 )

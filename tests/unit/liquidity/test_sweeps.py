@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import ParameterError
-from slackwater.features import measures as m
+from slackwater.features import intermediates as m
 from slackwater.features.sweeps import _ABOVE, _BELOW, SweepsFamily
 from slackwater.liquidity.sweeps import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT, SweepRules
 from slackwater.market import inputs as i
 
 HOUR = timedelta(hours=1)
-WIDTH = len(i.INPUTS) + m.MEASURES
+WIDTH = len(i.INPUTS) + m.INTERMEDIATES
 FAMILY = SweepsFamily(
     bar_interval=timedelta(minutes=5),
     level_windows=(2 * HOUR, 3 * HOUR),

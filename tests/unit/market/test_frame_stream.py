@@ -59,7 +59,12 @@ def without(row: Row, name: str) -> Row:
 
 
 BAD: dict[str, tuple[str, Row, type[DataError], str]] = {
-    "unknown table": ("path", bar(), SchemaError, "no table `path` in a live frame; there are bars, open_interest"),
+    "unknown table": (
+        "fine_bars",
+        bar(),
+        SchemaError,
+        "no table `fine_bars` in a live frame; there are bars, open_interest",
+    ),
     "missing column": (
         "bars",
         without(bar(), "low"),
@@ -317,7 +322,7 @@ def test_a_row_without_a_ratio_of_top_traders_leaves_it_unknown() -> None:
 
 def test_every_input_can_be_fed_live() -> None:
     """A table that the frame joins and the live frame refuses would leave a feature without input."""
-    assert set(JOINS) | {"bars"} == set(INPUT_TABLES) == set(SCHEMAS) - {"path", "mark_price", "exchange_flows"}
+    assert set(JOINS) | {"bars"} == set(INPUT_TABLES) == set(SCHEMAS) - {"fine_bars", "mark_price", "exchange_flows"}
     assert set(STALENESS) == set(JOINS)
     assert {name for names in INPUT_TABLES.values() for name in names} == set(INPUTS)
     for join in JOINS.values():

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError
-from slackwater.evidence.evaluation import worth_at_reference
+from slackwater.evidence.evaluation import expected_value_at_reference
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.metrics.classification import auc
-from slackwater.models.training import Recipe, TrainingSet
-from slackwater.sources.simulate.market import simulate_market
+from slackwater.models.training import Trainer, TrainingSet
+from slackwater.simulation.market import simulate_market
 from tests.small_bundle import RECIPE, training_set
 
 BAR = timedelta(minutes=30)
@@ -60,14 +60,14 @@ def test_every_fit_is_purged_and_embargoed(monkeypatch: pytest.MonkeyPatch) -> N
     """Without the purge a label that ends inside of the test block would train the model that predicts it."""
     training, _ = training_set()
     seen: list[pd.Timestamp] = []
-    fit = Recipe.fit
+    fit = Trainer.fit
 
-    def spy(self: Recipe, given: TrainingSet, y: np.ndarray, rows: np.ndarray | None = None) -> object:
+    def spy(self: Trainer, given: TrainingSet, y: np.ndarray, rows: np.ndarray | None = None) -> object:
         assert rows is not None
         seen.append(given.labels["label_end_time"].iloc[rows].max())
         return fit(self, given, y, rows)
 
-    monkeypatch.setattr(Recipe, "fit", spy)
+    monkeypatch.setattr(Trainer, "fit", spy)
     out = RECIPE.predict_out_of_fold(training, {"hit": training.labels["y_hit"].to_numpy()})
     starts = out.groupby("fold")["event_time"].min()
     assert len(seen) == len(starts) > 2
@@ -95,17 +95,17 @@ def null_market() -> TrainingSet:
         signal=0.0,
     )
     engine = FeatureEngine(default_families(BAR))
-    tables["bars"] = resample_bars(tables["path"], BAR)
+    tables["bars"] = resample_bars(tables["fine_bars"], BAR)
     frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=timedelta(seconds=5))
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
-        tables["path"],
+        tables["fine_bars"],
         tables["funding"],
         trade=TradeRules(),
         horizon=timedelta(hours=24),
         decision_lag=timedelta(seconds=5),
-        path_interval=timedelta(minutes=1),
+        fine_bar_interval=timedelta(minutes=1),
     )
     wanted = set(engine.manifest(frame.available)["model_features"])
     return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
@@ -127,7 +127,7 @@ def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
 def share_worth_a_trade(training: TrainingSet) -> float:
     edges = NULL_RECIPE.trades_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].assign(trade_edge_low=edges["trade_edge_low"].to_numpy())
-    return float(((worth_at_reference(labels) > 0.05) & (labels["reward_risk"] >= 1.2)).mean())
+    return float(((expected_value_at_reference(labels) > 0.05) & (labels["reward_risk"] >= 1.2)).mean())
 
 
 def test_at_signal_0_hardly_an_event_is_worth_a_trade(null_market: TrainingSet) -> None:

@@ -38,7 +38,7 @@ def test_probabilities_stand_at_events_and_nowhere_else(scores: pd.DataFrame) ->
     assert scores.loc[events, ["p_direction", "p_hit"]].to_numpy().min() > 0.0
     assert (scores.loc[events, "trade_edge_low"] < scores.loc[events, "trade_edge"]).all()
     assert scores.loc[~events, of_models].isna().all(axis=None)
-    assert not scores.loc[~events, "foreign_features"].map(len).any()
+    assert not scores.loc[~events, "out_of_range_features"].map(len).any()
 
 
 def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
@@ -60,7 +60,7 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
     ):
         np.testing.assert_array_equal([getattr(s, name) for s in live], history[name])
     assert [s.missing_features for s in live] == history["missing_features"].tolist()
-    assert [s.foreign_features for s in live] == history["foreign_features"].tolist()
+    assert [s.out_of_range_features for s in live] == history["out_of_range_features"].tolist()
     assert [s.available_time for s in live] == history["available_time"].tolist()
 
 
@@ -154,7 +154,7 @@ def test_a_row_unlike_the_training_rows_is_named_and_refused(small_bundle: Path,
     scorer = sw.ReversalScorer.load(tmp_path / "elsewhere")
     scores = scorer.score(market())
     event = scores[scores["direction"] != 0].iloc[-1]
-    assert len(event["foreign_features"]) > 50
+    assert len(event["out_of_range_features"]) > 50
     refused = scorer.gate(event, sw.Account(equity=10_000.0))
     assert isinstance(refused, sw.Refusal)
     assert "out_of_distribution" in refused.codes

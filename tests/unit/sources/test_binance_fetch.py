@@ -26,7 +26,7 @@ from tests.mirror.faults import QUICK, BadNetwork, Watch, digests, fetch_and_kil
 from tests.mirror.server import Mirror, running
 
 DAYS = ("2024-01-05", "2024-01-07")
-TABLES = ("path", "mark_price", "premium_index", "open_interest", "long_short_ratio", "funding", "large_trades")
+TABLES = ("fine_bars", "mark_price", "premium_index", "open_interest", "long_short_ratio", "funding", "large_trades")
 
 
 def bring(out: Path, mirror: Mirror, **changes: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def bring(out: Path, mirror: Mirror, **changes: Any) -> dict[str, Any]:
         "symbols": ["BTCUSDT"],
         "start": datetime(2024, 1, 5, tzinfo=UTC),
         "end": datetime(2024, 1, 7, tzinfo=UTC),
-        "tables": ["path"],
+        "tables": ["fine_bars"],
     }
     options = {name: changes.pop(name) for name in ("cache", "now") if name in changes}
     return fetch(FetchRequest(**wanted | changes), out, mirror=mirror.url, politeness=QUICK, **options)
@@ -44,7 +44,7 @@ def bring(out: Path, mirror: Mirror, **changes: Any) -> dict[str, Any]:
 def test_every_table_fits_its_schema(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
         manifest = bring(tmp_path / "um", mirror, symbols=["ETHUSDT", "BTCUSDT"], tables=[*TABLES, "depth"])
-        bring(tmp_path / "cm", mirror, symbols=["BTCUSD_PERP"], tables=["path", "open_interest", "liquidations"],
+        bring(tmp_path / "cm", mirror, symbols=["BTCUSD_PERP"], tables=["fine_bars", "open_interest", "liquidations"],
               start=datetime(2023, 7, 5, tzinfo=UTC), end=datetime(2023, 7, 6, tzinfo=UTC))  # fmt: skip
     tables = read_tables(tmp_path / "um") | {
         f"cm {name}": table for name, table in read_tables(tmp_path / "cm").items()
@@ -54,9 +54,9 @@ def test_every_table_fits_its_schema(tmp_path: Path) -> None:
         checked = validate(table, name.removeprefix("cm "))
         assert list(checked) == [c.name for c in SCHEMAS[name.removeprefix("cm ")].columns if c.name in checked]
         assert table["symbol"].is_monotonic_increasing
-    path = tables["path"]
+    path = tables["fine_bars"]
     assert len(path) == 2 * 2 * 1440
-    assert manifest["tables"]["path"]["rows"] == len(path)
+    assert manifest["tables"]["fine_bars"]["rows"] == len(path)
     assert ((path["available_time"] - path["event_time"]) == pd.Timedelta("2s")).all()
     interest = tables["open_interest"]
     assert ((interest["available_time"] - interest["event_time"]) == pd.Timedelta("5m30s")).all()
@@ -101,7 +101,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
             tmp_path / "out",
             mirror,
             symbols=["ETHUSDT"],
-            tables=["path", "funding", "open_interest", "liquidations"],
+            tables=["fine_bars", "funding", "open_interest", "liquidations"],
             start=start,
             end=datetime(2024, 1, 6, tzinfo=UTC),
             now=now,
@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_used_is_refused_and_the_others_come(tmp_path: Pat
     refused = [finding for finding in manifest["findings"] if finding["action"] == "refused"]
     assert [finding["rule"] for finding in refused] == ["refused_file"]
     assert "not a readable zip" in refused[0]["note"]
-    assert manifest["tables"]["path"]["rows"] == 1440
+    assert manifest["tables"]["fine_bars"]["rows"] == 1440
 
 
 def test_a_month_that_is_refused_comes_by_the_day_too(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_month_that_is_refused_comes_by_the_day_too(tmp_path: Path) -> None:
     month = {"start": datetime(2022, 2, 1, tzinfo=UTC), "end": datetime(2022, 3, 1, tzinfo=UTC)}
     with running(Mirror(spoilt)) as mirror:
         manifest = bring(tmp_path / "out", mirror, **month)
-    assert manifest["tables"]["path"]["rows"] == 28 * 1440
+    assert manifest["tables"]["fine_bars"]["rows"] == 28 * 1440
     assert [finding["rule"] for finding in manifest["findings"] if finding["action"] == "refused"] == ["refused_file"]
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_part_is_made_anew_by_the_next_run(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
         bring(tmp_path / "out", mirror)
         before = digests(tmp_path / "out")
-        part = next(path for path in (tmp_path / ".cache").rglob("path.parquet"))
+        part = next(path for path in (tmp_path / ".cache").rglob("fine_bars.parquet"))
         part.write_bytes(part.read_bytes()[:100])
         with pytest.raises(SchemaError, match=r"is damaged .*run it again"):
             bring(tmp_path / "out", mirror)
@@ -194,7 +194,7 @@ def test_without_checksums_a_torn_file_is_asked_for_again_and_the_summary_says_u
 
     with running(Mirror(faults=plan, checksums=lambda path: False)) as mirror:
         manifest = bring(tmp_path / "out", mirror)
-    assert manifest["tables"]["path"]["rows"] == 2880
+    assert manifest["tables"]["fine_bars"]["rows"] == 2880
     assert not manifest["refused"]
     assert "2 of 2 files came without a checksum" in "\n".join(summary(manifest))
 
@@ -223,18 +223,18 @@ def test_what_was_not_fetched_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match=r"own holds files that were not fetched, such as notes\.txt"):
             bring(own, mirror)
         out = tmp_path / "out"
-        bring(out, mirror, tables=["path", "mark_price"])
+        bring(out, mirror, tables=["fine_bars", "mark_price"])
         for changes, message in (
-            ({"tables": ["path"]}, "holds the tables mark_price"),
-            ({"tables": ["path", "mark_price"], "symbols": ["ETHUSDT"]}, "holds the symbols BTCUSDT"),
-            ({"tables": ["path", "mark_price"], "start": datetime(2024, 1, 6, tzinfo=UTC)}, "ask for all of it"),
-            ({"tables": ["path", "mark_price"], "interval": "5m"}, "fetched with interval 1m"),
+            ({"tables": ["fine_bars"]}, "holds the tables mark_price"),
+            ({"tables": ["fine_bars", "mark_price"], "symbols": ["ETHUSDT"]}, "holds the symbols BTCUSDT"),
+            ({"tables": ["fine_bars", "mark_price"], "start": datetime(2024, 1, 6, tzinfo=UTC)}, "ask for all of it"),
+            ({"tables": ["fine_bars", "mark_price"], "interval": "5m"}, "fetched with interval 1m"),
         ):
             with pytest.raises(ParameterError, match=message):
                 bring(out, mirror, **changes)
         (out / "extra.parquet").write_bytes(b"mine too")
         with pytest.raises(ParameterError, match=r"extra\.parquet was added or changed"):
-            bring(out, mirror, tables=["path", "mark_price"])
+            bring(out, mirror, tables=["fine_bars", "mark_price"])
     assert (own / "notes.txt").read_text() == "mine"
     assert (out / "extra.parquet").read_bytes() == b"mine too"
 
@@ -271,7 +271,7 @@ def test_the_entry_for_the_parameters_can_be_read(tmp_path: Path) -> None:
     assert entry["source"] == "parquet"
     assert entry["venue"] == "binance"
     assert entry["symbols"] == ["BTCUSDT"]
-    assert entry["market"] == {"bar_interval": "5m", "path_interval": "5m"}
+    assert entry["market"] == {"bar_interval": "5m", "fine_bar_interval": "5m"}
 
 
 @pytest.mark.parametrize("name", ["2024", "on", "null", "1e5", "my set: 1"])
@@ -299,7 +299,7 @@ def test_an_entry_of_another_place_says_what_to_do(tmp_path: Path, monkeypatch: 
 def test_a_file_that_the_archive_lacks_reaches_the_ledger_of_the_data_set(tmp_path: Path) -> None:
     """The day before the first row, and a symbol without any, show in no gap."""
     with running(Mirror()) as mirror:
-        bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "ETHUSDT"], tables=["path", "open_interest"],
+        bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "ETHUSDT"], tables=["fine_bars", "open_interest"],
               start=datetime(2024, 1, 3, tzinfo=UTC), end=datetime(2024, 1, 4, tzinfo=UTC))  # fmt: skip
     reading = read_directory(tmp_path / "out", lags=DEFAULT_LAGS)
     assert set(reading.tables["open_interest"]["symbol"]) == {"BTCUSDT"}
@@ -320,14 +320,14 @@ def test_a_wrong_name_beside_a_right_one_is_an_error_that_costs_nothing(tmp_path
         asked = len(mirror.requests)
         manifest = bring(tmp_path / "out", mirror)
         assert len(mirror.requests) == asked
-    assert manifest["tables"]["path"]["rows_by_symbol"] == {"BTCUSDT": 2880}
+    assert manifest["tables"]["fine_bars"]["rows_by_symbol"] == {"BTCUSDT": 2880}
 
 
 def test_a_table_that_never_came_need_not_be_asked_for_again(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
-        bring(tmp_path / "out", mirror, tables=["path", "liquidations"])
-        manifest = bring(tmp_path / "out", mirror, tables=["path"])
-    assert list(manifest["tables"]) == ["path"]
+        bring(tmp_path / "out", mirror, tables=["fine_bars", "liquidations"])
+        manifest = bring(tmp_path / "out", mirror, tables=["fine_bars"])
+    assert list(manifest["tables"]) == ["fine_bars"]
 
 
 def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypat
     made: list[int] = []
 
     def inodes() -> list[int]:
-        return [path.stat().st_ino for path in sorted(cache.rglob("path.parquet"))]
+        return [path.stat().st_ino for path in sorted(cache.rglob("fine_bars.parquet"))]
 
     def late(*arguments: Any, **options: Any) -> parts.Part:
         parsed = parse(*arguments, **options)
@@ -356,14 +356,14 @@ def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypat
 
 def test_a_part_that_goes_while_it_is_read_is_an_error_and_no_empty_table(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="is gone from the cache: run it again"):
-        read_part(tmp_path / "gone", "path")
+        read_part(tmp_path / "gone", "fine_bars")
 
 
 def test_what_was_fetched_is_read_as_a_data_set_with_its_findings(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
-        manifest = bring(tmp_path / "out", mirror, tables=["path", "open_interest"])
+        manifest = bring(tmp_path / "out", mirror, tables=["fine_bars", "open_interest"])
     reading = read_directory(tmp_path / "out", lags=DEFAULT_LAGS)
-    assert {name: len(table) for name, table in reading.tables.items()} == {"open_interest": 576, "path": 2880}
+    assert {name: len(table) for name, table in reading.tables.items()} == {"open_interest": 576, "fine_bars": 2880}
     assert [finding.rule for finding in reading.findings] == [each["rule"] for each in manifest["findings"]]
 
 
@@ -404,7 +404,7 @@ def test_killed_in_mid_download_it_takes_up_where_it_was(tmp_path: Path) -> None
 def test_the_manifest_holds_no_secret(tmp_path: Path) -> None:
     with running(Mirror()) as mirror:
         url = mirror.url.replace("://", "://someone:sesame@")
-        wanted = request(DAYS, ("BTCUSDT",), ("path",))
+        wanted = request(DAYS, ("BTCUSDT",), ("fine_bars",))
         fetch(wanted, tmp_path / "out", mirror=url, politeness=Politeness(attempts=1))
     text = (tmp_path / "out" / "fetch.json").read_text()
     assert "sesame" not in text

@@ -63,7 +63,7 @@ def rules(part: Part) -> dict[str, int]:
 
 def test_bars_are_stamped_by_their_close_and_hold_what_the_file_says(read: Read) -> None:
     file = archive("klines")
-    bars = frame(read(file), "path")
+    bars = frame(read(file), "fine_bars")
     raw = pd.read_csv(StringIO(text_of(file)))
     assert len(bars) == 1440
     np.testing.assert_array_equal(bars["close"], raw["close"])
@@ -102,7 +102,7 @@ def _microseconds(text: str) -> str:
 def test_ways_of_writing_the_same_file_give_the_same_table(change: Callable[[str], str], read: Read) -> None:
     file = archive("klines")
     plain, changed = read(file), read(file, change(text_of(file)))
-    pd.testing.assert_frame_equal(frame(plain, "path"), frame(changed, "path"))
+    pd.testing.assert_frame_equal(frame(plain, "fine_bars"), frame(changed, "fine_bars"))
     assert not changed.findings
 
 
@@ -110,18 +110,18 @@ def test_a_file_whose_header_names_another_order_is_read_by_name(read: Read) -> 
     file = archive("klines")
     raw = pd.read_csv(StringIO(text_of(file)))
     turned = raw[raw.columns[::-1]].to_csv(index=False)
-    pd.testing.assert_frame_equal(frame(read(file, turned), "path"), frame(read(file), "path"))
+    pd.testing.assert_frame_equal(frame(read(file, turned), "fine_bars"), frame(read(file), "fine_bars"))
 
 
 def test_a_month_holds_what_its_days_hold(read: Read) -> None:
-    month = frame(read(archive("klines", day="2022-02")), "path")
-    days = [frame(read(archive("klines", day=f"2022-02-{day:02}")), "path") for day in range(1, 29)]
+    month = frame(read(archive("klines", day="2022-02")), "fine_bars")
+    days = [frame(read(archive("klines", day=f"2022-02-{day:02}")), "fine_bars") for day in range(1, 29)]
     pd.testing.assert_frame_equal(month, pd.concat(days, ignore_index=True))
 
 
 def test_coin_margined_bars_are_in_coin(read: Read) -> None:
     file = archive("klines", "BTCUSD_PERP")
-    bars = frame(read(file), "path")
+    bars = frame(read(file), "fine_bars")
     raw = pd.read_csv(StringIO(text_of(file)))
     np.testing.assert_array_equal(bars["volume"], raw["quote_volume"])
     np.testing.assert_array_equal(bars["taker_buy_volume"], raw["taker_buy_quote_volume"])

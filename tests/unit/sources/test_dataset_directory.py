@@ -70,7 +70,7 @@ def test_pieces_out_of_order_are_refused(tmp_path: Path) -> None:
 def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     def fill_half() -> None:
         with dataset_directory(tmp_path / "out") as directory:
-            (directory / "path.parquet").write_bytes(b"half")
+            (directory / "fine_bars.parquet").write_bytes(b"half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -81,31 +81,31 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
 
 def filled(out: Path, content: str) -> None:
     with dataset_directory(out) as directory:
-        (directory / "path.parquet").write_text(content)
-        digest = sha256_of(directory / "path.parquet")
-        manifest = {"tables": {"path": {"file": "path.parquet", "sha256": digest}}, "request": {}}
+        (directory / "fine_bars.parquet").write_text(content)
+        digest = sha256_of(directory / "fine_bars.parquet")
+        manifest = {"tables": {"fine_bars": {"file": "fine_bars.parquet", "sha256": digest}}, "request": {}}
         write_json(manifest, directory / "fetch.json")
 
 
 def test_what_was_fetched_is_replaced_as_a_whole(tmp_path: Path) -> None:
     filled(tmp_path / "out", "old")
     filled(tmp_path / "out", "new")
-    assert (tmp_path / "out" / "path.parquet").read_text() == "new"
+    assert (tmp_path / "out" / "fine_bars.parquet").read_text() == "new"
 
 
 def test_what_was_changed_by_hand_is_not_replaced(tmp_path: Path) -> None:
     filled(tmp_path / "out", "old")
-    (tmp_path / "out" / "path.parquet").write_text("mine")
-    with pytest.raises(ParameterError, match=r"path\.parquet was added or changed after it was fetched"):
+    (tmp_path / "out" / "fine_bars.parquet").write_text("mine")
+    with pytest.raises(ParameterError, match=r"fine_bars\.parquet was added or changed after it was fetched"):
         filled(tmp_path / "out", "new")
-    assert (tmp_path / "out" / "path.parquet").read_text() == "mine"
+    assert (tmp_path / "out" / "fine_bars.parquet").read_text() == "mine"
 
 
 def test_what_a_file_manager_leaves_is_in_nobodys_way(tmp_path: Path) -> None:
     filled(tmp_path / "out", "old")
     (tmp_path / "out" / ".DS_Store").write_bytes(b"\x00")
     filled(tmp_path / "out", "new")
-    assert (tmp_path / "out" / "path.parquet").read_text() == "new"
+    assert (tmp_path / "out" / "fine_bars.parquet").read_text() == "new"
 
 
 def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ import os, signal, sys
 from pathlib import Path
 from slackwater.sources.dataset_directory import dataset_directory
 with dataset_directory(sys.argv[1]) as directory:
-    (directory / "path.parquet").write_bytes(b"half")
+    (directory / "fine_bars.parquet").write_bytes(b"half")
     print("filling", flush=True)
     if sys.argv[2] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -148,7 +148,7 @@ def test_a_run_killed_while_it_changed_places_puts_back_the_old(tmp_path: Path) 
     out.replace(aside / "out")
     with pytest.raises(ZeroDivisionError), dataset_directory(out):
         raise ZeroDivisionError
-    assert (out / "path.parquet").read_text() == "old"
+    assert (out / "fine_bars.parquet").read_text() == "old"
     assert not aside.exists()
 
 

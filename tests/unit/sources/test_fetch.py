@@ -28,7 +28,7 @@ def test_a_venue_fills_a_directory_and_again_the_same_bytes(venue: str, tmp_path
         symbols=["BTCUSDT"],
         start=NOW - timedelta(days=2),
         end=NOW,
-        tables=["path", "funding", "depth"],
+        tables=["fine_bars", "funding", "depth"],
         interval="5m",
         source="exchange",
     )
@@ -38,7 +38,7 @@ def test_a_venue_fills_a_directory_and_again_the_same_bytes(venue: str, tmp_path
         manifest = fetch(request, tmp_path / "out", mirror=server.url, politeness=quick, now=NOW)
         first = {name: table["sha256"] for name, table in manifest["tables"].items()}
         again = fetch(request, tmp_path / "out", mirror=server.url, politeness=quick, now=NOW)
-    assert sorted(first) == ["funding", "path"]
+    assert sorted(first) == ["fine_bars", "funding"]
     assert {name: table["sha256"] for name, table in again["tables"].items()} == first
     for name, table in read_tables(tmp_path / "out").items():
         assert len(validate(table, name)) == manifest["tables"][name]["rows"]

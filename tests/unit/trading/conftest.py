@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from slackwater.trading.discipline import TrackRecord
+from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.score import Score
 
 EVENT_TIME = pd.Timestamp("2024-03-01 12:00", tz="UTC")

@@ -14,7 +14,7 @@ import pytest
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
 from slackwater.trading.costs import CostModel
-from slackwater.trading.discipline import DisciplineRules
+from slackwater.trading.drawdown_control import DrawdownRules
 from slackwater.trading.gate import Gate, Refusal
 from slackwater.trading.ledger import ClosedTrade
 from slackwater.trading.score import CONTEXT, Score, event_scores
@@ -47,7 +47,7 @@ def disturb(path: pd.DataFrame, time: str, **prices: float) -> pd.DataFrame:
 
 
 def table(*scores: Score) -> pd.DataFrame:
-    return pd.DataFrame([asdict(score) for score in scores]).drop(columns=["missing_features", "foreign_features"])
+    return pd.DataFrame([asdict(score) for score in scores]).drop(columns=["missing_features", "out_of_range_features"])
 
 
 def at(score: Score, minutes: float) -> Score:
@@ -65,21 +65,21 @@ def ether(score: Score) -> Score:
     return replace(score, symbol="ETHUSDT", close=3_000.0, depth_bid_1pct=1e5, depth_ask_1pct=1e5, volume_24h=1e7)
 
 
-def only(**rules: Any) -> DisciplineRules:
-    """Rules of discipline of which these alone are on."""
-    return replace(DisciplineRules.off(), **rules)
+def only(**rules: Any) -> DrawdownRules:
+    """Rules of drawdown_control of which these alone are on."""
+    return replace(DrawdownRules.off(), **rules)
 
 
-def run(scores: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> BacktestResult:
+def run(scores: pd.DataFrame, fine_bars: pd.DataFrame, **changes: Any) -> BacktestResult:
     options: dict[str, Any] = {
         "gate": GATE,
         "funding": None,
         "initial_equity": 100_000.0,
         "decision_lag": LAG,
         "horizon": HORIZON,
-        "path_interval": timedelta(minutes=1),
+        "fine_bar_interval": timedelta(minutes=1),
     }
-    return run_backtest(scores, path, **options | changes)
+    return run_backtest(scores, fine_bars, **options | changes)
 
 
 def test_entry_is_the_next_open_and_the_exit_the_horizon(make_score: Callable[..., Score]) -> None:
@@ -126,7 +126,7 @@ def test_a_crash_through_the_liquidation_price_takes_the_margin(make_score: Call
 def test_coarse_path_enters_with_the_event_and_pays_for_the_delay(make_score: Callable[..., Score]) -> None:
     """Catches an entry one hour late on hourly bars, and a latency that costs nothing."""
     path = disturb(bars(interval="1h", periods=12), "12:00", open=50_020.0)
-    trade = run(table(make_score()), path, path_interval=timedelta(hours=1)).trades.iloc[0]
+    trade = run(table(make_score()), path, fine_bar_interval=timedelta(hours=1)).trades.iloc[0]
     assert trade["entry_time"] == EVENT
     assert trade["entry"] == 50_020.0
     assert trade["latency_usd"] == pytest.approx(trade["notional_usd"] * 0.03 * np.sqrt(5 / 86_400), rel=1e-9)
@@ -136,7 +136,7 @@ def test_coarse_path_enters_with_the_event_and_pays_for_the_delay(make_score: Ca
 def test_stop_loss_with_latency_is_still_one_r(make_score: Callable[..., Score]) -> None:
     """Catches a latency charged in the books and not in the size."""
     path = disturb(bars(interval="1h", periods=12), "13:00", low=48_000.0)
-    trade = run(table(make_score()), path, path_interval=timedelta(hours=1)).trades.iloc[0]
+    trade = run(table(make_score()), path, fine_bar_interval=timedelta(hours=1)).trades.iloc[0]
     assert trade["net_r"] == pytest.approx(-1.0)
 
 
@@ -174,7 +174,7 @@ def test_same_direction_positions_share_the_cluster_cap(make_score: Callable[...
     eth = ether(make_score())
     sol = replace(eth, symbol="SOLUSDT", close=100.0)
     path = pd.concat([bars(), bars("ETHUSDT", price=3_000.0), bars("SOLUSDT", price=100.0)])
-    gate = replace(GATE, rules=SizingRules(risk_fraction=0.009), discipline=DisciplineRules.off())
+    gate = replace(GATE, rules=SizingRules(risk_fraction=0.009), drawdown_control=DrawdownRules.off())
     trades = run(table(make_score(), eth, sol), path.reset_index(drop=True), gate=gate).trades
     assert trades["symbol"].tolist() == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
     risk = trades.set_index("symbol")["risk_usd"]
@@ -228,7 +228,7 @@ def constant_risk(scores: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> l
         "initial_equity": 100_000.0,
         "decision_lag": LAG,
         "horizon": HORIZON,
-        "path_interval": timedelta(minutes=1),
+        "fine_bar_interval": timedelta(minutes=1),
     }
     return constant_risk_trades(scores, path, **options | changes)
 
@@ -244,7 +244,7 @@ def test_constant_risk_ignores_the_account(make_score: Callable[..., Score]) -> 
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_constant_risk_knows_no_discipline(make_score: Callable[..., Score]) -> None:
+def test_constant_risk_knows_no_drawdown_control(make_score: Callable[..., Score]) -> None:
     """Catches a sample that ends with the account's first bad week."""
     scores, path = [], bars()
     for minute in range(0, 300, 20):
@@ -291,7 +291,7 @@ def test_progress_is_reported(make_score: Callable[..., Score]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "code"), [("missing_features", "missing_features"), ("foreign_features", "out_of_distribution")]
+    ("column", "code"), [("missing_features", "missing_features"), ("out_of_range_features", "out_of_distribution")]
 )
 def test_lists_of_features_reach_the_gate(make_score: Callable[..., Score], column: str, code: str) -> None:
     """Catches a column that the engine drops before the gate can see it."""
@@ -408,7 +408,7 @@ def test_positions_are_valued_at_the_mark(make_score: Callable[..., Score]) -> N
     """Catches a size that is made on last trades which the venue does not count."""
     mark = bars("ETHUSDT").assign(open=2_950.0, high=2_950.0, low=2_950.0)
     path = pd.concat([bars(), bars("ETHUSDT", price=3_000.0)]).reset_index(drop=True)
-    gate = replace(GATE, discipline=DisciplineRules.off())
+    gate = replace(GATE, drawdown_control=DrawdownRules.off())
     scores = table(ether(make_score()), short(at(make_score(), 20)))
     with_mark, without = (run(scores, path, mark=rows, gate=gate) for rows in (mark, None))
     held = with_mark.trades.set_index("symbol").loc["ETHUSDT"]
@@ -446,8 +446,8 @@ def test_funding_of_a_short_at_shrinking_intervals(make_score: Callable[..., Sco
 def test_the_dearer_latency_counts(make_score: Callable[..., Score]) -> None:
     """Catches a gate whose own latency a coarse path lowers, and one that a fine path charges the lag."""
     slow = replace(GATE, costs=CostModel(latency=timedelta(seconds=45)))
-    hourly = {"path": bars(interval="1h", periods=12), "path_interval": timedelta(hours=1)}
-    minutes = {"path": bars()}
+    hourly = {"fine_bars": bars(interval="1h", periods=12), "fine_bar_interval": timedelta(hours=1)}
+    minutes = {"fine_bars": bars()}
     for options, gate, seconds in ((hourly, slow, 45), (hourly, GATE, 5), (minutes, slow, 45), (minutes, GATE, 0)):
         trade = run(table(make_score()), gate=gate, **options).trades.iloc[0]
         assert trade["latency_usd"] == pytest.approx(trade["notional_usd"] * 0.03 * np.sqrt(seconds / 86_400))
@@ -467,7 +467,7 @@ def codes(result: BacktestResult) -> list[str]:
 def test_losses_are_followed_by_a_pause_and_a_smaller_size(make_score: Callable[..., Score]) -> None:
     """Catches an account without a memory."""
     scores = [at(make_score(), minute) for minute in (0, 20, 40, 88, 89)]
-    gate = replace(GATE, discipline=only(cool_off=timedelta(hours=1), cool_off_streak=2, streak_grace=1))
+    gate = replace(GATE, drawdown_control=only(cool_off=timedelta(hours=1), cool_off_streak=2, streak_grace=1))
     result = run(table(*scores), stopped(9, 29), gate=gate)
     # The second loss ends at 12:30; the last two orders would be sent at 13:29 and at 13:30.
     assert codes(result) == ["cooling_off", "cooling_off"]
@@ -483,14 +483,16 @@ def test_a_day_begins_before_the_trades_that_end_with_it(make_score: Callable[..
     midnight = 12 * 60
     scores = [at(make_score(), minute) for minute in (midnight - 20, midnight + 10, 2 * midnight)]
     scores.append(at(make_score(), 3 * midnight - 3))  # sent at 23:58, before the day is over
-    for discipline in (only(max_daily_loss=0.005), only(max_daily_losing_trades=1)):
+    for drawdown_control in (only(max_daily_loss=0.005), only(max_daily_losing_trades=1)):
         path = stopped(midnight - 1)
-        result = run(table(*scores), path, gate=replace(GATE, discipline=discipline))
+        result = run(table(*scores), path, gate=replace(GATE, drawdown_control=drawdown_control))
         assert result.trades["exit_time"].iloc[0] == EVENT + pd.Timedelta("12h")
         assert result.refusals["event_time"].tolist() == [score.event_time for score in scores[1:]]
         assert set(codes(result)) == {"daily_halt"}
         free = run(
-            table(scores[0], at(make_score(), 3 * midnight - 1)), path, gate=replace(GATE, discipline=discipline)
+            table(scores[0], at(make_score(), 3 * midnight - 1)),
+            path,
+            gate=replace(GATE, drawdown_control=drawdown_control),
         )
         assert len(free.trades) == 2  # sent at the next midnight
 
@@ -498,7 +500,7 @@ def test_a_day_begins_before_the_trades_that_end_with_it(make_score: Callable[..
 def test_a_loss_before_midnight_is_forgiven_after_it(make_score: Callable[..., Score]) -> None:
     """Catches a halt that outlasts its day."""
     scores = table(*(at(make_score(), 720 + minute) for minute in (-60, -20, 20)))
-    gate = replace(GATE, discipline=only(max_daily_loss=0.005))
+    gate = replace(GATE, drawdown_control=only(max_daily_loss=0.005))
     result = run(scores, stopped(690), gate=gate)
     assert result.refusals["event_time"].tolist() == [EVENT + pd.Timedelta("700min")]
     assert codes(result) == ["daily_halt"]
@@ -511,8 +513,8 @@ def test_an_open_loss_halts_too(make_score: Callable[..., Score]) -> None:
     path.loc[path["open_time"] >= EVENT + pd.Timedelta("10min"), ["open", "high", "low", "close"]] = 2_950.0
     scores = table(ether(make_score()), short(at(make_score(), 20)))
     both = pd.concat([bars(), path]).reset_index(drop=True)
-    assert codes(run(scores, both, gate=replace(GATE, discipline=only(max_daily_loss=0.005)))) == ["daily_halt"]
-    assert codes(run(scores, both, gate=replace(GATE, discipline=only(max_daily_loss=0.02)))) == []
+    assert codes(run(scores, both, gate=replace(GATE, drawdown_control=only(max_daily_loss=0.005)))) == ["daily_halt"]
+    assert codes(run(scores, both, gate=replace(GATE, drawdown_control=only(max_daily_loss=0.02)))) == []
 
 
 def wandering(symbol: str, price: float, returns: np.ndarray) -> pd.DataFrame:
@@ -546,9 +548,9 @@ def test_a_bet_is_what_moves_together(
     )
     eth = ether(make_score()) if side > 0 else ether(short(make_score()))
     rules = SizingRules(risk_fraction=0.01, max_cluster_risk=0.012)
-    gate = replace(GATE, rules=rules, discipline=DisciplineRules.off())
+    gate = replace(GATE, rules=rules, drawdown_control=DrawdownRules.off())
     trades = run(
-        table(make_score(), eth), path.reset_index(drop=True), gate=gate, path_interval=timedelta(hours=1)
+        table(make_score(), eth), path.reset_index(drop=True), gate=gate, fine_bar_interval=timedelta(hours=1)
     ).trades.set_index("symbol")
     assert trades.loc["ETHUSDT", "binding"] == ("cluster_risk" if capped else "risk")
     assert trades.loc["ETHUSDT", "risk_usd"] == pytest.approx(200.0 if capped else 1_000.0, rel=0.02)
@@ -589,7 +591,7 @@ def test_predictions_in_sample_are_not_traded(make_score: Callable[..., Score]) 
     row = {"wanted": 1.0, "trained_until": EVENT - pd.Timedelta("1h")}
     rows = pd.DataFrame([asdict(at(make_score(), minute)) | row for minute in (0, 60)])
     predicted = ["symbol", "event_time", "trained_until", "p_direction", "p_hit", "trade_edge", "trade_edge_low"]
-    predictions = rows[[*predicted, "foreign_features"]]
+    predictions = rows[[*predicted, "out_of_range_features"]]
     labels, features = rows[["symbol", "event_time", "direction"]], rows[["symbol", "event_time", "available_time"]]
     features = pd.concat([features, rows[[*CONTEXT, "wanted"]]], axis=1)
     scores = event_scores(predictions, labels, features, ["wanted"])
@@ -615,7 +617,7 @@ def test_bad_tables_are_named_errors(make_score: Callable[..., Score]) -> None:
     "bad",
     [
         {"decision_lag": timedelta(seconds=-1)},
-        {"path_interval": timedelta(0)},
+        {"fine_bar_interval": timedelta(0)},
         {"horizon": timedelta(hours=5)},
         {"initial_equity": 0.0},
         {"initial_equity": float("nan")},

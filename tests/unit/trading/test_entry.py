@@ -36,7 +36,7 @@ def test_a_sound_score_is_not_refused(make_score: Callable[..., Score]) -> None:
         ({"p_direction": math.nan}, "no_probability"),
         ({"p_direction": 0.5499}, "probability_below_threshold"),
         ({"missing_features": ("funding_rate",)}, "missing_features"),
-        ({"foreign_features": ("funding_rate",)}, "out_of_distribution"),
+        ({"out_of_range_features": ("funding_rate",)}, "out_of_distribution"),
     ],
 )
 def test_each_reason_of_a_score_stands_alone(
@@ -56,7 +56,7 @@ def test_the_threshold_itself_is_traded(make_score: Callable[..., Score]) -> Non
     [
         ({"p_direction": 0.01}, EntryRules(), EntryRules(probability_threshold=0.0), "probability_below_threshold"),
         ({"missing_features": ("a",)}, EntryRules(), EntryRules(complete_features=False), "missing_features"),
-        ({"foreign_features": ("a",)}, EntryRules(), EntryRules(familiar_features=False), "out_of_distribution"),
+        ({"out_of_range_features": ("a",)}, EntryRules(), EntryRules(in_range_features=False), "out_of_distribution"),
         ({"trend_efficiency_72h": -0.9}, FADE, EntryRules(max_trend_efficiency=None), "clear_trend"),
         ({"trend_efficiency_72h": math.nan}, FADE, EntryRules(max_trend_efficiency=None), "clear_trend"),
         ({}, SWEEP, EntryRules(require_sweep=False), "no_swept_level"),
@@ -121,7 +121,9 @@ def test_the_sweep_must_stand_on_the_losing_side(
 
 def test_all_reasons_are_named(make_score: Callable[..., Score]) -> None:
     """Catches a list that ends at its first reason, and a message without the features' names."""
-    score = make_score(p_direction=0.1, missing_features=("a", "b"), foreign_features=("c",), trend_efficiency_72h=-0.9)
+    score = make_score(
+        p_direction=0.1, missing_features=("a", "b"), out_of_range_features=("c",), trend_efficiency_72h=-0.9
+    )
     rules = EntryRules(max_trend_efficiency=0.5, require_sweep=True)
     reasons = [*entry_reasons(score, score.event_time + timedelta(hours=1), rules)]
     assert [reason.code.value for reason in reasons] == [

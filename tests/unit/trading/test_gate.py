@@ -15,12 +15,12 @@ import pytest
 from slackwater.errors import OrderError, ParameterError
 from slackwater.market.contracts import venue_contracts
 from slackwater.trading.account import Account, OpenPosition
+from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.discipline import DisciplineRules, TrackRecord
+from slackwater.trading.drawdown_control import DrawdownRules, TrackRecord
 from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
-from slackwater.trading.geometry import GeometryRules
 from slackwater.trading.reasons import ReasonCode
 from slackwater.trading.score import Score
 from slackwater.trading.sizing import SizingRules
@@ -28,7 +28,7 @@ from slackwater.trading.sizing import SizingRules
 EMPTY = Account(equity=100_000.0)
 HELD = OpenPosition(symbol="ETHUSDT", side=1, quantity=1.0, entry=3_000.0, mark=3_000.0, leverage=3.0, risk_usd=500.0)
 OF_THE_BACKTEST = {ReasonCode.NO_ENTRY_BAR, ReasonCode.PATH_ENDS_BEFORE_HORIZON}
-DISCIPLINE_OFF = Gate(discipline=DisciplineRules.off())
+DISCIPLINE_OFF = Gate(drawdown_control=DrawdownRules.off())
 LOST_LAST_HOUR = {"last_loss_time": pd.Timestamp("2024-03-01 11:00", tz="UTC"), "loss_streak": 2, "worst_streak": 2}
 NAN_EDGE = {"trade_edge": math.nan, "trade_edge_low": math.nan}
 NO_EDGE = {"trade_edge": 0.0, "trade_edge_low": 0.0}
@@ -37,7 +37,7 @@ NO_DEPTH = {"depth_bid_1pct": math.nan, "depth_ask_1pct": math.nan}
 
 def gate_with(**rules: Any) -> Gate:
     """A gate whose rules differ from the defaults, each handed to the group that has it."""
-    groups = {"entry": EntryRules, "geometry": GeometryRules, "rules": SizingRules, "discipline": DisciplineRules}
+    groups = {"entry": EntryRules, "bracket": BracketRules, "rules": SizingRules, "drawdown_control": DrawdownRules}
     parts = {}
     for part, kind in groups.items():
         names = {field.name for field in fields(kind)}
@@ -86,7 +86,7 @@ def test_a_short_after_a_rise(make_score: Callable[..., Score]) -> None:
 
 
 def test_a_swept_level_and_a_pool_take_precedence(make_score: Callable[..., Score]) -> None:
-    """Catches a gate that hands its geometry rules to nobody, or a plan that names other levels than it has."""
+    """Catches a gate that hands its bracket rules to nobody, or a plan that names other levels than it has."""
     score = make_score(swept_extreme_distance_below=0.03, pool_distance_above=0.06)
     plan = planned(gate_with(stop_buffer_atr=1.0, target_buffer_atr=0.5).decide(score, EMPTY))
     assert plan.stop == pytest.approx(50_000 * math.exp(-0.03) - 300, abs=0.1)
@@ -237,7 +237,7 @@ PROVOKED: dict[ReasonCode, tuple[dict[str, Any], dict[str, Any]]] = {
     ReasonCode.NO_TRADE_PROBABILITY: (NAN_EDGE, {}),
     ReasonCode.EXPECTED_VALUE_TOO_LOW: (NO_EDGE, {}),
     ReasonCode.MISSING_FEATURES: ({"missing_features": ("funding_rate",)}, {}),
-    ReasonCode.OUT_OF_DISTRIBUTION: ({"foreign_features": ("funding_rate",)}, {}),
+    ReasonCode.OUT_OF_DISTRIBUTION: ({"out_of_range_features": ("funding_rate",)}, {}),
     ReasonCode.CLEAR_TREND: ({"trend_efficiency_72h": -0.6}, {"gate": gate_with(max_trend_efficiency=0.5)}),
     ReasonCode.NO_SWEPT_LEVEL: ({}, {"gate": gate_with(require_sweep=True)}),
     ReasonCode.STALE: ({}, {"after": timedelta(seconds=301)}),
@@ -304,7 +304,7 @@ def test_every_reason_alone(
         (ReasonCode.NO_TRADE_PROBABILITY, gate_with(min_expectancy=None, kelly_fraction=None)),
         (ReasonCode.EXPECTED_VALUE_TOO_LOW, gate_with(min_expectancy=None, kelly_fraction=None)),
         (ReasonCode.MISSING_FEATURES, gate_with(complete_features=False)),
-        (ReasonCode.OUT_OF_DISTRIBUTION, gate_with(familiar_features=False)),
+        (ReasonCode.OUT_OF_DISTRIBUTION, gate_with(in_range_features=False)),
         (ReasonCode.CLEAR_TREND, gate_with(max_trend_efficiency=None)),
         (ReasonCode.NO_SWEPT_LEVEL, gate_with(require_sweep=False)),
         (ReasonCode.STALE, gate_with(max_score_age=None)),
@@ -361,7 +361,7 @@ def test_an_estimate_without_its_lower_bound_is_no_odds(make_score: Callable[...
         ({"peak_equity": 118_000.0, "worst_drawdown": 0.1}, {}, {"max_drawdown": None, "throttle_drawdown": None}),
     ],
 )
-def test_the_discipline_is_switched_off_rule_by_rule(
+def test_drawdown_control_is_switched_off_rule_by_rule(
     make_score: Callable[..., Score],
     make_record: Callable[..., TrackRecord],
     changes: dict[str, Any],

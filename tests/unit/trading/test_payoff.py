@@ -12,30 +12,30 @@ import numpy as np
 import pytest
 
 from slackwater.market.contracts import contract
+from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import Geometry
 from slackwater.trading.payoff import Payoff
 from slackwater.trading.score import Score
 
-LONG = Geometry(side=1, entry=50_000.0, stop=49_000.0, target=53_000.0)
-SHORT = Geometry(side=-1, entry=50_000.0, stop=51_000.0, target=47_000.0)
+LONG = Bracket(side=1, entry=50_000.0, stop=49_000.0, target=53_000.0)
+SHORT = Bracket(side=-1, entry=50_000.0, stop=51_000.0, target=47_000.0)
 FREE = CostModel(multiple=0.0)
 
 
 @pytest.fixture
 def make_payoff(make_score: Callable[..., Score]) -> Callable[..., Payoff]:
-    def make(geometry: Geometry = LONG, costs: CostModel = FREE) -> Payoff:
-        return Payoff(geometry=geometry, contract=contract("binance", "BTCUSDT"), costs=costs, score=make_score())
+    def make(bracket: Bracket = LONG, costs: CostModel = FREE) -> Payoff:
+        return Payoff(bracket=bracket, contract=contract("binance", "BTCUSDT"), costs=costs, score=make_score())
 
     return make
 
 
-@pytest.mark.parametrize(("geometry", "stop"), [(LONG, 49_000.0), (SHORT, 51_000.0)])
+@pytest.mark.parametrize(("bracket", "stop"), [(LONG, 49_000.0), (SHORT, 51_000.0)])
 def test_the_loss_is_the_distance_with_fees_and_slippage(
-    make_payoff: Callable[..., Payoff], geometry: Geometry, stop: float
+    make_payoff: Callable[..., Payoff], bracket: Bracket, stop: float
 ) -> None:
     """Catches a cost on the wrong price, a sign by side, and impact of another quantity."""
-    payoff = make_payoff(geometry, CostModel(latency=timedelta(seconds=54)))
+    payoff = make_payoff(bracket, CostModel(latency=timedelta(seconds=54)))
     # 2 of 20,000 coins: .01; at 3 % a day and the event factor of 1.6, impact is 4.8 bp; half-spread .5, latency 7.5
     entry, stopped = 0.00053 + 0.00075, 0.00053 + 0.1 * 0.0015
     assert payoff.entry_slippage.at(2.0) == pytest.approx(entry)
@@ -44,32 +44,32 @@ def test_the_loss_is_the_distance_with_fees_and_slippage(
     assert payoff.unit_loss.at(2.0) == pytest.approx(loss)
 
 
-@pytest.mark.parametrize(("geometry", "target"), [(LONG, 53_000.0), (SHORT, 47_000.0)])
+@pytest.mark.parametrize(("bracket", "target"), [(LONG, 53_000.0), (SHORT, 47_000.0)])
 def test_the_gain_pays_the_entry_and_a_fee_at_the_target(
-    make_payoff: Callable[..., Payoff], geometry: Geometry, target: float
+    make_payoff: Callable[..., Payoff], bracket: Bracket, target: float
 ) -> None:
     """Catches a gain before costs, and slippage charged to a resting order."""
-    payoff = make_payoff(geometry, CostModel())
+    payoff = make_payoff(bracket, CostModel())
     gain = 3_000.0 - 50_000.0 * (0.0005 + 0.00053) - target * 0.0005
     assert payoff.reward_risk(2.0) == pytest.approx(gain / payoff.unit_loss.at(2.0))
 
 
-@pytest.mark.parametrize("geometry", [LONG, SHORT])
-def test_without_an_edge_the_odds_are_fair(make_payoff: Callable[..., Payoff], geometry: Geometry) -> None:
+@pytest.mark.parametrize("bracket", [LONG, SHORT])
+def test_without_an_edge_the_odds_are_fair(make_payoff: Callable[..., Payoff], bracket: Bracket) -> None:
     """Catches the odds of stop against target, and a zero edge that is worth something: p = 1/4, b = 3."""
-    payoff = make_payoff(geometry)
+    payoff = make_payoff(bracket)
     fair = payoff.probability(0.0)
     assert fair == pytest.approx(0.25)
     assert payoff.expectancy(1.0, fair) == pytest.approx(0.0, abs=1e-12)
     assert payoff.kelly(1.0, fair) == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("geometry", [LONG, SHORT])
+@pytest.mark.parametrize("bracket", [LONG, SHORT])
 def test_without_an_edge_costs_make_a_trade_worth_less_than_nothing(
-    make_payoff: Callable[..., Payoff], geometry: Geometry
+    make_payoff: Callable[..., Payoff], bracket: Bracket
 ) -> None:
     """Catches an expectancy that leaves costs out."""
-    payoff = make_payoff(geometry, CostModel())
+    payoff = make_payoff(bracket, CostModel())
     fair = payoff.probability(0.0)
     assert payoff.expectancy(1.0, fair) < -0.05
     assert payoff.kelly(1.0, fair) < 0.0

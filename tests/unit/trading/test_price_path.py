@@ -345,7 +345,7 @@ def change(column: str, row: int, value: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("path", "rates", "error", "named"),
+    ("fine_bars", "rates", "error", "named"),
     [
         (change("low", 2, np.nan), None, SchemaError, r"\[2\]"),
         (change("low", 2, -1.0), None, SchemaError, "positive"),
@@ -372,8 +372,8 @@ def change(column: str, row: int, value: object) -> pd.DataFrame:
     ],
 )
 def test_bad_tables_are_named_errors(
-    path: pd.DataFrame, rates: pd.DataFrame | None, error: type[Exception], named: str
+    fine_bars: pd.DataFrame, rates: pd.DataFrame | None, error: type[Exception], named: str
 ) -> None:
     """Catches a backtest on prices that cannot be."""
     with pytest.raises(error, match=named):
-        only(path, rates)
+        only(fine_bars, rates)

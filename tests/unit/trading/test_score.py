@@ -24,7 +24,7 @@ def test_a_row_survives_the_table(make_score: Callable[..., Score]) -> None:
     """Catches a field read under another name, and types that pandas changed on the way."""
     names = [field.name for field in fields(Score) if field.type == "float"]
     numbers = {name: 0.01 * place for place, name in enumerate(names)} | {"depth_bid_1pct": math.nan}
-    score = make_score(missing_features=("funding_rate",), foreign_features=("spread", "depth"), **numbers)
+    score = make_score(missing_features=("funding_rate",), out_of_range_features=("spread", "depth"), **numbers)
     table = pd.DataFrame([asdict(score) | {"return_24h": 0.1}])
     table["direction"] = table["direction"].astype("int8")
     for row in (table.iloc[0], table.to_dict("records")[0]):
@@ -62,7 +62,7 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
         ({"available_time": pd.NaT}, "available_time"),
         ({"missing_features": "funding_rate"}, "in a sequence"),
         ({"missing_features": math.nan}, "in a sequence"),
-        ({"foreign_features": "funding_rate"}, "in a sequence"),
+        ({"out_of_range_features": "funding_rate"}, "in a sequence"),
         ({"trade_edge": "large"}, "no number"),
     ],
 )
@@ -82,7 +82,9 @@ def tables(make_score: Callable[..., Score]) -> tuple[pd.DataFrame, pd.DataFrame
     table = pd.DataFrame(rows)
     keys = ["symbol", "event_time"]
     features = table[[*keys, "available_time", *CONTEXT, "funding_rate", "return_24h"]]
-    predictions = table.loc[:1, [*keys, "p_direction", "p_hit", "trade_edge", "trade_edge_low", "foreign_features"]]
+    predictions = table.loc[
+        :1, [*keys, "p_direction", "p_hit", "trade_edge", "trade_edge_low", "out_of_range_features"]
+    ]
     predictions = predictions.assign(trained_until=predictions["event_time"] - pd.Timedelta("1h"))
     return predictions, table.loc[:1, [*keys, "direction"]], features
 

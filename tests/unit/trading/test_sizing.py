@@ -12,15 +12,15 @@ import pytest
 from slackwater.errors import ParameterError
 from slackwater.market.contracts import Contract, contract, liquidation_price
 from slackwater.trading.account import Exposure
+from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel
-from slackwater.trading.geometry import Geometry
 from slackwater.trading.reasons import Reason, ReasonCode
 from slackwater.trading.score import Score
 from slackwater.trading.sizing import Sizing, SizingRules, size_position
 
 BTC = contract("binance", "BTCUSDT")
-LONG = Geometry(side=1, entry=50_000.0, stop=49_000.0, target=53_000.0)
-SHORT = Geometry(side=-1, entry=50_000.0, stop=51_000.0, target=47_000.0)
+LONG = Bracket(side=1, entry=50_000.0, stop=49_000.0, target=53_000.0)
+SHORT = Bracket(side=-1, entry=50_000.0, stop=51_000.0, target=47_000.0)
 FREE = CostModel(multiple=0.0)
 NO_ODDS = {"min_expectancy": None, "kelly_fraction": None}
 CAN_BE_OFF = {"depth_fraction", "min_expectancy", "kelly_fraction"}
@@ -28,7 +28,7 @@ CAN_BE_OFF = {"depth_fraction", "min_expectancy", "kelly_fraction"}
 
 def size(
     score: Score,
-    geometry: Geometry = LONG,
+    bracket: Bracket = LONG,
     *,
     facts: Contract = BTC,
     rules: SizingRules | None = None,
@@ -38,7 +38,7 @@ def size(
     risk_multiplier: float = 1.0,
 ) -> Sizing | tuple[Reason, ...]:
     return size_position(
-        geometry,
+        bracket,
         score=score,
         contract=facts,
         rules=rules or SizingRules(),
@@ -70,21 +70,21 @@ def test_without_costs_the_budget_buys_exactly_the_distance(make_score: Callable
     assert sizing.reward_risk == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize("geometry", [LONG, SHORT])
-def test_fees_and_slippage_are_inside_the_budget(make_score: Callable[..., Score], geometry: Geometry) -> None:
+@pytest.mark.parametrize("bracket", [LONG, SHORT])
+def test_fees_and_slippage_are_inside_the_budget(make_score: Callable[..., Score], bracket: Bracket) -> None:
     """Catches a stop loss sized on the distance alone, and impact left out of it."""
     score, costs = make_score(), CostModel()
-    sizing = sized(score, geometry)
+    sizing = sized(score, bracket)
     order = {"quantity": sizing.quantity, "volume_24h": 20_000.0, "volatility_daily": 0.03}
     loss = sizing.quantity * (
-        geometry.stop_distance
-        + 0.0005 * (geometry.entry + geometry.stop)
-        + geometry.entry * costs.market_slippage(BTC, **order)
-        + geometry.stop * costs.stop_slippage(BTC, **order, atr_bar=0.0015)
+        bracket.stop_distance
+        + 0.0005 * (bracket.entry + bracket.stop)
+        + bracket.entry * costs.market_slippage(BTC, **order)
+        + bracket.stop * costs.stop_slippage(BTC, **order, atr_bar=0.0015)
     )
     assert sizing.risk_usd == pytest.approx(loss)
     assert loss <= 1_000.0
-    assert loss > 1_000.0 - BTC.lot_size * 1.2 * geometry.stop_distance
+    assert loss > 1_000.0 - BTC.lot_size * 1.2 * bracket.stop_distance
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_throttle_of_nothing_has_no_size(make_score: Callable[..., Score], mul
         # one billion: the full size allows leverage 1 in its tier, the throttled one 2, and so twice the margin cap
         (
             {"volume_24h": 1e12, "depth_bid_1pct": 1e12, "depth_ask_1pct": 1e12},
-            {"equity": 1e9, "geometry": replace(LONG, stop=49_750.0)},
+            {"equity": 1e9, "bracket": replace(LONG, stop=49_750.0)},
         ),
     ],
 )
@@ -176,13 +176,13 @@ def test_no_multiplier_lifts_the_risk(make_score: Callable[..., Score]) -> None:
     assert sized(make_score(), risk_multiplier=3.0) == sized(make_score())
 
 
-@pytest.mark.parametrize("geometry", [LONG, SHORT])
-def test_fair_odds_are_refused(make_score: Callable[..., Score], geometry: Geometry) -> None:
+@pytest.mark.parametrize("bracket", [LONG, SHORT])
+def test_fair_odds_are_refused(make_score: Callable[..., Score], bracket: Bracket) -> None:
     """Catches costs left out of the expectancy: without an edge every trade loses them."""
     fair = make_score(trade_edge=0.0, trade_edge_low=0.0)
     for off in ({}, {"kelly_fraction": None}, {"min_expectancy": None}, {"min_expectancy": 0.0}):
-        assert codes(fair, geometry, rules=SizingRules(**off)) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
-    assert sized(fair, geometry, rules=SizingRules(**NO_ODDS)).expectancy_low < 0.0
+        assert codes(fair, bracket, rules=SizingRules(**off)) == [ReasonCode.EXPECTED_VALUE_TOO_LOW]
+    assert sized(fair, bracket, rules=SizingRules(**NO_ODDS)).expectancy_low < 0.0
 
 
 def test_the_required_worth_itself_is_refused(make_score: Callable[..., Score]) -> None:
@@ -244,10 +244,10 @@ def test_the_kelly_cap_is_the_stake_at_the_size_itself(make_score: Callable[...,
     assert quantity * loss == pytest.approx(0.25 * (p - (1 - p) / b) * 100_000.0)
 
 
-@pytest.mark.parametrize("geometry", [LONG, SHORT])
-def test_leverage_is_the_largest_that_outlives_the_stop(make_score: Callable[..., Score], geometry: Geometry) -> None:
+@pytest.mark.parametrize("bracket", [LONG, SHORT])
+def test_leverage_is_the_largest_that_outlives_the_stop(make_score: Callable[..., Score], bracket: Bracket) -> None:
     """Catches leverage left at its cap, or lowered more than needed."""
-    wide = replace(geometry, stop=geometry.entry * (1 - 0.07 * geometry.side), target=geometry.target)
+    wide = replace(bracket, stop=bracket.entry * (1 - 0.07 * bracket.side), target=bracket.target)
     rules = SizingRules(leverage_cap=10.0, min_reward_risk=0.0, **NO_ODDS)
     sizing = sized(make_score(), wide, rules=rules)
     assert 1 < sizing.leverage < 10
@@ -399,5 +399,5 @@ def test_three_rules_can_be_switched_off() -> None:
 def test_a_kelly_stake_of_nothing_is_a_refusal(make_score: Callable[..., Score], stop: float, target: float) -> None:
     """Catches a root finder between two zeros: fair odds without costs are worth nothing, give or take a last bit."""
     rules = SizingRules(min_reward_risk=0.0, min_expectancy=None)
-    plan = Geometry(side=1, entry=50_000.0, stop=stop, target=target)
+    plan = Bracket(side=1, entry=50_000.0, stop=stop, target=target)
     assert not isinstance(size(make_score(trade_edge=0.0, trade_edge_low=0.0), plan, costs=FREE, rules=rules), Sizing)

@@ -38,7 +38,7 @@ APART: Final = pd.Timedelta(days=1)
 """Masked rows of one rule that lie less than this apart make one finding."""
 REGULAR: Final = ("mark_price", "open_interest", "premium_index", "liquidation_totals", "long_short_ratio", "depth")
 """Tables whose spacing is told by their own stamps, where it is not given."""
-FINEST: Final = ("path", "bars")
+FINEST: Final = ("fine_bars", "bars")
 
 Find = Callable[[pd.DataFrame, Traded | None], NDArray[np.bool_]]
 

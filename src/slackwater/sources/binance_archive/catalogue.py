@@ -27,7 +27,7 @@ INTERVALS: Final[Mapping[str, timedelta]] = {
 #: From the stamp of a row to the earliest moment at which a live feed would have had it. The archive itself comes a
 #: day later; a row of it stands for what its feed said.
 DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {
-    "path": timedelta(seconds=2),
+    "fine_bars": timedelta(seconds=2),
     "mark_price": timedelta(seconds=2),
     "premium_index": timedelta(seconds=2),
     "funding": timedelta(seconds=60),
@@ -67,7 +67,7 @@ class DataType:
 _EVERYWHERE: Final[Mapping[Market, str]] = {}
 
 DATA_TYPES: Final[tuple[DataType, ...]] = (
-    DataType(name="klines", tables=("path",), by_interval=True, absent=_EVERYWHERE),
+    DataType(name="klines", tables=("fine_bars",), by_interval=True, absent=_EVERYWHERE),
     DataType(name="markPriceKlines", tables=("mark_price",), by_interval=True, absent=_EVERYWHERE),
     DataType(name="premiumIndexKlines", tables=("premium_index",), by_interval=True, absent=_EVERYWHERE),
     DataType(name="fundingRate", tables=("funding",), periods=("monthly",), absent=_EVERYWHERE),

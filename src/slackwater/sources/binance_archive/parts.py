@@ -43,7 +43,7 @@ _LAYOUTS: Final[Mapping[str, Layout]] = {
     "aggTrades": AGG_TRADES,
 }
 _PARSERS: Final[Mapping[str, TableParser]] = {
-    "path": bars.parse_bars,
+    "fine_bars": bars.parse_bars,
     "mark_price": bars.parse_mark_price,
     "premium_index": bars.parse_premium_index,
     "funding": metrics.parse_funding,

@@ -85,7 +85,7 @@ def fetch_exchange(
     start, end
         With a time zone; rows with ``start <= event_time <= end``.
     tables
-        Canonical names. ``path`` and ``bars`` are the same bars.
+        Canonical names. ``fine_bars`` and ``bars`` are the same bars.
     interval
         Of the bars, one of `INTERVALS`; statistics come at the same spacing, but no finer than five minutes.
     base_url
@@ -119,7 +119,7 @@ def fetch_exchange(
     out = ExchangeTables()
     listings = {symbol: listing_of(client, source, symbol) for symbol in sorted(symbols)}
     for name in dict.fromkeys(tables):
-        endpoints = source.tables.get("bars" if name == "path" else name)
+        endpoints = source.tables.get("bars" if name == "fine_bars" else name)
         if endpoints is None:
             out.absent[name] = source.absent.get(name) or _NOWHERE[name]
             continue

@@ -18,7 +18,7 @@ __all__ = ["LAGS", "Notes", "canonical", "stamped"]
 
 #: From the end of a row's period, or of its moment, to when a live client would have had it.
 LAGS: Final[Mapping[str, timedelta]] = {
-    "path": timedelta(seconds=2),
+    "fine_bars": timedelta(seconds=2),
     "bars": timedelta(seconds=2),
     "mark_price": timedelta(seconds=2),
     "premium_index": timedelta(seconds=2),

@@ -90,8 +90,8 @@ def read_directory(
     if not root.is_dir():
         raise MissingDataError(f"there is no directory {root}; link or copy the data set there")
     sources = canonical_files(root) if tables is None else dict(tables)
-    if not {"bars", "path"} & set(sources):
-        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `path`")
+    if not {"bars", "fine_bars"} & set(sources):
+        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `fine_bars`")
     digests = dict(sha256 or {})
     files = {name: list(_read(root, name, source, lags[name], symbols, digests)) for name, source in sources.items()}
     unread = sorted(set(digests) - {each.path.relative_to(root).as_posix() for read in files.values() for each in read})
@@ -105,14 +105,14 @@ def read_directory(
             raise SchemaError(
                 f"{file} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
             )
-    bars = whole["bars" if "bars" in whole else "path"]
+    bars = whole["bars" if "bars" in whole else "fine_bars"]
     wanted = sorted(set(symbols) if symbols is not None else set(bars["symbol"].astype("str")))
     out: dict[str, pd.DataFrame] = {}
     findings = _found_before(root)
     for name, rows in whole.items():
         table = rows[rows["symbol"].isin(wanted)].reset_index(drop=True)
         lost = sorted(set(wanted) - set(table["symbol"]))
-        if table.empty or (lost and name in ("bars", "path")):
+        if table.empty or (lost and name in ("bars", "fine_bars")):
             found = sorted(set(rows["symbol"].astype("str")))
             raise MissingDataError(f"{root / sources[name].file} (table {name}): no rows of {lost}; it holds {found}")
         findings += [_no_rows(name, symbol, bars) for symbol in lost if not _told(findings, name, symbol)]

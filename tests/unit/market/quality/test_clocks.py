@@ -12,12 +12,12 @@ import pytest
 from slackwater.errors import SchemaError
 from slackwater.market.quality.clocks import event_clock, settlement_shift, table_clock
 from slackwater.market.quality.detectors import clean_tables, examine_tables
-from slackwater.sources.simulate.market import simulate_market
+from slackwater.simulation.market import simulate_market
 
 Tables = dict[str, pd.DataFrame]
 TIMES = ("open_time", "event_time", "available_time")
 MINUTE = timedelta(minutes=1)
-SPACING = {"path": MINUTE}
+SPACING = {"fine_bars": MINUTE}
 
 
 @cache
@@ -48,7 +48,7 @@ def shifted(table: pd.DataFrame, lag: timedelta, rows: slice = slice(None)) -> p
 def lags(name: str, lag: timedelta) -> set[timedelta]:
     tables = market()
     rows = shifted(tables[name], lag)
-    return {span.lag for span in table_clock(name, rows, tables["path"], tables["mark_price"])}
+    return {span.lag for span in table_clock(name, rows, tables["fine_bars"], tables["mark_price"])}
 
 
 @pytest.mark.parametrize("name", ["mark_price", "premium_index", "open_interest", "liquidation_totals"])
@@ -78,16 +78,16 @@ def test_two_markets_that_do_not_move_together_tell_nothing() -> None:
     rng = np.random.default_rng(0)
     rows = market()["mark_price"].copy()
     rows["close"] = np.exp(np.cumsum(0.001 * rng.standard_normal(len(rows))))
-    assert table_clock("mark_price", rows, market()["path"]) == []
+    assert table_clock("mark_price", rows, market()["fine_bars"]) == []
 
 
 @pytest.mark.parametrize("name", ["liquidations", "large_trades"])
 def test_events_whose_prices_fit_other_bars(name: str) -> None:
     tables = market()
-    spans = event_clock(shifted(tables[name], timedelta(hours=2)), tables["path"])
+    spans = event_clock(shifted(tables[name], timedelta(hours=2)), tables["fine_bars"])
     assert spans
     assert {span.lag for span in spans} == {timedelta(hours=2)}
-    assert event_clock(tables[name], tables["path"]) == []
+    assert event_clock(tables[name], tables["fine_bars"]) == []
 
 
 def test_prices_far_from_every_bar_tell_nothing() -> None:
@@ -95,19 +95,19 @@ def test_prices_far_from_every_bar_tell_nothing() -> None:
     tables = market()
     bankrupt = tables["liquidations"].copy()
     bankrupt["price"] *= np.where(bankrupt["side"] == "long", 0.9, 1.1)
-    assert event_clock(bankrupt, tables["path"]) == []
+    assert event_clock(bankrupt, tables["fine_bars"]) == []
 
 
 def test_prices_of_which_many_fit_no_bar_at_any_lag_tell_nothing() -> None:
     tables = market()
     late = shifted(tables["liquidations"], timedelta(hours=2))
     late["price"] *= np.where(np.arange(len(late)) % 5 < 2, 1.5, 1.0)
-    assert event_clock(late, tables["path"]) == []
+    assert event_clock(late, tables["fine_bars"]) == []
 
 
 def test_one_burst_beyond_its_bar_tells_nothing() -> None:
     """A cascade may print the price of half an hour later: one moment fits some lag or other."""
-    path = market()["path"]
+    path = market()["fine_bars"]
     close = np.log(path["close"].to_numpy())
     at = 300 + int(np.abs(close[330:2000] - close[300:1970]).argmax())
     known = {"symbol": "XRPUSDT", "side": "long", "quantity": 1.0}
@@ -121,19 +121,19 @@ def test_one_burst_beyond_its_bar_tells_nothing() -> None:
 
 def test_coarse_bars_do_not_judge_events() -> None:
     tables = market()
-    hourly = tables["path"].iloc[59::60].assign(open_time=lambda t: t["event_time"] - pd.Timedelta("1h"))
+    hourly = tables["fine_bars"].iloc[59::60].assign(open_time=lambda t: t["event_time"] - pd.Timedelta("1h"))
     assert event_clock(shifted(tables["liquidations"], timedelta(hours=2)), hourly) == []
 
 
 def test_a_shifted_table_is_refused_and_a_shifted_stretch_masked() -> None:
-    tables = {name: market()[name] for name in ("path", "mark_price", "liquidations")}
+    tables = {name: market()[name] for name in ("fine_bars", "mark_price", "liquidations")}
     tables["mark_price"] = shifted(tables["mark_price"], timedelta(hours=6))
     with pytest.raises(SchemaError, match=r"mark_price: XRPUSDT clock_shift in .* refused: its clock is 6h late"):
         clean_tables(tables, venue="simulated", spacing=SPACING)
     times = market()["liquidations"]["event_time"]
     rows = np.flatnonzero(times.between("2024-03-05 06:00Z", "2024-03-05 12:00Z"))
     stretch = shifted(market()["liquidations"], timedelta(hours=2), slice(rows[0], rows[-1]))
-    tables = {"path": market()["path"], "liquidations": stretch.sort_values("event_time", ignore_index=True)}
+    tables = {"fine_bars": market()["fine_bars"], "liquidations": stretch.sort_values("event_time", ignore_index=True)}
     cleaned, ledger = examine_tables(tables, venue="simulated", spacing=SPACING)
     [finding, *_] = ledger.findings
     assert (finding.rule, finding.action) == ("clock_shift", "masked")

@@ -88,7 +88,7 @@ def test_no_page_is_asked_for_twice(name: str) -> None:
     """Politeness: as many requests as there are pages, and one or two for the ends."""
     pages = {"binance": 1500, "bybit": 1000, "okx": 300, "gate": 1999}
     with venue(name) as server:
-        bars = fetch(name, server, "path").tables["path"]
+        bars = fetch(name, server, "fine_bars").tables["fine_bars"]
         asked = [query for path, query in server.requests if "line" in path or "candle" in path]
     assert len(asked) <= -(-len(bars) // pages[name]) + 1
     assert len({tuple(sorted(query.items())) for query in asked}) == len(asked)

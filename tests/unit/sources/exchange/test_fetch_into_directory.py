@@ -40,7 +40,7 @@ def test_from_a_venue_to_a_market_frame(venue: str, tmp_path: Path) -> None:
         validate(table, name)
         assert manifest["tables"][name]["rows"] == len(table)
     frame = MarketFrame.from_tables(
-        {"bars": tables["path"], **{name: table for name, table in tables.items() if name != "path"}},
+        {"bars": tables["fine_bars"], **{name: table for name, table in tables.items() if name != "fine_bars"}},
         bar_interval=timedelta(hours=1),
         decision_lag=timedelta(seconds=5),
     )

@@ -1,0 +1,209 @@
+"""The simulated market as tables: the public entrance to this room."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from slackwater.simulation.footprint import (
+    disk_needed,
+    memory_needed,
+    refuse_beyond_disk,
+    refuse_beyond_memory,
+    streaming_memory_needed,
+)
+from slackwater.simulation.minute_step import run_market
+from slackwater.simulation.request import MarketRequest
+from slackwater.simulation.shocks import random_streams
+from slackwater.simulation.tables import (
+    DEFAULT_LAGS,
+    Columns,
+    columns_of_run,
+    stack_tables,
+    truth_of_run,
+    venue_feed,
+)
+from slackwater.storage import atomic_directory
+
+__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_market", "stream_market"]
+
+Progress = Callable[[str], None]
+
+#: Where `stream_market` puts the truth, out of the way of those who read the tables.
+TRUTH = "truth"
+
+
+class SimulatedMarket(NamedTuple):
+    """A market as its participants see it, and as it was.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        Canonical tables, sorted by symbol and event time: `fine_bars` and `mark_price` (1-minute bars),
+        `open_interest`, `premium_index` and `depth` (every 5 minutes), `funding` (settled every 8 or 4 hours),
+        `liquidations`, `large_trades` and `whale_transfers` (events). Prices are quote currency per coin,
+        quantities coin, rates fractions. The `event_time` of a transfer is its block's, a random while after the coins
+        were sent.
+    truth : dict of str to DataFrame
+        Not canonical: these have no `available_time`, and nothing that makes features can read them. `latent` (every
+        5 minutes): the martingale part of the log price, the pressures that would displace it at signal 1 (log
+        price), the crowd's eagerness and net long share, phase (0 calm, 1 final push, 2 unwind) and its side, side of
+        a sweep, volatility over its mean, and the coins of whales and of the hunter. `liquidations`: every one,
+        whatever the venue publishes.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    truth: dict[str, pd.DataFrame]
+
+
+def simulate_market(
+    symbols: Sequence[str],
+    *,
+    start: datetime,
+    end: datetime,
+    seed: int,
+    signal: float = 0.4,
+    whale_signal: float = 0.5,
+    listings: Mapping[str, datetime] | None = None,
+    liquidation_cap: timedelta | None = None,
+    lags: Mapping[str, timedelta] | None = None,
+    progress: Progress | None = None,
+    **options: float,
+) -> dict[str, pd.DataFrame]:
+    """Simulate perpetual futures on a synthetic market.
+
+    At `signal` 0 the log price is a martingale, and a symmetric one at `skew` 0: nothing predicts its direction,
+    although every other table is as alive as ever.
+
+    Parameters
+    ----------
+    symbols, start, end, seed, signal, whale_signal, listings, liquidation_cap, lags
+        See `MarketRequest`.
+    progress : callable, optional
+        Called with one line a symbol.
+    **options : float
+        Any other field of `MarketParameters`, for all symbols alike, such as `skew`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        The canonical tables of a `SimulatedMarket`.
+
+    Raises
+    ------
+    ParameterError
+        If the request is impossible (see `MarketRequest`), or larger than the machine's memory.
+
+    Notes
+    -----
+    The numbers say nothing about real markets: whatever predictability there is was put in by `signal`.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> new_year = datetime(2024, 1, 1, tzinfo=UTC)
+    >>> simulate_market(["BTCUSDT"], start=new_year, end=new_year, seed=1)
+    Traceback (most recent call last):
+    slackwater.errors.ParameterError: `end` must be after `start` (2024-01-01T00:00:00+00:00), was ...
+    """
+    request = MarketRequest(
+        symbols=symbols,
+        start=start,
+        end=end,
+        seed=seed,
+        signal=signal,
+        whale_signal=whale_signal,
+        listings=listings or {},
+        liquidation_cap=liquidation_cap,
+        lags=lags or {},
+        options=options,
+    )
+    return simulate(request, progress=progress).tables
+
+
+def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
+    """Simulate what is asked for, and keep the truth.
+
+    Raises
+    ------
+    ParameterError
+        If the tables are larger than the machine's memory; the message has the estimate.
+    """
+    refuse_beyond_memory(memory_needed(request))
+    return _tables(request, request.symbols, progress)
+
+
+def stream_market(directory: str | Path, request: MarketRequest, *, progress: Progress | None = None) -> None:
+    """Simulate symbol by symbol into parquet files, holding one symbol in memory at a time.
+
+    Parameters
+    ----------
+    directory : path
+        Gets a file a table, a part (row groups) a symbol, which `slackwater.storage.read_tables` reads; the truth goes
+        to a directory of its own in it, named `TRUTH`. It appears whole or not at all, in place of what was there.
+    request : MarketRequest
+        What is asked for.
+    progress : callable, optional
+        Called with one line a symbol.
+
+    Raises
+    ------
+    ParameterError
+        If one symbol is larger than the machine's memory, or all of them than the free disk; the message has the
+        estimate.
+    """
+    refuse_beyond_memory(streaming_memory_needed(request))
+    refuse_beyond_disk(disk_needed(request), Path(directory))
+    with atomic_directory(directory) as temporary, ExitStack() as open_files:
+        (temporary / TRUTH).mkdir()
+        writers: dict[Path, pq.ParquetWriter] = {}
+        for symbol in sorted(request.symbols):
+            market = _tables(request, [symbol], progress)
+            for folder, tables in ((temporary, market.tables), (temporary / TRUTH, market.truth)):
+                for name in list(tables):
+                    part = _arrow(tables.pop(name))
+                    path = folder / f"{name}.parquet"
+                    if path not in writers:
+                        writer = pq.ParquetWriter(path, part.schema, compression="zstd", compression_level=1)
+                        writers[path] = open_files.enter_context(writer)
+                    writers[path].write_table(part)
+
+
+def _arrow(table: pd.DataFrame) -> pa.Table:
+    with warnings.catch_warnings():
+        # pyarrow reads times in a way that pandas deprecates; DataFrame.to_parquet silences it, too.
+        warnings.simplefilter("ignore")
+        return pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
+
+
+def _tables(request: MarketRequest, symbols: Sequence[str], progress: Progress | None) -> SimulatedMarket:
+    tables, truth = {}, {}
+    for symbol in symbols:
+        tables[symbol], truth[symbol] = _one_symbol(request, symbol)
+        if progress is not None:
+            progress(f"{symbol}: simulated {request.minutes(symbol):,} minutes")
+    return SimulatedMarket(stack_tables(tables, lags={**DEFAULT_LAGS, **request.lags}), stack_tables(truth, lags=None))
+
+
+def _one_symbol(request: MarketRequest, symbol: str) -> tuple[dict[str, Columns], dict[str, Columns]]:
+    """Return the columns of a symbol's tables and of its truth."""
+    parameters, listed = request.parameters(symbol), request.listed_minute(symbol)
+    run = run_market(
+        parameters,
+        random_streams(symbol, request.seed),
+        first_minute=listed,
+        minutes=request.minutes(symbol),
+        unlisted_minutes=listed - request.first_minute,
+    )
+    columns = columns_of_run(symbol, run, parameters, first_minute=listed)
+    if request.liquidation_cap is not None:
+        columns["liquidations"] = venue_feed(columns["liquidations"], request.liquidation_cap)
+    return columns, truth_of_run(run, parameters, first_minute=listed)

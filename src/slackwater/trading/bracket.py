@@ -1,0 +1,303 @@
+"""Entry, stop and target of a trade against an extended move: three prices, set once.
+
+They are arithmetic on levels that were known at the decision, and know neither size nor account, so that
+labels can be made from the very bracket that is traded. The types offer no way to change them afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from slackwater.errors import ParameterError
+from slackwater.market.rounding import round_down, round_up
+from slackwater.trading.reasons import Reason, ReasonCode
+from slackwater.trading.score import Score
+
+__all__ = ["Bracket", "BracketRules", "Levels", "level_reasons", "stop_price", "target_price", "trade_levels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BracketRules:
+    """Where stops and targets stand, and which stops are refused.
+
+    Parameters
+    ----------
+    stop_buffer_atr, target_buffer_atr
+        Stop beyond its level and target before its level, hourly true ranges, in [0, 100].
+    max_stop_distance
+        Distance of the stop from the entry, fraction of price, in (0, 0.08].
+    min_stop_atr, min_stop_ticks
+        A stop nearer than this many hourly true ranges or ticks stands in the noise, in [0, 100].
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside of its range.
+    """
+
+    stop_buffer_atr: float = 0.25
+    target_buffer_atr: float = 0.1
+    max_stop_distance: float = 0.08
+    min_stop_atr: float = 0.15
+    min_stop_ticks: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("stop_buffer_atr", "target_buffer_atr", "min_stop_atr", "min_stop_ticks"):
+            value = getattr(self, name)
+            if value is None or not 0.0 <= value <= 100.0:
+                raise ParameterError(f"`{name}` must be in [0, 100], was {value}")
+        if self.max_stop_distance is None or not 0.0 < self.max_stop_distance <= 0.08:
+            raise ParameterError(f"`max_stop_distance` must be in (0, 0.08], was {self.max_stop_distance}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """Stop and target of a trade before its entry price is known, and the levels that they hang on.
+
+    Parameters
+    ----------
+    side
+        +1 long, -1 short.
+    stop, target
+        USDT. Either may lie on the wrong side of the market: then there is no trade.
+    stop_level
+        ``"swept"``: the extreme of the last sweep on the losing side; ``"range_24h"``: the extreme of the last
+        24 h, for an event without a swept level.
+    target_level
+        ``"range_72h"``: the opposite boundary of the 72 h range; ``"pool"``: a dense pool of liquidations that
+        stands before it.
+    """
+
+    side: int
+    stop: float
+    target: float
+    stop_level: str
+    target_level: str
+
+    def at(self, quote: float) -> Bracket | None:
+        """Return the trade that is entered at a price, USDT; None where a level is on the wrong side of it."""
+        ordered = self.side * (quote - self.stop) > 0 and self.side * (self.target - quote) > 0
+        if not (ordered and min(self.stop, self.target) > 0):
+            return None
+        return Bracket(side=self.side, entry=quote, stop=self.stop, target=self.target)
+
+
+def trade_levels(score: Score, *, tick_size: float, rules: BracketRules) -> Levels:
+    """Place stop and target of the trade against the move of an event.
+
+    Parameters
+    ----------
+    score
+        Its direction is not 0; its close, true range and distances are positive and finite. NaN for a swept
+        extreme or a pool: there is none.
+    tick_size
+        Price step, USDT.
+    rules
+        The buffers.
+
+    Notes
+    -----
+    A swept extreme that the price has passed again since has failed, and counts as none. A pool that is nearer
+    than the target buffer leaves no room before it, and is passed over.
+
+    Examples
+    --------
+    >>> import math, pandas as pd
+    >>> time = pd.Timestamp("2024-03-01", tz="UTC")
+    >>> score = Score(symbol="BTCUSDT", event_time=time, available_time=time, direction=-1, p_direction=0.6,
+    ...     p_hit=0.4, close=100.0, volatility_daily=0.03, atr_1h=0.01, atr_bar=0.003,
+    ...     distance_to_high_24h=math.log(1.05), distance_to_low_24h=math.log(100 / 98),
+    ...     distance_to_high_72h=math.log(1.08), distance_to_low_72h=math.log(100 / 97),
+    ...     volume_24h=1e4, depth_bid_1pct=300.0, depth_ask_1pct=300.0,
+    ...     swept_extreme_distance_below=math.log(100 / 99), pool_distance_above=math.log(1.06))
+    >>> trade_levels(score, tick_size=0.1, rules=BracketRules())
+    Levels(side=1, stop=98.7, target=105.9, stop_level='swept', target_level='pool')
+    """
+    side, close = -score.direction, score.close
+    if side > 0:
+        swept, extreme = score.swept_extreme_distance_below, score.distance_to_low_24h
+        pool, boundary = score.pool_distance_above, score.distance_to_high_72h
+    else:
+        swept, extreme = score.swept_extreme_distance_above, score.distance_to_high_24h
+        pool, boundary = score.pool_distance_below, score.distance_to_low_72h
+    stop_level, target_level = "range_24h", "range_72h"
+    if swept >= 0.0:
+        stop_level, extreme = "swept", swept
+    if rules.target_buffer_atr * score.atr_1h < pool < boundary:
+        target_level, boundary = "pool", pool
+    atr = score.atr_1h * close
+    return Levels(
+        side=side,
+        stop=stop_price(
+            side=side,
+            extreme=close * math.exp(-side * extreme),
+            atr_1h_usd=atr,
+            tick_size=tick_size,
+            buffer_atr=rules.stop_buffer_atr,
+        ),
+        target=target_price(
+            side=side,
+            boundary=close * math.exp(side * boundary),
+            atr_1h_usd=atr,
+            tick_size=tick_size,
+            buffer_atr=rules.target_buffer_atr,
+        ),
+        stop_level=stop_level,
+        target_level=target_level,
+    )
+
+
+def level_reasons(
+    levels: Levels, score: Score, *, quote: float, tick_size: float, rules: BracketRules
+) -> Iterator[Reason]:
+    """Yield every reason that the levels give not to enter at a price.
+
+    Parameters
+    ----------
+    levels, score
+        From `trade_levels`, and what it was given.
+    quote
+        Market price at which the order would be sent, USDT, > 0.
+    tick_size
+        Price step, USDT.
+    rules
+        The smallest and the largest distance of the stop.
+    """
+    side, stop, target = levels.side, levels.stop, levels.target
+    if side * (target - score.close) <= 0 or target <= 0:
+        message = f"the market at {score.close} stands at the far end of its 72 h range (target {target})"
+        yield Reason(ReasonCode.NO_TARGET, message)
+    elif side * (target - quote) <= 0:
+        message = f"the price {quote} has already passed the target {target}"
+        yield Reason(ReasonCode.PRICE_MOVED_THROUGH, message)
+    distance = side * (quote - stop)
+    noise = max(rules.min_stop_ticks * tick_size, rules.min_stop_atr * score.atr_1h * score.close)
+    if distance <= 0 and side * (score.close - stop) > 0:
+        yield Reason(ReasonCode.PRICE_MOVED_THROUGH, f"the price {quote} has already passed the stop {stop}")
+    elif distance <= 0 or distance < noise:
+        message = f"the stop {stop} is {distance:.6g} USDT away, at least {noise:.6g} is out of the noise"
+        yield Reason(ReasonCode.STOP_IN_NOISE, message)
+    if distance > rules.max_stop_distance * quote:
+        message = f"the stop {stop} is {distance / quote:.2%} away, allowed is {rules.max_stop_distance:.2%}"
+        yield Reason(ReasonCode.STOP_TOO_FAR, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """The three prices of one trade, USDT.
+
+    Parameters
+    ----------
+    side
+        +1 long, -1 short.
+    entry
+        Market price at which the order is sent; what the fill costs beyond it is slippage (`trading.costs`).
+    stop
+        Below the entry of a long, above that of a short; never negative.
+    target
+        On the other side of the entry.
+
+    Raises
+    ------
+    ParameterError
+        If a price is not finite, or on the wrong side.
+
+    Examples
+    --------
+    >>> trade = Bracket(side=1, entry=100.0, stop=96.0, target=110.0)
+    >>> trade.stop_distance, trade.target_distance
+    (4.0, 10.0)
+    """
+
+    side: int
+    entry: float
+    stop: float
+    target: float
+
+    def __post_init__(self) -> None:
+        if self.side not in (1, -1):
+            raise ParameterError(f"`side` must be +1 (long) or -1 (short), was {self.side!r}")
+        for name in ("entry", "stop", "target"):
+            price = getattr(self, name)
+            if not (math.isfinite(price) and price >= 0):
+                raise ParameterError(f"`{name}` must be a finite price of at least 0, was {price}")
+        if not self.stop_distance > 0:
+            raise ParameterError(f"`stop` must be beyond the entry {self.entry} on the losing side, was {self.stop}")
+        if not self.target_distance > 0:
+            raise ParameterError(
+                f"`target` must be beyond the entry {self.entry} on the winning side, was {self.target}"
+            )
+
+    @property
+    def stop_distance(self) -> float:
+        """Loss per coin at the stop before costs, USDT, > 0."""
+        return self.side * (self.entry - self.stop)
+
+    @property
+    def target_distance(self) -> float:
+        """Gain per coin at the target before costs, USDT, > 0."""
+        return self.side * (self.target - self.entry)
+
+
+def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
+    """Stop beyond the swept extreme, rounded away from the entry, USDT.
+
+    Parameters
+    ----------
+    side
+        +1 long, -1 short.
+    extreme
+        Price of the swept level; for an event without one the 24 h low (long) or high (short), USDT.
+    atr_1h_usd
+        Mean true range of an hour, USDT.
+    tick_size
+        Price step, USDT.
+    buffer_atr
+        Distance beyond the extreme, in hourly true ranges, >= 0.
+
+    Returns
+    -------
+    float
+        Long: ``floor(extreme - buffer)``; short: ``ceil(extreme + buffer)``. May be negative for a long in a
+        market whose range exceeds its price: the caller refuses it.
+
+    Examples
+    --------
+    >>> stop_price(side=1, extreme=100.0, atr_1h_usd=1.0, tick_size=0.1, buffer_atr=0.25)
+    99.7
+    """
+    raw = extreme - side * buffer_atr * atr_1h_usd
+    return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)
+
+
+def target_price(*, side: int, boundary: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
+    """Target short of the opposite range boundary, rounded toward the entry, USDT.
+
+    Parameters
+    ----------
+    side
+        +1 long, -1 short.
+    boundary
+        High (long) or low (short) of the range, USDT.
+    atr_1h_usd
+        Mean true range of an hour, USDT.
+    tick_size
+        Price step, USDT.
+    buffer_atr
+        Distance before the boundary, in hourly true ranges, >= 0.
+
+    Returns
+    -------
+    float
+        Long: ``floor(boundary - buffer)``; short: ``ceil(boundary + buffer)``. On the wrong side of the price
+        where the market stands at the boundary: there is no target then, and the caller refuses.
+
+    Examples
+    --------
+    >>> target_price(side=1, boundary=110.0, atr_1h_usd=1.0, tick_size=0.1, buffer_atr=0.1)
+    109.9
+    """
+    raw = boundary - side * buffer_atr * atr_1h_usd
+    return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)

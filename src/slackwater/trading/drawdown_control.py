@@ -1,0 +1,494 @@
+"""Rules that slow an account down after losses, and stop it before they ruin it.
+
+A `TrackRecord` holds what has happened to the account, `DrawdownRules` the limits. `throttle` says by how much to
+shrink the next trade, `halts` why there must be none. Both only ever make trading smaller: nothing here answers a
+loss, or a win, with more risk than the base size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+from slackwater.errors import OrderError, ParameterError
+from slackwater.trading.reasons import Reason, ReasonCode
+
+__all__ = ["RECOVERY_WINS", "DrawdownRules", "Throttle", "TrackRecord", "halts", "throttle"]
+
+RECOVERY_WINS = 3
+"""Wins in a row after which a losing streak is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackRecord:
+    """What has happened to an account so far, as the rules of drawdown control read it. A value: it never changes.
+
+    Parameters
+    ----------
+    peak_equity
+        Highest equity observed, USDT, > 0.
+    worst_drawdown
+        Largest fraction below the peak of its time, seen at any observation, >= 0; above 1 if the equity was
+        negative. It never falls, so a drawdown stop outlasts a rebound.
+    day, week
+        UTC day of the last observation, and the Monday of its week.
+    day_start_equity, week_start_equity
+        Equity at the first observation of that day and of that week, USDT, finite.
+    losing_trades_today
+        Trades that ended with a loss on that day, >= 0.
+    loss_streak
+        Losses in a row right now, >= 0.
+    worst_streak
+        Longest streak of losses since the last recovery, >= `loss_streak`.
+    win_streak
+        Wins in a row right now, >= 0.
+    last_loss_time
+        End of the latest trade that lost, timezone-aware; None if none did.
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside of its range or not finite, `week` is not the Monday of `day`, or `last_loss_time`
+        is naive.
+
+    Notes
+    -----
+    Recovery: the streak of losses is forgotten by a trade that is no loss and ends at a new equity high, or by
+    `RECOVERY_WINS` wins in a row. One win after five losses proves nothing, so it does not restore the size.
+
+    The peak counts open positions at the mark. A winner that gives some of it back, be it only the cost of its
+    exit, does not end at a new high.
+
+    The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades
+    that end then are booked. What was lost between midnight and a later first observation counts for no day.
+
+    Examples
+    --------
+    >>> record = TrackRecord.start(10_000.0, datetime(2024, 3, 1, 12, tzinfo=UTC))
+    >>> record = record.closed(datetime(2024, 3, 1, 18, tzinfo=UTC), -200.0, 9_800.0)
+    >>> record.loss_streak, record.worst_drawdown, record.day_start_equity
+    (1, 0.02, 10000.0)
+    >>> record.observed(datetime(2024, 3, 2, tzinfo=UTC), 9_800.0).losing_trades_today
+    0
+    """
+
+    peak_equity: float
+    worst_drawdown: float
+    day: date
+    week: date
+    day_start_equity: float
+    week_start_equity: float
+    losing_trades_today: int
+    loss_streak: int
+    worst_streak: int
+    win_streak: int
+    last_loss_time: datetime | None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.peak_equity < math.inf:
+            raise ParameterError(f"`peak_equity` must be in (0, inf), was {self.peak_equity}")
+        if not 0.0 <= self.worst_drawdown < math.inf:
+            raise ParameterError(f"`worst_drawdown` must be in [0, inf), was {self.worst_drawdown}")
+        _check_finite("day_start_equity", self.day_start_equity)
+        _check_finite("week_start_equity", self.week_start_equity)
+        for name in ("losing_trades_today", "loss_streak", "win_streak"):
+            _check_count(name, getattr(self, name), 0)
+        _check_count("worst_streak", self.worst_streak, self.loss_streak)
+        if self.week != _monday(self.day):
+            raise ParameterError(f"`week` must be the Monday of `day`, {_monday(self.day)}, was {self.week}")
+        if self.last_loss_time is not None:
+            _check_aware("last_loss_time", self.last_loss_time)
+
+    @classmethod
+    def start(cls, equity: float, time: datetime) -> TrackRecord:
+        """Begin a record without a past.
+
+        Parameters
+        ----------
+        equity
+            Account value, USDT, > 0.
+        time
+            Now, timezone-aware.
+
+        Raises
+        ------
+        ParameterError
+            If `equity` is not positive and finite, or `time` is naive.
+        """
+        if not 0.0 < equity < math.inf:
+            raise ParameterError(f"`equity` must be in (0, inf), was {equity}")
+        _check_aware("time", time)
+        day = _utc_day(time)
+        return cls(
+            peak_equity=equity,
+            worst_drawdown=0.0,
+            day=day,
+            week=_monday(day),
+            day_start_equity=equity,
+            week_start_equity=equity,
+            losing_trades_today=0,
+            loss_streak=0,
+            worst_streak=0,
+            win_streak=0,
+            last_loss_time=None,
+        )
+
+    def observed(self, time: datetime, equity: float) -> TrackRecord:
+        """Return the record after the account was seen at this value.
+
+        Parameters
+        ----------
+        time
+            When it was seen, timezone-aware. Within a day the order of observations is free.
+        equity
+            Account value with open positions at the mark, USDT; zero and below are a drawdown of 1 and more.
+
+        Returns
+        -------
+        TrackRecord
+            With the peak and the worst drawdown up to date. On a new UTC day (week) the equity becomes that of
+            its start, and on a new day no trade has lost yet. Observe at midnight: see the notes of the class.
+
+        Raises
+        ------
+        ParameterError
+            If `equity` is not finite or `time` is naive.
+        OrderError
+            If `time` lies before the UTC day of the last observation.
+        """
+        _check_finite("equity", equity)
+        _check_aware("time", time)
+        day = _utc_day(time)
+        if day < self.day:
+            raise OrderError(f"`time` must not lie before the day of the last observation, {self.day}, was {time}")
+        same_day, same_week = day == self.day, _monday(day) == self.week
+        peak = max(self.peak_equity, equity)
+        if same_day and peak == self.peak_equity and _fraction_lost(peak, equity) <= self.worst_drawdown:
+            return self
+        return replace(
+            self,
+            peak_equity=peak,
+            worst_drawdown=max(self.worst_drawdown, _fraction_lost(peak, equity)),
+            day=day,
+            week=_monday(day),
+            day_start_equity=self.day_start_equity if same_day else equity,
+            week_start_equity=self.week_start_equity if same_week else equity,
+            losing_trades_today=self.losing_trades_today if same_day else 0,
+        )
+
+    def closed(self, time: datetime, net_usd: float, equity: float) -> TrackRecord:
+        """Return the record after a trade has ended.
+
+        Parameters
+        ----------
+        time
+            End of the trade, timezone-aware.
+        net_usd
+            Its gain after all costs, USDT. Negative is a loss, positive a win; zero leaves the streaks alone.
+        equity
+            Account value after it, other open positions at the mark, USDT. It is observed first.
+
+        Raises
+        ------
+        ParameterError
+            If `net_usd` or `equity` is not finite or `time` is naive.
+        OrderError
+            If `time` lies before the UTC day of the last observation.
+        """
+        _check_finite("net_usd", net_usd)
+        seen = self.observed(time, equity)
+        if net_usd < 0:
+            streak = seen.loss_streak + 1
+            return replace(
+                seen,
+                loss_streak=streak,
+                worst_streak=max(seen.worst_streak, streak),
+                win_streak=0,
+                # Exits of one day may be booked in any order; an earlier one must not shorten the pause.
+                last_loss_time=time if seen.last_loss_time is None else max(time, seen.last_loss_time),
+                losing_trades_today=seen.losing_trades_today + 1,
+            )
+        won = net_usd > 0
+        win_streak = seen.win_streak + 1 if won else seen.win_streak
+        # Against the old peak: `seen` has already been raised to this equity.
+        recovered = equity > self.peak_equity or win_streak >= RECOVERY_WINS
+        return replace(
+            seen,
+            loss_streak=0 if won or recovered else seen.loss_streak,
+            worst_streak=0 if recovered else seen.worst_streak,
+            win_streak=win_streak,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawdownRules:
+    """The limits; None switches a rule off.
+
+    Parameters
+    ----------
+    throttle_drawdown
+        Drawdown at which the size reaches zero, fraction of the peak, in (0, 1].
+    streak_grace
+        Losses in a row that cost nothing, >= 0; each further one halves the size.
+    streak_floor
+        What the streak leaves of the size however long it is, in [0, 1]. At 0 a long one leaves less than the
+        smallest order, and an account that cannot trade cannot recover.
+    max_drawdown
+        Drawdown at which the account stops for good, fraction of the peak, in (0, 1].
+    max_daily_loss, max_weekly_loss
+        Loss, realised and open, at which trading stops until the next UTC day or week: fraction of the equity at
+        the start of the day or week, in (0, 1].
+    max_daily_losing_trades
+        Losing trades at which trading stops until the next UTC day, >= 1.
+    cool_off
+        Pause after a loss that is the `cool_off_streak`-th in a row or a later one, > 0.
+    cool_off_streak
+        Losses in a row from which on each is followed by the pause, >= 1.
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside of its range.
+
+    Examples
+    --------
+    >>> DrawdownRules().max_daily_loss
+    0.03
+    >>> DrawdownRules(max_daily_loss=3.0)
+    Traceback (most recent call last):
+    slackwater.errors.ParameterError: `max_daily_loss` must be in (0, 1], was 3.0
+    """
+
+    throttle_drawdown: float | None = 0.15
+    streak_grace: int | None = 2
+    streak_floor: float = 1.0 / 16.0
+    max_drawdown: float | None = 0.15
+    max_daily_loss: float | None = 0.03
+    max_daily_losing_trades: int | None = 3
+    max_weekly_loss: float | None = 0.06
+    cool_off: timedelta | None = timedelta(hours=6)
+    cool_off_streak: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("throttle_drawdown", "max_drawdown", "max_daily_loss", "max_weekly_loss"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value <= 1.0:
+                raise ParameterError(f"`{name}` must be in (0, 1], was {value}")
+        if self.streak_floor is None or not 0.0 <= self.streak_floor <= 1.0:
+            raise ParameterError(f"`streak_floor` must be in [0, 1], was {self.streak_floor}")
+        for name, low in (("streak_grace", 0), ("max_daily_losing_trades", 1)):
+            value = getattr(self, name)
+            if value is not None:
+                _check_count(name, value, low)
+        if self.cool_off is not None and not self.cool_off > timedelta(0):
+            raise ParameterError(f"`cool_off` must be positive, was {self.cool_off}")
+        _check_count("cool_off_streak", self.cool_off_streak, 1)
+
+    @classmethod
+    def off(cls) -> DrawdownRules:
+        """Return rules of which none is on: every trade has its base size.
+
+        Examples
+        --------
+        >>> start = datetime(2024, 3, 1, tzinfo=UTC)
+        >>> halts(TrackRecord.start(10_000.0, start), 1.0, start, DrawdownRules.off())
+        ()
+        """
+        return cls(
+            throttle_drawdown=None,
+            streak_grace=None,
+            max_drawdown=None,
+            max_daily_loss=None,
+            max_daily_losing_trades=None,
+            max_weekly_loss=None,
+            cool_off=None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """By how much to shrink the next trade, and why.
+
+    Parameters
+    ----------
+    multiplier
+        Factor on the base risk, the product of the two factors, in [0, 1].
+    drawdown
+        Fraction of the peak that is lost right now, >= 0.
+    drawdown_factor, streak_factor
+        What the drawdown and the streak of losses leave, each in [0, 1].
+    """
+
+    multiplier: float
+    drawdown: float
+    drawdown_factor: float
+    streak_factor: float
+
+
+def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
+    """Say by how much to shrink the next trade.
+
+    Parameters
+    ----------
+    record
+        The past.
+    equity
+        Account value now, open positions at the mark, USDT.
+    rules
+        The limits.
+
+    Raises
+    ------
+    ParameterError
+        If `equity` is not finite.
+
+    Notes
+    -----
+    ``drawdown = 1 - equity / peak``, the present equity counting for the peak;
+    ``drawdown_factor = 1 - drawdown / throttle_drawdown``, not below 0;
+    ``streak_factor = 0.5 ** (worst_streak - streak_grace)``, in [`streak_floor`, 1]. The longest streak since the last
+    recovery counts, not the present one, so a lucky win does not restore the size.
+
+    Examples
+    --------
+    >>> record = TrackRecord.start(10_000.0, datetime(2024, 3, 1, tzinfo=UTC))
+    >>> throttle(record, 9_250.0, DrawdownRules())
+    Throttle(multiplier=0.5, drawdown=0.075, drawdown_factor=0.5, streak_factor=1.0)
+    """
+    _check_finite("equity", equity)
+    drawdown = _fraction_lost(max(record.peak_equity, equity), equity)
+    drawdown_factor = streak_factor = 1.0
+    if rules.throttle_drawdown is not None:
+        drawdown_factor = max(0.0, 1.0 - drawdown / rules.throttle_drawdown)
+    if rules.streak_grace is not None:
+        streak_factor = max(rules.streak_floor, 0.5 ** max(0, record.worst_streak - rules.streak_grace))
+    return Throttle(
+        multiplier=drawdown_factor * streak_factor,
+        drawdown=drawdown,
+        drawdown_factor=drawdown_factor,
+        streak_factor=streak_factor,
+    )
+
+
+def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRules) -> tuple[Reason, ...]:
+    """Name every reason to make no new trade now.
+
+    Parameters
+    ----------
+    record
+        The past.
+    equity
+        Account value now, open positions at the mark, USDT.
+    now
+        The clock, timezone-aware. If it stands in a later UTC day (week) than the record, that day (week) starts
+        with `equity`, and the numbers of the old one no longer apply.
+    rules
+        The limits. A limit that is met, not only one that is passed, stops.
+
+    Returns
+    -------
+    tuple of Reason
+        At most one a code: ``DRAWDOWN_STOP``, ``DAILY_HALT``, ``WEEKLY_HALT``, ``COOLING_OFF``; empty if a trade
+        is allowed.
+
+    Raises
+    ------
+    ParameterError
+        If `equity` is not finite or `now` is naive.
+    OrderError
+        If `now` lies before the UTC day of the last observation.
+
+    Notes
+    -----
+    Open positions are none of its business: a halt forbids entries, it does not close anything.
+
+    Examples
+    --------
+    >>> start = datetime(2024, 3, 1, tzinfo=UTC)
+    >>> [reason.code.value for reason in halts(TrackRecord.start(10_000.0, start), 9_650.0, start, DrawdownRules())]
+    ['daily_halt']
+    """
+    _check_aware("now", now)
+    seen = record.observed(now, equity)
+    return (
+        *_drawdown_stop(seen, rules),
+        *_daily_halt(seen, equity, rules),
+        *_weekly_halt(seen, equity, rules),
+        *_cooling_off(seen, now, rules),
+    )
+
+
+def _drawdown_stop(seen: TrackRecord, rules: DrawdownRules) -> Iterator[Reason]:
+    if rules.max_drawdown is not None and seen.worst_drawdown >= rules.max_drawdown:
+        message = (
+            f"the account was {seen.worst_drawdown:.2%} below its peak, the stop is at {rules.max_drawdown:.2%}: "
+            f"it goes back to paper until a new record is started"
+        )
+        yield Reason(ReasonCode.DRAWDOWN_STOP, message)
+
+
+def _daily_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
+    causes = []
+    if rules.max_daily_loss is not None and _fraction_lost(seen.day_start_equity, equity) >= rules.max_daily_loss:
+        causes.append(
+            f"equity is {equity:,.2f} USDT after {seen.day_start_equity:,.2f} at the start of the UTC day, the limit "
+            f"is a loss of {rules.max_daily_loss:.2%}"
+        )
+    if rules.max_daily_losing_trades is not None and seen.losing_trades_today >= rules.max_daily_losing_trades:
+        causes.append(f"{seen.losing_trades_today} trades lost today, the limit is {rules.max_daily_losing_trades}")
+    if causes:
+        message = f"{' and '.join(causes)}: no new trade until {seen.day + timedelta(days=1)} 00:00 UTC"
+        yield Reason(ReasonCode.DAILY_HALT, message)
+
+
+def _weekly_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
+    if rules.max_weekly_loss is not None and _fraction_lost(seen.week_start_equity, equity) >= rules.max_weekly_loss:
+        message = (
+            f"equity is {equity:,.2f} USDT after {seen.week_start_equity:,.2f} at the start of the UTC week, the limit "
+            f"is a loss of {rules.max_weekly_loss:.2%}: no new trade until {seen.week + timedelta(weeks=1)} 00:00 UTC"
+        )
+        yield Reason(ReasonCode.WEEKLY_HALT, message)
+
+
+def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iterator[Reason]:
+    if rules.cool_off is None or seen.last_loss_time is None or seen.loss_streak < rules.cool_off_streak:
+        return
+    if now - seen.last_loss_time < rules.cool_off:
+        message = (
+            f"{seen.loss_streak} losses in a row, the last at {seen.last_loss_time}: no new trade until "
+            f"{seen.last_loss_time + rules.cool_off}"
+        )
+        yield Reason(ReasonCode.COOLING_OFF, message)
+
+
+def _fraction_lost(before: float, now: float) -> float:
+    """Return the fraction of an equity that is lost; all of it where there was none, so that such an account halts.
+
+    The difference is divided, not the quotient subtracted from 1: a loss of exactly the limit must not round to less.
+    """
+    return (before - now) / before if before > 0 else 1.0
+
+
+def _utc_day(time: datetime) -> date:
+    return time.astimezone(UTC).date()
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
+
+
+def _check_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ParameterError(f"`{name}` must be finite, was {value}")
+
+
+def _check_count(name: str, value: int, low: int) -> None:
+    if not (isinstance(value, int) and value >= low):
+        raise ParameterError(f"`{name}` must be a whole number in [{low}, inf), was {value}")
+
+
+def _check_aware(name: str, time: datetime) -> None:
+    if time.tzinfo is None:
+        raise ParameterError(f"`{name}` must have a time zone, was {time}")

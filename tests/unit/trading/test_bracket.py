@@ -1,0 +1,274 @@
+"""Three prices on known levels, rounded to the safe side, and set once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slackwater.errors import ParameterError
+from slackwater.trading.bracket import (
+    Bracket,
+    BracketRules,
+    Levels,
+    level_reasons,
+    stop_price,
+    target_price,
+    trade_levels,
+)
+from slackwater.trading.score import Score
+
+BARE = BracketRules(stop_buffer_atr=0.0, target_buffer_atr=0.0)
+EVERY_LEVEL = {
+    "close": 1_000.0,
+    "atr_1h": 0.01,
+    "distance_to_high_24h": 0.02,
+    "distance_to_low_24h": 0.03,
+    "distance_to_high_72h": 0.12,
+    "distance_to_low_72h": 0.13,
+    "swept_extreme_distance_above": 0.04,
+    "swept_extreme_distance_below": 0.05,
+    "pool_distance_above": 0.06,
+    "pool_distance_below": 0.07,
+}
+"""Eight levels that are all different, so that each mix-up of two shows."""
+
+
+def log_distances(levels: Levels, close: float = 1_000.0) -> tuple[float, float]:
+    """Distances of stop and target from the close, rounded to what one tick of .01 can tell."""
+    side = levels.side
+    return round(side * math.log(close / levels.stop), 4), round(side * math.log(levels.target / close), 4)
+
+
+def test_stop_is_rounded_away_from_the_entry() -> None:
+    """Catches rounding to nearest, which would put the stop inside of its own buffer."""
+    common = {"atr_1h_usd": 1.0, "tick_size": 0.5, "buffer_atr": 0.25}
+    assert stop_price(side=1, extreme=100.0, **common) == 99.5  # 99.75 down
+    assert stop_price(side=-1, extreme=100.0, **common) == 100.5  # 100.25 up
+
+
+def test_target_is_rounded_toward_the_entry() -> None:
+    """Catches a target that the market need not reach."""
+    common = {"atr_1h_usd": 1.0, "tick_size": 0.5, "buffer_atr": 0.1}
+    assert target_price(side=1, boundary=110.0, **common) == 109.5  # 109.9 down
+    assert target_price(side=-1, boundary=90.0, **common) == 90.5  # 90.1 up
+
+
+@pytest.mark.parametrize(
+    ("direction", "missing", "stop", "target", "names"),
+    [
+        (-1, (), 0.05, 0.06, ("swept", "pool")),
+        (1, (), 0.04, 0.07, ("swept", "pool")),
+        (-1, ("swept_extreme_distance_below",), 0.03, 0.06, ("range_24h", "pool")),
+        (1, ("swept_extreme_distance_above",), 0.02, 0.07, ("range_24h", "pool")),
+        (-1, ("pool_distance_above",), 0.05, 0.12, ("swept", "range_72h")),
+        (1, ("pool_distance_below",), 0.04, 0.13, ("swept", "range_72h")),
+        (-1, ("swept_extreme_distance_above", "pool_distance_below"), 0.05, 0.06, ("swept", "pool")),
+    ],
+)
+def test_each_side_hangs_on_its_own_levels(
+    make_score: Callable[..., Score],
+    direction: int,
+    missing: tuple[str, ...],
+    stop: float,
+    target: float,
+    names: tuple[str, str],
+) -> None:
+    """Catches a level of the other side or window, NaN that wins a comparison, and a name that does not fit."""
+    score = make_score(direction=direction, **EVERY_LEVEL | dict.fromkeys(missing, math.nan))
+    levels = trade_levels(score, tick_size=0.01, rules=BARE)
+    assert levels.side == -direction
+    assert log_distances(levels) == (stop, target)
+    assert (levels.stop_level, levels.target_level) == names
+
+
+@pytest.mark.parametrize(("direction", "above_or_below"), [(-1, "below"), (1, "above")])
+def test_a_swept_extreme_that_was_passed_again_counts_as_none(
+    make_score: Callable[..., Score], direction: int, above_or_below: str
+) -> None:
+    """Catches a stop on the wrong side of the market, and `>` where the price stands on the very extreme."""
+    name = f"swept_extreme_distance_{above_or_below}"
+    failed = trade_levels(
+        make_score(direction=direction, **EVERY_LEVEL | {name: -1e-9}), tick_size=0.01, rules=BracketRules()
+    )
+    assert failed.stop_level == "range_24h"
+    touched = trade_levels(
+        make_score(direction=direction, **EVERY_LEVEL | {name: 0.0}), tick_size=0.01, rules=BracketRules()
+    )
+    assert touched.stop_level == "swept"
+    assert touched.stop == 1_000.0 + direction * 2.5
+
+
+@pytest.mark.parametrize(
+    ("pool", "level"),
+    [
+        (0.0009, "range_72h"),  # .1 of a true range of .01 leaves no room before it
+        (0.0011, "pool"),
+        (0.1199, "pool"),
+        (0.1201, "range_72h"),  # beyond the boundary
+        (-0.05, "range_72h"),
+        (math.nan, "range_72h"),
+    ],
+)
+def test_a_pool_must_stand_between_the_buffer_and_the_boundary(
+    make_score: Callable[..., Score], pool: float, level: str
+) -> None:
+    """Catches a target beyond the range, and one that the market has already reached."""
+    score = make_score(direction=-1, **EVERY_LEVEL | {"pool_distance_above": pool})
+    assert trade_levels(score, tick_size=0.01, rules=BracketRules()).target_level == level
+
+
+def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., Score]) -> None:
+    """Catches a buffer of the wrong sign, in the wrong unit, or the one used for the other."""
+    rules = BracketRules(stop_buffer_atr=0.5, target_buffer_atr=0.2)
+    for direction in (-1, 1):
+        score = make_score(direction=direction, **EVERY_LEVEL)
+        bare = trade_levels(score, tick_size=0.01, rules=BARE)
+        moved = trade_levels(score, tick_size=0.01, rules=rules)
+        assert bare.side * (bare.stop - moved.stop) == pytest.approx(5.0)
+        assert bare.side * (bare.target - moved.target) == pytest.approx(2.0)
+
+
+def test_a_range_wider_than_the_price_gives_a_negative_stop(make_score: Callable[..., Score]) -> None:
+    """Catches a stop that is silently lifted to zero: the gate refuses it, the bracket reports it."""
+    score = make_score(close=1.0, atr_1h=0.5, distance_to_low_24h=3.0)
+    assert trade_levels(score, tick_size=0.1, rules=BracketRules(stop_buffer_atr=1.0)).stop < 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_levels_make_a_trade_only_between_them(side: int) -> None:
+    """Catches an entry at or beyond a level, and a price of zero that passes for one."""
+    levels = Levels(side=side, stop=100.0 - side, target=100.0 + 2 * side, stop_level="swept", target_level="pool")
+    assert levels.at(100.0) == Bracket(side=side, entry=100.0, stop=100.0 - side, target=100.0 + 2 * side)
+    for price in (levels.stop, levels.target, 100.0 - 2 * side, 100.0 + 3 * side, math.nan):
+        assert levels.at(price) is None
+    zero = Levels(side=1, stop=0.0, target=2.0, stop_level="swept", target_level="pool")
+    assert zero.at(1.0) is None
+
+
+def reasons_at(score: Score, side: int, price: float, rules: BracketRules) -> tuple[list[str], Bracket | None]:
+    levels = Levels(side=side, stop=100.0 - side, target=100.0 + 2 * side, stop_level="swept", target_level="pool")
+    reasons = level_reasons(levels, score, quote=price, tick_size=0.01, rules=rules)
+    return [reason.code.value for reason in reasons], levels.at(price)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("close", "price", "expected"),  # as for a long: stop at 99, target at 102
+    [
+        (100.0, 100.0, []),
+        (100.0, 99.0, ["price_moved_through"]),
+        (100.0, 98.0, ["price_moved_through"]),
+        (100.0, 102.0, ["price_moved_through"]),
+        (100.0, 103.0, ["price_moved_through"]),
+        (102.0, 101.0, ["no_target"]),  # not yet there, but the plan was made at its target
+        (102.0, 102.0, ["no_target"]),
+        (99.1, 99.1, ["stop_in_noise"]),
+        (99.0, 99.0, ["stop_in_noise"]),  # the stop at the entry
+        (98.0, 98.0, ["stop_in_noise"]),
+    ],
+)
+def test_each_place_of_the_price_has_its_reason(
+    make_score: Callable[..., Score], side: int, close: float, price: float, expected: list[str]
+) -> None:
+    """Catches an entry beyond its stop or target, a reason of the other kind, and a refusal that names none."""
+    mirrored_close, mirrored_price = (100.0 + side * (value - 100.0) for value in (close, price))
+    score = make_score(direction=-side, close=mirrored_close, atr_1h=0.002)
+    found, trade = reasons_at(score, side, mirrored_price, BracketRules(min_stop_atr=1.0))
+    assert found == expected
+    if not expected:
+        assert trade is not None
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_stop_at_the_entry_is_refused_without_the_noise_rule(make_score: Callable[..., Score], side: int) -> None:
+    """Catches a refusal that names no reason."""
+    score = make_score(direction=-side, close=100.0 - side)
+    found, trade = reasons_at(score, side, 100.0 - side, BracketRules(min_stop_atr=0.0, min_stop_ticks=0.0))
+    assert trade is None
+    assert found
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_distances_of_the_stop_are_limited_on_both_ends(make_score: Callable[..., Score], side: int) -> None:
+    """Catches a limit that is passed or met the wrong way, and the larger of the two noise rules left out."""
+    score = make_score(direction=-side, close=100.0, atr_1h=0.02)
+    for rules, expected in (
+        (BracketRules(max_stop_distance=0.0099), ["stop_too_far"]),
+        (BracketRules(max_stop_distance=0.0101), []),
+        (BracketRules(min_stop_atr=0.51), ["stop_in_noise"]),
+        (BracketRules(min_stop_atr=0.49), []),
+        (BracketRules(min_stop_ticks=100.0, min_stop_atr=0.0), []),  # exactly one hundred ticks
+        (BracketRules(min_stop_ticks=99.0, min_stop_atr=0.6), ["stop_in_noise"]),
+    ):
+        assert reasons_at(score, side, 100.0, rules)[0] == expected
+    assert reasons_at(score, side, 100.0 + 0.01 * side, BracketRules(min_stop_ticks=100.0))[0] == []
+    assert reasons_at(score, side, 100.0 - 0.01 * side, BracketRules(min_stop_ticks=100.0))[0] == ["stop_in_noise"]
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "target", "named"),
+    [
+        (1, 101.0, 110.0, "stop"),
+        (1, 100.0, 110.0, "stop"),
+        (1, 99.0, 100.0, "target"),
+        (1, 99.0, 90.0, "target"),
+        (-1, 99.0, 90.0, "stop"),
+        (-1, 100.0, 90.0, "stop"),
+        (-1, 101.0, 110.0, "target"),
+        (1, math.nan, 110.0, "stop"),
+        (1, -math.inf, 110.0, "stop"),
+        (1, 99.0, math.inf, "target"),
+        (1, -1.0, 110.0, "stop"),
+        (0, 99.0, 110.0, "side"),
+    ],
+)
+def test_prices_on_the_wrong_side_are_refused(side: int, stop: float, target: float, named: str) -> None:
+    """Catches a stop that is no stop."""
+    with pytest.raises(ParameterError, match=named):
+        Bracket(side=side, entry=100.0, stop=stop, target=target)
+
+
+@pytest.mark.parametrize("entry", [0.0, -1.0, math.nan, math.inf])
+def test_an_entry_that_is_no_price_is_refused(entry: float) -> None:
+    """Catches a trade at a price that a market cannot have."""
+    with pytest.raises(ParameterError):
+        Bracket(side=1, entry=entry, stop=99.0, target=110.0)
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        *(
+            (Bracket(side=1, entry=100.0, stop=99.0, target=110.0), name)
+            for name in ("side", "entry", "stop", "target")
+        ),
+        *(
+            (Levels(side=1, stop=99.0, target=110.0, stop_level="swept", target_level="pool"), name)
+            for name in ("side", "stop", "target", "stop_level", "target_level")
+        ),
+        (BracketRules(), "max_stop_distance"),
+    ],
+)
+def test_nothing_can_be_moved_afterwards(thing: Any, name: str) -> None:
+    """Catches a type that allows a stop to be widened."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(thing, name, 98.0)
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(BracketRules)])
+@pytest.mark.parametrize("value", [-0.1, 101.0, math.nan, math.inf])
+def test_impossible_geometry_rules_are_refused(name: str, value: float) -> None:
+    """Catches a buffer of the wrong sign, and a check that NaN passes."""
+    with pytest.raises(ParameterError, match=name):
+        BracketRules(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0.0, 0.081])
+def test_the_largest_stop_distance_can_only_be_made_stricter(value: float) -> None:
+    """Catches a parameter file that lifts the limit of 8 %."""
+    with pytest.raises(ParameterError, match="max_stop_distance"):
+        BracketRules(max_stop_distance=value)
