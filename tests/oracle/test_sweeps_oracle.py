@@ -1,4 +1,4 @@
-"""The sweep kernel against the state machine of METHOD 5 written down in plain loops."""
+"""The sweep kernel against the state machine of method, section 5, written down in plain loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold for labels on any path (METHOD section 1.6)."""
+"""Invariances of labels on any path (method, section 1.6)."""
 
 from datetime import timedelta
 

@@ -31,9 +31,9 @@ def control_predictions(
     trainer
         The trainer of the real models.
     price_columns
-        Columns of the price-only control (B7 of METHOD section 3).
+        Columns of the price-only control (method, section 3.4).
     volatility_columns
-        Columns of the volatility-only control of `y_hit` (B8): the hit of a barrier is predictable from
+        Columns of the volatility-only control of `y_hit`: the hit of a barrier is predictable from
         volatility alone, in a market without direction.
     seed
         Of the permutation.

@@ -303,7 +303,7 @@ def verdict(
     n_trials: int,
     synthetic: bool,
 ) -> Verdict:
-    """Judge a run by the promotion gate (METHOD section 3).
+    """Judge a run by the promotion gate (method, section 3.6).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The scorecard of the liquidation map: whether more is liquidated where the map is dense (METHOD 4.4).
+"""Scorecard of the liquidation map: is more liquidated where the map is dense (method, section 4.4).
 
 At every snapshot the map is read in bands of distance, and what was liquidated afterwards is counted in the bands
 that the price then crossed for the first time. Within a band of a symbol, the distance being the same, the *lift* is
@@ -235,7 +235,7 @@ def map_scorecard(
     draws, mean_block, seed
         Of the block bootstrap: blocks of calendar time, all symbols of a block together.
     bands
-        How the map is sampled; None: as METHOD 4.4 says.
+        Sampling of the map; None: that of method, section 4.4.
     progress
         Called with one line a symbol.
 

@@ -88,7 +88,7 @@ _FARTHEST: Final = 0.5
 """Log distance beyond which nothing is looked at, however wide the daily range."""
 _POOL_RANK: Final = 0.9
 _POOL_REACH: Final = 0.05
-"""What makes the densest bin a pool for the sweeps: METHOD 5, at least the 90th percentile and within 5 %."""
+"""Least rank and largest log distance of a densest bin that is a pool (method, section 4.3)."""
 _MIDDLE: Final = 1
 
 
@@ -356,7 +356,7 @@ class LiquidationDensityFamily(Family):
         return self._constants(self.losses.default_log_distances())
 
     def mirrored(self) -> NDArray[np.float64]:
-        """Exchange the distances of longs and shorts: they differ in log price (METHOD section 0)."""
+        """Exchange the distances of longs and shorts: they differ in log price (method, section 4.3)."""
         longs, shorts = self.losses.default_log_distances()
         return self._constants(np.stack([-shorts, -longs]))
 

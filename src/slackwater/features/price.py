@@ -141,7 +141,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, kw_only=True)
 class PriceFamily(Family):
-    """Moves and ranges of the price, its volume, and the extended-move trigger (METHOD E1).
+    """Moves and ranges of the price, its volume, and the extended-move trigger (method, section 1.1).
 
     Parameters
     ----------

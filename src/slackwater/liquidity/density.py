@@ -76,10 +76,10 @@ class LossDistances:
 
     Notes
     -----
-    The default losses are the distribution of isolated notional measured on Hyperliquid positions (METHOD 4.3): 32 %
-    below 7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %. The margin that leaves a small
-    position with that loss is put under the venue's tiers at the size (METHOD 4.2). The sizes are a judgement: the
-    larger a position, the less leverage a venue allows it.
+    The default losses are the distribution of isolated notional measured on Hyperliquid positions (method, section
+    4.3): 32 % below 7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %. The margin that leaves a
+    small position with that loss is put under the venue's tiers at the size (method, section 4.2). The sizes are a
+    judgement: the larger a position, the less leverage a venue allows it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Sweeps: what becomes of the levels that the price pierces (METHOD 5, as settled by METHOD 0).
+"""Sweeps: what becomes of the levels that the price pierces (method, section 5).
 
 A *level* is a log price that everybody can see before the bar: the highest high of a window, yesterday's high, the
 densest pool of the liquidation map (and their mirror images below). The bar that pierces one opens an *attempt*,
@@ -143,7 +143,7 @@ class SweepRules:
 
     Notes
     -----
-    The defaults are those of METHOD 5: design values, to be tuned on train folds only.
+    The defaults are those of method, section 5: design values, to be tuned on train folds only.
     """
 
     merge: float = 0.15

@@ -289,7 +289,7 @@ FACTS: Final = (
     _Fact("liquidated_of_decreases", 0.01, 0.10, _liquidated_of_decreases, "of hourly OI falls", INTEREST + FORCED),
     _Fact("hill_order", 1.1, 1.6, _order_exponent, "exponent of the top 1 % of orders", FORCED),
 )
-"""The facts with a range, METHOD section 7.3 as amended by its section 0; medians over the symbols but where noted."""
+"""The facts with a range (method, section 7.3); medians over the symbols except where noted."""
 
 SKEW = _Fact("skew_1h", 0.93, 1.10, _skew, "-q01/q99 of r with skew off")
 SKEW_ON = _Fact("skew_1h", 1.05, 1.30, _skew, "-q01/q99 of r with skew on")

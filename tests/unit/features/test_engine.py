@@ -137,7 +137,7 @@ def test_funding_acceleration_by_hand_and_never_across_an_interval_change() -> N
 
 
 def test_predicted_funding_is_the_clamped_premium_since_the_settlement() -> None:
-    """METHOD 7.2: P + clamp(1 bp - P, -5 bp, 5 bp); a premium of -2 bp within the clamp settles at 1 bp."""
+    """Method, section 7.2: P + clamp(1 bp - P, -5 bp, 5 bp); a premium of -2 bp within the clamp settles at 1 bp."""
     settled = [(8 * i, 1e-4, 8) for i in range(20)]
     assert funding_rows(settled, 130, premium=-2e-4)["funding_predicted_8h"].iloc[-1] == pytest.approx(1.0)
     assert funding_rows(settled, 130, premium=20e-4)["funding_predicted_8h"].iloc[-1] == pytest.approx(15.0)
