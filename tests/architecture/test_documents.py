@@ -19,6 +19,29 @@ def test_the_catalogue_of_features_is_the_one_of_the_code() -> None:
     assert written == features_page(default_families(timedelta(minutes=5)))
 
 
+CITATION = re.compile(r"[Mm]ethod,\s+sections?\s+(\d+(?:\.\d+)?)((?:(?:,| and|, and)\s+\d+\.\d+)*)")
+CITING = ("src", "pipelines", "tests", "docs", "benchmarks", "campaigns", "examples")
+
+
+def test_every_cited_section_of_the_method_exists() -> None:
+    """A citation that leads nowhere is worse than none: "method, section 4.3" must be a heading of docs/method.md."""
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)\.? ", page, flags=re.MULTILINE))
+    assert {"1", "4.3", "7.2"} <= sections
+    lost = []
+    for path in (path for place in CITING for end in ("py", "md") for path in (ROOT / place).rglob(f"*.{end}")):
+        # A citation may be broken over two lines of a docstring or a comment.
+        text = re.sub(r"\n[ \t]*#?[ \t]*", " ", path.read_text(encoding="utf-8"))
+        for first, others in CITATION.findall(text):
+            cited = {first, *re.findall(r"\d+\.\d+", others)}
+            lost += [f"{path.relative_to(ROOT)}: section {section}" for section in sorted(cited - sections)]
+    # Within the page itself the word "method" is left out.
+    lost += [
+        f"docs/method.md: section {s}" for s in re.findall(r"\bsection\s+(\d+(?:\.\d+)?)", page) if s not in sections
+    ]
+    assert lost == []
+
+
 RECORDERS = {
     "mask",
     "repaired",

@@ -117,7 +117,7 @@ NULL_RECIPE = replace(
 
 
 def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
-    """Null market (method, section 2.6): funding, open interest, liquidations and whales are alive, and the price follows none."""
+    """Method, section 2.6: funding, open interest, liquidations and whales behave as usual, the price follows none."""
     y = null_market.labels["y_direction"].to_numpy()
     out = NULL_RECIPE.predict_out_of_fold(null_market, {"direction": y})
     n_eff = null_market.labels["weight"].sum() * len(out) / len(null_market)
