@@ -1,4 +1,4 @@
-"""Scorecard of the liquidation map: is more liquidated where the map is dense (method, section 4.4).
+"""Scorecard of the liquidation map against placebo maps (method, section 4.4).
 
 At every snapshot the map is read in bands of distance, and what was liquidated afterwards is counted in the bands
 that the price then crossed for the first time. Within a band of a symbol, the distance being the same, the *lift* is
