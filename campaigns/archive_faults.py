@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slackwater.sources.fetch import fetch
-from slackwater.storage import write_json
+from slackwater.storage import write_report
 from tests.mirror.faults import (
     QUICK,
     BadNetwork,
@@ -88,7 +88,7 @@ def main() -> None:
     """Run the campaign and write its answer."""
     with tempfile.TemporaryDirectory() as root:
         answer = campaign(Path(root))
-    write_json(answer, OUT)
+    write_report(answer, OUT)
     sys.stdout.write(
         f"{answer['faults']} faults and {answer['kills']} kills; tables equal in "
         f"{answer['rounds_with_equal_tables']} of {ROUNDS} rounds, and in "

@@ -16,7 +16,7 @@ import pandas as pd
 from campaigns.default_recipe import parameters_digest, recipe_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.evaluation import expected_value_at_reference
-from slackwater.storage import write_json
+from slackwater.storage import write_report
 
 SEEDS = (1, 2, 3, 4, 5, 6)
 GOAL = 0.05
@@ -55,7 +55,7 @@ def main() -> None:
     shares = pd.DataFrame(rows).query("signal == 0.0")["share"]
     worst, mean = float(np.max(shares)), float(np.mean(shares))
     answer = {"synthetic": True, "goal": GOAL, "mean_share": mean, "worst_share": worst, "markets": rows}
-    write_json(answer | {"parameters_sha256": parameters_digest(params)}, OUT)
+    write_report(answer | {"parameters_sha256": parameters_digest(params)}, OUT)
     sys.stdout.write(f"mean {mean:.2%}, worst {worst:.2%}, goal at most {GOAL:.0%}: {OUT.name}\n")
 
 

@@ -21,7 +21,7 @@ from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import direction_flag_predictions
 from slackwater.metrics.classification import auc
 from slackwater.metrics.selection import bootstrap_difference, bootstrap_interval
-from slackwater.storage import read_json, write_json
+from slackwater.storage import read_json, write_report
 
 SEEDS = tuple(range(1, 11))
 SKEW, SKEW_SEEDS = 1.0, (1, 2, 3)
@@ -164,7 +164,7 @@ def main() -> None:
         sys.stdout.flush()
 
     answer = run(load_params(), say)
-    write_json(answer, OUT)
+    write_report(answer, OUT)
     say(page(read_json(OUT)))
     for line in shortfalls(answer):
         say(f"FALLS SHORT: {line}")

@@ -16,7 +16,7 @@ from campaigns.default_recipe import parameters_digest
 from slackwater.config import Params, load_params
 from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
 from slackwater.simulation.market import MarketRequest, simulate
-from slackwater.storage import read_json, write_json
+from slackwater.storage import read_json, write_report
 
 SEEDS = (1, 2, 3, 4, 5)
 SIGNALS = (0.0, 0.4, 1.0)
@@ -55,7 +55,7 @@ def main() -> None:
         ranges = {row["name"]: (row["low"], row["high"]) for row in tested.to_dict("records")}
         markets.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})
     digest = parameters_digest(params)
-    write_json({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
+    write_report({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
     sys.stdout.write(page(read_json(OUT)) + "\n")
 
 

@@ -47,7 +47,9 @@ def test_code_deps_are_as_the_imports_require() -> None:
 
 def deps_after(root: Path) -> dict[str, set[str]]:
     """The deps of every stage after `make deps` in a copy of the repository."""
-    subprocess.run([sys.executable, "-m", "pipelines._deps"], cwd=root, check=True, env=os.environ | {"PYTHONPATH": "src"})
+    subprocess.run(
+        [sys.executable, "-m", "pipelines._deps"], cwd=root, check=True, env=os.environ | {"PYTHONPATH": "src"}
+    )
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return {name: {str(dep) for dep in stage["deps"]} for name, stage in stages.items()}
 
