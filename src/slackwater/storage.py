@@ -269,7 +269,7 @@ def _rounded(content: Any) -> Any:
         return {key: _rounded(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [_rounded(value) for value in content]
-    return significant(content) if isinstance(content, (float, np.floating)) else content
+    return significant(float(content)) if isinstance(content, (float, np.floating)) else content
 
 
 def _finite(content: Any) -> Any:
