@@ -21,7 +21,7 @@ deps: $(STAMP)
 	python -m pipelines._deps
 
 test: lint
-	pytest
+	pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP)
 	ruff check .
