@@ -1,7 +1,7 @@
 """The liquidation map alone, all 60 outputs: the kernel and numpy, bar by bar.
 
-Run ``make bench``, or ``pytest benchmarks/bench_liquidation_map.py -s`` for this part. The rows hold the intermediates that
-the map needs (log prices and true ranges) before the clock starts, and the output was written to before: the first
+Run ``make bench``, or ``pytest benchmarks/bench_liquidation_map.py -s`` for this part. The rows hold the intermediates
+that the map needs (log prices, true ranges) before the clock starts, and the output was written to before: the first
 touch of fresh memory costs several times the arithmetic. The outputs are asserted equal; times are not asserted.
 """
 

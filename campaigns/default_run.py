@@ -22,7 +22,7 @@ from slackwater.trading.costs import CostModel
 
 
 def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
-    """Simulate the default market with other settings (`market`: seed, signal, skew, ...), and compute features and labels.
+    """Simulate the default market with other settings (`market`: seed, signal, ...), and compute features and labels.
 
     Returns
     -------

@@ -24,7 +24,7 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
-    """Return how many events of the test blocks pass the rule on expected value at the reference size, and their results."""
+    """Return how many test events pass the rule on expected value at the reference size, and their results."""
     training, _ = training_set(params, seed=seed, signal=signal)
     edges = trainer_of(params).trades_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].reset_index(drop=True)
