@@ -11,13 +11,17 @@ export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint setup ui bench campaigns lock clean
+.PHONY: repro test lint deps setup ui bench campaigns lock clean
 
-repro: $(STAMP)
+repro: deps
 	dvc repro
 
+# The code rows of `deps` in dvc.yaml, from the imports and from `features.extra` in params.yaml.
+deps: $(STAMP)
+	python -m pipelines._deps
+
 test: lint
-	pytest
+	pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP)
 	ruff check .
@@ -46,7 +50,7 @@ ui: $(STAMP)
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s
 
-# Long runs over many seeds; their answers are committed beside them.
+# Long runs over many seeds; their results are committed beside them.
 campaigns: $(STAMP)
 	python -m campaigns.stylised_facts
 	python -m campaigns.simulated_market

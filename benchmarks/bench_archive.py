@@ -1,4 +1,4 @@
-"""The archive: zipped csv to canonical parquet on one core, against pandas, and memory by the number of days.
+"""The archive reader: zipped csv to canonical parquet on one core, compared with pandas, and memory by number of days.
 
 Run ``make bench``, or ``pytest benchmarks/bench_archive.py -s`` for this part.
 """
@@ -62,7 +62,7 @@ def _to_parquet(path: Path, file: ArchiveFile, store: Path) -> Path:
 
 
 def test_klines(record: Recorder, tmp_path: Path) -> None:
-    """A month of minute bars."""
+    """Time one month of minute bars."""
     file = ArchiveFile(type=TYPES["klines"], symbol="BTCUSDT", interval="1m", period="monthly", first=date(2024, 1, 1))
     path = _zip(tmp_path, file)
 
@@ -94,7 +94,7 @@ def test_klines(record: Recorder, tmp_path: Path) -> None:
 
 
 def test_agg_trades(record: Recorder, tmp_path: Path) -> None:
-    """A day of two million trades, to the large ones and the sizes of all."""
+    """Time one day of two million trades, reduced to the large ones and to the sizes of all."""
     file = ArchiveFile(type=TYPES["aggTrades"], symbol="BTCUSDT", interval="", period="daily", first=date(2024, 1, 1))
     rows = 2_000_000
     path = _zip(tmp_path, file, trades_a_day=rows)
@@ -125,7 +125,7 @@ def test_agg_trades(record: Recorder, tmp_path: Path) -> None:
 
 
 def test_memory(record: Recorder, tmp_path: Path) -> None:
-    """Peak of a fetch of 300 days of bars and trades, and of 720 days after it."""
+    """Measure peak memory of a fetch of 300 days of bars and trades, and of 720 days."""
     with running(Mirror(partial(archive_file, trades_a_day=1_000))) as mirror:
         done = subprocess.run(  # noqa: S603 a command of our own
             [sys.executable, "-c", MEMORY, mirror.url, str(tmp_path)], capture_output=True, text=True, check=True

@@ -1,7 +1,7 @@
-"""The backtest engine on two years of one-minute bars, and a loop over bars that anyone can read, in the same run.
+"""The backtest on two years of one-minute bars, and a plain loop over bars, in the same run.
 
-Run ``make bench``, or ``pytest benchmarks/bench_backtest.py -s`` for this part. Nothing is asserted about time; that
-the tables are equal is, on the slice that the loop can walk in reasonable time.
+Run ``make bench``, or ``pytest benchmarks/bench_backtest.py -s`` for this part. The tables are asserted equal on
+the slice that the loop can walk in reasonable time; times are not asserted.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def market(bars: int, every: int, seed: int = 0) -> dict[str, Any]:
 
 
 def first(tables: dict[str, Any], bars: int) -> dict[str, Any]:
-    """Return the beginning of a market."""
+    """Return the first part of a market."""
     end = tables["fine_bars"]["open_time"].iloc[bars]
     cut = {name: table[table["event_time" if name != "mark" else "open_time"] < end] for name, table in tables.items()}
     return cut | {"scores": cut["scores"][cut["scores"]["event_time"] < end - pd.Timedelta("25h")]}
@@ -114,7 +114,7 @@ def options(gate: type[Gate] = Gate) -> dict[str, Any]:
 
 
 def test_bars(record: Recorder, two_years: dict[str, Any], request: pytest.FixtureRequest) -> None:
-    """Bars a CPU-second, everything inside: reading the tables, the gate at every event, and the books."""
+    """Measure bars per CPU-second, with everything: reading the tables, the gate at every event, and the books."""
     name = f"backtest, {request.node.callspec.id}"
     short = first(two_years, SLICE) | options()
     assert_all_same(run_backtest(**short), NaiveBacktest(**short), f"the first {SLICE:,} bars")

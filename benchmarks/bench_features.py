@@ -1,4 +1,4 @@
-"""Features: rows a CPU-second, ratios to pandas and polars, memory, one live row, and the cold start.
+"""Features: rows per CPU-second, ratios to pandas and polars, memory, one live row, and the cold start.
 
 Run ``make bench``, or ``pytest benchmarks/bench_features.py -s`` for this part. Results are asserted equal before they
 are timed; nothing is asserted about time.
@@ -6,7 +6,7 @@ are timed; nothing is asserted about time.
 Two figures stand side by side. The **kernel** writes into a buffer that was written before: the first touch of fresh
 memory costs several times the arithmetic, so the output is allocated once, filled once, and only then timed.
 ``FeatureEngine.transform`` is what a user calls, from an empty state, and pays for fresh memory and for its table. The
-libraries it is compared with keep the memory of their columns from call to call, so that the kernel is the like of
+libraries it is compared with keep the memory of their columns from call to call, so that the kernel is comparable to
 them. Every row that the kernel is timed on is warm: a feature that is not known yet costs nothing.
 """
 

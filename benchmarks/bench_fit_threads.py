@@ -1,7 +1,7 @@
-"""One fit with one thread against two, in the same run: a fold is small, and threads wait for one another.
+"""One fit with one thread and with two, in the same run: a fold is small, and threads wait for one another.
 
-Run ``make bench``, or ``pytest benchmarks/bench_fit_threads.py -s`` for this part. Nothing is asserted about time; that
-both give the same trees is.
+Run ``make bench``, or ``pytest benchmarks/bench_fit_threads.py -s`` for this part. The trees are
+asserted equal; times are not asserted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The market frame: history at once, and the same rows one push and one close at a time.
+"""The market frame: a whole history at once, and the same rows by one push and one close at a time.
 
-Run ``make bench``, or ``pytest benchmarks/bench_frame.py -s`` for this part. Nothing is asserted about time; that live
-and history agree is.
+Run ``make bench``, or ``pytest benchmarks/bench_frame.py -s`` for this part. Live and
+history are asserted equal; times are not asserted.
 """
 
 from __future__ import annotations

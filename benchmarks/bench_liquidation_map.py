@@ -1,8 +1,8 @@
-"""The liquidation map alone, all 60 outputs: the kernel against numpy, a bar at a time.
+"""The liquidation map alone, all 60 outputs: the kernel and numpy, bar by bar.
 
-Run ``make bench``, or ``pytest benchmarks/bench_liquidation_map.py -s`` for this part. The rows hold the measures that
-the map needs (log prices and true ranges) before the clock starts, and the output was written to before: the first
-touch of fresh memory costs several times the arithmetic. Nothing is asserted about time; that both give the same is.
+Run ``make bench``, or ``pytest benchmarks/bench_liquidation_map.py -s`` for this part. The rows hold the intermediates
+that the map needs (log prices, true ranges) before the clock starts, and the output was written to before: the first
+touch of fresh memory costs several times the arithmetic. The outputs are asserted equal; times are not asserted.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class NumpyMap:
     def _stops(
         self, rows: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Return the bins of the stops a bar and side; -1 until the hourly range is known."""
+        """Return the bins of the stops of each bar and side; -1 until the hourly range is known."""
         behind = np.array(STOP_OFFSETS) * rows[:, ATR_HOUR, None]
         swings = [self.family.bars(w) for w in self.family.swing_windows]
         lows = np.stack([pd.Series(low).rolling(w, 1).min().to_numpy()[:, None] - behind for w in swings], 1)
@@ -166,7 +166,7 @@ class NumpyMap:
 
 
 def measured_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows of inputs and the measures that the volatility family leaves."""
+    """Return rows of inputs and the intermediates of the volatility family."""
     rows = np.empty((len(values), len(INPUTS) + INTERMEDIATES))
     state, out = np.zeros(VOLATILITY.state_size()), np.empty(len(VOLATILITY.features()))
     measure(state, VOLATILITY.constants(), values, FIRST_US, STEP_US, rows, out)

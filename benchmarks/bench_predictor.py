@@ -1,7 +1,7 @@
-"""Flattened trees against LightGBM in the same run: one live row, a matrix, and loading the model.
+"""Flattened trees and LightGBM in the same run: one live row, a matrix, and loading the model.
 
 Run ``make bench``, or ``pytest benchmarks/bench_predictor.py -s`` for this part. The calls take turns, so that a busy
-machine slows both alike. Nothing is asserted about time; that the scores are equal is.
+machine slows both alike. The scores are asserted equal; times are not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The simulator: minute bars a minute on one core, and the memory of a stream of symbols to disk.
+"""The simulator: minute bars per minute on one core, and the memory of a stream of symbols to disk.
 
 Run ``make bench``, or ``pytest benchmarks/bench_simulate.py -s`` for this part.
 """

@@ -1,4 +1,4 @@
-"""One recorder a session. ``make bench`` writes reports/benchmarks.json; a part of the benchmarks only prints."""
+"""One recorder per session. ``make bench`` writes reports/benchmarks.json; a part of the benchmarks only prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A synthetic market in frame rows: random, but shaped like one, so that no kernel runs down an empty branch.
+"""A synthetic market in frame rows: random, with every input alive, so that no kernel takes an empty branch.
 
 Volatility clusters, wicks stick out, open interest wanders, funding settles every eight hours, and liquidations, whales
 and large trades are zero in most bars and come in bursts.
@@ -24,7 +24,7 @@ FIRST_US = int(START.value // 1_000) + STEP_US
 
 
 def wander(rng: np.random.Generator, size: tuple[int, int], memory: float) -> NDArray[np.float64]:
-    """Return autoregressive series of unit variance, one a row."""
+    """Return autoregressive series of unit variance, one per row."""
     return lfilter([np.sqrt(1.0 - memory**2)], [1.0, -memory], rng.standard_normal(size), axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Where the benchmarks leave their numbers: one list, one table, one file."""
+"""The results of the benchmarks: one list, one table, one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slackwater.storage import write_json
 
 
 class Recorder:
-    """Collects the results of a session.
+    """Results of a session.
 
     Nothing here fails on a missed goal: a busy machine would fail the run, and a number would be lost. A missed goal
     is marked in the table.
@@ -34,7 +34,7 @@ class Recorder:
         at_least: bool = True,
         peer: str | None = None,
     ) -> None:
-        """Take one result.
+        """Add one result.
 
         Parameters
         ----------
@@ -43,14 +43,14 @@ class Recorder:
         value, unit
             What was measured; kept to four digits.
         goal
-            What the project wants; None: nobody has said.
+            Goal of the project; None if there is none.
         at_least
             Whether higher is better.
         peer
-            What it was measured against, in the same run.
+            What it was compared with, in the same run.
         """
         if any(entry["name"] == name for entry in self.entries):
-            raise ValueError(f"there is a result called {name!r} already")
+            raise ValueError(f"there is already a result called {name!r}")
         value = float(f"{value:.4g}")
         self.entries.append(
             {"name": name, "value": value, "unit": unit, "goal": goal, "at_least": at_least, "peer": peer}

@@ -1,6 +1,6 @@
-"""How a fetch ends on a bad network: hundreds of faults and kills against the mirror, and the tables compared by bytes.
+"""Fetches on a bad network: hundreds of faults and kills against the mirror, and the tables compared byte by byte.
 
-Run it with ``python -m campaigns.archive_faults``; it takes a few minutes and leaves its answer in
+Run it with ``python -m campaigns.archive_faults``; it takes a few minutes and writes its result to
 ``campaigns/archive_faults.json``. The files are made up by the mirror of the tests, in the native formats.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slackwater.sources.fetch import fetch
-from slackwater.storage import write_json
+from slackwater.storage import write_report
 from tests.mirror.faults import (
     QUICK,
     BadNetwork,
@@ -35,7 +35,7 @@ WANTED = request(("2024-01-05", "2024-01-09"), ("BTCUSDT", "ETHUSDT"), TABLES)
 
 
 def campaign(root: Path) -> dict[str, Any]:
-    """Run all rounds and return what came of them."""
+    """Run all rounds and return their results."""
     with running(Mirror()) as mirror:
         fetch(WANTED, root / "good" / "out", mirror=mirror.url, politeness=QUICK)
     good = digests(root / "good" / "out")
@@ -85,10 +85,10 @@ def campaign(root: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the campaign and write its answer."""
+    """Run the campaign and write its result."""
     with tempfile.TemporaryDirectory() as root:
         answer = campaign(Path(root))
-    write_json(answer, OUT)
+    write_report(answer, OUT)
     sys.stdout.write(
         f"{answer['faults']} faults and {answer['kills']} kills; tables equal in "
         f"{answer['rounds_with_equal_tables']} of {ROUNDS} rounds, and in "

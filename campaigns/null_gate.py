@@ -1,7 +1,7 @@
-"""How often the worth rule is deceived where nothing can be predicted: simulated markets of signal 0, seed by seed.
+"""False positives of the rule on expected value, on simulated markets in which nothing can be predicted (signal 0).
 
-SYNTHETIC markets. Run it with ``make campaigns``; it takes about two minutes a seed and leaves its answer, with a
-digest of the parameters that it stands for, in ``campaigns/null_gate.json``.
+SYNTHETIC markets. Run it with ``make campaigns``; it takes about two minutes per seed and writes its result, with a
+digest of the parameters that it holds for, to ``campaigns/null_gate.json``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from campaigns.default_recipe import parameters_digest, recipe_of, training_set
+from campaigns.default_run import parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.evaluation import expected_value_at_reference
-from slackwater.storage import write_json
+from slackwater.storage import write_report
 
 SEEDS = (1, 2, 3, 4, 5, 6)
 GOAL = 0.05
@@ -24,13 +24,13 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
-    """Return how many events of the test blocks pass the worth rule at the reference size, and what they earned."""
+    """Return how many test events pass the rule on expected value at the reference size, and their results."""
     training, _ = training_set(params, seed=seed, signal=signal)
-    edges = recipe_of(params).trades_out_of_fold(training)
+    edges = trainer_of(params).trades_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].reset_index(drop=True)
     rules = params.trading.rules
-    worth = expected_value_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))
-    passed = (worth > rules.min_expectancy) & (labels["reward_risk"] >= rules.min_reward_risk)
+    expected = expected_value_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))
+    passed = (expected > rules.min_expectancy) & (labels["reward_risk"] >= rules.min_reward_risk)
     earned = labels.loc[passed, "net_r"]
     return {
         "seed": seed,
@@ -44,7 +44,7 @@ def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run all seeds and write the answer."""
+    """Run all seeds and write the result."""
     params = load_params()
     rows = []
     for signal, seeds in ((0.0, SEEDS), (params.dataset.simulate.signal, SEEDS[:2])):
@@ -55,7 +55,7 @@ def main() -> None:
     shares = pd.DataFrame(rows).query("signal == 0.0")["share"]
     worst, mean = float(np.max(shares)), float(np.mean(shares))
     answer = {"synthetic": True, "goal": GOAL, "mean_share": mean, "worst_share": worst, "markets": rows}
-    write_json(answer | {"parameters_sha256": parameters_digest(params)}, OUT)
+    write_report(answer | {"parameters_sha256": parameters_digest(params)}, OUT)
     sys.stdout.write(f"mean {mean:.2%}, worst {worst:.2%}, goal at most {GOAL:.0%}: {OUT.name}\n")
 
 

@@ -1,7 +1,7 @@
-"""What the real pipeline finds in the simulated market: nothing where nothing was put, and more where more was put.
+"""Test of the whole pipeline on simulated markets: no skill without a signal, more skill with a stronger one.
 
-SYNTHETIC markets. Run it with ``make campaigns``; it takes about a minute a market, leaves its answer in
-``campaigns/simulated_market.json``, with a digest of the parameters that it stands for, and prints the tables of
+SYNTHETIC markets. Run it with ``make campaigns``; it takes about a minute per market, writes its result to
+``campaigns/simulated_market.json``, with a digest of the parameters that it holds for, and prints the tables of
 ``docs/simulator.md``.
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from campaigns.default_recipe import parameters_digest, recipe_of, training_set
+from campaigns.default_run import parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import direction_flag_predictions
 from slackwater.metrics.classification import auc
 from slackwater.metrics.selection import bootstrap_difference, bootstrap_interval
-from slackwater.storage import read_json, write_json
+from slackwater.storage import read_json, write_report
 
 SEEDS = tuple(range(1, 11))
 SKEW, SKEW_SEEDS = 1.0, (1, 2, 3)
@@ -32,7 +32,7 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def markets() -> Iterable[dict[str, float]]:
-    """Return what is asked of each market."""
+    """Yield the settings of each market."""
     for seed in SEEDS:
         yield {"seed": seed, "signal": 0.0, "skew": 0.0, "whale_signal": 0.5}
     for seed in SKEW_SEEDS:
@@ -47,12 +47,12 @@ def markets() -> Iterable[dict[str, float]]:
 
 
 def measured(params: Params, market: dict[str, float]) -> dict[str, Any]:
-    """Return the out-of-sample AUC of reversals in a market, of both sides and each, and the share of the whales.
+    """Return the out-of-sample AUC of reversals in a market, pooled and per side, and the share of the whale features.
 
-    The standard errors are those of a block bootstrap, the share is that of the gain of a model of all events.
+    The standard errors come from a block bootstrap; the share is that of the gain of a model fitted to all events.
     """
     training, described = training_set(params, **market)
-    recipe = recipe_of(params)
+    recipe = trainer_of(params)
     y = training.labels["y_direction"].to_numpy()
     found = recipe.predict_out_of_fold(training, {"direction": y})
     scored = training.labels.iloc[found["row"]].reset_index(drop=True)
@@ -83,7 +83,7 @@ def nulls(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def in_standard_errors(side: dict[str, float]) -> float:
-    """Return how far an AUC is from one half, in its standard errors."""
+    """Return the distance of an AUC from one half, in its standard errors."""
     return (side["auc"] - 0.5) / side["standard_error"]
 
 
@@ -108,14 +108,14 @@ def by_whale_signal(answer: dict[str, Any]) -> pd.Series:
 
 
 def shortfalls(answer: dict[str, Any]) -> list[str]:
-    """Return what an answer lacks of what is asked of the simulator; empty: nothing."""
+    """Return the criteria that a result does not meet, as sentences; empty if it meets all."""
     found = []
     for each in answer["markets"]:
         where = f"seed {each['seed']}, skew {each['skew']:g}"
         if each["signal"] > 0.0:
             continue
         for side in ("pooled", "after_up_moves", "after_down_moves"):
-            # With skew the direction of the move alone tells something of what follows: pooled is not one half.
+            # With skew the direction of the move alone predicts something: the pooled AUC is not one half.
             off = in_standard_errors(each[side])
             if abs(off) > STANDARD_ERRORS and not (side == "pooled" and each["skew"]):
                 found += [f"{where}: the AUC {side} is {off:+.1f} standard errors off"]
@@ -131,7 +131,7 @@ def shortfalls(answer: dict[str, Any]) -> list[str]:
 
 
 def page(answer: dict[str, Any]) -> str:
-    """Return an answer as Markdown: the table of ``docs/simulator.md``."""
+    """Return a result as Markdown: the table of ``docs/simulator.md``."""
 
     def side(each: dict[str, Any], name: str) -> str:
         return f"{each[name]['auc']:.3f} ± {each[name]['standard_error']:.3f}"
@@ -157,17 +157,17 @@ def run(params: Params, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run all markets, write the answer and print its page."""
+    """Run all markets, write the result and print its page."""
 
     def say(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
     answer = run(load_params(), say)
-    write_json(answer, OUT)
+    write_report(answer, OUT)
     say(page(read_json(OUT)))
     for line in shortfalls(answer):
-        say(f"FALLS SHORT: {line}")
+        say(f"NOT MET: {line}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whether the simulated market shows the stylised facts of real ones: seed by seed, at three strengths of signal.
+"""Test whether the simulated market shows the stylised facts of real ones, on several seeds and at three signals.
 
-SYNTHETIC markets. Run it with ``make campaigns``; it takes about three minutes and leaves its answer, with a digest of
-the parameters that it stands for, in ``campaigns/stylised_facts.json``.
+SYNTHETIC markets. Run it with ``make campaigns``; it takes about three minutes and writes its result, with a digest of
+the parameters that it holds for, to ``campaigns/stylised_facts.json``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from campaigns.default_recipe import parameters_digest
+from campaigns.default_run import parameters_digest
 from slackwater.config import Params, load_params
 from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
 from slackwater.simulation.market import MarketRequest, simulate
-from slackwater.storage import read_json, write_json
+from slackwater.storage import read_json, write_report
 
 SEEDS = (1, 2, 3, 4, 5)
 SIGNALS = (0.0, 0.4, 1.0)
@@ -24,13 +24,13 @@ OUT = Path(__file__).with_suffix(".json")
 
 
 def facts_by_seed(params: Params, *, signal: float) -> dict[int, pd.DataFrame]:
-    """Make the default market anew on every seed, and measure it."""
+    """Simulate the default market on every seed, and measure its stylised facts."""
     made = params.dataset.simulate.model_dump() | {"symbols": params.dataset.symbols, "signal": signal}
     return {seed: stylised_facts(*simulate(MarketRequest(**made | {"seed": seed}))) for seed in SEEDS}
 
 
 def page(answer: dict[str, Any]) -> str:
-    """Return an answer as Markdown: the table of ``docs/simulator.md``, lowest to highest seed at each signal."""
+    """Return a result as Markdown: the table of ``docs/simulator.md``, lowest to highest seed at each signal."""
     columns = [f"signal {market['signal']:g}" for market in answer["markets"]]
     lines = [f"| fact | range | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
     seeds = [pd.DataFrame(market["seeds"]) for market in answer["markets"]]
@@ -42,7 +42,7 @@ def page(answer: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run all signals and seeds, and write the answer."""
+    """Run all signals and seeds, and write the result."""
     params = load_params()
     markets = []
     for signal in SIGNALS:
@@ -55,7 +55,7 @@ def main() -> None:
         ranges = {row["name"]: (row["low"], row["high"]) for row in tested.to_dict("records")}
         markets.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})
     digest = parameters_digest(params)
-    write_json({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
+    write_report({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
     sys.stdout.write(page(read_json(OUT)) + "\n")
 
 

@@ -1,33 +1,38 @@
-"""What every stage shares: its parameters, its messages, and its exit status."""
+"""What every stage shares: parameters, messages and exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipelines._closure import ROOT, extra_family_files
 from slackwater.config import Params, load_params
 from slackwater.errors import ParameterError, SlackwaterError
 
 
 class Stage:
-    """The parameters that a stage declared in ``dvc.yaml``, and a voice.
+    """Parameters that a stage declares in ``dvc.yaml``, and its messages.
 
-    Asking for a section that the stage did not declare is an error: DVC would not notice when it changes.
+    Reading a section that the stage does not declare is an error: DVC would not notice when it changes. So is a family
+    in ``features.extra`` whose file is not among the deps.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._params: Params = load_params()
         with open("dvc.yaml", encoding="utf-8") as file:
-            declared = yaml.safe_load(file)["stages"][name].get("params", [])
-        self._declared = {str(key).split(".")[0] for key in declared}
+            declared = yaml.safe_load(file)["stages"][name]
+        self._declared = {str(key).split(".")[0] for key in declared.get("params", [])}
+        if "features" in self._declared:
+            _require_extra_families({ROOT / str(dep) for dep in declared["deps"]})
 
     def __getattr__(self, section: str) -> Any:
-        """Return a declared section of the effective parameters."""
+        """Return a section of the effective parameters that the stage declares."""
         if section not in type(self._params).model_fields:
             raise AttributeError(section)
         if section not in self._declared:
@@ -42,12 +47,12 @@ class Stage:
         return self._params
 
     def say(self, message: str) -> None:
-        """Report progress."""
+        """Write a line of progress to standard output."""
         sys.stdout.write(f"{self.name}: {message}\n")
         sys.stdout.flush()
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a callback (done, total) that reports every tenth of the way."""
+        """Return a callback (done, total) that writes a line at every tenth of the total."""
 
         def report(done: int, total: int) -> None:
             if done == total or done * 10 // total > (done - 1) * 10 // total:
@@ -56,8 +61,15 @@ class Stage:
         return report
 
 
+def _require_extra_families(deps: set[Path]) -> None:
+    absent = [path for path in sorted(extra_family_files()) if deps.isdisjoint({path, *path.parents})]
+    if absent:
+        names = ", ".join(path.relative_to(ROOT).as_posix() for path in absent)
+        raise ParameterError(f"dvc.yaml does not list {names}, which `features.extra` names: run `make deps`")
+
+
 def run(name: str, main: Callable[[Stage], None]) -> None:
-    """Run a stage; a known error becomes one clear message and exit status 1."""
+    """Run a stage; an error of slackwater becomes one message and exit status 1."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     try:
         main(Stage(name))

@@ -14,7 +14,7 @@ from slackwater.evidence.evaluation import (
 )
 from slackwater.models.training import Trainer
 from slackwater.report.figures import write_figures
-from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
+from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
 
 # What the prices and volumes of bars say alone, those of the other symbols included.
 PRICE_FAMILIES = ("volatility", "price", "regime")
@@ -63,8 +63,8 @@ def main(stage: Stage) -> None:
         "n_trials": len(trials),
         "verdict": judged.name,
     }
-    write_json(metrics, "reports/metrics.json")
-    write_json(judged.to_dict(), "reports/verdict.json")
+    write_report(metrics, "reports/metrics.json")
+    write_report(judged.to_dict(), "reports/verdict.json")
     write_figures(
         "reports/plots",
         scored=scored,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines._closure import code_digest
+from pipelines._closure import code_digest, stage_files
 from pipelines._stage import Stage, run
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
@@ -19,8 +19,6 @@ def main(stage: Stage) -> None:
     effective = params.model_dump(mode="json")
     features, calibrators = read_json("data/feature_manifest.json"), read_json("models/calibrators.json")
     verdict = read_json("reports/verdict.json")
-    here = Path(__file__).parent
-    stages = ("ingest", "validate", "features", "label", "train", "backtest", "curves", "evaluate", "export")
     manifest = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,
@@ -54,7 +52,7 @@ def main(stage: Stage) -> None:
             "params_sha256": digest_of(effective),
             "data_sha256": digest_of([sha256_of(f"data/{name}.parquet") for name in ("features", "labels")]),
             "defects_sha256": sha256_of("reports/defects.json"),
-            "code_sha256": digest_of([code_digest(here / f"{name}.py") for name in stages]),
+            "code_sha256": code_digest(*stage_files()),
         },
     }
     texts = {name: Path(f"models/{name}.txt").read_text(encoding="utf-8") for name in calibrators}

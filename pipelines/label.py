@@ -11,7 +11,7 @@ from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_json, write_parquet
+from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_parquet, write_report
 from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.score import CONTEXT
@@ -58,7 +58,7 @@ def main(stage: Stage) -> None:
         f"{len(trades):,} of them suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
-    write_json(summary, "reports/labels.json")
+    write_report(summary, "reports/labels.json")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from slackwater.evidence.map_scorecard import map_scorecard, scorecard_markdown
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.report.map_figure import write_map_figure
-from slackwater.storage import read_tables, write_json
+from slackwater.storage import read_tables, write_report
 
 TABLES = ("bars", "open_interest", "liquidations", "liquidation_totals")
 SPAN = timedelta(days=7)
@@ -37,7 +37,7 @@ def main(stage: Stage) -> None:
         progress=stage.say,
     )
     name = stage.dataset.name
-    write_json({"dataset": name, "synthetic": synthetic, **card}, "reports/map_scorecard.json")
+    write_report({"dataset": name, "synthetic": synthetic, **card}, "reports/map_scorecard.json")
     stage.say(f"{name}{', SYNTHETIC market' if synthetic else ''}\n{scorecard_markdown(card)}")
     symbol = next(symbol for symbol, _ in frame.symbols())
     at = busiest_moment(frame, symbol, after=AFTERMATH, window=density_family(families).warm_up)

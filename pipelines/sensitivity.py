@@ -16,7 +16,7 @@ from slackwater.market.contract_facts import EXCHANGES
 from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
-from slackwater.storage import atomic_file, read_parquet, write_json
+from slackwater.storage import atomic_file, read_parquet, write_report
 from slackwater.trading.backtest import constant_risk_trades
 from slackwater.trading.ledger import trades_table
 from slackwater.trading.price_path import price_paths
@@ -63,7 +63,7 @@ def main(stage: Stage) -> None:
     tables["rules"] = rule_ablation(**inputs, resampling=resampling, progress=stage.progress("gates"))
     tables["drawdown_control"] = drawdown_ablation(**inputs, progress=stage.progress("accounts"))
     title = f"{name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"
-    write_json(
+    write_report(
         {"dataset": name, "synthetic": stage.dataset.synthetic}
         | {key: table.to_dict("records") for key, table in tables.items()},
         "reports/sensitivity.json",

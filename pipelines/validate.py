@@ -8,7 +8,7 @@ from slackwater.market.quality.detectors import examine_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
 from slackwater.market.quality.summary import defects_page
 from slackwater.market.schemas import absent_tables
-from slackwater.storage import atomic_file, read_json, read_tables, write_json, write_tables
+from slackwater.storage import atomic_file, read_json, read_tables, write_report, write_tables
 
 
 def main(stage: Stage) -> None:
@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
         stage.say(f"{table}: " + ", ".join(f"{rule} {rows:,}" for rule, rows in rules.items()))
     if absent:
         stage.say(f"absent: {', '.join(absent)}; the features that need them stay unknown")
-    write_json(defects, "reports/defects.json")
+    write_report(defects, "reports/defects.json")
     with atomic_file("reports/defects.md") as page:
         title = f"{dataset.name}{' (SYNTHETIC)' if dataset.synthetic else ''}"
         page.write_text(defects_page(ledger.findings, title=title, absent=absent), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Shared by all tests: quiet tools, steady draws in a build, and one small bundle."""
+"""Shared by all tests: quiet tools, a cache of kernels per worker, fixed draws in a build, and one small bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A build must not fail by the luck of the draw; at the desk every run explores anew.
+import slackwater  # noqa: F401  (names the cache of kernels, before numba is imported)
+
+# Workers that compile the same kernel at once would overwrite each other's index of numba's cache.
+if "NUMBA_CACHE_DIR" in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] += f"-{os.environ['PYTEST_XDIST_WORKER']}"
+
+# A build must not fail by chance; at the desk every run draws anew.
 settings.register_profile("build", derandomize=True, deadline=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("build" if os.environ.get("CI") else "desk")
@@ -21,14 +27,14 @@ settings.load_profile("build" if os.environ.get("CI") else "desk")
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that loads; copy it before breaking it."""
+    """A bundle that loads; copy it before you break it."""
     from tests.small_bundle import make_bundle
 
     return make_bundle(tmp_path_factory.mktemp("bundle") / "scorer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what brings data in and checks it, with or without real files: ``pytest -m data``."""
+    """Mark the tests that read and check data, with or without real files: ``pytest -m data``."""
     for item in items:
         place = item.path.as_posix()
         brings_in = "/tests/unit/sources/" in place and "simulat" not in place and "stylised" not in place

@@ -35,15 +35,18 @@ __all__ = [
     "read_parquet",
     "read_tables",
     "sha256_of",
+    "significant",
     "write_arrays",
     "write_json",
     "write_json_lines",
     "write_parquet",
+    "write_report",
     "write_tables",
 ]
 
 
 _ABANDONED: Final = timedelta(days=1)
+_REPORT_DIGITS: Final = 6
 
 
 @contextmanager
@@ -122,11 +125,31 @@ def digest_of(content: Any) -> str:
 
 
 def write_json(content: Any, path: str | Path) -> None:
-    """Write JSON with sorted keys; NaN becomes null, since JSON has none."""
+    """Write JSON with sorted keys and in full precision; NaN becomes null, since JSON has none."""
     with atomic_file(path) as temporary:
         temporary.write_text(
             json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def write_report(content: Any, path: str | Path) -> None:
+    """Write JSON for readers, such as a tracked report: as `write_json`, with floats of six significant digits.
+
+    Processors differ in the last bits of a logarithm or an exponential; six digits are the same on all of them. What a
+    later stage computes with is written by `write_json` instead.
+    """
+    write_json(_rounded(content), path)
+
+
+def significant(value: float) -> float:
+    """Return a number rounded to the six significant digits of a report; NaN and infinities stay.
+
+    Examples
+    --------
+    >>> significant(1234567.8), significant(-0.012345678)
+    (1234570.0, -0.0123457)
+    """
+    return float(f"{value:.{_REPORT_DIGITS}g}")
 
 
 def read_json(path: str | Path) -> Any:
@@ -238,6 +261,15 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
             return out
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise SchemaError(f"{source} is not a readable file of arrays: {error}") from error
+
+
+def _rounded(content: Any) -> Any:
+    """Return content with every float rounded by `significant`; integers, texts and keys stay."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_rounded(value) for value in content]
+    return significant(float(content)) if isinstance(content, (float, np.floating)) else content
 
 
 def _finite(content: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The committed answers of the campaigns stand for the parameters of today, and the documents show these answers."""
+"""The committed results of the campaigns hold for the present parameters, and the documents show these results."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from campaigns import null_gate, simulated_market, stylised_facts
-from campaigns.default_recipe import parameters_digest
+from campaigns.default_run import parameters_digest
 from campaigns.null_gate import GOAL, SEEDS
 from pipelines._closure import ROOT
 from slackwater.config import load_params
 from slackwater.storage import read_json
 
 
-def test_the_null_of_the_worth_rule_is_that_of_these_parameters() -> None:
-    """A change of the recipe or of the rule leaves an answer to another question: run `make campaigns` again."""
+def test_the_false_positives_of_the_gate_are_those_of_these_parameters() -> None:
+    """A change of the trainer or of the rule makes the result obsolete: run `make campaigns` again."""
     answer = read_json(null_gate.OUT)
     assert answer["parameters_sha256"] == parameters_digest(load_params(ROOT / "params.yaml"))
     assert sum(market["signal"] == 0.0 for market in answer["markets"]) == len(SEEDS)
@@ -24,7 +24,7 @@ def test_the_null_of_the_worth_rule_is_that_of_these_parameters() -> None:
 
 
 def test_the_pipeline_finds_in_the_simulated_market_what_was_put_there() -> None:
-    """A change of the market, of the features or of the recipe leaves an answer to another question."""
+    """A change of the market, of the features or of the trainer makes the result obsolete."""
     answer = read_json(simulated_market.OUT)
     assert answer["parameters_sha256"] == parameters_digest(load_params(ROOT / "params.yaml"))
     assert len(answer["markets"]) == len(list(simulated_market.markets()))
@@ -49,8 +49,8 @@ def test_the_stylised_facts_hold_at_three_signals() -> None:
         (lambda m: [each.update(whale_share_of_gain=0.0) for each in m[-2:]], "whales by whale signal"),
     ],
 )
-def test_an_answer_that_falls_short_is_named(spoil: Callable[[list[Any]], object], said: str) -> None:
-    """Fails where a criterion of the campaign holds whatever was measured."""
+def test_a_result_that_misses_a_criterion_is_named(spoil: Callable[[list[Any]], object], said: str) -> None:
+    """Catches a criterion that holds whatever was measured."""
     answer = read_json(simulated_market.OUT)
     spoil(answer["markets"])
     assert any(said in line for line in simulated_market.shortfalls(answer))

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines._closure import ROOT
-from slackwater.config import Params, duration_text, load_params, parse_duration, resolve
-from slackwater.config.durations import offset_text, parse_offset
+from slackwater.config import Params, load_params, resolve
+from slackwater.durations import duration_name, duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.contract_file import merge_contracts
 from slackwater.sources.own_files.table_file import TableFile
@@ -199,6 +199,13 @@ def test_offsets_survive_a_round_trip(minutes: int) -> None:
     assert parse_offset(offset_text(offset)) == offset
 
 
+@given(st.integers(min_value=0, max_value=400 * 86_400))
+def test_texts_and_names_of_durations_survive_a_round_trip(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+    assert parse_duration(duration_text(duration)) == duration
+    assert parse_duration(duration_name(duration)) == duration
+
+
 def test_parameters_are_frozen() -> None:
     params = resolve(CONTENT)
     with pytest.raises(ValueError, match="frozen"):
@@ -217,15 +224,15 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["datasets: {a: {}}\ndatasets: {b: {}}", "market:\n  x: 1\n  y: {z: 1, z: 2}"])
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str) -> None:
     """An entry pasted with its `datasets:` would take the place of all others, and nobody would be told."""
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(ParameterError, match=r"(?s)params\.yaml is not valid YAML.*`(datasets|z)` stands here twice"):
+    with pytest.raises(ParameterError, match=r"(?s)params\.yaml is not valid YAML.*`(datasets|z)` is given twice"):
         load_params(tmp_path / "params.yaml")
 
 
 def test_an_entry_may_be_made_of_another_one(tmp_path: Path) -> None:
-    """YAML's merge, with keys of its own over those that come: nothing of it stands twice."""
+    """YAML's merge, with keys of its own over those that come: no key is given twice."""
     text = Path("params.yaml").read_text(encoding="utf-8")
     own = "  bybit_btc:\n    <<: *by\n    <<: {symbols: [ETHUSDT]}\n    symbols: [BTCUSDT]\n"
     own += "    market: {<<: *bars, fine_bar_interval: 1h}\n"

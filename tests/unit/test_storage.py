@@ -23,6 +23,7 @@ from slackwater.storage import (
     read_tables,
     write_arrays,
     write_json,
+    write_report,
     write_tables,
 )
 
@@ -97,6 +98,19 @@ def test_tables_come_back_as_they_were(tmp_path: Path) -> None:
     assert list(back) == ["bars"]
     pd.testing.assert_frame_equal(back["bars"], table)
     pd.testing.assert_frame_equal(read_fine_bars(tmp_path / "tables"), table)
+
+
+def test_a_report_is_the_same_where_the_last_bits_differ(tmp_path: Path) -> None:
+    """Catches a report that another processor rewrites, and one that rounds a count, a text or a key."""
+    kept = {"bars": 123_456_789, "1.23456789": "0.12345678"}
+    exact = kept | {"auc": 0.5234567891234, "by": [np.float64(1e-7 / 3), float("nan")]}
+    other = exact | {"auc": np.nextafter(exact["auc"], 1.0), "by": [np.nextafter(1e-7 / 3, 0.0), float("nan")]}
+    write_report(exact, tmp_path / "a.json")
+    write_report(other, tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_json(tmp_path / "a.json") == kept | {"auc": 0.523457, "by": [3.33333e-08, None]}
+    write_json(exact, tmp_path / "c.json")
+    assert read_json(tmp_path / "c.json")["auc"] == exact["auc"]
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_ty
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, create_model, model_validator
 
-from slackwater.config.durations import duration_text, parse_duration
+from slackwater.durations import duration_text, parse_duration
 from slackwater.settings import Within
 
 __all__ = ["Section", "SettingsSection", "section"]

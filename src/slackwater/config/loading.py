@@ -1,4 +1,4 @@
-"""From the text of ``params.yaml`` to the effective parameters of one data set, or to where it is wrong."""
+"""Read ``params.yaml``: the effective parameters of one data set, or an error that names the wrong key."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     dataset
-        Name of an entry; None: the one that the file chooses.
+        Name of an entry of `datasets`; None is the one that the file chooses.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
 
 
 def _refuse_doubled_keys(node: yaml.Node | None, seen: set[int]) -> None:
-    """Raise YAMLError where a mapping names a key twice: YAML would take the last, and lose what the first one said.
+    """Raise YAMLError where a mapping names a key twice: YAML would take the last value and drop the first.
 
     Keys that come with a merge (``<<: *entry``) may be overridden.
     """
@@ -62,7 +62,7 @@ def _refuse_doubled_keys(node: yaml.Node | None, seen: set[int]) -> None:
         key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
             if (key.tag, key.value) in keys:
-                raise yaml.MarkedYAMLError(problem=f"`{key.value}` stands here twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark)
             keys.add((key.tag, key.value))
         _refuse_doubled_keys(value, seen)
 
@@ -95,7 +95,7 @@ def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -
 
 
 def _merged(base: Any, override: Any) -> Any:
-    """Lay an override over a section: mappings key by key, anything else as a whole, null included."""
+    """Return a section with an override: mappings are merged key by key, anything else is replaced, also by null."""
     if not (isinstance(base, dict) and isinstance(override, dict)):
         return override
     return base | {key: _merged(base[key], value) if key in base else value for key, value in override.items()}
@@ -146,4 +146,4 @@ def _refuse_unknown(
 
 def _hint(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
-    return f" (did you mean `{close[0]}`?)" if close else f" (there are {', '.join(sorted(map(str, known)))})"
+    return f" (did you mean `{close[0]}`?)" if close else f" (known are {', '.join(sorted(map(str, known)))})"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
+from slackwater.durations import duration_text, offset_text, parse_duration, parse_offset
 
 __all__ = ["Dataset", "Params"]
 

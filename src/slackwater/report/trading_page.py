@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from slackwater.storage import significant
+
 __all__ = ["markdown_table", "trading_page"]
 
 
@@ -29,7 +31,7 @@ def trading_page(title: str, sections: Mapping[str, tuple[str, pd.DataFrame]]) -
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """Return a table in Markdown, numbers to four digits, an empty cell where nothing is known.
+    """Return a table in Markdown, numbers to four digits (large ones to six), unknown values as empty cells.
 
     Examples
     --------
@@ -47,7 +49,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return ""
-        return f"{value:,.0f}" if abs(value) >= 10_000.0 else f"{value:.4g}"
+        return f"{significant(value):,.0f}" if abs(value) >= 10_000.0 else f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, bool | np.bool_):

@@ -1,4 +1,4 @@
-"""The default pipeline up to its training set, on a simulated market made anew: what the campaigns repeat."""
+"""The default pipeline up to its training set, on another simulated market: the part that the campaigns repeat."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from slackwater.trading.costs import CostModel
 
 
 def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
-    """Make the default market anew, with what `market` replaces (seed, signal, skew, …), and its features and labels.
+    """Simulate the default market with other settings (`market`: seed, signal, ...), and compute features and labels.
 
     Returns
     -------
     TrainingSet, list of Feature
-        The events, and what describes their features.
+        The events with their features, and the descriptions of these features.
     """
     made = params.dataset.simulate.model_dump() | market
     rules = params.market
@@ -62,13 +62,13 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     return TrainingSet.join(labels, features, described), described
 
 
-def recipe_of(params: Params) -> Trainer:
-    """Return the recipe by which the pipeline fits and measures."""
+def trainer_of(params: Params) -> Trainer:
+    """Return the trainer of the pipeline."""
     return Trainer(**params.validation.model_dump(), model=params.model.model_dump())
 
 
 def parameters_digest(params: Params) -> str:
-    """Return the digest of every parameter that an answer depends on, those of the simulated market included."""
+    """Return the digest of every parameter that a result depends on, those of the simulated market included."""
     sections = ("dataset", "market", "features", "bracket", "costs", "labels", "validation", "model")
     rules = params.trading.rules.model_dump(mode="json")
     market = asdict(MarketParameters())

@@ -1,16 +1,18 @@
-"""Durations as they are written in ``params.yaml``."""
+"""Durations as text: the grammar of ``params.yaml``, and the short names in which feature names end."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["duration_text", "offset_text", "parse_duration", "parse_offset"]
+from slackwater.times import DAY, HOUR, MINUTE, SECOND
 
-_UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_OFFSET = re.compile(r"([+-])(\d{2}):([0-5]\d)")
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+__all__ = ["duration_name", "duration_text", "offset_text", "parse_duration", "parse_offset"]
+
+_UNITS: Final = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
+_DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):([0-5]\d)")
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -19,7 +21,7 @@ def parse_duration(value: Any) -> timedelta:
     Raises
     ------
     ValueError
-        If it is not one, a bare number included: a number would be a count of bars.
+        If it is not a duration; a bare number is refused, since it could be a count of bars.
 
     Examples
     --------
@@ -31,25 +33,39 @@ def parse_duration(value: Any) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise ValueError(f"must be a duration such as 24h, 30d or 5m30s, was {value!r}")
-    parts = (int(n) * _UNITS[u] for n, u in zip(match.groups(), "dhms", strict=True) if n)
-    return timedelta(seconds=sum(parts))
+    parts = (int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
+    return sum(parts, timedelta(0))
 
 
 def duration_text(value: timedelta) -> str:
-    """Return a duration as `parse_duration` reads it.
+    """Return a duration in whole seconds as `parse_duration` reads it.
 
     Examples
     --------
     >>> duration_text(timedelta(days=2)), duration_text(timedelta(minutes=90))
     ('2d', '1h30m')
     """
-    seconds = int(value.total_seconds())
     parts = []
-    for unit, size in _UNITS.items():
-        count, seconds = divmod(seconds, size)
+    for name, unit in _UNITS.items():
+        count, value = divmod(value, unit)
         if count:
-            parts.append(f"{count}{unit}")
+            parts.append(f"{count}{name}")
     return "".join(parts) or "0s"
+
+
+def duration_name(value: timedelta) -> str:
+    """Return the short name of a duration in one unit, hours up to three days, as feature names end in it.
+
+    `parse_duration` reads it too.
+
+    Examples
+    --------
+    >>> duration_name(timedelta(hours=24)), duration_name(timedelta(days=7)), duration_name(timedelta(minutes=5))
+    ('24h', '7d', '5m')
+    """
+    fitting = (name for name, unit in _UNITS.items() if not value % unit and (name != "d" or value > 3 * DAY))
+    name = next(fitting, "s")
+    return f"{value // _UNITS[name]}{name}"
 
 
 def parse_offset(value: Any) -> timedelta:
@@ -58,7 +74,7 @@ def parse_offset(value: Any) -> timedelta:
     Raises
     ------
     ValueError
-        If it is not one, or over 14 hours.
+        If it is not an offset, or over 14 hours.
 
     Examples
     --------
