@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import did_you_mean
-from slackwater.market.contract_facts import VENUES
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
+from slackwater.market.venues import VENUES
 
 __all__ = ["Dataset", "Params"]
 

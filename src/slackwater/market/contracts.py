@@ -10,25 +10,14 @@ venue's own answer (``dataclasses.replace``). Where the margin tiers rest on no 
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from slackwater.errors import ParameterError
-from slackwater.market.contract_facts import (
-    FEES,
-    HALF_SPREADS,
-    ORDER_STEPS,
-    RELATIVE_DEPTHS,
-    SYMBOLS,
-    VENUES,
-    assumed_facts,
-    funding_terms,
-    tier_table,
-)
+from slackwater.errors import ParameterError, did_you_mean
+from slackwater.market.venues import LiquidationFormula, VenueFacts, fact_sources, venue_facts
 
 __all__ = [
     "Contract",
@@ -92,6 +81,8 @@ class Contract:
         Where the tiers come from, and of when.
     confirmed
         Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+    liquidation
+        On what the venue takes maintenance margin; see `liquidation_price`.
     relative_depth
         Depth and volume relative to Binance's, > 0.
     funding_interval
@@ -120,6 +111,7 @@ class Contract:
     source: str
     as_of: str
     confirmed: bool
+    liquidation: LiquidationFormula
     relative_depth: float = 1.0
     funding_interval: timedelta = timedelta(hours=8)
     funding_floor: float = -math.inf
@@ -169,7 +161,7 @@ class Contract:
         )
 
 
-def contract(venue: str, symbol: str) -> Contract:
+def contract(venue: str | VenueFacts, symbol: str) -> Contract:
     """Look up the default facts of one contract.
 
     Raises
@@ -184,19 +176,27 @@ def contract(venue: str, symbol: str) -> Contract:
     >>> contract("okx", "BTCUSDT").confirmed
     False
     """
-    return venue_contracts(venue)[_known("symbol", symbol, SYMBOLS)]
+    known = venue_contracts(venue)
+    if symbol not in known:
+        raise ParameterError(f"`symbol` must be a known contract, was {symbol!r}{did_you_mean(symbol, known)}")
+    return known[symbol]
 
 
-def venue_contracts(venue: str) -> dict[str, Contract]:
+def venue_contracts(venue: str | VenueFacts) -> dict[str, Contract]:
     """Return every known contract of a venue by symbol: a fresh dict, whose entries may be replaced.
+
+    Parameters
+    ----------
+    venue
+        Name of one of `slackwater.market.venues.VENUES`, or the facts of a venue from outside.
 
     Raises
     ------
     ParameterError
         If the venue is unknown.
     """
-    venue = _known("venue", venue, VENUES)
-    return {symbol: _default_contract(venue, symbol) for symbol in SYMBOLS}
+    facts = venue_facts(venue)
+    return {symbol: _contract(facts, symbol) for symbol in facts.contracts}
 
 
 def base_asset(symbol: str) -> str:
@@ -263,7 +263,7 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     Parameters
     ----------
     contract
-        Its venue chooses the formula, its tiers the maintenance margin.
+        Its `liquidation` chooses the formula, its tiers the maintenance margin.
     side
         +1 long, -1 short.
     entry
@@ -289,9 +289,10 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     -----
     With m the margin per coin, ``c = cum / quantity``, s the side and E the entry:
 
-    - Binance and the simulated venue: long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
-    - OKX and Gate: the same with MMR + taker fee in place of MMR.
-    - Bybit: ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry, so the tier is too.
+    - ``"notional"`` (Binance, simulated): long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
+    - ``"notional_with_fee"`` (OKX, Gate): the same with MMR + taker fee in place of MMR.
+    - ``"entry_value"`` (Bybit): ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry,
+      and so is the tier.
 
     In the first two forms the tier is that of the notional *at the liquidation price*. Maintenance margin is
     the largest of the tiers' lines, so that tier is the one whose line gives the price nearest to the entry:
@@ -313,10 +314,10 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     _check_position(side=side, entry=entry, quantity=quantity, leverage=leverage)
     margin = entry / leverage
     tier_at_entry = contract.tier(quantity * entry)
-    if contract.venue == "bybit":
+    if contract.liquidation == "entry_value":
         maintenance = entry * tier_at_entry.maintenance_rate - tier_at_entry.deduction_usd / quantity
         return max(0.0, entry - side * (margin - maintenance))
-    fee = contract.taker_fee if contract.venue in ("okx", "gate") else 0.0
+    fee = contract.taker_fee if contract.liquidation == "notional_with_fee" else 0.0
     prices = [
         (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
         for tier in contract.tiers
@@ -382,34 +383,26 @@ def _check_tiers(tiers: Sequence[MarginTier]) -> None:
             )
 
 
-def _known(what: str, name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return name
-    lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
-    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
-    raise ParameterError(f"`{what}` must be one of {', '.join(known)}, was {name!r}{hint}")
-
-
-def _default_contract(venue: str, symbol: str) -> Contract:
-    table, steps, funding = tier_table(venue, symbol), ORDER_STEPS[venue][symbol], funding_terms(venue, symbol)
+def _contract(venue: VenueFacts, symbol: str) -> Contract:
+    own = venue.contracts[symbol]
     return Contract(
-        venue=venue,
+        venue=venue.name,
         symbol=symbol,
-        tick_size=steps.tick_size,
-        lot_size=steps.lot_size,
-        min_quantity=steps.lot_size,
-        min_notional_usd=steps.min_notional_usd,
-        maker_fee=FEES[venue][0],
-        taker_fee=FEES[venue][1],
-        half_spread=HALF_SPREADS[symbol],
-        tiers=with_deductions(table.rows),
-        source=table.source,
-        as_of=table.as_of,
-        confirmed=table.confirmed,
-        relative_depth=RELATIVE_DEPTHS[venue],
-        funding_interval=timedelta(hours=funding.interval_hours),
-        funding_floor=funding.floor,
-        funding_cap=funding.cap,
-        assumed=assumed_facts(venue, symbol),
+        tick_size=own.steps.tick_size,
+        lot_size=own.steps.lot_size,
+        min_quantity=own.steps.lot_size,
+        min_notional_usd=own.steps.min_notional_usd,
+        maker_fee=venue.maker_fee,
+        taker_fee=venue.taker_fee,
+        half_spread=own.half_spread,
+        tiers=with_deductions(own.tiers.rows),
+        source=own.tiers.source.source,
+        as_of=own.tiers.source.as_of,
+        confirmed=own.tiers.source.confirmed,
+        liquidation=venue.liquidation,
+        relative_depth=venue.relative_depth,
+        funding_interval=timedelta(hours=own.funding.interval_hours),
+        funding_floor=own.funding.floor,
+        funding_cap=own.funding.cap,
+        assumed=tuple(fact for fact, source in fact_sources(venue, symbol).items() if not source.confirmed),
     )
