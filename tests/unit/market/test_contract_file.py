@@ -59,7 +59,7 @@ def test_a_contract_of_its_own_must_be_whole() -> None:
     facts = merge_contracts(content, "bybit")["DOGEUSDT"]
     assert facts.assumed == ("relative_depth", "funding_interval", "funding_limits")
     del content["contracts"]["DOGEUSDT"]["tick_size"]
-    with pytest.raises(ParameterError, match="contract DOGEUSDT: it is not built in, so that tick_size must be given"):
+    with pytest.raises(ParameterError, match="contract DOGEUSDT: it is not built in, so tick_size must be given"):
         merge_contracts(content, "bybit")
 
 
