@@ -17,6 +17,7 @@ from slackwater.times import epoch_us
 __all__ = [
     "SCHEMAS",
     "describe_rows",
+    "known_table",
     "refuse_both_kinds_of_liquidations",
     "row_time",
     "validate",
@@ -39,11 +40,11 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
     Parameters
     ----------
     table
-        What was read. It is not changed. Columns that the schema does not know are dropped.
+        Rows as they were read; not changed. Columns that the schema lacks are dropped.
     name
         Which of `SCHEMAS` it should be, or a table from outside.
     origin
-        Where it came from, such as a file, for messages.
+        Origin of the rows, such as a file, for messages.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
     OrderError
         If rows of a symbol repeat a key or run backwards in time.
     """
-    schema = _table(name)
+    schema = known_table(name)
     where = f"{origin} (table {schema.name})" if origin else f"table {schema.name}"
     missing = [c for c in schema.required if c not in table]
     if missing:
@@ -78,8 +79,8 @@ def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     Parameters
     ----------
     row
-        Column name to value; times as timezone-aware `datetime` or `Timestamp`. Columns that the schema does not
-        know are dropped.
+        Column name to value; times as timezone-aware `datetime` or `Timestamp`. Columns that the schema lacks
+        are dropped.
     name
         Which of `SCHEMAS` it belongs to, or a table from outside.
 
@@ -96,7 +97,7 @@ def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     OrderError
         If the row is available before it happened.
     """
-    schema = _table(name)
+    schema = known_table(name)
     out: dict[str, Any] = {}
     for column in schema.columns:
         if column.name in row:
@@ -137,12 +138,19 @@ def refuse_both_kinds_of_liquidations(tables: Container[str]) -> None:
         )
 
 
-def _table(name: str | Table) -> Table:
+def known_table(name: str | Table, known: Mapping[str, Table] = SCHEMAS) -> Table:
+    """Return the table of a name; a table is returned as it is.
+
+    Raises
+    ------
+    SchemaError
+        If there is no table of this name.
+    """
     if isinstance(name, Table):
         return name
-    if name not in SCHEMAS:
-        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
-    return SCHEMAS[name]
+    if name not in known:
+        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(known)}")
+    return known[name]
 
 
 def _of_row(name: str, row: Mapping[str, Any]) -> str:
