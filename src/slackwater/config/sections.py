@@ -380,7 +380,7 @@ class TableSource(_Section):
 class Dataset(_Section):
     """One entry of ``datasets``, without its overrides.
 
-    What `contract_facts` may hold is said and checked in one place, `slackwater.market.contract_file`.
+    `contract_facts` is checked by `slackwater.market.contract_file`.
     """
 
     name: str
@@ -395,7 +395,7 @@ class Dataset(_Section):
 
     @property
     def synthetic(self) -> bool:
-        """Whether the market is made up, here or by whoever wrote the files."""
+        """Whether the market is simulated, here or by the author of the files."""
         return self.venue == "simulated"
 
     @model_validator(mode="after")

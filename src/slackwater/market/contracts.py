@@ -1,11 +1,12 @@
-"""What a venue writes into a contract: tick, lot, fees, margin tiers, and the liquidation price they lead to.
+"""Contracts: tick, lot, fees, margin tiers, and the liquidation price that follows from them.
 
 All contracts here are linear perpetual futures margined in USDT, in isolated margin mode. A price is USDT per
 coin, a quantity is coins, a notional and a margin are USDT (`_usd` throughout).
 
-The facts are defaults with a source and a date, not the truth of today: whoever trades replaces them by the
-venue's own answer (``dataclasses.replace``). Where the margin tiers rest on no dated answer of the venue,
-`confirmed` is False and only the first tier is given: a larger position cannot even be computed.
+The facts are defaults with a source and a date (`slackwater.market.venues`) and may be out of date: replace them by the
+venue's own answer before trading (`slackwater.market.contract_file`, ``dataclasses.replace``). Where no dated answer of
+the venue supports the margin tiers, `confirmed` is False and only the first tier is given, so that a larger position is
+an error.
 """
 
 from __future__ import annotations
@@ -59,12 +60,12 @@ class MarginTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The facts of one contract at one venue.
+    """Facts of one contract at one venue.
 
     Parameters
     ----------
     venue, symbol
-        Where and what, e.g. ``"binance"``, ``"BTCUSDT"``.
+        Names, such as ``"binance"`` and ``"BTCUSDT"``.
     tick_size
         Price step, USDT.
     lot_size, min_quantity
@@ -78,7 +79,7 @@ class Contract:
     tiers
         Margin tiers by rising notional; each deduction follows from the one before it.
     source, as_of
-        Where the tiers come from, and of when.
+        Source and date of the tiers.
     confirmed
         Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
     liquidation
@@ -90,7 +91,7 @@ class Contract:
     funding_floor, funding_cap
         Limits of a settled rate, fraction of notional: at most 0, at least 0. Infinite: not known.
     assumed
-        Names of the facts that rest on no dated source; whoever replaces one by a measured value takes it out.
+        Names of the facts without a dated source; remove the name when a fact is replaced by a measured value.
 
     Raises
     ------
@@ -200,7 +201,7 @@ def venue_contracts(venue: str | VenueFacts) -> dict[str, Contract]:
 
 
 def base_asset(symbol: str) -> str:
-    """Return the coin that a contract is on.
+    """Return the coin of a perpetual.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def base_asset(symbol: str) -> str:
 
 
 def maintenance_margin(contract: Contract, notional_usd: float) -> float:
-    """Margin below which the venue liquidates a position of this notional, USDT.
+    """Return the margin below which the venue liquidates a position of this notional, USDT.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def maintenance_margin(contract: Contract, notional_usd: float) -> float:
 
 
 def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
-    """Price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
+    """Return the price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
 
     Raises
     ------
@@ -258,7 +259,7 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
-    """Mark price at which the venue takes over an isolated linear position, USDT.
+    """Return the mark price at which the venue liquidates an isolated linear position, USDT.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ LiquidationFormula = Literal["notional", "notional_with_fee", "entry_value"]
 
 
 class FactSource(NamedTuple):
-    """Where a fact of a contract comes from, of when it is, and whether it is a dated answer of the venue."""
+    """Source and date of a fact, and whether it is a dated answer of the venue."""
 
     source: str
     as_of: str = "undated"
@@ -69,7 +69,7 @@ class FundingTerms(NamedTuple):
 
 
 class FundingSpan(NamedTuple):
-    """A time in which a contract was settled at one interval, and how far to trust that."""
+    """Span of time in which a contract was settled at one interval, and whether that is confirmed."""
 
     since: str
     until: str
@@ -98,7 +98,7 @@ class ContractFacts:
     steps_source, tiers, funding
         Source of the order steps; margin tiers; terms of funding.
     funding_history
-        The intervals at which it was settled, oldest first; there may be gaps that nobody has seen.
+        The intervals at which it was settled, oldest first; there may be gaps without data.
     """
 
     steps: OrderSteps
@@ -366,7 +366,7 @@ def fact_sources(venue: str | VenueFacts, symbol: str) -> dict[str, FactSource]:
 
 
 def funding_history(venue: str | VenueFacts, symbol: str) -> tuple[FundingSpan, ...]:
-    """Return at which intervals a contract was settled, oldest first; there may be gaps that nobody has seen.
+    """Return at which intervals a contract was settled, oldest first; there may be gaps without data.
 
     Examples
     --------
