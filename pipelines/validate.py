@@ -1,18 +1,17 @@
-"""Stage `validate`: refuse what cannot be used, mask what cannot be trusted, and keep a ledger of both."""
+"""Stage `validate`: refuse unusable tables, mask untrustworthy rows, and record both in a ledger."""
 
 from __future__ import annotations
 
 from pipelines._stage import Stage, run
 from slackwater.market.bars import resample_bars
-from slackwater.market.quality.detectors import examine_tables
+from slackwater.market.quality.detectors import absent_tables, examine_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
-from slackwater.market.quality.summary import defects_page
-from slackwater.market.schemas import absent_tables
+from slackwater.report.defects_page import defects_page
 from slackwater.storage import atomic_file, read_json, read_tables, write_report, write_tables
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports even of refused data."""
+    """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports also for refused data."""
     market, dataset = stage.market, stage.dataset
     spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
     tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing)

@@ -38,17 +38,9 @@ from slackwater.features.volatility import VolatilityFamily
 from slackwater.features.volatility import _advance as _advance_volatility
 from slackwater.features.whales import WhaleFlowsFamily
 from slackwater.features.whales import _advance as _advance_whales
-from slackwater.market.frame import FrameRow, MarketFrame
-from slackwater.market.inputs import (
-    CLOSE,
-    FUNDING_RATE,
-    HIGH,
-    INPUTS,
-    LOW,
-    OPEN,
-    OTHERS_RETURN,
-    PREMIUM_INDEX,
-)
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
+from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
 from slackwater.operators import kernel
 
 __all__ = ["FAMILIES", "FeatureEngine", "default_families"]
@@ -62,7 +54,6 @@ _WIDTH: Final = len(INPUTS)
 _ROW: Final = len(INPUTS) + INTERMEDIATES
 _BLOCK: Final = 64
 """Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
-_SIGNED: Final = (FUNDING_RATE, PREMIUM_INDEX, OTHERS_RETURN)
 _MICROSECONDS_PER_HOUR: Final = 3.6e9
 
 FAMILIES: Final[tuple[type[Family], ...]] = (
@@ -86,7 +77,7 @@ def _read(values, time, row):  # type: ignore[no-untyped-def]
     # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
     for i in range(_WIDTH):
         row[i] = values[i] if 0.0 <= values[i] <= _LARGEST else np.nan
-    for i in _SIGNED:
+    for i in SIGNED:
         row[i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
     for i in range(_WIDTH, _ROW):
         row[i] = np.nan
