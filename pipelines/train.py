@@ -9,7 +9,7 @@ from pipelines._stage import Stage, run
 from pipelines._training import read_training_set
 from slackwater.models.training import Trainer
 from slackwater.models.training_range import TrainingRange
-from slackwater.storage import atomic_file, digest_of, sha256_of, write_json, write_parquet
+from slackwater.storage import atomic_file, digest_of, values_digest, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
@@ -35,7 +35,7 @@ def main(stage: Stage) -> None:
     settings = [stage.dataset, stage.validation, stage.model]
     trial = {
         "params_sha256": digest_of([section.model_dump(mode="json") for section in settings]),
-        "data_sha256": digest_of([sha256_of(f"data/{name}.parquet") for name in ("features", "labels")]),
+        "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
         "code_sha256": code_digest(Path(__file__)),
     }
     write_json({"trials": [trial]}, "reports/trials.json")
