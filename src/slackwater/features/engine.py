@@ -49,6 +49,7 @@ _BLOCK: Final = 64
 _SIGNED: Final = (FUNDING_RATE, PREMIUM_INDEX, OTHERS_RETURN)
 _MICROSECONDS_PER_HOUR: Final = 3.6e9
 
+
 @kernel
 def _read(values, time, row):  # type: ignore[no-untyped-def]
     """Fill a row: the inputs as far as they are possible, the time, intermediates that are still unknown, extras."""
@@ -347,8 +348,7 @@ class FeatureEngine:
         if fate == _OFF_GRID:
             raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
         raise OrderError(
-            f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, "
-            f"{timestamp(last)}"
+            f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, {timestamp(last)}"
         )
 
     def reset(self) -> None:

@@ -98,10 +98,14 @@ def _checked(spec: str, found: Any) -> type[Family]:
     if found is None:
         raise ParameterError(f"features.extra: {spec}: the module has no {name}")
     if not (isinstance(found, type) and issubclass(found, Family)):
-        raise ParameterError(f"features.extra: {spec} is not a family: derive it from slackwater.features.family.Family")
+        raise ParameterError(
+            f"features.extra: {spec} is not a family: derive it from slackwater.features.family.Family"
+        )
     if "__dataclass_params__" not in vars(found) or not is_dataclass(found) or not _is_frozen(found):
         raise ParameterError(f"features.extra: {spec} must be decorated with @dataclass(frozen=True, kw_only=True)")
-    missing = sorted(getattr(found, "__abstractmethods__", ())) + [n for n in ("name", "advance") if not hasattr(found, n)]
+    missing = sorted(getattr(found, "__abstractmethods__", ())) + [
+        n for n in ("name", "advance") if not hasattr(found, n)
+    ]
     if missing:
         raise ParameterError(f"features.extra: {spec} lacks {', '.join(missing)}")
     if not isinstance(found.advance, Dispatcher):

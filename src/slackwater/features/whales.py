@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.features.family import Family, Feature, duration_name
 from slackwater.features.intermediates import LOG_CLOSE
+from slackwater.features.parameters import WhaleFlowsParameters
 from slackwater.market.inputs import (
     CLOSE,
     LARGE_BUY,
@@ -35,10 +35,10 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.types import Floats
 
 __all__ = ["WhaleFlowsFamily"]
 
-_HOUR: Final = timedelta(hours=1)
 
 _WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
 _COUNT, _RINGS = 0, 1
@@ -120,140 +120,72 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhaleFlowsFamily(Family):
-    """Wallet transfers to and from exchanges, large aggressors, and the ratio of top traders.
-
-    Parameters
-    ----------
-    windows
-        Windows of the flows and of the changes of the ratio.
-    burst_window, usual_window
-        A burst is the rate of whatever whales do over the first against that over the second.
-    """
-
-    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (4, 12, 24, 48))
-    burst_window: timedelta = 1 * _HOUR
-    usual_window: timedelta = timedelta(days=7)
+class WhaleFlowsFamily(Family, WhaleFlowsParameters):
+    """Wallet transfers to and from exchanges, large aggressors, and the ratio of top traders."""
 
     name: ClassVar[str] = "whale_flows"
     advance = staticmethod(_advance)
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-        self.bars(self.burst_window, "burst_window")
-        self.bars(self.usual_window, "usual_window")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        transfers = ("close", "whale_to_exchange", "whale_from_exchange", "volume")
-        trades = ("close", "large_buy", "large_sell", "volume")
-        ratios = ("close", "top_trader_ratio")
-
-        def one(
-            name: str,
-            formula: str,
-            unit: str,
-            symmetry: Symmetry,
-            inputs: tuple[str, ...],
-            known: str,
-            window: timedelta | None = None,
-            partner: str = "",
-        ) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry=symmetry,
-                partner=partner,
-                inputs=inputs,
-                window=duration_name(window) if window else "",
-                known=known,
-                source="Binance Vision metrics, sum_toptrader_long_short_ratio" if inputs == ratios else "",
-            )
-
-        confirmed = "when the transfer was confirmed and indexed (10m by default)"
-        printed = "when the trade was printed (2s by default)"
-        published = "when the venue published the snapshot (5m30s after its stamp by default)"
+        transfers = {
+            "inputs": ("close", "whale_to_exchange", "whale_from_exchange", "volume"),
+            "known": "when the transfer was confirmed and indexed (10m by default)",
+        }
+        trades = {
+            "inputs": ("close", "large_buy", "large_sell", "volume"),
+            "known": "when the trade was printed (2s by default)",
+        }
+        ratios = {
+            "inputs": ("close", "top_trader_ratio"),
+            "known": "when the venue published the snapshot (5m30s after its stamp by default)",
+            "source": "Binance Vision metrics, sum_toptrader_long_short_ratio",
+        }
         spans = [(w, duration_name(w)) for w in self.windows]
-        flows = []
-        for w, span in spans:
-            to, off = f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"
-            flows += [
-                one(to, "wallet to exchange / volume", "bps of volume", "pair", transfers, confirmed, w, off),
-                one(off, "exchange to wallet / volume", "bps of volume", "pair", transfers, confirmed, w, to),
-                one(
-                    f"whale_accumulation_{span}",
-                    "(exchange to wallet - wallet to exchange) / volume",
-                    "bps of volume",
-                    "odd",
-                    transfers,
-                    confirmed,
-                    w,
-                ),
-            ]
+        bps = "bps of volume"
+        divergence = "whale_accumulation where it goes against the move of the price over the window, else 0"
+        change = "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders"
         burst, usual = duration_name(self.burst_window), duration_name(self.usual_window)
+        rate, over = {"window": self.usual_window}, f"per bar over {burst} / over {usual}"
         return (
-            *flows,
             *(
-                one(
-                    f"whale_divergence_{span}",
-                    "whale_accumulation where it goes against the move of the price over the window, else 0",
-                    "bps of volume",
-                    "odd",
-                    transfers,
-                    confirmed,
-                    w,
-                )
+                feature
                 for w, span in spans
+                for feature in (
+                    *self.pair(
+                        (f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"),
+                        ("wallet to exchange / volume", "exchange to wallet / volume"),
+                        bps,
+                        window=w,
+                        **transfers,
+                    ),
+                    self.odd(
+                        f"whale_accumulation_{span}",
+                        "(exchange to wallet - wallet to exchange) / volume",
+                        bps,
+                        window=w,
+                        **transfers,
+                    ),
+                )
             ),
+            *(self.odd(f"whale_divergence_{span}", divergence, bps, window=w, **transfers) for w, span in spans),
             *(
-                one(
+                self.odd(
                     f"large_trade_imbalance_{span}",
                     "(bought - sold by large aggressors) / volume",
                     "-1 to 1",
-                    "odd",
-                    trades,
-                    printed,
-                    w,
+                    window=w,
+                    **trades,
                 )
                 for w, span in spans
             ),
-            *(
-                one(
-                    f"top_trader_ratio_change_{span}",
-                    "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders",
-                    "log",
-                    "odd",
-                    ratios,
-                    published,
-                    w,
-                )
-                for w, span in spans
-            ),
-            one(
-                f"whale_burst_{burst}",
-                f"transfers a bar over {burst} / over {usual}",
-                "ratio",
-                "even",
-                transfers,
-                confirmed,
-                self.usual_window,
-            ),
-            one(
-                f"large_trade_burst_{burst}",
-                f"large trades a bar over {burst} / over {usual}",
-                "ratio",
-                "even",
-                trades,
-                printed,
-                self.usual_window,
-            ),
-            one("top_trader_ratio", "log(longs / shorts) of the top traders", "log", "odd", ratios, published),
+            *(self.odd(f"top_trader_ratio_change_{span}", change, "log", window=w, **ratios) for w, span in spans),
+            self.even(f"whale_burst_{burst}", f"transfers {over}", "ratio", **rate, **transfers),
+            self.even(f"large_trade_burst_{burst}", f"large trades {over}", "ratio", **rate, **trades),
+            self.odd("top_trader_ratio", "log(longs / shorts) of the top traders", "log", **ratios),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         windows = [self.bars(w) for w in self.windows]
         return np.array(
