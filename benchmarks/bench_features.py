@@ -31,7 +31,7 @@ from benchmarks import peers
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_frame, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
 from slackwater.features.engine import FeatureEngine, _transform, default_families
-from slackwater.market.frame import FrameRow
+from slackwater.market.frame_row import FrameRow
 
 HERE = Path(__file__).parent
 ROLLING = ("volatility", "price", "open_interest", "order_flow", "liquidations")

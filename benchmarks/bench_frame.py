@@ -16,30 +16,32 @@ import pandas as pd
 
 from benchmarks.record import Recorder, cpu_seconds, microseconds
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
+from slackwater.market.stream import FrameStream
 from tests.small_market import DECISION_LAG, small_market
 
 BAR = timedelta(minutes=5)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-PARAMETERS: dict[str, Any] = {"bar_interval": BAR, "decision_lag": DECISION_LAG}
+SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
 
 
 def test_history(record: Recorder) -> None:
     """Two years of four symbols."""
     tables = small_market(SYMBOLS, days=729, interval=BAR)
-    frame = MarketFrame.from_tables(tables, **PARAMETERS)
+    frame = MarketFrame.from_tables(tables, SPEC)
     assert len(frame.table) == len(tables["bars"])
     assert np.isnan(frame.values).mean() < 0.01
-    taken = cpu_seconds({"frame": lambda: MarketFrame.from_tables(tables, **PARAMETERS)})
+    taken = cpu_seconds({"frame": lambda: MarketFrame.from_tables(tables, SPEC)})
     record(name="frame: history, rows a CPU-second", value=len(frame.table) / taken["frame"], unit="rows/s")
 
 
 def test_live(record: Recorder) -> None:
     tables = small_market(SYMBOLS, days=8, interval=BAR)
-    frame = MarketFrame.from_tables(tables, **PARAMETERS)
+    frame = MarketFrame.from_tables(tables, SPEC)
     history = {(row.symbol, row.event_time): row.values for symbol in SYMBOLS for row in frame.rows(symbol)}
     rows = [(name, row) for name, table in tables.items() for row in table.to_dict("records")]
     rows.sort(key=lambda item: item[1]["available_time"])
-    stream = MarketFrame.stream(**PARAMETERS)
+    stream = FrameStream(SPEC)
     # What this test holds ready is not for the collector to walk through while a close is timed.
     gc.collect()
     gc.freeze()

@@ -35,10 +35,7 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     tables["bars"] = resample_bars(tables["fine_bars"], rules.bar_interval)
     frame = MarketFrame.from_tables(
         tables,
-        bar_interval=rules.bar_interval,
-        decision_lag=rules.decision_lag,
-        staleness=rules.staleness,
-        liquidation_cap=rules.liquidation_cap,
+        rules.spec,
     )
     engine = FeatureEngine(default_families(rules.bar_interval, **params.features.model_dump()))
     features = engine.transform(frame)

@@ -25,12 +25,7 @@ def main(stage: Stage) -> None:
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,
         "verdict": verdict,
-        "market": {
-            "bar_interval": params.market.bar_interval,
-            "decision_lag": params.market.decision_lag,
-            "staleness": params.market.staleness,
-            "liquidation_cap": params.market.liquidation_cap,
-        },
+        "market": params.market.spec.to_dict(),
         "features": {
             "families": params.features.model_dump(),
             "fingerprint": features["fingerprint"],

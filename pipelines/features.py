@@ -11,15 +11,11 @@ from slackwater.storage import read_tables, write_json, write_parquet
 
 def main(stage: Stage) -> None:
     """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
-    market = stage.market
     frame = MarketFrame.from_tables(
         read_tables("data/tables", INPUT_TABLES),
-        bar_interval=market.bar_interval,
-        decision_lag=market.decision_lag,
-        staleness=market.staleness,
-        liquidation_cap=market.liquidation_cap,
+        stage.market.spec,
     )
-    engine = FeatureEngine(default_families(market.bar_interval, **stage.features.model_dump()))
+    engine = FeatureEngine(default_families(stage.market.bar_interval, **stage.features.model_dump()))
     features = engine.transform(frame)
     manifest = engine.manifest(frame.available)
     stage.say(

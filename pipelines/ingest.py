@@ -13,7 +13,7 @@ from slackwater.storage import write_json, write_tables
 
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and what was found while they were read."""
-    dataset, lags = stage.dataset, stage.market.available_after
+    dataset, lags = stage.dataset, stage.market.lags
     contracts_of(stage)  # wrong facts are refused now, and not when the features are made
     if dataset.source == "simulate":
         made = dataset.simulate.model_dump()

@@ -19,15 +19,12 @@ AFTERMATH = timedelta(days=2)
 
 def main(stage: Stage) -> None:
     """Write ``reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
-    market, evaluation, synthetic = stage.market, stage.evaluation, stage.dataset.synthetic
+    evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
     frame = MarketFrame.from_tables(
         read_tables("data/tables", TABLES),
-        bar_interval=market.bar_interval,
-        decision_lag=market.decision_lag,
-        staleness=market.staleness,
-        liquidation_cap=market.liquidation_cap,
+        stage.market.spec,
     )
-    families = default_families(market.bar_interval, **stage.features.model_dump())
+    families = default_families(stage.market.bar_interval, **stage.features.model_dump())
     card = map_scorecard(
         frame,
         families,

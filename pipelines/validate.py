@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pipelines._stage import Stage, run
 from slackwater.market.bars import resample_bars
-from slackwater.market.quality.detectors import examine_tables
+from slackwater.market.quality.detectors import absent_tables, examine_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
-from slackwater.market.quality.summary import defects_page
-from slackwater.market.schemas import absent_tables
+from slackwater.report.defects_page import defects_page
 from slackwater.storage import atomic_file, read_json, read_tables, write_json, write_tables
 
 

@@ -23,6 +23,7 @@ SHORT = {
     "large_trades": timedelta(minutes=9),
     "long_short_ratio": timedelta(minutes=20),
     "depth": timedelta(minutes=6),
+    "exchange_flows": timedelta(minutes=9),
 }
 """Staleness short enough for feeds to fall silent and come back, and now and then just not yet."""
 
@@ -123,4 +124,10 @@ def _one_symbol(rng: np.random.Generator, symbol: str, bars: int, totals: bool) 
     made["liquidation_totals" if totals else "liquidations"] = (
         table(60, "long_quantity", "short_quantity") if totals else bursts()
     )
+    # Drawn last, so that the tables above stay what they were.
+    coin = symbol.removesuffix("USDT").removesuffix("/")
+    flows = table(90, "netflow_usd", distinct=False, asset=[coin, "USDT", "usdc", "DOGE"], source=["a", "b"])
+    flows["bucket_start"] = flows["event_time"] - BAR
+    flows["netflow_usd"] -= 1.0
+    made["exchange_flows"] = flows.drop_duplicates(["event_time", "asset", "source"], ignore_index=True)
     return made

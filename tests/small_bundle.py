@@ -11,13 +11,15 @@ import pandas as pd
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
-from slackwater.market.frame import STALENESS, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import write_bundle
 from tests.small_market import DECISION_LAG, small_market
 
 BAR = timedelta(hours=1)
+SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
 HORIZON = timedelta(hours=12)
 RECIPE = Trainer(
     first_train=timedelta(days=60),
@@ -35,7 +37,7 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
     """Features and labels of the small market, and the feature manifest."""
     tables = market()
     engine = FeatureEngine(default_families(BAR))
-    frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(tables, SPEC)
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
@@ -67,12 +69,7 @@ def make_bundle(directory: Path) -> Path:
             "dataset": "small",
             "synthetic": True,
             "verdict": verdict,
-            "market": {
-                "bar_interval": BAR,
-                "decision_lag": DECISION_LAG,
-                "staleness": STALENESS,
-                "liquidation_cap": None,
-            },
+            "market": SPEC.to_dict(),
             "features": {
                 "families": {},
                 "fingerprint": manifest["fingerprint"],

@@ -99,4 +99,13 @@ def _one_symbol(symbol: str, days: int, interval: timedelta, seed: int) -> dict[
     )
     ratio = np.exp(0.3 * np.sin(np.arange(n) / 50.0) + 0.1 * rng.normal(size=n))
     made["long_short_ratio"] = table(closes, "330s", top_trader_ratio=ratio)
+    ends = pd.DatetimeIndex(np.repeat(START + pd.to_timedelta(np.arange(1, days * 24 + 1), unit="h"), 2)).as_unit("us")
+    made["exchange_flows"] = table(
+        ends,
+        "1h",
+        bucket_start=ends - pd.Timedelta("1h"),
+        asset=np.tile([symbol.removesuffix("USDT"), "USDT"], len(ends) // 2),
+        netflow_usd=1e6 * rng.standard_t(3, size=len(ends)),
+        source="test",
+    )
     return made

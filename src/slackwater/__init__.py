@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from slackwater.errors import BundleError, DataError, ParameterError, SlackwaterError
     from slackwater.features.checks import check_features
     from slackwater.features.engine import FeatureEngine
-    from slackwater.market.frame import FrameRow, MarketFrame
+    from slackwater.market.frame import MarketFrame
+    from slackwater.market.frame_row import FrameRow
     from slackwater.model_selection.walk_forward import PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer
@@ -34,7 +35,7 @@ _HOMES = {
     "BundleError": "slackwater.errors",
     "DataError": "slackwater.errors",
     "FeatureEngine": "slackwater.features.engine",
-    "FrameRow": "slackwater.market.frame",
+    "FrameRow": "slackwater.market.frame_row",
     "Gate": "slackwater.trading.gate",
     "MarketFrame": "slackwater.market.frame",
     "OpenPosition": "slackwater.trading.gate",

@@ -97,7 +97,7 @@ def zones(
     history = map_of_tables(
         tables,
         symbol,
-        market=effective.market.model_dump(),
+        spec=effective.market.spec,
         features=effective.features.model_dump(),
         at=moment(at, "--at") if at else None,
         span=timedelta(days=days),
@@ -298,8 +298,9 @@ def understand(
         if entry.path is None:
             raise ParameterError(f"data set {name} is no directory of files: nothing has to be understood")
         sources = {str(table): TableFile(**source.model_dump()) for table, source in (entry.tables or {}).items()}
-        lags = {str(table): lag for table, lag in market.available_after.items()}
-        reading = read_directory(entry.path, sources or None, lags=lags, symbols=entry.symbols, sha256=entry.sha256)
+        reading = read_directory(
+            entry.path, sources or None, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256
+        )
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
         tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
         readings.append((reading, sources, ledger, tables))

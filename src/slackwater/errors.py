@@ -17,6 +17,9 @@ A message names what was wrong, where it was (file, table, column, the first off
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "BundleError",
     "ContractError",
@@ -27,6 +30,7 @@ __all__ = [
     "SchemaError",
     "SlackwaterError",
     "SourceError",
+    "did_you_mean",
 ]
 
 
@@ -64,3 +68,18 @@ class BundleError(SlackwaterError):
 
 class ContractError(SlackwaterError, AssertionError):
     """A feature that breaks the contract: it leaks, drifts between history and live, or is lopsided."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the nearest known one, or all of them.
+
+    Examples
+    --------
+    >>> did_you_mean("fundng", ["bars", "funding"])
+    '; did you mean `funding`?'
+    >>> did_you_mean("x", ["bars", "funding"])
+    '; there are bars, funding'
+    """
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean `{by_lower[near[0]]}`?" if near else f"; there are {', '.join(by_lower.values())}"

@@ -37,7 +37,7 @@ def _digest() -> str:
     for path in sorted(root.rglob("*.py")):
         content = path.read_bytes()
         compiled = any(mark in content for mark in (b"njit", b"@kernel", b"@family_kernel", b"@operator"))
-        # These two hold the row positions that are compiled into the kernels.
-        if compiled or path.name in ("inputs.py", "intermediates.py"):
+        # These hold the row positions that are compiled into the kernels.
+        if compiled or path.name in ("tables.py", "inputs.py", "intermediates.py"):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + content)
     return digest.hexdigest()[:16]

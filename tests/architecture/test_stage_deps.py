@@ -13,12 +13,9 @@ from pipelines._closure import ROOT, import_closure
 from slackwater import config
 from slackwater.config import load_params
 from slackwater.features.engine import default_families
-from slackwater.market.frame import STALENESS, MarketFrame
-from slackwater.market.schemas import SCHEMAS
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.training import Trainer
 from slackwater.simulation.market import simulate_market
-from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.trading.sizing import SizingRules
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -106,13 +103,3 @@ def test_stages_hold_no_formulas() -> None:
         source = module_of(stage).read_text()
         for word in ("import numpy", "import pandas", ".iterrows(", ".apply("):
             assert word not in source, f"{stage}: {word}"
-
-
-def test_lags_and_staleness_agree_with_the_library() -> None:
-    """The same defaults stand in params.yaml and in the library, for those who use it without the pipeline."""
-    market = load_params(ROOT / "params.yaml").market
-    assert market.staleness == STALENESS
-    assert set(market.available_after) == set(SCHEMAS)
-    # The simulator makes some of the tables; the bars come from its path.
-    assert {name: market.available_after[name] for name in DEFAULT_LAGS} == dict(DEFAULT_LAGS)
-    assert market.liquidation_cap == inspect.signature(MarketFrame.from_tables).parameters["liquidation_cap"].default

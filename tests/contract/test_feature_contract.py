@@ -14,6 +14,7 @@ from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUTS
+from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, small_market
 
 INTERVAL = timedelta(minutes=30)
@@ -32,7 +33,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 def frame_of(market: dict[str, pd.DataFrame]) -> MarketFrame:
-    return MarketFrame.from_tables(market, bar_interval=INTERVAL, decision_lag=DECISION_LAG)
+    return MarketFrame.from_tables(market, FrameSpec(bar_interval=INTERVAL, decision_lag=DECISION_LAG))
 
 
 def build(market: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -115,6 +116,6 @@ def test_hourly_bars_keep_parity() -> None:
     """Windows are durations: other bars must not need other code."""
     hourly = FeatureEngine(default_families(timedelta(hours=1)))
     market = small_market(interval=timedelta(hours=1), days=DAYS)
-    frame = MarketFrame.from_tables(market, bar_interval=timedelta(hours=1), decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=timedelta(hours=1), decision_lag=DECISION_LAG))
     assert hourly.transform(frame)[hourly.names].notna().any().all()
     assert checks.check_parity(hourly, frame) == {}

@@ -10,6 +10,7 @@ import pytest
 
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, small_market
 
 INTERVAL = timedelta(minutes=30)
@@ -32,7 +33,7 @@ def golden_market() -> MarketFrame:
     tables = small_market(("BTCUSDT", "ETHUSDT", "SOLUSDT"), days=45)
     for name, rows in (("bars", range(1_200, 1_296)), ("open_interest", range(3_000, 3_096))):
         tables[name] = tables[name].drop(index=rows).reset_index(drop=True)
-    return MarketFrame.from_tables(tables, bar_interval=INTERVAL, decision_lag=DECISION_LAG)
+    return MarketFrame.from_tables(tables, FrameSpec(bar_interval=INTERVAL, decision_lag=DECISION_LAG))
 
 
 def digest(values: np.ndarray) -> str:

@@ -14,6 +14,7 @@ from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from tests.oracle.naive_map import NaiveMap
 from tests.small_market import DECISION_LAG, small_market
 
@@ -25,7 +26,7 @@ DAY = 24
 @cache
 def frame() -> MarketFrame:
     market = small_market(("BTCUSDT", "ETHUSDT"), interval=HOUR, days=80)
-    return MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    return MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
 
 
 @cache

@@ -11,6 +11,7 @@ import pytest
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.schemas import validate
+from slackwater.market.spec import FrameSpec
 from tests.ragged_market import BAR, CAP, LAG, SHORT, ragged_market
 
 NAN = float("nan")
@@ -94,6 +95,11 @@ def naive_rows(tables: dict[str, pd.DataFrame], symbol: str, capped: bool) -> di
             take("liquidation_totals", summed(table, decision, "liquidation_totals", amounts))
         take("whale_transfers", summed(whales, decision, "whale_transfers", moved))
         take("large_trades", summed(trades, decision, "large_trades", traded))
+        flows = own["exchange_flows"]
+        of_coin = flows["asset"] == symbol[:3]
+        kinds = (flows[of_coin], flows[flows["asset"].isin(["USDT", "usdc"])])
+        values = [summed(kind, decision, "exchange_flows", [kind["netflow_usd"].tolist()])[0] for kind in kinds]
+        take("exchange_flows", values)
         out[bar["event_time"]] = row
     return out
 
@@ -104,7 +110,7 @@ def test_the_frame_is_what_a_search_finds(seed: int) -> None:
     capped = seed % 2 == 0
     tables = {name: validate(t, name) for name, t in ragged_market(seed, totals=seed > 3).items()}
     frame = MarketFrame.from_tables(
-        tables, bar_interval=BAR, decision_lag=LAG, staleness=SHORT, liquidation_cap=CAP if capped else None
+        tables, FrameSpec(bar_interval=BAR, decision_lag=LAG, staleness=SHORT, liquidation_cap=CAP if capped else None)
     )
     known = np.zeros(len(INPUTS), dtype=bool)
     unknown = np.zeros(len(INPUTS), dtype=bool)
@@ -129,7 +135,7 @@ def test_the_frame_is_what_a_search_finds(seed: int) -> None:
 
 
 def test_without_a_cap_the_estimate_is_the_sum() -> None:
-    frame = MarketFrame.from_tables(ragged_market(0), bar_interval=BAR, decision_lag=LAG).table
+    frame = MarketFrame.from_tables(ragged_market(0), FrameSpec(bar_interval=BAR, decision_lag=LAG)).table
     for side in ("long", "short"):
         pd.testing.assert_series_equal(
             frame[f"liquidated_{side}_estimate"], frame[f"liquidated_{side}"], check_names=False, check_exact=True

@@ -20,6 +20,7 @@ from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.quality.ledger import DefectLedger
+from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.sources.own_files.directory import Reading, read_directory
@@ -48,7 +49,7 @@ def params() -> Params:
 def cleaned(params: Params) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
     assert params.dataset.tables is not None
     files = {name: TableFile(**t.model_dump()) for name, t in params.dataset.tables.items()}
-    lags, symbols = params.market.available_after, params.dataset.symbols
+    lags, symbols = params.market.lags, params.dataset.symbols
     raw = read_directory(DIRECTORY, files, lags=lags, symbols=symbols).tables
     return clean_tables(raw, venue=params.dataset.venue, spacing={"bars": params.market.bar_interval})
 
@@ -75,7 +76,7 @@ def test_live_equals_history_on_real_bars(
     tables = {name: t[t["symbol"] == "BTCUSDT"].head(6_000) for name, t in cleaned[0].items()}
     engine = FeatureEngine(default_families(params.market.bar_interval, **params.features.model_dump()))
     frame = MarketFrame.from_tables(
-        tables, bar_interval=params.market.bar_interval, decision_lag=params.market.decision_lag
+        tables, FrameSpec(bar_interval=params.market.bar_interval, decision_lag=params.market.decision_lag)
     )
     assert checks.check_parity(engine, frame) == {}
 
@@ -86,7 +87,9 @@ def test_an_honest_model_finds_next_to_nothing(
     """A direction AUC outside of .47-.55 on these data is a leak or a bug."""
     tables, _ = cleaned
     market = params.market
-    frame = MarketFrame.from_tables(tables, bar_interval=market.bar_interval, decision_lag=market.decision_lag)
+    frame = MarketFrame.from_tables(
+        tables, FrameSpec(bar_interval=market.bar_interval, decision_lag=market.decision_lag)
+    )
     engine = FeatureEngine(default_families(market.bar_interval, **params.features.model_dump()))
     features = engine.transform(frame)
     wanted = set(engine.manifest(frame.available)["model_features"])
@@ -137,12 +140,12 @@ def coinalyze(offset: int | None) -> dict[str, TableFile]:
 
 
 def read_coinalyze(params: Params, offset: int | None) -> Reading:
-    return read_directory(COINALYZE, coinalyze(offset), lags=params.market.available_after, symbols=["BTCUSDT"])
+    return read_directory(COINALYZE, coinalyze(offset), lags=params.market.lags, symbols=["BTCUSDT"])
 
 
 @needs_native
 def test_coinalyze_says_by_name_what_it_lacks(params: Params) -> None:
-    lags = params.market.available_after
+    lags = params.market.lags
     nameless = {"bars": TableFile(file="{symbol}_PERP.A_ohlcv-history.csv")}
     with pytest.raises(SchemaError, match=r"has no header and no position for .*first row is 2024-06-20 03:00:00"):
         read_directory(COINALYZE, nameless, lags=lags, symbols=["BTCUSDT"])
@@ -187,7 +190,7 @@ def test_a_declared_clock_makes_coinalyze_usable(params: Params) -> None:
 def test_one_shifted_table_among_good_ones_is_refused(params: Params) -> None:
     """Six hours of clock between liquidations and bars would teach a model that cascades come after their price."""
     summer = TableFile(file="bars.parquet", columns={"event_time": "close_time"})
-    lags = params.market.available_after
+    lags = params.market.lags
     tables = read_directory(SUMMER, {"bars": summer}, lags=lags, symbols=["BTCUSDT"]).tables
     tables["liquidation_totals"] = read_coinalyze(params, 0).tables["liquidation_totals"]
     with pytest.raises(SchemaError, match=r"liquidation_totals: BTCUSDT clock_shift .*refused: its clock is 6h late"):
@@ -210,7 +213,7 @@ def test_a_summer_of_binance_raises_no_false_alarm(params: Params) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     entry = resolve(content | {"dataset": SUMMER.name}).dataset
     files = {name: TableFile(**t.model_dump()) for name, t in (entry.tables or {}).items()}
-    reading = read_directory(SUMMER, files, lags=params.market.available_after, symbols=entry.symbols)
+    reading = read_directory(SUMMER, files, lags=params.market.lags, symbols=entry.symbols)
     tables, ledger = clean_tables(reading.tables, venue="binance", spacing={"bars": HOUR})
     # Whoever repaired the set marked these two bars as filled.
     assert [(f.symbol, f.rule, f.rows) for f in ledger.findings] == [("SOLUSDT", "repeated_bar", 2)]

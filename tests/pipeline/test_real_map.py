@@ -11,6 +11,7 @@ from slackwater.evidence.map_scorecard import map_scorecard
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
+from slackwater.market.spec import FrameSpec
 from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.table_file import TableFile
 
@@ -34,7 +35,9 @@ def test_the_scorecard_runs_on_real_liquidations() -> None:
     raw = read_directory(DIRECTORY, files, lags=market.available_after, symbols=params.dataset.symbols).tables
     assert "long_short_ratio" not in raw
     tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})
-    frame = MarketFrame.from_tables(tables, bar_interval=market.bar_interval, decision_lag=market.decision_lag)
+    frame = MarketFrame.from_tables(
+        tables, FrameSpec(bar_interval=market.bar_interval, decision_lag=market.decision_lag)
+    )
     families = default_families(market.bar_interval, **params.features.model_dump())
     card = map_scorecard(frame, families, draws=200, mean_block=params.evaluation.mean_block)
     assert card["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]

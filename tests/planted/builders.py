@@ -18,6 +18,7 @@ from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.price import PriceFamily
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, START, small_market
 
 Tables = dict[str, pd.DataFrame]
@@ -46,12 +47,14 @@ ALL = FeatureEngine(
 
 def shipped(tables: Tables, lag: timedelta = DECISION_LAG) -> pd.DataFrame:
     """Every family, as it ships."""
-    return ALL.transform(MarketFrame.from_tables(tables, bar_interval=INTERVAL, decision_lag=lag))
+    return ALL.transform(MarketFrame.from_tables(tables, FrameSpec(bar_interval=INTERVAL, decision_lag=lag)))
 
 
 def prices(tables: Tables) -> pd.DataFrame:
     """The features that need nothing but bars."""
-    frame = MarketFrame.from_tables({"bars": tables["bars"]}, bar_interval=INTERVAL, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(
+        {"bars": tables["bars"]}, FrameSpec(bar_interval=INTERVAL, decision_lag=DECISION_LAG)
+    )
     return PRICES.transform(frame)
 
 
@@ -85,7 +88,7 @@ def whole_table(change: Callable[[pd.DataFrame], pd.Series]) -> Build:
 
 def joined(tables: Tables, lag: timedelta = DECISION_LAG) -> pd.DataFrame:
     """One row per (symbol, bar close) with what was known at the decision."""
-    return MarketFrame.from_tables(tables, bar_interval=INTERVAL, decision_lag=lag).table
+    return MarketFrame.from_tables(tables, FrameSpec(bar_interval=INTERVAL, decision_lag=lag)).table
 
 
 def planted(compute: Callable[[pd.DataFrame, Tables], pd.Series], *needs: str) -> Build:

@@ -26,8 +26,10 @@ from slackwater.features.family import Family
 from slackwater.features.order_flow import OrderFlowFamily
 from slackwater.features.price import PriceFamily
 from slackwater.features.volatility import VolatilityFamily
-from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import CLOSE, FUNDING_RATE, OPEN, PREMIUM_INDEX, VOLUME
+from slackwater.market.spec import FrameSpec
 from tests.planted.builders import INTERVAL, Tables
 from tests.small_market import DECISION_LAG, small_market
 
@@ -319,7 +321,7 @@ class DividesByAnAgeOfAtLeastOne(DividesByAnAge):
 
 
 def as_known(tables: Tables) -> MarketFrame:
-    return MarketFrame.from_tables(tables, bar_interval=INTERVAL, decision_lag=DECISION_LAG)
+    return MarketFrame.from_tables(tables, FrameSpec(bar_interval=INTERVAL, decision_lag=DECISION_LAG))
 
 
 def with_the_book_of_the_next_bar(tables: Tables) -> MarketFrame:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from slackwater.errors import DataError, OrderError, SchemaError
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.storage import read_arrays, write_arrays
 from tests.ragged_market import BAR, CAP, LAG, SHORT, ragged_market
@@ -26,7 +27,7 @@ examples = settings(deadline=None, max_examples=40)
 Row = dict[str, Any]
 
 
-EVENTS = ("liquidations", "whale_transfers", "large_trades")
+EVENTS = ("liquidations", "whale_transfers", "large_trades", "exchange_flows")
 
 
 def queues(tables: dict[str, pd.DataFrame]) -> dict[tuple[str, str], list[Row]]:
@@ -88,11 +89,11 @@ def test_live_rows_are_those_of_history(
         "staleness": SHORT,
         "liquidation_cap": cap,
     }
-    frame = MarketFrame.from_tables(tables, **parameters)
+    frame = MarketFrame.from_tables(tables, FrameSpec(**parameters))
     history = {(row.symbol, row.event_time): row for symbol, _ in frame.symbols() for row in frame.rows(symbol)}
     waiting = queues(tables)
     pushed = dict.fromkeys(waiting, 0)
-    stream = MarketFrame.stream(**parameters)
+    stream = FrameStream(FrameSpec(**parameters))
     directory: Path = tmp_path_factory.mktemp("live")
     for close in closes_of(tables):
         if rng.random() < skip:  # its bars are gone, and nothing else may be
@@ -112,7 +113,7 @@ def test_live_rows_are_those_of_history(
             pushed[table, symbol] += 1
         if rng.random() < 0.2:
             write_arrays(stream.save_state(), directory / "state.npz")
-            stream = MarketFrame.stream(**parameters)
+            stream = FrameStream(FrameSpec(**parameters))
             stream.load_state(read_arrays(directory / "state.npz"))
         live = stream.close(close)
         assert list(live) == sorted(symbol for symbol, time in history if time == close)
@@ -132,7 +133,7 @@ def test_a_live_row_needs_no_row_of_later(seed: int) -> None:
     parameters: dict[str, Any] = {"bar_interval": BAR, "decision_lag": LAG, "staleness": SHORT, "liquidation_cap": CAP}
     closes = closes_of(tables)
     close = closes[rng.integers(8, len(closes))]
-    stream = MarketFrame.stream(**parameters)
+    stream = FrameStream(FrameSpec(**parameters))
     so_far: dict[str, list[Row]] = {name: [] for name in tables}
     for (name, _), rows in queues(tables).items():
         for row in rows[: due(rows, close + LAG)]:
@@ -140,7 +141,7 @@ def test_a_live_row_needs_no_row_of_later(seed: int) -> None:
             so_far[name].append(row)
     given_then = {name: pd.DataFrame(rows) for name, rows in so_far.items() if rows}
     live = stream.close(close)
-    frame = MarketFrame.from_tables(given_then, **parameters)
+    frame = MarketFrame.from_tables(given_then, FrameSpec(**parameters))
     history = {symbol: list(frame.rows(symbol))[-1] for symbol, _ in frame.symbols()}
     history = {symbol: row for symbol, row in history.items() if row.event_time == close}
     assert set(live) == set(history)

@@ -45,7 +45,7 @@ BAD = {
     "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit' \(did you mean `bybit_1h`"),
     "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
     "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
-    "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be longer than"),
+    "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be > 0"),
     "a cap that is no duration": (
         lambda c: c["market"].update(liquidation_cap=1),
         r"`market.liquidation_cap`: must be a duration such as 24h, 30d or 5m30s, was 1$",
@@ -81,9 +81,17 @@ BAD = {
     ),
     "a table that does not exist": (
         lambda c: c["datasets"]["bybit_1h"]["tables"].update(open_intrest={"file": "x.parquet"}),
-        r"datasets.bybit_1h.tables.open_intrest",
+        r"datasets.bybit_1h.tables.open_intrest.*no canonical table `open_intrest`; did you mean `open_interest`",
     ),
     "a lag of a table that does not exist": (lambda c: c["market"]["available_after"].update(fundng="1h"), r"fundng"),
+    "a staleness of a table that is not joined": (
+        lambda c: c["market"]["staleness"].update(mark_price="1h"),
+        r"`staleness` names unknown tables .'mark_price'.",
+    ),
+    "a venue that does not exist": (
+        lambda c: c["datasets"]["bybit_1h"].update(venue="bybt"),
+        r"datasets.bybit_1h.venue.*there is no venue `bybt`; did you mean `bybit`",
+    ),
     "a window off the grid": (
         lambda c: c["features"]["price"].update(event_window="7m"),
         r"`features.price.event_window` must be a multiple of `market.bar_interval`, 5m, was 7m",

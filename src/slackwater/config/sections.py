@@ -9,6 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
+from slackwater.errors import did_you_mean
+from slackwater.market.contract_facts import VENUES
+from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import LAGS
 
 __all__ = ["Dataset", "Params"]
 
@@ -36,6 +40,18 @@ def _with_a_date_as_text(facts: Any) -> Any:
     return facts
 
 
+def _table_name(name: str) -> str:
+    if name not in LAGS:
+        raise ValueError(f"there is no canonical table `{name}`{did_you_mean(name, LAGS)}")
+    return name
+
+
+def _venue(name: str) -> str:
+    if name not in VENUES:
+        raise ValueError(f"there is no venue `{name}`{did_you_mean(name, VENUES)}")
+    return name
+
+
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
 Offset = Annotated[timedelta, BeforeValidator(parse_offset), PlainSerializer(offset_text, when_used="json")]
@@ -44,32 +60,7 @@ OptionalDuration = Annotated[
     BeforeValidator(lambda value: None if value is None else parse_duration(value)),
     PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
 ]
-TableName = Literal[
-    "fine_bars",
-    "bars",
-    "mark_price",
-    "open_interest",
-    "funding",
-    "premium_index",
-    "liquidations",
-    "liquidation_totals",
-    "large_trades",
-    "long_short_ratio",
-    "whale_transfers",
-    "exchange_flows",
-    "depth",
-]
-SnapshotName = Literal[
-    "open_interest",
-    "funding",
-    "premium_index",
-    "liquidations",
-    "liquidation_totals",
-    "large_trades",
-    "long_short_ratio",
-    "whale_transfers",
-    "depth",
-]
+TableName = Annotated[str, AfterValidator(_table_name)]
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
@@ -93,22 +84,36 @@ class _Windows(_Section):
 
 
 class Market(_Section):
-    """Grid, decision and availability."""
+    """Grid, decision and availability; `available_after` and `staleness` list what differs from the tables' own."""
 
     bar_interval: Positive
     fine_bar_interval: Positive
     decision_lag: Duration
-    available_after: dict[TableName, Duration]
-    staleness: dict[SnapshotName, Duration]
+    available_after: dict[TableName, Duration] = {}
+    staleness: dict[TableName, Duration] = {}
     liquidation_cap: OptionalDuration = None
+
+    @property
+    def lags(self) -> dict[str, timedelta]:
+        """Availability lag of every canonical table."""
+        return LAGS | self.available_after
+
+    @property
+    def spec(self) -> FrameSpec:
+        """Settings of the market frame."""
+        return FrameSpec(
+            bar_interval=self.bar_interval,
+            decision_lag=self.decision_lag,
+            staleness=self.staleness,
+            liquidation_cap=self.liquidation_cap,
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:
-        if self.liquidation_cap is not None and self.liquidation_cap <= timedelta(0):
-            raise ValueError("`liquidation_cap` must be longer than 0s, or null where the feed publishes everything")
+        self.spec  # noqa: B018 -- checks what a frame can be made with
         if self.bar_interval % self.fine_bar_interval:
             raise ValueError("`bar_interval` must be a multiple of `fine_bar_interval`")
-        if self.available_after.get("bars", timedelta(0)) > self.decision_lag:
+        if self.lags["bars"] > self.decision_lag:
             raise ValueError("`decision_lag` must not be below `available_after.bars`: a bar counts at its own close")
         return self
 
@@ -380,7 +385,7 @@ class Dataset(_Section):
 
     name: str
     source: Literal["simulate", "parquet"]
-    venue: Literal["simulated", "binance", "bybit", "okx", "gate"]
+    venue: Annotated[str, AfterValidator(_venue)]
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None
@@ -456,9 +461,6 @@ class Params(_Section):
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
                             f"{duration_text(self.market.bar_interval)}, was {duration_text(window)}"
                         )
-        missing = set(self.dataset.tables or ()) - set(self.market.available_after)
-        if missing:
-            raise ValueError(f"`market.available_after` lacks {sorted(missing)}")
         rules = self.trading.rules
         if not rules.risk_fraction <= rules.max_cluster_risk <= rules.max_open_risk:
             raise ValueError(

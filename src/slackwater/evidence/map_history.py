@@ -23,8 +23,10 @@ from slackwater.features.family import Family, duration_name
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.liquidity.density import N_LAYERS, map_bins
 from slackwater.liquidity.zones import SIDES, MapView, map_read
-from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import HIGH, LOW, OPEN_INTEREST
+from slackwater.market.spec import FrameSpec
 from slackwater.storage import read_tables
 
 __all__ = [
@@ -343,7 +345,7 @@ def map_of_tables(
     directory: str | Path,
     symbol: str,
     *,
-    market: Mapping[str, Any],
+    spec: FrameSpec,
     features: Mapping[str, Any],
     at: pd.Timestamp | None = None,
     span: timedelta = timedelta(days=7),
@@ -356,8 +358,8 @@ def map_of_tables(
         Of parquet files, such as ``data/tables``.
     symbol
         The perpetual; the others are not read into the frame.
-    market
-        `bar_interval`, `decision_lag`, `staleness` and `liquidation_cap`, as in the parameters.
+    spec
+        Settings of the market frame.
     features
         Parameters of the feature families by name.
     at, span
@@ -379,9 +381,6 @@ def map_of_tables(
     own = {name: table[table["symbol"] == symbol].reset_index(drop=True) for name, table in tables.items()}
     frame = MarketFrame.from_tables(
         own,
-        bar_interval=market["bar_interval"],
-        decision_lag=market["decision_lag"],
-        staleness=market["staleness"],
-        liquidation_cap=market["liquidation_cap"],
+        spec,
     )
-    return replay(frame, default_families(market["bar_interval"], **features), symbol, at=at, span=span)
+    return replay(frame, default_families(spec.bar_interval, **features), symbol, at=at, span=span)

@@ -31,6 +31,7 @@ from slackwater.features.engine import FeatureEngine
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.spec import FrameSpec
 
 __all__ = [
     "check_absent_tables",
@@ -305,7 +306,7 @@ def check_features(
     """
 
     def frame_of(given: Tables) -> MarketFrame:
-        return MarketFrame.from_tables(given, bar_interval=engine.bar_interval, decision_lag=decision_lag)
+        return MarketFrame.from_tables(given, FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag))
 
     def build(given: Tables) -> pd.DataFrame:
         return engine.transform(frame_of(given))

@@ -21,17 +21,9 @@ from slackwater.features.extra import source_digest, spec_of
 from slackwater.features.families import FAMILIES, advance_families, advance_family
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA, TIME_HOURS
-from slackwater.market.frame import FrameRow, MarketFrame
-from slackwater.market.inputs import (
-    CLOSE,
-    FUNDING_RATE,
-    HIGH,
-    INPUTS,
-    LOW,
-    OPEN,
-    OTHERS_RETURN,
-    PREMIUM_INDEX,
-)
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
+from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
 from slackwater.operators import kernel
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
@@ -46,7 +38,6 @@ _BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high a
 _WIDTH: Final = len(INPUTS)
 _BLOCK: Final = 64
 """Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
-_SIGNED: Final = (FUNDING_RATE, PREMIUM_INDEX, OTHERS_RETURN)
 _MICROSECONDS_PER_HOUR: Final = 3.6e9
 
 
@@ -56,7 +47,7 @@ def _read(values, time, row):  # type: ignore[no-untyped-def]
     # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
     for i in range(_WIDTH):
         row[i] = values[i] if 0.0 <= values[i] <= _LARGEST else np.nan
-    for i in _SIGNED:
+    for i in SIGNED:
         row[i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
     for i in range(_WIDTH, FIRST_EXTRA):
         row[i] = np.nan

@@ -5,12 +5,15 @@ known, and gives its values at decisions. History calls it once with every row a
 (`slackwater.market.stream`) calls it at each bar close with the rows that came in since. A decision needs nothing of
 the one before, so a bar that is missing need not be decided.
 
-======== ===================================== ===================================================================
-join     state                                 gives at a decision
-======== ===================================== ===================================================================
-newest   known, event time, amounts            the row with the newest event time; NaN once that is stale
-summed   count, times of the last `SLOTS` rows sums of what became known within the last bar step; NaN while silent
-======== ===================================== ===================================================================
+============ ======================================== ==========================================================
+join         state                                    value at a decision
+============ ======================================== ==========================================================
+newest       known, event time, amounts               the row with the newest event time; NaN once that is stale
+summed       count, times of the last `SLOTS` rows    sums of what became known within the last bar step; NaN
+                                                      while the table is silent
+summed_apart for each input: known, time of its last  the same for each input on its own
+             row
+============ ======================================== ==========================================================
 
 Times are microseconds since 1970: below 2**53, so that a state of ``float64`` holds them exactly.
 """
@@ -18,38 +21,21 @@ Times are microseconds since 1970: below 2**53, so that a state of ``float64`` h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import Join, Table
+from slackwater.times import microseconds
+from slackwater.types import Floats, Ints
 
-__all__ = ["JOINS", "SLOTS", "STALENESS", "Join", "Timing", "bar_returns", "returns_of_others"]
-
-STALENESS: Final[dict[str, timedelta]] = {
-    "open_interest": timedelta(hours=3),
-    "funding": timedelta(hours=9),
-    "premium_index": timedelta(hours=1),
-    "liquidations": timedelta(days=3),
-    "liquidation_totals": timedelta(days=3),
-    "whale_transfers": timedelta(days=3),
-    "large_trades": timedelta(days=3),
-    "long_short_ratio": timedelta(hours=3),
-    "depth": timedelta(hours=1),
-}
-"""How old the newest row of a table may be, at a decision, before the table counts as silent."""
+__all__ = ["SLOTS", "TableJoin", "bar_returns", "joins_of", "returns_of_others"]
 
 SLOTS: Final = 10
 """Slots of a capped feed over which its arrivals are counted."""
-
-Columns = Mapping[str, NDArray[Any]]
 
 
 # -- kernels -------------------------------------------------------------------------------------------------
@@ -74,7 +60,7 @@ def _newest(state, available, events, amounts, decisions, limit, out):  # type: 
 
 @njit(cache=True)
 def _unseen_factor(state, time, cap):  # type: ignore[no-untyped-def]
-    """Return how many events stand behind one that a feed with one slot a `cap` let through."""
+    """Estimate how many events each published one represents when the feed publishes at most one per `cap`."""
     if cap == 0:
         return 1.0
     count = int(state[0])
@@ -109,8 +95,27 @@ def _summed(state, available, amounts, decisions, step, limit, cap, out):  # typ
 
 
 @njit(cache=True)
+def _summed_apart(state, available, amounts, decisions, step, limit, out):  # type: ignore[no-untyped-def]
+    n = amounts.shape[1]
+    row = 0
+    for i in range(decisions.shape[0]):
+        out[i] = 0.0
+        while row < available.shape[0] and available[row] <= decisions[i]:
+            for j in range(n):
+                if not np.isnan(amounts[row, j]):
+                    if available[row] > decisions[i] - step:
+                        out[i, j] += amounts[row, j]
+                    state[2 * j] = 1.0
+                    state[2 * j + 1] = available[row]
+            row += 1
+        for j in range(n):
+            if state[2 * j] == 0.0 or decisions[i] - int(state[2 * j + 1]) > limit:
+                out[i, j] = np.nan
+
+
+@njit(cache=True)
 def bar_returns(opens, closes, out):  # type: ignore[no-untyped-def]
-    """Write ``log(close / open)`` of each bar to `out`; NaN where a price is no positive number."""
+    """Write ``log(close / open)`` of each bar to `out`; NaN where a price is not a positive number."""
     for i in range(opens.shape[0]):
         out[i] = math.log(closes[i] / opens[i]) if opens[i] > 0.0 and closes[i] > 0.0 else np.nan
 
@@ -153,136 +158,36 @@ def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
         start = stop
 
 
-# -- what a table contributes --------------------------------------------------------------------------------
+# -- a table in a frame ----------------------------------------------------------------------------------------
 
 
-def _as_they_are(*names: str) -> Callable[[Columns], list[NDArray[Any]]]:
-    return lambda columns: [columns[name] for name in names]
-
-
-def _with_their_time(*names: str) -> Callable[[Columns], list[NDArray[Any]]]:
-    return lambda columns: [*(columns[name] for name in names), columns["event_time"] / 3.6e9]
-
-
-def _by_side(first: str, second: str) -> Callable[[Columns], list[NDArray[Any]]]:
-    def split(columns: Columns) -> list[NDArray[Any]]:
-        side, quantity = columns["side"], columns["quantity"]
-        return [np.where(side == name, quantity, 0.0) for name in (first, second)]
-
-    return split
-
-
-def _transfers(columns: Columns) -> list[NDArray[Any]]:
-    source, sink = columns["from_owner_type"] == "exchange", columns["to_owner_type"] == "exchange"
-    return [np.where(sink & ~source, columns["amount"], 0.0), np.where(source & ~sink, columns["amount"], 0.0)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """The durations of a market frame, in microseconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableJoin:
+    """The join of one table in a frame of given settings; durations in microseconds.
 
     Parameters
     ----------
-    step, lag
-        Spacing of the bars; from a bar's close to its decision.
-    limits
-        Staleness by table.
-    cap
-        A capped feed publishes at most one liquidation a symbol in each; 0: it publishes all.
+    table, join
+        The table and its join.
+    positions
+        Where its inputs stand in a frame row: side by side.
+    step, limit, cap
+        Spacing of the bars; staleness of the table; slot of a capped feed of liquidations, 0 if it publishes all.
     """
 
+    table: Table
+    join: Join
+    positions: slice
     step: int
-    lag: int
-    limits: Mapping[str, int]
+    limit: int
     cap: int
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        bar_interval: timedelta,
-        decision_lag: timedelta,
-        staleness: Mapping[str, timedelta] | None,
-        liquidation_cap: timedelta | None,
-    ) -> Timing:
-        """Check the parameters of a frame.
-
-        Raises
-        ------
-        ParameterError
-            If `bar_interval` or `liquidation_cap` is not positive, `decision_lag` is negative, or `staleness` names
-            an unknown table.
-        """
-        zero = timedelta(0)
-        if bar_interval <= zero:
-            raise ParameterError(f"`bar_interval` must be positive, was {bar_interval}")
-        if decision_lag < zero:
-            raise ParameterError(f"`decision_lag` must not be negative, was {decision_lag}")
-        if liquidation_cap is not None and liquidation_cap <= zero:
-            raise ParameterError(f"`liquidation_cap` must be positive, or None, was {liquidation_cap}")
-        unknown = sorted(set(staleness or {}) - set(STALENESS))
-        if unknown:
-            raise ParameterError(f"`staleness` names unknown tables {unknown}; there are {sorted(STALENESS)}")
-        return cls(
-            step=_microseconds(bar_interval),
-            lag=_microseconds(decision_lag),
-            limits={name: _microseconds(limit) for name, limit in (STALENESS | dict(staleness or {})).items()},
-            cap=0 if liquidation_cap is None else _microseconds(liquidation_cap),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Join:
-    """How one table enters the frame.
-
-    Parameters
-    ----------
-    table
-        Canonical name.
-    columns
-        The canonical columns that it reads; an optional one that a table lacks is NaN.
-    split
-        Turns those columns into the amounts that are joined, one array each.
-    width
-        How many amounts there are.
-    summed
-        Whether amounts are summed; else the newest row counts.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    split: Callable[[Columns], list[NDArray[Any]]]
-    width: int
-    summed: bool
-
-    @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """The inputs that the table feeds."""
-        return INPUT_TABLES[self.table]
-
-    @cached_property
-    def positions(self) -> slice:
-        """Where these stand in a frame row: side by side."""
-        first = INPUTS.index(self.inputs[0])
-        return slice(first, first + len(self.inputs))
-
-    def amounts(self, columns: Columns) -> NDArray[np.float64]:
-        """Return what each row contributes, one row each; `columns` holds at least those of the join."""
-        return np.column_stack(self.split(columns)).astype(np.float64, copy=False)
-
-    def start(self) -> NDArray[np.float64]:
+    def start(self) -> Floats:
         """Return the state of a table that has not begun."""
-        return np.zeros(1 + SLOTS if self.summed else 2 + self.width)
+        width = self.table.width
+        return np.zeros({"newest": 2 + width, "summed": 1 + SLOTS, "summed_apart": 2 * width}[self.join.kind])
 
-    def advance(
-        self,
-        state: NDArray[np.float64],
-        available: NDArray[np.int64],
-        events: NDArray[np.int64],
-        amounts: NDArray[np.float64],
-        decisions: NDArray[np.int64],
-        timing: Timing,
-    ) -> NDArray[np.float64]:
+    def advance(self, state: Floats, available: Ints, events: Ints, amounts: Floats, decisions: Ints) -> Floats:
         """Take rows in, and return the inputs at decisions.
 
         Parameters
@@ -292,80 +197,36 @@ class Join:
         available, events, amounts
             Rows, sorted by (available time, event time), that became known after the last decision so far.
         decisions
-            Ascending.
-        timing
-            Durations of the frame.
+            Ascending, shape (decisions,).
 
         Returns
         -------
         ndarray of float64, shape (decisions, inputs)
-            In the order of `inputs`; NaN where unknown.
+            In the order of the table's inputs; NaN where unknown.
         """
-        out = np.empty((len(decisions), len(self.inputs)))
-        limit = timing.limits[self.table]
-        if self.summed:
-            _summed(state, available, amounts, decisions, timing.step, limit, timing.cap, out)
+        out = np.empty((len(decisions), len(self.table.inputs)))
+        if self.join.kind == "newest":
+            _newest(state, available, events, amounts, decisions, self.limit, out)
+        elif self.join.kind == "summed":
+            _summed(state, available, amounts, decisions, self.step, self.limit, self.cap, out)
         else:
-            _newest(state, available, events, amounts, decisions, limit, out)
+            _summed_apart(state, available, amounts, decisions, self.step, self.limit, out)
         return out
 
 
-def _snapshots(table: str, *columns: str) -> Join:
-    return Join(table=table, columns=columns, split=_as_they_are(*columns), width=len(columns), summed=False)
-
-
-JOINS: Final[dict[str, Join]] = {
-    join.table: join
-    for join in (
-        Join(
-            table="open_interest",
-            columns=("open_interest", "event_time"),
-            split=_with_their_time("open_interest"),
-            width=2,
-            summed=False,
-        ),
-        Join(
-            table="funding",
-            columns=("funding_rate", "interval_hours", "event_time"),
-            split=_with_their_time("funding_rate", "interval_hours"),
-            width=3,
-            summed=False,
-        ),
-        _snapshots("premium_index", "premium_index"),
-        Join(
-            table="liquidations",
-            columns=("side", "quantity"),
-            split=_by_side("long", "short"),
-            width=2,
-            summed=True,
-        ),
-        Join(
-            table="liquidation_totals",
-            columns=("long_quantity", "short_quantity"),
-            split=_as_they_are("long_quantity", "short_quantity"),
-            width=2,
-            summed=True,
-        ),
-        Join(
-            table="whale_transfers",
-            columns=("from_owner_type", "to_owner_type", "amount"),
-            split=_transfers,
-            width=2,
-            summed=True,
-        ),
-        Join(
-            table="large_trades",
-            columns=("side", "quantity"),
-            split=_by_side("buy", "sell"),
-            width=2,
-            summed=True,
-        ),
-        _snapshots("long_short_ratio", "top_trader_ratio"),
-        _snapshots("depth", "bid_quantity_1pct", "ask_quantity_1pct"),
-    )
-}
-"""Every table but the bars, which make the grid. ``event_time`` among the columns is in microseconds since 1970."""
-
-
-def _microseconds(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)
+def joins_of(spec: FrameSpec) -> dict[str, TableJoin]:
+    """Return the joins of a frame by table: every table that feeds inputs but the bars, which make the grid."""
+    cap = spec.liquidation_cap
+    out = {}
+    for table in spec.tables:
+        if table.join is not None:
+            first = spec.inputs.index(table.inputs[0])
+            out[table.name] = TableJoin(
+                table=table,
+                join=table.join,
+                positions=slice(first, first + len(table.inputs)),
+                step=microseconds(spec.bar_interval),
+                limit=microseconds(spec.staleness[table.name]),
+                cap=0 if cap is None else microseconds(cap),
+            )
+    return out

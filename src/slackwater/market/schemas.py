@@ -1,243 +1,30 @@
-"""The canonical tables: their columns, types, units and ranges, and what makes a table unusable.
-
-Every row of every table says when it happened (`event_time`: what the venue stamps; for a bar its close) and from
-when it could have been known (`available_time`). Joins, sorts and cuts use `available_time` alone.
-"""
+"""Checks of tables and rows against the canonical tables: columns, types, ranges and order."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.errors import OrderError, SchemaError
+from slackwater.market.tables import TABLES, Column, Table
+from slackwater.times import epoch_us
 
 __all__ = [
     "SCHEMAS",
-    "Column",
-    "TableSchema",
     "describe_rows",
-    "microseconds",
     "refuse_both_kinds_of_liquidations",
+    "row_time",
     "validate",
     "validate_row",
 ]
 
-Kind = Literal["text", "time", "number"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of a canonical table.
-
-    Parameters
-    ----------
-    name, unit
-        Name, and unit or meaning.
-    kind
-        ``"text"``, ``"time"`` (``datetime64[us, UTC]``) or ``"number"`` (``float64``).
-    minimum
-        Least value; excluded if `positive`.
-    positive
-        Whether zero is refused.
-    values
-        The only values that a text may take; empty: any.
-    optional
-        Whether the column may be absent.
-    nullable
-        Whether a value may be missing.
-    """
-
-    name: str
-    kind: Kind
-    unit: str = ""
-    minimum: float | None = None
-    positive: bool = False
-    values: tuple[str, ...] = ()
-    optional: bool = False
-    nullable: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableSchema:
-    """A canonical table: its columns, and the columns that identify a row (no two rows share them)."""
-
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-
-    @property
-    def required(self) -> list[str]:
-        """Names of the columns that must be there."""
-        return [c.name for c in self.columns if not c.optional]
-
-
-def _price(name: str) -> Column:
-    return Column(name=name, kind="number", unit="quote currency", minimum=0.0, positive=True)
-
-
-def _amount(
-    name: str, unit: str = "coin", *, optional: bool = False, positive: bool = False, nullable: bool = False
-) -> Column:
-    return Column(
-        name=name, kind="number", unit=unit, minimum=0.0, optional=optional, positive=positive, nullable=nullable
-    )
-
-
-def _text(name: str, *values: str, optional: bool = False, nullable: bool = False) -> Column:
-    return Column(name=name, kind="text", values=values, optional=optional, nullable=nullable)
-
-
-_STAMP: Final = (
-    Column(name="symbol", kind="text", unit="perpetual"),
-    Column(name="event_time", kind="time", unit="UTC, what the venue stamps"),
-    Column(name="available_time", kind="time", unit="UTC, the earliest moment at which it could be known"),
-)
-_BARS: Final = (
-    *_STAMP,
-    Column(name="open_time", kind="time", unit="UTC"),
-    _price("open"),
-    _price("high"),
-    _price("low"),
-    _price("close"),
-    _amount("volume"),
-    _amount("taker_buy_volume", optional=True),
-    _amount("trade_count", "trades", optional=True),
-)
-_OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
-
-SCHEMAS: Final[dict[str, TableSchema]] = {
-    schema.name: schema
-    for schema in (
-        TableSchema(name="fine_bars", columns=_BARS, key=("symbol", "event_time")),
-        TableSchema(name="bars", columns=_BARS, key=("symbol", "event_time")),
-        TableSchema(
-            name="mark_price",
-            columns=(
-                *_STAMP,
-                Column(name="open_time", kind="time", unit="UTC"),
-                _price("open"),
-                _price("high"),
-                _price("low"),
-                _price("close"),
-            ),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="open_interest",
-            columns=(*_STAMP, _amount("open_interest")),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="funding",
-            columns=(
-                *_STAMP,
-                Column(
-                    name="funding_rate",
-                    kind="number",
-                    unit="fraction of notional an interval; positive: longs pay",
-                ),
-                _amount("interval_hours", "hours", positive=True),
-            ),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="premium_index",
-            columns=(*_STAMP, Column(name="premium_index", kind="number", unit="fraction")),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="liquidations",
-            columns=(
-                *_STAMP,
-                _text("side", "long", "short"),
-                _price("price"),
-                _amount("quantity", positive=True),
-            ),
-            key=(),
-        ),
-        TableSchema(
-            name="liquidation_totals",
-            columns=(*_STAMP, _amount("long_quantity"), _amount("short_quantity")),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="large_trades",
-            columns=(
-                *_STAMP,
-                _text("side", "buy", "sell"),
-                _price("price"),
-                _amount("quantity", positive=True),
-            ),
-            key=(),
-        ),
-        TableSchema(
-            name="long_short_ratio",
-            columns=(
-                *_STAMP,
-                # Some venues publish the ratio of all accounts alone.
-                _amount("top_trader_ratio", "positions, longs over shorts", positive=True, optional=True),
-                _amount("top_trader_account_ratio", "accounts, longs over shorts", optional=True, nullable=True),
-                _amount("account_ratio", "all accounts, longs over shorts", optional=True, nullable=True),
-                _amount("taker_volume_ratio", "bought over sold by takers", optional=True, nullable=True),
-            ),
-            key=("symbol", "event_time"),
-        ),
-        TableSchema(
-            name="whale_transfers",
-            columns=(
-                *_STAMP,
-                _text("chain"),
-                _text("asset"),
-                _amount("amount"),
-                _amount("amount_usd", "USD"),
-                _text("from_owner", nullable=True),
-                _text("from_owner_type", *_OWNERS),
-                _text("to_owner", nullable=True),
-                _text("to_owner_type", *_OWNERS),
-                _text("tx_hash"),
-                Column(name="log_index", kind="number", minimum=0.0),
-                _text("source"),
-            ),
-            key=("symbol", "chain", "tx_hash", "log_index", "source"),
-        ),
-        TableSchema(
-            name="exchange_flows",
-            columns=(
-                *_STAMP,
-                Column(name="bucket_start", kind="time", unit="UTC; the bucket ends at event_time"),
-                _text("asset"),
-                _amount("inflow_usd", "USD", optional=True, nullable=True),
-                _amount("outflow_usd", "USD", optional=True, nullable=True),
-                Column(name="netflow_usd", kind="number", unit="USD, positive: onto exchanges"),
-                _text("source"),
-            ),
-            key=("symbol", "event_time", "asset", "source"),
-        ),
-        TableSchema(
-            name="depth",
-            columns=(
-                *_STAMP,
-                _amount("bid_quantity_1pct"),
-                _amount("ask_quantity_1pct"),
-                _amount("bid_quantity_5pct", optional=True),
-                _amount("ask_quantity_5pct", optional=True),
-            ),
-            key=("symbol", "event_time"),
-        ),
-    )
-}
-"""The canonical tables by name. Prices in quote currency, quantities in coin, rates as fractions, times UTC.
-
-The side of a liquidation is that of the position, the side of a large trade that of the aggressor. A row of
-``liquidation_totals`` or ``exchange_flows`` sums a bucket of time that ends at its `event_time`; a data set has these
-totals or the single ``liquidations``, not both.
-"""
+SCHEMAS: Final[dict[str, Table]] = {table.name: table for table in TABLES}
+"""The canonical tables by name."""
 
 
 def describe_rows(table: pd.DataFrame, rows: Sequence[int] | pd.Index, columns: Sequence[str] = ()) -> str:
@@ -246,15 +33,15 @@ def describe_rows(table: pd.DataFrame, rows: Sequence[int] | pd.Index, columns: 
     return table.loc[list(rows[:3]), list(dict.fromkeys(wanted))].to_string()
 
 
-def validate(table: pd.DataFrame, name: str, *, origin: str | None = None) -> pd.DataFrame:
-    """Return a table with the canonical types and column order, or say why it cannot be one.
+def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = None) -> pd.DataFrame:
+    """Return a table with the canonical types and column order, or raise an error that explains what is wrong.
 
     Parameters
     ----------
     table
         What was read. It is not changed. Columns that the schema does not know are dropped.
     name
-        Which of `SCHEMAS` it should be.
+        Which of `SCHEMAS` it should be, or a table from outside.
     origin
         Where it came from, such as a file, for messages.
 
@@ -271,10 +58,8 @@ def validate(table: pd.DataFrame, name: str, *, origin: str | None = None) -> pd
     OrderError
         If rows of a symbol repeat a key or run backwards in time.
     """
-    schema = SCHEMAS.get(name)
-    if schema is None:
-        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
-    where = f"{origin} (table {name})" if origin else f"table {name}"
+    schema = _table(name)
+    where = f"{origin} (table {schema.name})" if origin else f"table {schema.name}"
     missing = [c for c in schema.required if c not in table]
     if missing:
         raise SchemaError(f"{where}: missing column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
@@ -287,8 +72,8 @@ def validate(table: pd.DataFrame, name: str, *, origin: str | None = None) -> pd
     return table
 
 
-def validate_row(row: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one live row with canonical values, or say why it cannot be one: `validate` without a DataFrame.
+def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
+    """Return one live row with canonical values: `validate` without a DataFrame.
 
     Parameters
     ----------
@@ -296,7 +81,7 @@ def validate_row(row: Mapping[str, Any], name: str) -> dict[str, Any]:
         Column name to value; times as timezone-aware `datetime` or `Timestamp`. Columns that the schema does not
         know are dropped.
     name
-        Which of `SCHEMAS` it belongs to.
+        Which of `SCHEMAS` it belongs to, or a table from outside.
 
     Returns
     -------
@@ -311,34 +96,34 @@ def validate_row(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     OrderError
         If the row is available before it happened.
     """
-    schema = SCHEMAS.get(name)
-    if schema is None:
-        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
+    schema = _table(name)
     out: dict[str, Any] = {}
     for column in schema.columns:
         if column.name in row:
-            out[column.name] = _ROW_VALUES[column.kind](row[column.name], column, name, row)
+            out[column.name] = _ROW_VALUES[column.kind](row[column.name], column, schema.name, row)
         elif not column.optional:
-            raise SchemaError(f"{_of_row(name, row)}: missing column {column.name}; it has {', '.join(map(str, row))}")
+            raise SchemaError(
+                f"{_of_row(schema.name, row)}: missing column {column.name}; it has {', '.join(map(str, row))}"
+            )
     if out["available_time"] < out["event_time"]:
-        raise OrderError(f"{_of_row(name, row)}: is available before it happened, at {row['available_time']}")
+        raise OrderError(f"{_of_row(schema.name, row)}: is available before it happened, at {row['available_time']}")
     return out
 
 
-def microseconds(time: Any) -> int:
+def row_time(time: Any) -> int:
     """Return a timezone-aware time in microseconds since 1970.
 
     Raises
     ------
     SchemaError
-        If it is no time, missing, naive, or beyond what `Timestamp` holds.
+        If it is not a time, missing, naive, or beyond what `Timestamp` holds.
     """
     if not isinstance(time, datetime) or time is pd.NaT:
         raise SchemaError(f"must be a timezone-aware time (UTC), was {time!r}")
     if time.tzinfo is None:
         raise SchemaError(f"must be a timezone-aware time (UTC), was naive, {time}")
     try:
-        return int(pd.Timestamp(time).value // 1_000)
+        return epoch_us(pd.Timestamp(time))
     except (OverflowError, ValueError):
         raise SchemaError(f"must be a time between 1678 and 2262, was {time}") from None
 
@@ -347,9 +132,17 @@ def refuse_both_kinds_of_liquidations(tables: Container[str]) -> None:
     """Raise SchemaError if a data set has both single liquidations and totals: they would count twice."""
     if "liquidations" in tables and "liquidation_totals" in tables:
         raise SchemaError(
-            "a data set has `liquidations` or `liquidation_totals`, and not both: they tell of the same events; "
+            "a data set has `liquidations` or `liquidation_totals`, and not both: they contain the same events; "
             "leave one of them out"
         )
+
+
+def _table(name: str | Table) -> Table:
+    if isinstance(name, Table):
+        return name
+    if name not in SCHEMAS:
+        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
+    return SCHEMAS[name]
 
 
 def _of_row(name: str, row: Mapping[str, Any]) -> str:
@@ -358,7 +151,7 @@ def _of_row(name: str, row: Mapping[str, Any]) -> str:
 
 def _row_time(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> int:
     try:
-        return microseconds(value)
+        return row_time(value)
     except SchemaError as error:
         raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` {error}") from None
 
@@ -417,7 +210,7 @@ def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
     return values.astype("str")
 
 
-def _check_values(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
+def _check_values(table: pd.DataFrame, schema: Table, where: str) -> None:
     import pandera.pandas as pa  # slow to import, and only needed where tables come in
 
     def checks(column: Column) -> list[pa.Check]:
@@ -452,7 +245,7 @@ def _check_values(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
         ) from None
 
 
-def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
+def _check_order(table: pd.DataFrame, schema: Table, where: str) -> None:
     early = table.index[table["available_time"] < table["event_time"]]
     if len(early):
         raise OrderError(
@@ -472,13 +265,3 @@ def _check_order(table: pd.DataFrame, schema: TableSchema, where: str) -> None:
                 f"{where}: {len(repeated)} rows repeat ({', '.join(schema.key)}) of an earlier row, the first:\n"
                 f"{describe_rows(table, repeated, schema.key)}"
             )
-
-
-#: Bars are there in one form or the other; the rest no feature reads.
-_UNMISSED: Final = ("bars", "fine_bars", "mark_price", "exchange_flows")
-
-
-def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return the canonical tables that features lack in a data set; one kind of liquidations is enough."""
-    other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
-    return [name for name in SCHEMAS if name not in tables and name not in _UNMISSED and other.get(name) not in tables]

@@ -1,4 +1,4 @@
-"""The live frame: rows of tables go in as they arrive, one frame row a symbol comes out at each bar close."""
+"""The live frame: rows of tables go in as they arrive, one frame row per symbol comes out at each bar close."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
-from slackwater.market.frame import FrameRow
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
-from slackwater.market.joins import JOINS, Timing, bar_returns, returns_of_others
-from slackwater.market.schemas import SCHEMAS, microseconds, refuse_both_kinds_of_liquidations, validate_row
+from slackwater.market.joins import bar_returns, joins_of, returns_of_others
+from slackwater.market.schemas import refuse_both_kinds_of_liquidations, row_time, validate_row
+from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import Table
+from slackwater.times import microseconds, timestamp
+from slackwater.types import Floats, Ints
 
 __all__ = ["FrameStream"]
 
@@ -44,7 +47,7 @@ class _Feed:
         Available time, event time and amounts of each row.
     """
 
-    state: NDArray[np.float64]
+    state: Floats
     last: int = -(2**63)
     keys: set[str] = field(default_factory=set)
     pending: list[Row] = field(default_factory=list)
@@ -74,8 +77,8 @@ class FrameStream:
 
     Parameters
     ----------
-    bar_interval, decision_lag, staleness, liquidation_cap
-        As in `MarketFrame.from_tables`.
+    spec
+        Settings of the frame.
 
     Notes
     -----
@@ -85,7 +88,8 @@ class FrameStream:
 
     Examples
     --------
-    >>> frames = FrameStream(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5))
+    >>> from datetime import timedelta
+    >>> frames = FrameStream(FrameSpec(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5)))
     >>> time = pd.Timestamp("2024-01-01 01:00", tz="UTC")
     >>> stamp = {"symbol": "BTCUSDT", "event_time": time, "available_time": time + timedelta(seconds=2)}
     >>> prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 7.0}
@@ -96,20 +100,10 @@ class FrameStream:
     (np.float64(101.0), np.float64(5000.0))
     """
 
-    def __init__(
-        self,
-        *,
-        bar_interval: timedelta,
-        decision_lag: timedelta,
-        staleness: Mapping[str, timedelta] | None = None,
-        liquidation_cap: timedelta | None = None,
-    ) -> None:
-        self._timing = Timing.of(
-            bar_interval=bar_interval,
-            decision_lag=decision_lag,
-            staleness=staleness,
-            liquidation_cap=liquidation_cap,
-        )
+    def __init__(self, spec: FrameSpec) -> None:
+        self.spec = spec
+        self._joins = joins_of(spec)
+        self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
         self._feeds: dict[tuple[str, str], _Feed] = {}
         self._origin: int | None = None
         self._closed: int | None = None
@@ -122,9 +116,9 @@ class FrameStream:
         Parameters
         ----------
         table
-            ``"bars"``, or another table that feeds inputs (`slackwater.market.inputs.INPUT_TABLES`).
+            ``"bars"``, or another table of the settings that feeds inputs.
         row
-            Its columns (`slackwater.market.schemas.SCHEMAS`); times as timezone-aware `datetime` or `Timestamp`.
+            Its columns; times as timezone-aware `datetime` or `Timestamp`.
 
         Raises
         ------
@@ -141,23 +135,24 @@ class FrameStream:
         -----
         A row that is refused leaves the stream as it was.
         """
-        if table != "bars" and table not in JOINS:
-            raise SchemaError(f"there is no table `{table}` in a live frame; there are bars, {', '.join(JOINS)}")
-        given = validate_row(row, table)
+        schema = self.spec.table(table)
+        if schema is None:
+            raise SchemaError(f"there is no table `{table}` in a live frame; there are bars, {', '.join(self._joins)}")
+        given = validate_row(row, schema)
         symbol, event, available = given["symbol"], given["event_time"], given["available_time"]
-        if self._closed is not None and available <= self._closed + self._timing.lag:
+        if self._closed is not None and available <= self._closed + self._lag:
             raise OrderError(
                 f"{table}: the row of {symbol} available at {row['available_time']} comes too late, the decision at "
-                f"{_text(self._closed + self._timing.lag)} is closed and it would have been part of it; stamp a row "
+                f"{_text(self._closed + self._lag)} is closed and it would have been part of it; stamp a row "
                 "with the time at which it arrived"
             )
         known = self._feeds.get((table, symbol))
-        key = self._checked_order(table, given, known)
+        key = self._checked_order(schema, given, known)
         if table == "bars":
             self._check_bar(symbol, event, available)
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
-            join = JOINS[table]
+            join = self._joins[table].join
             amounts = tuple(
                 join.amounts({name: np.array([given.get(name, np.nan)]) for name in join.columns})[0].tolist()
             )
@@ -169,7 +164,7 @@ class FrameStream:
         if event > known.last:
             known.last = event
             known.keys = set()
-        if key:
+        if key and event == known.last:  # an older row, which arrived late, is not one of the newest
             known.keys.add(key)
         known.pending.append((available, event, amounts))
 
@@ -196,44 +191,44 @@ class FrameStream:
             If it is not newer than the last close, or lies off the grid of bars.
         """
         try:
-            time = microseconds(event_time)
+            time = row_time(event_time)
         except SchemaError as error:
             raise SchemaError(f"`event_time` {error}") from None
         if self._closed is not None and time <= self._closed:
             raise OrderError(f"the close at {event_time} is not newer than the last one, {_text(self._closed)}")
-        if self._origin is not None and (time - self._origin) % self._timing.step:
+        if self._origin is not None and (time - self._origin) % self._step:
             raise OrderError(f"{event_time} does not lie on {self._grid_text()}")
         bars = self._bars_at(time)
         self._fill_others(bars)
         for (table, symbol), feed in self._feeds.items():
             if table == "bars":
                 continue
-            join, decision = JOINS[table], time + self._timing.lag
+            join, decision = self._joins[table], time + self._lag
             # Where there is no bar, the next decision still wants what became known within a step before it.
-            taken = feed.take(decision if symbol in bars else decision - self._timing.step)
+            taken = feed.take(decision if symbol in bars else decision - self._step)
             if taken or symbol in bars:
-                known = join.advance(feed.state, *_columns(taken, join.width), np.array([decision]), self._timing)
+                known = join.advance(feed.state, *_columns(taken, join.table.width), np.array([decision]))
                 if symbol in bars:
                     bars[symbol][join.positions] = known[0]
         self._closed = time
         if self._origin is None:
             self._origin = time
-        stamp = pd.Timestamp(time, unit="us", tz="UTC")
+        stamp = timestamp(time)
         return {name: FrameRow(symbol=name, event_time=stamp, values=values) for name, values in bars.items()}
 
-    def _bars_at(self, time: int) -> dict[str, NDArray[np.float64]]:
+    def _bars_at(self, time: int) -> dict[str, Floats]:
         """Take the bars that close at a time, symbols ascending, and forget older ones."""
         rows = {}
         for symbol in sorted(symbol for table, symbol in self._feeds if table == "bars"):
             feed = self._feeds["bars", symbol]
             for _, event, amounts in feed.pending:
                 if event == time:
-                    values = rows[symbol] = np.full(len(INPUTS), np.nan)
+                    values = rows[symbol] = np.full(len(self.spec.inputs), np.nan)
                     values[: len(amounts)] = amounts
             feed.pending = [row for row in feed.pending if row[1] > time]
         return rows
 
-    def _fill_others(self, bars: Mapping[str, NDArray[np.float64]]) -> None:
+    def _fill_others(self, bars: Mapping[str, Floats]) -> None:
         if not bars:
             return
         prices = np.array([[values[OPEN], values[CLOSE]] for values in bars.values()]).T.copy()
@@ -245,42 +240,45 @@ class FrameStream:
 
     # -- checks ----------------------------------------------------------------------------------------------
 
-    def _checked_order(self, table: str, given: Mapping[str, Any], feed: _Feed | None) -> str:
+    def _checked_order(self, table: Table, given: Mapping[str, Any], feed: _Feed | None) -> str:
         """Return what identifies the row beside its symbol and event time, empty if nothing else does."""
-        columns = SCHEMAS[table].key
+        columns = table.key
         rest = [given[name] for name in columns if name not in ("symbol", "event_time")]
         key = json.dumps(rest) if rest else ""
         if feed is None:
             return key
         symbol, event = given["symbol"], given["event_time"]
         # Events of several chains or connections may arrive out of order, and each counts; a snapshot or a bar that
-        # is older than the last one says nothing any more.
+        # is older than the last one is of no use any more.
         if event < feed.last and columns == ("symbol", "event_time"):
             raise OrderError(
-                f"{table}: the row of {symbol} at {_text(event)} is older than the last one, {_text(feed.last)}; "
+                f"{table.name}: the row of {symbol} at {_text(event)} is older than the last one, {_text(feed.last)}; "
                 "leave it out"
             )
         if event == feed.last and columns and (not key or key in feed.keys):
             raise OrderError(
-                f"{table}: the row of {symbol} at {_text(event)} repeats ({', '.join(columns)}) of the last"
+                f"{table.name}: the row of {symbol} at {_text(event)} repeats ({', '.join(columns)}) of the last"
             )
         return key
 
     def _check_bar(self, symbol: str, event: int, available: int) -> None:
-        if available > event + self._timing.lag:
+        if available > event + self._lag:
             raise DataError(
                 f"bars: the bar of {symbol} closing at {_text(event)} becomes available only after the decision, at "
                 f"{_text(available)}; raise `decision_lag` or leave it out"
             )
-        if self._origin is not None and (event - self._origin) % self._timing.step:
+        if self._origin is not None and (event - self._origin) % self._step:
             raise DataError(f"bars: the bar of {symbol} closing at {_text(event)} does not lie on {self._grid_text()}")
 
     def _grid_text(self) -> str:
         assert self._origin is not None  # noqa: S101 -- asked for only where there is a grid
-        return f"the grid of {self._timing.step / 6e7:g}-minute bars that began at {_text(self._origin)}"
+        return f"the grid of {self._step / 6e7:g}-minute bars that began at {_text(self._origin)}"
 
     def _new_feed(self, table: str) -> _Feed:
-        return _Feed(state=np.zeros(0) if table == "bars" else JOINS[table].start())
+        return _Feed(state=np.zeros(0) if table == "bars" else self._joins[table].start())
+
+    def _width(self, table: str) -> int:
+        return len(_BAR) if table == "bars" else self._joins[table].table.width
 
     # -- checkpoints -----------------------------------------------------------------------------------------
 
@@ -295,8 +293,7 @@ class FrameStream:
             "frame/closed": _optional(self._closed),
         }
         for (table, symbol), feed in self._feeds.items():
-            width = _width(table)
-            available, events, amounts = _columns(feed.pending, width)
+            available, events, amounts = _columns(feed.pending, self._width(table))
             parts = (
                 feed.state.copy(),
                 np.array(feed.last, dtype=np.int64),
@@ -313,10 +310,10 @@ class FrameStream:
         Raises
         ------
         BundleError
-            If it was saved with other parameters, or is no saved state. The present state is as it was.
+            If it was saved with other parameters, or is not a saved state. The present state is as it was.
         """
         if "frame/parameters" not in arrays:
-            raise BundleError("this is no saved state of a live frame: it lacks `frame/parameters`")
+            raise BundleError("this is not a saved state of a live frame: it lacks `frame/parameters`")
         saved, own = str(arrays["frame/parameters"]), self._parameters()
         if saved != own:
             raise BundleError(
@@ -332,19 +329,11 @@ class FrameStream:
         self._feeds, self._origin, self._closed = feeds, origin, closed
 
     def _parameters(self) -> str:
-        timing = self._timing
-        content = {
-            "format": _FORMAT,
-            "inputs": INPUTS,
-            "bar_interval_us": timing.step,
-            "decision_lag_us": timing.lag,
-            "staleness_us": timing.limits,
-            "liquidation_cap_us": timing.cap,
-        }
+        content = {"format": _FORMAT, "inputs": self.spec.inputs, **self.spec.to_dict()}
         return json.dumps(content, sort_keys=True)
 
     def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> _Feed:
-        if table != "bars" and table not in JOINS:
+        if self.spec.table(table) is None:
             raise BundleError(f"the saved state names a table `{table}`, which a live frame does not have")
         broken = BundleError(f"the saved state of {symbol} (table {table}) is incomplete or damaged")
         names = [f"frame/{part}/{table}/{symbol}" for part in _PARTS]
@@ -358,7 +347,7 @@ class FrameStream:
             and keys.dtype.kind == "U"
             and keys.ndim == 1
             and _is_like(times, "i8", (*times.shape[:1], 2))
-            and _is_like(amounts, "f8", (*times.shape[:1], _width(table)))
+            and _is_like(amounts, "f8", (*times.shape[:1], self._width(table)))
         )
         if not sound:
             raise broken
@@ -366,11 +355,7 @@ class FrameStream:
         return _Feed(state=state.copy(), last=int(last), keys={str(key) for key in keys}, pending=pending)
 
 
-def _width(table: str) -> int:
-    return len(_BAR) if table == "bars" else JOINS[table].width
-
-
-def _columns(rows: list[Row], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _columns(rows: list[Row], width: int) -> tuple[Ints, Ints, Floats]:
     available = np.array([row[0] for row in rows], dtype=np.int64)
     events = np.array([row[1] for row in rows], dtype=np.int64)
     return available, events, np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, width)
@@ -380,16 +365,16 @@ def _is_like(array: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> bool:
     return array.dtype == np.dtype(dtype) and array.shape == shape
 
 
-def _optional(time: int | None) -> NDArray[np.int64]:
+def _optional(time: int | None) -> Ints:
     return np.array([] if time is None else [time], dtype=np.int64)
 
 
 def _read_optional(arrays: Mapping[str, NDArray[Any]], name: str) -> int | None:
     times = np.asarray(arrays[name]) if name in arrays else np.empty(2)
     if times.dtype != np.int64 or times.ndim != 1 or len(times) > 1:
-        raise BundleError(f"the saved state of the live frame is damaged: `{name}` is no time")
+        raise BundleError(f"the saved state of the live frame is damaged: `{name}` is not a time")
     return int(times[0]) if len(times) else None
 
 
 def _text(time: int) -> str:
-    return str(pd.Timestamp(time, unit="us", tz="UTC"))
+    return str(timestamp(time))

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from slackwater.errors import BundleError, MissingDataError, SchemaError
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.orientation import Orientation
-from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.quality.detectors import clean_tables
+from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
@@ -63,13 +65,9 @@ class ReversalScorer:
         self.manifest = manifest
         self.digest = bundle.digest
         self.synthetic = bool(manifest["synthetic"])
-        market, features = manifest["market"], manifest["features"]
-        self._bar_interval: timedelta = market["bar_interval"]
-        self._decision_lag: timedelta = market["decision_lag"]
-        self._framing = {
-            name: market[name] for name in ("bar_interval", "decision_lag", "staleness", "liquidation_cap")
-        }
-        self._engine = FeatureEngine(default_families(self._bar_interval, **features["families"]))
+        features = manifest["features"]
+        self._spec = FrameSpec.from_dict(manifest["market"])
+        self._engine = FeatureEngine(default_families(self._spec.bar_interval, **features["families"]))
         if self._engine.fingerprint != features["fingerprint"]:
             raise BundleError(
                 "the bundle was made with other features than this version computes "
@@ -134,7 +132,7 @@ class ReversalScorer:
         """
         given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
         checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
-        frame = MarketFrame.from_tables(checked, **self._framing)
+        frame = MarketFrame.from_tables(checked, self._spec)
         out = self._engine.transform(frame)
         direction = out["event_direction"].fillna(0.0).to_numpy()
         events = np.flatnonzero(direction)
@@ -157,7 +155,7 @@ class ReversalScorer:
 
     def frame_stream(self) -> FrameStream:
         """Return a live frame that assembles the rows for `stream`, as the bundle's features were assembled."""
-        return MarketFrame.stream(**self._framing)
+        return FrameStream(self._spec)
 
     def stream(self, symbol: str) -> ScoreStream:
         """Return a stream for one symbol; warm it with `ScoreStream.warm` or `ScoreStream.load_state`."""
@@ -260,7 +258,7 @@ class ScoreStream:
         MissingDataError
             If the tables have no bars of the symbol.
         """
-        frame = MarketFrame.from_tables(tables, **self._scorer._framing)
+        frame = MarketFrame.from_tables(tables, self._scorer._spec)
         bars = 0
         for row in frame.rows(self.symbol):
             self._engine.update(row)
@@ -310,7 +308,7 @@ class ScoreStream:
         return EventScore(
             symbol=self.symbol,
             event_time=taken.event_time,
-            available_time=taken.event_time + scorer._decision_lag,
+            available_time=taken.event_time + scorer._spec.decision_lag,
             direction=int(event) if event in (1.0, -1.0) else 0,
             missing_features=missing,
             out_of_range_features=foreign,

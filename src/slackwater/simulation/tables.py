@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from slackwater.market.tables import LAGS
 from slackwater.simulation.minute_step import LATENT, SNAPSHOT_MINUTES, MarketRun
 from slackwater.simulation.parameters import MarketParameters
 
@@ -19,18 +20,19 @@ __all__ = ["DEFAULT_LAGS", "Columns", "columns_of_run", "stack_tables", "truth_o
 #: Column name to values, all of the same length.
 Columns = dict[str, npt.NDArray[np.generic]]
 
-#: From the venue's stamp to the earliest moment at which one could know the row.
-DEFAULT_LAGS: Mapping[str, timedelta] = {
-    "fine_bars": timedelta(seconds=2),
-    "mark_price": timedelta(seconds=2),
-    "open_interest": timedelta(minutes=5, seconds=30),
-    "funding": timedelta(seconds=60),
-    "premium_index": timedelta(seconds=2),
-    "liquidations": timedelta(seconds=5),
-    "large_trades": timedelta(seconds=2),
-    "whale_transfers": timedelta(minutes=10),
-    "depth": timedelta(seconds=2),
-}
+_TABLES = (
+    "fine_bars",
+    "mark_price",
+    "open_interest",
+    "funding",
+    "premium_index",
+    "liquidations",
+    "large_trades",
+    "whale_transfers",
+    "depth",
+)
+DEFAULT_LAGS: Mapping[str, timedelta] = {name: LAGS[name] for name in _TABLES}
+"""Availability lags of the tables that the simulator makes: the usual ones."""
 
 #: Chain of a coin, and mean seconds from the decision to move coins to the block that holds them.
 CHAINS = {"BTC": ("bitcoin", 900.0), "ETH": ("ethereum", 20.0), "SOL": ("solana", 2.0), "XRP": ("ripple", 5.0)}

@@ -25,6 +25,7 @@ from slackwater.features.family import Family
 from slackwater.liquidity.density import N_LAYERS
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import CLOSE
+from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, small_market
 
 LAYERS = ("24h", "7d", "30d", "stops")
@@ -153,7 +154,7 @@ def frame_of(**change: pd.DataFrame | None) -> MarketFrame:
     tables = small_market(("BTCUSDT",), days=45, interval=BAR)
     wanted = {name: change.get(name, tables[name]) for name in ("bars", "open_interest", "liquidations")}
     present = {name: table for name, table in wanted.items() if table is not None}
-    return MarketFrame.from_tables(present, bar_interval=BAR, decision_lag=DECISION_LAG)
+    return MarketFrame.from_tables(present, FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
 
 
 def test_the_future_does_not_reach_a_snapshot_nor_what_lies_beyond_the_horizon_its_outcome() -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
 from slackwater.features.engine import FAMILIES, FeatureEngine, default_families
 from slackwater.features.funding import FundingFamily
-from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
+from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, small_market
 
 HOUR = timedelta(hours=1)
@@ -82,7 +84,7 @@ def test_arbitrary_inputs_never_poison_the_state(rows: list[dict[str, float]]) -
     for hour, inputs in enumerate(rows):
         assert not np.isinf(engine.update(row(hour, **inputs))).any()
     market = small_market(("BTCUSDT", "ETHUSDT"), interval=HOUR, days=100)
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     last = None
     for good in frame.rows("BTCUSDT"):
         later = FrameRow(good.symbol, good.event_time + pd.Timedelta("100D"), good.values)
@@ -94,7 +96,7 @@ def test_arbitrary_inputs_never_poison_the_state(rows: list[dict[str, float]]) -
 def test_a_long_gap_live_is_the_same_as_in_history() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=50)
     market["bars"] = market["bars"].drop(index=range(600, 700)).reset_index(drop=True)
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     engine = FeatureEngine(ENGINE.families)
     live = np.array([engine.update(r) for r in frame.rows("BTCUSDT")])
     np.testing.assert_array_equal(live, ENGINE.transform(frame)[ENGINE.names])
@@ -102,7 +104,7 @@ def test_a_long_gap_live_is_the_same_as_in_history() -> None:
 
 def test_the_event_waits_for_its_cooldown_and_fires_on_both_sides() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=60, seed=3)
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     out = ENGINE.transform(frame)
     for side in (1.0, -1.0):
         times = out.loc[out["event_direction"] == side, "event_time"]
@@ -166,7 +168,7 @@ def test_fingerprint_follows_every_parameter() -> None:
 def test_families_may_be_left_out_but_not_what_they_need() -> None:
     """A subset gives the same values as the whole; an unknown order or a missing yardstick is refused."""
     market = small_market(("BTCUSDT",), interval=HOUR, days=40)
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     some = FeatureEngine([f for f in ENGINE.families if f.name in ("volatility", "price", "order_flow")])
     pd.testing.assert_frame_equal(some.transform(frame)[some.names], ENGINE.transform(frame)[some.names])
     with pytest.raises(ParameterError, match=r"family price needs the families \['volatility'\]"):
@@ -192,7 +194,7 @@ def test_every_kind_of_family_has_a_place() -> None:
     """A family that the engine does not call would leave its outputs as they were in memory."""
     assert [type(f) for f in ENGINE.families] == list(FAMILIES)
     market = small_market(("BTCUSDT",), interval=HOUR, days=3)
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     assert ENGINE.transform(frame)[ENGINE.names].isna().all(axis=None)
 
 
@@ -211,7 +213,7 @@ def test_manifest_lists_what_is_unavailable() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=40)
     del market["whale_transfers"], market["large_trades"], market["long_short_ratio"], market["liquidations"]
     market["bars"] = market["bars"].drop(columns="taker_buy_volume")
-    frame = MarketFrame.from_tables(market, bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     manifest = ENGINE.manifest(frame.available)
     assert manifest["unavailable_families"] == ["liquidations", "whale_flows"]
     assert "taker_imbalance_1h" in manifest["unavailable_features"]

@@ -12,7 +12,7 @@ from slackwater.errors import ParameterError
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.features.volatility import VolatilityFamily
-from slackwater.market.frame import FrameRow
+from slackwater.market.frame_row import FrameRow
 
 HOUR = timedelta(hours=1)
 START = pd.Timestamp("2024-01-01", tz="UTC")

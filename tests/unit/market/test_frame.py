@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.frame import FrameRow, MarketFrame
+from slackwater.market.frame import MarketFrame
+from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
+from slackwater.market.spec import FrameSpec
 
 BAR = timedelta(hours=1)
 LAG = timedelta(seconds=5)
@@ -46,7 +48,7 @@ def snapshot(times: list[str], lag: str, values: list[float]) -> pd.DataFrame:
 
 
 def frame(**tables: pd.DataFrame) -> MarketFrame:
-    return MarketFrame.from_tables({"bars": bars()} | tables, bar_interval=BAR, decision_lag=LAG)
+    return MarketFrame.from_tables({"bars": bars()} | tables, FrameSpec(bar_interval=BAR, decision_lag=LAG))
 
 
 def test_a_row_uses_what_was_available_and_not_what_had_happened() -> None:
@@ -117,9 +119,9 @@ def test_symbols_do_not_see_each_other() -> None:
 
 def test_what_cannot_be_framed_is_refused() -> None:
     with pytest.raises(MissingDataError, match="needs a table `bars`"):
-        MarketFrame.from_tables({}, bar_interval=BAR, decision_lag=LAG)
+        MarketFrame.from_tables({}, FrameSpec(bar_interval=BAR, decision_lag=LAG))
     with pytest.raises(DataError, match="become available only after the decision"):
-        MarketFrame.from_tables({"bars": bars()}, bar_interval=BAR, decision_lag=timedelta(seconds=1))
+        MarketFrame.from_tables({"bars": bars()}, FrameSpec(bar_interval=BAR, decision_lag=timedelta(seconds=1)))
     with pytest.raises(DataError, match="do not ascend on a grid"):
         frame(bars=bars(T + pd.to_timedelta([0, 0, 7, 0, 0, 0], unit="min")))
     with pytest.raises(MissingDataError, match="no rows of XRPUSDT"):
@@ -179,9 +181,7 @@ def test_totals_feed_the_sums_and_not_the_estimates() -> None:
     totals = events(["2024-01-01 01:30", "2024-01-01 01:40"], long_quantity=[1.0, 2.0], short_quantity=[0.0, 5.0])
     made = MarketFrame.from_tables(
         {"bars": bars(), "liquidation_totals": totals},
-        bar_interval=BAR,
-        decision_lag=LAG,
-        liquidation_cap=timedelta(seconds=1),
+        FrameSpec(bar_interval=BAR, decision_lag=LAG, liquidation_cap=timedelta(seconds=1)),
     )
     assert made.table["liquidated_long"][1] == 3.0
     assert made.table["liquidated_short"][1] == 5.0
@@ -202,9 +202,7 @@ def test_a_burst_behind_a_capped_feed_counts_for_more() -> None:
         table = events(times[: last + 1], side=["short"] * last + ["long"], price=1.0, quantity=2.0)
         made = MarketFrame.from_tables(
             {"bars": bars(), "liquidations": table},
-            bar_interval=BAR,
-            decision_lag=LAG,
-            liquidation_cap=timedelta(seconds=1),
+            FrameSpec(bar_interval=BAR, decision_lag=LAG, liquidation_cap=timedelta(seconds=1)),
         ).table
         share = (min(last, 10) if last else 1) / 11
         assert made["liquidated_long"][1] == 2.0
@@ -229,7 +227,8 @@ def test_the_estimate_makes_up_for_a_feed_of_one_event_a_second() -> None:
     )
     seen = truth[~truth["event_time"].dt.floor("1s").duplicated(keep="last")]
     made = MarketFrame.from_tables(
-        {"bars": bars(), "liquidations": seen}, bar_interval=BAR, decision_lag=LAG, liquidation_cap=timedelta(seconds=1)
+        {"bars": bars(), "liquidations": seen},
+        FrameSpec(bar_interval=BAR, decision_lag=LAG, liquidation_cap=timedelta(seconds=1)),
     ).table
     columns = ["liquidated_long", "liquidated_short"]
     known = truth[truth["available_time"] <= T[-1] + LAG]["quantity"].sum()

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, OrderError, SchemaError
-from slackwater.market.schemas import SCHEMAS, absent_tables, validate, validate_row
+from slackwater.market.quality.detectors import absent_tables
+from slackwater.market.schemas import SCHEMAS, validate, validate_row
 from tests.small_market import small_market
 
 MARKET = small_market(days=3)

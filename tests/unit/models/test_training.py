@@ -16,6 +16,7 @@ from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import simulate_market
@@ -96,7 +97,7 @@ def null_market() -> TrainingSet:
     )
     engine = FeatureEngine(default_families(BAR))
     tables["bars"] = resample_bars(tables["fine_bars"], BAR)
-    frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=timedelta(seconds=5))
+    frame = MarketFrame.from_tables(tables, FrameSpec(bar_interval=BAR, decision_lag=timedelta(seconds=5)))
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,

@@ -16,6 +16,7 @@ from slackwater.errors import MissingDataError, ParameterError
 from slackwater.evidence.map_history import MapHistory, replay
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.report.map_figure import write_map_figure
 from slackwater.report.pools_table import print_pools
 from tests.small_market import DECISION_LAG, small_market
@@ -28,8 +29,7 @@ def history() -> MapHistory:
     tables = small_market(("BTCUSDT",), days=45, interval=BAR)
     frame = MarketFrame.from_tables(
         {name: tables[name] for name in ("bars", "open_interest", "liquidations")},
-        bar_interval=BAR,
-        decision_lag=DECISION_LAG,
+        FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG),
     )
     return replay(frame, default_families(BAR), "BTCUSDT", span=timedelta(days=4))
 

@@ -14,6 +14,8 @@ import slackwater as sw
 from slackwater.errors import BundleError, MissingDataError, OrderError, SchemaError
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
+from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.scoring.bundle import Bundle, write_bundle
 from slackwater.storage import read_arrays, write_arrays
@@ -43,7 +45,7 @@ def test_probabilities_stand_at_events_and_nowhere_else(scores: pd.DataFrame) ->
 
 def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
     """Paper trading and research must see the same numbers, to the last bit."""
-    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market(), FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
     stream = scorer.stream("ETHUSDT")
     live = [stream.update(row) for row in frame.rows("ETHUSDT")]
     history = scores[scores["symbol"] == "ETHUSDT"]
@@ -65,7 +67,7 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
 
 
 def test_a_warmed_or_restored_stream_continues(scorer: sw.ReversalScorer, tmp_path: Path) -> None:
-    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market(), FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
     rows = list(frame.rows("BTCUSDT"))
     whole = scorer.stream("BTCUSDT")
     expected = [whole.update(row).features for row in rows][-1]
@@ -118,11 +120,11 @@ def test_the_bundle_says_how_rows_are_assembled(small_bundle: Path, tmp_path: Pa
     """A cap that got lost on the way into the bundle would change the live rows, and nothing would say so."""
     bundle = Bundle.load(small_bundle)
     manifest = {key: value for key, value in bundle.manifest.items() if key != "format"}
-    manifest["market"] = manifest["market"] | {"liquidation_cap": timedelta(seconds=1)}
+    manifest["market"] = manifest["market"] | {"liquidation_cap_us": 1_000_000}
     write_bundle(tmp_path / "capped", manifest, bundle.models)
     for path, cap in ((small_bundle, None), (tmp_path / "capped", timedelta(seconds=1))):
         made = sw.ReversalScorer.load(path).frame_stream().save_state()
-        wanted = MarketFrame.stream(bar_interval=BAR, decision_lag=DECISION_LAG, liquidation_cap=cap).save_state()
+        wanted = FrameStream(FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG, liquidation_cap=cap)).save_state()
         assert made["frame/parameters"] == wanted["frame/parameters"]
 
 
@@ -233,7 +235,7 @@ def test_a_feature_that_is_unknown_at_an_event_is_listed(scorer: sw.ReversalScor
 
 
 def test_bad_rows_are_refused(scorer: sw.ReversalScorer) -> None:
-    frame = MarketFrame.from_tables(market(), bar_interval=BAR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(market(), FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
     first, second, *_ = frame.rows("BTCUSDT")
     stream = scorer.stream("BTCUSDT")
     stream.update(second)

@@ -12,7 +12,6 @@
       clocks.py         tables whose clock is not that of the bars
       known_defects.py  spans that are known to be wrong
       ledger.py         Finding, DefectLedger
-      summary.py        the ledger as a page to read
 
 A rule that masks judges a row by rows up to itself wherever that can be (docs/data_quality.md has the exceptions):
 history is then masked as a live feed could have been.

@@ -27,8 +27,9 @@ from slackwater.market.quality.order import gaps, in_order, usual_spacing
 from slackwater.market.quality.stale import frozen_depth, frozen_open_interest
 from slackwater.market.quality.traded import Traded
 from slackwater.market.schemas import describe_rows, refuse_both_kinds_of_liquidations, validate
+from slackwater.market.tables import TABLES
 
-__all__ = ["ROW_LIMIT", "SPAN_LIMIT", "clean_tables", "examine_tables"]
+__all__ = ["ROW_LIMIT", "SPAN_LIMIT", "absent_tables", "clean_tables", "examine_tables"]
 
 ROW_LIMIT: Final = 0.01
 """Share of a symbol's rows above which an impossible value is no accident, and the table is refused, not masked."""
@@ -370,3 +371,10 @@ def _without_lagged(
         if chosen.any():
             ledger.add(_finding(name, symbol, "clock_shift", rows[chosen], action, str(span)))
     return rows[~off] if action == "masked" else rows
+
+
+def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the names of the tables that features lack in a data set; one kind of liquidations is enough."""
+    other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
+    joined = [table.name for table in TABLES if table.join is not None]
+    return [name for name in joined if name not in tables and other.get(name) not in tables]

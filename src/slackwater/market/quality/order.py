@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.market.quality.ledger import Action, Finding
-from slackwater.market.schemas import SCHEMAS, microseconds
+from slackwater.market.schemas import SCHEMAS
+from slackwater.times import epoch_us
 
 __all__ = ["gaps", "in_order", "usual_spacing"]
 
@@ -53,7 +54,7 @@ def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding
     key = SCHEMAS[name].key
     codes, _ = pd.factorize(table["symbol"])
     stamps = table["event_time"].dt.as_unit("us").astype("int64").to_numpy()
-    if stamps.min() < microseconds(EARLIEST) or stamps.max() >= microseconds(LATEST):
+    if stamps.min() < epoch_us(EARLIEST) or stamps.max() >= epoch_us(LATEST):
         outside = (table["event_time"] < EARLIEST) | (table["event_time"] >= LATEST)
         note = f"stamps outside of {EARLIEST.year} to {LATEST.year}: a wrong unit of time (s, ms, us)?"
         return table, list(_by_symbol(table[outside], name, "impossible_time", "refused", note))

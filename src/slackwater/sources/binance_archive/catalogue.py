@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 from slackwater.errors import ParameterError
+from slackwater.market.tables import LAGS
 
 __all__ = ["ARCHIVE_URL", "DATA_TYPES", "DEFAULT_LAGS", "INTERVALS", "ArchiveFile", "DataType", "market_of", "plan"]
 
@@ -24,19 +25,20 @@ INTERVALS: Final[Mapping[str, timedelta]] = {
     "1h": timedelta(hours=1),
 }
 
-#: From the stamp of a row to the earliest moment at which a live feed would have had it. The archive itself comes a
-#: day later; a row of it stands for what its feed said.
-DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {
-    "fine_bars": timedelta(seconds=2),
-    "mark_price": timedelta(seconds=2),
-    "premium_index": timedelta(seconds=2),
-    "funding": timedelta(seconds=60),
-    "open_interest": timedelta(minutes=5, seconds=30),
-    "long_short_ratio": timedelta(minutes=5, seconds=30),
-    "depth": timedelta(seconds=2),
-    "large_trades": timedelta(seconds=2),
-    "liquidations": timedelta(seconds=5),
-}
+_TABLES: Final = (
+    "fine_bars",
+    "mark_price",
+    "premium_index",
+    "funding",
+    "open_interest",
+    "long_short_ratio",
+    "depth",
+    "large_trades",
+    "liquidations",
+)
+DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {name: LAGS[name] for name in _TABLES}
+"""Availability lags of the tables in the archive. The archive comes a day later; its rows stand for what a live feed
+would have had."""
 
 
 @dataclass(frozen=True, kw_only=True)

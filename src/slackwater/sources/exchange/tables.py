@@ -11,23 +11,20 @@ import pandas as pd
 
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.schemas import SCHEMAS
+from slackwater.market.tables import LAGS as DEFAULT_LAGS
 from slackwater.sources.exchange.endpoint import Endpoint
 from slackwater.sources.exchange.settlements import settlement_hours
 
 __all__ = ["LAGS", "Notes", "canonical", "stamped"]
 
-#: From the end of a row's period, or of its moment, to when a live client would have had it.
 LAGS: Final[Mapping[str, timedelta]] = {
-    "fine_bars": timedelta(seconds=2),
-    "bars": timedelta(seconds=2),
-    "mark_price": timedelta(seconds=2),
-    "premium_index": timedelta(seconds=2),
-    "funding": timedelta(seconds=60),
+    **DEFAULT_LAGS,
     "open_interest": timedelta(seconds=30),
     "long_short_ratio": timedelta(seconds=30),
-    "liquidations": timedelta(seconds=5),
     "liquidation_totals": timedelta(seconds=30),
 }
+"""From the end of a row's period to when a live client would have had it; listed where it is not the default."""
+
 _PRICES: Final = ("open", "high", "low", "close")
 
 

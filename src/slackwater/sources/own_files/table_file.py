@@ -11,7 +11,8 @@ from typing import Final
 import pandas as pd
 
 from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.schemas import SCHEMAS, TableSchema
+from slackwater.market.schemas import SCHEMAS
+from slackwater.market.tables import Table
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
 from slackwater.storage import sha256_of
@@ -154,7 +155,7 @@ def read_file(
     return ReadFile(table=table, path=path, mapped=mapped, headless=raw.headless, clock=str(clock), lag=after)
 
 
-def _refuse_unknown(source: TableFile, schema: TableSchema) -> None:
+def _refuse_unknown(source: TableFile, schema: Table) -> None:
     have = {column.name for column in schema.columns} | ({"open_time"} if source.bar_length else set())
     for what in ("columns", "constants", "values", "scale"):
         unknown = sorted(set(getattr(source, what)) - have)
@@ -164,7 +165,7 @@ def _refuse_unknown(source: TableFile, schema: TableSchema) -> None:
             )
 
 
-def _mapped(raw: RawFile, source: TableFile, schema: TableSchema, symbol: str | None) -> dict[str, Name]:
+def _mapped(raw: RawFile, source: TableFile, schema: Table, symbol: str | None) -> dict[str, Name]:
     """Return the file's column for each canonical one that it has."""
     given = set(source.constants) | ({"symbol"} if symbol else set())
     wanted = [column.name for column in schema.columns if column.name not in given]
@@ -188,7 +189,7 @@ def _mapped(raw: RawFile, source: TableFile, schema: TableSchema, symbol: str | 
     return {column: name for column, name in found.items() if name is not None}
 
 
-def _give_both_ends(table: pd.DataFrame, schema: TableSchema, length: timedelta | None) -> None:
+def _give_both_ends(table: pd.DataFrame, schema: Table, length: timedelta | None) -> None:
     """Add the end or the beginning of bars that are stamped at one of them."""
     if length is None:
         return

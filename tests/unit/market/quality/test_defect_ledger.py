@@ -12,7 +12,7 @@ from slackwater.errors import SchemaError
 from slackwater.market.quality.detectors import examine_tables
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS, KnownDefect
 from slackwater.market.quality.ledger import DefectLedger, Finding, findings_from
-from slackwater.market.quality.summary import defects_page
+from slackwater.report.defects_page import defects_page
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 

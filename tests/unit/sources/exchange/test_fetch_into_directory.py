@@ -9,6 +9,7 @@ import pytest
 
 from slackwater.market.frame import MarketFrame
 from slackwater.market.schemas import validate
+from slackwater.market.spec import FrameSpec
 from slackwater.sources.fetch import FetchRequest, fetch
 from slackwater.sources.http import Politeness
 from slackwater.storage import read_json, read_tables
@@ -41,8 +42,7 @@ def test_from_a_venue_to_a_market_frame(venue: str, tmp_path: Path) -> None:
         assert manifest["tables"][name]["rows"] == len(table)
     frame = MarketFrame.from_tables(
         {"bars": tables["fine_bars"], **{name: table for name, table in tables.items() if name != "fine_bars"}},
-        bar_interval=timedelta(hours=1),
-        decision_lag=timedelta(seconds=5),
+        FrameSpec(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5)),
     )
     assert len(frame.table) == 72
     known = {"open_interest", "funding_rate", "volume"}

@@ -14,6 +14,7 @@ import pytest
 
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.sources.whales import (
     AddressBook,
     Availability,
@@ -391,7 +392,7 @@ def test_transfers_reach_the_market_frame(tmp_path: Path) -> None:
     table = alert(tmp_path, [item(timestamp=int(close.timestamp()) - 600)], now=close + timedelta(days=1)).table
     step = bars["event_time"].iloc[1] - bars["event_time"].iloc[0]
     frame = MarketFrame.from_tables(
-        {"bars": bars, "whale_transfers": table}, bar_interval=step, decision_lag=timedelta(seconds=5)
+        {"bars": bars, "whale_transfers": table}, FrameSpec(bar_interval=step, decision_lag=timedelta(seconds=5))
     )
     seen = frame.table.set_index("event_time")["whale_to_exchange"]
     known = table["available_time"].item()

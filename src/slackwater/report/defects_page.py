@@ -1,4 +1,4 @@
-"""The ledger of defects as a page to read."""
+"""The page of defects: Markdown made from the ledger."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LONGEST: Final = 20
 
 _MEANINGS: Final = {
     "refused": "the table cannot be used",
-    "masked": "rows were taken out",
-    "repaired": "put right without loss",
+    "masked": "rows were removed",
+    "repaired": "corrected without loss",
     "recorded": "nothing was changed",
 }
 
@@ -29,7 +29,7 @@ def defects_page(findings: Sequence[Finding], *, title: str, absent: Sequence[st
     findings
         In any order.
     title
-        Such as the name of the data set.
+        Name of the data set.
     absent
         Tables that the data set lacks.
     """
