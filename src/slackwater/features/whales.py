@@ -14,6 +14,8 @@ from slackwater.features.intermediates import LOG_CLOSE
 from slackwater.features.parameters import WhaleFlowsParameters
 from slackwater.market.inputs import (
     CLOSE,
+    EXCHANGE_NETFLOW_COIN_USD,
+    EXCHANGE_NETFLOW_STABLE_USD,
     LARGE_BUY,
     LARGE_SELL,
     TOP_TRADER_RATIO,
@@ -42,7 +44,22 @@ __all__ = ["WhaleFlowsFamily"]
 
 _WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
 _COUNT, _RINGS = 0, 1
-_TO, _FROM, _TO_ROWS, _BUY, _SELL, _BUY_ROWS, _TRADED, _COLUMNS = range(8)
+(
+    _TO,
+    _FROM,
+    _TO_ROWS,
+    _BUY,
+    _SELL,
+    _BUY_ROWS,
+    _TRADED,
+    _COIN,
+    _COIN_SIZE,
+    _COIN_ROWS,
+    _STABLE,
+    _STABLE_SIZE,
+    _STABLE_ROWS,
+    _COLUMNS,
+) = range(14)
 
 
 @kernel
@@ -59,6 +76,28 @@ def _burst(state, at, short, usual, one, other, rows, n_short, n_usual):  # type
         return np.nan
     now = totals_since(state, at, short, one) + totals_since(state, at, short, other)
     return max(now, 0.0) / usually * n_usual / n_short
+
+
+@kernel
+def _add_net_flow(state, totals, net, flow):  # type: ignore[no-untyped-def]
+    """Add a net flow, its size and its row to three columns from `net` on, if it is known."""
+    if not math.isnan(flow):
+        totals_add(state, totals, net, flow)
+        totals_add(state, totals, net + 1, abs(flow))
+        totals_add(state, totals, net + 2, 1.0)
+
+
+@kernel
+def _net_inflow(state, at, since, usual, net, n_window, n_usual):  # type: ignore[no-untyped-def]
+    """Return the mean net flow of a window over the usual size of a flow; NaN where one of them is not covered."""
+    covered = (
+        totals_since(state, at, since, net + 2) >= COVERAGE * n_window
+        and totals_since(state, at, usual, net + 2) >= COVERAGE * n_usual
+    )
+    size = totals_since(state, at, usual, net + 1)
+    if not covered or not size > 0.0:
+        return np.nan
+    return totals_since(state, at, since, net) / size * n_usual / n_window
 
 
 @family_kernel
@@ -81,6 +120,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         totals_add(state, totals, _BUY, row[LARGE_BUY])
         totals_add(state, totals, _SELL, row[LARGE_SELL])
         totals_add(state, totals, _BUY_ROWS, 1.0)
+    _add_net_flow(state, totals, _COIN, row[EXCHANGE_NETFLOW_COIN_USD])
+    _add_net_flow(state, totals, _STABLE, row[EXCHANGE_NETFLOW_STABLE_USD])
     ratio = math.log(row[TOP_TRADER_RATIO]) if row[TOP_TRADER_RATIO] > 0.0 else np.nan
     ring_put(state, _RINGS, mask, count, row[LOG_CLOSE])
     ring_put(state, ratios, mask, count, ratio)
@@ -117,6 +158,16 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     burst = _burst(state, totals, short, usual, _BUY, _SELL, _BUY_ROWS, n_short, n_usual)
     out[o + 1] = burst if large else np.nan
     out[o + 2] = ratio
+    o += 3
+    coin_known = not math.isnan(row[EXCHANGE_NETFLOW_COIN_USD])
+    stable_known = not math.isnan(row[EXCHANGE_NETFLOW_STABLE_USD])
+    for j in range(n):
+        window = whole(constants[_WINDOWS + j])
+        before = totals_before(totals, _COLUMNS, mask, count, window)
+        coin = _net_inflow(state, totals, before, usual, _COIN, window, n_usual)
+        stable = _net_inflow(state, totals, before, usual, _STABLE, window, n_usual)
+        out[o + j] = coin if coin_known else np.nan
+        out[o + n + j] = stable if stable_known else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +234,28 @@ class WhaleFlowsFamily(Family, WhaleFlowsParameters):
             self.even(f"whale_burst_{burst}", f"transfers {over}", "ratio", **rate, **transfers),
             self.even(f"large_trade_burst_{burst}", f"large trades {over}", "ratio", **rate, **trades),
             self.odd("top_trader_ratio", "log(longs / shorts) of the top traders", "log", **ratios),
+            *self._net_inflows("coin", "net flow of the coin"),
+            *self._net_inflows("stable", "net flow of stablecoins"),
+        )
+
+    def _net_inflows(self, asset: str, flow: str) -> tuple[Feature, ...]:
+        """Return the net flow onto exchanges of one class of assets, over all windows.
+
+        A mirrored market has outflows where this one has inflows: inflow of coin precedes falling prices, inflow of
+        stablecoins rising ones, so that both change their sign.
+        """
+        usual = duration_name(self.usual_window)
+        return tuple(
+            self.odd(
+                f"exchange_{asset}_inflow_{duration_name(w)}",
+                f"mean {flow} onto exchanges per bar / mean size of it per bar over {usual}",
+                "usual sizes",
+                inputs=("close", f"exchange_netflow_{asset}_usd"),
+                window=w,
+                known="when the source published the bucket (1h after its end by default)",
+                source="Chi, Chu and Hao 2024, arXiv 2411.06327",
+            )
+            for w in self.windows
         )
 
     def constants(self) -> Floats:
