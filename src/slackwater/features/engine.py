@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,19 +11,18 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, ContractError, OrderError, ParameterError, SchemaError
-from slackwater.features.extra import source_digest, spec_of
-from slackwater.features.families import FAMILIES, advance_families, advance_family
+from slackwater.features.extra import load_class, require_family, source_digest, spec_of
+from slackwater.features.families import FAMILIES, advance_family, require_compatible
 from slackwater.features.family import Family, Feature
-from slackwater.features.intermediates import FIRST_EXTRA, TIME_HOURS
+from slackwater.features.intermediates import FIRST_EXTRA
+from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, TAKEN, transform_rows, update_row
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
-from slackwater.operators import kernel
+from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
@@ -33,124 +31,56 @@ __all__ = ["FeatureEngine", "default_families"]
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
-_LARGEST: Final = 1e15
 _BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
-_WIDTH: Final = len(INPUTS)
-_BLOCK: Final = 64
-"""Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
-_MICROSECONDS_PER_HOUR: Final = 3.6e9
 
 
-@kernel
-def _read(values, time, row):  # type: ignore[no-untyped-def]
-    """Fill a row: the inputs as far as they are possible, the time, intermediates that are still unknown, extras."""
-    # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
-    for i in range(_WIDTH):
-        row[i] = values[i] if 0.0 <= values[i] <= _LARGEST else np.nan
-    for i in SIGNED:
-        row[i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
-    for i in range(_WIDTH, FIRST_EXTRA):
-        row[i] = np.nan
-    for i in range(_WIDTH, values.shape[0]):
-        row[FIRST_EXTRA - _WIDTH + i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
-    row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
-
-
-@njit(cache=True)
-def _is_bar(values):  # type: ignore[no-untyped-def]
-    """Return whether the four prices are those of a bar."""
-    high = values[HIGH]
-    low = values[LOW]
-    sound = low > 0.0 and high <= _LARGEST
-    return sound and low <= values[OPEN] <= high and low <= values[CLOSE] <= high
-
-
-@njit(cache=True)
-def _transform(state, constants, at, values, first, step, kept, out):  # type: ignore[no-untyped-def]
-    """Advance down the rows; write one row of output for each that has a bar, and return how many those are.
-
-    `kept` has room for the rows as the families leave them, or none.
-    """
-    rows = np.empty((_BLOCK, FIRST_EXTRA - _WIDTH + values.shape[1]))
-    gap = np.empty((1, out.shape[1]))
-    written = 0
-    i = 0
-    while i < values.shape[0]:
-        n = 0
-        while n < _BLOCK and i < values.shape[0] and not math.isnan(values[i, CLOSE]):
-            _read(values[i], first + i * step, rows[n])
-            n += 1
-            i += 1
-        advance_families(at, state, constants, rows[:n], out[written : written + n])
-        written += n
-        if kept.shape[0] > 0:
-            kept[i - n : i] = rows[:n]
-        if n < _BLOCK and i < values.shape[0]:
-            _read(values[i], first + i * step, rows[0])
-            advance_families(at, state, constants, rows[:1], gap)
-            if kept.shape[0] > 0:
-                kept[i] = rows[0]
-            i += 1
-    return written
-
-
-_TAKEN, _NO_BAR, _NOT_NEWER, _OFF_GRID = range(4)
-
-
-@njit(cache=True)
-def _update(state, constants, at, last, values, time, step, rows, out):  # type: ignore[no-untyped-def]
-    """Advance by one live row, and by the missing ones before it; return what became of it.
-
-    `last` holds the close of the last row in microseconds (0: none yet). `rows` has room for one row, or for the
-    missing ones too if they are to be kept.
-    """
-    if not _is_bar(values):
-        return _NO_BAR
-    here = rows.shape[0] - 1
-    if last[0] > 0:
-        if time <= last[0]:
-            return _NOT_NEWER
-        if (time - last[0]) % step:
-            return _OFF_GRID
-        if time - last[0] > step:
-            gap = np.full(values.shape[0], np.nan)
-            for missing in range(last[0] + step, time, step):
-                at_row = max(here - (time - missing) // step, 0)
-                _read(gap, missing, rows[at_row])
-                advance_families(at, state, constants, rows[at_row : at_row + 1], out)
-    _read(values, time, rows[here])
-    advance_families(at, state, constants, rows[here:], out)
-    last[0] = time
-    return _TAKEN
-
-
-def default_families(bar_interval: timedelta, **overrides: Mapping[str, Any]) -> tuple[Family, ...]:
-    """Return every family with the default windows.
+def default_families(
+    bar_interval: timedelta,
+    *,
+    extra: Sequence[str | type[Family]] = (),
+    extra_parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    **overrides: Mapping[str, Any],
+) -> tuple[Family, ...]:
+    """Return every family of the library with its default windows, then those from outside.
 
     Parameters
     ----------
     bar_interval
         Spacing of the feature bars.
+    extra
+        Families from outside: classes, or names ``module:Class`` whose modules are imported.
+    extra_parameters
+        Their parameters by family name.
     **overrides
         Parameters by family name, such as ``price={"event_window": timedelta(hours=24)}``.
 
     Raises
     ------
     ParameterError
-        On an unknown family or parameter.
+        On an unknown family or parameter, or a family from outside that cannot be run.
 
     Examples
     --------
     >>> [family.name for family in default_families(timedelta(minutes=5))][:3]
     ['volatility', 'price', 'regime']
     """
-    unknown = sorted(set(overrides) - {family.name for family in FAMILIES})
-    if unknown:
-        raise ParameterError(f"unknown feature families {unknown}; there are {[family.name for family in FAMILIES]}")
+    known = [family.name for family in FAMILIES]
+    if unknown := sorted(set(overrides) - set(known)):
+        raise ParameterError(f"unknown feature families {unknown}; there are {known}")
+    given = dict(extra_parameters or {})
+    outside = [load_class(each) if isinstance(each, str) else require_family(each) for each in extra]
+    for kind in outside:
+        if kind.name in known:
+            raise ParameterError(
+                f"features.extra: {spec_of(kind)} takes the name `{kind.name}` of a family of slackwater"
+            )
+    if unknown := sorted(set(given) - {kind.name for kind in outside}):
+        raise ParameterError(f"features: unknown families {unknown}; there are {known} and {[*map(spec_of, outside)]}")
     out: list[Family] = []
-    for family in FAMILIES:
+    for family in (*FAMILIES, *outside):
+        parameters = {**overrides.get(family.name, {}), **given.get(family.name, {})}
         try:
-            out.append(family(bar_interval=bar_interval, **overrides.get(family.name, {})))
+            out.append(family(bar_interval=bar_interval, **parameters))
         except TypeError as error:
             raise ParameterError(f"features.{family.name}: {error}") from error
     return tuple(out)
@@ -190,7 +120,7 @@ class FeatureEngine:
     """
 
     def __init__(self, families: Sequence[Family], *, inputs: Sequence[str] = INPUTS) -> None:
-        _require_compatible(families, inputs)
+        require_compatible(families, inputs)
         self.families = tuple(families)
         self.inputs = tuple(inputs)
         self.bar_interval = families[0].bar_interval
@@ -212,7 +142,7 @@ class FeatureEngine:
 
     @property
     def _row_width(self) -> int:
-        return FIRST_EXTRA + len(self.inputs) - _WIDTH
+        return FIRST_EXTRA + len(self.inputs) - len(INPUTS)
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -256,7 +186,7 @@ class FeatureEngine:
             kept = np.empty((len(given) if self._extras else 0, self._row_width))
             times = frame.table["event_time"].iloc[rows]
             first = epoch_us(times.iloc[0])
-            count = _transform(state, self._constants, self._at, given, first, self._step, kept, out)
+            count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, out)
             if self._extras:
                 self._advance_extras(symbol, state, kept, out[:count], times[present[rows]])
             written += count
@@ -269,7 +199,7 @@ class FeatureEngine:
     def _refuse_impossible_bars(frame: MarketFrame, present: NDArray[np.bool_]) -> None:
         prices = frame.values[:, :4]
         with np.errstate(invalid="ignore"):
-            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= _LARGEST)
+            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= LARGEST)
             enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
         bad = frame.table.index[present & ~(sound & enclosed)]
         if len(bad):
@@ -304,8 +234,8 @@ class FeatureEngine:
         if self._extras and last[0] > 0:
             rows = np.empty((max(int(row.time_us - last[0]) // self._step, 1), self._row_width))
         out = np.empty((1, len(self.names)))
-        fate = _update(state, self._constants, self._at, last, row.values, row.time_us, self._step, rows, out)
-        if fate != _TAKEN:
+        fate = update_row(state, self._constants, self._at, last, row.values, row.time_us, self._step, rows, out)
+        if fate != TAKEN:
             self._refuse(row, fate, int(last[0]))
         if self._extras:
             self._advance_extras(symbol, state, rows, out, [row.event_time])
@@ -334,9 +264,9 @@ class FeatureEngine:
                 raise ContractError(f"{name}: infinite for {symbol} at {list(times)[i]}; a value is a number or NaN")
 
     def _refuse(self, row: FrameRow, fate: int, last: int) -> None:
-        if fate == _NO_BAR:
+        if fate == NO_BAR:
             raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {row.values[:4].tolist()}")
-        if fate == _OFF_GRID:
+        if fate == OFF_GRID:
             raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
         raise OrderError(
             f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, {timestamp(last)}"
@@ -441,43 +371,28 @@ class FeatureEngine:
             "unavailable_features": [f.name for f in self.features if f.name not in known],
         }
 
+    def require_fed(self, available: Iterable[str]) -> None:
+        """Refuse a family from outside whose inputs no table of the data set feeds.
+
+        Raises
+        ------
+        ParameterError
+            Naming the family and the inputs that are absent.
+        """
+        inputs = frozenset(available)
+        for family in self._extras:
+            lacking = [sorted(set(f.inputs) - inputs) for f in family.features()]
+            if all(lacking):
+                raise ParameterError(
+                    f"features.extra: no output of {spec_of(type(family))} can be computed, the tables of this data "
+                    f"set feed no {sorted(set().union(*lacking))}; leave the family out, or add the table"
+                )
+
     def mirrored(self) -> FeatureEngine:
         """Return the engine for a market turned upside down, for the check of sign symmetry."""
         other = FeatureEngine(self.families, inputs=self.inputs)
         other._constants = np.concatenate([f.mirrored() for f in self.families])
         return other
-
-
-def _require_compatible(families: Sequence[Family], inputs: Sequence[str]) -> None:
-    """Refuse families that cannot run together."""
-    if not families:
-        raise ParameterError("`families` must hold at least one family")
-    if tuple(inputs[:_WIDTH]) != INPUTS:
-        raise ParameterError("`inputs` must begin with the inputs of slackwater.market.inputs.INPUTS")
-    homes: dict[str, str] = {}
-    seen: list[str] = []
-    names = [family.name for family in families]
-    for family in families:
-        if family.name in seen:
-            raise ParameterError(f"two families are named {family.name}; a family is given once")
-        seen.append(family.name)
-        from_outside = type(family) not in FAMILIES
-        lost = [name for name in family.needs if name not in (seen if from_outside else names)]
-        if lost:
-            where = "before it" if set(lost) <= set(names) else "and they are not given"
-            raise ParameterError(f"family {family.name} needs the families {lost} {where}")
-        for feature in family.features():
-            if feature.name in homes:
-                raise ParameterError(f"families {homes[feature.name]} and {family.name} both name {feature.name}")
-            homes[feature.name] = family.name
-            unknown = sorted({*feature.inputs, *feature.refined_by} - set(inputs))
-            if unknown:
-                raise ParameterError(
-                    f"{family.name}.{feature.name} reads {unknown}, which no table feeds; inputs are {list(inputs)}"
-                )
-    intervals = {family.bar_interval for family in families}
-    if len(intervals) != 1:
-        raise ParameterError(f"all families must share one bar interval, had {sorted(intervals)}")
 
 
 def _source(family: Family) -> dict[str, str]:

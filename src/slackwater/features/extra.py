@@ -13,7 +13,6 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from numba.core.dispatcher import Dispatcher
 from slackwater.errors import BundleError, ParameterError
 from slackwater.features.family import Family
 
-__all__ = ["imported_class", "load_class", "source_digest", "spec_of"]
+__all__ = ["imported_class", "load_class", "require_family", "source_digest", "spec_of"]
 
 _SPEC: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -61,7 +60,7 @@ def load_class(spec: str) -> type[Family]:
             f"features.extra: {spec}: module {module_name} cannot be imported, {type(error).__name__}: {error}; "
             "it must be installed or lie below the working directory"
         ) from error
-    return _checked(spec, getattr(module, class_name, None))
+    return require_family(getattr(module, class_name, None), spec)
 
 
 def imported_class(spec: str, given: Iterable[type[Family]] = ()) -> type[Family]:
@@ -82,7 +81,7 @@ def imported_class(spec: str, given: Iterable[type[Family]] = ()) -> type[Family
             f"the bundle was made with the family {spec}, which this process has not imported; import {module_name} "
             f"first, or pass the class: ReversalScorer.load(path, families=[{class_name}])"
         )
-    return _checked(spec, found)
+    return require_family(found, spec)
 
 
 def _parts(spec: str) -> tuple[str, str]:
@@ -92,28 +91,25 @@ def _parts(spec: str) -> tuple[str, str]:
     return module_name, class_name
 
 
-def _checked(spec: str, found: Any) -> type[Family]:
-    """Refuse what is not a family that the engine can run."""
-    name = spec.partition(":")[2]
+def require_family(found: Any, spec: str = "") -> type[Family]:
+    """Return a class if it is a family that the engine can run.
+
+    Raises
+    ------
+    ParameterError
+        If it is not derived from `Family`, is not a frozen dataclass, or lacks something.
+    """
+    where = f"features.extra: {spec or getattr(found, '__qualname__', found)}"
     if found is None:
-        raise ParameterError(f"features.extra: {spec}: the module has no {name}")
+        raise ParameterError(f"{where}: the module has no such class")
     if not (isinstance(found, type) and issubclass(found, Family)):
-        raise ParameterError(
-            f"features.extra: {spec} is not a family: derive it from slackwater.features.family.Family"
-        )
-    if "__dataclass_params__" not in vars(found) or not is_dataclass(found) or not _is_frozen(found):
-        raise ParameterError(f"features.extra: {spec} must be decorated with @dataclass(frozen=True, kw_only=True)")
-    missing = sorted(getattr(found, "__abstractmethods__", ())) + [
-        n for n in ("name", "advance") if not hasattr(found, n)
-    ]
-    if missing:
-        raise ParameterError(f"features.extra: {spec} lacks {', '.join(missing)}")
+        raise ParameterError(f"{where} is not a family: derive it from slackwater.features.family.Family")
+    made = vars(found).get("__dataclass_params__")
+    if made is None or not made.frozen:
+        raise ParameterError(f"{where} must be decorated with @dataclass(frozen=True, kw_only=True)")
+    lost = [*sorted(found.__abstractmethods__), *(name for name in ("name", "advance") if not hasattr(found, name))]
+    if lost:
+        raise ParameterError(f"{where} lacks {', '.join(lost)}")
     if not isinstance(found.advance, Dispatcher):
-        raise ParameterError(
-            f"features.extra: {spec}.advance must be a kernel, compiled with @slackwater.operators.family_kernel"
-        )
+        raise ParameterError(f"{where}: `advance` must be compiled with @slackwater.operators.family_kernel")
     return found
-
-
-def _is_frozen(found: type) -> bool:
-    return bool(vars(found)["__dataclass_params__"].frozen)

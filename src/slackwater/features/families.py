@@ -6,10 +6,12 @@ families run: an intermediate is written before it is read. Families from outsid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from numba import njit
 
+from slackwater.errors import ParameterError
 from slackwater.features import (
     funding,
     liquidation_density,
@@ -23,9 +25,10 @@ from slackwater.features import (
     whales,
 )
 from slackwater.features.family import Family
+from slackwater.market.inputs import INPUTS
 from slackwater.operators import kernel, operator
 
-__all__ = ["FAMILIES", "advance_families", "advance_family"]
+__all__ = ["FAMILIES", "advance_families", "advance_family", "require_compatible"]
 
 FAMILIES: Final[tuple[type[Family], ...]] = (
     volatility.VolatilityFamily,
@@ -70,7 +73,7 @@ def advance_families(at, state, constants, rows, out):  # type: ignore[no-untype
     _down(order_flow._advance, at[9], state, constants, rows, out)
 
 
-@njit(_nrt=False, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(_nrt=False, error_model="numpy")  # type: ignore[call-overload]
 def advance_family(advance, at, close, state, constants, rows, gap, out):  # type: ignore[no-untyped-def]
     """Advance a family from outside of the library down rows; write a row of output for each that has a bar.
 
@@ -85,3 +88,35 @@ def advance_family(advance, at, close, state, constants, rows, gap, out):  # typ
             written += 1
         else:
             advance(own, fixed, rows[i], gap[at[4] : at[5]])
+
+
+def require_compatible(families: Sequence[Family], inputs: Sequence[str]) -> None:
+    """Refuse families that cannot run together."""
+    if not families:
+        raise ParameterError("`families` must hold at least one family")
+    if tuple(inputs[: len(INPUTS)]) != INPUTS:
+        raise ParameterError("`inputs` must begin with the inputs of slackwater.market.inputs.INPUTS")
+    homes: dict[str, str] = {}
+    seen: list[str] = []
+    names = [family.name for family in families]
+    for family in families:
+        if family.name in seen:
+            raise ParameterError(f"two families are named {family.name}; a family is given once")
+        seen.append(family.name)
+        from_outside = type(family) not in FAMILIES
+        lost = [name for name in family.needs if name not in (seen if from_outside else names)]
+        if lost:
+            where = "before it" if set(lost) <= set(names) else "and they are not given"
+            raise ParameterError(f"family {family.name} needs the families {lost} {where}")
+        for feature in family.features():
+            if feature.name in homes:
+                raise ParameterError(f"families {homes[feature.name]} and {family.name} both name {feature.name}")
+            homes[feature.name] = family.name
+            unknown = sorted({*feature.inputs, *feature.refined_by} - set(inputs))
+            if unknown:
+                raise ParameterError(
+                    f"{family.name}.{feature.name} reads {unknown}, which no table feeds; inputs are {list(inputs)}"
+                )
+    intervals = {family.bar_interval for family in families}
+    if len(intervals) != 1:
+        raise ParameterError(f"all families must share one bar interval, had {sorted(intervals)}")

@@ -279,7 +279,7 @@ def whole_bar_windows(parameters: Any) -> Iterator[tuple[str, timedelta]]:
     ParameterError
         If a list of windows is empty or repeats itself.
     """
-    for name, is_list in _whole_bar_fields(type(parameters)):
+    for name, is_list in _whole_bar_fields(parameters.__class__):
         value = getattr(parameters, name)
         if is_list and (not value or len(set(value)) != len(value)):
             raise ParameterError(f"`{name}` must be distinct durations, at least one, was {value}")
