@@ -71,6 +71,45 @@ def features(
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
 
 
+@app.command("check-features")
+def check_features(
+    family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
+    data: Annotated[Path | None, typer.Option(help="Canonical tables; a SYNTHETIC market if left out.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
+    bar_minutes: Annotated[int, typer.Option(min=1, help="Spacing of the bars, in minutes.")] = 5,
+    decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
+    cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
+) -> None:
+    """Check a feature family for look-ahead and the rest of the contract; status 1 if it breaks it.
+
+    The contract: live equals history to the last bit, later data changes nothing, values are known after the declared
+    warm-up, mirrored prices give mirrored features, the unit of the price does not matter, a restart changes nothing,
+    absent tables stay unknown, nothing is infinite. Then look-aheads are planted into the family, to show that the
+    checks would have seen them.
+    """
+    from datetime import timedelta
+
+    from slackwater.config.durations import parse_duration
+    from slackwater.config.family_settings import family_settings
+    from slackwater.features.engine import families_needed
+    from slackwater.features.extra import load_class
+    from slackwater.features.mutants import check_family
+    from slackwater.market.inputs import INPUT_TABLES
+    from slackwater.report.family_report import family_report
+    from slackwater.simulation.sample import sample_market
+    from slackwater.storage import read_tables
+
+    kind = load_class(family)
+    interval = timedelta(minutes=bar_minutes)
+    families = families_needed(kind, interval, family_settings(kind, settings or []))
+    tables = sample_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
+    lag = parse_duration(decision_lag)
+    report = check_family(families, tables, decision_lag=lag, cuts=cuts)
+    typer.echo(family_report(report, family=family, synthetic=data is None))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
 @app.command()
 def zones(
     symbol: Annotated[str, typer.Option(help="The perpetual, such as BTCUSDT.")],

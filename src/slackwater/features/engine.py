@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
-__all__ = ["FeatureEngine", "default_families"]
+__all__ = ["FeatureEngine", "default_families", "families_needed"]
 
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
@@ -84,6 +85,20 @@ def default_families(
         except TypeError as error:
             raise ParameterError(f"features.{family.name}: {error}") from error
     return tuple(out)
+
+
+def families_needed(
+    kind: type[Family], bar_interval: timedelta, parameters: Mapping[str, Any] | None = None
+) -> tuple[Family, ...]:
+    """Return a family from outside after those of the library that it needs, with their default windows."""
+    all_of_them = default_families(bar_interval, extra=[kind], extra_parameters={kind.name: parameters or {}})
+    needed, waiting = {kind.name}, [kind.name]
+    while waiting:
+        name = waiting.pop()
+        more = {need for family in all_of_them if family.name == name for need in family.needs} - needed
+        needed |= more
+        waiting.extend(more)
+    return tuple(family for family in all_of_them if family.name in needed)
 
 
 class FeatureEngine:
@@ -183,12 +198,12 @@ class FeatureEngine:
         for symbol, rows in frame.symbols():
             state[:] = 0.0
             given, out = frame.values[rows], values[written:]
-            kept = np.empty((len(given) if self._extras else 0, self._row_width))
+            kept = self._rows(len(given)) if self._extras else np.empty((0, self._row_width))
             times = frame.table["event_time"].iloc[rows]
             first = epoch_us(times.iloc[0])
             count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, out)
             if self._extras:
-                self._advance_extras(symbol, state, kept, out[:count], times[present[rows]])
+                self._advance_extras(symbol, state, kept[:-1], out[:count], times[present[rows]])
             written += count
         index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
         index = index[present].reset_index(drop=True)
@@ -232,7 +247,7 @@ class FeatureEngine:
             last = self._last[symbol]
         rows = self._row
         if self._extras and last[0] > 0:
-            rows = np.empty((max(int(row.time_us - last[0]) // self._step, 1), self._row_width))
+            rows = self._rows(max(int(row.time_us - last[0]) // self._step, 1))[:-1]
         out = np.empty((1, len(self.names)))
         fate = update_row(state, self._constants, self._at, last, row.values, row.time_us, self._step, rows, out)
         if fate != TAKEN:
@@ -242,6 +257,31 @@ class FeatureEngine:
         if symbol not in self._states:
             self._states[symbol], self._last[symbol] = state, last
         return out[0]
+
+    def _rows(self, count: int) -> Floats:
+        """Return room for rows and one of NaN after them: what a kernel finds that reads beyond its row."""
+        return np.full((count + 1, self._row_width), np.nan)
+
+    def replay_extras(
+        self, frame: MarketFrame
+    ) -> Iterator[tuple[Family, Floats, Floats, Sequence[pd.Timestamp], Floats]]:
+        """Yield what each family from outside is given over the first symbol of a frame, for a closer look.
+
+        Yields
+        ------
+        tuple
+            The family, its empty state, its constants, the bar closes, and the rows as the families of the library
+            leave them, shape (n, row width).
+        """
+        for _, where in islice(frame.symbols(), 1):
+            given, times = frame.values[where], frame.table["event_time"].iloc[where]
+            kept, out = self._rows(len(given)), np.empty((len(given), len(self.names)))
+            state = np.zeros(self._state_size)
+            transform_rows(state, self._constants, self._at, given, epoch_us(times.iloc[0]), self._step, kept, out)
+            for family in self._extras:
+                place = self._places[family.name]
+                constants = self._constants[place[2] : place[3]].copy()
+                yield family, np.zeros(family.state_size()), constants, list(times), kept[:-1].copy()
 
     def _advance_extras(self, symbol: str, state: Floats, rows: Floats, out: Floats, times: Sequence[Any]) -> None:
         """Advance the families from outside over rows that those of the library have filled."""
