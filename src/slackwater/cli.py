@@ -65,8 +65,8 @@ def features(
     """Print the catalogue of features with their default windows, as Markdown."""
     from datetime import timedelta
 
-    from slackwater.features.catalogue import features_page
     from slackwater.features.engine import default_families
+    from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
 
@@ -125,10 +125,11 @@ def zones(
 
     from slackwater.config import load_params
     from slackwater.errors import ParameterError
-    from slackwater.evidence.map_history import map_of_tables, moment
+    from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
     from slackwater.report.map_figure import write_map_figure
     from slackwater.report.pools_table import print_pools
+    from slackwater.times import parse_time
 
     if layer not in (*LAYERS, "all"):
         raise ParameterError(f"`--layer` must be one of {', '.join(LAYERS)} or all, was {layer!r}")
@@ -138,7 +139,7 @@ def zones(
         symbol,
         spec=effective.market.spec,
         features=effective.features.model_dump(),
-        at=moment(at, "--at") if at else None,
+        at=parse_time(at, "--at") if at else None,
         span=timedelta(days=days),
     )
     listed = LAYERS if layer == "all" else (layer,)
@@ -172,17 +173,17 @@ def fetch(
 
     A run that was stopped or killed takes up where it was when it is started again.
     """
-    from slackwater.evidence.map_history import moment
     from slackwater.sources.fetch import FetchRequest, datasets_entry, summary
     from slackwater.sources.fetch import fetch as fetch_tables
     from slackwater.sources.http import Politeness
     from slackwater.sources.progress import ProgressBar
+    from slackwater.times import parse_time
 
     request = FetchRequest(
         venue=venue,
         symbols=_names(symbols),
-        start=moment(start, "--from"),
-        end=moment(end, "--to"),
+        start=parse_time(start, "--from"),
+        end=parse_time(end, "--to"),
         tables=_names(tables) if tables else None,
         interval=interval,
         source=source or None,  # type: ignore[arg-type]  # checked by the request itself
@@ -247,11 +248,11 @@ def simulate(
     from datetime import timedelta
 
     from slackwater.errors import ParameterError
-    from slackwater.evidence.map_history import moment
     from slackwater.simulation import market
     from slackwater.simulation.defects import DEFECT_KINDS, inject_defects
     from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
     from slackwater.storage import atomic_directory, write_json, write_parquet
+    from slackwater.times import parse_time
 
     if not facts and out is None:
         raise ParameterError("nothing to do: give `--facts`, `--out`, or both")
@@ -259,7 +260,7 @@ def simulate(
         raise ParameterError("`--defects` spoils the tables that are written: give `--out` too")
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ParameterError(f"`--out` must be a new directory, {out} is there")
-    first = moment(start, "--start")
+    first = parse_time(start, "--start")
     request = market.MarketRequest(
         symbols=[name.strip() for name in symbols.split(",")],
         start=first,

@@ -11,7 +11,8 @@ import pytest
 
 from slackwater.features import intermediates as m
 from slackwater.features.sweeps import SweepsFamily
-from slackwater.liquidity.sweeps import ATTEMPTS, LARGEST_BURST
+from slackwater.liquidity.levels import ATTEMPTS
+from slackwater.liquidity.sweeps import LARGEST_BURST
 from slackwater.market import inputs as i
 
 WIDTH = m.FIRST_EXTRA

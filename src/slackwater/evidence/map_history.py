@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,6 @@ __all__ = [
     "layer_names",
     "map_engine",
     "map_of_tables",
-    "moment",
     "replay",
     "rows_of",
     "walk",
@@ -308,37 +307,6 @@ def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window:
         busy = busy[old]
     last = pd.Timestamp(table["event_time"].iloc[-1])
     return min(pd.Timestamp(table["event_time"].loc[busy.idxmax()]) + after, last)
-
-
-def moment(text: str, option: str) -> pd.Timestamp:
-    """Read a time that a user typed, as ISO 8601 and in no other way; without a zone it is UTC.
-
-    Parameters
-    ----------
-    text
-        The time.
-    option
-        Where it was typed, for messages.
-
-    Raises
-    ------
-    ParameterError
-        If it is no time, or none at which anybody traded perpetual futures or will.
-
-    Examples
-    --------
-    >>> moment("2024-06-01T12:00Z", "--at")
-    Timestamp('2024-06-01 12:00:00+0000', tz='UTC')
-    """
-    try:
-        time = pd.Timestamp(datetime.fromisoformat(text.strip()))
-    except ValueError:
-        raise ParameterError(
-            f"`{option}` must be a time such as 2024-06-01 or 2024-06-01T12:00Z, was {text!r}"
-        ) from None
-    if not 2009 <= time.year < 2100:
-        raise ParameterError(f"`{option}` must lie between 2009 and 2100, was {text!r}")
-    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
 def map_of_tables(

@@ -437,5 +437,5 @@ def _fresh(engine: FeatureEngine) -> FeatureEngine:
 
 
 def _bin_width(engine: FeatureEngine) -> float:
-    """Return the grid of the liquidation map: scale and sign symmetry hold on it (METHOD section 0)."""
+    """Return the grid of the liquidation map: scale and sign symmetry hold on it (method, section 0)."""
     return next((f.bin_width for f in engine.families if hasattr(f, "bin_width")), 1e-3)

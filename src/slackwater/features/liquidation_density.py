@@ -26,7 +26,6 @@ from slackwater.features.intermediates import (
 from slackwater.features.parameters import LiquidationDensityParameters
 from slackwater.liquidity.density import (
     N_LAYERS,
-    LossDistances,
     map_advance,
     map_bins,
     map_denser,
@@ -35,6 +34,7 @@ from slackwater.liquidity.density import (
     map_look,
     map_slots,
 )
+from slackwater.liquidity.loss_distances import LossDistances
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
@@ -87,7 +87,7 @@ _FARTHEST: Final = 0.5
 """Log distance beyond which nothing is looked at, however wide the daily range."""
 _POOL_RANK: Final = 0.9
 _POOL_REACH: Final = 0.05
-"""What makes the densest bin a pool for the sweeps: METHOD 5, at least the 90th percentile and within 5 %."""
+"""What makes the densest bin a pool for the sweeps: method, section 5: at least the 90th percentile and within 5 %."""
 _MIDDLE: Final = 1
 
 _MAP: Final[dict[str, Any]] = {
@@ -311,7 +311,7 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
         return self._constants(self.losses.default_log_distances())
 
     def mirrored(self) -> Floats:
-        """Exchange the distances of longs and shorts: they differ in log price (METHOD section 0)."""
+        """Exchange the distances of longs and shorts: they differ in log price (method, section 0)."""
         longs, shorts = self.losses.default_log_distances()
         return self._constants(np.stack([-shorts, -longs]))
 

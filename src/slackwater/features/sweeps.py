@@ -25,7 +25,7 @@ from slackwater.features.intermediates import (
     TIME_HOURS,
 )
 from slackwater.features.parameters import SweepsParameters
-from slackwater.liquidity.sweeps import (
+from slackwater.liquidity.levels import (
     ACTIVE,
     GLIDE_ROW,
     GLIDED_RECENTLY,
@@ -40,15 +40,12 @@ from slackwater.liquidity.sweeps import (
     SWEEP_ROW,
     SWEEP_SPEED,
     SWEPT_RECENTLY,
-    SweepRules,
-    attempts_advance,
-    attempts_start,
-    burst_slots,
     day_update,
     levels_clear,
     levels_update,
     rest_update,
 )
+from slackwater.liquidity.sweeps import SweepRules, attempts_advance, attempts_start, burst_slots
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
     blocks_size,

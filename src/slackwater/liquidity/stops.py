@@ -1,8 +1,8 @@
 """Stop clusters: traders who opened lately guard themselves just behind the swing highs and lows that all can see.
 
 A layer of the liquidation map of its own: a share of new open interest, split evenly over the swings, lies beyond
-each of them at a few multiples of the hourly true range (METHOD 4.3). Longs have theirs below swing lows, shorts
-above swing highs. Like everything on the map it decays, shrinks with open interest and is erased when crossed.
+each of them at a few multiples of the hourly true range (method, section 4.3). Longs have theirs below swing lows,
+shorts above swing highs. Like everything on the map it decays, shrinks with open interest and is erased when crossed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["STOP_OFFSETS", "STOP_SHARE", "add_stops"]
 STOP_SHARE = 0.25
 """Share of new open interest with a stop behind a swing: a judgement; the layer is read as a rank."""
 STOP_OFFSETS = (0.2, 0.4)
-"""Hourly true ranges behind the swing, the middle of METHOD's .1 to .5."""
+"""Hourly true ranges behind the swing, the middle of .1 to .5."""
 
 
 @kernel

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from examples.my_features import PressureFamily
+from pipelines._closure import ROOT
 from slackwater.config.family_settings import family_settings
 from slackwater.config.loading import resolve
 from slackwater.config.sections import Params
@@ -170,7 +171,7 @@ def test_settings_on_the_command_line_are_those_of_the_class() -> None:
     for texts, message in (
         (["windows"], "must be NAME=VALUE"),
         (["window=4h"], r"has no window; it has \['windows'\]"),
-        (["windows=4"], r"`--set windows`: must be a duration"),
+        (["windows=4"], r"`--set windows.0`: must be a duration"),
     ):
         with pytest.raises(ParameterError, match=message):
             family_settings(PressureFamily, texts)

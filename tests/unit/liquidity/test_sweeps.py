@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from slackwater.errors import ParameterError
 from slackwater.features import intermediates as m
 from slackwater.features.sweeps import _ABOVE, _BELOW, SweepsFamily
-from slackwater.liquidity.sweeps import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT, SweepRules
+from slackwater.liquidity.levels import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT
+from slackwater.liquidity.sweeps import SweepRules
 from slackwater.market import inputs as i
 
 HOUR = timedelta(hours=1)
