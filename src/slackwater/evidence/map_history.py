@@ -1,8 +1,8 @@
-"""The liquidation map replayed to a moment: what it held, and what the price did to it since.
+"""The liquidation map replayed to a given time, with the prices that crossed it.
 
 The features keep the map of the present only. Here the engine walks down the history row by row, exactly as it would
-live, and the map is read on the way: `replay` for a reader (`slackwater zones`, the picture), `walk` for whoever
-measures (`slackwater.evidence.map_scorecard`).
+live, and the map is read on the way: `replay` for reading (`slackwater zones`, the figure), `walk` for
+measuring (`slackwater.evidence.map_snapshots`).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class MapHistory:
 
     @property
     def times(self) -> pd.DatetimeIndex:
-        """When the map was read: closes of bars, UTC."""
+        """Times at which the map was read: closes of bars, UTC."""
         return pd.DatetimeIndex(self.bars["event_time"].iloc[self.rows])
 
     @property
@@ -120,7 +120,7 @@ class MapHistory:
 
 
 def map_engine(families: Sequence[Family], *, sweeps: bool = False) -> FeatureEngine:
-    """Return an engine of the families that the map needs alone: a replay need not pay for the others.
+    """Return an engine of the families that the map needs, and no others.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def density_family(families: Sequence[Family]) -> LiquidationDensityFamily:
 
 
 def layer_names(density: LiquidationDensityFamily) -> tuple[str, ...]:
-    """Return the layers by what they remember: three half-lives of liquidations, and the stops."""
+    """Return the names of the layers: three half-lives of liquidations, and the stops."""
     return (*(duration_name(half_life) for half_life in density.half_lives), "stops")
 
 
 def rows_of(frame: MarketFrame, symbol: str) -> slice:
-    """Return where the rows of a symbol are, or say which symbols there are."""
+    """Return the rows of a symbol."""
     found = dict(frame.symbols())
     if symbol not in found:
         raise MissingDataError(f"there are no bars of {symbol}; there are {', '.join(found)}")
@@ -184,18 +184,18 @@ def replay(
     span: timedelta = timedelta(days=7),
     columns: int = 700,
 ) -> MapHistory:
-    """Replay the map of a symbol to a moment, and read it along the last part of the way.
+    """Replay the map of a symbol to a given time, and read it over the last part.
 
     Parameters
     ----------
     frame
-        The history, whole: the map at a moment is what everything before it left.
+        The whole history: the map depends on all rows before.
     families
         Feature families with their parameters; those that the map needs are picked.
     symbol
         The perpetual.
     at
-        The moment, UTC; the last bar that closed by then is the last of the history. None: the last bar.
+        The time, UTC; the last bar that closed by then is the last of the history. None: the last bar.
     span
         How far back from there the map is read.
     columns
@@ -278,7 +278,7 @@ def replay(
 
 
 def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window: timedelta) -> pd.Timestamp:
-    """Return a close soon after the day on which most was liquidated: the picture worth looking at.
+    """Return a close soon after the day with the most liquidations.
 
     Parameters
     ----------
@@ -323,7 +323,7 @@ def map_of_tables(
     Parameters
     ----------
     directory
-        Of parquet files, such as ``data/tables``.
+        Directory of parquet files, such as ``data/tables``.
     symbol
         The perpetual; the others are not read into the frame.
     spec

@@ -6,7 +6,7 @@ check              what it refuses
 parity             a live row that differs from the historical one, in any value or in what is unknown
 prefix_invariance  a row that changes when later data arrives: a look ahead
 warm_up            a value that still depends on where history began after the declared warm-up
-sign_symmetry      a feature that treats up and down unlike what it declares
+sign_symmetry      a feature that does not mirror with the price path as it declares
 price_scale        a feature that depends on the unit of the price
 saved_state        a restart that changes a value
 absent_tables      an absent table that becomes a number, or that disturbs features which do not need it
@@ -111,7 +111,7 @@ _OPPOSITE: Final = (
 )
 
 STEPPING_SHARE: Final = 0.25
-"""Share of late starts after which a feature that takes steps may differ: an argmax flips at a speck of mass."""
+"""Share of late starts after which a feature that takes steps may differ: an argmax flips at a rounding error."""
 
 
 def _differences(
@@ -255,7 +255,7 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
 
 
 def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Turn the market upside down and compare with the features turned as they declare."""
+    """Mirror the price path and compare with the features mirrored as they declare."""
     width = _bin_width(engine)
     table = frame.table.copy()
     anchor = round(2.0 * float(np.log(table["close"].dropna().iloc[0])) / width) * width
@@ -269,7 +269,6 @@ def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations
     for one, two in _OPPOSITE:
         table[one], table[two] = frame.table[two], frame.table[one]
     mirror = MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available)
-    # Volume in coin is the same up and down; only scale-free columns take part.
     orientation = Orientation(engine.features)
     upright = engine.transform(frame)
     turned = orientation.apply(upright[engine.names].to_numpy(np.float64), np.full(len(upright), -1.0))[:, :-1]
@@ -339,7 +338,7 @@ def check_absent_tables(build: Build, engine: FeatureEngine, tables: Tables) -> 
 
 
 def check_finite(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Look for infinite values."""
+    """Compare with the same values without infinities."""
     features = engine.transform(frame)
     values = features[engine.names].to_numpy(np.float64)
     return _differences(engine.names, values, np.where(np.isinf(values), np.nan, values), 0.0, "is infinite", features)
@@ -432,10 +431,10 @@ def check_features(
 
 
 def _fresh(engine: FeatureEngine) -> FeatureEngine:
-    """Return an engine of the same kind and families that has seen nothing."""
+    """Return an engine of the same kind and families with an empty state."""
     return type(engine)(engine.families)
 
 
 def _bin_width(engine: FeatureEngine) -> float:
-    """Return the grid of the liquidation map: scale and sign symmetry hold on it (method, section 0)."""
+    """Return the bin width of the liquidation map: scale and sign symmetry hold on its grid (method, section 0)."""
     return next((f.bin_width for f in engine.families if hasattr(f, "bin_width")), 1e-3)

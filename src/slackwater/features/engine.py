@@ -119,7 +119,7 @@ class FeatureEngine:
     names : list of str
         Their names, in the order of the output columns.
     fingerprint : str
-        Identifies formulas, windows and inputs; a scoring bundle refuses another one.
+        Identifies formulas, windows and inputs; a scoring bundle refuses a different one.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class FeatureEngine:
         Returns
         -------
         DataFrame
-            One row a (symbol, bar close): `symbol`, `event_time`, `available_time`, `close`, the depth of the book,
+            One row per (symbol, bar close): `symbol`, `event_time`, `available_time`, `close`, the depth of the book,
             then `names`. Rows without a bar (gaps) are left out, although they age every window.
 
         Raises
@@ -184,7 +184,7 @@ class FeatureEngine:
 
         Notes
         -----
-        Starts from an empty state for each symbol and leaves the live state alone.
+        Starts from an empty state for each symbol; the live state is not changed.
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
@@ -219,7 +219,7 @@ class FeatureEngine:
         bad = frame.table.index[present & ~(sound & enclosed)]
         if len(bad):
             raise SchemaError(
-                f"{len(bad)} rows of the frame are no bars: {_BAR_RULE}\n"
+                f"{len(bad)} rows of the frame are not bars: {_BAR_RULE}\n"
                 f"{frame.table.loc[bad[:3], ['symbol', 'event_time', 'open', 'high', 'low', 'close']]}"
             )
 
@@ -259,7 +259,7 @@ class FeatureEngine:
         return out[0]
 
     def _rows(self, count: int) -> Floats:
-        """Return room for rows and one of NaN after them: what a kernel finds that reads beyond its row."""
+        """Return space for rows, and one row of NaN for a kernel that reads beyond its own."""
         return np.full((count + 1, self._row_width), np.nan)
 
     def replay_extras(
@@ -318,7 +318,7 @@ class FeatureEngine:
         self._last.clear()
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the live state as plain arrays, fit for ``numpy.savez``."""
+        """Return the live state as plain arrays, as ``numpy.savez`` takes them."""
         out: dict[str, NDArray[Any]] = {"fingerprint": np.array(self.fingerprint)}
         for symbol, state in self._states.items():
             out[f"state/{symbol}"] = state.copy()
@@ -334,7 +334,7 @@ class FeatureEngine:
             If it was saved by other features, or is not a saved state. The present state is as it was.
         """
         if str(arrays.get("fingerprint", "")) != self.fingerprint:
-            raise BundleError("the saved state belongs to other features; warm up from history instead")
+            raise BundleError("the saved state belongs to other features; warm up from history")
         states: dict[str, Floats] = {}
         last: dict[str, Ints] = {}
         for key in arrays:
@@ -387,7 +387,7 @@ class FeatureEngine:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def manifest(self, available: Iterable[str]) -> dict[str, Any]:
-        """Describe every feature, and say which are unknown because a table is absent.
+        """Describe every feature, and list those that are unknown because a table is absent.
 
         Parameters
         ----------
@@ -429,7 +429,7 @@ class FeatureEngine:
                 )
 
     def mirrored(self) -> FeatureEngine:
-        """Return the engine for a market turned upside down, for the check of sign symmetry."""
+        """Return the engine for a mirrored market, for the check of sign symmetry."""
         other = FeatureEngine(self.families, inputs=self.inputs)
         other._constants = np.concatenate([f.mirrored() for f in self.families])
         return other

@@ -145,7 +145,7 @@ class Family(ABC):
         """History after which the outputs no longer depend on where it began; before it they are NaN."""
 
     def mirrored(self) -> Floats:
-        """Return the constants for a market turned upside down; the same unless a family is lopsided."""
+        """Return the constants for a mirrored market; the same unless the formula is asymmetric."""
         return self.constants()
 
     def bars(self, window: timedelta, name: str = "window") -> int:

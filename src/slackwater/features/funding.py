@@ -1,4 +1,4 @@
-"""Funding: the settled rate, its change and acceleration, and the rate that the premium is about to settle.
+"""Funding: the settled rate, its change and acceleration, and the rate that the premium implies.
 
 A positive rate means that longs pay shorts. All rates are stated for eight hours, whatever the interval.
 """
@@ -60,7 +60,7 @@ _BPS: Final = 1e4
 
 @kernel
 def _settle(state, kept, rate, interval, time):  # type: ignore[no-untyped-def]
-    """Take a newly settled rate (bps an 8 h): difference it on its own grid, and rank it among those before."""
+    """Take a newly settled rate (bps per 8 h): difference it on its own grid, and rank it among those before."""
     ranked_accelerations = _RANKED + 1 + 2 * kept
     if state[_SETTLED] > 0.0 and time > state[_TIME] and interval == state[_INTERVAL]:
         spacing = (time - state[_TIME]) / 8.0
@@ -212,7 +212,7 @@ class FundingFamily(Family, FundingParameters):
         return self._constants(self.interest_bps)
 
     def mirrored(self) -> Floats:
-        """Let shorts receive the interest: it is the one lopsided part of the formula."""
+        """Let shorts receive the interest: it is the one asymmetric part of the formula."""
         return self._constants(-self.interest_bps)
 
     def _constants(self, interest_bps: float) -> Floats:

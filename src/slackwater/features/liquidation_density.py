@@ -1,4 +1,4 @@
-"""Liquidation density: the map of `slackwater.liquidity.density` as seen from the close of a bar."""
+"""Liquidation density: the map of `slackwater.liquidity.density` relative to the close of a bar."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _SNAPSHOT: Final = _TILTS + _ENTRY_MASK + 1
 _STEPS: Final = _SNAPSHOT + 1
 
 _FARTHEST: Final = 0.5
-"""Log distance beyond which nothing is looked at, however wide the daily range."""
+"""Log distance beyond which nothing is read, however wide the daily range."""
 _POOL_RANK: Final = 0.9
 _POOL_REACH: Final = 0.05
 """What makes the densest bin a pool for the sweeps: method, section 5: at least the 90th percentile and within 5 %."""
@@ -126,7 +126,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if present:
         volume = row[VOLUME]
         buys = row[TAKER_BUY_VOLUME]
-        # Unknown takers tilt nothing; a feed may say that they bought more than was traded.
+        # Unknown takers tilt nothing; a feed may report more taker buys than volume.
         tilt = min(max(2.0 * buys / volume - 1.0, -1.0), 1.0) if buys >= 0.0 and volume > 0.0 else 0.0
         ring_put(state, _TILTS, _ENTRY_MASK, count, tilt)
         # A snapshot of open interest is older than the bar: its positions were opened in the bar that it closes.
@@ -137,7 +137,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             entry = typical
         else:
             tilt = ring_get(state, _TILTS, _ENTRY_MASK, count, lag)
-        # Across a long gap in the snapshots, or a recount that was masked, nobody knows what was opened where.
+        # Across a long gap in the snapshots, or a recount that was masked, it is not known what was opened where.
         if row[OPEN_INTEREST_TIME_HOURS] - state[_SNAPSHOT] > constants[_LONGEST_GAP]:
             map_forget_interest(state, at)
         if row[OPEN_INTEREST_TIME_HOURS] > 0.0:
@@ -205,7 +205,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             out[ranks + i] = 1.0 - (1.0 + denser[layer]) / (2.0 * last) if there else 0.0
     before = totals_before(totals, columns, consumed_mask, count, whole(constants[_CONSUMED_BARS]))
     for i in range(columns):
-        # Differences of totals may leave a speck below zero.
+        # Differences of totals may be negative by a rounding error.
         out[gone + i] = max(totals_since(state, totals, before, i), 0.0) / interest
     for layer in range(N_LAYERS):
         below = out[n_masses // 2 - N_LAYERS + layer]
@@ -230,7 +230,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, kw_only=True)
 class LiquidationDensityFamily(Family, LiquidationDensityParameters):
-    """The four layers of the liquidation map, seen from the close.
+    """The four layers of the liquidation map, relative to the close.
 
     Parameters beside those of `LiquidationDensityParameters`
     ---------------------------------------------------------
@@ -342,14 +342,14 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
 
     @property
     def map_at(self) -> int:
-        """Where the map starts in the state of the family."""
+        """Position of the map in the state of the family."""
         swings = 2 * highs_slots(self._longest_swing()) + 4 * len(self.swing_windows)
         totals = totals_slots(2 * N_LAYERS, self.bars(self.consumed_window))
         return _STEPS + len(self.reaches) + totals + swings
 
     @property
     def warm_up(self) -> timedelta:
-        """Three half-lives: an eighth of older mass is left, before crossings and closings take their part."""
+        """Three half-lives: an eighth of older mass is left, before crossings and closings reduce it."""
         return -(-3 * self.half_lives[-1] // self.bar_interval) * self.bar_interval
 
     def _longest_swing(self) -> int:

@@ -1,4 +1,4 @@
-"""Realised liquidations: who has just been forced out, how much of the volume that was, and how unusual."""
+"""Realised liquidations: their side, their share of the volume, and how unusual they are."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         shorts = totals_since(state, _TOTALS, before, _SHORT) * scale
         out[2 + 2 * j] = longs
         out[3 + 2 * j] = shorts
-        # A hundredth of a basis point of volume on each side: without liquidations the balance is even.
+        # A hundredth of a basis point of volume on each side: without liquidations the balance is zero.
         out[2 + 2 * n + j] = (longs - shorts) / (longs + shorts + 0.02)
         if not estimated:
             scale = np.nan

@@ -1,6 +1,6 @@
 """Open interest in coin: how it changes, against the price, against its past and against the volume.
 
-In coin, never in USD: the USD value falls with the price although nobody closed anything.
+In coin, never in USD: the USD value falls with the price although no position was closed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         totals_add(state, totals, _TRADED, row[VOLUME])
         totals_add(state, totals, _TRADED_ROWS, 1.0)
     if amount > 0.0:
-        # Across a silence nobody knows when it was built.
+        # Across a gap in the feed it is not known when it was built.
         if state[_LAST] > 0.0 and count - state[_LAST_ROW] == 1.0:
             totals_add(state, totals, _BUILT, max(amount - state[_LAST], 0.0))
             totals_add(state, totals, _BUILT_ROWS, 1.0)

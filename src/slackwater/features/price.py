@@ -80,7 +80,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     totals_push(state, totals, _COLUMNS, mask, count, present)
     warm = present and count >= constants[_WARM]
 
-    # Every row counts, so that a gap ages the extremes. Lows are the highs of the market upside down.
+    # Every row counts, so that a gap ages the extremes. Lows are the highs of the mirrored market.
     highs = totals + (_COLUMNS + 1) * (mask + 2)
     blocks_mask = whole(constants[_BLOCKS_MASK])
     lows = highs + mask + blocks_mask + 2

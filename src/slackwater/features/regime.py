@@ -1,4 +1,4 @@
-"""Regime: whether the price trends or turns, how far it has run, and what all others do."""
+"""Regime: trend strength, extension, and the moves of the other symbols."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps: the levels that the price has pierced lately, what became of them, and the next ones."""
+"""Sweeps: the levels that the price has pierced lately, how that ended, and the nearest levels."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _BELOW: Final = _ABOVE + SIDE
 _LEVELS: Final = _BELOW + SIDE
 
 _SMALLEST_ATR: Final = 1e-9
-"""Log range of an hour below which the price is said not to move."""
+"""Log range of an hour below which the price counts as unchanged."""
 
 
 _BARS: Final[dict[str, Any]] = {
@@ -137,7 +137,7 @@ def _start(state, constants, at, levels, opposite, sign, count, high, low):  # t
 
 @kernel
 def _hour(constants, volumes, time):  # type: ignore[no-untyped-def]
-    """Return what `same_hour_burst` has to know of the hour that a bar closing at `time` belongs to."""
+    """Return the arguments of `same_hour_burst` for the hour of a bar closing at `time`."""
     per_hour = whole(constants[_PER_HOUR])
     # A bar belongs to the hour before its close; the close is a multiple of the bar up to rounding.
     number = int(math.ceil(time - 1e-6)) - 1
@@ -200,7 +200,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     present = not math.isnan(row[CLOSE]) and -np.inf < low <= close <= high < np.inf
     direction = 0.0
 
-    # 1. What the row does to the levels that the row before left.
+    # 1. Hold the row against the levels that the row before left.
     recent = whole(constants[_RECENT])
     rest_update(state, _ABOVE, count, recent)
     rest_update(state, _BELOW, count, recent)
@@ -225,7 +225,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             if attempts_advance(state, _BELOW, constants, rules, count, present, bar, evidence, hour, window):
                 direction -= 1.0
 
-    # 2. The levels that it leaves for the next row.
+    # 2. Update the levels for the next row.
     atr = np.nan
     if present:
         if _SMALLEST_ATR < row[ATR_HOUR] < np.inf:
@@ -258,7 +258,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         state, _BELOW, levels_below, lows, mask, blocks_mask, constants, _LISTS, n, count, young, -close, -pool
     )
 
-    # 3. What there is to tell.
+    # 3. Write the outputs.
     # Nothing could be judged before the range was known, so the warm-up begins there: the slot holds that row plus one.
     if state[_MEASURED] == 0.0 and not math.isnan(atr):
         state[_MEASURED] = count + 1.0
@@ -272,7 +272,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepsFamily(Family, SweepsParameters):
-    """Levels above and below that the price has pierced, what became of them, and how far the next ones are.
+    """Levels above and below that the price has pierced, how that ended, and the distance to the nearest ones.
 
     Parameters beside those of `SweepsParameters`
     ---------------------------------------------
@@ -397,7 +397,7 @@ class SweepsFamily(Family, SweepsParameters):
 
     @property
     def warm_up(self) -> timedelta:
-        """What levels, burst and range need, then the memory, and the rest that decided what it holds."""
+        """The longest window of levels, burst and range, then the memory, then the rest of a level."""
         needed = max(max(self.level_windows) + self.level_exclusion, self.burst_window + HOUR)
         return -(-(needed + self.memory + self.recent) // self.bar_interval) * self.bar_interval
 

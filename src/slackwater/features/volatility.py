@@ -1,4 +1,4 @@
-"""Volatility: the yardstick of everything else, and how calm or wild the market is against its own past."""
+"""Volatility: the unit of most other features, and its ratio to faster and slower volatility."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if totals_cover(state, _TOTALS, before, day_bars):
         atr_day = totals_since(state, _TOTALS, before, 0) / day_bars * constants[_TO_DAY]
     atr_hour = atr * constants[_TO_HOUR]
-    # A price that does not move is no yardstick. Rounding of the totals may leave a speck of range.
+    # A price that does not move has no scale; rounding of the totals may leave a tiny range.
     row[VOLATILITY] = volatility if volatility > 0.0 else np.nan
     row[ATR_HOUR] = atr_hour if atr_hour > 1e-12 else np.nan
     row[ATR_DAY] = atr_day if atr_day > 1e-12 else np.nan

@@ -1,4 +1,4 @@
-"""Whale flows: coins that large holders move to and from exchanges, large aggressive trades, and top traders' bets."""
+"""Whale flows: transfers and net flows between wallets and exchanges, large trades, and the ratio of top traders."""
 
 from __future__ import annotations
 

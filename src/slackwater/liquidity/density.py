@@ -7,7 +7,7 @@ half-life, shrinks in proportion when open interest falls, and is erased when th
 
 The map has four **layers** on one grid: liquidations remembered with three half-lives, and the stops that wait
 behind swing highs and lows (`slackwater.liquidity.stops`). They share what crosses them, so the layers of a bin lie
-side by side and one pass serves all four. Sums and maxima of blocks of bins let a reader skip most of the grid.
+side by side and one pass serves all four. Sums and maxima of blocks of bins let a read skip most of the grid.
 
 The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. The map is a ranking, not an
 amount in dollars: textbook liquidation prices are within 10 % of the true ones for a fifth of all positions only.
@@ -155,11 +155,11 @@ def map_advance(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     state, at, bins
-        State buffer, where the map starts in it, and its bins a side.
+        State buffer, where the map starts in it, and its bins per side.
     bin_width
         Width of a bin in log price.
     decays
-        Factors that one bar leaves of all mass, one a layer.
+        Factors that one bar leaves of all mass, one per layer.
     losses
         Log distances, longs then shorts, shape (2 * n,).
     shares
@@ -241,7 +241,7 @@ def map_advance(  # type: ignore[no-untyped-def]
 def map_erase(state, at, bins, bin_width, low, high, consumed):  # type: ignore[no-untyped-def]
     """Erase what a bar crossed: longs at or above its low, shorts at or below its high (log prices).
 
-    `consumed` is filled with the mass (coin) of longs, then of shorts, a layer; shape (2 * N_LAYERS,).
+    `consumed` is filled with the mass (coin) of longs, then of shorts, per layer; shape (2 * N_LAYERS,).
     """
     origin = int(state[at + _CENTRE]) - bins // 2
     blocks = bins // BLOCK
@@ -287,9 +287,9 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
     unit
         Coin in one unit of the masses.
     masses
-        Filled with the mass below, then above, within each step, a layer; shape (2 * n * N_LAYERS,).
+        Filled with the mass below, then above, within each step, per layer; shape (2 * n * N_LAYERS,).
     pools
-        Filled with the bins between the price and the densest bin, below, then above, a layer (0: all are empty);
+        Filled with the bins between the price and the densest bin, below, then above, per layer (0: all are empty);
         shape (2 * N_LAYERS,).
     most
         Filled with what these bins hold, in units of the scale of their layer, shape (2 * N_LAYERS,).
@@ -372,7 +372,7 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
 
 @kernel
 def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ignore[no-untyped-def]
-    """Count the bins of a side, `steps` from the price, that hold at least a limit, a layer.
+    """Count the bins of a side, `steps` from the price, that hold at least a limit, per layer.
 
     Parameters
     ----------

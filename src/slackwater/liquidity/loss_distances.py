@@ -16,7 +16,7 @@ __all__ = ["LossDistances"]
 
 @dataclass(frozen=True, kw_only=True)
 class LossDistances:
-    """How far from its entry a position is forced out, and how much of new open interest is that far.
+    """Losses at which positions are forced out, with the share of new open interest at each.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class LossDistances:
     weights
         Shares of new open interest; positive, at most 1 together (the rest is too far to matter).
     sizes_usd
-        Notional of the positions with these losses, USD. A venue asks more maintenance margin of a larger position,
-        so the same margin forces it out earlier.
+        Notional of the positions with these losses, USD. A venue requires more maintenance margin for a larger
+        position, so the same margin forces it out earlier.
 
     Notes
     -----

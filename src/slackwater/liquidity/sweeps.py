@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 LARGEST_BURST: Final = 1000.0
-"""Bound of the z-score of a burst, so that a market that hardly ever trades yields no absurd number."""
+"""Bound of the z-score of a burst, so that a market with little trading yields a bounded number."""
 
 # One attempt.
 (_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _VOLUME, _LIQUIDATION, _INTEREST, _MASS) = range(11)
@@ -82,7 +82,7 @@ LARGEST_BURST: Final = 1000.0
 ) = range(11)
 
 _LEAST_VALUES: Final = 3
-"""Known volumes of the same hour without which there is no z-score."""
+"""Least number of known volumes of the same hour for a z-score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +94,9 @@ class SweepRules:
     merge
         Levels closer than this to an attempt under way, or to a level that rests, are the same level; in A.
     shallowest, deepest
-        How far beyond the level a sweep reaches, in A. Deeper is a glide.
+        Least and largest distance beyond the level that a sweep reaches, in A; deeper is a glide.
     reclaim
-        How far inside the level a close must be to end an attempt, in A.
+        Distance inside the level that a close must reach to end an attempt, in A.
     speed
         Least distance from the lowest low of the approach, piercing bar included, to the highest high, in A.
     burst
@@ -106,9 +106,9 @@ class SweepRules:
     rejection
         Least share of the range of the attempt that the reclaiming close gave back, in [0, 1].
     acceptance
-        How far beyond the level a close must be to count as accepted, in A.
+        Distance beyond the level at which a close counts as accepted, in A.
     acceptance_closes
-        How many of them in a row make a glide.
+        Number of accepted closes in a row that make a glide.
     slow_burst
         A close beyond the level when the window is over is a glide if the z-score of volume stayed below this.
 
@@ -272,8 +272,8 @@ def same_hour_burst(state, hour, count, volume):  # type: ignore[no-untyped-def]
 
     Notes
     -----
-    Median and deviation are worked out once an hour, and only if somebody asks. They are those of whole hours before
-    this one, so it makes no difference when in the hour that happens.
+    Median and deviation are computed once per hour, when first needed. They are those of whole hours before
+    this one, so that it does not matter when in the hour that happens.
     """
     at, volumes, mask, number, position, per_hour, per_day, days = hour
     if state[at] != number + 1:
@@ -341,14 +341,14 @@ def attempts_advance(  # type: ignore[no-untyped-def]
         Four numbers, NaN if unknown: the volume in coin, the z-score of the liquidations of the side that is hit, the
         open interest in coin, and the mass that the row consumed on this side as a fraction of it.
     hour
-        What `same_hour_burst` asks between `at` and `volume`, with its `at` before: the largest volume of an attempt is
+        Arguments of `same_hour_burst`, from `at` to before `volume`: the largest volume of an attempt is
         compared with the hour in which it is judged, and only then.
     window
         Rows after the piercing one in which the level can be reclaimed.
 
     Notes
     -----
-    What is unknown is no evidence: neither of a burst, nor of the lack of one.
+    An unknown value is not evidence, neither of a burst nor of its absence.
     """
     high, low, close = bar
     volume, liquidation, interest, mass = evidence
