@@ -20,7 +20,7 @@ from slackwater.features.extra import load_class, require_family, source_digest,
 from slackwater.features.families import FAMILIES, advance_family, require_compatible
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
-from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, TAKEN, transform_rows, update_row
+from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW
@@ -306,6 +306,8 @@ class FeatureEngine:
     def _refuse(self, row: FrameRow, fate: int, last: int) -> None:
         if fate == NO_BAR:
             raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {row.values[:4].tolist()}")
+        if fate == OTHER_INPUTS:
+            raise SchemaError(f"a row has {row.values.size} inputs, the engine reads {len(self.inputs)}")
         if fate == OFF_GRID:
             raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
         raise OrderError(

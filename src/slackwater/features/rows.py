@@ -17,7 +17,7 @@ from slackwater.features.intermediates import FIRST_EXTRA, TIME_HOURS
 from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
 from slackwater.operators import kernel
 
-__all__ = ["LARGEST", "NOT_NEWER", "NO_BAR", "OFF_GRID", "TAKEN", "transform_rows", "update_row"]
+__all__ = ["LARGEST", "NOT_NEWER", "NO_BAR", "OFF_GRID", "OTHER_INPUTS", "TAKEN", "transform_rows", "update_row"]
 
 LARGEST: Final = 1e15
 """Size beyond which an input counts as unknown."""
@@ -81,7 +81,7 @@ def transform_rows(state, constants, at, values, first, step, kept, out):  # typ
     return written
 
 
-TAKEN, NO_BAR, NOT_NEWER, OFF_GRID = range(4)
+TAKEN, NO_BAR, NOT_NEWER, OFF_GRID, OTHER_INPUTS = range(5)
 
 
 @njit(cache=True)
@@ -91,6 +91,8 @@ def update_row(state, constants, at, last, values, time, step, rows, out):  # ty
     `last` holds the close of the last row in microseconds (0: none yet). `rows` has room for one row, or for the
     missing ones too if they are to be kept.
     """
+    if FIRST_EXTRA - _WIDTH + values.shape[0] != rows.shape[1]:
+        return OTHER_INPUTS
     if not is_bar(values):
         return NO_BAR
     here = rows.shape[0] - 1

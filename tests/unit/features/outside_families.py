@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from slackwater.features.family import Family, Feature
+from slackwater.features.intermediates import FIRST_EXTRA
 from slackwater.features.parameters import Window
 from slackwater.market.inputs import CLOSE
 from slackwater.operators import family_kernel
@@ -130,3 +131,18 @@ class NotADataclass(Outside):
 @dataclass(frozen=True, kw_only=True)
 class NotCompiled(Outside):
     advance = staticmethod(lambda state, constants, row, out: None)
+
+
+@family_kernel
+def _first_extra(state, constants, row, out):  # type: ignore[no-untyped-def]
+    out[0] = row[FIRST_EXTRA]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadsABasis(Outside):
+    """The input of a table from outside."""
+
+    advance = staticmethod(_first_extra)
+
+    def features(self) -> tuple[Feature, ...]:
+        return (self.odd("basis", "basis", "fraction", inputs=("spot_basis",)),)

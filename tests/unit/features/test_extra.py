@@ -17,12 +17,13 @@ from pipelines._closure import ROOT
 from slackwater.config.family_settings import family_settings
 from slackwater.config.loading import resolve
 from slackwater.config.sections import Params
-from slackwater.errors import BundleError, ContractError, ParameterError
+from slackwater.errors import BundleError, ContractError, ParameterError, SchemaError
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.extra import imported_class, load_class, spec_of
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import STAMP, TABLES, Column, Table, newest
 from tests.small_market import DECISION_LAG, small_market
 from tests.unit.features import outside_families as outside
 
@@ -125,6 +126,39 @@ def test_inputs_that_the_data_set_lacks_are_refused() -> None:
     engine.require_fed(frame("premium_index").available)
     with pytest.raises(ParameterError, match=r"NeedsPremium can be computed, .*\['premium_index'\]; leave the family"):
         engine.require_fed(frame().available)
+
+
+def test_inputs_of_a_table_from_outside_follow_the_intermediates() -> None:
+    """Catches an input that lands on an intermediate, and a row of another frame that would be read beyond its end."""
+    basis = Table(
+        name="spot_basis",
+        columns=(*STAMP, Column(name="basis", kind="number", unit="fraction")),
+        key=("symbol", "event_time"),
+        lag=timedelta(seconds=2),
+        inputs=("spot_basis",),
+        signed=("spot_basis",),
+        join=newest("basis"),
+        staleness=timedelta(hours=3),
+    )
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG, tables=(*TABLES, basis))
+    market = small_market(interval=HOUR, days=4)
+    stamps = market["premium_index"]
+    rows = stamps[["symbol", "event_time", "available_time"]].assign(basis=-stamps["premium_index"])
+    tables = MarketFrame.from_tables({"bars": market["bars"], "spot_basis": rows}, spec)
+    families = default_families(HOUR, extra=[outside.ReadsABasis])
+    engine = FeatureEngine(families, inputs=spec.inputs)
+    history = engine.transform(tables)
+    np.testing.assert_array_equal(history["basis"], tables.table["spot_basis"])
+    assert history["basis"].notna().any()
+    live = [engine.update(row) for symbol, _ in tables.symbols() for row in tables.rows(symbol)]
+    np.testing.assert_array_equal(np.array(live), history[engine.names].to_numpy())
+    alone = FeatureEngine(default_families(HOUR))
+    with pytest.raises(SchemaError, match=r"a row has 28 inputs, the engine reads 27"):
+        alone.update(next(tables.rows("BTCUSDT")))
+    with pytest.raises(ParameterError, match=r"a frame row has 28 inputs, the engine reads 27"):
+        alone.transform(tables)
+    with pytest.raises(ParameterError, match=r"reads \['spot_basis'\], which no table feeds"):
+        FeatureEngine(families)
 
 
 def test_a_bundle_imports_nothing(monkeypatch) -> None:
