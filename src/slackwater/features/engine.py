@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, ContractError, OrderError, ParameterError, SchemaError
-from slackwater.features.extra import load_class, require_family, source_digest, spec_of
+from slackwater.features.extra import failure_of, load_class, require_family, source_digest, spec_of
 from slackwater.features.families import FAMILIES, advance_family, require_compatible
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
@@ -295,7 +294,7 @@ class FeatureEngine:
                 self._states.pop(symbol, None)
                 self._last.pop(symbol, None)
                 raise ContractError(
-                    f"the kernel of family {family.name} ({spec_of(type(family))}) {_failure(error)}"
+                    f"the kernel of family {family.name} ({spec_of(type(family))}) {failure_of(error)}"
                 ) from error
             made = out[:, place[4] : place[5]]
             if np.isinf(made).any():
@@ -440,13 +439,3 @@ class FeatureEngine:
 def _source(family: Family) -> dict[str, str]:
     """Return what the fingerprint holds of the code of a family; `_FORMULAS` stands for those of the library."""
     return {} if type(family) in FAMILIES else {"class": spec_of(type(family)), "source": source_digest(type(family))}
-
-
-def _failure(error: Exception) -> str:
-    """Return what a kernel did, in words."""
-    if not isinstance(error, NumbaError):
-        return f"raised {type(error).__name__}: {error}"
-    text = str(error)
-    if "NRT" in text or "allocat" in text:
-        return f"allocates, which kernels must not: keep everything in `state`, sized by `state_size`\n{text}"
-    return f"does not compile: {text}"

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
 
 from slackwater.errors import BundleError, ParameterError
 from slackwater.features.family import Family
 
-__all__ = ["imported_class", "load_class", "require_family", "source_digest", "spec_of"]
+__all__ = ["failure_of", "imported_class", "load_class", "require_family", "source_digest", "spec_of"]
 
 _SPEC: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -113,3 +114,13 @@ def require_family(found: Any, spec: str = "") -> type[Family]:
     if not isinstance(found.advance, Dispatcher):
         raise ParameterError(f"{where}: `advance` must be compiled with @slackwater.operators.family_kernel")
     return found
+
+
+def failure_of(error: Exception) -> str:
+    """Return what a kernel did, in words."""
+    if not isinstance(error, NumbaError):
+        return f"raised {type(error).__name__}: {error}"
+    text = str(error)
+    if "NRT" in text or "allocat" in text:
+        return f"allocates, which kernels must not: keep everything in `state`, sized by `state_size`\n{text}"
+    return f"does not compile: {text}"
