@@ -65,10 +65,49 @@ def features(
     """Print the catalogue of features with their default windows, as Markdown."""
     from datetime import timedelta
 
-    from slackwater.features.catalogue import features_page
     from slackwater.features.engine import default_families
+    from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
+
+
+@app.command("check-features")
+def check_features(
+    family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
+    data: Annotated[Path | None, typer.Option(help="Canonical tables; a SYNTHETIC market if left out.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
+    bar_minutes: Annotated[int, typer.Option(min=1, help="Spacing of the bars, in minutes.")] = 5,
+    decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
+    cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
+) -> None:
+    """Check a feature family for look-ahead and the rest of the contract; status 1 if it breaks it.
+
+    The contract: live equals history to the last bit, later data changes nothing, values are known after the declared
+    warm-up, mirrored prices give mirrored features, the unit of the price does not matter, a restart changes nothing,
+    absent tables stay unknown, nothing is infinite. Then look-aheads are planted into the family, to show that the
+    checks would have seen them.
+    """
+    from datetime import timedelta
+
+    from slackwater.durations import parse_duration
+    from slackwater.config.family_settings import family_settings
+    from slackwater.features.engine import families_needed
+    from slackwater.features.extra import load_class
+    from slackwater.features.mutants import check_family
+    from slackwater.market.inputs import INPUT_TABLES
+    from slackwater.report.family_report import family_report
+    from slackwater.simulation.sample import sample_market
+    from slackwater.storage import read_tables
+
+    kind = load_class(family)
+    interval = timedelta(minutes=bar_minutes)
+    families = families_needed(kind, interval, family_settings(kind, settings or []))
+    tables = sample_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
+    lag = parse_duration(decision_lag)
+    report = check_family(families, tables, decision_lag=lag, cuts=cuts)
+    typer.echo(family_report(report, family=family, synthetic=data is None))
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -86,10 +125,11 @@ def zones(
 
     from slackwater.config import load_params
     from slackwater.errors import ParameterError
-    from slackwater.evidence.map_history import map_of_tables, moment
+    from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
     from slackwater.report.map_figure import write_map_figure
     from slackwater.report.pools_table import print_pools
+    from slackwater.times import parse_time
 
     if layer not in (*LAYERS, "all"):
         raise ParameterError(f"`--layer` must be one of {', '.join(LAYERS)} or all, was {layer!r}")
@@ -99,7 +139,7 @@ def zones(
         symbol,
         spec=effective.market.spec,
         features=effective.features.model_dump(),
-        at=moment(at, "--at") if at else None,
+        at=parse_time(at, "--at") if at else None,
         span=timedelta(days=days),
     )
     listed = LAYERS if layer == "all" else (layer,)
@@ -133,17 +173,17 @@ def fetch(
 
     A run that was stopped or killed takes up where it was when it is started again.
     """
-    from slackwater.evidence.map_history import moment
     from slackwater.sources.fetch import FetchRequest, datasets_entry, summary
     from slackwater.sources.fetch import fetch as fetch_tables
     from slackwater.sources.http import Politeness
     from slackwater.sources.progress import ProgressBar
+    from slackwater.times import parse_time
 
     request = FetchRequest(
         venue=venue,
         symbols=_names(symbols),
-        start=moment(start, "--from"),
-        end=moment(end, "--to"),
+        start=parse_time(start, "--from"),
+        end=parse_time(end, "--to"),
         tables=_names(tables) if tables else None,
         interval=interval,
         source=source or None,  # type: ignore[arg-type]  # checked by the request itself
@@ -208,11 +248,11 @@ def simulate(
     from datetime import timedelta
 
     from slackwater.errors import ParameterError
-    from slackwater.evidence.map_history import moment
     from slackwater.simulation import market
     from slackwater.simulation.defects import DEFECT_KINDS, inject_defects
     from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
     from slackwater.storage import atomic_directory, write_json, write_parquet
+    from slackwater.times import parse_time
 
     if not facts and out is None:
         raise ParameterError("nothing to do: give `--facts`, `--out`, or both")
@@ -220,7 +260,7 @@ def simulate(
         raise ParameterError("`--defects` spoils the tables that are written: give `--out` too")
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ParameterError(f"`--out` must be a new directory, {out} is there")
-    first = moment(start, "--start")
+    first = parse_time(start, "--start")
     request = market.MarketRequest(
         symbols=[name.strip() for name in symbols.split(",")],
         start=first,

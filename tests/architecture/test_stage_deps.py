@@ -119,7 +119,7 @@ def test_parameters_match_the_signatures_that_they_reach() -> None:
     assert params.dataset.simulate is not None
     assert set(params.dataset.simulate.model_dump()) <= set(inspect.signature(simulate_market).parameters)
     families = default_families(params.market.bar_interval, **params.features.model_dump())
-    assert {family.name for family in families} == set(params.features.model_dump())
+    assert {family.name for family in families} | {"extra", "extra_parameters"} == set(params.features.model_dump())
 
 
 def test_params_repeat_the_defaults_of_the_library() -> None:

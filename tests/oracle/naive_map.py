@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from slackwater.liquidity.density import N_LAYERS, STOPS, LossDistances
+from slackwater.liquidity.density import N_LAYERS, STOPS
+from slackwater.liquidity.loss_distances import LossDistances
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
 
 LOSSES = LossDistances()

@@ -10,7 +10,6 @@ import pytest
 from slackwater.errors import ParameterError
 from slackwater.liquidity.density import (
     N_LAYERS,
-    LossDistances,
     map_advance,
     map_bins,
     map_denser,
@@ -18,6 +17,7 @@ from slackwater.liquidity.density import (
     map_look,
     map_slots,
 )
+from slackwater.liquidity.loss_distances import LossDistances
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.contracts import contract, liquidation_price
 from tests.oracle.naive_map import DISTANCES, LOSSES, Bar, NaiveMap
