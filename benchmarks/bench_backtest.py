@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.record import Recorder, cpu_seconds
+from slackwater.trading.account import Account
 from slackwater.trading.backtest import run_backtest
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.gate import Account, Gate
+from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import Score
 from tests.oracle.naive_backtest import NaiveBacktest

@@ -17,8 +17,8 @@ from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import simulate_market
 from slackwater.simulation.parameters import MarketParameters
 from slackwater.storage import digest_of
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
+from slackwater.trading.rules import BracketRules
 
 
 def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:

@@ -19,7 +19,7 @@ from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.training import Trainer
 from slackwater.simulation.market import simulate_market
 from slackwater.simulation.tables import DEFAULT_LAGS
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.rules import SizingRules
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

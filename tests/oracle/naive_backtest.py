@@ -318,7 +318,7 @@ class NaiveBacktest:
         decision = self.gate.decide(score, account, now=utc(time), price=bar.open)
         if isinstance(decision, Refusal):
             for reason in decision.reasons:
-                self.refuse(score, time, reason.code.value, reason.message)
+                self.refuse(score, time, reason.code, reason.message)
         else:
             self.plans.append((utc(time), symbol, score.event_time))
             self.positions.append(Position(decision, bar.opens, bar.opens + self.horizon))

@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 
 from slackwater.market.contracts import venue_contracts
+from slackwater.trading.account import Account
 from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
-from slackwater.trading.bracket import BracketRules, trade_levels
+from slackwater.trading.bracket import trade_levels
 from slackwater.trading.costs import CostModel
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.entry import EntryRules
-from slackwater.trading.gate import Account, Gate, TradePlan
+from slackwater.trading.decision import TradePlan
+from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
+from slackwater.trading.rules import BracketRules, DrawdownRules, EntryRules, SizingRules
 from slackwater.trading.score import Score
-from slackwater.trading.sizing import SizingRules
 from tests.oracle.naive_backtest import NaiveBacktest
 
 PRICES = {"BTCUSDT": 50_000.0, "ETHUSDT": 3_000.0, "SOLUSDT": 100.0}

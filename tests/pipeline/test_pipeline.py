@@ -25,9 +25,9 @@ from pipelines.sensitivity import comparable_venues
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_tables
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
+from slackwater.trading.rules import BracketRules
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {

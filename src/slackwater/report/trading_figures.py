@@ -252,7 +252,7 @@ def _leverage(figure: Any, leverage: pd.DataFrame) -> None:
         (
             ("stopped", "stopped", _GREY),
             ("liquidated", "liquidated", _RED),
-            ("knocked_out_before_reversal", "either, and the reversal came later", _INK),
+            ("exited_before_reversal", "either, and the reversal came later", _INK),
         )
     ):
         shares.bar(at + 0.27 * (i - 1), 100.0 * leverage[column], width=0.25, color=colour, label=name)

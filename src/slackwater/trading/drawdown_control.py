@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from slackwater.errors import OrderError, ParameterError
-from slackwater.trading.reasons import Reason, ReasonCode
+from slackwater.trading.reasons import Reason
+from slackwater.trading.rules import DrawdownRules
 
-__all__ = ["RECOVERY_WINS", "DrawdownRules", "Throttle", "TrackRecord", "halts", "throttle"]
+__all__ = ["RECOVERY_WINS", "UNTHROTTLED", "Throttle", "TrackRecord", "halts", "throttle"]
 
 RECOVERY_WINS = 3
 """Wins in a row after which a losing streak is forgotten."""
@@ -223,91 +224,6 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawdownRules:
-    """The limits; None switches a rule off.
-
-    Parameters
-    ----------
-    throttle_drawdown
-        Drawdown at which the size reaches zero, fraction of the peak, in (0, 1].
-    streak_grace
-        Losses in a row that cost nothing, >= 0; each further one halves the size.
-    streak_floor
-        What the streak leaves of the size however long it is, in [0, 1]. At 0 a long one leaves less than the
-        smallest order, and an account that cannot trade cannot recover.
-    max_drawdown
-        Drawdown at which the account stops for good, fraction of the peak, in (0, 1].
-    max_daily_loss, max_weekly_loss
-        Loss, realised and open, at which trading stops until the next UTC day or week: fraction of the equity at
-        the start of the day or week, in (0, 1].
-    max_daily_losing_trades
-        Losing trades at which trading stops until the next UTC day, >= 1.
-    cool_off
-        Pause after a loss that is the `cool_off_streak`-th in a row or a later one, > 0.
-    cool_off_streak
-        Losses in a row from which on each is followed by the pause, >= 1.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its range.
-
-    Examples
-    --------
-    >>> DrawdownRules().max_daily_loss
-    0.03
-    >>> DrawdownRules(max_daily_loss=3.0)
-    Traceback (most recent call last):
-    slackwater.errors.ParameterError: `max_daily_loss` must be in (0, 1], was 3.0
-    """
-
-    throttle_drawdown: float | None = 0.15
-    streak_grace: int | None = 2
-    streak_floor: float = 1.0 / 16.0
-    max_drawdown: float | None = 0.15
-    max_daily_loss: float | None = 0.03
-    max_daily_losing_trades: int | None = 3
-    max_weekly_loss: float | None = 0.06
-    cool_off: timedelta | None = timedelta(hours=6)
-    cool_off_streak: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("throttle_drawdown", "max_drawdown", "max_daily_loss", "max_weekly_loss"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value <= 1.0:
-                raise ParameterError(f"`{name}` must be in (0, 1], was {value}")
-        if self.streak_floor is None or not 0.0 <= self.streak_floor <= 1.0:
-            raise ParameterError(f"`streak_floor` must be in [0, 1], was {self.streak_floor}")
-        for name, low in (("streak_grace", 0), ("max_daily_losing_trades", 1)):
-            value = getattr(self, name)
-            if value is not None:
-                _check_count(name, value, low)
-        if self.cool_off is not None and not self.cool_off > timedelta(0):
-            raise ParameterError(f"`cool_off` must be positive, was {self.cool_off}")
-        _check_count("cool_off_streak", self.cool_off_streak, 1)
-
-    @classmethod
-    def off(cls) -> DrawdownRules:
-        """Return rules of which none is on: every trade has its base size.
-
-        Examples
-        --------
-        >>> start = datetime(2024, 3, 1, tzinfo=UTC)
-        >>> halts(TrackRecord.start(10_000.0, start), 1.0, start, DrawdownRules.off())
-        ()
-        """
-        return cls(
-            throttle_drawdown=None,
-            streak_grace=None,
-            max_drawdown=None,
-            max_daily_loss=None,
-            max_daily_losing_trades=None,
-            max_weekly_loss=None,
-            cool_off=None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
     """By how much to shrink the next trade, and why.
 
@@ -325,6 +241,10 @@ class Throttle:
     drawdown: float
     drawdown_factor: float
     streak_factor: float
+
+
+UNTHROTTLED = Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak_factor=1.0)
+"""Throttle of an account without a record."""
 
 
 def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
@@ -407,7 +327,7 @@ def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRule
     Examples
     --------
     >>> start = datetime(2024, 3, 1, tzinfo=UTC)
-    >>> [reason.code.value for reason in halts(TrackRecord.start(10_000.0, start), 9_650.0, start, DrawdownRules())]
+    >>> [reason.code for reason in halts(TrackRecord.start(10_000.0, start), 9_650.0, start, DrawdownRules())]
     ['daily_halt']
     """
     _check_aware("now", now)
@@ -426,7 +346,7 @@ def _drawdown_stop(seen: TrackRecord, rules: DrawdownRules) -> Iterator[Reason]:
             f"the account was {seen.worst_drawdown:.2%} below its peak, the stop is at {rules.max_drawdown:.2%}: "
             f"it goes back to paper until a new record is started"
         )
-        yield Reason(ReasonCode.DRAWDOWN_STOP, message)
+        yield Reason("drawdown_stop", message)
 
 
 def _daily_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
@@ -440,7 +360,7 @@ def _daily_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Itera
         causes.append(f"{seen.losing_trades_today} trades lost today, the limit is {rules.max_daily_losing_trades}")
     if causes:
         message = f"{' and '.join(causes)}: no new trade until {seen.day + timedelta(days=1)} 00:00 UTC"
-        yield Reason(ReasonCode.DAILY_HALT, message)
+        yield Reason("daily_halt", message)
 
 
 def _weekly_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
@@ -449,7 +369,7 @@ def _weekly_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iter
             f"equity is {equity:,.2f} USDT after {seen.week_start_equity:,.2f} at the start of the UTC week, the limit "
             f"is a loss of {rules.max_weekly_loss:.2%}: no new trade until {seen.week + timedelta(weeks=1)} 00:00 UTC"
         )
-        yield Reason(ReasonCode.WEEKLY_HALT, message)
+        yield Reason("weekly_halt", message)
 
 
 def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iterator[Reason]:
@@ -460,7 +380,7 @@ def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iter
             f"{seen.loss_streak} losses in a row, the last at {seen.last_loss_time}: no new trade until "
             f"{seen.last_loss_time + rules.cool_off}"
         )
-        yield Reason(ReasonCode.COOLING_OFF, message)
+        yield Reason("cooling_off", message)
 
 
 def _fraction_lost(before: float, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The books: every trade from plan to exit, every refusal with its reasons, and the equity that results."""
+"""Ledger of an account: every trade from plan to exit, every refusal with its reasons, and the resulting equity."""
 
 from __future__ import annotations
 
@@ -113,18 +113,19 @@ class ClosedTrade:
     @property
     def entry_costs_usd(self) -> float:
         """Fee and slippage of the entry, USDT."""
-        return self.plan.notional_usd * (self.plan.fee_fraction + self.plan.entry_slippage)
+        return self.plan.notional_usd * (self.plan.costs.fee_fraction + self.plan.costs.entry_slippage)
 
     @property
     def fees_usd(self) -> float:
         """Fees of both orders, USDT."""
-        return self.plan.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
+        return self.plan.costs.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
 
     @property
     def slippage_usd(self) -> float:
         """Spread, impact, stop slippage and latency of both orders, USDT; a target rests and has none."""
-        at_exit = {"time": self.plan.exit_slippage, "stop": self.plan.stop_slippage}.get(self.exit_reason, 0.0)
-        return self.plan.quantity * (self.plan.entry * self.plan.entry_slippage + self.exit_price * at_exit)
+        plan, costs = self.plan, self.plan.costs
+        at_exit = {"time": costs.exit_slippage, "stop": costs.stop_slippage}.get(self.exit_reason, 0.0)
+        return float(plan.quantity * (plan.entry * costs.entry_slippage + self.exit_price * at_exit))
 
     @property
     def net_usd(self) -> float:
@@ -134,37 +135,16 @@ class ClosedTrade:
     def to_row(self) -> dict[str, Any]:
         """Return the trade as a row of the trades table, without `equity_after`."""
         plan = self.plan
-        return {
-            "symbol": plan.symbol,
-            "event_time": plan.event_time,
+        numbers = plan.flat()
+        return {name: numbers[name] for name in _TRADE_COLUMNS if name in numbers} | {
             "entry_time": self.entry_time,
             "exit_time": self.exit_time,
-            "side": plan.side,
-            "entry": plan.entry,
             "exit": self.exit_price,
-            "stop": plan.stop,
-            "target": plan.target,
-            "liquidation_price": plan.liquidation_price,
-            "quantity": plan.quantity,
-            "notional_usd": plan.notional_usd,
-            "leverage": plan.leverage,
-            "binding": plan.binding,
-            "risk_usd": plan.risk_usd,
-            "risk_fraction": plan.risk_fraction,
-            "reward_risk": plan.reward_risk,
-            "p_direction": plan.p_direction,
-            "p_trade": plan.p_trade,
-            "p_trade_low": plan.p_trade_low,
-            "expectancy_low": plan.expectancy_low,
-            "stop_level": plan.stop_level,
-            "target_level": plan.target_level,
-            "risk_multiplier": plan.risk_multiplier,
-            "drawdown": plan.drawdown,
             "exit_reason": self.exit_reason,
             "gross_usd": self.gross_usd,
             "fees_usd": self.fees_usd,
             "slippage_usd": self.slippage_usd,
-            "latency_usd": plan.notional_usd * plan.latency_slippage,
+            "latency_usd": plan.notional_usd * plan.costs.latency_slippage,
             "funding_usd": self.funding_usd,
             "net_usd": self.net_usd,
             "gross_bps": _BPS * self.gross_usd / plan.notional_usd,
@@ -237,7 +217,7 @@ class Ledger:
                 "symbol": refusal.symbol,
                 "event_time": refusal.event_time,
                 "decided_at": refusal.decided_at,
-                "code": reason.code.value,
+                "code": reason.code,
                 "message": reason.message,
             }
             for refusal in self._refusals

@@ -16,10 +16,8 @@ from slackwater.errors import ParameterError, SchemaError
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.evaluation import Resampling
 from slackwater.trading.backtest import constant_risk_trades, run_backtest
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)

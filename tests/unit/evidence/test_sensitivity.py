@@ -13,15 +13,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, ParameterError
+from slackwater.evidence.cost_sensitivity import break_even, capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
-from slackwater.evidence.sensitivity import (
-    break_even,
-    capacity_curve,
-    cost_curve,
-    counterfactuals,
-    leverage_curve,
-    ruin_curve,
-)
+from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.ruin import ruin_curve
 from slackwater.market.contracts import bankruptcy_price, contract, liquidation_price
 from slackwater.metrics.selection import block_bootstrap_indices
 from slackwater.trading.costs import CostModel

@@ -14,8 +14,9 @@ import pytest
 
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.evidence.stress import SEVERITIES, stress_losses
+from slackwater.trading.account import Account
 from slackwater.trading.decision import TradePlan
-from slackwater.trading.gate import Account, Gate
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
 from slackwater.trading.price_path import PricePath, price_paths
 from slackwater.trading.score import Score

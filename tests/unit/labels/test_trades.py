@@ -15,9 +15,8 @@ from slackwater.labels.trades import TRADE_COLUMNS, TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.trading.backtest import constant_risk_trades
 from slackwater.trading.costs import CostModel
-from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.rules import EntryRules, SizingRules
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HORIZON = pd.Timedelta("4h")

@@ -14,11 +14,11 @@ import pytest
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
 from slackwater.trading.costs import CostModel
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.gate import Gate, Refusal
+from slackwater.trading.decision import Refusal
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.rules import DrawdownRules, SizingRules
 from slackwater.trading.score import CONTEXT, Score, event_scores
-from slackwater.trading.sizing import SizingRules
 
 EVENT = pd.Timestamp("2024-03-01 12:00", tz="UTC")
 LAG = timedelta(seconds=5)

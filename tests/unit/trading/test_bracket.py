@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.trading.bracket import (
-    Bracket,
-    BracketRules,
-    Levels,
-    level_reasons,
-    stop_price,
-    target_price,
-    trade_levels,
-)
+from slackwater.trading.bracket import Bracket, Levels, level_reasons, stop_price, target_price, trade_levels
+from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import Score
 
 BARE = BracketRules(stop_buffer_atr=0.0, target_buffer_atr=0.0)
@@ -152,7 +145,7 @@ def test_levels_make_a_trade_only_between_them(side: int) -> None:
 def reasons_at(score: Score, side: int, price: float, rules: BracketRules) -> tuple[list[str], Bracket | None]:
     levels = Levels(side=side, stop=100.0 - side, target=100.0 + 2 * side, stop_level="swept", target_level="pool")
     reasons = level_reasons(levels, score, quote=price, tick_size=0.01, rules=rules)
-    return [reason.code.value for reason in reasons], levels.at(price)
+    return [reason.code for reason in reasons], levels.at(price)
 
 
 @pytest.mark.parametrize("side", [1, -1])

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import ParameterError
+from slackwater.trading.account import Account
 from slackwater.trading.costs import CostModel
-from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
+from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger, trades_table
 from slackwater.trading.score import Score
 

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import MissingDataError, OrderError, SchemaError
-from slackwater.trading.gate import Account, Gate, TradePlan
+from slackwater.times import microseconds
+from slackwater.trading.account import Account
+from slackwater.trading.decision import TradePlan
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import EXIT_REASONS
-from slackwater.trading.price_path import PricePath, microseconds, price_paths, walk_to_exit
+from slackwater.trading.price_path import PricePath, price_paths, walk_to_exit
 from slackwater.trading.score import Score
 
 QUIET = (100.0, 101.0, 99.0, 100.0)
