@@ -63,7 +63,7 @@ def utc(time: int) -> pd.Timestamp:
 
 
 class NaiveBacktest:
-    """One account, or with `constant_risk` a new one for every trade. The tables are made by the constructor."""
+    """One account, or with `unit_risk` a new one for every trade. The tables are made by the constructor."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class NaiveBacktest:
         decision_lag: timedelta,
         horizon: timedelta,
         fine_bar_interval: timedelta,
-        constant_risk: bool = False,
+        unit_risk: bool = False,
     ) -> None:
         self.lag, self.interval = decision_lag // timedelta(microseconds=1), fine_bar_interval
         self.horizon = horizon // timedelta(microseconds=1)
@@ -85,7 +85,7 @@ class NaiveBacktest:
         self.gate = gate
         if self.coarse:  # such a path does not show what the delay costs
             self.gate = replace(gate, costs=replace(gate.costs, latency=max(decision_lag, gate.costs.latency)))
-        self.initial_equity, self.constant_risk = initial_equity, constant_risk
+        self.initial_equity, self.unit_risk = initial_equity, unit_risk
         self.read(scores, fine_bars, funding, mark)
 
         self.returns: dict[tuple[str, int], float | None] = {}
@@ -313,7 +313,7 @@ class NaiveBacktest:
             record=self.record(),
             correlations=self.correlations(time) if self.positions else None,
         )
-        if self.constant_risk:
+        if self.unit_risk:
             account = Account(equity=self.initial_equity)
         decision = self.gate.decide(score, account, now=utc(time), price=bar.open)
         if isinstance(decision, Refusal):

@@ -116,7 +116,7 @@ def test_the_bundle_holds_all_that_a_gate_is_made_of(repository: Path) -> None:
 
 
 def test_no_trade_breaks_a_rule(repository: Path) -> None:
-    for name in ("trades", "constant_risk_trades"):
+    for name in ("trades", "unit_risk_trades"):
         trades = pd.read_parquet(repository / f"reports/{name}.parquet")
         side = trades["side"]
         assert (trades["risk_fraction"] <= 0.01).all()
@@ -150,7 +150,7 @@ def test_the_backtest_refuses_what_the_live_gate_refuses(repository: Path) -> No
         "from slackwater.storage import read_tables\n"
         "scores = sw.ReversalScorer.load('models/scorer').score(read_tables('data/tables', INPUT_TABLES))\n"
         "missing = scores[scores['missing_features'].map(len) > 0]\n"
-        "trades = pd.read_parquet('reports/constant_risk_trades.parquet')\n"
+        "trades = pd.read_parquet('reports/unit_risk_trades.parquet')\n"
         "print('both', len(trades.merge(missing, on=['symbol', 'event_time'])), 'of', len(trades))"
     )
     assert "both 0 of " in run(repository, sys.executable, "-c", code)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels.barriers import triple_barrier
 from slackwater.labels.events import sample_events
+from slackwater.trading.price_path import price_paths
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 HORIZON = timedelta(hours=6)
@@ -49,7 +50,7 @@ def random_market(seed: int, *, days: int = 3, n_events: int = 25) -> tuple[pd.D
 
 def labelled(path: pd.DataFrame, events: pd.DataFrame, **changes: object) -> pd.DataFrame:
     arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "fine_bar_interval": MINUTE} | changes
-    return triple_barrier(events, path, **arguments)[0]
+    return triple_barrier(events, price_paths(path), **arguments)[0]
 
 
 @examples

@@ -135,8 +135,7 @@ class ClosedTrade:
     def to_row(self) -> dict[str, Any]:
         """Return the trade as a row of the trades table, without `equity_after`."""
         plan = self.plan
-        numbers = plan.flat()
-        return {name: numbers[name] for name in _TRADE_COLUMNS if name in numbers} | {
+        values = plan.flat() | {
             "entry_time": self.entry_time,
             "exit_time": self.exit_time,
             "exit": self.exit_price,
@@ -151,6 +150,7 @@ class ClosedTrade:
             "net_bps": _BPS * self.net_usd / plan.notional_usd,
             "net_r": self.net_usd / plan.risk_usd,
         }
+        return {name: values[name] for name in _TRADE_COLUMNS if name in values}
 
 
 def trades_table(trades: Iterable[ClosedTrade]) -> pd.DataFrame:

@@ -243,7 +243,7 @@ def test_the_worst_streak_is_at_least_the_present_one() -> None:
 @pytest.mark.parametrize("bad", [0.0, -0.1, 1.01, NAN])
 def test_fractions_outside_of_their_range_are_refused(name: str, bad: float) -> None:
     """Catches 15 for 15 %, a limit that no loss can reach."""
-    with pytest.raises(ParameterError, match=rf"`{name}` must be in \(0, 1\], was {bad}"):
+    with pytest.raises(ParameterError, match=rf"`{name}` must be > 0 and <= 1, was {bad}"):
         DrawdownRules(**{name: bad})
     assert getattr(DrawdownRules(**{name: 1.0}), name) == 1.0
 

@@ -67,7 +67,7 @@ def test_without_costs_the_budget_buys_exactly_the_distance(make_score: Callable
     sizing = sized(make_score(), costs=FREE)
     assert sizing.binding == "risk"
     assert sizing.quantity == pytest.approx(0.999)  # the cap itself is 1 - 1e-12
-    assert sizing.unrounded_quantity == pytest.approx(1.0)
+    assert dict(sizing.caps)["risk"] == pytest.approx(1.0)
     assert sizing.reward_risk == pytest.approx(3.0)
 
 
@@ -115,7 +115,6 @@ def test_every_cap_can_bind(
     sizing = sized(make_score(**changes), costs=FREE, **options)
     assert sizing.binding == binding
     assert quantity - 0.0011 <= sizing.quantity < quantity
-    assert sizing.unrounded_quantity == pytest.approx(dict(sizing.caps)[binding])
     assert sizing.quantity <= min(cap for _, cap in sizing.caps)
 
 
@@ -255,7 +254,7 @@ def test_leverage_is_the_largest_that_outlives_the_stop(make_score: Callable[...
     buffer = 0.5 * wide.stop_distance
 
     def room(leverage: int) -> float:
-        fill = wide.entry * (1 + wide.side * sizing.entry_slippage)
+        fill = wide.entry * (1 + wide.side * sizing.costs.entry_slippage)
         price = liquidation_price(BTC, side=wide.side, entry=fill, quantity=sizing.quantity, leverage=leverage)
         return wide.side * (wide.stop - price)
 
