@@ -135,7 +135,9 @@ def plant_touches(rng: np.random.Generator, bars: pd.DataFrame, scores: list[Sco
     for score in scores:
         if score.direction == 0 or rng.random() > 0.3:
             continue
-        levels = trade_levels(score, tick_size=CONTRACTS[score.symbol].tick_size, rules=rules)
+        levels = trade_levels(
+            score.context, side=-score.direction, tick_size=CONTRACTS[score.symbol].tick_size, rules=rules
+        )
         price = levels.target if rng.random() < 0.7 else levels.stop
         at = int(bars["open_time"].searchsorted(score.event_time)) + int(rng.integers(0, 12))
         if at >= len(bars) or price <= 0:

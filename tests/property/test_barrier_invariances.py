@@ -85,7 +85,8 @@ def test_nothing_after_the_end_of_a_label_matters(seed: int, which: int) -> None
     one = labels.iloc[which % len(labels)]
     after = path["open_time"] >= one["label_end_time"]
     rng = np.random.default_rng(seed)
-    garbage = path[PRICES].where(~after, pd.DataFrame(rng.uniform(1e-3, 1e3, (len(path), 4)), columns=PRICES))
+    rising = np.sort(rng.uniform(1e-3, 1e3, (len(path), 4)), axis=1)
+    garbage = path[PRICES].where(~after, pd.DataFrame(rising, columns=["low", "open", "close", "high"])[PRICES])
     spoilt = labelled(path.assign(**garbage), events)
     again = spoilt[spoilt["event_time"] == one["event_time"]].iloc[0]
     pd.testing.assert_series_equal(again, one, check_names=False)

@@ -194,9 +194,10 @@ class Draw:
             min_stop_atr=self.between(0.0, 0.4),
             min_stop_ticks=self.between(0.0, 10.0),
         )
+        risk, cluster = self.spread(1e-3, 0.02), self.between(0.01, 0.02)
         rules = SizingRules(
-            risk_fraction=self.spread(1e-3, 0.02),
-            max_cluster_risk=self.between(0.01, 0.02),
+            risk_fraction=min(risk, cluster),
+            max_cluster_risk=cluster,
             max_open_risk=self.between(0.02, 0.04),
             leverage_cap=self.between(1.0, 10.0) if self.chance(0.7) else self.between(1.0, 2.0),
             depth_fraction=self.maybe(0.6, self.spread(1e-2, 1.0)),
@@ -259,8 +260,8 @@ class Draw:
                 kind = getattr(case.gate, part)
                 names = [field.name for field in fields(kind) if isinstance(getattr(kind, field.name), float)]
                 if names:
-                    changed = replace(kind, **{self.rng.choice(names): self.hostile()})
-                    case = replace(case, gate=replace(case.gate, **{part: changed}))
+                    spoilt = replace(kind, **{self.rng.choice(names): self.hostile()})
+                    case = replace(case, gate=replace(case.gate, **{part: spoilt}))
             else:
                 case = replace(case, account=self.with_hostile_account(case.account, what))
         return case
@@ -307,7 +308,7 @@ def check_inputs(case: Case) -> None:
     ):
         assert 0 < number < math.inf
     for name in ("high_24h", "low_24h", "high_72h", "low_72h"):
-        assert 0 <= getattr(score, f"distance_to_{name}") < math.inf
+        assert 0 <= getattr(score.context, f"distance_to_{name}") < math.inf
     assert math.isnan(score.context.depth_bid_1pct) == math.isnan(score.context.depth_ask_1pct)
     assert 0 <= score.p_direction <= 1
     assert math.isnan(score.trade_edge_low) or score.trade_edge_low <= score.trade_edge

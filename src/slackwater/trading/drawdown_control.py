@@ -1,8 +1,8 @@
-"""Rules that slow an account down after losses, and stop it before they ruin it.
+"""Drawdown control: rules that shrink trades after losses, and halt the account before they ruin it.
 
-A `TrackRecord` holds what has happened to the account, `DrawdownRules` the limits. `throttle` says by how much to
-shrink the next trade, `halts` why there must be none. Both only ever make trading smaller: nothing here answers a
-loss, or a win, with more risk than the base size.
+A `TrackRecord` holds the history of the account, `DrawdownRules` the limits. `throttle` returns the factor on the size
+of the next trade, `halts` the reasons against any trade. Neither a loss nor a win ever raises the risk above the base
+size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RECOVERY_WINS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecord:
-    """What has happened to an account so far, as the rules of drawdown control read it. A value: it never changes.
+    """History of an account, as the rules of drawdown control read it; an immutable value.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ class TrackRecord:
 
     Notes
     -----
-    Recovery: the streak of losses is forgotten by a trade that is no loss and ends at a new equity high, or by
-    `RECOVERY_WINS` wins in a row. One win after five losses proves nothing, so it does not restore the size.
+    Recovery: a trade that is not a loss and ends at a new equity high resets the streak of losses, and so do
+    `RECOVERY_WINS` wins in a row. One win after five losses does not restore the size.
 
-    The peak counts open positions at the mark. A winner that gives some of it back, be it only the cost of its
-    exit, does not end at a new high.
+    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does
+    not end at a new high.
 
     The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades
-    that end then are booked. What was lost between midnight and a later first observation counts for no day.
+    that end then are booked. A loss between midnight and a later first observation counts for no day.
 
     Examples
     --------
@@ -104,7 +104,7 @@ class TrackRecord:
 
     @classmethod
     def start(cls, equity: float, time: datetime) -> TrackRecord:
-        """Begin a record without a past.
+        """Return a record without a history.
 
         Parameters
         ----------
@@ -137,12 +137,12 @@ class TrackRecord:
         )
 
     def observed(self, time: datetime, equity: float) -> TrackRecord:
-        """Return the record after the account was seen at this value.
+        """Return the record after the account was observed at this value.
 
         Parameters
         ----------
         time
-            When it was seen, timezone-aware. Within a day the order of observations is free.
+            Time of the observation, timezone-aware. Within a day the order of observations is free.
         equity
             Account value with open positions at the mark, USDT; zero and below are a drawdown of 1 and more.
 
@@ -180,7 +180,7 @@ class TrackRecord:
         )
 
     def closed(self, time: datetime, net_usd: float, equity: float) -> TrackRecord:
-        """Return the record after a trade has ended.
+        """Return the record after the end of a trade.
 
         Parameters
         ----------
@@ -225,16 +225,16 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """By how much to shrink the next trade, and why.
+    """Factor on the size of the next trade, with its parts.
 
     Parameters
     ----------
     multiplier
         Factor on the base risk, the product of the two factors, in [0, 1].
     drawdown
-        Fraction of the peak that is lost right now, >= 0.
+        Present drawdown, fraction of the peak, >= 0.
     drawdown_factor, streak_factor
-        What the drawdown and the streak of losses leave, each in [0, 1].
+        Factors of the drawdown and of the streak of losses, each in [0, 1].
     """
 
     multiplier: float
@@ -248,12 +248,12 @@ UNTHROTTLED = Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak
 
 
 def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
-    """Say by how much to shrink the next trade.
+    """Return the factor on the size of the next trade.
 
     Parameters
     ----------
     record
-        The past.
+        History of the account.
     equity
         Account value now, open positions at the mark, USDT.
     rules
@@ -293,25 +293,25 @@ def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Thrott
 
 
 def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRules) -> tuple[Reason, ...]:
-    """Name every reason to make no new trade now.
+    """Return every reason not to make a new trade now.
 
     Parameters
     ----------
     record
-        The past.
+        History of the account.
     equity
         Account value now, open positions at the mark, USDT.
     now
         The clock, timezone-aware. If it stands in a later UTC day (week) than the record, that day (week) starts
         with `equity`, and the numbers of the old one no longer apply.
     rules
-        The limits. A limit that is met, not only one that is passed, stops.
+        The limits. Meeting a limit is enough to stop.
 
     Returns
     -------
     tuple of Reason
-        At most one a code: ``DRAWDOWN_STOP``, ``DAILY_HALT``, ``WEEKLY_HALT``, ``COOLING_OFF``; empty if a trade
-        is allowed.
+        At most one per code: ``drawdown_stop``, ``daily_halt``, ``weekly_halt``, ``cooling_off``; empty if a trade is
+        allowed.
 
     Raises
     ------
@@ -322,7 +322,7 @@ def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRule
 
     Notes
     -----
-    Open positions are none of its business: a halt forbids entries, it does not close anything.
+    A halt forbids entries; it does not close open positions.
 
     Examples
     --------
@@ -384,9 +384,9 @@ def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iter
 
 
 def _fraction_lost(before: float, now: float) -> float:
-    """Return the fraction of an equity that is lost; all of it where there was none, so that such an account halts.
+    """Return the lost fraction of an equity; 1 where there was none, so that such an account halts.
 
-    The difference is divided, not the quotient subtracted from 1: a loss of exactly the limit must not round to less.
+    The difference is divided, because ``1 - now / before`` could round a loss of exactly the limit to less.
     """
     return (before - now) / before if before > 0 else 1.0
 

@@ -163,7 +163,8 @@ def test_a_gap_beyond_the_reversal_barrier_earns_the_barrier_only() -> None:
 def test_a_time_out_has_the_sign_of_its_return(log_close: float, y_direction: int) -> None:
     """Fails if a time-out is a loss in y_direction or a hit in y_hit, or its return has the wrong sign."""
     path = flat_path()
-    path.loc[ENTRY_BAR + HORIZON // MINUTE - 1, "close"] = 100 * np.exp(log_close)
+    bar, close = ENTRY_BAR + HORIZON // MINUTE - 1, 100 * np.exp(log_close)
+    path.loc[bar, ["high", "low", "close"]] = max(100.0, close), min(100.0, close), close
     labels, report = label(path)
     assert labels.loc[0, "code"] == 0
     assert labels.loc[0, "log_return"] == pytest.approx(-log_close)
