@@ -48,6 +48,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
         cool_off=one_of(None, timedelta(minutes=20), timedelta(minutes=90)),
         cool_off_streak=one_of(1, 2, 3),
     )
+    risk, cluster = one_of(0.003, 0.008, 0.015, 0.02), one_of(0.01, 0.02)
     return Gate(
         entry=EntryRules(
             probability_threshold=one_of(0.0, 0.5, 0.55),
@@ -57,8 +58,8 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
         ),
         bracket=BracketRules(stop_buffer_atr=one_of(0.0, 0.25, 1.0), min_stop_atr=one_of(0.0, 0.15)),
         rules=SizingRules(
-            risk_fraction=one_of(0.003, 0.008, 0.015, 0.02),
-            max_cluster_risk=one_of(0.01, 0.02),
+            risk_fraction=min(risk, cluster),
+            max_cluster_risk=cluster,
             max_open_risk=one_of(0.02, 0.04),
             leverage_cap=one_of(3.0, 5.0, 10.0),
             depth_fraction=one_of(None, 0.02),

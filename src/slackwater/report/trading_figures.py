@@ -194,7 +194,7 @@ def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> Non
     _key(axes, columns=1)
     r = sample["net_r"]
     tails = (
-        f"outermost bars include all values beyond: {int((r < lowest).sum())} below {lowest:g} R (worst {r.min():.1f}), "
+        f"outermost bars hold all values beyond: {int((r < lowest).sum())} below {lowest:g} R (worst {r.min():.1f}), "
         f"{int((r > highest).sum())} above {highest:g} R (best {r.max():.1f})"
     )
     axes.set(xlabel=f"Net result (R)\n{tails}", ylabel="Share of trades (%)")
