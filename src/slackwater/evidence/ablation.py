@@ -95,11 +95,6 @@ def rule_ablation(
         lies above 0 (None in the first row). An unknown number, also for lack of trades or of blocks of time, is NaN,
         and counts as not helping.
 
-    Raises
-    ------
-    ParameterError
-        If the horizon of the gate is not that of the backtest.
-
     Notes
     -----
     An event that is not traded counts 0, so a rule that refuses losers gains and one that refuses winners loses.
@@ -174,11 +169,6 @@ def drawdown_ablation(
         made in this row; empty in the first); `n_trades`; `final_equity` (USDT); `max_drawdown` (of the equity after
         each exit, fraction of its peak, >= 0); `worst_day` (gain of the worst UTC day on which a trade ended, fraction
         of the equity before it; NaN if none ended).
-
-    Raises
-    ------
-    ParameterError
-        If the horizon of the gate is not that of the backtest.
 
     Notes
     -----

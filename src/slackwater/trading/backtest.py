@@ -313,7 +313,7 @@ class _Book:
         self._exposure: list[dict[str, Any]] = []
 
     def open(self, trade: ClosedTrade) -> None:
-        """Take on a trade whose order was sent at this moment."""
+        """Open a trade whose order was sent at this time."""
         self._open.append(trade)
         self._note(epoch_us(trade.entry_time))
 

@@ -208,26 +208,9 @@ class Bracket:
 
 
 def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Return the stop beyond the swept extreme, rounded away from the entry, USDT.
+    """Return the stop `buffer_atr` hourly true ranges beyond an extreme price, rounded away from the entry, USDT.
 
-    Parameters
-    ----------
-    side
-        +1 long, -1 short.
-    extreme
-        Price of the swept level; for an event without one the 24 h low (long) or high (short), USDT.
-    atr_1h_usd
-        Mean true range of an hour, USDT.
-    tick_size
-        Price step, USDT.
-    buffer_atr
-        Distance beyond the extreme, in hourly true ranges, >= 0.
-
-    Returns
-    -------
-    float
-        Long: ``floor(extreme - buffer)``; short: ``ceil(extreme + buffer)``. May be negative for a long in a
-        market whose range exceeds its price: the caller refuses it.
+    May be negative for a long in a market whose range exceeds its price; the caller refuses it.
 
     Examples
     --------
@@ -239,26 +222,9 @@ def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float
 
 
 def target_price(*, side: int, boundary: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Return the target short of the opposite range boundary, rounded toward the entry, USDT.
+    """Return the target `buffer_atr` hourly true ranges before a boundary, rounded toward the entry, USDT.
 
-    Parameters
-    ----------
-    side
-        +1 long, -1 short.
-    boundary
-        High (long) or low (short) of the range, USDT.
-    atr_1h_usd
-        Mean true range of an hour, USDT.
-    tick_size
-        Price step, USDT.
-    buffer_atr
-        Distance before the boundary, in hourly true ranges, >= 0.
-
-    Returns
-    -------
-    float
-        Long: ``floor(boundary - buffer)``; short: ``ceil(boundary + buffer)``. On the wrong side of the price
-        where the market stands at the boundary: there is no target then, and the caller refuses.
+    Lies on the wrong side of the price where the market stands at the boundary; the caller refuses it.
 
     Examples
     --------

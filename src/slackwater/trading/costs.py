@@ -51,17 +51,17 @@ class CostModel(CostAssumptions):
     """
 
     def fee_fraction(self, contract: Contract) -> float:
-        """Fee of one order, fraction of its notional."""
+        """Return the fee of one order, fraction of its notional."""
         return self.multiple * contract.taker_fee
 
     def latency_slippage(self, volatility_daily: float) -> float:
-        """Slippage charged for the delay, fraction of price: one standard deviation over it."""
+        """Return the slippage charged for the delay, fraction of price: one standard deviation over it."""
         return self.multiple * volatility_daily * math.sqrt(self.latency / DAY)
 
     def market_slippage(
         self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float
     ) -> float:
-        """Slippage of a market order, fraction of price: half of the spread and the impact.
+        """Return the slippage of a market order, fraction of price: half of the spread and the impact.
 
         Parameters
         ----------
@@ -85,11 +85,11 @@ class CostModel(CostAssumptions):
         return self.spread_slippage(contract) + per_root * math.sqrt(quantity)
 
     def spread_slippage(self, contract: Contract) -> float:
-        """Slippage of a market order of no size, fraction of price: half of the spread."""
+        """Return the slippage of a market order of no size, fraction of price: half of the spread."""
         return self.multiple * contract.half_spread
 
     def impact_per_root(self, *, volume_24h: float, volatility_daily: float) -> float:
-        """Impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
+        """Return the impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
         coefficient = self.multiple * self.event_impact_factor * self.impact_coefficient
         return coefficient * volatility_daily / math.sqrt(volume_24h)
 
@@ -102,19 +102,19 @@ class CostModel(CostAssumptions):
         volatility_daily: float,
         atr_bar: float,
     ) -> float:
-        """Slippage of a stop, fraction of price: a market order's and a share of the bar's true range."""
+        """Return the slippage of a stop, fraction of price: a market order's and a share of the bar's true range."""
         market = self.market_slippage(
             contract, quantity=quantity, volume_24h=volume_24h, volatility_daily=volatility_daily
         )
         return market + self.stop_slippage_beyond_market(atr_bar)
 
     def stop_slippage_beyond_market(self, atr_bar: float) -> float:
-        """Slippage of a stop beyond that of a market order, fraction of price: a share of the bar's true range."""
+        """Return the slippage of a stop beyond a market order, fraction of price: a share of the bar's true range."""
         return self.multiple * self.stop_slippage_atr * atr_bar
 
 
 def funding_payment(*, side: int, notional_usd: float, funding_rate: float) -> float:
-    """Funding that a position pays at one settlement, USDT; negative if it receives.
+    """Return the funding that a position pays at one settlement, USDT; negative if it receives.
 
     Parameters
     ----------

@@ -72,12 +72,12 @@ class ClosedTrade:
     Parameters
     ----------
     plan
-        What was decided.
+        The decision.
     entry_time, exit_time
         Open of the entry bar and close of the exit bar, UTC.
     exit_price
         Market price of the exit before slippage, USDT. A liquidation ends at the bankruptcy price, where the margin
-        is gone, or at the mark where funding has eaten the account.
+        is lost, or at the mark where funding has used up the account.
     exit_reason
         ``time``, ``target``, ``stop`` or ``liquidation``.
     funding_usd
@@ -90,7 +90,7 @@ class ClosedTrade:
 
     Notes
     -----
-    Prices are the market's; what an order costs beyond them stands in `slippage_usd`. So
+    Prices are those of the market; `slippage_usd` holds the cost of an order beyond them. So
     ``gross_usd = side × quantity × (exit - entry)`` and ``net = gross - fees - slippage - funding``.
     """
 
@@ -154,7 +154,7 @@ class ClosedTrade:
 
 
 def trades_table(trades: Iterable[ClosedTrade]) -> pd.DataFrame:
-    """Return one row a trade, in the order given, with the columns of `Ledger.trades` but `equity_after`.
+    """Return one row per trade, in the order given, with the columns of `Ledger.trades` but `equity_after`.
 
     For trades that do not share an account.
     """
@@ -192,17 +192,17 @@ class Ledger:
         return self._equity[-1]
 
     def record_trade(self, trade: ClosedTrade) -> None:
-        """Book a trade at its exit. Trades come in the order of their exits."""
+        """Record a trade at its exit; trades must come in the order of their exits."""
         self._times.append(trade.exit_time)
         self._equity.append(self.cash + trade.net_usd)
         self._trades.append({**trade.to_row(), "equity_after": self.cash})
 
     def record_refusal(self, refusal: Refusal) -> None:
-        """Keep a refusal."""
+        """Record a refusal."""
         self._refusals.append(refusal)
 
     def trades(self) -> pd.DataFrame:
-        """Return one row a closed trade, in the order of exits.
+        """Return one row per closed trade, in the order of exits.
 
         Columns ending in `_usd` are USDT, in `_bps` basis points of the entry notional, `net_r` multiples of
         `risk_usd`. Times are UTC; `side` is +1 long, -1 short; `risk_fraction` is of the equity at the
@@ -211,7 +211,7 @@ class Ledger:
         return _table(self._trades, _TRADE_COLUMNS)
 
     def refusals(self) -> pd.DataFrame:
-        """Return one row a reason, with its code and message, by event time and symbol."""
+        """Return one row per reason, with its code and message, by event time and symbol."""
         rows = [
             {
                 "symbol": refusal.symbol,

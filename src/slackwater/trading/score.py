@@ -138,7 +138,7 @@ class Score:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> Score:
-        """Build a score from a row of the scorer's table.
+        """Return the score in a row of the scorer's table.
 
         Parameters
         ----------

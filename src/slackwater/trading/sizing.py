@@ -113,7 +113,7 @@ def size_position(
     Depth is the thinner of the two sides.
 
     Leverage is chosen for the size that zero costs and no throttle would leave, and for its fill. So it never rises
-    because trading became dearer or trades lost, and neither does the size.
+    because of higher costs or of losses, and neither does the size.
     """
     # 1. Rules that need no quantity, and the room that the open positions leave.
     context = score.context
