@@ -42,7 +42,7 @@ def main(stage: Stage) -> None:
     scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
     scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
     trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
-    sample = read_parquet("reports/constant_risk_trades.parquet")
+    sample = read_parquet("reports/unit_risk_trades.parquet")
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
     classification = classification_metrics(scored, resampling)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)

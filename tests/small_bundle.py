@@ -16,6 +16,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import write_bundle
+from slackwater.trading.price_path import price_paths
 from tests.small_market import DECISION_LAG, small_market
 
 BAR = timedelta(hours=1)
@@ -41,8 +42,7 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
-        tables["bars"],
-        tables["funding"],
+        price_paths(tables["bars"], tables["funding"]),
         trade=TradeRules(),
         horizon=HORIZON,
         decision_lag=DECISION_LAG,

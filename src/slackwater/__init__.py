@@ -23,30 +23,32 @@ if TYPE_CHECKING:
     from slackwater.model_selection.walk_forward import PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer
+    from slackwater.trading.account import Account, OpenPosition
+    from slackwater.trading.decision import Refusal, TradePlan
     from slackwater.trading.drawdown_control import TrackRecord
-    from slackwater.trading.gate import Account, Gate, OpenPosition, Refusal, TradePlan
+    from slackwater.trading.gate import Gate
 
 __version__ = "0.1.0"
 
 use_cache_of_this_version()
 
 _HOMES = {
-    "Account": "slackwater.trading.gate",
+    "Account": "slackwater.trading.account",
     "BundleError": "slackwater.errors",
     "DataError": "slackwater.errors",
     "FeatureEngine": "slackwater.features.engine",
     "FrameRow": "slackwater.market.frame_row",
     "Gate": "slackwater.trading.gate",
     "MarketFrame": "slackwater.market.frame",
-    "OpenPosition": "slackwater.trading.gate",
+    "OpenPosition": "slackwater.trading.account",
     "ParameterError": "slackwater.errors",
     "PurgedWalkForward": "slackwater.model_selection.walk_forward",
-    "Refusal": "slackwater.trading.gate",
+    "Refusal": "slackwater.trading.decision",
     "ReversalClassifier": "slackwater.models.classifier",
     "ReversalScorer": "slackwater.scoring.scorer",
     "SlackwaterError": "slackwater.errors",
     "TrackRecord": "slackwater.trading.drawdown_control",
-    "TradePlan": "slackwater.trading.gate",
+    "TradePlan": "slackwater.trading.decision",
     "check_features": "slackwater.features.checks",
 }
 

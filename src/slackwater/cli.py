@@ -89,8 +89,8 @@ def check_features(
     """
     from datetime import timedelta
 
-    from slackwater.durations import parse_duration
     from slackwater.config.family_settings import family_settings
+    from slackwater.durations import parse_duration
     from slackwater.features.engine import families_needed
     from slackwater.features.extra import load_class
     from slackwater.features.mutants import check_family

@@ -23,7 +23,7 @@ from slackwater.features.engine import default_families
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.training import Trainer
 from slackwater.simulation.market import simulate_market
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.rules import SizingRules
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -26,6 +26,7 @@ from slackwater.models.training import Trainer, TrainingSet
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile, read_file
 from slackwater.sources.own_files.understanding import clock_against
+from slackwater.trading.price_path import price_paths
 
 EXTERNAL = ROOT / "data" / "external"
 DIRECTORY = EXTERNAL / "bybit_1h"
@@ -95,8 +96,7 @@ def test_an_honest_model_finds_next_to_nothing(
     wanted = set(engine.manifest(frame.available)["model_features"])
     labels, report = build_labels(
         features,
-        tables["bars"],
-        tables["funding"],
+        price_paths(tables["bars"], tables["funding"]),
         trade=TradeRules(contracts=venue_contracts(params.dataset.venue)),
         decision_lag=market.decision_lag,
         fine_bar_interval=market.fine_bar_interval,

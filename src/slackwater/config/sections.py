@@ -15,6 +15,7 @@ from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
+from slackwater.trading.rules import BracketRules, CostAssumptions, DrawdownRules, EntryRules, SizingRules
 
 __all__ = ["Dataset", "Params"]
 
@@ -205,74 +206,13 @@ class Model(_Section):
     n_jobs: Annotated[int, Field(ge=1)]
 
 
-class Bracket(_Section):
-    """See `slackwater.trading.bracket.BracketRules`."""
-
-    stop_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    target_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    max_stop_distance: Annotated[float, Field(gt=0.0, le=0.08)]
-    min_stop_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    min_stop_ticks: Annotated[float, Field(ge=0.0, le=100.0)]
-
-
-class Costs(_Section):
-    """See `slackwater.trading.costs.CostModel`."""
-
-    impact_coefficient: Annotated[float, Field(ge=0.0, le=10.0)]
-    event_impact_factor: Annotated[float, Field(ge=1.0, le=10.0)]
-    stop_slippage_atr: Annotated[float, Field(ge=0.0, le=10.0)]
-
-
-class Entry(_Section):
-    """See `slackwater.trading.entry.EntryRules`."""
-
-    probability_threshold: Annotated[float, Field(ge=0.0, le=1.0)]
-    max_score_age: OptionalDuration
-    complete_features: bool
-    in_range_features: bool
-    max_trend_efficiency: Annotated[float, Field(ge=0.0, le=1.0)] | None
-    require_sweep: bool
-
-
-class Rules(_Section):
-    """See `slackwater.trading.sizing.SizingRules`."""
-
-    risk_fraction: Annotated[float, Field(gt=0.0, le=0.02)]
-    max_cluster_risk: Annotated[float, Field(gt=0.0, le=0.02)]
-    max_open_risk: Annotated[float, Field(gt=0.0, le=0.04)]
-    leverage_cap: Annotated[float, Field(ge=1.0, le=10.0)]
-    depth_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    volume_fraction: Annotated[float, Field(gt=0.0, le=0.1)]
-    min_reward_risk: Annotated[float, Field(ge=0.0, le=100.0)]
-    max_entry_slippage: Annotated[float, Field(gt=0.0, le=0.05)]
-    liquidation_buffer_stop: Annotated[float, Field(ge=0.0, le=100.0)]
-    liquidation_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    liquidation_buffer_price: Annotated[float, Field(ge=0.0, le=100.0)]
-    min_expectancy: Annotated[float, Field(ge=0.0, le=1.0)] | None
-    kelly_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
-
-
-class DrawdownControl(_Section):
-    """See `slackwater.trading.drawdown_control.DrawdownRules`."""
-
-    throttle_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    streak_grace: Annotated[int, Field(ge=0)] | None
-    streak_floor: Annotated[float, Field(ge=0.0, le=1.0)]
-    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    max_daily_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    max_daily_losing_trades: Annotated[int, Field(ge=1)] | None
-    max_weekly_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    cool_off: OptionalDuration
-    cool_off_streak: Annotated[int, Field(ge=1)]
-
-
 class Trading(_Section):
     """The gate and its rules; stops, targets and costs stand in their own sections, because labels need them too."""
 
     initial_equity: Annotated[float, Field(gt=0.0)]
-    entry: Entry
-    rules: Rules
-    drawdown_control: DrawdownControl
+    entry: section(EntryRules)  # type: ignore[valid-type]
+    rules: section(SizingRules)  # type: ignore[valid-type]
+    drawdown_control: section(DrawdownRules)  # type: ignore[valid-type]
 
 
 class Evaluation(_Section):
@@ -378,8 +318,8 @@ class Params(_Section):
     dataset: Dataset
     market: Market
     features: Features
-    bracket: Bracket
-    costs: Costs
+    bracket: section(BracketRules)  # type: ignore[valid-type]
+    costs: section(CostAssumptions, leave_out=("multiple", "latency"))  # type: ignore[valid-type]
     labels: Labels
     validation: Validation
     model: Model
@@ -403,10 +343,4 @@ class Params(_Section):
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
                             f"{duration_text(self.market.bar_interval)}, was {duration_text(window)}"
                         )
-        rules = self.trading.rules
-        if not rules.risk_fraction <= rules.max_cluster_risk <= rules.max_open_risk:
-            raise ValueError(
-                "`trading.rules` must have risk_fraction <= max_cluster_risk <= max_open_risk, were "
-                f"{rules.risk_fraction}, {rules.max_cluster_risk}, {rules.max_open_risk}"
-            )
         return self

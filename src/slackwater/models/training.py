@@ -76,7 +76,7 @@ class TrainingSet:
     @property
     def label_known_time(self) -> pd.Series:
         """When the last of an event's labels was known: of its barriers, and of its trade if it has one."""
-        return self.labels[["label_end_time", "trade_end_time"]].max(axis=1)
+        return self.labels["label_known_time"]
 
 
 @dataclass(frozen=True, kw_only=True)

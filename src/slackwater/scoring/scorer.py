@@ -27,8 +27,10 @@ from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
 from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import Bundle
-from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
-from slackwater.trading.score import CONTEXT, Score
+from slackwater.trading.account import Account
+from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.gate import Gate
+from slackwater.trading.score import CONTEXT, MarketContext, Score
 
 __all__ = ["EventScore", "ReversalScorer", "ScoreStream"]
 
@@ -322,9 +324,9 @@ class ScoreStream:
             direction=int(event) if event in (1.0, -1.0) else 0,
             missing_features=missing,
             out_of_range_features=foreign,
+            context=MarketContext(**context),
             features=features,
             **probabilities,
-            **context,
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:

@@ -20,6 +20,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import simulate_market
+from slackwater.trading.price_path import price_paths
 from tests.small_bundle import RECIPE, training_set
 
 BAR = timedelta(minutes=30)
@@ -101,8 +102,7 @@ def null_market() -> TrainingSet:
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
-        tables["fine_bars"],
-        tables["funding"],
+        price_paths(tables["fine_bars"], tables["funding"]),
         trade=TradeRules(),
         horizon=timedelta(hours=24),
         decision_lag=timedelta(seconds=5),

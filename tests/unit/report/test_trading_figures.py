@@ -12,8 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
-from slackwater.evidence.sensitivity import capacity_curve, cost_curve, counterfactuals, leverage_curve, ruin_curve
+from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.ruin import ruin_curve
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.trading.costs import CostModel
 from slackwater.trading.ledger import Ledger
@@ -67,7 +69,7 @@ def made_up() -> dict[str, pd.DataFrame]:
             "not_offered": [0, 0, 0, 0, 8, 60],
             "liquidated": [0.0, 0.0, 0.0, 0.04, 0.31, 0.74],
             "stopped": [0.46, 0.46, 0.46, 0.43, 0.22, 0.01],
-            "knocked_out_before_reversal": [0.14, 0.14, 0.14, 0.15, 0.2, 0.35],
+            "exited_before_reversal": [0.14, 0.14, 0.14, 0.15, 0.2, 0.35],
             "median_r": [0.18, 0.18, 0.18, 0.12, -0.4, -1.0],
             "mean_r": [0.12, 0.12, 0.12, 0.1, 0.02, -0.1],
             "net_bps_mean": [11.0, 11.0, 11.0, 9.0, 1.0, -4.0],
