@@ -36,7 +36,7 @@ VENUE_FACTS = [
 def main(stage: Stage) -> None:
     """Write ``reports/sensitivity.json``, ``reports/trading.md`` and ``reports/trading_plots``."""
     evaluation, name = stage.evaluation, stage.dataset.name
-    resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
+    resampling = Resampling(**dict(evaluation))
     inputs = backtest_inputs(stage)
     gate, horizon = inputs["gate"], inputs["horizon"]
     trades = constant_risk_trades(**inputs, progress=stage.progress("events at constant risk"))

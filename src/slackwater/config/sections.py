@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from slackwater.config.derived import section
 from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import did_you_mean
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
+from slackwater.metrics.bootstrap_settings import BootstrapSettings
+from slackwater.models.parameters import ModelParameters, WalkForward
 
 __all__ = ["Dataset", "Params"]
 
@@ -237,31 +240,6 @@ class Labels(_Section):
     reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 
-class Validation(_Section):
-    """Walk-forward."""
-
-    first_train: Positive
-    test: Positive
-    embargo: Duration
-    parallel_folds: Annotated[int, Field(ge=1)]
-
-
-class Model(_Section):
-    """See `slackwater.models.classifier.ReversalClassifier`."""
-
-    n_estimators: Annotated[int, Field(ge=1)]
-    num_leaves: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
-    min_child_samples: Annotated[int, Field(ge=1)]
-    colsample_bytree: Annotated[float, Field(gt=0.0, le=1.0)]
-    subsample: Annotated[float, Field(gt=0.0, le=1.0)]
-    reg_lambda: Annotated[float, Field(ge=0.0)]
-    calibration: Literal["sigmoid", "none"]
-    calibration_fraction: Annotated[float, Field(gt=0.0, lt=0.5)]
-    random_state: int
-    n_jobs: Annotated[int, Field(ge=1)]
-
-
 class Bracket(_Section):
     """See `slackwater.trading.bracket.BracketRules`."""
 
@@ -330,14 +308,6 @@ class Trading(_Section):
     entry: Entry
     rules: Rules
     drawdown_control: DrawdownControl
-
-
-class Evaluation(_Section):
-    """Bootstrap."""
-
-    bootstrap_draws: Annotated[int, Field(ge=100)]
-    mean_block: Positive
-    seed: Annotated[int, Field(ge=0)]
 
 
 class Tracking(_Section):
@@ -438,10 +408,10 @@ class Params(_Section):
     bracket: Bracket
     costs: Costs
     labels: Labels
-    validation: Validation
-    model: Model
+    validation: section(WalkForward)  # type: ignore[valid-type]
+    model: section(ModelParameters, leave_out=["subsample_freq"])  # type: ignore[valid-type]
     trading: Trading
-    evaluation: Evaluation
+    evaluation: section(BootstrapSettings)  # type: ignore[valid-type]
     tracking: Tracking
 
     @model_validator(mode="after")
