@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
 from slackwater.features.engine import _read
-from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, INTERMEDIATES, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
+from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, FIRST_EXTRA, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.liquidity.density import N_LAYERS, REACH, STOPS, map_bins
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
-from slackwater.market.inputs import INPUTS, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
+from slackwater.market.inputs import OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import decay_per_bar
 
 FAMILY = LiquidationDensityFamily(bar_interval=BAR)
@@ -167,7 +167,7 @@ class NumpyMap:
 
 def measured_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows of inputs and the measures that the volatility family leaves."""
-    rows = np.empty((len(values), len(INPUTS) + INTERMEDIATES))
+    rows = np.empty((len(values), FIRST_EXTRA))
     state, out = np.zeros(VOLATILITY.state_size()), np.empty(len(VOLATILITY.features()))
     measure(state, VOLATILITY.constants(), values, FIRST_US, STEP_US, rows, out)
     return rows

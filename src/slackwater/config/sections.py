@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from slackwater.config.derived import section
+from slackwater.config.derived import SettingsSection, section
 from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import did_you_mean
+from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
@@ -69,10 +70,6 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
 
 
-_ANY_LENGTH = ("level_exclusion", "approach", "reclaim_window", "longest_gap")
-"""Durations that need not be whole bars: a gap, and windows that become one bar where they are shorter than it."""
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -121,114 +118,59 @@ class Market(_Section):
         return self
 
 
-class VolatilityFeatures(_Section):
-    """See `slackwater.features.volatility.VolatilityFamily`."""
-
-    half_life: Positive
-    fast_half_life: Positive
-    slow_half_life: Positive
-    atr_window: Positive
-    atr_day_window: Positive
+ExtraFamily = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""A family from outside of the library, ``module:Class``."""
 
 
-class PriceFeatures(_Windows):
-    """See `slackwater.features.price.PriceFamily`."""
-
-    return_windows: tuple[Positive, ...]
-    range_windows: tuple[Positive, ...]
-    event_window: Positive
-    event_threshold: Annotated[float, Field(gt=0.0)]
-    event_floor: Fraction
-    event_cooldown: Positive
-
-
-class RegimeFeatures(_Windows):
-    """See `slackwater.features.regime.RegimeFamily`."""
-
-    windows: tuple[Positive, ...]
-    trend_fast_half_life: Positive
-    trend_slow_half_life: Positive
-    variance_ratio_horizon: Positive
-    stress_window: Positive
-    stress_usual_window: Positive
+def _typed(value: Any) -> Any:
+    """Return the parameter of a family from outside, as its class takes it: text such as ``24h`` is a duration."""
+    if isinstance(value, list | tuple):
+        return tuple(_typed(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    try:
+        return parse_duration(value)
+    except ValueError:
+        return value
 
 
-class OpenInterestFeatures(_Windows):
-    """See `slackwater.features.open_interest.OpenInterestFamily`."""
-
-    windows: tuple[Positive, ...]
-    built_windows: tuple[Positive, ...]
-    spike_window: Positive
-    usual_half_life: Positive
-
-
-class FundingFeatures(_Section):
-    """See `slackwater.features.funding.FundingFamily`."""
-
-    premium_fast_half_life: Positive
-    premium_slow_half_life: Positive
-    settlements: Annotated[int, Field(ge=10, le=1000)]
-
-
-class LiquidationFeatures(_Windows):
-    """See `slackwater.features.liquidations.LiquidationsFamily`."""
-
-    windows: tuple[Positive, ...]
-    usual_half_life: Positive
-
-
-class DensityFeatures(_Windows):
-    """See `slackwater.features.liquidation_density.LiquidationDensityFamily`."""
-
-    half_lives: tuple[Positive, Positive, Positive]
-    stop_half_life: Positive
-    swing_windows: tuple[Positive, ...]
-    bin_width: Annotated[float, Field(gt=0.0, le=0.02)]
-    reaches: tuple[float, ...]
-    consumed_window: Positive
-    longest_gap: Positive
-
-
-class SweepFeatures(_Windows):
-    """See `slackwater.features.sweeps.SweepsFamily`."""
-
-    level_windows: tuple[Positive, ...]
-    level_exclusion: Positive
-    approach: Positive
-    reclaim_window: Positive
-    burst_window: Positive
-    recent: Positive
-    memory: Positive
-
-
-class WhaleFeatures(_Windows):
-    """See `slackwater.features.whales.WhaleFlowsFamily`."""
-
-    windows: tuple[Positive, ...]
-    burst_window: Positive
-    usual_window: Positive
-
-
-class OrderFlowFeatures(_Windows):
-    """See `slackwater.features.order_flow.OrderFlowFamily`."""
-
-    windows: tuple[Positive, ...]
-    depth_half_life: Positive
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return duration_text(value) if isinstance(value, timedelta) else value
 
 
 class Features(_Section):
-    """Parameters of the feature families, by family."""
+    """Parameters of the feature families by family, and families from outside (docs/own_features.md)."""
 
-    volatility: VolatilityFeatures
-    price: PriceFeatures
-    regime: RegimeFeatures
-    open_interest: OpenInterestFeatures
-    funding: FundingFeatures
-    liquidations: LiquidationFeatures
-    liquidation_density: DensityFeatures
-    sweeps: SweepFeatures
-    whale_flows: WhaleFeatures
-    order_flow: OrderFlowFeatures
+    volatility: section(parameters.VolatilityParameters)  # type: ignore[valid-type]
+    price: section(parameters.PriceParameters)  # type: ignore[valid-type]
+    regime: section(parameters.RegimeParameters)  # type: ignore[valid-type]
+    open_interest: section(parameters.OpenInterestParameters)  # type: ignore[valid-type]
+    funding: section(parameters.FundingParameters)  # type: ignore[valid-type]
+    liquidations: section(parameters.LiquidationsParameters)  # type: ignore[valid-type]
+    liquidation_density: section(parameters.LiquidationDensityParameters)  # type: ignore[valid-type]
+    sweeps: section(parameters.SweepsParameters)  # type: ignore[valid-type]
+    whale_flows: section(parameters.WhaleFlowsParameters)  # type: ignore[valid-type]
+    order_flow: section(parameters.OrderFlowParameters)  # type: ignore[valid-type]
+    extra: tuple[ExtraFamily, ...] = ()
+    extra_parameters: Annotated[
+        dict[str, dict[str, Any]], BeforeValidator(_typed), PlainSerializer(_plain, when_used="json")
+    ] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_of_extra_families(cls, data: Any) -> Any:
+        """Take sections that only a family from outside can own for its parameters; their names are checked later."""
+        if not isinstance(data, dict) or not data.get("extra"):
+            return data
+        own = {key: value for key, value in data.items() if key not in cls.model_fields}
+        rest = {key: value for key, value in data.items() if key in cls.model_fields}
+        extra = data["extra"]
+        given = {"extra": tuple(extra) if isinstance(extra, list) else extra}
+        return {**rest, **given, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
 class Labels(_Section):
@@ -422,11 +364,10 @@ class Params(_Section):
             raise ValueError("barriers of one hour on bars of one hour are decided by ties; use a longer horizon")
         if self.labels.horizon % self.market.fine_bar_interval or self.labels.horizon <= self.market.fine_bar_interval:
             raise ValueError("`labels.horizon` must be a multiple of `market.fine_bar_interval`, and longer")
-        for family, section in self.features.model_dump().items():
-            for name, value in section.items():
-                for window in value if isinstance(value, tuple) else (value,):
-                    aligned = not isinstance(window, timedelta) or "half_li" in name or name in _ANY_LENGTH
-                    if not aligned and window % self.market.bar_interval:
+        for family, own in self.features:
+            if isinstance(own, SettingsSection):
+                for name, window in parameters.whole_bar_windows(own.build()):
+                    if window % self.market.bar_interval:
                         raise ValueError(
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
                             f"{duration_text(self.market.bar_interval)}, was {duration_text(window)}"

@@ -30,7 +30,7 @@ from slackwater.errors import ContractError
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.inputs import INPUT_TABLES, INPUTS, SIGNED
 from slackwater.market.spec import FrameSpec
 
 __all__ = [
@@ -65,7 +65,7 @@ _QUANTITIES: Final = (
     "depth_bid_1pct",
     "depth_ask_1pct",
 )
-_SIGNED: Final = ("funding_rate", "premium_index", "others_return")
+_SIGNED: Final = tuple(INPUTS[position] for position in SIGNED)
 _OPPOSITE: Final = (
     ("liquidated_long", "liquidated_short"),
     ("liquidated_long_estimate", "liquidated_short_estimate"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from slackwater.market.inputs import INPUTS
 
-__all__ = ["INTERMEDIATES"]
+__all__ = ["FIRST_EXTRA"]
 
 _FIRST: Final = len(INPUTS)
 
@@ -49,5 +49,5 @@ CONSUMED_BELOW: Final = _FIRST + 13
 """Mass that this bar erased from below the price, as a fraction of open interest."""
 CONSUMED_ABOVE: Final = _FIRST + 14
 
-INTERMEDIATES: Final = 15
-"""How many there are."""
+FIRST_EXTRA: Final = _FIRST + 15
+"""Where the inputs of tables from outside of the library begin, in the order of the frame's inputs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, MissingDataError, SchemaError
 from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.extra import imported_class
+from slackwater.features.family import Family
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
@@ -60,7 +62,7 @@ class ReversalScorer:
         Whether the models learned from a simulated market. Such scores say nothing about a real one.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, families: Iterable[type[Family]] = ()) -> None:
         manifest = bundle.manifest
         self.manifest = manifest
         self.digest = bundle.digest
@@ -95,15 +97,23 @@ class ReversalScorer:
         self._gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
 
     @classmethod
-    def load(cls, path: str | Path) -> ReversalScorer:
+    def load(cls, path: str | Path, *, families: Iterable[type[Family]] = ()) -> ReversalScorer:
         """Load a bundle.
+
+        Parameters
+        ----------
+        path
+            Directory of the bundle.
+        families
+            Feature families from outside of the library that the bundle was made with. Those whose modules the
+            process has imported are found without; loading imports nothing.
 
         Raises
         ------
         BundleError
-            If it is damaged, incomplete, or made by another version of the features.
+            If it is damaged, incomplete, made by another version of the features, or needs a family that is not here.
         """
-        return cls(Bundle.load(path))
+        return cls(Bundle.load(path), families=families)
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -324,6 +334,14 @@ class ScoreStream:
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `save_state`; BundleError if it belongs to other features."""
         self._engine.load_state(arrays)
+
+
+def _families(
+    bar_interval: timedelta, parameters: Mapping[str, Any], given: Iterable[type[Family]]
+) -> tuple[Family, ...]:
+    """Return the families that a bundle describes, those from outside only if they are here already."""
+    extra = [imported_class(name, given) for name in parameters.get("extra", ())]
+    return default_families(bar_interval, **{**parameters, "extra": extra})
 
 
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:

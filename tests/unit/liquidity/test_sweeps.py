@@ -17,7 +17,7 @@ from slackwater.liquidity.sweeps import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT,
 from slackwater.market import inputs as i
 
 HOUR = timedelta(hours=1)
-WIDTH = len(i.INPUTS) + m.INTERMEDIATES
+WIDTH = m.FIRST_EXTRA
 FAMILY = SweepsFamily(
     bar_interval=timedelta(minutes=5),
     level_windows=(2 * HOUR, 3 * HOUR),
