@@ -15,6 +15,7 @@ from slackwater.evidence.verdict import verdict
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_json
 
+
 def main(stage: Stage) -> None:
     """Write ``reports/metrics.json``, ``reports/verdict.json`` and ``reports/plots``."""
     synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))

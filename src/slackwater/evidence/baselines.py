@@ -77,9 +77,7 @@ def share_by_side(training: TrainingSet, trainer: Trainer, target: Target) -> Fl
     return np.concatenate([_share_by_side(training, y, train, test) for train, test in trainer.splits(training)])
 
 
-def _share_by_side(
-    training: TrainingSet, y: NDArray[np.int8], train: Ints, test: Ints
-) -> Floats:
+def _share_by_side(training: TrainingSet, y: NDArray[np.int8], train: Ints, test: Ints) -> Floats:
     side = training.labels["direction"].to_numpy()
     up, down = (y[train][side[train] == d] for d in (1, -1))
     shares = {1: up.mean() if up.size else 0.5, -1: down.mean() if down.size else 0.5}

@@ -170,9 +170,9 @@ def trade_odds_metrics(
     Returns
     -------
     dict
-        For all trades and for those that pass the two rules at the reference size: their number, and the mean `net_r`
-        with its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean of the fair
-        and of the predicted probability; `brier_skill_over_fair`, of the payoff.
+        For all trades and for those that pass the two rules at the reference size: their number, and the mean
+        `net_r` with its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
+        of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff.
     """
     trades = scored[scored["payoff"].notna()]
     if trades.empty:

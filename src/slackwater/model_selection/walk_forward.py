@@ -133,9 +133,7 @@ class PurgedWalkForward(BaseCrossValidator):
         """
         return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
 
-    def _blocks(
-        self, event: Ints, end: Ints
-    ) -> Iterator[tuple[Ints, Ints]]:
+    def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
         for name in ("min_train", "test"):
             if getattr(self, name) <= timedelta(0):
                 raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")

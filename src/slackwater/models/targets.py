@@ -7,7 +7,7 @@ LightGBM fits it, its `Model`. From outside the library: ``Trainer(targets=(*TAR
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -174,17 +174,17 @@ class Target:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a bundle needs to name the outputs again: ``Target(**fields)``."""
-        return {name: getattr(self, name) for name in STORED}
+        return {name: getattr(self, name) for name in ("name", "column", "offset", "lower_bound")}
 
-
-STORED = tuple(each.name for each in fields(Target) if each.name in ("name", "column", "offset", "lower_bound"))
-"""Fields of a target that a bundle keeps."""
 
 TARGETS = (
     Target(
         name="direction",
         column="y_direction",
-        controls=(Control(name="price_only", families=("volatility", "price", "regime")), Control(name="direction_flag")),
+        controls=(
+            Control(name="price_only", families=("volatility", "price", "regime")),
+            Control(name="direction_flag"),
+        ),
         headline=True,
     ),
     # Whether a barrier is hit can be predicted from volatility alone, in a market without direction.

@@ -124,8 +124,8 @@ class Trainer:
     def fit(self, training: TrainingSet, target: Target, rows: Ints | None = None) -> Model:
         """Fit the model of a target on the given rows, or on all.
 
-        Where the target has an offset, such as the fair odds of the trade of an event, the model starts there, and model
-        and calibrator contain the log-odds above it. Events without a label are left out.
+        Where the target has an offset, such as the fair odds of the trade of an event, the model starts there, and
+        model and calibrator contain the log-odds above it. Events without a label are left out.
 
         Weights are those of the barriers, which lie on both sides alike. Uniqueness over the time that a trade was held
         would count stops, which are reached sooner, for more than targets, and bias the odds.
@@ -139,8 +139,8 @@ class Trainer:
         n_labelled = int(training.labels[target.column].iloc[rows].notna().sum())
         if n_labelled < _MIN_LABELLED:
             raise DataError(
-                f"{n_labelled} of {len(rows)} events have a label `{target.column}`, at least {_MIN_LABELLED} are needed "
-                f"to fit target {target.name}"
+                f"{n_labelled} of {len(rows)} events have a label `{target.column}`, at least {_MIN_LABELLED} are "
+                f"needed to fit target {target.name}"
             )
         at, outcome, share = target.sample(training.labels, rows)
         labels = training.labels.iloc[at]

@@ -144,7 +144,7 @@ class TrainingRange:
         return self.share_outside(X) > self.limit_
 
     def out_of_range(self, X: ArrayLike, names: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return the names of the columns outside of their range, for every row that is an outlier; none for the others.
+        """Return the names of the columns out of range for every row that is an outlier, none for the others.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class TrainingRange:
         rows = self._checked(X)
         outside = (rows < self.lower_) | (rows > self.upper_)
         return [
-            tuple(names[column] for column in np.flatnonzero(which)) or tuple(names) if outlier else ()
+            tuple(names[column] for column in np.flatnonzero(which).tolist()) or tuple(names) if outlier else ()
             for which, outlier in zip(outside, self.is_outlier(rows), strict=True)
         ]
 
@@ -259,9 +259,7 @@ def _drift(rows: Floats, tail: float) -> float:
     return float(measured[-1 - int(_EXCEEDING * measured.size)])
 
 
-def _inside_and_outside(
-    rows: Floats, lower: Floats, upper: Floats
-) -> tuple[Ints, Ints]:
+def _inside_and_outside(rows: Floats, lower: Floats, upper: Floats) -> tuple[Ints, Ints]:
     """Count the columns of every row inside and outside; an unknown value or bound is neither."""
     inside = np.count_nonzero((rows >= lower) & (rows <= upper), axis=1)
     outside = np.count_nonzero((rows < lower) | (rows > upper), axis=1)

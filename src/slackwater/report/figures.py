@@ -88,7 +88,9 @@ def _precision_recall(axes: Any, scored: pd.DataFrame, target: Target) -> str:
     base_rate = float(y.mean())
     axes.plot(recall, precision, color=_BLUE, label=f"average precision {average_precision(y, p):.3f}")
     axes.axhline(base_rate, color=_GREY, linestyle="--", label=f"base rate {base_rate:.3f}")
-    axes.set(xlabel="Recall (fraction)", ylabel="Precision (fraction)", xlim=(0, 1), ylim=(max(0.0, base_rate - 0.15), 1.0))
+    axes.set(
+        xlabel="Recall (fraction)", ylabel="Precision (fraction)", xlim=(0, 1), ylim=(max(0.0, base_rate - 0.15), 1.0)
+    )
     axes.legend(frameon=False)
     return "Precision and recall of reversals, out of sample"
 
