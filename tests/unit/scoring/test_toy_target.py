@@ -58,7 +58,7 @@ def test_a_target_from_outside_is_trained_stored_and_scored(tmp_path: Path) -> N
     assert out["p_toy"].between(0.0, 1.0, inclusive="neither").all()
 
     bundle = make_bundle(tmp_path / "scorer", trainer, training)
-    with pytest.raises(BundleError, match="toy.txt has the format 'toy'.*readers"):
+    with pytest.raises(BundleError, match=r"toy.txt has the format 'toy'.*readers"):
         sw.ReversalScorer.load(bundle)
     scorer = sw.ReversalScorer.load(bundle, readers={"toy": ToyModel.from_text})
     scores = scorer.score(market())
