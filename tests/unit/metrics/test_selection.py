@@ -171,9 +171,9 @@ def test_bootstrap_refuses_parameters_by_name(changes, named: str) -> None:
 
 def test_bootstrap_refuses_arrays_that_do_not_belong_together() -> None:
     """Fails if a longer array is cut off in silence, or numbers are taken for times."""
-    with pytest.raises(ParameterError, match="one row a time"):
+    with pytest.raises(ParameterError, match="one row per time"):
         bootstrap_interval(np.mean, every_day(99), np.zeros(100))
-    with pytest.raises(ParameterError, match="one row a time"):
+    with pytest.raises(ParameterError, match="one row per time"):
         bootstrap_difference(auc, every_day(4), ([0, 1, 0, 1], [1, 2, 3, 4]), ([0, 1, 0], [1, 2, 3]))
     with pytest.raises(ParameterError, match="datetime64"):
         bootstrap_interval(np.mean, np.arange(99), np.zeros(99))
@@ -219,7 +219,7 @@ def test_ece_quantile_refuses_by_name() -> None:
     """Fails if a quantile of 99 (for .99) is accepted, or arrays of different length."""
     with pytest.raises(ParameterError, match="`quantile`"):
         ece_quantile_under_perfect_calibration([0, 1], [0.5, 0.5], every_day(2), quantile=99)
-    with pytest.raises(ParameterError, match="one row a time"):
+    with pytest.raises(ParameterError, match="one row per time"):
         ece_quantile_under_perfect_calibration([0, 1], [0.5, 0.5], every_day(3))
 
 
