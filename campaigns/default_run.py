@@ -59,7 +59,7 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
 
 def trainer_of(params: Params) -> Trainer:
     """Return the trainer of the pipeline."""
-    return Trainer(**params.validation.model_dump(), model=params.model.model_dump())
+    return Trainer(validation=params.validation.build(), model=params.model.build())
 
 
 def parameters_digest(params: Params) -> str:

@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     card = map_scorecard(
         frame,
         families,
-        draws=evaluation.bootstrap_draws,
+        draws=evaluation.draws,
         mean_block=evaluation.mean_block,
         seed=evaluation.seed,
         progress=stage.say,

@@ -22,7 +22,7 @@ DEPTH_FRACTION = 0.02  # of the capacity curve where the rule itself is off
 def main(stage: Stage) -> None:
     """Write ``reports/sensitivity.json``, ``reports/trading.md`` and ``reports/trading_plots``."""
     evaluation, name = stage.evaluation, stage.dataset.name
-    resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
+    resampling = Resampling(**dict(evaluation))
     gate, backtest = build_gate(stage), read_backtest(stage)
     paths, horizon, contracts = backtest.paths, backtest.horizon, gate.contracts
     # The ledger holds flat rows; the curves need the plans.

@@ -67,9 +67,9 @@ def smaller(content: dict) -> None:
     simulated = content["datasets"]["simulated"]
     simulated["symbols"] = ["BTCUSDT", "ETHUSDT"]
     simulated["simulate"]["end"] = "2023-07-10T00:00:00Z"
-    content["validation"].update(first_train="60d", test="20d")
+    content["validation"].update(min_train="60d", test="20d")
     content["model"].update(n_estimators=30)
-    content["evaluation"].update(bootstrap_draws=100)
+    content["evaluation"].update(draws=100)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.quality.ledger import DefectLedger
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
+from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile, read_file
@@ -105,8 +106,8 @@ def test_an_honest_model_finds_next_to_nothing(
     assert report.labelled > 3_000
     assert report.tie_share < 0.02
     training = TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
-    recipe = Trainer(**params.validation.model_dump(), model=params.model.model_dump())
-    predictions = recipe.predict_out_of_fold(training, {"direction": training.labels["y_direction"].to_numpy()})
+    trainer = Trainer(validation=params.validation.build(), model=params.model.build(), targets=TARGETS[:1])
+    predictions = trainer.predict_out_of_fold(training)
     y = training.labels["y_direction"].to_numpy()[predictions["row"]]
     assert 0.47 < auc(y, predictions["p_direction"]) < 0.55
 

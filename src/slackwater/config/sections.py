@@ -15,6 +15,8 @@ from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
+from slackwater.metrics.bootstrap_settings import BootstrapSettings
+from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.trading.rules import BracketRules, CostAssumptions, DrawdownRules, EntryRules, SizingRules
 
 __all__ = ["Dataset", "Params"]
@@ -181,31 +183,6 @@ class Labels(_Section):
     reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 
-class Validation(_Section):
-    """Walk-forward."""
-
-    first_train: Positive
-    test: Positive
-    embargo: Duration
-    parallel_folds: Annotated[int, Field(ge=1)]
-
-
-class Model(_Section):
-    """See `slackwater.models.classifier.ReversalClassifier`."""
-
-    n_estimators: Annotated[int, Field(ge=1)]
-    num_leaves: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
-    min_child_samples: Annotated[int, Field(ge=1)]
-    colsample_bytree: Annotated[float, Field(gt=0.0, le=1.0)]
-    subsample: Annotated[float, Field(gt=0.0, le=1.0)]
-    reg_lambda: Annotated[float, Field(ge=0.0)]
-    calibration: Literal["sigmoid", "none"]
-    calibration_fraction: Annotated[float, Field(gt=0.0, lt=0.5)]
-    random_state: int
-    n_jobs: Annotated[int, Field(ge=1)]
-
-
 class Trading(_Section):
     """The gate and its rules; stops, targets and costs stand in their own sections, because labels need them too."""
 
@@ -213,14 +190,6 @@ class Trading(_Section):
     entry: section(EntryRules)  # type: ignore[valid-type]
     rules: section(SizingRules)  # type: ignore[valid-type]
     drawdown_control: section(DrawdownRules)  # type: ignore[valid-type]
-
-
-class Evaluation(_Section):
-    """Bootstrap."""
-
-    bootstrap_draws: Annotated[int, Field(ge=100)]
-    mean_block: Positive
-    seed: Annotated[int, Field(ge=0)]
 
 
 class Tracking(_Section):
@@ -321,10 +290,10 @@ class Params(_Section):
     bracket: section(BracketRules)  # type: ignore[valid-type]
     costs: section(CostAssumptions, leave_out=("multiple", "latency"))  # type: ignore[valid-type]
     labels: Labels
-    validation: Validation
-    model: Model
+    validation: section(WalkForward)  # type: ignore[valid-type]
+    model: section(ModelParameters, leave_out=["subsample_freq"])  # type: ignore[valid-type]
     trading: Trading
-    evaluation: Evaluation
+    evaluation: section(BootstrapSettings)  # type: ignore[valid-type]
     tracking: Tracking
 
     @model_validator(mode="after")

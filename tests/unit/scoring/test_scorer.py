@@ -219,7 +219,7 @@ def test_contributions_add_up_to_the_raw_score(scorer: sw.ReversalScorer, scores
     assert float(calibrator.predict(np.array([raw]))[0]) == pytest.approx(event["p_direction"], rel=1e-9)
     assert why["feature"].iloc[-1] == "(base)"
     assert why["contribution"].abs()[:-1].is_monotonic_decreasing
-    with pytest.raises(SchemaError, match="is no event"):
+    with pytest.raises(SchemaError, match="is not an event"):
         scorer.explain(scores[scores["direction"] == 0].iloc[-1])
 
 
