@@ -87,16 +87,16 @@ def write_trading_figures(
         "legend.fontsize": 8,
         "savefig.bbox": "tight",
     }
-    # Name: values that are known wherever there were trades, what to look for, and the drawing.
+    # Name: values that are known wherever there were trades, title, and drawing.
     drawings: dict[str, tuple[pd.Series, str, Callable[[Any], None]]] = {
         "equity_and_drawdown": (
             equity["equity_usd"].iloc[1:],
-            "The account on paper, net of all costs: what it earned, and how far it fell on the way",
+            "Equity and drawdown of the paper account, net of all costs",
             lambda figure: _equity_and_drawdown(figure, equity),
         ),
         "r_multiples": (
             sample["net_r"],
-            "What a trade pays for the risk it takes: a stop costs one R, a gap through it more",
+            "Distribution of net results per trade",
             lambda figure: _r_multiples(figure, sample, trades),
         ),
         "costs": (
@@ -141,13 +141,13 @@ def write_trading_figures(
         ),
     }
     with atomic_directory(directory) as root, mpl.rc_context(style):
-        for name, (known, caption, draw) in drawings.items():
+        for name, (known, heading, draw) in drawings.items():
             figure = plt.figure()
             if known.notna().any():
                 draw(figure)
             else:
                 _no_trades(figure)
-            figure.suptitle(f"{caption}\n{title}", x=0.01, ha="left", fontsize=11)
+            figure.suptitle(f"{heading}\n{title}", x=0.01, ha="left", fontsize=11)
             # Without the version and the date, the same run gives the same bytes.
             figure.savefig(root / f"{name}.png", metadata={"Software": None})
             plt.close(figure)

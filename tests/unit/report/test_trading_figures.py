@@ -264,12 +264,12 @@ def test_numbers_that_a_reader_would_look_for(drawn: Drawn) -> None:
     """Catches a figure that draws a curve but not where it crosses, and fractions read as percentages."""
     assert "break-even: 134k USDT" in drawn["capacity"][1]
     assert "60 not offered" in drawn["leverage"][1]
-    assert "worst -1,910 bp" in drawn["counterfactuals"][1]
-    assert "chance of falling 30 %" in drawn["ruin"][1]
+    assert "worst -1,910 bps" in drawn["counterfactuals"][1]
+    assert "30 % drawdown" in drawn["ruin"][1]
     assert "71.0 %" in drawn["ruin"][1]
-    assert "about 9 losses in a row" in drawn["ruin"][1]
+    assert "expected longest losing streak 9" in drawn["ruin"][1]
     deepest = 100.0 * made_up()["equity"]["drawdown"].max()
-    assert f"deepest: {deepest:.1f} %" in drawn["equity_and_drawdown"][1]
+    assert f"maximum drawdown {deepest:.1f} %" in drawn["equity_and_drawdown"][1]
 
 
 def test_costs_of_a_venue_stack_to_what_lies_between_gross_and_net(drawn: Drawn) -> None:
