@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.features.engine import _read
 from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, FIRST_EXTRA, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
 from slackwater.features.liquidation_density import LiquidationDensityFamily
+from slackwater.features.rows import read_row
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.liquidity.density import N_LAYERS, REACH, STOPS, map_bins
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
@@ -40,7 +40,7 @@ def run(state, constants, rows, out):  # type: ignore[no-untyped-def]
 @njit
 def measure(state, constants, values, first, step, rows, out):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
-        _read(values[i], first + i * step, rows[i])
+        read_row(values[i], first + i * step, rows[i])
         advance_volatility(state, constants, rows[i], out)
 
 

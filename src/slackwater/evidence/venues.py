@@ -17,9 +17,9 @@ import pandas as pd
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence._intervals import BPS, MEAN, entry_times, mean_and_interval, require_multiple, require_symbols
 from slackwater.evidence.evaluation import Resampling
-from slackwater.market.contract_facts import EXCHANGES
 from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.market.rounding import round_down
+from slackwater.market.venues import EXCHANGES
 from slackwater.metrics.trading import expectancy_bps, profit_factor
 from slackwater.times import epoch_us
 from slackwater.trading.costs import CostModel
