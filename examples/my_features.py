@@ -18,7 +18,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import RETURN, VOLATILITY
 from slackwater.features.parameters import Windows
 from slackwater.market.inputs import CLOSE, PREMIUM_INDEX, VOLUME

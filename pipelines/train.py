@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
@@ -18,7 +16,7 @@ def main(stage: Stage) -> None:
     training, trainer = read_training_set(), build_trainer(stage)
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
-    predictions = pd.concat([predictions, trainer.training_facts(training)], axis=1)
+    predictions = predictions.join(trainer.training_facts(training))
     entries = {}
     with atomic_directory("models/fitted") as root:
         for target in trainer.targets:

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.features.engine import FeatureEngine, default_families
-from slackwater.features.family import Family, duration_name
+from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.liquidity.density import N_LAYERS, map_bins
 from slackwater.liquidity.zones import SIDES, MapView, map_read

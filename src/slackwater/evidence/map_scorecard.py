@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from slackwater.durations import duration_name
 from slackwater.evidence.map_history import density_family, layer_names
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
-from slackwater.features.family import Family, duration_name
+from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
 from slackwater.metrics.selection import block_bootstrap_indices
 from slackwater.times import DAY, DAY_US

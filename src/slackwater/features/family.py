@@ -14,34 +14,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
 from slackwater.features.parameters import whole_bar_windows
 from slackwater.operators import bars_in, ring_size
 from slackwater.settings import check_settings
 from slackwater.types import Floats
 
-__all__ = ["Family", "Feature", "duration_name"]
+__all__ = ["Family", "Feature"]
 
 Symmetry = Literal["odd", "even", "pair"]
 Role = Literal["model", "context", "event"]
-
-
-def duration_name(window: timedelta) -> str:
-    """Return the short name of a duration that ends a feature name.
-
-    Examples
-    --------
-    >>> duration_name(timedelta(hours=24)), duration_name(timedelta(days=7)), duration_name(timedelta(minutes=5))
-    ('24h', '7d', '5m')
-    """
-    seconds = int(window.total_seconds())
-    if seconds % 86_400 == 0 and seconds > 3 * 86_400:
-        return f"{seconds // 86_400}d"
-    if seconds % 3_600 == 0:
-        return f"{seconds // 3_600}h"
-    if seconds % 60 == 0:
-        return f"{seconds // 60}m"
-    return f"{seconds}s"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.features.parameters import FundingParameters
 from slackwater.market.inputs import (

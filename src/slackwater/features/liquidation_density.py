@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import (
     ATR_DAY,
     ATR_HOUR,
@@ -34,7 +35,7 @@ from slackwater.liquidity.density import (
     map_look,
     map_slots,
 )
-from slackwater.liquidity.loss_distances import LossDistances
+from slackwater.liquidity.loss_distances import LiquidationDistances
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
@@ -238,7 +239,7 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
         Losses at which positions are forced out.
     """
 
-    losses: LossDistances = field(default_factory=LossDistances)
+    losses: LiquidationDistances = field(default_factory=LiquidationDistances)
 
     name: ClassVar[str] = "liquidation_density"
     advance = staticmethod(_advance)

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LOG_CLOSE, OPEN_INTEREST_CHANGE
 from slackwater.features.parameters import OpenInterestParameters
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.parameters import OrderFlowParameters
 from slackwater.market.inputs import CLOSE, DEPTH_ASK_1PCT, DEPTH_BID_1PCT, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import ATR_DAY, LOG_CLOSE, RETURN, VOLATILITY
 from slackwater.features.parameters import RegimeParameters
 from slackwater.market.inputs import CLOSE, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import (
     ATR_HOUR,
     CONSUMED_ABOVE,

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LOG_CLOSE
 from slackwater.features.parameters import WhaleFlowsParameters
 from slackwater.market.inputs import (

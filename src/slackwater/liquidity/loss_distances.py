@@ -11,11 +11,11 @@ from slackwater.errors import ParameterError
 from slackwater.market.contracts import Contract, contract, liquidation_price
 from slackwater.types import Floats
 
-__all__ = ["LossDistances"]
+__all__ = ["LiquidationDistances"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossDistances:
+class LiquidationDistances:
     """Losses at which positions are forced out, with the share of new open interest at each.
 
     Parameters
@@ -37,10 +37,10 @@ class LossDistances:
 
     Examples
     --------
-    >>> small = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(1e5,))
+    >>> small = LiquidationDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(1e5,))
     >>> small.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
     [[-0.105], [0.095]]
-    >>> large = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
+    >>> large = LiquidationDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
     >>> large.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
     [[-0.092], [0.082]]
     """

@@ -7,7 +7,8 @@ from datetime import timedelta
 from inspect import getmodule
 from typing import Final
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 
 __all__ = ["features_page"]
 
