@@ -20,7 +20,7 @@ def main(stage: Stage) -> None:
     features, calibrators = read_json("data/feature_manifest.json"), read_json("models/calibrators.json")
     verdict = read_json("reports/verdict.json")
     here = Path(__file__).parent
-    stages = ("ingest", "validate", "features", "label", "train", "backtest", "curves", "evaluate", "export")
+    stages = ("ingest", "validate", "features", "label", "train", "backtest", "sensitivity", "evaluate", "export")
     manifest = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,

@@ -1,4 +1,4 @@
-"""Stage `features`: one row per (symbol, bar close), with what was knowable at the decision."""
+"""Stage `features`: one row per (symbol, bar close), with what was known at the decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage `ingest`: bring the data in, exactly as published, with the times at which it could be known."""
+"""Stage `ingest`: read the data as published, with the times at which each row could be known."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from slackwater.storage import write_json, write_tables
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/raw``: the tables, and what was found while they were read."""
+    """Write ``data/raw``: the tables, and the findings made while reading them."""
     dataset, lags = stage.dataset, stage.market.lags
-    contracts_of(stage)  # wrong facts are refused now, and not when the features are made
+    contracts_of(stage)  # wrong facts are refused here, not in a later stage
     if dataset.source == "simulate":
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")

@@ -1,4 +1,4 @@
-"""Stage `scorecard`: whether more is liquidated where the liquidation map is dense, and a picture of the map."""
+"""Stage `scorecard`: score the liquidation map against realised liquidations, and draw it."""
 
 from __future__ import annotations
 

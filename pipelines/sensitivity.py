@@ -12,8 +12,8 @@ from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.sensitivity import capacity_curve, cost_curve, counterfactuals, leverage_curve, ruin_curve
 from slackwater.evidence.stress import stress_losses
 from slackwater.evidence.venues import venue_comparison
-from slackwater.market.contract_facts import EXCHANGES
 from slackwater.market.contracts import Contract, venue_contracts
+from slackwater.market.venues import EXCHANGES
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
 from slackwater.storage import atomic_file, read_parquet, write_json

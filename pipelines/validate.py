@@ -1,4 +1,4 @@
-"""Stage `validate`: refuse what cannot be used, mask what cannot be trusted, and keep a ledger of both."""
+"""Stage `validate`: refuse unusable tables, mask untrustworthy rows, and record both in a ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slackwater.storage import atomic_file, read_json, read_tables, write_json, 
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports even of refused data."""
+    """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports also for refused data."""
     market, dataset = stage.market, stage.dataset
     spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
     tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing)

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all, and digests of what is on disk."""
+"""Files that appear whole or not at all, and digests of their content."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ABANDONED: Final = timedelta(days=1)
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` if the block ends without an error."""
+    """Yield a temporary path beside `path`; it replaces `path` if the block ends without an error."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
@@ -80,13 +80,13 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def first_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary directory beside `path`, which takes its name, unless another process was first.
+    """Yield a temporary directory beside `path`; it is renamed to `path` unless another process created that first.
 
-    What the other one made stands, and is never moved: somebody may be reading it. For content that is named by what it
-    was made of, so that both made the same. It must not be empty.
+    If another process created the directory first, its copy is kept. Use this only for content-addressed directories,
+    where both copies are identical. The directory must not be empty.
     """
     target = Path(path)
-    # Nobody works on one for a day: what is older was left by a run that was killed.
+    # A temporary directory older than a day was left by a run that was killed.
     for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
         if time.time() - left.stat().st_mtime > _ABANDONED.total_seconds():
             shutil.rmtree(left, ignore_errors=True)
@@ -111,18 +111,18 @@ def _directory_beside(target: Path) -> Iterator[Path]:
 
 
 def sha256_of(path: str | Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
+    """Return the sha256 of a file as hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(content: Any) -> str:
-    """Return the sha256 of plain content, whatever the order of its keys."""
+    """Return the sha256 of plain content, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_json(content: Any, path: str | Path) -> None:
-    """Write JSON with sorted keys; NaN becomes null, since JSON has none."""
+    """Write JSON with sorted keys; NaN and infinities become null."""
     with atomic_file(path) as temporary:
         temporary.write_text(
             json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
@@ -130,7 +130,7 @@ def write_json(content: Any, path: str | Path) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON, or say which file is missing or damaged."""
+    """Read JSON; the error names the file that is missing or damaged."""
     source = Path(path)
     if not source.is_file():
         raise MissingDataError(f"there is no file {source}")
@@ -141,25 +141,25 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_json_lines(path: str | Path) -> list[Any]:
-    """Read a file with one JSON value a line; it may be empty."""
+    """Read a file with one JSON value per line; it may be empty."""
     source = Path(path)
     if not source.is_file():
         raise MissingDataError(f"there is no file {source}")
     try:
         return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{source} holds a line that is not valid JSON: {error}") from error
+        raise SchemaError(f"{source} contains a line that is not valid JSON: {error}") from error
 
 
 def write_json_lines(rows: Iterable[Any], path: str | Path) -> None:
-    """Write one JSON value a line, with sorted keys; NaN becomes null."""
+    """Write one JSON value per line, with sorted keys; NaN and infinities become null."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(_finite(row), sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table, or say which file is missing or damaged."""
+    """Read a parquet table; the error names the file that is missing or damaged."""
     source = Path(path)
     if not source.is_file():
         raise MissingDataError(f"there is no file {source}")
@@ -170,20 +170,20 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table with light compression."""
+    """Write a table as parquet with light compression."""
     with atomic_file(path) as temporary:
         table.to_parquet(temporary, compression="zstd", compression_level=1, index=False)
 
 
 def write_tables(tables: dict[str, pd.DataFrame], directory: str | Path) -> None:
-    """Write a directory of parquet files, one a table; it appears whole or not at all."""
+    """Write a directory of parquet files, one per table; it appears whole or not at all."""
     with atomic_directory(directory) as temporary:
         for name, table in tables.items():
             write_parquet(table, temporary / f"{name}.parquet")
 
 
 def read_tables(directory: str | Path, names: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
-    """Read what `write_tables` wrote: all of it, or those of `names` that are there."""
+    """Read the tables of a directory by `write_tables`: all, or those of `names` that are there."""
     root = Path(directory)
     if not root.is_dir():
         raise MissingDataError(f"there is no directory {root}")
@@ -205,19 +205,19 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
     Parameters
     ----------
     arrays
-        Of numbers or text. Names may be any text, a slash included.
+        Arrays of numbers or text. Names may be any text, a slash included.
     path
-        A file that is there is replaced only by a whole one.
+        File to write. An existing file is replaced only by a complete one.
 
     Raises
     ------
     SchemaError
-        If an array holds Python objects: they would need a pickle.
+        If an array holds Python objects, which would need a pickle.
     """
     objects = sorted(name for name, array in arrays.items() if np.asarray(array).dtype.hasobject)
     if objects:
         raise SchemaError(f"arrays of Python objects cannot be written without a pickle: {', '.join(objects)}")
-    # Not numpy.savez, whose own parameters would be names that an array cannot have.
+    # Not numpy.savez: an array could not have the name of one of its parameters.
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -225,7 +225,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read what `write_arrays` wrote, or say which file is missing or damaged; nothing in it is executed."""
+    """Read a file by `write_arrays`; nothing in it is executed, and the error names a missing or damaged file."""
     source = Path(path)
     if not source.is_file():
         raise MissingDataError(f"there is no file {source}")

@@ -193,7 +193,7 @@ def test_facts_of_the_entry_reach_labels_and_gate(
     assert {name: fact for name, fact in own.items() if name != "BTCUSDT"} == {
         name: fact for name, fact in venue_contracts("simulated").items() if name != "BTCUSDT"
     }
-    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("curves")).contracts == own
+    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("sensitivity")).contracts == own
 
 
 def test_venues_are_compared_on_symbols_whose_facts_are_known() -> None:
@@ -315,7 +315,7 @@ def test_a_damaged_table_leaves_no_half_written_output(repository: Path, tmp_pat
     table.loc[1_000, "close"] = float("nan")
     table.to_parquet(path)
     output = run(root, sys.executable, "-m", "pipelines.validate", fails=True)
-    assert re.search(r"table path: column `close` must not be missing; 1 rows, the first:\n.*\n1000 ", output)
+    assert re.search(r"table fine_bars: column `close` must not be missing; 1 rows, the first:\n.*\n1000 ", output)
     assert "Traceback" not in output
     assert [p.name for p in (root / "data").iterdir()] == ["raw"]
     assert not (root / "reports").exists()

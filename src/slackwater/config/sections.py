@@ -12,9 +12,9 @@ from slackwater.config.derived import SettingsSection, section
 from slackwater.config.durations import duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import did_you_mean
 from slackwater.features import parameters
-from slackwater.market.contract_facts import VENUES
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
+from slackwater.market.venues import VENUES
 
 __all__ = ["Dataset", "Params"]
 
@@ -323,7 +323,7 @@ class TableSource(_Section):
 class Dataset(_Section):
     """One entry of ``datasets``, without its overrides.
 
-    What `contract_facts` may hold is said and checked in one place, `slackwater.market.contract_file`.
+    `contract_facts` is checked by `slackwater.market.contract_file`.
     """
 
     name: str
@@ -338,7 +338,7 @@ class Dataset(_Section):
 
     @property
     def synthetic(self) -> bool:
-        """Whether the market is made up, here or by whoever wrote the files."""
+        """Whether the market is simulated, here or by the author of the files."""
         return self.venue == "simulated"
 
     @model_validator(mode="after")

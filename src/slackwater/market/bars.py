@@ -1,14 +1,40 @@
-"""Coarser bars from finer ones."""
+"""Bars: which rows are bars at all, and coarser bars from finer ones."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import ParameterError
+from slackwater.types import Bools
 
-__all__ = ["resample_bars"]
+__all__ = ["BAR_RULE", "impossible_bars", "resample_bars"]
+
+BAR_RULE: Final = "prices (open, high, low, close) must be positive and finite, and high and low enclose the others"
+"""What makes a row a bar, for messages."""
+
+
+def impossible_bars(prices: Mapping[str, Any] | pd.DataFrame) -> Bools:
+    """Return which rows are not bars: a price is missing, not positive or infinite, or outside of high and low.
+
+    Parameters
+    ----------
+    prices
+        Columns ``open``, ``high``, ``low`` and ``close``, each of shape (rows,).
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+        The complement of `BAR_RULE`.
+    """
+    open_, high, low, close = (np.asarray(prices[name], dtype=np.float64) for name in ("open", "high", "low", "close"))
+    # Stated positively and negated, so that NaN is impossible too.
+    sound = (low > 0.0) & (high < np.inf) & (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
+    return np.asarray(~sound)
 
 
 def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
@@ -17,15 +43,15 @@ def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
     Parameters
     ----------
     bars
-        A canonical table of bars, finer than `interval`.
+        Canonical bars, finer than `interval`.
     interval
-        A positive multiple of the interval of `bars`.
+        Length of the new bars, a positive multiple of that of `bars`.
 
     Returns
     -------
     DataFrame
-        Canonical bars. A bar that lacks any of its parts is left out: a part of a bar is not a bar. It becomes
-        available with the last of its parts.
+        Canonical bars. A bar that lacks any of its parts is left out. It becomes available with the last of
+        its parts.
     """
     if bars.empty:
         return bars.copy()

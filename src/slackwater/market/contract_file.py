@@ -1,6 +1,6 @@
-"""Facts of contracts of the user's: a venue's own answer of today, merged over the built-in ones.
+"""Facts of contracts from the user, such as a venue's own answer of today, merged over the built-in ones.
 
-They stand in a file of JSON, or with the same keys in ``params.yaml`` (``contract_facts`` of a data set)::
+They are kept in a JSON file, or with the same keys in ``params.yaml`` (``contract_facts`` of a data set)::
 
     {
       "venue": "bybit",
@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from slackwater.errors import ParameterError, SchemaError
 from slackwater.market.contracts import Contract, MarginTier, venue_contracts, with_deductions
+from slackwater.market.venues import VenueFacts, venue_facts
 from slackwater.storage import read_json
 
 __all__ = ["merge_contracts", "read_contracts"]
@@ -62,22 +63,22 @@ _KNOWN_BY: Final = {
 }
 
 
-def read_contracts(path: str | Path, venue: str) -> dict[str, Contract]:
-    """Return the contracts of a venue by symbol: the built-in ones, with what a file says of them.
+def read_contracts(path: str | Path, venue: str | VenueFacts) -> dict[str, Contract]:
+    """Return the contracts of a venue by symbol: the built-in ones, with the facts of a file merged in.
 
     Parameters
     ----------
     path
         See the module.
     venue
-        Which one the file must be about.
+        The venue that the file must be about: its name, or facts from outside.
 
     Raises
     ------
     MissingDataError
         If there is no such file.
     SchemaError
-        If it is no JSON, of another venue or without a date, or names facts that there are not.
+        If it is not JSON, of another venue or without a date, or names unknown facts.
     ParameterError
         If a fact is out of range, or a contract that is not built in lacks one; with the symbol.
     """
@@ -88,15 +89,15 @@ def read_contracts(path: str | Path, venue: str) -> dict[str, Contract]:
         raise type(error)(f"{path}: {error}") from None
 
 
-def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
-    """Return the contracts of a venue with what the content of a file says of them.
+def merge_contracts(content: Any, venue: str | VenueFacts) -> dict[str, Contract]:
+    """Return the contracts of a venue with the content of a file merged in.
 
     Parameters
     ----------
     content
-        See the module. None: nothing is said, and the built-in ones stand.
+        See the module. None: the built-in ones.
     venue
-        Which one the content must be about.
+        As in `read_contracts`.
 
     Raises
     ------
@@ -110,15 +111,16 @@ def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
     >>> merge_contracts(content, "gate")["BTCUSDT"].taker_fee
     0.0004
     """
+    facts_of_venue = venue_facts(venue)
     if content is None:
         return venue_contracts(venue)
     _mapping("it", content, ("venue", "as_of", "source", "contracts"), optional=("notes",))
-    if content["venue"] != venue:
-        raise SchemaError(f"it holds the contracts of {content['venue']}, not of {venue}")
+    if content["venue"] != facts_of_venue.name:
+        raise SchemaError(f"it holds the contracts of {content['venue']}, not of {facts_of_venue.name}")
     as_of, source = content["as_of"], content["source"]
     _check_date(as_of)
     if not isinstance(source, str) or not source.strip():
-        raise SchemaError(f"`source` must say where the facts come from, was {source!r}")
+        raise SchemaError(f"`source` must name where the facts come from, was {source!r}")
     if not isinstance(content["contracts"], dict):
         raise SchemaError(f"`contracts` must map symbols to facts, was {content['contracts']!r:.60}")
     notes = content.get("notes", [])
@@ -129,13 +131,13 @@ def merge_contracts(content: Any, venue: str) -> dict[str, Contract]:
         if not isinstance(symbol, str):
             raise SchemaError(f"`contracts` must map symbols to facts, named {symbol!r}")
         try:
-            out[symbol] = _merged(out.get(symbol), venue, symbol, facts, source, as_of)
+            out[symbol] = _merged(out.get(symbol), facts_of_venue, symbol, facts, source, as_of)
         except (SchemaError, ParameterError) as error:
             raise type(error)(f"contract {symbol}: {error}") from None
     return out
 
 
-def _merged(base: Contract | None, venue: str, symbol: str, facts: Any, source: str, as_of: str) -> Contract:
+def _merged(base: Contract | None, venue: VenueFacts, symbol: str, facts: Any, source: str, as_of: str) -> Contract:
     _mapping("it", facts, (), optional=(*_NUMBERS, "tiers"))
     numbers = {name: _number(name, facts[name]) for name in _NUMBERS if name in facts}
     changes: dict[str, Any] = dict(numbers)
@@ -151,9 +153,9 @@ def _merged(base: Contract | None, venue: str, symbol: str, facts: Any, source: 
         return replace(base, **changes, assumed=tuple(fact for fact in base.assumed if fact not in known))
     lacking = [name for name in (*_NEEDED, "tiers") if name not in facts]
     if lacking:
-        raise ParameterError(f"it is not built in, so that {', '.join(lacking)} must be given too")
+        raise ParameterError(f"it is not built in, so {', '.join(lacking)} must be given too")
     assumed = tuple(fact for fact in _KNOWN_BY if fact not in known)
-    return Contract(venue=venue, symbol=symbol, **changes, assumed=assumed)
+    return Contract(venue=venue.name, symbol=symbol, liquidation=venue.liquidation, **changes, assumed=assumed)
 
 
 def _tiers(rows: Any) -> tuple[MarginTier, ...]:
@@ -194,6 +196,6 @@ def _check_date(as_of: Any) -> None:
     except (TypeError, ValueError):
         raise SchemaError(f"`as_of` must be a date such as 2026-11-25, was {as_of!r}") from None
     if when < date(2019, 1, 1):
-        raise SchemaError(f"`as_of` must be a date on which there were such contracts, was {as_of}")
+        raise SchemaError(f"`as_of` must be 2019 or later, when there were such contracts, was {as_of}")
     if when > datetime.now(UTC).date() + timedelta(days=1):
         raise SchemaError(f"`as_of` must not lie in the future, was {as_of}")

@@ -1,34 +1,24 @@
-"""What a venue writes into a contract: tick, lot, fees, margin tiers, and the liquidation price they lead to.
+"""Contracts: tick, lot, fees, margin tiers, and the liquidation price that follows from them.
 
 All contracts here are linear perpetual futures margined in USDT, in isolated margin mode. A price is USDT per
 coin, a quantity is coins, a notional and a margin are USDT (`_usd` throughout).
 
-The facts are defaults with a source and a date, not the truth of today: whoever trades replaces them by the
-venue's own answer (``dataclasses.replace``). Where the margin tiers rest on no dated answer of the venue,
-`confirmed` is False and only the first tier is given: a larger position cannot even be computed.
+The facts are defaults with a source and a date (`slackwater.market.venues`) and may be out of date: replace them by the
+venue's own answer before trading (`slackwater.market.contract_file`, ``dataclasses.replace``). Where no dated answer of
+the venue supports the margin tiers, `confirmed` is False and only the first tier is given, so that a larger position is
+an error.
 """
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from slackwater.errors import ParameterError
-from slackwater.market.contract_facts import (
-    FEES,
-    HALF_SPREADS,
-    ORDER_STEPS,
-    RELATIVE_DEPTHS,
-    SYMBOLS,
-    VENUES,
-    assumed_facts,
-    funding_terms,
-    tier_table,
-)
+from slackwater.errors import ParameterError, did_you_mean
+from slackwater.market.venues import LiquidationFormula, VenueFacts, fact_sources, venue_facts
 
 __all__ = [
     "Contract",
@@ -70,12 +60,12 @@ class MarginTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """The facts of one contract at one venue.
+    """Facts of one contract at one venue.
 
     Parameters
     ----------
     venue, symbol
-        Where and what, e.g. ``"binance"``, ``"BTCUSDT"``.
+        Names, such as ``"binance"`` and ``"BTCUSDT"``.
     tick_size
         Price step, USDT.
     lot_size, min_quantity
@@ -89,9 +79,11 @@ class Contract:
     tiers
         Margin tiers by rising notional; each deduction follows from the one before it.
     source, as_of
-        Where the tiers come from, and of when.
+        Source and date of the tiers.
     confirmed
         Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+    liquidation
+        On what the venue takes maintenance margin; see `liquidation_price`.
     relative_depth
         Depth and volume relative to Binance's, > 0.
     funding_interval
@@ -99,7 +91,7 @@ class Contract:
     funding_floor, funding_cap
         Limits of a settled rate, fraction of notional: at most 0, at least 0. Infinite: not known.
     assumed
-        Names of the facts that rest on no dated source; whoever replaces one by a measured value takes it out.
+        Names of the facts without a dated source; remove the name when a fact is replaced by a measured value.
 
     Raises
     ------
@@ -120,6 +112,7 @@ class Contract:
     source: str
     as_of: str
     confirmed: bool
+    liquidation: LiquidationFormula
     relative_depth: float = 1.0
     funding_interval: timedelta = timedelta(hours=8)
     funding_floor: float = -math.inf
@@ -169,7 +162,7 @@ class Contract:
         )
 
 
-def contract(venue: str, symbol: str) -> Contract:
+def contract(venue: str | VenueFacts, symbol: str) -> Contract:
     """Look up the default facts of one contract.
 
     Raises
@@ -184,23 +177,31 @@ def contract(venue: str, symbol: str) -> Contract:
     >>> contract("okx", "BTCUSDT").confirmed
     False
     """
-    return venue_contracts(venue)[_known("symbol", symbol, SYMBOLS)]
+    known = venue_contracts(venue)
+    if symbol not in known:
+        raise ParameterError(f"`symbol` must be a known contract, was {symbol!r}{did_you_mean(symbol, known)}")
+    return known[symbol]
 
 
-def venue_contracts(venue: str) -> dict[str, Contract]:
+def venue_contracts(venue: str | VenueFacts) -> dict[str, Contract]:
     """Return every known contract of a venue by symbol: a fresh dict, whose entries may be replaced.
+
+    Parameters
+    ----------
+    venue
+        Name of one of `slackwater.market.venues.VENUES`, or the facts of a venue from outside.
 
     Raises
     ------
     ParameterError
         If the venue is unknown.
     """
-    venue = _known("venue", venue, VENUES)
-    return {symbol: _default_contract(venue, symbol) for symbol in SYMBOLS}
+    facts = venue_facts(venue)
+    return {symbol: _contract(facts, symbol) for symbol in facts.contracts}
 
 
 def base_asset(symbol: str) -> str:
-    """Return the coin that a contract is on.
+    """Return the coin of a perpetual.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def base_asset(symbol: str) -> str:
 
 
 def maintenance_margin(contract: Contract, notional_usd: float) -> float:
-    """Margin below which the venue liquidates a position of this notional, USDT.
+    """Return the margin below which the venue liquidates a position of this notional, USDT.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def maintenance_margin(contract: Contract, notional_usd: float) -> float:
 
 
 def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
-    """Price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
+    """Return the price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
 
     Raises
     ------
@@ -258,12 +259,12 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
-    """Mark price at which the venue takes over an isolated linear position, USDT.
+    """Return the mark price at which the venue liquidates an isolated linear position, USDT.
 
     Parameters
     ----------
     contract
-        Its venue chooses the formula, its tiers the maintenance margin.
+        Its `liquidation` chooses the formula, its tiers the maintenance margin.
     side
         +1 long, -1 short.
     entry
@@ -289,9 +290,10 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     -----
     With m the margin per coin, ``c = cum / quantity``, s the side and E the entry:
 
-    - Binance and the simulated venue: long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
-    - OKX and Gate: the same with MMR + taker fee in place of MMR.
-    - Bybit: ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry, so the tier is too.
+    - ``"notional"`` (Binance, simulated): long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
+    - ``"notional_with_fee"`` (OKX, Gate): the same with MMR + taker fee in place of MMR.
+    - ``"entry_value"`` (Bybit): ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry,
+      and so is the tier.
 
     In the first two forms the tier is that of the notional *at the liquidation price*. Maintenance margin is
     the largest of the tiers' lines, so that tier is the one whose line gives the price nearest to the entry:
@@ -313,10 +315,10 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     _check_position(side=side, entry=entry, quantity=quantity, leverage=leverage)
     margin = entry / leverage
     tier_at_entry = contract.tier(quantity * entry)
-    if contract.venue == "bybit":
+    if contract.liquidation == "entry_value":
         maintenance = entry * tier_at_entry.maintenance_rate - tier_at_entry.deduction_usd / quantity
         return max(0.0, entry - side * (margin - maintenance))
-    fee = contract.taker_fee if contract.venue in ("okx", "gate") else 0.0
+    fee = contract.taker_fee if contract.liquidation == "notional_with_fee" else 0.0
     prices = [
         (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
         for tier in contract.tiers
@@ -382,34 +384,26 @@ def _check_tiers(tiers: Sequence[MarginTier]) -> None:
             )
 
 
-def _known(what: str, name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return name
-    lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)
-    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
-    raise ParameterError(f"`{what}` must be one of {', '.join(known)}, was {name!r}{hint}")
-
-
-def _default_contract(venue: str, symbol: str) -> Contract:
-    table, steps, funding = tier_table(venue, symbol), ORDER_STEPS[venue][symbol], funding_terms(venue, symbol)
+def _contract(venue: VenueFacts, symbol: str) -> Contract:
+    own = venue.contracts[symbol]
     return Contract(
-        venue=venue,
+        venue=venue.name,
         symbol=symbol,
-        tick_size=steps.tick_size,
-        lot_size=steps.lot_size,
-        min_quantity=steps.lot_size,
-        min_notional_usd=steps.min_notional_usd,
-        maker_fee=FEES[venue][0],
-        taker_fee=FEES[venue][1],
-        half_spread=HALF_SPREADS[symbol],
-        tiers=with_deductions(table.rows),
-        source=table.source,
-        as_of=table.as_of,
-        confirmed=table.confirmed,
-        relative_depth=RELATIVE_DEPTHS[venue],
-        funding_interval=timedelta(hours=funding.interval_hours),
-        funding_floor=funding.floor,
-        funding_cap=funding.cap,
-        assumed=assumed_facts(venue, symbol),
+        tick_size=own.steps.tick_size,
+        lot_size=own.steps.lot_size,
+        min_quantity=own.steps.lot_size,
+        min_notional_usd=own.steps.min_notional_usd,
+        maker_fee=venue.maker_fee,
+        taker_fee=venue.taker_fee,
+        half_spread=own.half_spread,
+        tiers=with_deductions(own.tiers.rows),
+        source=own.tiers.source.source,
+        as_of=own.tiers.source.as_of,
+        confirmed=own.tiers.source.confirmed,
+        liquidation=venue.liquidation,
+        relative_depth=venue.relative_depth,
+        funding_interval=timedelta(hours=own.funding.interval_hours),
+        funding_floor=own.funding.floor,
+        funding_cap=own.funding.cap,
+        assumed=tuple(fact for fact, source in fact_sources(venue, symbol).items() if not source.confirmed),
     )

@@ -34,7 +34,7 @@ class MarketFrame:
     ----------
     table
         Columns `symbol`, `event_time`, `available_time` (the decision) and the inputs, each symbol on its regular
-        grid of bars; a bar that is missing is a row of NaN.
+        grid of bars; a missing bar is a row of NaN.
     bar_interval
         Spacing of the grid.
     available
@@ -77,7 +77,7 @@ class MarketFrame:
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, pd.DataFrame], spec: FrameSpec) -> MarketFrame:
-        """Join the tables.
+        """Join tables to the bar closes, each decision with the rows known by then.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ def _joined(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp], decisi
 
 
 def _fill_others(closes: Ints, values: Floats) -> None:
-    """Fill in what the other symbols did in each bar; symbols ascend, and so do the closes of each."""
+    """Fill in the returns of the other symbols in each bar; symbols ascend, and so do the closes of each."""
     bars = np.flatnonzero(~np.isnan(values[:, CLOSE]))
     order = bars[np.argsort(closes[bars], kind="stable")]
     returns, others = np.empty(len(order)), np.empty((len(order), 2))

@@ -1,4 +1,4 @@
-"""The joins of the market frame, compiled: one code for all of history and for one live row.
+"""Compiled joins of the market frame: the same code for all of history and for one live row.
 
 A join advances a small state vector over the rows of one table and one symbol, in the order in which they became
 known, and gives its values at decisions. History calls it once with every row and every decision; a live frame
@@ -188,7 +188,7 @@ class TableJoin:
         return np.zeros({"newest": 2 + width, "summed": 1 + SLOTS, "summed_apart": 2 * width}[self.join.kind])
 
     def advance(self, state: Floats, available: Ints, events: Ints, amounts: Floats, decisions: Ints) -> Floats:
-        """Take rows in, and return the inputs at decisions.
+        """Advance the state over rows, and return the inputs at decisions.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Rounding to a venue's price and quantity steps, exact in the decimal sense in which venues state them."""
+"""Rounding to a venue's price and quantity steps, exact in decimal arithmetic, as venues state them."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class _Feed:
     Parameters
     ----------
     state
-        Of the join; empty for bars, which have none.
+        State of the join; empty for bars, which have none.
     last
         Event time of the newest row.
     keys
@@ -69,7 +69,7 @@ def _available(row: Row) -> int:
 
 
 class FrameStream:
-    """Assembles the rows of a `MarketFrame` live: `push` what arrives, `close` each bar.
+    """Assemble the rows of a `MarketFrame` live: `push` what arrives, `close` each bar.
 
     Its rows equal those of `MarketFrame.from_tables` over all rows pushed so far, to the last bit: both run the
     joins of `slackwater.market.joins`. Symbols appear with their first row; a table that is never pushed leaves its
@@ -171,7 +171,7 @@ class FrameStream:
     # -- rows out --------------------------------------------------------------------------------------------
 
     def close(self, event_time: datetime) -> dict[str, FrameRow]:
-        """Decide on the bars that close at a time: the moment ``event_time + decision_lag`` has come.
+        """Return the rows of the bars that close at a time; call it when ``event_time + decision_lag`` has come.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class FrameStream:
             if table == "bars":
                 continue
             join, decision = self._joins[table], time + self._lag
-            # Where there is no bar, the next decision still wants what became known within a step before it.
+            # Without a bar, the next decision still needs what became known within a step before it.
             taken = feed.take(decision if symbol in bars else decision - self._step)
             if taken or symbol in bars:
                 known = join.advance(feed.state, *_columns(taken, join.table.width), np.array([decision]))
@@ -283,7 +283,7 @@ class FrameStream:
     # -- checkpoints -----------------------------------------------------------------------------------------
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return all that was pushed and is still needed as plain arrays, fit for `slackwater.storage.write_arrays`.
+        """Return the state as plain arrays for `slackwater.storage.write_arrays`.
 
         Every name begins with ``frame/``, so that the state of a `ScoreStream` can be kept in the same file.
         """

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from slackwater.errors import DataError, MissingDataError, ParameterError
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.venues import venue_comparison
-from slackwater.market.contract_facts import EXCHANGES
 from slackwater.market.contracts import Contract, MarginTier, contract, venue_contracts
+from slackwater.market.venues import EXCHANGES
 from slackwater.metrics.trading import expectancy_bps
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import TradePlan

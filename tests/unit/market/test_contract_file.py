@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, ParameterError, SchemaError
-from slackwater.market.contract_facts import EXCHANGES, SYMBOLS, fact_sources, funding_history
 from slackwater.market.contract_file import merge_contracts, read_contracts
 from slackwater.market.contracts import contract, liquidation_price, venue_contracts
+from slackwater.market.venues import EXCHANGES, VENUES, fact_sources, funding_history
 
+SYMBOLS = tuple(VENUES["binance"].contracts)
+SYMBOLS = tuple(VENUES["binance"].contracts)
 TIERS = [
     {"notional_cap_usd": 2e6, "maintenance_rate": 0.005, "max_leverage": 100.0},
     {"notional_cap_usd": 2.6e6, "maintenance_rate": 0.0056, "max_leverage": 90.0},
@@ -57,7 +59,7 @@ def test_a_contract_of_its_own_must_be_whole() -> None:
     facts = merge_contracts(content, "bybit")["DOGEUSDT"]
     assert facts.assumed == ("relative_depth", "funding_interval", "funding_limits")
     del content["contracts"]["DOGEUSDT"]["tick_size"]
-    with pytest.raises(ParameterError, match="contract DOGEUSDT: it is not built in, so that tick_size must be given"):
+    with pytest.raises(ParameterError, match="contract DOGEUSDT: it is not built in, so tick_size must be given"):
         merge_contracts(content, "bybit")
 
 
@@ -75,7 +77,7 @@ BTC = ("contracts", "BTCUSDT")
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], None], type[Exception], str]] = {
     "another venue": (put("okx", "venue"), SchemaError, "it holds the contracts of okx, not of bybit"),
     "no date": (put("lately", "as_of"), SchemaError, "`as_of` must be a date such as 2026-11-25, was 'lately'"),
-    "no source": (put(" ", "source"), SchemaError, "`source` must say where"),
+    "no source": (put(" ", "source"), SchemaError, "`source` must name where"),
     "a key too many": (put(1, "contract"), SchemaError, "it names contract; there are venue, as_of"),
     "a date to come": (put("9999-12-31", "as_of"), SchemaError, "`as_of` must not lie in the future"),
     "notes that are none": (put([5], "notes"), SchemaError, "`notes` must list texts"),

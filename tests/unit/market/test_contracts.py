@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import ParameterError
+from slackwater.market.contract_file import merge_contracts
 from slackwater.market.contracts import (
     Contract,
     MarginTier,
@@ -22,6 +23,7 @@ from slackwater.market.contracts import (
     maintenance_margin,
     venue_contracts,
 )
+from slackwater.market.venues import VENUES as VENUE_FACTS
 
 VENUES = ("binance", "bybit", "okx", "gate", "simulated")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
@@ -194,7 +196,7 @@ def test_short_that_grows_beyond_the_known_tiers_has_no_liquidation_price() -> N
 )
 def test_unknown_names_get_a_hint(venue: str, symbol: str, hint: str) -> None:
     """Catches a bare KeyError."""
-    with pytest.raises(ParameterError, match=f"did you mean '{hint}'"):
+    with pytest.raises(ParameterError, match=f"did you mean `{hint}`"):
         contract(venue, symbol)
 
 
@@ -262,3 +264,23 @@ def test_base_asset_refuses_what_it_cannot_split(symbol: str) -> None:
     """Catches an empty coin."""
     with pytest.raises(ParameterError, match="symbol"):
         base_asset(symbol)
+
+
+def test_a_venue_from_outside_has_contracts_like_the_built_in_ones() -> None:
+    """Fails if the formula of the liquidation price follows from the name of the venue."""
+    mine = replace(VENUE_FACTS["okx"], name="mine", taker_fee=0.001)
+    facts = contract(mine, "BTCUSDT")
+    assert (facts.venue, facts.taker_fee, facts.assumed) == ("mine", 0.001, contract("okx", "BTCUSDT").assumed)
+    wide = {"tiers": flat("okx", rate=0.004).tiers, "taker_fee": 0.0005, "confirmed": True}
+    prices = [
+        liquidation_price(replace(each, **wide), side=1, entry=50_000.0, quantity=1.0, leverage=10)
+        for each in (facts, contract("okx", "BTCUSDT"))
+    ]
+    assert prices[0] == prices[1]
+    content = {
+        "venue": "mine",
+        "as_of": "2026-11-25",
+        "source": "me",
+        "contracts": {"ETHUSDT": {"relative_depth": 0.5}},
+    }
+    assert merge_contracts(content, mine)["ETHUSDT"].relative_depth == 0.5

@@ -13,6 +13,7 @@ import pytest
 from slackwater.errors import BundleError, ParameterError, SchemaError
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.market.tables import STAMP, TABLES, Column, Table, newest, summed
@@ -217,3 +218,14 @@ def test_each_kind_of_flow_is_silent_on_its_own() -> None:
 def test_the_coin_is_that_of_the_symbol(symbol: str, known: bool) -> None:
     coin = flows_of(frame_of_flows(flow(-10, "BTC", 7.0, symbol), symbol=symbol), "coin")[0]
     assert coin == 7.0 if known else np.isnan(coin)
+
+
+def test_a_table_from_outside_is_cleaned_by_its_own_description() -> None:
+    """The defects of a table that no rule names are still found: copies, disorder, gaps, values out of range."""
+    basis = outside_market()["spot_basis"]
+    spoilt = {"spot_basis": pd.concat([basis, basis.iloc[[3]]], ignore_index=True)}
+    cleaned, ledger = clean_tables(spoilt, venue="simulated", spacing={}, schemas=SPEC.tables)
+    assert {(f.table, f.rule) for f in ledger.findings if f.action == "repaired"} == {("spot_basis", "doubled_rows")}
+    assert len(cleaned["spot_basis"]) == len(basis)
+    with pytest.raises(SchemaError, match="there is no canonical table `spot_basis`"):
+        clean_tables(spoilt, venue="simulated", spacing={})

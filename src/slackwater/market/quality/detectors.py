@@ -1,17 +1,16 @@
-"""Detectors: what is wrong with a table that has the right shape."""
+"""Detectors of defects in tables that fit their schema."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from slackwater.market.quality import bars as of_bars
+from slackwater.market.bars import impossible_bars
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
@@ -24,29 +23,30 @@ from slackwater.market.quality.levels import (
 )
 from slackwater.market.quality.open_interest import recount, zero_open_interest
 from slackwater.market.quality.order import gaps, in_order, usual_spacing
-from slackwater.market.quality.stale import frozen_depth, frozen_open_interest
+from slackwater.market.quality.stale import frozen_depth, frozen_open_interest, repeated_bar
 from slackwater.market.quality.traded import Traded
-from slackwater.market.schemas import describe_rows, refuse_both_kinds_of_liquidations, validate
-from slackwater.market.tables import TABLES
+from slackwater.market.schemas import describe_rows, known_table, refuse_both_kinds_of_liquidations, validate
+from slackwater.market.tables import TABLES, Table
+from slackwater.times import epochs_us
+from slackwater.types import Bools
 
 __all__ = ["ROW_LIMIT", "SPAN_LIMIT", "absent_tables", "clean_tables", "examine_tables"]
 
 ROW_LIMIT: Final = 0.01
-"""Share of a symbol's rows above which an impossible value is no accident, and the table is refused, not masked."""
+"""Share of a symbol's rows above which an impossible value is not an accident, and the table is refused, not masked."""
 SPAN_LIMIT: Final = 0.05
-"""The same for what lasts, such as an outage: every venue has bad days, and no usable one is bad for weeks a year."""
+"""The same for lasting defects, such as an outage: every venue has bad days, but no usable one is bad for weeks per
+year."""
 APART: Final = pd.Timedelta(days=1)
-"""Masked rows of one rule that lie less than this apart make one finding."""
-REGULAR: Final = ("mark_price", "open_interest", "premium_index", "liquidation_totals", "long_short_ratio", "depth")
-"""Tables whose spacing is told by their own stamps, where it is not given."""
+"""Masked rows of one rule that are less than this apart make one finding."""
 FINEST: Final = ("fine_bars", "bars")
 
-Find = Callable[[pd.DataFrame, Traded | None], NDArray[np.bool_]]
+Find = Callable[[pd.DataFrame, Traded | None], Bools]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which rows of which tables cannot be trusted; a symbol with a larger share of them than `limit` is refused."""
+    """A rule that flags rows of some tables; a symbol with a larger share of them than `limit` is refused."""
 
     name: str
     tables: tuple[str, ...]
@@ -61,14 +61,14 @@ RULES: Final[tuple[Rule, ...]] = (
         FINEST,
         ROW_LIMIT,
         "high and low do not enclose open and close",
-        lambda rows, _: of_bars.ohlc_violation(rows),
+        lambda rows, _: impossible_bars(rows),
     ),
     Rule(
         "repeated_bar",
         FINEST,
         ROW_LIMIT,
         "prices and volume of the bar before: a gap that was filled",
-        lambda rows, _: of_bars.repeated_bar(rows),
+        lambda rows, _: repeated_bar(rows),
     ),
     Rule(
         "unit_switch",
@@ -130,7 +130,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "impossible_funding",
         ("funding",),
         ROW_LIMIT,
-        "beyond 4 % an interval, or a table in percent and not in fractions",
+        "beyond 4 % per interval, or a table in percent and not in fractions",
         lambda rows, _: of_funding.impossible_rate(rows),
     ),
     Rule(
@@ -155,11 +155,15 @@ RULES: Final[tuple[Rule, ...]] = (
         lambda rows, _: of_funding.impossible_premium(rows),
     ),
 )
-"""What is masked, in the order in which it is looked for: a later rule sees the rows that the earlier ones left."""
+"""The rules in their order: a later rule sees the rows that the earlier ones left."""
 
 
 def clean_tables(
-    tables: Mapping[str, pd.DataFrame], *, venue: str, spacing: Mapping[str, timedelta]
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    venue: str,
+    spacing: Mapping[str, timedelta],
+    schemas: Sequence[Table] = TABLES,
 ) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
     """Return the tables without the rows that cannot be trusted, and the ledger of what was found.
 
@@ -168,10 +172,12 @@ def clean_tables(
     tables
         Tables by canonical name.
     venue
-        Where they come from, for the known defects.
+        Venue of the data, for the known defects.
     spacing
-        The regular spacing of the tables that have one; gaps are recorded against it. Of other tables the stamps
-        tell it.
+        Regular spacing of the tables that have one; gaps are recorded against it. For other tables with one row per
+        time it is estimated from the stamps.
+    schemas
+        Descriptions of the tables: the canonical ones, then those from outside.
 
     Raises
     ------
@@ -180,13 +186,17 @@ def clean_tables(
         and as totals, or a table is refused: more rows of a symbol would have to be masked than its rule allows
         (`RULES`; a known defect is masked whatever its length), rows contradict each other, or a clock is wrong.
     """
-    cleaned, ledger = examine_tables(tables, venue=venue, spacing=spacing)
+    cleaned, ledger = examine_tables(tables, venue=venue, spacing=spacing, schemas=schemas)
     ledger.raise_if_refused()
     return cleaned, ledger
 
 
 def examine_tables(
-    tables: Mapping[str, pd.DataFrame], *, venue: str, spacing: Mapping[str, timedelta]
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    venue: str,
+    spacing: Mapping[str, timedelta],
+    schemas: Sequence[Table] = TABLES,
 ) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
     """Return what `clean_tables` returns, with the refused tables left out and on the ledger instead of raised.
 
@@ -196,21 +206,23 @@ def examine_tables(
         If a table does not fit its schema, or liquidations come both as events and as totals.
     """
     refuse_both_kinds_of_liquidations(tables)
+    described = {schema.name: schema for schema in schemas}
     ledger = DefectLedger()
     usable: dict[str, dict[str, pd.DataFrame]] = {}
-    # The finest bars first: other tables are held against them.
+    # The finest bars first: other tables are compared with them.
     names = sorted(tables, key=lambda name: FINEST.index(name) if name in FINEST else len(FINEST))
     whole: dict[str, pd.DataFrame] = {}
     traded: dict[str, Traded] = {}
     for name in names:
-        ordered, findings = in_order(tables[name], name)
+        schema = known_table(name, described)
+        ordered, findings = in_order(tables[name], schema)
         ledger.findings += findings
         if any(finding.action == "refused" for finding in findings):
             continue
-        whole[name] = validate(ordered, name)
+        whole[name] = validate(ordered, schema)
         usable[name] = {}
         for symbol, rows in _symbols(whole[name]):
-            kept, findings = _masked(name, symbol, rows, traded.get(symbol), venue, spacing.get(name))
+            kept, findings = _masked(schema, symbol, rows, traded.get(symbol), venue, spacing.get(name))
             ledger.findings += findings
             usable[name][symbol] = kept
         if name in FINEST and not traded:
@@ -242,16 +254,17 @@ def _joined(table: pd.DataFrame, symbols: Mapping[str, pd.DataFrame]) -> pd.Data
 
 
 def _masked(
-    name: str, symbol: str, rows: pd.DataFrame, traded: Traded | None, venue: str, spacing: timedelta | None
+    schema: Table, symbol: str, rows: pd.DataFrame, traded: Traded | None, venue: str, spacing: timedelta | None
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Return the rows of one symbol that can be trusted, and what was found on the way."""
+    name = schema.name
     findings: list[Finding] = []
     known = [defect for defect in KNOWN_DEFECTS if defect.concerns(venue, name, symbol)]
     spans = [(defect, rows["event_time"].between(defect.start, defect.end).to_numpy()) for defect in known]
     excused = np.zeros(len(rows), dtype=bool)
     for _, inside in spans:
         excused |= inside
-    findings += _gaps(name, rows, spacing, [(defect.start, defect.end) for defect in known])
+    findings += _gaps(schema, rows, spacing, [(defect.start, defect.end) for defect in known])
     left = np.ones(len(rows), dtype=bool)
     for rule in RULES:
         if name not in rule.tables:
@@ -301,13 +314,14 @@ def _spans(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> bool:
 
 
 def _gaps(
-    name: str, rows: pd.DataFrame, spacing: timedelta | None, known: Iterable[tuple[pd.Timestamp, pd.Timestamp]]
+    schema: Table, rows: pd.DataFrame, spacing: timedelta | None, known: Iterable[tuple[pd.Timestamp, pd.Timestamp]]
 ) -> list[Finding]:
-    if name == "funding":
+    if schema.name == "funding":
         found = of_funding.missing_settlements(rows)
     else:
-        step = spacing if spacing is not None or name not in REGULAR else usual_spacing(rows["event_time"])
-        found = [] if step is None else gaps(rows, name, step)
+        one_per_time = schema.key == ("symbol", "event_time") and schema.name not in FINEST
+        step = usual_spacing(rows["event_time"]) if spacing is None and one_per_time else spacing
+        found = [] if step is None else gaps(rows, schema.name, step)
     return [gap for gap in found if not any(start <= gap.start and gap.end <= end + APART for start, end in known)]
 
 
@@ -334,7 +348,7 @@ def _spans_of(name: str, symbol: str, rule: str, rows: pd.DataFrame, note: str) 
 
 
 def _hold_clocks(usable: dict[str, dict[str, pd.DataFrame]], ledger: DefectLedger) -> None:
-    """Hold the clock of every table against the finest bars; mask what is off, or refuse the table."""
+    """Compare the clock of every table with the finest bars; mask rows that are off, or refuse the table."""
     reference = next((usable[name] for name in FINEST if name in usable), {})
     for name, symbols in usable.items():
         for symbol, rows in symbols.items():
@@ -363,7 +377,7 @@ def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> 
 def _without_lagged(
     name: str, symbol: str, rows: pd.DataFrame, spans: list[LaggedSpan], ledger: DefectLedger
 ) -> pd.DataFrame:
-    stamps = rows["event_time"].astype("int64").to_numpy()
+    stamps = epochs_us(rows["event_time"])
     inside = [(stamps >= span.start) & (stamps <= span.end) for span in spans]
     off = np.any(inside, axis=0)
     action: Action = "masked" if off.sum() <= SPAN_LIMIT * len(rows) else "refused"

@@ -1,4 +1,4 @@
-"""Funding that cannot be: rates beyond any cap, stamps off the schedule, intervals that the stamps deny."""
+"""Detection of impossible funding: rates beyond any cap, stamps off the schedule, intervals that contradict stamps."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from slackwater.market.quality.ledger import Finding
+from slackwater.times import HOUR_US, MINUTE_US, epochs_us
+from slackwater.types import Bools, Floats
 
 __all__ = ["impossible_premium", "impossible_rate", "interval_mismatch", "missing_settlements", "off_schedule"]
 
 RATE_CAP: Final = 0.04
-"""Above the widest cap of any of the venues (3 % an interval at Binance since 2023-10)."""
+"""Above the widest cap of any of the venues (3 % per interval at Binance since 2023-10)."""
 HIGH_RATE: Final = 0.003
 RATE_AT_REST: Final = 0.01
-"""Of eight hours, in percent: the interest rate that a contract pays at rest. A table is in percent if its median is
-above 0.3 %, and a tenth of its rates is this, or it stands so for eight weeks. A squeezed coin may pay 1 % at each
+"""Interest rate per eight hours, in percent, that a contract pays at rest. A table is in percent if its median is above
+0.3 % and a tenth of its rates equal this, or if its median is so for eight weeks. A squeezed coin may pay 1 % at each
 settlement for days."""
 PREMIUM_CAP: Final = 0.25
 HIGH_PREMIUM: Final = 0.01
 HIGHEST_PREMIUM: Final = 0.03
-"""A table is in percent if its median is above 1 % over four weeks, or above 3 % over a day: that of a squeezed coin
-stands at 1 to 2 % for days."""
+"""A table is in percent if its median is above 1 % over four weeks, or above 3 % over a day: a
+squeezed coin has a premium of 1 to 2 % for days."""
 LEAST_ROWS: Final = 30
-HOUR: Final = 3_600_000_000
-JITTER: Final = 60_000_000
+JITTER: Final = MINUTE_US
 """Settlements are stamped up to some seconds late (Binance: milliseconds, at times 15 s)."""
 
 
-def impossible_rate(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which funding rates are beyond 4 % an interval; all of them if the table is in percent."""
+def impossible_rate(rows: pd.DataFrame) -> Bools:
+    """Return which funding rates are beyond 4 % per interval; all of them if the table is in percent."""
     rate = rows["funding_rate"].to_numpy()
     if _median(rate) > HIGH_RATE:
         at_rest = np.isclose(rate * 8.0 / rows["interval_hours"].to_numpy(), RATE_AT_REST, rtol=1e-4)
@@ -40,7 +40,7 @@ def impossible_rate(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray(np.abs(rate) > RATE_CAP)
 
 
-def impossible_premium(rows: pd.DataFrame) -> NDArray[np.bool_]:
+def impossible_premium(rows: pd.DataFrame) -> Bools:
     """Return which premiums are beyond 25 %; all of them if the table is in percent."""
     premium = rows["premium_index"].to_numpy()
     usual = _median(premium)
@@ -51,34 +51,34 @@ def impossible_premium(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return np.asarray(np.abs(premium) > PREMIUM_CAP)
 
 
-def off_schedule(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows are no settlements: over a minute off the times of day at which most rows of their kind are.
+def off_schedule(rows: pd.DataFrame) -> Bools:
+    """Return which rows are not settlements: more than a minute off the times of day of most rows of their kind.
 
     A table that is shifted as a whole is on its own schedule: `clocks.settlement_shift` finds it.
     """
-    stamps = rows["event_time"].astype("int64").to_numpy()
-    interval = np.maximum(np.round(rows["interval_hours"].to_numpy() * HOUR).astype(np.int64), HOUR)
-    # A 4-hourly and an 8-hourly schedule share their minute, so that a change of the interval is no defect.
-    phase = (stamps + JITTER) % np.minimum(interval, HOUR)
+    stamps = epochs_us(rows["event_time"])
+    interval = np.maximum(np.round(rows["interval_hours"].to_numpy() * HOUR_US).astype(np.int64), HOUR_US)
+    # A 4-hourly and an 8-hourly schedule share their minute, so a change of the interval is not a defect.
+    phase = (stamps + JITTER) % np.minimum(interval, HOUR_US)
     minutes, places = np.unique(phase // (2 * JITTER), return_inverse=True)
     usual = minutes[np.argmax(np.bincount(places))] if len(minutes) else 0
     return np.asarray(phase // (2 * JITTER) != usual)
 
 
-def interval_mismatch(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows say a longer interval than has passed since the row before."""
-    stamps = rows["event_time"].astype("int64").to_numpy()
+def interval_mismatch(rows: pd.DataFrame) -> Bools:
+    """Return which rows state a longer interval than has passed since the row before."""
+    stamps = epochs_us(rows["event_time"])
     bad = np.zeros(len(rows), dtype=bool)
-    bad[1:] = np.diff(stamps) < rows["interval_hours"].to_numpy()[1:] * HOUR - 2 * JITTER
+    bad[1:] = np.diff(stamps) < rows["interval_hours"].to_numpy()[1:] * HOUR_US - 2 * JITTER
     return bad
 
 
 def missing_settlements(rows: pd.DataFrame) -> list[Finding]:
-    """Return a finding for each place where more time passed than the intervals on both sides say."""
+    """Return a finding for each place where more time passed than the intervals on both sides state."""
     stamps = rows["event_time"]
     hours = rows["interval_hours"].to_numpy()
     longest = np.maximum(hours[1:], hours[:-1])
-    passed = np.diff(stamps.astype("int64").to_numpy()) / HOUR
+    passed = np.diff(epochs_us(stamps)) / HOUR_US
     return [
         Finding(
             table="funding",
@@ -94,7 +94,7 @@ def missing_settlements(rows: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _median(values: NDArray[np.float64]) -> float:
+def _median(values: Floats) -> float:
     return float(np.median(np.abs(values))) if len(values) >= LEAST_ROWS else 0.0
 
 

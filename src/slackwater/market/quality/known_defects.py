@@ -1,7 +1,7 @@
-"""Spans of public market data that are known to be wrong, with what is wrong about them.
+"""Spans of public market data that are known to be wrong, each with its reason.
 
-What is wrong is masked. What is missing cannot be masked and is recorded: a reader should know that a quiet day was
-none. Rows of events, such as large trades, are left where a part of a day is missing, because their sum would become
+Wrong rows are masked. Missing rows cannot be masked and are recorded, so that a reader does not take the gap for a
+quiet day. Rows of events, such as large trades, are kept where part of a day is missing, because their sum would become
 zero and not unknown.
 """
 
@@ -24,11 +24,11 @@ class KnownDefect:
     Parameters
     ----------
     venue, table, symbol
-        Where; ``"*"`` stands for every symbol.
+        Place of the rows; ``"*"`` stands for every symbol.
     start, end
         First and last stamp.
     reason
-        What is wrong, with its source.
+        Description of the fault, with its source.
     action
         ``"masked"`` or ``"recorded"``.
     """
@@ -42,7 +42,7 @@ class KnownDefect:
     action: Literal["masked", "recorded"] = "masked"
 
     def concerns(self, venue: str, table: str, symbol: str) -> bool:
-        """Whether it is about this table of this symbol."""
+        """Return whether the defect concerns this table of this symbol."""
         return (self.venue, self.table) == (venue, table) and self.symbol in (symbol, EVERY_SYMBOL)
 
 
@@ -119,6 +119,6 @@ KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
         for day in ("2023-09-09", "2023-09-23", "2023-09-25", "2024-06-01", "2024-06-11", "2024-06-12")
     ),
 )
-"""What is not a span of bad rows is not listed: the stamps of Binance's `metrics`, which changed their meaning on
-2026-06-25, are put right where the archive is read, and feeds that publish one liquidation a second are declared by
+"""Only spans of bad rows are listed. The stamps of Binance's `metrics`, which changed their meaning on 2026-06-25, are
+corrected where the archive is read, and feeds that publish one liquidation per second are declared by
 ``market.liquidation_cap``."""

@@ -1,4 +1,4 @@
-"""The ledger of defects: every row that was repaired, masked or refused, with its reason. Rows are never invented."""
+"""Ledger of defects: every row that was repaired, masked or refused, with the reason. Rows are never invented."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Finding:
     Parameters
     ----------
     table, symbol, rule
-        Where it is, and which rule found it.
+        Place of the defect, and the rule that found it.
     start, end
         First and last stamp that it touches, UTC.
     rows
-        How many rows it touches; for a gap, how many are missing.
+        Number of rows that it touches; for a gap, of those that are missing.
     action
-        ``"recorded"``: nothing was changed. ``"repaired"``: the rows were put right without loss, such as a second
-        copy taken out. ``"masked"``: the rows were taken out. ``"refused"``: the table cannot be used.
+        ``"recorded"``: nothing was changed. ``"repaired"``: the rows were corrected without loss, such as a second
+        copy removed. ``"masked"``: the rows were removed. ``"refused"``: the table cannot be used.
     note
-        What a reader should know.
+        Explanation for the reader.
     """
 
     table: str
@@ -46,7 +46,7 @@ class Finding:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the finding fit for JSON."""
+        """Return the finding as plain values for JSON."""
         return {
             "table": self.table,
             "symbol": self.symbol,
@@ -66,7 +66,7 @@ class Finding:
 
 
 class DefectLedger:
-    """Collects findings in the order in which they were made."""
+    """Findings in the order in which they were made."""
 
     def __init__(self, findings: Iterable[Finding] = ()) -> None:
         self.findings: list[Finding] = list(findings)
@@ -88,7 +88,7 @@ class DefectLedger:
             raise SchemaError(f"the data cannot be used as they are; {len(refused)} findings:\n{listed}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a summary by table and rule, and every finding, fit for JSON."""
+        """Return a summary by table and rule, and every finding, as plain values for JSON."""
         summary: dict[str, dict[str, int]] = {}
         for finding in self.findings:
             rules = summary.setdefault(finding.table, {})
@@ -97,7 +97,7 @@ class DefectLedger:
 
 
 def findings_from(content: Any, *, origin: str) -> list[Finding]:
-    """Return the findings that `Finding.to_dict` wrote.
+    """Return the findings from the output of `Finding.to_dict`.
 
     Parameters
     ----------

@@ -1,42 +1,41 @@
-"""Switches of the unit: a level that jumps by a factor, such as contracts for coins, and stays or jumps back.
+"""Detection of unit changes: a level that jumps by a factor, such as contracts for coins, and stays or jumps back.
 
-A market may jump too. So a level is apart only if one of its jumps at least is none that a market makes: a price beyond
-the bar that leads to it, more open interest than was traded, larger trades, more volume on a range that stays.
+Markets jump too. So a level counts as another unit only if at least one of its jumps cannot come from the market: a
+price beyond the bar that leads to it, more open interest than was traded, larger trades, more volume at an unchanged
+range.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from slackwater.market.quality.open_interest import MOST_OF_VOLUME
 from slackwater.market.quality.traded import Traded, counts_trades
+from slackwater.times import DAY_US, epochs_us
+from slackwater.types import Bools, Floats, Ints
 
 __all__ = ["depth_in_other_unit", "interest_in_other_unit", "price_in_other_unit", "volume_in_other_unit"]
 
 STEP_FACTOR: Final = 5.0
-"""Between two rows; units differ by 10 or more."""
-LONGEST_STEP: Final = timedelta(days=1)
-"""Between neighbours, unless most are further apart. What happened in a longer gap nobody saw."""
+"""Least jump between two rows; units differ by 10 or more."""
+LONGEST_STEP: Final = DAY_US
+"""Longest step between neighbours (microseconds), unless most are further apart; a longer gap is not judged."""
 DAILY_FACTOR: Final = 30.0
-"""Between the medians of two days, for what is noisy from row to row: volume and depth."""
+"""Least jump between the medians of two days, for noisy values: volume and depth."""
 RANGE_FACTOR: Final = 3.0
-"""A day that truly trades 30 times as much ranges about 10 times as far: over the largest jumps of volume between two
-days of Bybit and Binance the range went with the power .65 to .77 of it. A unit moves no price."""
+"""A day that truly trades 30 times as much has about 10 times the range: over the largest jumps of volume between two
+days at Bybit and Binance, the range grew with the power .65 to .77 of the volume. A change of unit moves no price."""
 LEAST_ROWS: Final = 4
-"""A day is judged by no fewer, and by no less than half of the rows of a usual day: its median would be luck."""
-MICROSECOND: Final = timedelta(microseconds=1)
-DAY: Final = LONGEST_STEP // MICROSECOND
+"""Least rows of a day; it also needs half the rows of a usual day, since the median of fewer would be noise."""
 
 
-def price_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which bars close at a level that a jump by a factor of 5 or more parts from that of most bars.
+def price_in_other_unit(rows: pd.DataFrame) -> Bools:
+    """Flag bars whose close is separated from the main price level by a jump of 5x or more (a unit change).
 
-    A crash leaves its trace in the bar, a switch does not: all prices of the bar are beyond a factor of 5.
+    A crash shows inside the bar; after a unit change all prices of the bar are beyond a factor of 5.
     """
     before = rows["close"].to_numpy()[:-1]
     low, high = rows["low"].to_numpy()[1:], rows["high"].to_numpy()[1:]
@@ -44,32 +43,32 @@ def price_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return _apart_from_most(rows["close"].to_numpy(), _neighbours(rows), beyond, np.ones(len(rows)), STEP_FACTOR)
 
 
-def interest_in_other_unit(rows: pd.DataFrame, traded: Traded | None) -> NDArray[np.bool_]:
-    """Return which open interest a jump by a factor of 5 or more parts from most of it, where no trades explain it.
+def interest_in_other_unit(rows: pd.DataFrame, traded: Traded | None) -> Bools:
+    """Flag open interest separated from its main level by a jump of 5x or more that no trades explain.
 
     Parameters
     ----------
     rows
         Open interest of one symbol, above 0, in order.
     traded
-        Its bars. Without them every such jump counts; where they leave out a part, none does.
+        Bars of the symbol. Without them every such jump counts; where part of them is missing, none does.
     """
     level = rows["open_interest"].to_numpy()
     if traded is None:
         unexplained = np.ones(max(len(level) - 1, 0), dtype=bool)
     else:
-        stamps = rows["event_time"].astype("int64").to_numpy()
+        stamps = epochs_us(rows["event_time"])
         most = MOST_OF_VOLUME * traded.volume_between(stamps[:-1], stamps[1:])
         unexplained = np.abs(np.diff(level)) > most  # a small market may well have traded all of it
     return _apart_from_most(level, _neighbours(rows), unexplained, np.ones(len(rows)), STEP_FACTOR)
 
 
-def volume_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which bars belong to days whose volume a jump by a factor of 30 or more parts from that of most days.
+def volume_in_other_unit(rows: pd.DataFrame) -> Bools:
+    """Flag bars on days whose volume is separated from the main level by a jump of 30x or more.
 
-    It is the volume at its price: of a coin that loses all of its worth ever more pieces are traded. Where the bars
-    count their trades, it is that of a trade that must jump; elsewhere the range of the bars must stay within a factor
-    of 3, as it does not when a market comes to life.
+    Volume is in quote currency, because the coins traded grow without bound as a price collapses. Where bars count
+    their trades, the volume per trade must jump; elsewhere the range of the bars must stay within a factor of 3, which
+    it does not when a market becomes active.
     """
     worth = rows["volume"] * rows["close"]
     if counts_trades(rows):
@@ -82,20 +81,21 @@ def volume_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return _on_days_apart(rows, days, steady)
 
 
-def depth_in_other_unit(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows belong to days whose depth a jump by a factor of 30 or more parts from that of most days."""
+def depth_in_other_unit(rows: pd.DataFrame) -> Bools:
+    """Flag rows on days whose depth is separated from the main level by a jump of 30x or more."""
     days = _daily_medians(rows, rows["bid_quantity_1pct"])
     return _on_days_apart(rows, days, np.ones(max(len(days) - 1, 0), dtype=bool))
 
 
-def _day_of(rows: pd.DataFrame) -> NDArray[np.int64]:
-    return np.asarray(rows["event_time"].astype("int64").to_numpy() // DAY)
+def _day_of(rows: pd.DataFrame) -> Ints:
+    return np.asarray(epochs_us(rows["event_time"]) // DAY_US)
 
 
 def _daily_medians(rows: pd.DataFrame, values: pd.Series, beside: pd.Series | None = None) -> pd.DataFrame:
-    """Return, by day since 1970, medians over the rows whose value is above 0; of the days that have enough of them.
+    """Return, by day since 1970, medians over the rows with a value above 0, for days with enough of them.
 
-    Columns are ``level``, ``beside`` (that of the other values over the same rows) and ``weight``, the rows of the day.
+    Columns are ``level``, ``beside`` (the median of the other values over the same rows) and ``weight``, the rows per
+    day.
     """
     table = pd.DataFrame({"level": values, "beside": values if beside is None else beside})
     table["day"] = _day_of(rows)
@@ -106,7 +106,7 @@ def _daily_medians(rows: pd.DataFrame, values: pd.Series, beside: pd.Series | No
     return alive.median().assign(weight=sizes).loc[judged]
 
 
-def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: Bools) -> Bools:
     if len(days) < 3:
         return np.zeros(len(rows), dtype=bool)
     next_day = np.diff(days.index.to_numpy()) == 1
@@ -115,26 +115,26 @@ def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: NDArray[np.b
     return np.isin(_day_of(rows), days.index.to_numpy()[apart])
 
 
-def _neighbours(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    steps = np.diff(rows["event_time"].astype("int64").to_numpy())
-    return np.asarray(steps <= max(DAY, 1.5 * np.median(steps)) if len(steps) else steps > 0)
+def _neighbours(rows: pd.DataFrame) -> Bools:
+    steps = np.diff(epochs_us(rows["event_time"]))
+    return np.asarray(steps <= max(LONGEST_STEP, 1.5 * np.median(steps)) if len(steps) else steps > 0)
 
 
 def _apart_from_most(
-    level: NDArray[np.float64],
-    near: NDArray[np.bool_],
-    foreign: NDArray[np.bool_],
-    weight: NDArray[np.float64],
+    level: Floats,
+    near: Bools,
+    foreign: Bools,
+    weight: Floats,
     factor: float,
-) -> NDArray[np.bool_]:
-    """Return which values jumps part from the level at which most of the weight stands.
+) -> Bools:
+    """Flag values that jumps separate from the level that holds most of the weight.
 
     Parameters
     ----------
     level, weight : float64 arrays of shape (values,)
-        Above 0; how much each value counts.
+        Values above 0, and the weight of each.
     near, foreign : bool arrays of shape (values - 1,)
-        Whether a step is one between neighbours, and whether it is none that a market makes.
+        Whether a step is between neighbours, and whether the market cannot have made it.
     factor
         Least jump.
     """
@@ -142,9 +142,9 @@ def _apart_from_most(
     jumps = near & (np.abs(steps) >= np.log(factor))
     if not (jumps & foreign).any():
         return np.zeros(len(level), dtype=bool)
-    # Only the jumps are summed: what the market does in between moves no level.
+    # Only jumps are summed: market moves in between do not change the level.
     path = np.concatenate([[0.0], np.cumsum(np.where(jumps, steps, 0.0))])
-    # Two levels are one if a jump and its way back leave less than half a jump between them.
+    # Two levels are equal if a jump and its reversal leave less than half a jump between them.
     levels = np.round(path / np.log(factor))
     kinds, places = np.unique(levels, return_inverse=True)
     usual = kinds[np.argmax(np.bincount(places, weights=weight))]

@@ -1,4 +1,4 @@
-"""The order of rows: stamps of a wrong unit, doubled rows, disorder, rows that contradict each other, gaps."""
+"""Order of rows: stamps of a wrong unit, doubled rows, disorder, contradicting rows, gaps."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.market.quality.ledger import Action, Finding
-from slackwater.market.schemas import SCHEMAS
-from slackwater.times import epoch_us
+from slackwater.market.schemas import known_table
+from slackwater.market.tables import Table
+from slackwater.times import SECOND_US, epoch_us, epochs_us
+from slackwater.types import Bools, Ints
 
 __all__ = ["gaps", "in_order", "usual_spacing"]
 
 EARLIEST: Final = pd.Timestamp("2009-01-03", tz="UTC")
 LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
-"""Between the first block of Bitcoin and the end of the century. Milliseconds read as microseconds fall into 1970."""
+"""Range of plausible stamps, from the first block of Bitcoin. Milliseconds read as microseconds fall into 1970."""
 
-SECOND: Final = 1_000_000
 NEIGHBOURS: Final = 20
 DOUBLED_SHARE: Final = 0.4
-"""Of 20 neighbouring rows of a table without a key, this share must be copies before a copy counts as a defect: two
-equal trades in one millisecond happen, and ten in a row do not."""
+"""Share of 20 neighbouring rows of a table without a key that must be copies before a copy counts as a defect: two
+equal trades in one millisecond happen, ten in a row do not."""
 
 
-def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding]]:
-    """Return a table whose rows stand in order and once, and what had to be done about it.
+def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return a table sorted and without copies, and the findings of what had to be done.
 
     Parameters
     ----------
     table
-        With `symbol` and `event_time`; it is not changed. Where these are absent, or no times, it comes back as it
-        is: its schema refuses it.
+        Rows with `symbol` and `event_time`; not changed. Without these columns, or without times in them, it is
+        returned as it is: its schema refuses it.
     name
-        Which of `SCHEMAS` it is.
+        Name of the canonical table, or a table from outside.
 
     Returns
     -------
@@ -51,9 +52,10 @@ def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding
         return table, []
     if table.empty or table["event_time"].isna().any():
         return table, []
-    key = SCHEMAS[name].key
+    schema = known_table(name)
+    name, key = schema.name, schema.key
     codes, _ = pd.factorize(table["symbol"])
-    stamps = table["event_time"].dt.as_unit("us").astype("int64").to_numpy()
+    stamps = epochs_us(table["event_time"])
     if stamps.min() < epoch_us(EARLIEST) or stamps.max() >= epoch_us(LATEST):
         outside = (table["event_time"] < EARLIEST) | (table["event_time"] >= LATEST)
         note = f"stamps outside of {EARLIEST.year} to {LATEST.year}: a wrong unit of time (s, ms, us)?"
@@ -79,18 +81,18 @@ def in_order(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Finding
     if key:
         conflicting = out.duplicated(list(key), keep=False)
         if conflicting.any():
-            note = f"rows share ({', '.join(key)}) and differ: which of them is right?"
+            note = f"rows share ({', '.join(key)}) and differ, so it is unknown which is right"
             findings += _by_symbol(out[conflicting], name, "conflicting_rows", "refused", note)
     return (out.reset_index(drop=True), findings) if findings else (table, [])
 
 
 def usual_spacing(stamps: pd.Series) -> timedelta | None:
     """Return the step between nine of ten neighbouring stamps, to the second; None if there is no such step."""
-    steps = np.diff(stamps.dt.as_unit("us").astype("int64").to_numpy())
+    steps = np.diff(epochs_us(stamps))
     if len(steps) < NEIGHBOURS:
         return None
-    usual = round(float(np.median(steps)) / SECOND) * SECOND
-    if usual <= 0 or (np.abs(steps - usual) <= SECOND // 2).mean() < 0.9:
+    usual = round(float(np.median(steps)) / SECOND_US) * SECOND_US
+    if usual <= 0 or (np.abs(steps - usual) <= SECOND_US // 2).mean() < 0.9:
         return None
     return timedelta(microseconds=usual)
 
@@ -98,7 +100,7 @@ def usual_spacing(stamps: pd.Series) -> timedelta | None:
 def gaps(rows: pd.DataFrame, name: str, spacing: timedelta) -> list[Finding]:
     """Return a finding for each place where rows of one symbol are missing."""
     stamps = rows["event_time"]
-    # Half a step late is late, and not missing.
+    # Half a step late is late, not missing.
     after = np.flatnonzero(stamps.diff().to_numpy() > 1.5 * np.timedelta64(spacing))
     return [
         Finding(
@@ -120,22 +122,22 @@ def _missing(stamps: pd.Series) -> int:
     return 0 if spacing is None else int(round(stamps.diff().iloc[1:] / spacing).clip(lower=1).sum() - len(stamps) + 1)
 
 
-def _increasing(codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> bool:
+def _increasing(codes: NDArray[np.intp], stamps: Ints) -> bool:
     same = codes[1:] == codes[:-1]
     return bool((np.diff(codes) >= 0).all() and (np.diff(stamps)[same] > 0).all())
 
 
-def _backwards(codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _backwards(codes: NDArray[np.intp], stamps: Ints) -> Bools:
     """Return which rows are stamped before an earlier row of their symbol."""
     newest = pd.Series(stamps).groupby(codes).cummax().to_numpy()
     return np.asarray(stamps < newest)
 
 
-def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> Bools:
     """Return which rows equal an earlier one."""
     order = np.lexsort((stamps, codes))
     tie = (np.diff(codes[order]) == 0) & (np.diff(stamps[order]) == 0)
-    tied = np.zeros(len(table), dtype=bool)  # only rows of one moment can be equal
+    tied = np.zeros(len(table), dtype=bool)  # only rows with equal stamps can be equal
     tied[order[1:][tie]] = True
     tied[order[:-1][tie]] = True
     copies = np.zeros(len(table), dtype=bool)
@@ -143,8 +145,8 @@ def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: NDArray[np.int
     return copies
 
 
-def _among_copies(codes: NDArray[np.intp], stamps: NDArray[np.int64], copies: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which rows stand where many of their neighbours are copies."""
+def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools:
+    """Return which rows have many copies among their neighbours."""
     if not copies.any():
         return copies
     order = np.lexsort((stamps, codes))

@@ -1,4 +1,4 @@
-"""Values that stand still: a feed that repeats its last word is silent."""
+"""Detection of stale values: a feed that repeats its last value is silent."""
 
 from __future__ import annotations
 
@@ -10,30 +10,47 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.market.quality.traded import Traded
+from slackwater.times import epochs_us, microseconds
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["frozen_depth", "frozen_open_interest"]
+__all__ = ["frozen_depth", "frozen_open_interest", "repeated_bar"]
 
 REPEATS: Final = 6
 OPEN_INTEREST_SPAN: Final = timedelta(hours=3)
 DEPTH_SPAN: Final = timedelta(hours=1)
-"""How long a value must have stood still, and in how many further rows, before it counts as frozen. Open interest in
-coins and depth change with nearly every trade; in 140,000 hours of Bybit no open interest came three times."""
+"""Rows and time for which a value must be unchanged before it counts as frozen. Open interest in coins and depth change
+with nearly every trade; in 140,000 hours at Bybit no open interest occurred three times in a row."""
 LEAST_TRADES: Final = 30
 LEAST_TURNOVER: Final = 0.01
-"""What must have been traded meanwhile. A trade that passes a position on leaves the interest as it is, thirty in a row
-do not. Bars that do not count their trades must have turned over 1 % of it; BTC, ETH, SOL and XRP at Bybit turned over
-3 % or more in 999 of 1,000 spans of six hours."""
+"""What must have been traded meanwhile. A trade that transfers a position leaves the interest unchanged; thirty in a
+row do not. Where bars do not count trades, 1 % of the interest must have been turned over; BTC, ETH, SOL and XRP at
+Bybit turned over 3 % or more in 999 of 1,000 spans of six hours."""
 
 
-def frozen_open_interest(rows: pd.DataFrame, traded: Traded | None) -> NDArray[np.bool_]:
-    """Return which rows repeat an open interest that has stood still for 3 hours and 6 rows while the market traded.
+def repeated_bar(rows: pd.DataFrame) -> Bools:
+    """Flag bars with all prices and the volume of the bar before, although the price moved within.
 
-    It did with 30 trades or more. Where its bars do not count them, 30 bars with a volume will do, or all that there
-    are and 6 at least, if 1 % of the open interest was turned over.
+    Such bars come from gaps that were filled by repetition.
+    """
+    bad = np.zeros(len(rows), dtype=bool)
+    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
+    volume = rows["volume"].to_numpy()
+    bad[1:] = (high[1:] > low[1:]) & (volume[1:] > 0.0)
+    for name in ("open", "high", "low", "close", "volume"):
+        values = rows[name].to_numpy()
+        bad[1:] &= values[1:] == values[:-1]
+    return bad
+
+
+def frozen_open_interest(rows: pd.DataFrame, traded: Traded | None) -> Bools:
+    """Flag rows that repeat an open interest unchanged for 3 hours and 6 rows while the market traded.
+
+    The market traded if there were 30 trades. Where bars do not count trades, 30 bars with volume are enough, or all
+    bars and at least 6, if 1 % of the open interest was turned over.
     """
     if traded is None:
         return np.zeros(len(rows), dtype=bool)
-    stamps = rows["event_time"].astype("int64").to_numpy()
+    stamps = epochs_us(rows["event_time"])
     level = rows["open_interest"].to_numpy()
     start = _run_starts(level)
     bad = _frozen(stamps, start, OPEN_INTEREST_SPAN)
@@ -42,9 +59,7 @@ def frozen_open_interest(rows: pd.DataFrame, traded: Traded | None) -> NDArray[n
     return bad
 
 
-def _busy(
-    traded: Traded, start: NDArray[np.int64], end: NDArray[np.int64], level: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _busy(traded: Traded, start: Ints, end: Ints, level: Floats) -> Bools:
     seen = traded.within(start, end)
     if traded.counted:
         return np.asarray(seen.trades >= LEAST_TRADES)
@@ -52,9 +67,9 @@ def _busy(
     return np.asarray(everywhere & (seen.volume >= LEAST_TURNOVER * level))
 
 
-def frozen_depth(rows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which rows have a band of the book, any of them, that has stood still for an hour and 6 rows."""
-    stamps = rows["event_time"].astype("int64").to_numpy()
+def frozen_depth(rows: pd.DataFrame) -> Bools:
+    """Flag rows with any band of the book unchanged for an hour and 6 rows."""
+    stamps = epochs_us(rows["event_time"])
     bad = np.zeros(len(rows), dtype=bool)
     for name in rows.columns:
         if "_quantity_" in name:
@@ -62,7 +77,7 @@ def frozen_depth(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return bad
 
 
-def _run_starts(values: NDArray[np.float64]) -> NDArray[np.intp]:
+def _run_starts(values: Floats) -> NDArray[np.intp]:
     """Return for each row the place of the first row of its run of equal values."""
     places = np.arange(len(values))
     fresh = np.ones(len(values), dtype=bool)
@@ -70,7 +85,7 @@ def _run_starts(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.maximum.accumulate(np.where(fresh, places, 0))
 
 
-def _frozen(stamps: NDArray[np.int64], start: NDArray[np.intp], span: timedelta) -> NDArray[np.bool_]:
+def _frozen(stamps: Ints, start: NDArray[np.intp], span: timedelta) -> Bools:
     repeats = np.arange(len(stamps)) - start
     elapsed = stamps - stamps[start]
-    return np.asarray((repeats >= REPEATS) & (elapsed >= span // timedelta(microseconds=1)))
+    return np.asarray((repeats >= REPEATS) & (elapsed >= microseconds(span)))

@@ -1,4 +1,4 @@
-"""How much was traded between two moments, as far as the bars tell."""
+"""Volume and trades between two times, as far as the bars contain them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slackwater.times import epochs_us
+from slackwater.types import Floats, Ints
+
 __all__ = ["Traded", "counts_trades"]
 
 COUNTED_SHARE: Final = 0.9
-"""Of the bars with a volume, this share has a count of trades where they are counted."""
+"""Least share of the bars with volume that have a count of trades where trades are counted."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,17 @@ class Traded:
     opens, closes : int64 array of shape (bars,)
         Times, microseconds since 1970, increasing.
     volume : float64 array of shape (bars + 1,)
-        Coins traded before each bar, and in all.
+        Coins traded before each bar, and in total.
     trades : float64 array of shape (bars + 1,)
-        Trades before each bar, and in all; where the bars do not count them, bars in which there was one.
+        Trades before each bar, and in total; where bars do not count trades, the bars with volume.
     counted
-        Whether they do.
+        Whether bars count trades.
     """
 
-    opens: NDArray[np.int64]
-    closes: NDArray[np.int64]
-    volume: NDArray[np.float64]
-    trades: NDArray[np.float64]
+    opens: Ints
+    closes: Ints
+    volume: Floats
+    trades: Floats
     counted: bool
 
     @classmethod
@@ -43,17 +46,17 @@ class Traded:
         counted = counts_trades(bars)
         trades = bars["trade_count"] if counted else bars["volume"] > 0.0
         return cls(
-            opens=bars["open_time"].astype("int64").to_numpy(),
-            closes=bars["event_time"].astype("int64").to_numpy(),
+            opens=epochs_us(bars["open_time"]),
+            closes=epochs_us(bars["event_time"]),
             volume=_before(bars["volume"]),
             trades=_before(trades),
             counted=counted,
         )
 
-    def volume_between(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the coins traded in every bar that overlaps (start, end]; NaN where the bars leave out a part of it.
+    def volume_between(self, start: Ints, end: Ints) -> Floats:
+        """Return the coins traded in every bar that overlaps (start, end]; NaN where bars are missing in it.
 
-        The bars at both ends count in full, so that the answer is never too little.
+        The bars at both ends count in full, so that the result is never too small.
         """
         if not len(self.closes):
             return np.full(len(start), np.nan)
@@ -66,8 +69,8 @@ class Traded:
         covered &= self.closes[inside] - self.opens[begun] <= (last - first + 1) * spacing
         return np.where(covered, self.volume[inside + 1] - self.volume[begun], np.nan)
 
-    def within(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> Within:
-        """Return what was traded in the bars that are inside of [start, end]: never too much, bars left out or not."""
+    def within(self, start: Ints, end: Ints) -> Within:
+        """Return what was traded in the bars inside [start, end]; never too much, even where bars are missing."""
         first = np.searchsorted(self.opens, start, side="left")
         last = np.maximum(np.searchsorted(self.closes, end, side="right"), first)
         return Within(
@@ -78,20 +81,20 @@ class Traded:
 
 
 class Within(NamedTuple):
-    """What was traded between two moments: bars, trades (or bars in which there was one), coins."""
+    """What was traded between two times: bars, trades (or bars with volume), coins."""
 
     bars: NDArray[np.intp]
-    trades: NDArray[np.float64]
-    volume: NDArray[np.float64]
+    trades: Floats
+    volume: Floats
 
 
 def counts_trades(bars: pd.DataFrame) -> bool:
-    """Return whether bars count their trades: the column is there, and is no filling of zeros."""
+    """Return whether bars count their trades: the column exists and is not filled with zeros."""
     if "trade_count" not in bars:
         return False
     traded = bars["volume"] > 0.0
     return bool((bars["trade_count"][traded] > 0.0).mean() >= COUNTED_SHARE) if traded.any() else True
 
 
-def _before(values: pd.Series) -> NDArray[np.float64]:
+def _before(values: pd.Series) -> Floats:
     return np.concatenate([[0.0], np.cumsum(values.to_numpy(dtype=np.float64))])

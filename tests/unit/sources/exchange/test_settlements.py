@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slackwater.market.contract_facts import funding_history
+from slackwater.market.venues import funding_history
 from slackwater.sources.exchange.settlements import settlement_hours
 
 
@@ -54,7 +54,7 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
 def test_what_the_contracts_say_of_their_funding_is_what_was_settled(name: str, symbol: str) -> None:
-    """`slackwater.market.contract_facts.funding_history` rests on this."""
+    """`slackwater.market.venues.funding_history` rests on this."""
     path = Path("data/external") / name / "funding.parquet"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
