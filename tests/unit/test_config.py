@@ -30,7 +30,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 
 BAD = {
-    "unknown section": (lambda c: c.update(lables={}), r"unknown parameter `lables` \(did you mean `labels`\?\)"),
+    "unknown section": (lambda c: c.update(lables={}), r"unknown parameter `lables`; did you mean `labels`\?"),
     "unknown key": (lambda c: c["labels"].update(horizn="4h"), r"`labels.horizn`: unknown.*did you mean `horizon`"),
     "unknown key of an entry": (
         lambda c: c["datasets"]["bybit_1h"].update(pth="x"),
@@ -42,7 +42,7 @@ BAD = {
     "too much risk": (lambda c: c["trading"]["rules"].update(risk_fraction=0.05), r"risk_fraction`.*0.02, was 0.05"),
     "too much leverage": (lambda c: c["trading"]["rules"].update(leverage_cap=25.0), r"leverage_cap`.*10, was 25"),
     "missing section": (lambda c: c.pop("labels"), r"`labels`: missing"),
-    "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit' \(did you mean `bybit_1h`"),
+    "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit'; did you mean `bybit_1h`"),
     "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
     "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
     "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be > 0"),
