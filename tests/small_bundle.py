@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,10 @@ def market() -> dict[str, pd.DataFrame]:
     return small_market(days=160, interval=BAR, seed=7)
 
 
-def training_set() -> tuple[TrainingSet, dict[str, Any]]:
+def training_set(families: Mapping[str, Any] | None = None) -> tuple[TrainingSet, dict[str, Any]]:
     """Features and labels of the small market, and the feature manifest."""
     tables = market()
-    engine = FeatureEngine(default_families(BAR))
+    engine = FeatureEngine(default_families(BAR, **(families or {})))
     frame = MarketFrame.from_tables(tables, SPEC)
     features = engine.transform(frame)
     labels, _ = build_labels(
@@ -52,9 +53,14 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
     return TrainingSet.join(labels, features, described), manifest
 
 
-def make_bundle(directory: Path, trainer: Trainer = TRAINER, given: TrainingSet | None = None) -> Path:
+def make_bundle(
+    directory: Path,
+    trainer: Trainer = TRAINER,
+    given: TrainingSet | None = None,
+    families: Mapping[str, Any] | None = None,
+) -> Path:
     """Train on all events, those of the small market or those given, and write the bundle."""
-    training, manifest = training_set()
+    training, manifest = training_set(families)
     training = given or training
     models, entries = {}, {}
     for target in trainer.targets:
@@ -76,7 +82,7 @@ def make_bundle(directory: Path, trainer: Trainer = TRAINER, given: TrainingSet 
             "verdict": verdict,
             "market": SPEC.to_dict(),
             "features": {
-                "families": {},
+                "families": dict(families or {}),
                 "fingerprint": manifest["fingerprint"],
                 "model_features": manifest["model_features"],
             },

@@ -122,7 +122,7 @@ class ReversalScorer:
         self.synthetic = bool(manifest["synthetic"])
         features = manifest["features"]
         self._spec = FrameSpec.from_dict(manifest["market"])
-        self._engine = FeatureEngine(default_families(self._spec.bar_interval, **features["families"]))
+        self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
         if self._engine.fingerprint != features["fingerprint"]:
             raise BundleError(
                 "the bundle was made with other features than this version computes "
@@ -408,9 +408,13 @@ class ScoreStream:
 def _families(
     bar_interval: timedelta, parameters: Mapping[str, Any], given: Iterable[type[Family]]
 ) -> tuple[Family, ...]:
-    """Return the families that a bundle describes, those from outside only if they are here already."""
-    extra = [imported_class(name, given) for name in parameters.get("extra", ())]
-    return default_families(bar_interval, **{**parameters, "extra": extra})
+    """Return the families that a bundle describes; those from outside only if given or imported already."""
+    outside, given = parameters.get("extra", ()), tuple(given)
+    try:
+        extra = [imported_class(str(name), given) for name in outside]
+        return default_families(bar_interval, **{**parameters, "extra": extra})
+    except ParameterError as error:
+        raise BundleError(f"the bundle describes features that cannot be computed: {error}") from error
 
 
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
