@@ -328,7 +328,7 @@ def understand(
     from slackwater.errors import ParameterError
     from slackwater.market.quality.detectors import examine_tables
     from slackwater.sources.own_files.directory import read_directory
-    from slackwater.sources.own_files.table_file import TableFile
+    from slackwater.sources.own_files.kinds import sources_of
     from slackwater.sources.own_files.understanding import clock_against, understanding
 
     readings = []
@@ -337,19 +337,17 @@ def understand(
         entry, market = effective.dataset, effective.market
         if entry.path is None:
             raise ParameterError(f"data set {name} is no directory of files: nothing has to be understood")
-        sources = {str(table): TableFile(**source.model_dump()) for table, source in (entry.tables or {}).items()}
-        reading = read_directory(
-            entry.path, sources or None, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256
-        )
+        sources = sources_of(entry.model_dump()["tables"])
+        reading = read_directory(entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256)
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
         tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
-        readings.append((reading, sources, ledger, tables))
-    reading, sources, ledger, tables = readings[0]
+        readings.append((reading, ledger, tables))
+    reading, ledger, tables = readings[0]
     findings = [*reading.findings, *ledger.findings]
     if against:
         ours, theirs = (one.get("fine_bars", one.get("bars")) for *_, one in readings)
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
-    for line in understanding(reading, sources, findings):
+    for line in understanding(reading, findings):
         typer.echo(line)
 
 

@@ -18,7 +18,7 @@ from slackwater.config import Params, load_params, resolve
 from slackwater.durations import duration_name, duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.contract_file import merge_contracts
-from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.own_files.kinds import sources_of
 
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -182,7 +182,7 @@ def test_a_column_map_of_a_csv_file() -> None:
     assert source.utc_offset == timedelta(hours=6)
     assert source.columns == {"open_time": 0, "close": "price"}
     assert source.model_dump(mode="json")["utc_offset"] == "+06:00"
-    assert TableFile(**source.model_dump()).bar_length == timedelta(hours=1)
+    assert sources_of(params.dataset.model_dump()["tables"])["bars"][0].bar_length == timedelta(hours=1)
     with pytest.raises(ParameterError, match=r"`\{symbol\}`, needs `symbols`"):
         entry_params(tables={"bars": table})
     with pytest.raises(ParameterError, match=r"must be an offset from UTC such as \"\+06:00\", was '6h'"):

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from slackwater.config.own_files import KINDS
 from slackwater.config.sections import Dataset, Params
 from slackwater.errors import MissingDataError, ParameterError, did_you_mean
 
@@ -103,7 +104,7 @@ def _merged(base: Any, override: Any) -> Any:
 def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
     lines = []
     for item in error.errors():
-        where = [str(part) for part in item["loc"]]
+        where = [str(part) for part in item["loc"] if not _is_tag(part)]
         if where[:1] == ["dataset"] or (where and _inside(overrides, where)):
             where = ["datasets", dataset, *(where[1:] if where[:1] == ["dataset"] else where)]
         text = item["msg"].removeprefix("Value error, ")
@@ -126,9 +127,17 @@ def _inside(overrides: Mapping[str, Any], where: list[str]) -> bool:
     return True
 
 
+def _is_tag(part: int | str) -> bool:
+    """Return whether a part of a location is not a key, but the tag of a kind of own files."""
+    return str(part).startswith("kind ")
+
+
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Params
     for part in location[:-1]:
+        if _is_tag(part):
+            model = KINDS.get(str(part).removeprefix("kind "))
+            continue
         field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = field.annotation if field is not None else None
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

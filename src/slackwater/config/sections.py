@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from pathlib import PurePosixPath
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from slackwater.config.derived import SettingsSection, section
-from slackwater.durations import duration_text, offset_text, parse_duration, parse_offset
+from slackwater.config.derived import Section, SettingsSection, section
+from slackwater.config.fields import Duration, InRepository, OptionalDuration, Positive, TableName, Time
+from slackwater.config.own_files import TableSources
+from slackwater.durations import duration_text, parse_duration
 from slackwater.errors import did_you_mean
 from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
@@ -22,33 +23,11 @@ from slackwater.trading.rules import BracketRules, CostAssumptions, DrawdownRule
 __all__ = ["Dataset", "Params"]
 
 
-def _relative(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise ValueError(f"must be a path inside of the repository, was {path!r}")
-    return path
-
-
-def _moment(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"must be a time such as 2023-01-01T00:00:00Z, was {value!r}") from None
-
-
 def _with_a_date_as_text(facts: Any) -> Any:
     """YAML reads 2026-11-25 as a date; JSON cannot."""
     if isinstance(facts, dict) and isinstance(facts.get("as_of"), date):
         return facts | {"as_of": facts["as_of"].isoformat()}
     return facts
-
-
-def _table_name(name: str) -> str:
-    if name not in LAGS:
-        raise ValueError(f"there is no canonical table `{name}`{did_you_mean(name, LAGS)}")
-    return name
 
 
 def _venue(name: str) -> str:
@@ -57,41 +36,14 @@ def _venue(name: str) -> str:
     return name
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
-Offset = Annotated[timedelta, BeforeValidator(parse_offset), PlainSerializer(offset_text, when_used="json")]
-OptionalDuration = Annotated[
-    timedelta | None,
-    BeforeValidator(lambda value: None if value is None else parse_duration(value)),
-    PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
-]
-TableName = Annotated[str, AfterValidator(_table_name)]
-Positive = Annotated[Duration, Field(gt=timedelta(0))]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-InRepository = Annotated[str, AfterValidator(_relative)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Windows(_Section):
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return data
-
-
-class Market(_Section):
+class Market(Section):
     """Grid, decision and availability; `available_after` and `staleness` list what differs from the tables' own."""
 
     bar_interval: Positive
     fine_bar_interval: Positive
     decision_lag: Duration
-    available_after: dict[TableName, Duration] = {}
-    staleness: dict[TableName, Duration] = {}
+    available_after: dict[TableName, Duration] = Field(default_factory=dict)
+    staleness: dict[TableName, Duration] = Field(default_factory=dict)
     liquidation_cap: OptionalDuration = None
 
     @property
@@ -143,7 +95,7 @@ def _plain(value: Any) -> Any:
     return duration_text(value) if isinstance(value, timedelta) else value
 
 
-class Features(_Section):
+class Features(Section):
     """Parameters of the feature families by family, and families from outside (docs/own_features.md)."""
 
     volatility: section(parameters.VolatilityParameters)  # type: ignore[valid-type]
@@ -159,7 +111,7 @@ class Features(_Section):
     extra: tuple[ExtraFamily, ...] = ()
     extra_parameters: Annotated[
         dict[str, dict[str, Any]], BeforeValidator(_typed), PlainSerializer(_plain, when_used="json")
-    ] = {}
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -174,7 +126,7 @@ class Features(_Section):
         return {**rest, **given, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
-class Labels(_Section):
+class Labels(Section):
     """Triple barrier, and the trade of each event."""
 
     horizon: Positive
@@ -183,7 +135,7 @@ class Labels(_Section):
     reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 
-class Trading(_Section):
+class Trading(Section):
     """The gate and its rules; stops, targets and costs stand in their own sections, because labels need them too."""
 
     initial_equity: Annotated[float, Field(gt=0.0)]
@@ -192,17 +144,17 @@ class Trading(_Section):
     drawdown_control: section(DrawdownRules)  # type: ignore[valid-type]
 
 
-class Tracking(_Section):
+class Tracking(Section):
     """MLflow."""
 
     experiment: Annotated[str, Field(min_length=1)]
 
 
-class SimulateSource(_Section):
+class SimulateSource(Section):
     """A market made by `slackwater.simulation`."""
 
-    start: Moment
-    end: Moment
+    start: Time
+    end: Time
     seed: Annotated[int, Field(ge=0)]
     signal: Annotated[float, Field(ge=0.0, le=1.0)]
     whale_signal: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -216,20 +168,7 @@ class SimulateSource(_Section):
         return self
 
 
-class TableSource(_Section):
-    """Where a canonical table comes from; see `slackwater.sources.own_files.table_file.TableFile`."""
-
-    file: InRepository
-    columns: dict[str, str | Annotated[int, Field(ge=0)]] = {}
-    constants: dict[str, str | float] = {}
-    values: dict[str, dict[str, str]] = {}
-    scale: dict[str, Annotated[float, Field(gt=0.0)]] = {}
-    utc_offset: Offset | None = None
-    bar_length: Positive | None = None
-    available_after: Duration | None = None
-
-
-class Dataset(_Section):
+class Dataset(Section):
     """One entry of ``datasets``, without its overrides.
 
     `contract_facts` is checked by `slackwater.market.contract_file`.
@@ -241,8 +180,8 @@ class Dataset(_Section):
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None
-    tables: dict[TableName, TableSource] | None = None
-    sha256: dict[str, str] = {}
+    tables: dict[TableName, TableSources] | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
     contract_facts: Annotated[dict[str, Any], BeforeValidator(_with_a_date_as_text)] | None = None
 
     @property
@@ -272,16 +211,31 @@ class Dataset(_Section):
             raise ValueError("`tables` must have `bars`, or `fine_bars`; without `tables` every table file is read")
         if {"liquidations", "liquidation_totals"} <= set(self.tables):
             raise ValueError("`tables` has `liquidations` and `liquidation_totals`: leave one of them out")
-        if self.symbols is None and any("{symbol}" in table.file for table in self.tables.values()):
-            raise ValueError("a file a symbol, `{symbol}`, needs `symbols`")
-        files = {t.file.replace("{symbol}", symbol) for t in self.tables.values() for symbol in self.symbols or [""]}
-        foreign = sorted(set(self.sha256) - files)
-        if foreign:
-            raise ValueError(f"`sha256` names files that no table reads: {foreign}")
+        sources = [(name, each) for name, given in self.tables.items() for each in _listed(given)]
+        for name, each in sources:
+            if each.table and each.table != name:
+                raise ValueError(f"`tables.{name}`: the kind `{each.kind}` makes {each.table}")
+            if each.needs and each.needs not in self.tables:
+                raise ValueError(f"`tables.{name}`: the kind `{each.kind}` needs {each.needs} among the `tables`")
+        named = [file for _, each in sources for file in each.files]
+        if self.symbols is None and any("{symbol}" in file for file in named):
+            raise ValueError("one file per symbol, `{symbol}`, needs `symbols`")
+        files = {file.replace("{symbol}", symbol) for file in named for symbol in self.symbols or [""]}
+        unread = sorted(set(self.sha256) - files)
+        if unread:
+            raise ValueError(f"`sha256` names files that no table reads: {unread}")
+        for _, each in sources:
+            lost = {asset: to for asset, to in getattr(each, "symbols", {}).items() if to not in (self.symbols or [to])}
+            if lost:
+                raise ValueError(f"`symbols` of {each.file} names perpetuals that the data set does not have: {lost}")
         return self
 
 
-class Params(_Section):
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+class Params(Section):
     """The effective parameters: the chosen data set and the sections with its overrides applied."""
 
     dataset: Dataset

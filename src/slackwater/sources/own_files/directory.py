@@ -99,24 +99,16 @@ def read_directory(
     given = canonical_files(root) if tables is None else tables
     sources = {name: [*each] if isinstance(each, Sequence) else [each] for name, each in given.items()}
     _check(root, sources, symbols, dict(sha256 or {}))
-    origins = {name: ", ".join(str(root / s.files[0]) for s in each if s.files) or name for name, each in sources.items()}
-    # 1. The bars first, because they may name the symbols; last what is computed from other tables.
-    grid = "bars" if "bars" in sources else "fine_bars"
-    wanted = None if symbols is None else list(dict.fromkeys(symbols))
-    files: dict[str, list[ReadFile]] = {}
-    whole: dict[str, pd.DataFrame] = {}
-    for name in sorted(sources, key=lambda name: (name != grid, any(source.needs for source in sources[name]))):
-        request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
-        files[name] = [read for source in sources[name] for read in source.read(request)]
-        whole[name] = _joined([read.table for read in files[name]])
-        nameless = np.flatnonzero(whole[name]["symbol"].isna())
+    origins = {
+        name: ", ".join(str(root / s.files[0]) for s in each if s.files) or name for name, each in sources.items()
+    }
+    files, whole, wanted = _read(root, sources, lags, symbols, now)
+    for name, rows in whole.items():
+        nameless = np.flatnonzero(rows["symbol"].isna())
         if len(nameless):
             raise SchemaError(
                 f"{origins[name]} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
             )
-        if wanted is None:
-            wanted = sorted(set(whole[name]["symbol"].astype("str")))
-    # 2. The rows of the symbols wanted, in order.
     out: dict[str, pd.DataFrame] = {}
     findings = _found_before(root)
     used = {need for each in sources.values() for source in each for need in source.needs}
@@ -128,7 +120,9 @@ def read_directory(
         if (table.empty and name not in used) or (lost and name in ("bars", "fine_bars")):
             found = sorted(set(rows["symbol"].astype("str")))
             raise MissingDataError(f"{origin} (table {name}): no rows of {lost}; it holds {found}")
-        findings += [_no_rows(name, symbol, whole[grid]) for symbol in lost if not _told(findings, name, symbol)]
+        findings += [
+            _no_rows(name, symbol, whole[_grid(sources)]) for symbol in lost if not _told(findings, name, symbol)
+        ]
         if table.empty:  # another table is computed from it, of rows that belong to no symbol
             continue
         table, made = in_order(table, name)
@@ -178,6 +172,32 @@ def _check(
     unread = sorted(set(digests) - named)
     if unread:
         raise ParameterError(f"`sha256` names files that no table reads: {unread}")
+
+
+def _grid(sources: Mapping[str, Sequence[Source]]) -> str:
+    return "bars" if "bars" in sources else "fine_bars"
+
+
+def _read(
+    root: Path,
+    sources: Mapping[str, Sequence[Source]],
+    lags: Mapping[str, timedelta],
+    symbols: Sequence[str] | None,
+    now: datetime | None,
+) -> tuple[dict[str, list[ReadFile]], dict[str, pd.DataFrame], list[str]]:
+    """Return the files of each table, their rows, and the symbols wanted."""
+    # The bars come first, because they may name the symbols; last what is computed from other tables.
+    order = sorted(sources, key=lambda name: (name != _grid(sources), any(source.needs for source in sources[name])))
+    wanted = None if symbols is None else list(dict.fromkeys(symbols))
+    files: dict[str, list[ReadFile]] = {}
+    whole: dict[str, pd.DataFrame] = {}
+    for name in order:
+        request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
+        files[name] = [read for source in sources[name] for read in source.read(request)]
+        whole[name] = _joined([read.table for read in files[name]])
+        if wanted is None:
+            wanted = sorted(set(whole[name]["symbol"].dropna().astype("str")))
+    return {name: files[name] for name in sources}, whole, wanted or []
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ KINDS: Final[Mapping[str, type[Any]]] = {
     "hyperliquid_fills": HyperliquidFills,
     "from_transfers": FlowsFromTransfers,
 }
-"""The class that reads each kind. A new kind is one more line here, and its options in `slackwater.config.own_files`."""
+"""The class that reads each kind. A new kind is one line here, and its options in `slackwater.config`."""
 
 
 def sources_of(
@@ -34,7 +34,8 @@ def sources_of(
     Parameters
     ----------
     tables
-        Canonical name to the options of a source, or to a list of them; `kind` is by default ``"columns"``.
+        Canonical name to the options of a source, or to a list of them; `kind` is by default ``"columns"``, and None
+        stands for the default of an option.
 
     Raises
     ------
@@ -54,5 +55,7 @@ def _source(options: Mapping[str, Any]) -> Source:
     kind = options.get("kind", "columns")
     if kind not in KINDS:
         raise ParameterError(f"there is no kind `{kind}` of own files{did_you_mean(kind, KINDS)}")
-    source: Source = KINDS[kind](**{name: value for name, value in options.items() if name != "kind"})
+    source: Source = KINDS[kind](
+        **{name: value for name, value in options.items() if name != "kind" and value is not None}
+    )
     return source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from slackwater.types import Bools
 
 __all__ = ["Screen"]
 
-Marks = pd.Series | Bools
+Marks: TypeAlias = pd.Series | Bools
 
 
 class Screen:

@@ -89,9 +89,12 @@ class Source(Protocol):
     needs: ClassVar[tuple[str, ...]]
 
     @property
-    def files(self) -> tuple[str, ...]: ...
+    def files(self) -> tuple[str, ...]:  # noqa: D102 -- see Attributes
+        ...
 
-    def read(self, request: Request) -> list[ReadFile]: ...
+    def read(self, request: Request) -> list[ReadFile]:
+        """Return the rows of each file."""
+        ...
 
 
 def checked_path(root: Path, file: str, table: str, sha256: str = "") -> Path:

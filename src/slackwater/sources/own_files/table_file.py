@@ -20,7 +20,7 @@ from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request
 __all__ = ["ColumnMap", "TableFile"]
 
 TIMES: Final = ("open_time", "bucket_start", "event_time", "available_time", "seen")
-NET_FLOW: Final = {"netflow_usd": ("inflow_usd", "outflow_usd")}
+NET_FLOW: Final[Mapping[str, tuple[str, ...]]] = {"netflow_usd": ("inflow_usd", "outflow_usd")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,10 @@ class TableFile(ColumnMap):
             lag = request.lag if self.available_after is None else self.available_after
             table["available_time"], columns["available_time"] = table["event_time"] + lag, "the stamp and its lag"
         if "netflow_usd" in derivable and "netflow_usd" not in table:
-            table["netflow_usd"], columns["netflow_usd"] = table["inflow_usd"] - table["outflow_usd"], "inflow - outflow"
+            table["netflow_usd"], columns["netflow_usd"] = (
+                table["inflow_usd"] - table["outflow_usd"],
+                "inflow - outflow",
+            )
         screen = Screen(request.table)
         table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
         return ReadFile(

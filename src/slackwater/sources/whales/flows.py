@@ -47,7 +47,7 @@ class FlowsFromTransfers:
         """Return canonical ``exchange_flows``; see `flows_from_transfers`."""
         flows = flows_from_transfers(request.tables["whale_transfers"], self.bucket, request.symbols or ())
         made = {"symbol": "the perpetual of the coin; of stablecoins each perpetual"}
-        made |= {name: "from the transfers" for name in ("asset", "inflow_usd", "outflow_usd", "netflow_usd", "source")}
+        made |= dict.fromkeys(("asset", "inflow_usd", "outflow_usd", "netflow_usd", "source"), "from the transfers")
         made |= {"event_time": "the end of the bucket", "bucket_start": "its beginning"}
         made |= {"available_time": "the end and the longest time until a transfer is known"}
         return [ReadFile(table=flows, origin="table whale_transfers", columns=made, clock="that of the transfers")]

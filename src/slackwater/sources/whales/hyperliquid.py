@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -83,9 +83,8 @@ class HyperliquidFills(LargeTradeRule):
         named = perpetuals(request.symbols or (), self.symbols)
         coins = rows["coin"].astype("str").str.upper()
         rows = rows.assign(event_time=times, symbol=coins.map(named), asset=rows["coin"])
-        rows = screen.drop(
-            rows, rows["symbol"].isna(), "other_asset", "no perpetual of the data set is on this coin", action="recorded"
-        )
+        note = "no perpetual of the data set is on this coin"
+        rows = screen.drop(rows, rows["symbol"].isna(), "other_asset", note, action="recorded")
         if rows.empty:
             raise SchemaError(f"{origin}: no fill of {', '.join(named)}")
         rows = rows.assign(side=rows["side"].map(_SIDES))

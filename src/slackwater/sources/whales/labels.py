@@ -101,7 +101,7 @@ class AddressBook:
         file = open_raw(path)
         lacking = [name for name in _COLUMNS if file.position(name) is None]
         if lacking:
-            raise SchemaError(f"{path} is not a label file: it lacks {', '.join(lacking)}; it needs {', '.join(_COLUMNS)}")
+            raise SchemaError(f"{path}: a label file has {', '.join(_COLUMNS)}; this one lacks {', '.join(lacking)}")
         rows = file.read(_COLUMNS)
         if rows.empty:
             raise SchemaError(f"{path} holds no labels")

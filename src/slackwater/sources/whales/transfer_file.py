@@ -15,7 +15,7 @@ from slackwater.sources.whales.transfers import LabelledTransfers
 __all__ = ["TransferFile"]
 
 _NEEDED: Final = ("event_time", "chain", "asset", "amount", "amount_usd", "tx_hash", "source")
-_OWNERS: Final = {f"{side}_owner{end}": value for side in ("from", "to") for end, value in (("", None), ("_type", "unknown"))}
+_OWNERS: Final = {"from_owner": None, "from_owner_type": "unknown", "to_owner": None, "to_owner_type": "unknown"}
 _OPTIONAL: Final = ("log_index", "seen", *_OWNERS, "from_address", "to_address")
 
 

@@ -182,8 +182,16 @@ class LabelledTransfers(TransferOptions):
     def labelled(self, read: ReadFile, request: Request) -> list[ReadFile]:
         """Return canonical rows with these options; see `TransferOptions.canonical`."""
         labels = None if self.labels is None else AddressBook.of_file(request.root / self.labels)
-        told = {"symbols": self.symbols, "confirmation": self.confirmation}
-        return [self.canonical(read, request, **told, labels=labels, known_since=self.known_since)]
+        return [
+            self.canonical(
+                read,
+                request,
+                symbols=self.symbols,
+                confirmation=self.confirmation,
+                labels=labels,
+                known_since=self.known_since,
+            )
+        ]
 
 
 def perpetuals(symbols: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
