@@ -72,7 +72,7 @@ class _LabelledTransfers(_Transfers):
         if (self.known_since is None) == (self.labels is None):
             raise ValueError(
                 "give either `known_since`, the time since which the labels in the file stand as they are, or "
-                "`labels`, a label file: providers restate labels, and a history of today holds what nobody knew then"
+                "`labels`, a label file: providers restate labels, and a history of today holds what was not known then"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Which trades are large: judged by the trades before them, in one pass and little memory."""
+"""Selection of large trades by the trades before them, in one pass and little memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BINS: Final = math.ceil(BINS_PER_E * math.log(1e9 / SMALLEST_USD)) + 1
 
 @dataclass(frozen=True, kw_only=True)
 class LargeTradeRule:
-    """What counts as large.
+    """Rule by which a trade is large.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class LargeTradeRule:
 
 @dataclass(frozen=True)
 class TradeSizes:
-    """How many trades of each size there were, hour by hour.
+    """Number of trades of each size, hour by hour.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class TradeSizes:
 
 
 class LargeTradeSelector:
-    """Selects large trades in the order of time; what it knows of the past is a count by size and hour.
+    """Selector of large trades in the order of time; its memory of the past is a count by size and hour.
 
     Parameters
     ----------

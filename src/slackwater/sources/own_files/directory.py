@@ -27,7 +27,7 @@ FETCHED: Final = "fetch.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a directory holds.
+    """Tables that were read from a directory.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def read_directory(
     DataError
         If a digest differs, or a file leads out of the directory.
     ParameterError
-        If ``{symbol}`` stands in the name of a file and `symbols` is None, a digest is for no file that is read, or a
+        If the name of a file contains ``{symbol}`` and `symbols` is None, a digest is for no file that is read, or a
         table is computed from one that is not named.
     """
     root = Path(directory)

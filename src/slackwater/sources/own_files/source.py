@@ -1,12 +1,13 @@
-"""What every kind of own files shares: what it is asked for, and what it returns."""
+"""The base of every kind of own files: its request and its result."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import pandas as pd
 
@@ -14,14 +15,14 @@ from slackwater.errors import DataError, MissingDataError
 from slackwater.market.quality.ledger import Finding
 from slackwater.storage import sha256_of
 
-__all__ = ["SYMBOL_MARK", "ReadFile", "Request", "Source", "checked_path"]
+__all__ = ["SYMBOL_MARK", "FileSource", "ReadFile", "Request", "Source", "checked_path"]
 
 SYMBOL_MARK: Final = "{symbol}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a source is asked for.
+    """The table that a source should read.
 
     Parameters
     ----------
@@ -75,26 +76,50 @@ class ReadFile:
     findings: Sequence[Finding] = ()
 
 
-class Source(Protocol):
-    """A kind of own files: a frozen dataclass of its options that reads one table.
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """Options of one kind of own files, and how it reads one table.
 
     Attributes
     ----------
-    files
-        Names of the files that it reads, the one with the rows first; ``{symbol}`` stands for each symbol.
     needs
         Tables of the same data set that it is computed from.
     """
 
-    needs: ClassVar[tuple[str, ...]]
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def files(self) -> tuple[str, ...]:  # noqa: D102 -- see Attributes
-        ...
+    @abstractmethod
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that it reads, the one with the rows first, with ``{symbol}`` for each symbol."""
 
+    @abstractmethod
     def read(self, request: Request) -> list[ReadFile]:
-        """Return the rows of each file."""
-        ...
+        """Return the rows of each file, under canonical names.
+
+        Raises
+        ------
+        SchemaError
+            If a file cannot be read as what it should be; the message names it.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSource(Source):
+    """A source with one file of rows.
+
+    Parameters
+    ----------
+    file
+        Name of the file in the directory.
+    """
+
+    file: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Name of the file."""
+        return (self.file,)
 
 
 def checked_path(root: Path, file: str, table: str, sha256: str = "") -> Path:

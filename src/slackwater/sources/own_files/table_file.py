@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Final
+from typing import Final
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from slackwater.market.tables import Table
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
 from slackwater.sources.own_files.screen import Screen
-from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request
+from slackwater.sources.own_files.source import SYMBOL_MARK, FileSource, ReadFile, Request
 
 __all__ = ["ColumnMap", "TableFile"]
 
@@ -24,8 +24,8 @@ NET_FLOW: Final[Mapping[str, tuple[str, ...]]] = {"netflow_usd": ("inflow_usd", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnMap:
-    """How the columns of a parquet or CSV file become ours.
+class ColumnMap(FileSource):
+    """A source that maps the columns of a parquet or CSV file to ours.
 
     Parameters
     ----------
@@ -43,7 +43,6 @@ class ColumnMap:
         How far the clock of the file is ahead of UTC. None: the stamps state their zone, or count from 1970.
     """
 
-    file: str
     columns: Mapping[str, Name] = field(default_factory=dict)
     constants: Mapping[str, str | float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -172,13 +171,6 @@ class TableFile(ColumnMap):
     bar_length: timedelta | None = None
     known_since: datetime | None = None
 
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Name of the file."""
-        return (self.file,)
-
     def read(self, request: Request) -> list[ReadFile]:
         """Return the rows of the file, or of the file of each symbol; see `ColumnMap.rows`."""
         if SYMBOL_MARK not in self.file:
@@ -209,14 +201,7 @@ class TableFile(ColumnMap):
             )
         screen = Screen(request.table)
         table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
-        return ReadFile(
-            table=table.reset_index(drop=True),
-            origin=read.origin,
-            columns=columns,
-            unread=read.unread,
-            clock=read.clock,
-            findings=screen.findings,
-        )
+        return replace(read, table=table.reset_index(drop=True), columns=columns, findings=screen.findings)
 
     def _derivable(self, schema: Table) -> tuple[str, dict[str, tuple[str, ...]]]:
         """Return the column of openings, and which columns can be made of which others."""

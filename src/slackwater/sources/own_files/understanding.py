@@ -1,4 +1,4 @@
-"""What was understood of a directory of files, as a page to read before anything is made of it."""
+"""A page with what was understood of a directory of files."""
 
 from __future__ import annotations
 

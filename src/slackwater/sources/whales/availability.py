@@ -1,4 +1,4 @@
-"""When a transfer could have been known: once it is certain, and once an indexer has reported it."""
+"""Times until a transfer is certain, and until an indexer reports it."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ import pandas as pd
 from slackwater.errors import ParameterError
 from slackwater.market.schemas import validate
 from slackwater.market.tables import STABLECOINS
-from slackwater.sources.own_files.source import ReadFile, Request
+from slackwater.sources.own_files.source import ReadFile, Request, Source
 from slackwater.sources.whales.transfers import perpetuals
 
 __all__ = ["FlowsFromTransfers", "flows_from_transfers"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowsFromTransfers:
+class FlowsFromTransfers(Source):
     """Flows computed from the ``whale_transfers`` of the same data set: the kind ``from_transfers``.
 
     Parameters
@@ -36,7 +36,11 @@ class FlowsFromTransfers:
     bucket: timedelta
 
     needs: ClassVar[tuple[str, ...]] = ("whale_transfers",)
-    files: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """No file."""
+        return ()
 
     def __post_init__(self) -> None:
         """Check the length."""

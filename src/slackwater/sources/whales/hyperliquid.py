@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from slackwater.market.schemas import validate
 from slackwater.sources.large_trades import LargeTradeRule, select_large_trades
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.screen import Screen
-from slackwater.sources.own_files.source import ReadFile, Request
+from slackwater.sources.own_files.source import FileSource, ReadFile, Request
 from slackwater.sources.whales.availability import CONFIRMATION, INDEXER_LAG
 from slackwater.sources.whales.json_file import json_rows, require_columns
 from slackwater.sources.whales.transfers import TransferOptions, perpetuals
@@ -34,7 +34,7 @@ _FILL: Final = {"symbol": "coin", "event_time": "time", "side": "side", "price":
 
 
 @dataclass(frozen=True, kw_only=True)
-class HyperliquidFills(LargeTradeRule):
+class HyperliquidFills(FileSource, LargeTradeRule):
     """Large aggressor trades among fills: the kind ``hyperliquid_fills``.
 
     The file holds fills as the interface returns them (``userFills``: coin, px, sz, side, time, crossed, tid), of one
@@ -42,8 +42,6 @@ class HyperliquidFills(LargeTradeRule):
 
     Parameters
     ----------
-    file
-        Name of the file in the directory.
     symbols
         Coin to perpetual, beside the coin of each perpetual of the data set; other coins are left out.
     indexer_lag
@@ -52,16 +50,8 @@ class HyperliquidFills(LargeTradeRule):
         What counts as large; see `LargeTradeRule`.
     """
 
-    file: str
     symbols: Mapping[str, str] = field(default_factory=dict)
     indexer_lag: timedelta = INDEXER_LAG
-
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Name of the file."""
-        return (self.file,)
 
     def read(self, request: Request) -> list[ReadFile]:
         """Return canonical ``large_trades``.
@@ -178,7 +168,7 @@ class HyperliquidLedger(TransferOptions):
 
 def _of_archive(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
     require_columns(rows, ("time", "user", "delta_usd"), origin)
-    # It has no hashes: wallet and time stand for one.
+    # It has no hashes; wallet and time identify an update.
     name = rows["user"].astype("str") + "@" + rows["time"].astype("str")
     return rows.assign(usdc=pd.to_numeric(rows["delta_usd"], errors="coerce"), hash=name)
 

@@ -1,7 +1,7 @@
 """Owners of addresses, each since the time at which they were known.
 
 Providers restate their labels: an address that is found to be an exchange's today is one in the whole history that they
-hand out tomorrow. A model that learns from such a history uses what nobody knew. So labels are used only with the time
+hand out tomorrow. A model that learns from such a history uses what was not known then. So labels are used only with the time
 since which they stood as they are; rows before that are masked.
 """
 
@@ -45,7 +45,7 @@ _ALIASES: Final = {
     "private": "wallet",
     "whale": "wallet",
 }
-"""What providers call the types of owners."""
+"""Names of providers for the types of owners."""
 
 
 class AddressBook:
@@ -120,7 +120,7 @@ class AddressBook:
             raise SchemaError(f"{path}: {error}") from None
 
     def owners(self, addresses: pd.Series, known_at: pd.Series) -> pd.DataFrame:
-        """Return owner and type of each address as they were known at a time each; unknown where nobody knew.
+        """Return owner and type of each address as they were known at the time of each row, else unknown.
 
         Parameters
         ----------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Final
+from functools import partial
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from slackwater.errors import ParameterError, SchemaError, did_you_mean
 from slackwater.market.contracts import base_asset
 from slackwater.market.schemas import validate
 from slackwater.sources.own_files.screen import Screen
-from slackwater.sources.own_files.source import ReadFile, Request
+from slackwater.sources.own_files.source import FileSource, ReadFile, Request
 from slackwater.sources.whales.availability import INDEXER_LAG, waits
 from slackwater.sources.whales.labels import AddressBook, owner_types
 
@@ -25,29 +26,19 @@ _LABELLED: Final = {f"{side}_owner{end}": "the label file" for side in _SIDES fo
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferOptions:
+class TransferOptions(FileSource):
     """Options of every kind of transfers.
 
     Parameters
     ----------
-    file
-        Name of the file in the directory.
     indexer_lag
         Time from the confirmation of a transfer to the message of an indexer.
     min_usd
         Transfers below this value are left out, USD.
     """
 
-    file: str
     indexer_lag: timedelta = INDEXER_LAG
     min_usd: float = 0.0
-
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names of the files that it reads."""
-        return (self.file,)
 
     def canonical(
         self,
@@ -68,16 +59,10 @@ class TransferOptions:
             ``from`` and ``to`` its `_owner` and `_owner_type`, by any name; perhaps `id` (the source's own, of one
             transfer), `log_index`, `seen` (when it was recorded), and `from_address`, `to_address` for a label file.
         request
-            What the data set asks for. Rows of a time after its `now` are masked.
-        symbols
-            Asset to perpetual, beside the coin of each perpetual of the data set. Rows of other assets are kept under
-            the name of the asset, which no perpetual has: flows are made of them.
-        confirmation
-            Time until a transfer is certain, by chain, over those that are known.
-        labels
-            Owners of addresses, in place of those of the source.
-        known_since
-            Time since which the owners of the source stand as they are.
+            Table, symbols and time; later rows are masked.
+        symbols, confirmation, labels, known_since
+            See `LabelledTransfers`. Rows of assets without a perpetual are kept under the name of the asset, which no
+            perpetual has: flows are made of them.
 
         Raises
         ------
@@ -125,13 +110,10 @@ class TransferOptions:
         screen.record(rows, other, "other_asset", "no perpetual of the data set is on this asset: for flows alone")
         made = {"symbol": "the perpetual of the asset", "available_time": "the stamp, its confirmation and the indexer"}
         made |= {"log_index": "the order of the rows"}
-        labelled = {} if labels is None else _LABELLED
-        return ReadFile(
+        return replace(
+            read,
             table=validate(rows.reset_index(drop=True), request.table, origin=origin),
-            origin=read.origin,
-            columns=made | {**read.columns, **labelled},
-            unread=read.unread,
-            clock=read.clock,
+            columns=made | {**read.columns, **({} if labels is None else _LABELLED)},
             findings=screen.findings,
         )
 
@@ -167,8 +149,8 @@ class LabelledTransfers(TransferOptions):
         """Check that something is said about the labels."""
         if (self.known_since is None) == (self.labels is None):
             raise ParameterError(
-                f"{self.file}: providers restate the labels of addresses, so that a history of today holds what nobody "
-                "knew then: give either `known_since`, the time since which they stand as they are, or `labels`, a "
+                f"{self.file}: providers restate the labels of addresses, so that a history of today holds what was not "
+                "known then: give either `known_since`, the time since which they stand as they are, or `labels`, a "
                 "label file"
             )
         if self.known_since is not None and self.known_since.tzinfo is None:
@@ -182,16 +164,8 @@ class LabelledTransfers(TransferOptions):
     def labelled(self, read: ReadFile, request: Request) -> list[ReadFile]:
         """Return canonical rows with these options; see `TransferOptions.canonical`."""
         labels = None if self.labels is None else AddressBook.of_file(request.root / self.labels)
-        return [
-            self.canonical(
-                read,
-                request,
-                symbols=self.symbols,
-                confirmation=self.confirmation,
-                labels=labels,
-                known_since=self.known_since,
-            )
-        ]
+        named = partial(self.canonical, symbols=self.symbols, confirmation=self.confirmation)
+        return [named(read, request, labels=labels, known_since=self.known_since)]
 
 
 def perpetuals(symbols: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
@@ -241,7 +215,7 @@ def _typed(rows: pd.DataFrame, screen: Screen) -> pd.DataFrame:
 
 
 def _identified(rows: pd.DataFrame, screen: Screen) -> pd.DataFrame:
-    """Return the rows that can be told apart, with `log_index`: the place of each transfer in its transaction."""
+    """Return the rows that have an identity, with `log_index`, the place of each transfer in its transaction."""
     lost = rows["tx_hash"].isna() | (rows["tx_hash"].astype("str").str.strip() == "")
     rows = screen.drop(rows, lost, "unidentified", "no hash: it could come twice and count twice")
     if "log_index" in rows:

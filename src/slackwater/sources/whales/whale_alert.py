@@ -18,7 +18,7 @@ from slackwater.sources.whales.transfers import LabelledTransfers
 __all__ = ["WhaleAlert"]
 
 _CHAINS: Final = {"binancechain": "bsc", "xrp": "ripple", "xrpl": "ripple", "binance smart chain": "bsc"}
-"""What it names otherwise than we do."""
+"""Chains that it names otherwise than we do."""
 _NEEDED: Final = {
     "event_time": "timestamp",
     "chain": "blockchain",
