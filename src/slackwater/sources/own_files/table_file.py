@@ -100,7 +100,7 @@ class ColumnMap(FileSource):
         return ReadFile(
             table=table,
             origin=f"{path.name}{' (no header)' if raw.headless else ''}",
-            columns={column: self._described(column, theirs) for column, theirs in mapped.items()} | given,
+            columns=given | {column: self._described(column, theirs) for column, theirs in mapped.items()},
             unread=tuple(str(name) for name in raw.names if name not in mapped.values()),
             clock=str(clock),
         )
@@ -185,20 +185,16 @@ class TableFile(ColumnMap):
         read = self.rows(request, wanted, needed, derivable=derivable, symbol=symbol)
         table, columns = read.table, dict(read.columns)
         if self.bar_length is not None:
-            for name, other, length in (
-                ("event_time", opening, self.bar_length),
-                (opening, "event_time", -self.bar_length),
-            ):
+            ends = {"event_time": (opening, self.bar_length), opening: ("event_time", -self.bar_length)}
+            for name, (other, length) in ends.items():
                 if name not in table:
                     table[name], columns[name] = table[other] + length, "the other end of the bar"
         if "available_time" not in table:
             lag = request.lag if self.available_after is None else self.available_after
             table["available_time"], columns["available_time"] = table["event_time"] + lag, "the stamp and its lag"
         if "netflow_usd" in derivable and "netflow_usd" not in table:
-            table["netflow_usd"], columns["netflow_usd"] = (
-                table["inflow_usd"] - table["outflow_usd"],
-                "inflow - outflow",
-            )
+            table["netflow_usd"] = table["inflow_usd"] - table["outflow_usd"]
+            columns["netflow_usd"] = "inflow - outflow"
         screen = Screen(request.table)
         table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
         return replace(read, table=table.reset_index(drop=True), columns=columns, findings=screen.findings)

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pandas as pd
 
 from slackwater.errors import ParameterError
+from slackwater.market.contracts import base_asset
 from slackwater.market.schemas import validate
 from slackwater.market.tables import STABLECOINS
 from slackwater.sources.own_files.source import ReadFile, Request, Source
-from slackwater.sources.whales.transfers import perpetuals
 
 __all__ = ["FlowsFromTransfers", "flows_from_transfers"]
 
@@ -50,10 +50,9 @@ class FlowsFromTransfers(Source):
     def read(self, request: Request) -> list[ReadFile]:
         """Return canonical ``exchange_flows``; see `flows_from_transfers`."""
         flows = flows_from_transfers(request.tables["whale_transfers"], self.bucket, request.symbols or ())
-        made = {"symbol": "the perpetual of the coin; of stablecoins each perpetual"}
-        made |= dict.fromkeys(("asset", "inflow_usd", "outflow_usd", "netflow_usd", "source"), "from the transfers")
-        made |= {"event_time": "the end of the bucket", "bucket_start": "its beginning"}
-        made |= {"available_time": "the end and the longest time until a transfer is known"}
+        made = dict.fromkeys(flows, "from the transfers")
+        made |= {"symbol": "the perpetual of the coin; of stablecoins each perpetual"}
+        made |= {"event_time": "the end of the bucket", "available_time": "that and the longest wait for a transfer"}
         return [ReadFile(table=flows, origin="table whale_transfers", columns=made, clock="that of the transfers")]
 
 
@@ -92,7 +91,7 @@ def flows_from_transfers(transfers: pd.DataFrame, bucket: timedelta, symbols: Se
             "outflow_usd": usd.where(off, 0.0),
         }
     )[onto ^ off]
-    of_coins = [(asset.upper(), symbol) for asset, symbol in perpetuals(symbols, {}).items()]
+    of_coins = [(base_asset(symbol), symbol) for symbol in symbols]
     of_stablecoins = [(asset, symbol) for asset in STABLECOINS for symbol in symbols if (asset, symbol) not in of_coins]
     assets = pd.DataFrame([*of_coins, *of_stablecoins], columns=["asset", "symbol"], dtype="str")
     sums = moved.merge(assets, on="asset").groupby(["symbol", "event_time", "asset", "source"], as_index=False).sum()

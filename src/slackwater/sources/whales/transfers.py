@@ -17,7 +17,7 @@ from slackwater.market.schemas import validate
 from slackwater.sources.own_files.screen import Screen
 from slackwater.sources.own_files.source import FileSource, ReadFile, Request
 from slackwater.sources.whales.availability import INDEXER_LAG, waits
-from slackwater.sources.whales.labels import AddressBook, owner_types
+from slackwater.sources.whales.labels import owner_types, owners_at, read_labels
 
 __all__ = ["LabelledTransfers", "TransferOptions", "perpetuals"]
 
@@ -47,7 +47,7 @@ class TransferOptions(FileSource):
         *,
         symbols: Mapping[str, str] | None = None,
         confirmation: Mapping[str, timedelta] | None = None,
-        labels: AddressBook | None = None,
+        labels: pd.DataFrame | None = None,
         known_since: datetime | None = None,
     ) -> ReadFile:
         """Return rows of a source as canonical ``whale_transfers``, sorted by symbol and time.
@@ -61,8 +61,8 @@ class TransferOptions(FileSource):
         request
             Table, symbols and time; later rows are masked.
         symbols, confirmation, labels, known_since
-            See `LabelledTransfers`. Rows of assets without a perpetual are kept under the name of the asset, which no
-            perpetual has: flows are made of them.
+            See `LabelledTransfers`. Rows of assets without a perpetual (all of them if `symbols` is None) are kept
+            under the name of the asset, which no perpetual has: flows are made of them.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class TransferOptions(FileSource):
         # 1. Names, and the perpetual of each asset.
         rows = read.table
         rows = rows.assign(asset=rows["asset"].astype("str").str.upper(), chain=rows["chain"].astype("str").str.lower())
-        mapped = rows["asset"].map(perpetuals(request.symbols or (), symbols or {}))
+        mapped = rows["asset"].map({} if symbols is None else perpetuals(request.symbols or (), symbols))
         rows = rows.assign(symbol=mapped.where(mapped.notna(), rows["asset"]))
         # 2. Rows that cannot be used.
         now = pd.Timestamp(request.now or datetime.now(UTC))
@@ -128,7 +128,7 @@ class LabelledTransfers(TransferOptions):
         Time since which the labels of the file stand as they are: the day of a download, or the start of a live
         record. Rows before it are masked.
     labels
-        Name of a label file in the directory, in place of `known_since` (`AddressBook.of_file`).
+        Name of a label file in the directory, in place of `known_since` (`read_labels`).
     symbols
         Asset to perpetual, for assets that are not named as the coin of a perpetual, such as ``{"WBTC": "BTCUSDT"}``.
     confirmation
@@ -149,9 +149,9 @@ class LabelledTransfers(TransferOptions):
         """Check that something is said about the labels."""
         if (self.known_since is None) == (self.labels is None):
             raise ParameterError(
-                f"{self.file}: providers restate the labels of addresses, so that a history of today holds what was not "
-                "known then: give either `known_since`, the time since which they stand as they are, or `labels`, a "
-                "label file"
+                f"{self.file}: give either `known_since`, the time since which the labels in the file stand as they "
+                "are, or `labels`, a label file: providers restate labels, and a history of today holds what was not "
+                "known then"
             )
         if self.known_since is not None and self.known_since.tzinfo is None:
             raise ParameterError(f"{self.file}: `known_since` must carry a time zone, was {self.known_since}")
@@ -163,7 +163,7 @@ class LabelledTransfers(TransferOptions):
 
     def labelled(self, read: ReadFile, request: Request) -> list[ReadFile]:
         """Return canonical rows with these options; see `TransferOptions.canonical`."""
-        labels = None if self.labels is None else AddressBook.of_file(request.root / self.labels)
+        labels = None if self.labels is None else read_labels(request.root / self.labels)
         named = partial(self.canonical, symbols=self.symbols, confirmation=self.confirmation)
         return [named(read, request, labels=labels, known_since=self.known_since)]
 
@@ -182,7 +182,7 @@ def perpetuals(symbols: Iterable[str], named: Mapping[str, str]) -> dict[str, st
     ------
     ParameterError
         If an asset is mapped to a perpetual on another coin, whose amounts would be added up, or to one that the data
-        set does not have.
+        set does not have; or a coin has several perpetuals and none is named.
 
     Examples
     --------
@@ -200,7 +200,11 @@ def perpetuals(symbols: Iterable[str], named: Mapping[str, str]) -> dict[str, st
                 f"`symbols` maps {asset} to {symbol}, which is on {coins[symbol]}: coins of another kind must not be "
                 "added up; make flows in USD of them (`kind: from_transfers`)"
             )
-    return {coin: symbol for symbol, coin in coins.items()} | {a.upper(): symbol for a, symbol in named.items()}
+    upper = {asset.upper(): symbol for asset, symbol in named.items()}
+    for symbol, coin in coins.items():
+        if coin not in upper and list(coins.values()).count(coin) > 1:
+            raise ParameterError(f"{coin} has several perpetuals: name one of them, `symbols: {{{coin}: {symbol}}}`")
+    return {coin: symbol for symbol, coin in coins.items()} | upper
 
 
 def _typed(rows: pd.DataFrame, screen: Screen) -> pd.DataFrame:
@@ -229,11 +233,11 @@ def _identified(rows: pd.DataFrame, screen: Screen) -> pd.DataFrame:
     return rows.assign(log_index=rows.groupby(["chain", "tx_hash"], sort=False).cumcount().astype("float64"))
 
 
-def _labelled(rows: pd.DataFrame, labels: AddressBook, origin: str) -> pd.DataFrame:
+def _labelled(rows: pd.DataFrame, labels: pd.DataFrame, origin: str) -> pd.DataFrame:
     for side in _SIDES:
         if f"{side}_address" not in rows:
             raise SchemaError(f"{origin}: a label file needs the column `{side}_address`")
         # What is known when the transfer is: not at its block, and not today.
-        found = labels.owners(rows[f"{side}_address"], rows["available_time"])
+        found = owners_at(labels, rows[f"{side}_address"], rows["available_time"])
         rows = rows.assign(**{f"{side}_owner": found["owner"], f"{side}_owner_type": found["owner_type"]})
     return rows
