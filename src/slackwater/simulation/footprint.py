@@ -1,4 +1,4 @@
-"""What a request needs of the machine, and the refusal of one that it does not have."""
+"""Memory and disk that a request needs, and the refusal of requests that exceed the machine."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ GIB: Final = 2.0**30
 
 
 def memory_needed(request: MarketRequest) -> float:
-    """Return the bytes that all tables of a request take, and the work on the last of its symbols."""
+    """Return the bytes of memory for all tables of a request and the work on its last symbol."""
     minutes = [request.minutes(symbol) for symbol in request.symbols]
     return BYTES_AT_REST + TABLES_BYTES_PER_MINUTE * sum(minutes) + WORKING_BYTES_PER_MINUTE * max(minutes)
 
 
 def streaming_memory_needed(request: MarketRequest) -> float:
-    """Return the bytes that the largest symbol of a request takes alone."""
+    """Return the bytes of memory for the largest symbol of a request alone."""
     minutes = max(request.minutes(symbol) for symbol in request.symbols)
     return BYTES_AT_REST + (TABLES_BYTES_PER_MINUTE + WORKING_BYTES_PER_MINUTE) * minutes
 
 
 def disk_needed(request: MarketRequest) -> float:
-    """Return the bytes that all tables of a request take as parquet files."""
+    """Return the bytes on disk of all tables of a request as parquet files."""
     return float(DISK_BYTES_PER_MINUTE * sum(request.minutes(symbol) for symbol in request.symbols))
 
 
@@ -49,7 +49,7 @@ def refuse_beyond_memory(needed: float) -> None:
 
 
 def refuse_beyond_disk(needed: float, directory: Path) -> None:
-    """Raise ParameterError with the estimate if the disk of `directory` has less room than `needed` bytes."""
+    """Raise ParameterError with the estimate if fewer than `needed` bytes are free on the disk of `directory`."""
     parent = next(each for each in (directory, *directory.absolute().parents) if each.exists())
     there = shutil.disk_usage(parent).free
     if needed > there:

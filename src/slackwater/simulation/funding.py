@@ -1,4 +1,4 @@
-"""The premium of the perpetual over its index, and the funding rate that is made of it."""
+"""Premium of the perpetual over its index, and the funding rate computed from it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def funding_rate(mean_premium: float, hours: int) -> float:
 
 @njit(cache=True)
 def start_funding_interval(state: Record) -> None:
-    """Forget the premia of the settled interval."""
+    """Reset the mean premium after a settlement."""
     state.premium_sum = 0.0
     state.premium_weight = 0.0
     state.interval_minutes = 0.0

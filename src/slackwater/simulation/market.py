@@ -1,4 +1,4 @@
-"""The simulated market as tables: the public entrance to this room."""
+"""Public functions that simulate a market as canonical tables."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ __all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_ma
 
 Progress = Callable[[str], None]
 
-#: Where `stream_market` puts the truth, out of the way of those who read the tables.
+#: Subdirectory to which `stream_market` writes the truth, apart from the canonical tables.
 TRUTH = "truth"
 
 
 class SimulatedMarket(NamedTuple):
-    """A market as its participants see it, and as it was.
+    """Published tables of a simulated market, and its hidden truth.
 
     Attributes
     ----------
@@ -81,14 +81,14 @@ def simulate_market(
     """Simulate perpetual futures on a synthetic market.
 
     At `signal` 0 the log price is a martingale, and a symmetric one at `skew` 0: nothing predicts its direction,
-    although every other table is as alive as ever.
+    although all other tables keep their dynamics.
 
     Parameters
     ----------
     symbols, start, end, seed, signal, whale_signal, listings, liquidation_cap, lags
         See `MarketRequest`.
     progress : callable, optional
-        Called with one line a symbol.
+        Called with one line per symbol.
     **options : float
         Any other field of `MarketParameters`, for all symbols alike, such as `skew`.
 
@@ -130,7 +130,7 @@ def simulate_market(
 
 
 def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
-    """Simulate what is asked for, and keep the truth.
+    """Simulate a request, and return the tables and the truth.
 
     Raises
     ------
@@ -147,12 +147,12 @@ def stream_market(directory: str | Path, request: MarketRequest, *, progress: Pr
     Parameters
     ----------
     directory : path
-        Gets a file a table, a part (row groups) a symbol, which `slackwater.storage.read_tables` reads; the truth goes
-        to a directory of its own in it, named `TRUTH`. It appears whole or not at all, in place of what was there.
+        Directory for one file per table with one part (row groups) per symbol, for `slackwater.storage.read_tables`;
+        the truth is written to its subdirectory `TRUTH`. It appears whole or not at all, in place of what was there.
     request : MarketRequest
-        What is asked for.
+        Market to simulate.
     progress : callable, optional
-        Called with one line a symbol.
+        Called with one line per symbol.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def _tables(request: MarketRequest, symbols: Sequence[str], progress: Progress |
 
 
 def _one_symbol(request: MarketRequest, symbol: str) -> tuple[dict[str, Columns], dict[str, Columns]]:
-    """Return the columns of a symbol's tables and of its truth."""
+    """Return the columns of the tables and of the truth of one symbol."""
     parameters, listed = request.parameters(symbol), request.listed_minute(symbol)
     run = run_market(
         parameters,

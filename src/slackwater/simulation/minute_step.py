@@ -1,4 +1,4 @@
-"""One minute of the market, and the loop over all of them: the order in which its parts act."""
+"""Simulation loop: the order in which the parts of the market act in each minute."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ from slackwater.simulation.whales import (
 
 __all__ = ["BURN_IN_MINUTES", "LATENT", "SNAPSHOT_MINUTES", "MarketRun", "run_market"]
 
-#: The market lives this long before its first recorded minute, so that it does not begin empty-handed.
+#: Burn-in before the first recorded minute, so that positions exist when recording begins.
 BURN_IN_MINUTES = 10 * 1440
 #: Open interest, premium, depth and the latent state are recorded at whole multiples of this.
 SNAPSHOT_MINUTES = 5
-#: What nobody on the market can read, in the order in which `_record_latent` writes it.
+#: Columns of the latent state, in the order in which `_record_latent` writes them.
 LATENT = (
     "fundamental",
     "crowd_pressure",
@@ -92,7 +92,7 @@ ROUNDING = 1e-9
 
 
 class MarketRun(NamedTuple):
-    """What the market of one symbol did: float64 arrays, a row a minute unless it says otherwise.
+    """Recorded run of one symbol as float64 arrays with one row per minute unless noted.
 
     Attributes
     ----------
@@ -203,7 +203,7 @@ def run_market(
 
 
 def _refuse_unequal_sides(interest: npt.NDArray[np.float64]) -> None:
-    """Raise DataError at the first minute in which longs and shorts do not hold the same."""
+    """Raise DataError at the first minute in which longs and shorts differ."""
     longs, shorts = interest[:, LONG], interest[:, SHORT]
     unequal = np.flatnonzero(~(np.abs(longs - shorts) <= ROUNDING * longs))
     if len(unequal):

@@ -1,4 +1,4 @@
-"""The named numbers of the simulated market, with their units and ranges."""
+"""Parameters of the simulated market, with units and ranges."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class MarketParameters:
     four_hour_funding_day: float = _bounded(NEVER, 0.0, NEVER, "days since 1970, from which funding settles every 4 h")
 
     # The book.
-    depth_share: float = _bounded(0.004, 1e-6, 1.0, "of the daily volume within 1 % of the mid, a side")
+    depth_share: float = _bounded(0.004, 1e-6, 1.0, "of the daily volume within 1 % of the mid, per side")
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):

@@ -1,4 +1,4 @@
-"""What is asked of the simulator, refused by name where it is impossible."""
+"""Request for a simulated market, with its checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_SEED = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class MarketRequest:
-    """Perpetual futures to be simulated over a span of time.
+    """Request to simulate perpetual futures over a span of time.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class MarketRequest:
         Symbol to its first open, on whole five minutes inside of the span; default: `start`. What follows is the
         same market as without the listing.
     liquidation_cap : timedelta, optional
-        The venue publishes only the last liquidation of a symbol in each of these (Binance: one second), as
-        `slackwater.market.frame` understands it. None, the default: it publishes every one.
+        Interval in which the venue publishes only the last liquidation of a symbol (Binance: one second), as in
+        `slackwater.market.frame`. By default every liquidation is published.
     lags : Mapping of str to timedelta, optional
         Table name to the lag of `available_time` behind `event_time`; replaces the defaults of the tables it names.
     options : Mapping of str to float, optional
@@ -51,7 +51,7 @@ class MarketRequest:
     ------
     ParameterError
         If a symbol is missing, repeated or not a name; a time is naive, off the five minutes, or `end` is not after
-        `start`; a listing is outside of the span or of a symbol that is not asked for; a seed, signal, cap, lag or
+        `start`; a listing is outside of the span or names a symbol that was not requested; a seed, signal, cap, lag or
         option is outside of its range; or an option is unknown.
     """
 
@@ -76,7 +76,7 @@ class MarketRequest:
             raise ParameterError(f"`seed` must be an integer in [0, {LARGEST_SEED}], was {self.seed!r}")
         for symbol, listing in self.listings.items():
             if symbol not in self.symbols:
-                raise ParameterError(f"`listings` must name symbols that are asked for; one was `{symbol}`")
+                raise ParameterError(f"`listings` must name requested symbols; one was `{symbol}`")
             if not self.first_minute <= _whole_minutes(f"listings[{symbol}]", listing) < self.last_minute:
                 raise ParameterError(
                     f"`listings[{symbol}]` must lie between `start` and `end`, was {listing.isoformat()}"
@@ -107,7 +107,7 @@ class MarketRequest:
         return self.last_minute - self.listed_minute(symbol)
 
     def parameters(self, symbol: str) -> MarketParameters:
-        """Return the economics of a symbol."""
+        """Return the market parameters of a symbol."""
         return parameters_of(symbol, {"signal": self.signal, "whale_signal": self.whale_signal, **self.options})
 
 

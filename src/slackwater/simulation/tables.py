@@ -1,4 +1,4 @@
-"""From the arrays of a run to the canonical tables."""
+"""Conversion of the arrays of a run to canonical tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TABLES = (
     "depth",
 )
 DEFAULT_LAGS: Mapping[str, timedelta] = {name: LAGS[name] for name in _TABLES}
-"""Availability lags of the tables that the simulator makes: the usual ones."""
+"""Default availability lags of the simulated tables."""
 
 #: Chain of a coin, and mean seconds from the decision to move coins to the block that holds them.
 CHAINS = {"BTC": ("bitcoin", 900.0), "ETH": ("ethereum", 20.0), "SOL": ("solana", 2.0), "XRP": ("ripple", 5.0)}
@@ -98,7 +98,7 @@ def columns_of_run(
 
 
 def truth_of_run(run: MarketRun, parameters: MarketParameters, *, first_minute: int) -> dict[str, Columns]:
-    """Return what nobody on the market can see, as columns: the latent state, and every liquidation."""
+    """Return the columns of the truth: the latent state and every liquidation."""
     snapshots = first_minute + SNAPSHOT_MINUTES * (1 + np.arange(len(run.latent), dtype=np.int64))
     latent: Columns = {"event_time": _time(snapshots)}
     latent |= {name: run.latent[:, place].copy() for place, name in enumerate(LATENT)}
@@ -106,7 +106,7 @@ def truth_of_run(run: MarketRun, parameters: MarketParameters, *, first_minute: 
 
 
 def venue_feed(liquidations: Columns, cap: timedelta) -> Columns:
-    """Return what a venue publishes of its liquidations: the last one of each slot of `cap`, whatever its side.
+    """Return the liquidations that a venue publishes: the last one in each interval of `cap`, on either side.
 
     Slots begin at whole multiples of `cap` since 1970. Binance does so with a cap of one second.
     """
@@ -159,7 +159,7 @@ def stack_tables(
 
 
 def _labels(codes: npt.NDArray[np.integer], names: Sequence[str]) -> Any:
-    """Return names by code as a pandas array of str, without a Python object a row."""
+    """Return names by code as a pandas array of str, without one Python object per row."""
     return pd.array(list(names), dtype="str").take(codes)
 
 
@@ -213,7 +213,7 @@ def _whale_transfers(symbol: str, run: MarketRun, parameters: MarketParameters, 
     minutes = first_minute + rows[:, 0].astype(np.int64) + 1
     keys = zip(minutes.tolist(), rows[:, 3].tolist(), strict=True)
     digests = [sha256(f"{symbol}/{minute}/{amount!r}".encode()).digest() for minute, amount in keys]
-    # The hash is as good as a generator, and says the same in a longer run.
+    # A hash replaces a generator, because it gives the same values in a longer run.
     uniform = np.array([(int.from_bytes(each[:6], "big") + 1) / 2**48 for each in digests])
     blocks = minutes * 60 + np.ceil(-block_seconds * np.log(uniform)).astype(np.int64)
     order = np.argsort(blocks, kind="stable")
