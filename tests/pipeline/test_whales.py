@@ -222,7 +222,7 @@ WRONG_PARAMETERS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "unknown option": (
         lambda e: first(e, min_us=1),
-        r"`datasets\.mine\.tables\.whale_transfers\.0\.min_us`: unknown parameter .did you mean `min_usd`",
+        r"`datasets\.mine\.tables\.whale_transfers\.0\.min_us`: unknown parameter.*did you mean `min_usd`",
     ),
     "option of another kind": (lambda e: first(e, columns={"a": "b"}), "columns`: unknown parameter"),
     "no file": (lambda e: first(e, file=None), r"whale_transfers\.0\.file`: missing"),

@@ -194,17 +194,14 @@ def _read(
     for name in order:
         request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
         files[name] = [read for source in sources[name] for read in source.read(request)]
-        rows = _joined([read.table for read in files[name]])
+        parts = [read.table for read in files[name]]
+        rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
         if len(sources[name]) > 1:  # each may be in order, and the one after the other not
             rows = rows.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
         whole[name] = rows
         if wanted is None:
             wanted = sorted(set(whole[name]["symbol"].dropna().astype("str")))
     return {name: files[name] for name in sources}, whole, wanted or []
-
-
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def _told(findings: Sequence[Finding], table: str, symbol: str) -> bool:

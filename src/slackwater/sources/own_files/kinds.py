@@ -44,11 +44,8 @@ def sources_of(
     """
     if tables is None:
         return None
-    return {name: [_source(each) for each in _listed(given)] for name, given in tables.items()}
-
-
-def _listed(given: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    return [given] if isinstance(given, Mapping) else given
+    listed = {name: [given] if isinstance(given, Mapping) else given for name, given in tables.items()}
+    return {name: [_source(each) for each in given] for name, given in listed.items()}
 
 
 def _source(options: Mapping[str, Any]) -> Source:

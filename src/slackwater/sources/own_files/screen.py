@@ -30,15 +30,7 @@ class Screen:
         self.table = table
         self.findings: list[Finding] = []
 
-    def drop(
-        self,
-        rows: pd.DataFrame,
-        bad: Marks,
-        rule: str,
-        note: str,
-        *,
-        action: Action = "masked",
-    ) -> pd.DataFrame:
+    def drop(self, rows: pd.DataFrame, bad: Marks, rule: str, note: str, *, action: Action = "masked") -> pd.DataFrame:
         """Return the rows without the bad ones; `rows` has a column `event_time`."""
         marks: Bools = np.asarray(bad, dtype=np.bool_)
         if not marks.any():
@@ -63,15 +55,7 @@ class Screen:
             raise SchemaError(f"{origin}: all {len(rows)} rows are of {note}")
         return self.drop(rows, early, "restated_labels", note)
 
-    def record(
-        self,
-        rows: pd.DataFrame,
-        bad: Marks,
-        rule: str,
-        note: str,
-        *,
-        action: Action = "recorded",
-    ) -> None:
+    def record(self, rows: pd.DataFrame, bad: Marks, rule: str, note: str, *, action: Action = "recorded") -> None:
         """Note what is odd about some rows, which stay."""
         names = rows["symbol"] if "symbol" in rows else pd.Series("", index=rows.index)
         names = names.fillna(rows["asset"]) if "asset" in rows else names

@@ -42,9 +42,9 @@ def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str
             yield f"  files    {', '.join(file.origin for file in group)}"
             yield f"  clock    {', '.join(sorted({file.clock for file in group}))}; known {_lag(group)} after the stamp"
             for column in SCHEMAS[name].columns:
-                unit = f", {column.unit}" if column.unit and column.kind == "number" else ""
-                made = group[0].columns.get(column.name, "")
-                yield f"  column   {column.name} {_sentence(made)}{unit if made else ''}"
+                made = group[0].columns.get(column.name, "not there")
+                unit = f", {column.unit}" if column.unit and column.kind == "number" and made != "not there" else ""
+                yield f"  column   {column.name} {'' if made.startswith('from ') else 'is '}{made}{unit}"
             if group[0].unread:
                 yield f"  unread   {', '.join(group[0].unread)}"
     yield f"findings: {len(findings)}" if findings else "findings: none"
@@ -96,9 +96,3 @@ def _lag(files: Sequence[ReadFile]) -> str:
     lags = pd.concat([file.table["available_time"] - file.table["event_time"] for file in files])
     shortest, longest = (str(lag.to_pytimedelta()) for lag in (lags.min(), lags.max()))
     return shortest if shortest == longest else f"{shortest} to {longest}"
-
-
-def _sentence(made: str) -> str:
-    if not made:
-        return "is not there"
-    return made if made.startswith("from ") else f"is {made}"
