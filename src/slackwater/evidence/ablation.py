@@ -142,11 +142,7 @@ def rule_ablation(
 
 
 def drawdown_ablation(
-    backtest: Backtest,
-    gate: Gate,
-    *,
-    configured: pd.DataFrame,
-    progress: Callable[[int, int], None] | None = None,
+    backtest: Backtest, gate: Gate, *, configured: pd.DataFrame, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
     """Return the account under the gate as it is, and with one rule of drawdown control toggled.
 

@@ -80,9 +80,7 @@ def break_even(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def cost_curve(
-    trades: Sequence[ClosedTrade],
-    resampling: Resampling,
-    multiples: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    trades: Sequence[ClosedTrade], resampling: Resampling, multiples: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 ) -> pd.DataFrame:
     """Return the net result of the trades at multiples of the assumed costs.
 
@@ -207,11 +205,7 @@ def _at_notional(trade: ClosedTrade, notional_usd: float, costs: CostModel, cont
     plan = trade.plan
     quantity = notional_usd / plan.entry
     context, latency = plan.score.context, plan.costs.latency_slippage
-    order = {
-        "quantity": quantity,
-        "volume_24h": context.volume_24h,
-        "volatility_daily": context.volatility_daily,
-    }
+    order = {"quantity": quantity, "volume_24h": context.volume_24h, "volatility_daily": context.volatility_daily}
     market = costs.market_slippage(contract, **order)
     at_size = replace(
         plan.costs,

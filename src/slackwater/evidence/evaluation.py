@@ -206,11 +206,7 @@ def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
 
 
 def trading_metrics(
-    account: pd.DataFrame,
-    refusals: pd.DataFrame,
-    equity: pd.DataFrame,
-    unit_risk: pd.DataFrame,
-    resampling: Resampling,
+    account: pd.DataFrame, refusals: pd.DataFrame, equity: pd.DataFrame, unit_risk: pd.DataFrame, resampling: Resampling
 ) -> dict[str, Any]:
     """Return the metrics of the account and of the sample at unit risk.
 

@@ -45,10 +45,7 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 def counterfactuals(
-    trades: Sequence[ClosedTrade],
-    paths: Mapping[str, PricePath],
-    horizon: timedelta,
-    resampling: Resampling,
+    trades: Sequence[ClosedTrade], paths: Mapping[str, PricePath], horizon: timedelta, resampling: Resampling
 ) -> pd.DataFrame:
     """Return the net result of the same trades without stop, without target, and without both.
 

@@ -348,8 +348,5 @@ def map_of_tables(
     if symbol not in symbols:
         raise MissingDataError(f"{directory}: there are no bars of {symbol}; there are {', '.join(symbols)}")
     own = {name: table[table["symbol"] == symbol].reset_index(drop=True) for name, table in tables.items()}
-    frame = MarketFrame.from_tables(
-        own,
-        spec,
-    )
+    frame = MarketFrame.from_tables(own, spec)
     return replay(frame, default_families(spec.bar_interval, **features), symbol, at=at, span=span)

@@ -57,11 +57,7 @@ def at_least(name: str, value: float, bound: float, *, strictly: bool = True, no
 def holds(name: str, requirement: str, value: float, passed: bool, note: str = "") -> Clause:
     """Return a clause whose condition was computed elsewhere; an unknown value fails."""
     return Clause(
-        name=name,
-        requirement=requirement,
-        value=value,
-        passed=bool(passed) and not math.isnan(value),
-        note=note,
+        name=name, requirement=requirement, value=value, passed=bool(passed) and not math.isnan(value), note=note
     )
 
 
@@ -124,12 +120,7 @@ class Verdict:
 
 
 def verdict(
-    classification: dict[str, Any],
-    trading: dict[str, Any],
-    unit_risk: pd.DataFrame,
-    *,
-    n_trials: int,
-    synthetic: bool,
+    classification: dict[str, Any], trading: dict[str, Any], unit_risk: pd.DataFrame, *, n_trials: int, synthetic: bool
 ) -> Verdict:
     """Return the verdict on a run by the promotion gate (method, section 3.6).
 

@@ -294,11 +294,7 @@ def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:
 
 
 def _windows(
-    event_time: Ints,
-    open_time: Ints,
-    decision_lag: timedelta,
-    horizon: timedelta,
-    fine_bar_interval: timedelta,
+    event_time: Ints, open_time: Ints, decision_lag: timedelta, horizon: timedelta, fine_bar_interval: timedelta
 ) -> tuple[Ints, Ints, Ints]:
     """Return entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
     interval, span = microseconds(fine_bar_interval), microseconds(horizon)

@@ -12,11 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.metrics._inputs import classes_and_probabilities
-from slackwater.metrics.classification import (
-    auc,
-    auc_from_counts,
-    calibration_bins,
-)
+from slackwater.metrics.classification import auc, auc_from_counts, calibration_bins
 from slackwater.times import DAY, DAY_US, require_times_us
 
 __all__ = [
@@ -312,11 +308,7 @@ def _check_probability(value: float, name: str) -> None:
 
 
 def _replicates(
-    statistic: Callable[[NDArray[np.int64]], float],
-    times: Any,
-    mean_block: timedelta,
-    draws: int,
-    seed: int,
+    statistic: Callable[[NDArray[np.int64]], float], times: Any, mean_block: timedelta, draws: int, seed: int
 ) -> NDArray[np.float64]:
     """Return the defined values of the statistic over the draws; none if the calendar is too short."""
     samples = block_bootstrap_indices(times, mean_block=mean_block, draws=draws, seed=seed)

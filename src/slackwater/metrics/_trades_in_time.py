@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from slackwater.metrics._inputs import check_same_length, finite_values
 from slackwater.times import DAY_US, require_times_us
 
-__all__ = [
-    "ClusteredMean",
-    "halves_positive",
-    "positive_quarter_share",
-    "stamp_weighted_mean",
-    "trade_weighted_mean",
-]
+__all__ = ["ClusteredMean", "halves_positive", "positive_quarter_share", "stamp_weighted_mean", "trade_weighted_mean"]
 
 
 @dataclass(frozen=True, kw_only=True)

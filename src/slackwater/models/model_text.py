@@ -17,12 +17,7 @@ from slackwater.errors import BundleError
 
 __all__ = ["ModelText", "Tree", "parse_model_text"]
 
-_SUPPORTED_HEADER = {
-    "version": "v4",
-    "num_class": "1",
-    "num_tree_per_iteration": "1",
-    "objective": "binary sigmoid:1",
-}
+_SUPPORTED_HEADER = {"version": "v4", "num_class": "1", "num_tree_per_iteration": "1", "objective": "binary sigmoid:1"}
 _HEADER_KEYS = {
     *_SUPPORTED_HEADER,
     *("label_index", "max_feature_idx", "feature_names", "feature_infos", "tree_sizes"),

@@ -99,11 +99,7 @@ def write_trading_figures(
             "Distribution of net results per trade",
             lambda figure: _r_multiples(figure, sample, trades),
         ),
-        "costs": (
-            cost["net_bps_mean"],
-            "Cost sensitivity",
-            lambda figure: _costs(figure, cost),
-        ),
+        "costs": (cost["net_bps_mean"], "Cost sensitivity", lambda figure: _costs(figure, cost)),
         "capacity": (
             capacity["net_bps_mean"],
             "Capacity: net result by notional per trade",
@@ -124,11 +120,7 @@ def write_trading_figures(
             "Counterfactuals: the same trades without stop or target",
             lambda figure: _counterfactuals(figure, counterfactual),
         ),
-        "ruin": (
-            ruin["ruin_probability"],
-            "Probability of ruin by risk per trade",
-            lambda figure: _ruin(figure, ruin),
-        ),
+        "ruin": (ruin["ruin_probability"], "Probability of ruin by risk per trade", lambda figure: _ruin(figure, ruin)),
         "venues": (
             venues["net_bps_mean"],
             "Venue comparison: gross result, costs and net result",

@@ -76,13 +76,7 @@ class OpenPosition:
     def __post_init__(self) -> None:
         if self.side not in (1, -1):
             raise ParameterError(f"`side` of an open position must be +1 or -1, was {self.side!r}")
-        for name, low in (
-            ("quantity", 0.0),
-            ("entry", 0.0),
-            ("mark", 0.0),
-            ("leverage", 1.0),
-            ("risk_usd", 0.0),
-        ):
+        for name, low in (("quantity", 0.0), ("entry", 0.0), ("mark", 0.0), ("leverage", 1.0), ("risk_usd", 0.0)):
             value = getattr(self, name)
             zero_allowed = name in ("leverage", "risk_usd")
             if not (value <= _MOST and (value >= low if zero_allowed else value > low)):

@@ -357,10 +357,7 @@ class _Book:
         for trade in self._open:
             plan, path = trade.plan, self._paths[trade.plan.symbol]
             paid = path.funding_usd(
-                side=plan.side,
-                quantity=plan.quantity,
-                start_us=epoch_us(trade.entry_time),
-                end_us=time_us,
+                side=plan.side, quantity=plan.quantity, start_us=epoch_us(trade.entry_time), end_us=time_us
             )
             gain = plan.side * plan.quantity * (path.mark_at(time_us) - plan.entry)
             equity += gain - trade.entry_costs_usd - paid

@@ -94,13 +94,7 @@ class CostModel(CostAssumptions):
         return coefficient * volatility_daily / math.sqrt(volume_24h)
 
     def stop_slippage(
-        self,
-        contract: Contract,
-        *,
-        quantity: float,
-        volume_24h: float,
-        volatility_daily: float,
-        atr_bar: float,
+        self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_bar: float
     ) -> float:
         """Return the slippage of a stop, fraction of price: a market order's and a share of the bar's true range."""
         market = self.market_slippage(

@@ -56,13 +56,7 @@ _TRADE_COLUMNS = {
     "net_r": "float64",
     "equity_after": "float64",
 }
-_REFUSAL_COLUMNS = {
-    "symbol": "str",
-    "event_time": _TIME,
-    "decided_at": _TIME,
-    "code": "str",
-    "message": "str",
-}
+_REFUSAL_COLUMNS = {"symbol": "str", "event_time": _TIME, "decided_at": _TIME, "code": "str", "message": "str"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

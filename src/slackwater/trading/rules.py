@@ -75,9 +75,7 @@ class EntryRules:
     """
 
     probability_threshold: Annotated[
-        float,
-        Within(ge=0.0, le=1.0),
-        Switch(off=0.0, reasons=("probability_below_threshold", "no_probability")),
+        float, Within(ge=0.0, le=1.0), Switch(off=0.0, reasons=("probability_below_threshold", "no_probability"))
     ] = 0.55
     max_score_age: Annotated[PositiveDuration, Switch(reasons=("stale",), toggles=())] | None = 5 * MINUTE
     complete_features: Annotated[bool, Switch(off=False, reasons=("missing_features",))] = True
