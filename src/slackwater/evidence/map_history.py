@@ -66,9 +66,8 @@ class MapHistory:
         Names of the layers, such as ``("24h", "7d", "30d", "stops")``: half-lives of what is remembered.
     bars
         One row a bar of the span, gaps as NaN: `event_time` (close of the bar, UTC), `open`, `high`, `low`, `close`,
-        `open_interest` (coin), `liquidated_long`, `liquidated_short` (coin), `atr_1d` (log price), and whether a
-        level was swept or glided through at this close: `swept_below`, `swept_above`, `glided_below`,
-        `glided_above`.
+        `open_interest` (coin), `liquidated_long`, `liquidated_short` (coin), `atr_1d` (log price), and whether a level
+        was swept or glided through at this close: `swept_below`, `swept_above`, `glided_below`, `glided_above`.
     rows
         Rows of `bars` at whose close the map was read, shape (n,), ascending; the last bar is one of them.
     bin_width, first_bin

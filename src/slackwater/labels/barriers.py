@@ -52,13 +52,11 @@ class LabelReport:
     Attributes
     ----------
     events : int
-        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first
-        that holds.
+        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first that holds.
     labelled : int
         Events that got a label.
     dropped_gap_before : int
-        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine
-        bar.
+        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine bar.
     dropped_no_entry_bar : int
         Fine bars longer than one minute, and none opens at the event.
     dropped_beyond_path_end : int
@@ -111,8 +109,7 @@ def triple_barrier(
     paths : mapping of str to PricePath
         Fine bars of each symbol (`slackwater.trading.price_path.price_paths`).
     horizon : timedelta
-        The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and
-        longer.
+        The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and longer.
     decision_lag : timedelta
         From the event to the decision, >= 0.
     fine_bar_interval : timedelta
@@ -125,13 +122,12 @@ def triple_barrier(
     Returns
     -------
     labels : DataFrame
-        One row per event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`.
-        ``entry_time`` and ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal
-        barrier, log price (the continuation barrier stands at continuation_multiple / reversal_multiple times
-        as much). ``code`` (int8): +1 reversal first, -1 continuation first, 0 time-out. ``label_end_time``:
-        close of the exit bar. ``log_return``: log return of fading the move, + is reversal. ``tie`` (bool):
-        the exit bar touched both barriers. ``y_direction`` (int8): 1 if code is +1, or 0 with a positive
-        return. ``y_hit`` (int8): 1 if code is +1.
+        One row per event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`. ``entry_time`` and
+        ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal barrier, log price (the
+        continuation barrier stands at continuation_multiple / reversal_multiple times as much). ``code`` (int8): +1
+        reversal first, -1 continuation first, 0 time-out. ``label_end_time``: close of the exit bar. ``log_return``:
+        log return of fading the move, + is reversal. ``tie`` (bool): the exit bar touched both barriers.
+        ``y_direction`` (int8): 1 if code is +1, or 0 with a positive return. ``y_hit`` (int8): 1 if code is +1.
     report : LabelReport
         How many events were dropped, and why.
 

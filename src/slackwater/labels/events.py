@@ -22,10 +22,9 @@ def sample_events(features: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     features : DataFrame
-        Sorted by symbol and event_time, with the columns ``symbol``, ``event_time`` and ``available_time``
-        (datetime64, UTC), ``close`` (quote currency per coin), ``event_direction`` (+1 the price had risen, -1
-        it had fallen, 0 no event, NaN not warm) and ``volatility_daily`` (sd of the log return per sqrt(day),
-        fraction).
+        Sorted by symbol and event_time, with the columns ``symbol``, ``event_time`` and ``available_time`` (datetime64,
+        UTC), ``close`` (quote currency per coin), ``event_direction`` (+1 the price had risen, -1 it had fallen, 0 no
+        event, NaN not warm) and ``volatility_daily`` (sd of the log return per sqrt(day), fraction).
 
     Returns
     -------

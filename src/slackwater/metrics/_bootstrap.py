@@ -193,8 +193,7 @@ def bootstrap_difference(
     statistic, times
         As in `bootstrap_interval`.
     first, second : sequence of array-like, each of shape (n,)
-        What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y,
-        p_price_only)``.
+        What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y, p_price_only)``.
     mean_block, draws, seed, confidence
         As in `bootstrap_interval`.
 
@@ -252,8 +251,7 @@ def ece_quantile_under_perfect_calibration(
     Returns
     -------
     float
-        Quantile of the expected calibration error, in [0, 1]; NaN where the calendar is shorter than four
-        mean blocks.
+        Quantile of the expected calibration error, in [0, 1]; NaN where the calendar is shorter than four mean blocks.
 
     Raises
     ------

@@ -49,8 +49,7 @@ def reliability_line(y: ArrayLike, p: ArrayLike) -> ReliabilityLine:
     Returns
     -------
     ReliabilityLine
-        Both NaN where no line exists: one class only, one probability only, or classes that a threshold
-        separates.
+        Both NaN where no line exists: one class only, one probability only, or classes that a threshold separates.
 
     Raises
     ------

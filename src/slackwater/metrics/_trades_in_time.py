@@ -48,8 +48,7 @@ def halves_positive(net: ArrayLike, times: Any) -> tuple[bool, bool]:
     Returns
     -------
     tuple of bool
-        First half, second half; cut midway between the first and the last trade. A half without trades earned
-        none.
+        First half, second half; cut midway between the first and the last trade. A half without trades earned none.
 
     Raises
     ------

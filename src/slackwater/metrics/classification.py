@@ -126,8 +126,7 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
     Returns
     -------
     float
-        At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without
-        error.
+        At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without error.
 
     Raises
     ------
@@ -176,9 +175,8 @@ def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of int64, shape (n,)
-        In [0, bins). Rows of one probability share a bin, so that neither the order of the rows nor the
-        plateaus of an isotonic calibration move the error; with many ties some bins hold more rows than
-        others, or none.
+        In [0, bins). Rows of one probability share a bin, so that neither the order of the rows nor the plateaus of an
+        isotonic calibration move the error; with many ties some bins hold more rows than others, or none.
 
     Examples
     --------

@@ -65,8 +65,7 @@ class BacktestOverfitting:
     Attributes
     ----------
     probability : float
-        PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0,
-        1].
+        PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0, 1].
     probability_of_loss : float
         Share of splits in which the best trial in sample has an out-of-sample Sharpe ratio <= 0, in [0, 1].
     splits : int

@@ -1,9 +1,8 @@
 """Read the text of a LightGBM model, and refuse what is damaged, hostile or not understood.
 
 The format is that of ``src/boosting/gbdt_model_text.cpp`` and ``src/io/tree.cpp`` in LightGBM 4: a header of
-``key=value`` lines, which gives the size of each tree in bytes; the trees; what the training was told. The
-text may come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code
-that checks no bound.
+``key=value`` lines, which gives the size of each tree in bytes; the trees; what the training was told. The text may
+come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code that checks no bound.
 """
 
 from __future__ import annotations
@@ -95,10 +94,9 @@ def parse_model_text(text: str) -> ModelText:
     Raises
     ------
     BundleError
-        If the text is no LightGBM model of version 4, is cut short or damaged; if its objective is not binary
-        with sigmoid 1, or it has several classes; if a tree is linear, has a categorical split, or zeros that
-        count as missing; if the children do not make up a tree, or an entry is unknown, missing, repeated or
-        out of range.
+        If the text is no LightGBM model of version 4, is cut short or damaged; if its objective is not binary with
+        sigmoid 1, or it has several classes; if a tree is linear, has a categorical split, or zeros that count as
+        missing; if the children do not make up a tree, or an entry is unknown, missing, repeated or out of range.
     """
     header_text, _, body = text.partition("\n\n")
     if not header_text.startswith("tree\n"):

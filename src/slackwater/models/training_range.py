@@ -57,9 +57,8 @@ class TrainingRange:
 
     Markets drift, so later rows leave the range more often than the training rows that define it. The limit is
     therefore measured forwards in time: the rows are cut into five consecutive blocks, each block but the first is
-    checked against the range of all rows before it, and `limit_` is the .995 quantile of the shares outside. It errs
-    on the high side, because its ranges come from fewer rows than the final one. Rows without a known value are left
-    out.
+    checked against the range of all rows before it, and `limit_` is the .995 quantile of the shares outside. It errs on
+    the high side, because its ranges come from fewer rows than the final one. Rows without a known value are left out.
 
     Two bounds apply. The limit is at least ``2 / n_columns``: in a calm history the quantile can be 0, and a single
     value just beyond a maximum would make an outlier. It is at most 1/2, which wins over the former: a history in which

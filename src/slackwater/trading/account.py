@@ -103,8 +103,7 @@ class Account:
     Parameters
     ----------
     equity
-        Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot
-        size on.
+        Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot size on.
     open_positions
         The gate allows at most one per symbol, but does not assume it.
     record

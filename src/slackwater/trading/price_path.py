@@ -308,8 +308,7 @@ def walk_to_exit(
     Returns
     -------
     code, bar, price
-        Position in `EXIT_REASONS`, exit bar, market price of the exit (for a liquidation: where it was
-        triggered).
+        Position in `EXIT_REASONS`, exit bar, market price of the exit (for a liquidation: where it was triggered).
 
     Notes
     -----
