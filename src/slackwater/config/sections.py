@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
 
-from slackwater.config.derived import SettingsSection, section
+from slackwater.config.derived import Section, SettingsSection, section
 from slackwater.durations import duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import did_you_mean
 from slackwater.features import parameters
@@ -45,16 +46,13 @@ def _with_a_date_as_text(facts: Any) -> Any:
     return facts
 
 
-def _table_name(name: str) -> str:
-    if name not in LAGS:
-        raise ValueError(f"there is no canonical table `{name}`{did_you_mean(name, LAGS)}")
-    return name
+def _one_of(names: Iterable[str], what: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"there is no {what} `{name}`{did_you_mean(name, names)}")
+        return name
 
-
-def _venue(name: str) -> str:
-    if name not in VENUES:
-        raise ValueError(f"there is no venue `{name}`{did_you_mean(name, VENUES)}")
-    return name
+    return AfterValidator(check)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -65,23 +63,14 @@ OptionalDuration = Annotated[
     BeforeValidator(lambda value: None if value is None else parse_duration(value)),
     PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
 ]
-TableName = Annotated[str, AfterValidator(_table_name)]
+TableName = Annotated[str, _one_of(LAGS, "canonical table")]
 Positive = Annotated[Duration, Field(gt=timedelta(0))]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 InRepository = Annotated[str, AfterValidator(_relative)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Windows(_Section):
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return data
+    model_config = Section.model_config
 
 
 class Market(_Section):
@@ -170,8 +159,8 @@ class Features(_Section):
         own = {key: value for key, value in data.items() if key not in cls.model_fields}
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
         extra = data["extra"]
-        given = {"extra": tuple(extra) if isinstance(extra, list) else extra}
-        return {**rest, **given, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
+        rest["extra"] = tuple(extra) if isinstance(extra, list) else extra
+        return {**rest, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
 class Labels(_Section):
@@ -237,7 +226,7 @@ class Dataset(_Section):
 
     name: str
     source: Literal["simulate", "parquet"]
-    venue: Annotated[str, AfterValidator(_venue)]
+    venue: Annotated[str, _one_of(VENUES, "venue")]
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None

@@ -155,7 +155,7 @@ def venue_comparison(
                 **_facts(trades, venues[name]),
                 **means,
                 "cost_bps": means[_PARTS].sum(skipna=False),
-                **dict(zip(MEAN, mean_and_interval(net, times, resampling), strict=True)),
+                **mean_and_interval(net, times, resampling),
                 "profit_factor": profit_factor(net),
                 "break_even_multiple": _break_even_multiple(means, costs),
                 "depth_share_mean": float(kept["depth_share"].mean()),

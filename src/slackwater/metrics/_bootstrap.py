@@ -29,10 +29,6 @@ _FEWEST_BLOCKS = 4
 # A statistic that is undefined in more of the draws than this has no interval.
 _MOST_UNDEFINED = 0.05
 
-# Statistics that sort their arrays once for all draws.
-_FROM_COUNTS: tuple[tuple[Callable[..., float], Callable[..., Callable[[NDArray[Any]], float]]], ...] = (
-    (auc, auc_from_counts),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,17 +191,7 @@ def bootstrap_difference(
     first, second : sequence of array-like, each of shape (n,)
         What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y, p_price_only)``.
     mean_block, draws, seed, confidence
-        As in `bootstrap_interval`.
-
-    Returns
-    -------
-    Interval
-        As in `bootstrap_interval`.
-
-    Raises
-    ------
-    ParameterError
-        If an array differs in length from `times`, or an argument is out of bounds.
+        As in `bootstrap_interval`, whose errors are those of this function too.
 
     Examples
     --------
@@ -288,9 +274,8 @@ def _on_rows(
     given = [np.asarray(array) for array in arrays]
     for array in given:
         _check_length(array, n_rows)
-    sorted_once = next((form for known, form in _FROM_COUNTS if statistic is known), None)
-    if sorted_once is not None:
-        of_counts = sorted_once(*given)
+    if statistic is auc:  # sorts its scores once for all draws
+        of_counts = auc_from_counts(*given)
         return lambda rows: of_counts(np.bincount(rows, minlength=n_rows))
     return lambda rows: float(statistic(*(array[rows] for array in given)))
 

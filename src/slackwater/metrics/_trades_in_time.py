@@ -76,20 +76,13 @@ def positive_quarter_share(net: ArrayLike, times: Any) -> float:
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
+        As in `halves_positive`, with the same errors.
 
     Returns
     -------
     float
         In [0, 1], of the quarters (UTC) from the first to the last trade; one without trades earned none. NaN
         without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
 
     Examples
     --------
@@ -107,24 +100,12 @@ def positive_quarter_share(net: ArrayLike, times: Any) -> float:
 
 
 def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Return the mean result per trade, with the standard error clustered by UTC day.
+    """Return the mean result per trade, NaN without trades, with the standard error clustered by UTC day.
 
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
-
-    Returns
-    -------
-    ClusteredMean
-        NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
+        As in `halves_positive`, with the same errors.
 
     Notes
     -----
@@ -146,24 +127,12 @@ def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
 
 def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Return the mean result per entry time, all trades of one time counting as one, clustered by UTC day.
+    """Return the mean result per entry time, all trades of one time counting as one; NaN without trades.
 
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
-
-    Returns
-    -------
-    ClusteredMean
-        NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
+        As in `halves_positive`, with the same errors.
 
     Notes
     -----

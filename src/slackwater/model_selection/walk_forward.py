@@ -124,13 +124,7 @@ class PurgedWalkForward(BaseCrossValidator):
         yield from blocks
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of blocks that `split` yields; the arguments are ignored.
-
-        Returns
-        -------
-        int
-            0 where `split` would raise because there are too few events.
-        """
+        """Return the number of blocks that `split` yields, 0 if it would raise for lack of events; ignore arguments."""
         return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
 
     def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -139,7 +133,9 @@ class PurgedWalkForward(BaseCrossValidator):
                 raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")
         if self.min_train_rows < 1:
             raise ParameterError(f"`min_train_rows` must be >= 1, was {self.min_train_rows}")
-        embargo = _embargo(self.embargo)
+        if self.embargo < timedelta(0):
+            raise ParameterError(f"`embargo` must be >= 0, was {self.embargo}")
+        embargo = microseconds(self.embargo)
         if event.size == 0:
             return
         length = microseconds(self.test)
@@ -160,9 +156,3 @@ def _spans(event_times: Any, label_end_times: Any) -> tuple[Ints, Ints]:
     if wrong.size:
         raise OrderError(f"a label must end after its event; rows {wrong[:5].tolist()} do not")
     return event, end
-
-
-def _embargo(embargo: timedelta) -> int:
-    if embargo < timedelta(0):
-        raise ParameterError(f"`embargo` must be >= 0, was {embargo}")
-    return microseconds(embargo)

@@ -52,18 +52,7 @@ class IdentityCalibrator:
         return np.full(np.shape(raw), np.nan)
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability of the positive class.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds.
-
-        Returns
-        -------
-        ndarray of float64 of the same shape
-            In [0, 1]. One value and a whole column give the same bits.
-        """
+        """Return the probability of the positive class, the shape of `raw`, in [0, 1]."""
         return np.asarray(expit(np.asarray(raw, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, str | float]:
@@ -72,13 +61,7 @@ class IdentityCalibrator:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IdentityCalibrator:
-        """Rebuild from :meth:`to_dict`.
-
-        Raises
-        ------
-        BundleError
-            If `values` does not describe an identity calibrator.
-        """
+        """Rebuild from :meth:`to_dict`; raise BundleError if `values` describes no identity calibrator."""
         _check_keys(values, method=cls.method, numbers=())
         return cls()
 
@@ -171,11 +154,6 @@ class SigmoidCalibrator:
             How many independent rows the sum of the weights stands for, > 0; the sum itself if not given. It
             widens `covariance_` and moves nothing else.
 
-        Returns
-        -------
-        SigmoidCalibrator
-            Itself.
-
         Raises
         ------
         ParameterError
@@ -211,13 +189,7 @@ class SigmoidCalibrator:
         return self
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated log-odds, ``slope raw + intercept``, without any offset.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
-        """
+        """Return calibrated log-odds, ``slope raw + intercept``, without any offset; the shape of `raw`."""
         self._check_is_fitted()
         return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
 
@@ -226,11 +198,6 @@ class SigmoidCalibrator:
 
         One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
         intercept, not what the trees themselves have missed.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
         """
         self._check_is_fitted()
         slope_variance, covariance, intercept_variance = self.covariance_
@@ -241,15 +208,7 @@ class SigmoidCalibrator:
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Return the calibrated probability of the positive class.
 
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
-
-        Returns
-        -------
-        ndarray of float64 of the same shape
-            In [0, 1], non-decreasing in `raw`. One value and a whole column give the same bits.
+        In [0, 1], non-decreasing in `raw`; one value and a whole column give the same bits.
 
         Raises
         ------
@@ -259,13 +218,7 @@ class SigmoidCalibrator:
         return np.asarray(expit(self.log_odds(raw)))
 
     def to_dict(self) -> dict[str, str | float]:
-        """Return what is needed to predict again, in types that JSON keeps exactly.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
+        """Return what is needed to predict again, in types that JSON keeps exactly."""
         self._check_is_fitted()
         spread = dict(zip(_COVARIANCE, self.covariance_, strict=True))
         return {"method": self.method, "slope": self.slope_, "intercept": self.intercept_, **spread}

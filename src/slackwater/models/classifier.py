@@ -163,11 +163,6 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             Number of independent rows that a weight of one stands for, in (0, 1]: the mean uniqueness of overlapping
             labels. Widens the bounds of the calibrator.
 
-        Returns
-        -------
-        ReversalClassifier
-            Itself.
-
         Raises
         ------
         ParameterError
@@ -208,29 +203,19 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return str(self.booster_.model_to_string())
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return raw log-odds of the positive class: the sum of the trees, before calibration.
+        """Return raw log-odds of the positive class before calibration, shape (n_rows,): the sum of the trees.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
             Features; NaN is allowed.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_rows,)
-            The score of ``booster_.predict(X, raw_score=True)``.
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return self._raw(self.booster_, rows)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the calibrated probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Features; NaN is allowed.
+        """Return the calibrated probability of each class for `X` as in :meth:`decision_function`.
 
         Returns
         -------
@@ -242,18 +227,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - positive, positive])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the more probable class of each row, by :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Features; NaN is allowed.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Elements of `classes_`; the first one at even odds.
-        """
+        """Return the more probable class of each row by :meth:`predict_proba`; the first one at even odds."""
         more_probable = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[more_probable])
 

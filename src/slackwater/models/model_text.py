@@ -79,17 +79,7 @@ class ModelText(NamedTuple):
 
 
 def parse_model_text(text: str) -> ModelText:
-    """Parse what ``Booster.model_to_string()`` wrote.
-
-    Parameters
-    ----------
-    text : str
-        The whole text.
-
-    Returns
-    -------
-    ModelText
-        Names and trees, every index and number checked.
+    """Parse what ``Booster.model_to_string()`` wrote; every index and number is checked.
 
     Raises
     ------

@@ -89,11 +89,6 @@ class TrainingRange:
         X : array-like of float64, shape (n_rows >= 50, n_columns >= 1)
             The rows that the trees are fitted on, in order of time. NaN is unknown.
 
-        Returns
-        -------
-        TrainingRange
-            Itself.
-
         Raises
         ------
         ParameterError
@@ -171,13 +166,7 @@ class TrainingRange:
         ]
 
     def to_dict(self) -> dict[str, float | list[float | None]]:
-        """Return what `from_dict` rebuilds the range from, in types that JSON keeps exactly; an absent range is None.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
+        """Return what `from_dict` rebuilds the range from, in types that JSON keeps exactly; no range is None."""
         self._check_is_fitted()
         return {
             "tail": float(self.tail),

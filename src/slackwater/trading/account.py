@@ -76,14 +76,16 @@ class OpenPosition:
     def __post_init__(self) -> None:
         if self.side not in (1, -1):
             raise ParameterError(f"`side` of an open position must be +1 or -1, was {self.side!r}")
-        for name, low in (("quantity", 0.0), ("entry", 0.0), ("mark", 0.0), ("leverage", 1.0), ("risk_usd", 0.0)):
-            value = getattr(self, name)
-            zero_allowed = name in ("leverage", "risk_usd")
-            if not (value <= _MOST and (value >= low if zero_allowed else value > low)):
-                bracket = "[" if zero_allowed else "("
-                raise ParameterError(
-                    f"`{name}` of an open position must be in {bracket}{low:g}, {_MOST:g}], was {value}"
-                )
+        for name in ("quantity", "entry", "mark"):
+            self._require(name, 0.0 < getattr(self, name) <= _MOST, "(0")
+        self._require("leverage", 1.0 <= self.leverage <= _MOST, "[1")
+        self._require("risk_usd", 0.0 <= self.risk_usd <= _MOST, "[0")
+
+    def _require(self, name: str, holds: bool, low: str) -> None:
+        if not holds:
+            raise ParameterError(
+                f"`{name}` of an open position must be in {low}, {_MOST:g}], was {getattr(self, name)}"
+            )
 
     @property
     def notional_usd(self) -> float:

@@ -369,7 +369,7 @@ def test_overfitting_refuses_by_name() -> None:
     for blocks in (3, 0, 18):
         with pytest.raises(ParameterError, match="`blocks`"):
             probability_of_backtest_overfitting(np.zeros((100, 2)), blocks=blocks)
-    with pytest.raises(ParameterError, match="two periods a block"):
+    with pytest.raises(ParameterError, match="two periods per block"):
         probability_of_backtest_overfitting(np.zeros((31, 2)))
     with pytest.raises(ParameterError, match="n_periods"):
         probability_of_backtest_overfitting(np.zeros(100))
