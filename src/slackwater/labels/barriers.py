@@ -100,7 +100,7 @@ def triple_barrier(
     volatility_floor: float = 0.005,
     volatility_cap: float = 0.25,
 ) -> tuple[pd.DataFrame, LabelReport]:
-    """Label each event by the barrier that its price touches first.
+    """Label each event by the barrier that its price touches first (method, section 1.2).
 
     Parameters
     ----------
@@ -142,25 +142,6 @@ def triple_barrier(
         If `events` is not sorted by symbol and time, or a time repeats.
     DataError
         If `paths` lacks the symbol of an event.
-
-    Notes
-    -----
-    With d the direction of the prior move, e the log of the entry price and b = volatility_daily ×
-    sqrt(horizon / 24 h) times the multiple, each bar from the entry bar on is a continuation if its extreme lies
-    b_continuation or more in the direction d (a tie is a continuation), else a reversal if the other extreme lies
-    b_reversal or more against it. A bar that opens beyond the continuation barrier exits at its open; a
-    reversal earns its barrier and no more.
-
-    Entry is the open of the first bar that opens at or after ``event_time + decision_lag``. Where the bars
-    are longer than one minute it is the bar that opens at ``event_time``.
-
-    A gap is a stretch without bars of more than 15 minutes, or three bars if that is longer. Whether an event
-    is dropped depends on the stamps of its whole window and never on where the price went, so that dropping
-    selects no outcome. A label is known at ``label_end_time``.
-
-    References
-    ----------
-    M. López de Prado, *Advances in Financial Machine Learning* (2018), section 3.3.
 
     Examples
     --------

@@ -30,7 +30,6 @@ _FEWEST_BLOCKS = 4
 _MOST_UNDEFINED = 0.05
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """Percentile interval of a bootstrap.
@@ -54,7 +53,7 @@ class Interval:
 def block_bootstrap_indices(
     times: Any, *, mean_block: timedelta = _MEAN_BLOCK, draws: int = 2000, seed: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """Draw rows in blocks of calendar time, the rows of all symbols together.
+    """Draw rows in blocks of calendar time, the rows of all symbols together (method, section 3.3).
 
     Parameters
     ----------
@@ -77,16 +76,6 @@ def block_bootstrap_indices(
     ------
     ParameterError
         If `mean_block` is shorter than a day, `draws` is below 1, or `times` is empty or not of times.
-
-    Notes
-    -----
-    The calendar from the first to the last UTC day is a circle. A draw begins at a random day; each next day
-    follows the one before it or, with probability 1 day / mean_block, starts anew at a random day, until
-    there are as many days as in the calendar. Days without rows count as days.
-
-    References
-    ----------
-    D. N. Politis and J. P. Romano, *The stationary bootstrap*, JASA 89 (1994).
 
     Examples
     --------
@@ -217,7 +206,7 @@ def ece_quantile_under_perfect_calibration(
     draws: int = 2000,
     seed: int = 0,
 ) -> float:
-    """Return the calibration error that a perfectly calibrated forecast stays below in most samples.
+    """Return the calibration error that a perfect forecast stays below in most samples (method, section 3.1).
 
     Parameters
     ----------
@@ -245,12 +234,6 @@ def ece_quantile_under_perfect_calibration(
         If the lengths differ or an argument is out of bounds.
     DataError
         If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    The residuals y - p are centred within each calibration bin, which makes the forecast perfect on average,
-    and drawn in blocks: labels that overlap in time or across symbols err together, and drawing y anew from p
-    row by row would miss that and reject nearly every model.
     """
     truth, probability = classes_and_probabilities(y, p)
     _check_probability(quantile, "quantile")

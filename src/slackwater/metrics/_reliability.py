@@ -37,7 +37,7 @@ class ReliabilityLine:
 
 
 def reliability_line(y: ArrayLike, p: ArrayLike) -> ReliabilityLine:
-    """Return slope and intercept of the calibration in logits.
+    """Return slope and intercept of the calibration in logits (method, section 3.1).
 
     Parameters
     ----------
@@ -57,14 +57,6 @@ def reliability_line(y: ArrayLike, p: ArrayLike) -> ReliabilityLine:
         If the lengths differ.
     DataError
         If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    Maximum likelihood without a penalty, by Newton's method.
-
-    References
-    ----------
-    D. R. Cox, *Two further applications of a model for binary regression*, Biometrika 45 (1958).
 
     Examples
     --------

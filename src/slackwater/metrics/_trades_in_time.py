@@ -107,15 +107,6 @@ def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
     net, times
         As in `halves_positive`, with the same errors.
 
-    Notes
-    -----
-    CR1: SE² = G / (G - 1) sum_g (sum_{i in g} (x_i - mean))² / n² over the G days.
-
-    References
-    ----------
-    A. C. Cameron and D. L. Miller, *A practitioner's guide to cluster-robust inference*, Journal of Human
-    Resources 50 (2015).
-
     Examples
     --------
     >>> import numpy as np
@@ -136,8 +127,8 @@ def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
     Notes
     -----
-    Report it beside `trade_weighted_mean`: only the comparison shows a result that depends on the few times at which
-    every symbol had an event.
+    Only the comparison with `trade_weighted_mean` shows a result that depends on the few times at which every symbol had
+    an event.
 
     Examples
     --------

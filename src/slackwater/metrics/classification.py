@@ -111,7 +111,7 @@ def average_precision(y: ArrayLike, p: ArrayLike) -> float:
 
 
 def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
-    """Return the Brier skill score against the constant forecast of the training base rate.
+    """Return the Brier skill score against the constant forecast of the training base rate (method, section 3.1).
 
     Parameters
     ----------
@@ -137,14 +137,8 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
 
     Notes
     -----
-    1 - mean((p - y)²) / mean((base_rate - y)²). Where the scored rows have the base rate r of the training
-    rows the denominator is r (1 - r). It is not written so because, where the two differ, a constant forecast
-    would earn a skill of its own: forecasting .4 where .3 come true scores +.08 against .4 × .6.
-
-    References
-    ----------
-    G. W. Brier, *Verification of forecasts expressed in terms of probability*, Monthly Weather Review 78
-    (1950).
+    The denominator is not r (1 - r): where the base rates of training and scored rows differ, a constant forecast would
+    earn a skill of its own.
 
     Examples
     --------
@@ -197,7 +191,7 @@ def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
 
 
 def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) -> float:
-    """Return the expected calibration error over bins of equally many rows.
+    """Return the expected calibration error over bins of equally many rows (method, section 3.1).
 
     Parameters
     ----------
@@ -220,10 +214,6 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) ->
         If the lengths differ, or `bins` is below 1.
     DataError
         If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    sum_b (n_b / n) |mean(y) - mean(p)| with the bins of `calibration_bins`.
 
     Examples
     --------

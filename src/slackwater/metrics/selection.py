@@ -1,7 +1,7 @@
 """Significance of a result, given its uncertainty and the number of trials.
 
 The block bootstrap gives the uncertainty; the deflated Sharpe ratio and combinatorially symmetric
-cross-validation account for the number of trials.
+cross-validation account for the number of trials (method, section 3.5).
 """
 
 from __future__ import annotations
@@ -98,15 +98,6 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) ->
     DataError
         If a return is not finite.
 
-    Notes
-    -----
-    Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR²)) with g3 the skewness and g4 the kurtosis
-    (3 for a normal law) of the returns.
-
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The Sharpe ratio efficient frontier*, Journal of Risk 15 (2012).
-
     Examples
     --------
     >>> probabilistic_sharpe_ratio([0.01, -0.01, 0.01, -0.01])
@@ -145,15 +136,6 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
     ------
     ParameterError
         If an argument is out of bounds.
-
-    Notes
-    -----
-    sqrt(V) ((1 - g) Phi⁻¹(1 - 1/N) + g Phi⁻¹(1 - 1/(N e))) with g the Euler-Mascheroni constant.
-
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
-    (2014).
 
     Examples
     --------
@@ -198,11 +180,6 @@ def deflated_sharpe_ratio(
     DataError
         If a return or a ratio is not finite.
 
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
-    (2014).
-
     Examples
     --------
     >>> returns = [0.02, -0.01, 0.015, -0.005, 0.01, 0.0]
@@ -220,7 +197,7 @@ def deflated_sharpe_ratio(
 def minimum_detectable_effect(
     standard_error_bps: float, *, years: float, t: float = 3.0, effect_bps: float = 15.0
 ) -> DetectableEffect:
-    """Return the smallest detectable effect, and the years of data that a given effect needs.
+    """Return the smallest detectable effect, and the years of data that a given effect needs (method, section 3.2).
 
     Parameters
     ----------
@@ -242,10 +219,6 @@ def minimum_detectable_effect(
     ------
     ParameterError
         If an argument is out of bounds.
-
-    Notes
-    -----
-    Standard errors shrink with the square root of the years: years_needed = years (t SE / effect)².
 
     Examples
     --------
@@ -274,7 +247,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     Returns
     -------
     BacktestOverfitting
-        Not applicable (NaN, 0 splits) with one trial.
+        Not applicable (NaN, 0 splits) with one trial. A trial that never trades has a Sharpe ratio of 0.
 
     Raises
     ------
@@ -282,17 +255,6 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
         If `blocks` is odd or out of bounds, or there are fewer than two periods per block.
     DataError
         If a return is not finite.
-
-    Notes
-    -----
-    Every choice of half of the blocks is once the sample, the rest being out of sample. The trial with the
-    highest Sharpe ratio in sample has the relative rank w = rank / (n_trials + 1) out of sample; PBO is the
-    share of splits with ln(w / (1 - w)) <= 0. A trial that never trades has a Sharpe ratio of 0.
-
-    References
-    ----------
-    D. H. Bailey, J. M. Borwein, M. López de Prado and Q. J. Zhu, *The probability of backtest overfitting*,
-    Journal of Computational Finance 20 (2017).
 
     Examples
     --------

@@ -188,7 +188,7 @@ def longest_losing_streak(net: ArrayLike) -> int:
 
 
 def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
-    """Return the share of the gross profit that the best trades earned.
+    """Return the share of the gross profit that the best trades earned (method, section 3.2).
 
     Parameters
     ----------
@@ -208,11 +208,6 @@ def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
         If `fraction` is out of bounds.
     DataError
         If a result is not finite.
-
-    Notes
-    -----
-    The denominator is the sum of the profits, not the net result: of that, an honest strategy with a profit
-    factor of 1.2 owes more than all to its best 5 % of trades.
 
     Examples
     --------

@@ -67,7 +67,7 @@ class IdentityCalibrator:
 
 
 class SigmoidCalibrator:
-    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations.
+    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations (method, section 2.3).
 
     Parameters
     ----------
@@ -89,26 +89,14 @@ class SigmoidCalibrator:
 
     Notes
     -----
-    ``p = 1 / (1 + exp(-(slope raw + intercept)))`` [1]_. Slope and intercept maximise the weighted
-    log-likelihood of the rows and of `prior_rows` pseudo-observations with the same raw log-odds, whose outcomes are as
-    frequent as the trees predict (`prior_slope` 1) or as the offset predicts (0). A few rows therefore leave the prior
-    nearly unchanged, perfect separation or a single class cannot send the slope to infinity, and a thousand effective
-    rows outweigh the prior. The default was chosen on drawn
-    data of 800 and 2,500 events with an AUC of .50 to .65: the squared error of the probability is everywhere
-    within 13 % of the best choice's, that of maximum likelihood 17 to 42 % above it.
+    A few rows leave the prior nearly unchanged, perfect separation or a single class cannot send the slope to infinity, and
+    a thousand effective rows outweigh the prior. The default was chosen on drawn data of 800 and 2,500 events with an AUC
+    of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that of maximum
+    likelihood 17 to 42 % above it.
 
     An `offset`, such as the fair log-odds of each trade, is added to the log-odds of each row; slope and intercept then
-    describe the log-odds above it.
-
-    A slope below 0 would reverse the ranking of the trees on the evidence of a small tail of rows; it is clipped at 0
-    and the intercept refitted, which gives every row the same probability. A slope above 3 is clipped too: it comes
-    from raw log-odds with little spread. Where all raw log-odds lie within 0.001 of each other the slope stays
-    `prior_slope` and only the intercept is fitted.
-
-    References
-    ----------
-    .. [1] J. Platt (1999), "Probabilistic outputs for support vector machines and comparisons to regularized
-       likelihood methods", Advances in Large Margin Classifiers, section 2.
+    describe the log-odds above it. A slope below 0 would reverse the ranking of the trees on the evidence of a small
+    tail of rows; one above 3 comes from raw log-odds with little spread. Both are clipped and the intercept refitted.
 
     Examples
     --------

@@ -65,23 +65,14 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The fit, for rows in order of time:
-
-    1. The last `calibration_fraction` of the rows are the tail.
-    2. Of the rows before it, those whose label ended at least `embargo` before the first event of the tail are
-       the head (purge).
-    3. Trees fitted on the head score the tail, and the calibrator is fitted to these scores.
-    4. The trees are fitted anew on all rows.
-
-    Only training rows are used, and the calibrator belongs to the procedure rather than to this one set of trees.
-    Where the head or the tail contains one class only, `fit` warns and does not calibrate (`IdentityCalibrator`).
+    The fit is that of method, section 2.3. Only training rows are used, and the calibrator belongs to the procedure rather
+    than to this one set of trees. Where the head or the tail contains one class only, `fit` warns and does not calibrate.
 
     :meth:`decision_function` returns the log-odds before calibration, whereas :meth:`predict` follows
-    :meth:`predict_proba`: close to even odds the two may disagree about the class of a row. They never
-    disagree about the order of two rows, because the calibration is monotone.
+    :meth:`predict_proba`: close to even odds the two may disagree about the class of a row, but never about the order
+    of two rows.
 
-    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed:
-    LightGBM learns at each split which side it goes to. Infinity is refused.
+    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed; infinity is refused.
 
     Examples
     --------

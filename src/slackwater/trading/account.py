@@ -126,13 +126,7 @@ class Account:
     correlations: Mapping[tuple[str, str], float] | None = None
 
     def exposure(self, symbol: str, side: int) -> Exposure:
-        """Return the sums over the open positions as seen by a new trade.
-
-        Notes
-        -----
-        Two positions are linked where the product of their sides and of their correlation exceeds .5; a correlated
-        cluster holds all positions that such links connect, also through a third position.
-        """
+        """Return the sums over the open positions as seen by a new trade (method, section 6.5)."""
         positions = self.open_positions
         cluster: list[OpenPosition] = []
         reached = [(symbol, side)]

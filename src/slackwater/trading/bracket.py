@@ -52,7 +52,7 @@ class Levels:
 
 
 def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: BracketRules) -> Levels:
-    """Return stop and target of the trade against the move of an event.
+    """Return stop and target of the trade against the move of an event (method, section 6.1).
 
     Parameters
     ----------
@@ -67,8 +67,7 @@ def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: 
 
     Notes
     -----
-    A swept extreme that the price has passed again since has failed, and counts as none. A pool that is nearer
-    than the target buffer leaves no room before it, and is passed over.
+    A pool that is nearer than the target buffer leaves no room before it, and is passed over.
 
     Examples
     --------

@@ -56,14 +56,11 @@ class TrackRecord:
 
     Notes
     -----
-    Recovery: a trade that is not a loss and ends at a new equity high resets the streak of losses, and so do
-    `RECOVERY_WINS` wins in a row. One win after five losses does not restore the size.
+    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does not
+    end at a new high, and so does not reset the streak of losses (method, section 6.6).
 
-    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does
-    not end at a new high.
-
-    The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades
-    that end then are booked. A loss between midnight and a later first observation counts for no day.
+    The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades that end
+    then are booked.
 
     Examples
     --------
@@ -248,7 +245,7 @@ UNTHROTTLED = Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak
 
 
 def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
-    """Return the factor on the size of the next trade.
+    """Return the factor on the size of the next trade (method, section 6.6).
 
     Parameters
     ----------
@@ -263,13 +260,6 @@ def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Thrott
     ------
     ParameterError
         If `equity` is not finite.
-
-    Notes
-    -----
-    ``drawdown = 1 - equity / peak``, the present equity counting for the peak;
-    ``drawdown_factor = 1 - drawdown / throttle_drawdown``, not below 0;
-    ``streak_factor = 0.5 ** (worst_streak - streak_grace)``, in [`streak_floor`, 1]. The longest streak since the last
-    recovery counts, not the present one, so a lucky win does not restore the size.
 
     Examples
     --------

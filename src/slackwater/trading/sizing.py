@@ -84,7 +84,7 @@ def size_position(
     exposure: Exposure,
     risk_multiplier: float = 1.0,
 ) -> Sizing | tuple[Reason, ...]:
-    """Return the size of one trade, or every reason why it has none.
+    """Return the size of one trade, or every reason why it has none (method, section 6.4).
 
     Parameters
     ----------
@@ -101,19 +101,6 @@ def size_position(
         Exposure that the account already carries.
     risk_multiplier
         Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.drawdown_control.throttle`).
-
-    Notes
-    -----
-    The loss per coin grows with the size, because impact does; the risk cap is the quantity whose whole loss
-    at the stop, fees and slippage inside, equals the budget. The budget is the smallest of the risk fraction
-    and of what the open positions leave of the cluster cap and of the open-risk cap.
-
-    A stop bounds the loss only where the market trades through it: a gap can lose more.
-
-    Depth is the thinner of the two sides.
-
-    Leverage is chosen for the size that zero costs and no throttle would leave, and for its fill. So it never rises
-    because of higher costs or of losses, and neither does the size.
     """
     # 1. Rules that need no quantity, and the room that the open positions leave.
     context = score.context
