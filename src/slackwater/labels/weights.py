@@ -35,8 +35,8 @@ def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
 
     Notes
     -----
-    Like the label, the weight is known only after ``label_end_time``, and later events of the symbol still change it: use
-    it to fit, never to predict.
+    Like the label, the weight is known only after ``label_end_time``, and later events of the symbol still change it:
+    use it to fit, never to predict.
 
     Examples
     --------

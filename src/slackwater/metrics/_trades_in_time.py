@@ -127,8 +127,8 @@ def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
     Notes
     -----
-    Only the comparison with `trade_weighted_mean` shows a result that depends on the few times at which every symbol had
-    an event.
+    Only the comparison with `trade_weighted_mean` shows a result that depends on the few times at which every symbol
+    had an event.
 
     Examples
     --------

@@ -39,9 +39,9 @@ class PurgedWalkForward(BaseCrossValidator):
 
     Notes
     -----
-    The comparison with the start of a block is strict: a label that ends exactly when the block begins is published after
-    it. A label that ended early, at a barrier, may train as soon as its own end and the embargo have passed; this selects
-    among training rows and is not a leak.
+    The comparison with the start of a block is strict: a label that ends exactly when the block begins is published
+    after it. A label that ended early, at a barrier, may train as soon as its own end and the embargo have passed; this
+    selects among training rows and is not a leak.
 
     Examples
     --------

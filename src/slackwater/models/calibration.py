@@ -89,10 +89,10 @@ class SigmoidCalibrator:
 
     Notes
     -----
-    A few rows leave the prior nearly unchanged, perfect separation or a single class cannot send the slope to infinity, and
-    a thousand effective rows outweigh the prior. The default was chosen on drawn data of 800 and 2,500 events with an AUC
-    of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that of maximum
-    likelihood 17 to 42 % above it.
+    A few rows leave the prior nearly unchanged, perfect separation or a single class cannot send the slope to infinity,
+    and a thousand effective rows outweigh the prior. The default was chosen on drawn data of 800 and 2,500 events with
+    an AUC of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that of
+    maximum likelihood 17 to 42 % above it.
 
     An `offset`, such as the fair log-odds of each trade, is added to the log-odds of each row; slope and intercept then
     describe the log-odds above it. A slope below 0 would reverse the ranking of the trees on the evidence of a small

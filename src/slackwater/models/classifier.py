@@ -65,14 +65,15 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The fit is that of method, section 2.3. Only training rows are used, and the calibrator belongs to the procedure rather
-    than to this one set of trees. Where the head or the tail contains one class only, `fit` warns and does not calibrate.
+    The fit is that of method, section 2.3. Only training rows are used, and the calibrator belongs to the procedure
+    rather than to this one set of trees. Where the head or the tail contains one class only, `fit` warns and does not
+    calibrate.
 
     :meth:`decision_function` returns the log-odds before calibration, whereas :meth:`predict` follows
     :meth:`predict_proba`: close to even odds the two may disagree about the class of a row, but never about the order
     of two rows.
 
-    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed; infinity is refused.
+    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed, infinity is not.
 
     Examples
     --------

@@ -46,10 +46,9 @@ class FlattenedTrees:
     Notes
     -----
     Of LightGBM's format the part is read that the models of this package use: version 4, one class, objective
-    ``binary`` with ``sigmoid:1`` (a raw score is then the log-odds of the positive class), numerical splits,
-    missing values absent or NaN. NaN follows the default direction of a split, or counts as 0 where training
-    saw no NaN; -inf and +inf compare like any number. Everything else is refused rather than scored almost
-    right.
+    ``binary`` with ``sigmoid:1`` (a raw score is then the log-odds of the positive class), numerical splits, missing
+    values absent or NaN. NaN follows the default direction of a split, or counts as 0 where training saw no NaN; -inf
+    and +inf compare like any number. Everything else is refused rather than scored almost right.
 
     Examples
     --------

@@ -48,9 +48,9 @@ class TrainingRange:
 
     Notes
     -----
-    The share is one of the known columns, so where few are known a single one outside can be enough. Of n known values the
-    ``floor(tail n)`` smallest and as many of the largest lie outside. No value is interpolated, so the range of ``-x`` is
-    the mirrored range of ``x``.
+    The share is one of the known columns, so where few are known a single one outside can be enough. Of n known values
+    the ``floor(tail n)`` smallest and as many of the largest lie outside. No value is interpolated, so the range of
+    ``-x`` is the mirrored range of ``x``.
 
     Markets drift, so the limit is measured forwards in time. It errs on the high side, because its ranges come from
     fewer rows than the final one. The upper bound of 1/2 wins over the lower one of two columns: a history in which

@@ -56,8 +56,8 @@ class TrackRecord:
 
     Notes
     -----
-    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does not
-    end at a new high, and so does not reset the streak of losses (method, section 6.6).
+    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does
+    not end at a new high, and so does not reset the streak of losses (method, section 6.6).
 
     The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades that end
     then are booked.
