@@ -164,7 +164,9 @@ def triple_barrier(
     (1, 0)
     """
     _check_durations(horizon, decision_lag, fine_bar_interval)
-    _check_multiples(reversal_multiple=reversal_multiple, continuation_multiple=continuation_multiple)
+    for name, value in (("reversal_multiple", reversal_multiple), ("continuation_multiple", continuation_multiple)):
+        if not 0 < value < np.inf:
+            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
     if not 0 < volatility_floor <= volatility_cap:
         raise ParameterError(
             f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
@@ -200,23 +202,26 @@ def triple_barrier(
     kept = fate == _LABELLED
     code, log_return = code[kept], log_return[kept]
     labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
-    labels["direction"] = direction[kept].astype(np.int8)
-    labels["entry_time"] = timestamps(entry_time[kept])
-    labels["entry_price"] = entry_price[kept]
-    labels["barrier_log"] = reversal[kept]
-    labels["code"] = code
-    labels["label_end_time"] = timestamps(end_time[kept])
-    labels["log_return"] = log_return
-    labels["tie"] = tie[kept]
-    labels["y_direction"] = ((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8)
-    labels["y_hit"] = (code == 1).astype(np.int8)
+    labels = labels.assign(
+        direction=direction[kept].astype(np.int8),
+        entry_time=timestamps(entry_time[kept]),
+        entry_price=entry_price[kept],
+        barrier_log=reversal[kept],
+        code=code,
+        label_end_time=timestamps(end_time[kept]),
+        log_return=log_return,
+        tie=tie[kept],
+        y_direction=((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8),
+        y_hit=(code == 1).astype(np.int8),
+    )
+    counts = np.bincount(fate, minlength=5).tolist()
     report = LabelReport(
         events=len(events),
-        labelled=len(labels),
-        dropped_gap_before=int((fate == _GAP_BEFORE).sum()),
-        dropped_no_entry_bar=int((fate == _NO_ENTRY_BAR).sum()),
-        dropped_beyond_path_end=int((fate == _BEYOND_PATH_END).sum()),
-        dropped_gap_in_window=int((fate == _GAP_IN_WINDOW).sum()),
+        labelled=counts[_LABELLED],
+        dropped_gap_before=counts[_GAP_BEFORE],
+        dropped_no_entry_bar=counts[_NO_ENTRY_BAR],
+        dropped_beyond_path_end=counts[_BEYOND_PATH_END],
+        dropped_gap_in_window=counts[_GAP_IN_WINDOW],
         ties=int(tie[kept].sum()),
         time_outs=int((code == 0).sum()),
         latency_to_charge=decision_lag if _is_coarse(fine_bar_interval) else timedelta(0),
@@ -240,12 +245,6 @@ def _check_durations(horizon: timedelta, decision_lag: timedelta, fine_bar_inter
         raise ParameterError(
             f"`decision_lag` must be >= 0, and at most one fine bar if these exceed 1 min, was {decision_lag}"
         )
-
-
-def _check_multiples(**multiples: float) -> None:
-    for name, value in multiples.items():
-        if not 0 < value < np.inf:
-            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
 
 
 def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:

@@ -154,9 +154,7 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
     return max(0.0, float(expected))
 
 
-def deflated_sharpe_ratio(
-    returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike, effective_trials: float | None = None
-) -> float:
+def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike) -> float:
     """Return the probability that the true Sharpe ratio exceeds what the best of all trials would reach by chance.
 
     Parameters
@@ -165,8 +163,6 @@ def deflated_sharpe_ratio(
         Returns per period of the chosen trial, as in `probabilistic_sharpe_ratio`.
     trial_sharpe_ratios : array-like of float, shape (n_trials,)
         Sharpe ratio per period, not annualised, of every trial made, the chosen one among them.
-    effective_trials : float, optional
-        Number of independent trials if the trials are correlated, >= 1; by default all count.
 
     Returns
     -------
@@ -176,7 +172,7 @@ def deflated_sharpe_ratio(
     Raises
     ------
     ParameterError
-        If there is no trial, or `effective_trials` is below 1.
+        If there is no trial.
     DataError
         If a return or a ratio is not finite.
 
@@ -190,8 +186,7 @@ def deflated_sharpe_ratio(
     if ratios.size == 0:
         raise ParameterError("`trial_sharpe_ratios` must hold the chosen trial at least, was empty")
     variance = float(ratios.var(ddof=1)) if ratios.size > 1 else 0.0
-    n_trials = float(ratios.size) if effective_trials is None else effective_trials
-    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, n_trials))
+    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, ratios.size))
 
 
 def minimum_detectable_effect(

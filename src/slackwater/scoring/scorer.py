@@ -122,7 +122,7 @@ class ReversalScorer:
         self.synthetic = bool(manifest["synthetic"])
         features = manifest["features"]
         self._spec = FrameSpec.from_dict(manifest["market"])
-        self._engine = FeatureEngine(default_families(self._spec.bar_interval, **features["families"]))
+        self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
         if self._engine.fingerprint != features["fingerprint"]:
             raise BundleError(
                 "the bundle was made with other features than this version computes "

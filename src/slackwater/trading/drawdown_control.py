@@ -101,20 +101,7 @@ class TrackRecord:
 
     @classmethod
     def start(cls, equity: float, time: datetime) -> TrackRecord:
-        """Return a record without a history.
-
-        Parameters
-        ----------
-        equity
-            Account value, USDT, > 0.
-        time
-            Now, timezone-aware.
-
-        Raises
-        ------
-        ParameterError
-            If `equity` is not positive and finite, or `time` is naive.
-        """
+        """Return a record without a history; raise ParameterError unless equity (USDT) is positive, time is aware."""
         if not 0.0 < equity < math.inf:
             raise ParameterError(f"`equity` must be in (0, inf), was {equity}")
         _check_aware("time", time)
@@ -142,12 +129,6 @@ class TrackRecord:
             Time of the observation, timezone-aware. Within a day the order of observations is free.
         equity
             Account value with open positions at the mark, USDT; zero and below are a drawdown of 1 and more.
-
-        Returns
-        -------
-        TrackRecord
-            With the peak and the worst drawdown up to date. On a new UTC day (week) the equity becomes that of
-            its start, and on a new day no trade has lost yet. Observe at midnight: see the notes of the class.
 
         Raises
         ------
@@ -190,10 +171,8 @@ class TrackRecord:
 
         Raises
         ------
-        ParameterError
-            If `net_usd` or `equity` is not finite or `time` is naive.
-        OrderError
-            If `time` lies before the UTC day of the last observation.
+        ParameterError, OrderError
+            If `net_usd` is not finite, and as in `observed`.
         """
         _check_finite("net_usd", net_usd)
         seen = self.observed(time, equity)
@@ -287,32 +266,22 @@ def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRule
 
     Parameters
     ----------
-    record
-        History of the account.
-    equity
-        Account value now, open positions at the mark, USDT.
+    record, equity, rules
+        As in `throttle`. Meeting a limit is enough to stop.
     now
         The clock, timezone-aware. If it stands in a later UTC day (week) than the record, that day (week) starts
         with `equity`, and the numbers of the old one no longer apply.
-    rules
-        The limits. Meeting a limit is enough to stop.
 
     Returns
     -------
     tuple of Reason
         At most one per code: ``drawdown_stop``, ``daily_halt``, ``weekly_halt``, ``cooling_off``; empty if a trade is
-        allowed.
+        allowed. A halt forbids entries; it does not close open positions.
 
     Raises
     ------
-    ParameterError
-        If `equity` is not finite or `now` is naive.
-    OrderError
-        If `now` lies before the UTC day of the last observation.
-
-    Notes
-    -----
-    A halt forbids entries; it does not close open positions.
+    ParameterError, OrderError
+        As in `TrackRecord.observed`.
 
     Examples
     --------
