@@ -20,20 +20,8 @@ from slackwater.types import Ints
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
 LABEL_COLUMNS = (
-    "symbol",
-    "event_time",
-    "available_time",
-    "direction",
-    "volatility_daily",
-    "entry_time",
-    "entry_price",
-    "barrier_log",
-    "code",
-    "label_end_time",
-    "log_return",
-    "tie",
-    "y_direction",
-    "y_hit",
+    *("symbol", "event_time", "available_time", "direction", "volatility_daily", "entry_time", "entry_price"),
+    *("barrier_log", "code", "label_end_time", "log_return", "tie", "y_direction", "y_hit"),
 )
 """Columns of the labels table, in order; `slackwater.labels.weights` adds ``weight``."""
 

@@ -29,15 +29,8 @@ from slackwater.trading.score import CONTEXT, MarketContext
 __all__ = ["TRADE_COLUMNS", "TradeRules", "trade_outcomes"]
 
 TRADE_COLUMNS = (
-    "trade_stop",
-    "trade_target",
-    "trade_exit",
-    "trade_end_time",
-    "fair_log_odds",
-    "reward_risk",
-    "net_r",
-    "payoff",
-    "y_trade",
+    *("trade_stop", "trade_target", "trade_exit", "trade_end_time", "fair_log_odds", "reward_risk"),
+    *("net_r", "payoff", "y_trade"),
 )
 """Columns that `trade_outcomes` adds to the labels table, in order."""
 

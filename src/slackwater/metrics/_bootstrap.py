@@ -210,10 +210,8 @@ def ece_quantile_under_perfect_calibration(
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `slackwater.metrics.classification.auc`; `p` in [0, 1].
     times : array-like of datetime64, shape (n,)
         Time of each row.
     quantile : float, default 0.99

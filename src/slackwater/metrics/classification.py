@@ -1,4 +1,8 @@
-"""Discrimination and calibration of probabilities; AUC and average precision are those of scikit-learn."""
+"""Discrimination and calibration of probabilities; AUC and average precision are those of scikit-learn.
+
+All of them raise `ParameterError` if lengths differ or an argument is out of bounds, and `DataError` if a value of `y`
+is not 0 or 1, or one of `p` not finite or out of its range.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +45,6 @@ def auc(y: ArrayLike, p: ArrayLike) -> float:
     float
         In [0, 1]; NaN unless both classes are present.
 
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If `p` is not finite or `y` is not 0 or 1.
-
     Examples
     --------
     >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
@@ -89,17 +86,7 @@ def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], floa
 
 
 def average_precision(y: ArrayLike, p: ArrayLike) -> float:
-    """Return the average precision (scikit-learn).
-
-    Parameters
-    ----------
-    y, p
-        As in `auc`.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN unless both classes are present.
+    """Return the average precision (scikit-learn); parameters, range and errors are those of `auc`.
 
     Examples
     --------
@@ -115,10 +102,8 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `auc`; `p` in [0, 1].
     base_rate : float, or array-like of shape (n,)
         Share of positives in the rows on which `p` was fitted, never in the rows that are scored, in [0, 1];
         one value per row where the folds of a walk-forward had different ones.
@@ -127,13 +112,6 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
     -------
     float
         At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without error.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If `p` or `base_rate` is not in [0, 1], or `y` is not 0 or 1.
 
     Notes
     -----
@@ -195,10 +173,8 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) ->
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `auc`; `p` in [0, 1].
     bins : int, default 10
         Number of bins, >= 1.
 
@@ -207,13 +183,6 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) ->
     float
         In [0, 1]; NaN without rows. A perfectly calibrated forecast does not reach 0 on a finite sample:
         compare with `slackwater.metrics.selection.ece_quantile_under_perfect_calibration`.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ, or `bins` is below 1.
-    DataError
-        If `p` is not in [0, 1] or `y` is not 0 or 1.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 The block bootstrap gives the uncertainty; the deflated Sharpe ratio and combinatorially symmetric
 cross-validation account for the number of trials (method, section 3.5).
+All of them raise `DataError` if a value is not finite.
 """
 
 from __future__ import annotations
@@ -93,11 +94,6 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) ->
     float
         In [0, 1]; NaN with fewer than three returns or without any spread.
 
-    Raises
-    ------
-    DataError
-        If a return is not finite.
-
     Examples
     --------
     >>> probabilistic_sharpe_ratio([0.01, -0.01, 0.01, -0.01])
@@ -173,8 +169,6 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
     ------
     ParameterError
         If there is no trial.
-    DataError
-        If a return or a ratio is not finite.
 
     Examples
     --------
@@ -248,8 +242,6 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     ------
     ParameterError
         If `blocks` is odd or out of bounds, or there are fewer than two periods per block.
-    DataError
-        If a return is not finite.
 
     Examples
     --------

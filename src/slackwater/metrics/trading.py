@@ -1,4 +1,7 @@
-"""Metrics of trades: mean result, profit factor, drawdown, concentration."""
+"""Metrics of trades: mean result, profit factor, drawdown, concentration.
+
+All of them raise `DataError` if a value is not finite.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +45,6 @@ def expectancy_bps(net_bps: ArrayLike) -> float:
     float
         Basis points; NaN without trades.
 
-    Raises
-    ------
-    DataError
-        If a result is not finite.
-
     Examples
     --------
     >>> expectancy_bps([30.0, -10.0])
@@ -68,11 +66,6 @@ def profit_factor(net: ArrayLike) -> float:
     -------
     float
         >= 0; inf without a loss, NaN with neither profit nor loss.
-
-    Raises
-    ------
-    DataError
-        If a result is not finite.
 
     Examples
     --------
@@ -130,11 +123,6 @@ def longest_losing_streak(net: ArrayLike) -> int:
     int
         >= 0.
 
-    Raises
-    ------
-    DataError
-        If a result is not finite.
-
     Examples
     --------
     >>> longest_losing_streak([1.0, -1.0, -2.0, 3.0, -1.0])
@@ -151,8 +139,8 @@ def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
 
     Parameters
     ----------
-    net : array-like of float, shape (n_trades,)
-        Net result of each trade, any unit.
+    net
+        As in `profit_factor`.
     fraction : float, default 0.05
         The best trades, as a share of all trades, in (0, 1]; their number is rounded up.
 
@@ -165,8 +153,6 @@ def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
     ------
     ParameterError
         If `fraction` is out of bounds.
-    DataError
-        If a result is not finite.
 
     Examples
     --------
