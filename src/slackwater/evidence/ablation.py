@@ -145,14 +145,10 @@ def drawdown_ablation(
 
     Parameters
     ----------
-    backtest
-        Events and prices.
-    gate
-        The gate as configured.
+    backtest, gate, progress
+        As in `rule_ablation`.
     configured
-        Equity of the account under that gate (`Ledger.equity`).
-    progress
-        Called with (gates done, gates in all).
+        Equity of the account under the gate as configured (`Ledger.equity`).
 
     Returns
     -------

@@ -111,10 +111,8 @@ def leverage_curve(
 
     Parameters
     ----------
-    trades
-        Quantity, prices, stop and target stay; the isolated margin posted is notional over leverage.
-    paths, horizon
-        Price paths and time exit of the trades.
+    trades, paths, horizon
+        As in `counterfactuals`. Quantity, prices, stop and target stay; the isolated margin is notional over leverage.
     contracts
         Facts by symbol.
     leverages

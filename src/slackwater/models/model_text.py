@@ -64,15 +64,7 @@ class Tree(NamedTuple):
 
 
 class ModelText(NamedTuple):
-    """What a binary model text says.
-
-    Attributes
-    ----------
-    feature_names : tuple of str
-        Columns of the matrix, in order.
-    trees : list of Tree
-        Their contributions are added up in this order.
-    """
+    """Contents of a binary model text: names of the columns, and trees whose contributions are added up in order."""
 
     feature_names: tuple[str, ...]
     trees: list[Tree]

@@ -21,16 +21,10 @@ class Exposure:
 
     Parameters
     ----------
-    notional_usd
-        Sum of the open positions' notionals at the mark.
-    margin_usd
-        Sum of the margins posted for them.
-    risk_usd
-        Sum of their losses at their stops.
-    cluster_risk_usd
-        Part of `risk_usd` in the correlated cluster of the trade to be sized.
-    cluster
-        Symbols of those positions.
+    notional_usd, margin_usd, risk_usd
+        Notionals at the mark, margins posted, and losses at the stops.
+    cluster_risk_usd, cluster
+        Part of `risk_usd` in the correlated cluster of the new trade, and the symbols of its positions.
     """
 
     notional_usd: float = 0.0

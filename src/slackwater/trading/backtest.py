@@ -79,16 +79,7 @@ class _Order:
 class Backtest:
     """Events and prices of the past, parsed and checked once, to be traded under any gate. Make one with `of`.
 
-    Attributes
-    ----------
-    events
-        Scores that are events, in the order of time and symbol.
-    paths
-        Price path of every symbol with an event.
-    initial_equity
-        USDT, > 0.
-    horizon
-        Time exit, counted from the fill.
+    `events` are in the order of time and symbol; `paths` has the price path of every symbol with an event.
     """
 
     events: tuple[Score, ...]
