@@ -22,14 +22,10 @@ class Clause:
 
     Parameters
     ----------
-    name
-        Stable name.
-    requirement
-        The condition, in words.
-    value
-        Measured value; NaN where it could not be computed.
-    passed
-        Whether it holds.
+    name, requirement
+        Stable name, and the condition in words.
+    value, passed
+        Measured value, NaN where it could not be computed, and whether the condition holds.
     note
         Reason why it could not be computed, or a remark.
     """
@@ -63,12 +59,12 @@ def holds(name: str, requirement: str, value: float, passed: bool, note: str = "
 
 def not_computed(name: str, requirement: str, why: str) -> Clause:
     """Return a clause that could not be computed, and therefore fails."""
-    return Clause(name=name, requirement=requirement, value=float("nan"), passed=False, note=why)
+    return Clause(name=name, requirement=requirement, value=math.nan, passed=False, note=why)
 
 
 def not_applicable(name: str, requirement: str, why: str) -> Clause:
     """Return a clause that does not apply to this run, and therefore holds."""
-    return Clause(name=name, requirement=requirement, value=float("nan"), passed=True, note=f"not applicable: {why}")
+    return Clause(name=name, requirement=requirement, value=math.nan, passed=True, note=f"not applicable: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)

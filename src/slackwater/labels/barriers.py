@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
 from slackwater.times import DAY, DAY_US, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
-from slackwater.types import Ints
+from slackwater.types import Bools, Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
@@ -202,19 +203,24 @@ def triple_barrier(
         y_direction=((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8),
         y_hit=(code == 1).astype(np.int8),
     )
+    latency = decision_lag if _is_coarse(fine_bar_interval) else timedelta(0)
+    return labels[list(LABEL_COLUMNS)], _report(fate, code, tie[kept], latency)
+
+
+def _report(fate: Ints, code: NDArray[np.int8], tie: Bools, latency: timedelta) -> LabelReport:
+    """Count the fates of all events, and the codes and ties of those labelled."""
     counts = np.bincount(fate, minlength=5).tolist()
-    report = LabelReport(
-        events=len(events),
+    return LabelReport(
+        events=len(fate),
         labelled=counts[_LABELLED],
         dropped_gap_before=counts[_GAP_BEFORE],
         dropped_no_entry_bar=counts[_NO_ENTRY_BAR],
         dropped_beyond_path_end=counts[_BEYOND_PATH_END],
         dropped_gap_in_window=counts[_GAP_IN_WINDOW],
-        ties=int(tie[kept].sum()),
+        ties=int(tie.sum()),
         time_outs=int((code == 0).sum()),
-        latency_to_charge=decision_lag if _is_coarse(fine_bar_interval) else timedelta(0),
+        latency_to_charge=latency,
     )
-    return labels[list(LABEL_COLUMNS)], report
 
 
 def _is_coarse(fine_bar_interval: timedelta) -> bool:

@@ -36,10 +36,8 @@ def write_figures(
         Directory of the plots; it is written whole or not at all.
     scored
         Labels and out-of-fold predictions of the test events.
-    equity
-        Columns `time`, `equity_usd`.
-    sample
-        Trades at unit risk.
+    equity, sample
+        Equity of the account (`time`, `equity_usd`), and trades at unit risk.
     targets
         Targets that were fitted; precision, recall and importance are those of the headline target.
     models
