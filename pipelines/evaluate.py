@@ -5,12 +5,7 @@ from __future__ import annotations
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import (
-    Resampling,
-    classification_metrics,
-    trade_odds_metrics,
-    trading_metrics,
-)
+from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_report

@@ -11,10 +11,7 @@ from slackwater.storage import read_tables, write_json, write_parquet
 
 def main(stage: Stage) -> None:
     """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
-    frame = MarketFrame.from_tables(
-        read_tables("data/tables", INPUT_TABLES),
-        stage.market.spec,
-    )
+    frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), stage.market.spec)
     engine = FeatureEngine(default_families(stage.market.bar_interval, **stage.features.model_dump()))
     engine.require_fed(frame.available)
     features = engine.transform(frame)

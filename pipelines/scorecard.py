@@ -21,10 +21,7 @@ AFTERMATH = timedelta(days=2)
 def main(stage: Stage) -> None:
     """Write ``reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
-    frame = MarketFrame.from_tables(
-        read_tables("data/tables", TABLES),
-        stage.market.spec,
-    )
+    frame = MarketFrame.from_tables(read_tables("data/tables", TABLES), stage.market.spec)
     families = default_families(stage.market.bar_interval, **stage.features.model_dump())
     card = map_scorecard(
         frame,

@@ -111,16 +111,7 @@ def log_run(
 
 
 def pull(uri: str, *, tracking_uri: str, to: str | Path) -> Path:
-    """Fetch a registered bundle, such as ``models:/slackwater@champion``, and return its directory.
-
-    Parameters
-    ----------
-    uri
-        ``models:/name@alias`` or ``models:/name/version``.
-    tracking_uri
-        URI of the registry.
-    to
-        Directory to copy to.
+    """Copy a registered bundle, ``models:/name@alias`` or ``models:/name/version``, and return its directory.
 
     Raises
     ------

@@ -185,5 +185,5 @@ def test_saved_files_score_like_their_booster(tmp_path):
     X, y = training_rows(rng, 300, 4)
     booster = booster_of(X, y)
     booster.save_model(tmp_path / "model.txt")
-    trees = FlattenedTrees.from_file(tmp_path / "model.txt")
+    trees = FlattenedTrees.from_text((tmp_path / "model.txt").read_text())
     np.testing.assert_array_equal(trees.predict_raw(X), booster.predict(X, raw_score=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from slackwater.config.derived import Section, SettingsSection, section
 from slackwater.config.fields import Duration, InRepository, OptionalDuration, Positive, TableName, Time
@@ -122,8 +122,8 @@ class Features(Section):
         own = {key: value for key, value in data.items() if key not in cls.model_fields}
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
         extra = data["extra"]
-        given = {"extra": tuple(extra) if isinstance(extra, list) else extra}
-        return {**rest, **given, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
+        rest["extra"] = tuple(extra) if isinstance(extra, list) else extra
+        return {**rest, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
 class Labels(Section):
@@ -176,7 +176,7 @@ class Dataset(Section):
 
     name: str
     source: Literal["simulate", "parquet"]
-    venue: Annotated[str, AfterValidator(_venue)]
+    venue: Annotated[str, _one_of(VENUES, "venue")]
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None

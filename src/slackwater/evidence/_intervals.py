@@ -19,6 +19,7 @@ from slackwater.types import Floats
 
 __all__ = [
     "BPS",
+    "DIFFERENCE",
     "MEAN",
     "bps_of_notional",
     "check_all",
@@ -32,6 +33,7 @@ __all__ = [
 
 BPS = 1e4
 MEAN = ("net_bps_mean", "net_bps_low", "net_bps_high")
+DIFFERENCE = ("difference_bps", "difference_low", "difference_high")
 
 
 def statistic_of(statistic: Callable[[Any], Any], values: NDArray[Any]) -> float:
@@ -39,11 +41,14 @@ def statistic_of(statistic: Callable[[Any], Any], values: NDArray[Any]) -> float
     return float(statistic(values)) if values.size else math.nan
 
 
-def mean_and_interval(net_bps: Floats, times: pd.Series, resampling: Resampling) -> tuple[float, float, float]:
-    """Return the mean of net results and its 95 % interval (low, high), NaN if the sample is empty."""
+def mean_and_interval(
+    net_bps: Floats, times: pd.Series, resampling: Resampling, names: tuple[str, ...] = MEAN
+) -> dict[str, float]:
+    """Return the mean of net results and its 95 % interval (low, high) under three names, NaN if there is none."""
     if net_bps.size == 0:
-        return math.nan, math.nan, math.nan
-    return expectancy_bps(net_bps), *resampling.interval(expectancy_bps, times, net_bps)
+        return dict.fromkeys(names, math.nan)
+    values = (expectancy_bps(net_bps), *resampling.interval(expectancy_bps, times, net_bps))
+    return dict(zip(names, values, strict=True))
 
 
 def sample_metrics(trades: Sequence[ClosedTrade], resampling: Resampling) -> dict[str, Any]:
@@ -52,7 +57,7 @@ def sample_metrics(trades: Sequence[ClosedTrade], resampling: Resampling) -> dic
     net = table["net_bps"].to_numpy()
     return {
         "n_trades": len(table),
-        **dict(zip(MEAN, mean_and_interval(net, table["entry_time"], resampling), strict=True)),
+        **mean_and_interval(net, table["entry_time"], resampling),
         "net_r_mean": float(table["net_r"].mean()),
         "profit_factor": profit_factor(net),
     }

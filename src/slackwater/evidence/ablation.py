@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence._intervals import MEAN, mean_and_interval, sample_metrics
+from slackwater.evidence._intervals import DIFFERENCE, MEAN, mean_and_interval, sample_metrics
 from slackwater.evidence.evaluation import Resampling
 from slackwater.metrics.trading import max_drawdown
 from slackwater.trading.backtest import Backtest
@@ -124,42 +124,31 @@ def rule_ablation(
         trades = backtest.unit_risk_trades(toggle.gate)
         gain = as_configured - _net_per_event(trades, events)
         with_less_without = gain if toggle.was_on else -gain
-        mean, low, high = mean_and_interval(with_less_without, events["event_time"], resampling)
+        difference = mean_and_interval(with_less_without, events["event_time"], resampling, DIFFERENCE)
         rows.append(
             {
                 "rule": toggle.rule,
                 "toggled": toggle.toggled,
                 **sample_metrics(trades, resampling),
-                "difference_bps": mean,
-                "difference_low": low,
-                "difference_high": high,
-                "helps": low > 0.0,
+                **difference,
+                "helps": difference["difference_low"] > 0.0,
             }
         )
-    differences = ["difference_bps", "difference_low", "difference_high"]
-    columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *differences, "helps"]
+    columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *DIFFERENCE, "helps"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def drawdown_ablation(
-    backtest: Backtest,
-    gate: Gate,
-    *,
-    configured: pd.DataFrame,
-    progress: Callable[[int, int], None] | None = None,
+    backtest: Backtest, gate: Gate, *, configured: pd.DataFrame, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
     """Return the account under the gate as it is, and with one rule of drawdown control toggled.
 
     Parameters
     ----------
-    backtest
-        Events and prices.
-    gate
-        The gate as configured.
+    backtest, gate, progress
+        As in `rule_ablation`.
     configured
-        Equity of the account under that gate (`Ledger.equity`).
-    progress
-        Called with (gates done, gates in all).
+        Equity of the account under the gate as configured (`Ledger.equity`).
 
     Returns
     -------

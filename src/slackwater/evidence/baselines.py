@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from slackwater.models.targets import Target
 from slackwater.models.training import Trainer, TrainingSet
@@ -73,12 +72,11 @@ def share_by_side(training: TrainingSet, trainer: Trainer, target: Target) -> Fl
     The rows are those of `Trainer.predict_out_of_fold`. It is the prediction of a model that sees the direction of the
     prior move and nothing else.
     """
-    y = training.labels[target.column].to_numpy()
-    return np.concatenate([_share_by_side(training, y, train, test) for train, test in trainer.splits(training)])
+    y, side = training.labels[target.column].to_numpy(), training.labels["direction"].to_numpy()
 
+    def shares(train: Ints, test: Ints) -> Floats:
+        up, down = (y[train][side[train] == d] for d in (1, -1))
+        share = {1: up.mean() if up.size else 0.5, -1: down.mean() if down.size else 0.5}
+        return np.array([share[int(d)] for d in side[test]])
 
-def _share_by_side(training: TrainingSet, y: NDArray[np.int8], train: Ints, test: Ints) -> Floats:
-    side = training.labels["direction"].to_numpy()
-    up, down = (y[train][side[train] == d] for d in (1, -1))
-    shares = {1: up.mean() if up.size else 0.5, -1: down.mean() if down.size else 0.5}
-    return np.array([shares[int(d)] for d in side[test]])
+    return np.concatenate([shares(train, test) for train, test in trainer.splits(training)])

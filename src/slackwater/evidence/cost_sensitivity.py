@@ -30,7 +30,6 @@ from slackwater.market.contracts import Contract
 from slackwater.metrics.trading import profit_factor
 from slackwater.trading.costs import CostModel
 from slackwater.trading.ledger import ClosedTrade
-from slackwater.types import Floats
 
 __all__ = ["break_even", "capacity_curve", "cost_curve"]
 
@@ -80,9 +79,7 @@ def break_even(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def cost_curve(
-    trades: Sequence[ClosedTrade],
-    resampling: Resampling,
-    multiples: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    trades: Sequence[ClosedTrade], resampling: Resampling, multiples: Sequence[float] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 ) -> pd.DataFrame:
     """Return the net result of the trades at multiples of the assumed costs.
 
@@ -121,7 +118,7 @@ def cost_curve(
     rows = []
     for multiple in multiples:
         net = before_costs - multiple * costs
-        row = {"multiple": float(multiple), "n_trades": len(trades), **_mean(net, times, resampling)}
+        row = {"multiple": float(multiple), "n_trades": len(trades), **mean_and_interval(net, times, resampling)}
         rows.append(row | {"profit_factor": profit_factor(net)})
     return pd.DataFrame(rows, columns=["multiple", "n_trades", *MEAN, "profit_factor"])
 
@@ -192,7 +189,7 @@ def capacity_curve(
             {
                 "notional_usd": float(notional),
                 "n_trades": len(trades),
-                **_mean(bps_of_notional(sized, lambda trade: trade.net_usd), times, resampling),
+                **mean_and_interval(bps_of_notional(sized, lambda trade: trade.net_usd), times, resampling),
                 "round_trip_slippage_bps_mean": statistic_of(np.mean, slippage),
                 "share_within_depth": statistic_of(np.mean, quantity[known] <= depth_fraction * depth[known]),
             }
@@ -207,11 +204,7 @@ def _at_notional(trade: ClosedTrade, notional_usd: float, costs: CostModel, cont
     plan = trade.plan
     quantity = notional_usd / plan.entry
     context, latency = plan.score.context, plan.costs.latency_slippage
-    order = {
-        "quantity": quantity,
-        "volume_24h": context.volume_24h,
-        "volatility_daily": context.volatility_daily,
-    }
+    order = {"quantity": quantity, "volume_24h": context.volume_24h, "volatility_daily": context.volatility_daily}
     market = costs.market_slippage(contract, **order)
     at_size = replace(
         plan.costs,
@@ -221,7 +214,3 @@ def _at_notional(trade: ClosedTrade, notional_usd: float, costs: CostModel, cont
     )
     sizing = replace(plan.sizing, quantity=quantity, notional_usd=notional_usd, costs=at_size)
     return replace(trade, plan=replace(plan, sizing=sizing), funding_usd=trade.funding_usd * quantity / plan.quantity)
-
-
-def _mean(net_bps: Floats, times: pd.Series, resampling: Resampling) -> dict[str, float]:
-    return dict(zip(MEAN, mean_and_interval(net_bps, times, resampling), strict=True))

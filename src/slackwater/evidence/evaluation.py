@@ -30,7 +30,6 @@ from slackwater.metrics.trading import (
     halves_positive,
     longest_losing_streak,
     max_drawdown,
-    net_at_cost_multiples,
     positive_quarter_share,
     profit_factor,
     stamp_weighted_mean,
@@ -206,11 +205,7 @@ def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
 
 
 def trading_metrics(
-    account: pd.DataFrame,
-    refusals: pd.DataFrame,
-    equity: pd.DataFrame,
-    unit_risk: pd.DataFrame,
-    resampling: Resampling,
+    account: pd.DataFrame, refusals: pd.DataFrame, equity: pd.DataFrame, unit_risk: pd.DataFrame, resampling: Resampling
 ) -> dict[str, Any]:
     """Return the metrics of the account and of the sample at unit risk.
 
@@ -253,7 +248,7 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
     # Funding is a payment between traders, not a cost: it stays unchanged when costs double.
     funding = 1e4 * trades["funding_usd"] / trades["notional_usd"]
     costs = 1e4 * (trades["fees_usd"] + trades["slippage_usd"]) / trades["notional_usd"]
-    at_costs = net_at_cost_multiples(trades["gross_bps"] - funding, costs)
+    before_costs = trades["gross_bps"] - funding
     by_trade, by_stamp = trade_weighted_mean(net, times), stamp_weighted_mean(net, times)
     years = (times.max() - times.min()) / pd.Timedelta(days=365)
     seen = (
@@ -277,9 +272,9 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "net_bps_low": low,
         "net_bps_high": high,
         "net_r_mean": float(trades["net_r"].mean()),
-        "net_bps_mean_without_costs": at_costs[0.0],
+        "net_bps_mean_without_costs": expectancy_bps(before_costs),
         "funding_bps_mean": float(funding.mean()),
-        "net_bps_mean_at_double_costs": at_costs[2.0],
+        "net_bps_mean_at_double_costs": expectancy_bps(before_costs - 2.0 * costs),
         "t_trade_weighted": by_trade.t,
         "t_stamp_weighted": by_stamp.t,
         "smallest_visible_effect_bps": seen.smallest_effect_bps,

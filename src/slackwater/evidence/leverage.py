@@ -16,6 +16,7 @@ import pandas as pd
 
 from slackwater.errors import ParameterError
 from slackwater.evidence._intervals import (
+    DIFFERENCE,
     MEAN,
     bps_of_notional,
     check_all,
@@ -34,7 +35,6 @@ from slackwater.trading.price_path import PricePath
 
 __all__ = ["counterfactuals", "leverage_curve"]
 
-_DIFFERENCE = ("difference_bps", "difference_low", "difference_high")
 # Variant to the levels of the plan that are taken away.
 _VARIANTS: dict[str, tuple[str, ...]] = {
     "as planned": (),
@@ -45,10 +45,7 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 def counterfactuals(
-    trades: Sequence[ClosedTrade],
-    paths: Mapping[str, PricePath],
-    horizon: timedelta,
-    resampling: Resampling,
+    trades: Sequence[ClosedTrade], paths: Mapping[str, PricePath], horizon: timedelta, resampling: Resampling
 ) -> pd.DataFrame:
     """Return the net result of the same trades without stop, without target, and without both.
 
@@ -88,20 +85,19 @@ def counterfactuals(
         walked = [_walk(trade, trade.plan, paths, horizon, without=levels) for trade in trades]
         net = bps_of_notional(walked, _net_usd)
         reasons = np.array([trade.exit_reason for trade in walked], dtype=np.str_)
-        means = mean_and_interval(net, times, resampling)
-        differences = mean_and_interval(net - as_planned, times, resampling)
         rows.append(
             {
                 "variant": variant,
                 "n_trades": len(trades),
-                **dict(zip((*MEAN, *_DIFFERENCE), (*means, *differences), strict=True)),
+                **mean_and_interval(net, times, resampling),
+                **mean_and_interval(net - as_planned, times, resampling, DIFFERENCE),
                 "win_rate": statistic_of(np.mean, net > 0.0),
                 **{f"{reason}_share": statistic_of(np.mean, reasons == reason) for reason in EXIT_REASONS},
                 "worst_bps": statistic_of(np.min, net),
             }
         )
     shares = ["stop_share", "target_share", "time_share", "liquidation_share"]
-    return pd.DataFrame(rows, columns=["variant", "n_trades", *MEAN, *_DIFFERENCE, "win_rate", *shares, "worst_bps"])
+    return pd.DataFrame(rows, columns=["variant", "n_trades", *MEAN, *DIFFERENCE, "win_rate", *shares, "worst_bps"])
 
 
 def leverage_curve(
@@ -115,10 +111,8 @@ def leverage_curve(
 
     Parameters
     ----------
-    trades
-        Quantity, prices, stop and target stay; the isolated margin posted is notional over leverage.
-    paths, horizon
-        Price paths and time exit of the trades.
+    trades, paths, horizon
+        As in `counterfactuals`. Quantity, prices, stop and target stay; the isolated margin is notional over leverage.
     contracts
         Facts by symbol.
     leverages

@@ -66,9 +66,8 @@ class MapHistory:
         Names of the layers, such as ``("24h", "7d", "30d", "stops")``: half-lives of what is remembered.
     bars
         One row a bar of the span, gaps as NaN: `event_time` (close of the bar, UTC), `open`, `high`, `low`, `close`,
-        `open_interest` (coin), `liquidated_long`, `liquidated_short` (coin), `atr_1d` (log price), and whether a
-        level was swept or glided through at this close: `swept_below`, `swept_above`, `glided_below`,
-        `glided_above`.
+        `open_interest` (coin), `liquidated_long`, `liquidated_short` (coin), `atr_1d` (log price), and whether a level
+        was swept or glided through at this close: `swept_below`, `swept_above`, `glided_below`, `glided_above`.
     rows
         Rows of `bars` at whose close the map was read, shape (n,), ascending; the last bar is one of them.
     bin_width, first_bin
@@ -121,15 +120,7 @@ class MapHistory:
 
 
 def map_engine(families: Sequence[Family], *, sweeps: bool = False) -> FeatureEngine:
-    """Return an engine of the families that the map needs, and no others.
-
-    Parameters
-    ----------
-    families
-        All of them, such as ``default_families(bar_interval)``.
-    sweeps
-        Whether sweeps and glides are wanted too.
-    """
+    """Return an engine of the families that the map needs (with `sweeps`, also sweeps and glides), and no others."""
     wanted = _SWEEPS if sweeps else _MAP
     return FeatureEngine([family for family in families if family.name in wanted])
 
@@ -283,10 +274,8 @@ def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window:
 
     Parameters
     ----------
-    frame
-        The history.
-    symbol
-        The perpetual.
+    frame, symbol
+        The history, and the perpetual.
     after
         How much later than that day, at most; the last bar where the data end before.
     window
@@ -325,21 +314,15 @@ def map_of_tables(
     ----------
     directory
         Directory of parquet files, such as ``data/tables``.
-    symbol
-        The perpetual; the others are not read into the frame.
-    spec
-        Settings of the market frame.
-    features
-        Parameters of the feature families by name.
-    at, span
-        As in `replay`.
+    spec, features
+        Settings of the market frame, and parameters of the feature families by name.
+    symbol, at, span
+        As in `replay`, with its errors.
 
     Raises
     ------
     MissingDataError
-        If there is no such directory, or no bars of the symbol.
-    ParameterError
-        As in `replay`.
+        If there is no such directory.
     """
     tables = read_tables(directory, _TABLES)
     if "bars" not in tables:
@@ -348,8 +331,5 @@ def map_of_tables(
     if symbol not in symbols:
         raise MissingDataError(f"{directory}: there are no bars of {symbol}; there are {', '.join(symbols)}")
     own = {name: table[table["symbol"] == symbol].reset_index(drop=True) for name, table in tables.items()}
-    frame = MarketFrame.from_tables(
-        own,
-        spec,
-    )
+    frame = MarketFrame.from_tables(own, spec)
     return replay(frame, default_families(spec.bar_interval, **features), symbol, at=at, span=span)

@@ -91,18 +91,7 @@ def scorecard_of(
     seed: int = 0,
     bands: Bands,
 ) -> dict[str, Any]:
-    """Score snapshots of the map.
-
-    Parameters
-    ----------
-    snapshots
-        One per symbol.
-    layers
-        Names of the layers.
-    draws, mean_block, seed
-        As in `map_scorecard`.
-    bands
-        Sampling of the snapshots.
+    """Score snapshots of the map, one per symbol, with the names of its layers; other parameters as in `map_scorecard`.
 
     Returns
     -------

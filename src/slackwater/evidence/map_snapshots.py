@@ -55,7 +55,6 @@ class Bands:
     fewest: int = 200
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
         if not 0 <= self.first < self.last:
             raise ParameterError(f"`first` and `last` must ascend from 0, were {self.first} and {self.last}")
         if not 0.0 < self.width < 0.1 or not 0.0 < self.top < 1.0:
@@ -105,21 +104,9 @@ class MapSnapshots:
 def take_snapshots(frame: MarketFrame, families: Sequence[Family], symbol: str, bands: Bands) -> MapSnapshots:
     """Read the map of a symbol at every snapshot, and count what was liquidated afterwards.
 
-    Parameters
-    ----------
-    frame
-        The history, with open interest and liquidations.
-    families
-        Feature families with their parameters.
-    symbol
-        The perpetual.
-    bands
-        Sampling.
-
-    Notes
-    -----
-    The snapshot at T is the map that the feature row of the bar closing at T saw; only bars after T are counted.
-    Snapshots begin when the features of the map do, after their warm-up.
+    The history must have open interest and liquidations. The snapshot at T is the map that the feature row of the bar
+    closing at T saw; only bars after T are counted. Snapshots begin when the features of the map do, after their warm-
+    up.
     """
     where = rows_of(frame, symbol)
     values = frame.values[where]

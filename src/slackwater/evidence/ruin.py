@@ -32,7 +32,7 @@ def ruin_curve(
     mean_block: timedelta = timedelta(days=14),
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return the probability of a large drawdown, by the share of equity risked per trade.
+    """Return the probability of a large drawdown, by the share of equity risked per trade (method, section 3.7).
 
     Parameters
     ----------
@@ -65,11 +65,7 @@ def ruin_curve(
     Notes
     -----
     A day counts as one correlated cluster: the trades entered on it, of all symbols, win or lose together, ``equity ×
-    (1 + fraction × sum of net_r)``, not below zero. Days without trades count. Each draw walks through `years` of days
-    in blocks, the same ones for every fraction. The calendar is a circle, repeated until it is long enough.
-
-    The longest of n trades' losing streaks is about ``ln(n) / -ln(q)`` for a share of losses q, with n the trades
-    to be expected within `years`. It takes losses as independent: losses that cluster make longer ones.
+    (1 + fraction × sum of net_r)``, not below zero. The draws are the same for every fraction.
 
     Examples
     --------

@@ -140,30 +140,40 @@ def venue_comparison(
     taken = {name: (table["refusal"] == "").to_numpy(dtype=bool) for name, table in at_venues.items()}
     common = np.logical_and.reduce(list(taken.values()))
     entries = entry_times(trades)
-    rows = []
-    for name, table in at_venues.items():
-        kept, times = table[taken[name]], entries[taken[name]]
-        refused = table["refusal"].value_counts()
-        net = kept["net_bps"].to_numpy(dtype=np.float64)
-        means = kept[["gross_bps", *_PARTS]].mean()
-        rows.append(
-            {
-                "venue": name,
-                "n_trades": len(kept),
-                "n_refused": len(table) - len(kept),
-                **{f"n_{refusal}": int(refused.get(refusal, 0)) for refusal in _REFUSALS},
-                **_facts(trades, venues[name]),
-                **means,
-                "cost_bps": means[_PARTS].sum(skipna=False),
-                **dict(zip(MEAN, mean_and_interval(net, times, resampling), strict=True)),
-                "profit_factor": profit_factor(net),
-                "break_even_multiple": _break_even_multiple(means, costs),
-                "depth_share_mean": float(kept["depth_share"].mean()),
-                "n_common": int(common.sum()),
-                "net_bps_common": expectancy_bps(table["net_bps"][common]),
-            }
-        )
+    rows = [
+        {
+            "venue": name,
+            **_facts(trades, venues[name]),
+            **_means_at(table[taken[name]], entries[taken[name]], costs, resampling),
+            **_refusals(table),
+            "n_common": int(common.sum()),
+            "net_bps_common": expectancy_bps(table["net_bps"][common]),
+        }
+        for name, table in at_venues.items()
+    ]
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _refusals(table: pd.DataFrame) -> dict[str, int]:
+    """Count the refused trades of a venue by reason."""
+    reasons = table["refusal"].value_counts()
+    counts = {refusal: int(reasons.get(refusal, 0)) for refusal in _REFUSALS}
+    return {"n_refused": sum(counts.values()), **{f"n_{refusal}": count for refusal, count in counts.items()}}
+
+
+def _means_at(kept: pd.DataFrame, times: pd.Series, costs: CostModel, resampling: Resampling) -> dict[str, Any]:
+    """Return number and means of the trades that a venue takes."""
+    net = kept["net_bps"].to_numpy(dtype=np.float64)
+    means = kept[["gross_bps", *_PARTS]].mean()
+    return {
+        "n_trades": len(kept),
+        **means,
+        "cost_bps": means[_PARTS].sum(skipna=False),
+        **mean_and_interval(net, times, resampling),
+        "profit_factor": profit_factor(net),
+        "break_even_multiple": _break_even_multiple(means, costs),
+        "depth_share_mean": float(kept["depth_share"].mean()),
+    }
 
 
 def _at_venue(

@@ -22,14 +22,10 @@ class Clause:
 
     Parameters
     ----------
-    name
-        Stable name.
-    requirement
-        The condition, in words.
-    value
-        Measured value; NaN where it could not be computed.
-    passed
-        Whether it holds.
+    name, requirement
+        Stable name, and the condition in words.
+    value, passed
+        Measured value, NaN where it could not be computed, and whether the condition holds.
     note
         Reason why it could not be computed, or a remark.
     """
@@ -57,22 +53,18 @@ def at_least(name: str, value: float, bound: float, *, strictly: bool = True, no
 def holds(name: str, requirement: str, value: float, passed: bool, note: str = "") -> Clause:
     """Return a clause whose condition was computed elsewhere; an unknown value fails."""
     return Clause(
-        name=name,
-        requirement=requirement,
-        value=value,
-        passed=bool(passed) and not math.isnan(value),
-        note=note,
+        name=name, requirement=requirement, value=value, passed=bool(passed) and not math.isnan(value), note=note
     )
 
 
 def not_computed(name: str, requirement: str, why: str) -> Clause:
     """Return a clause that could not be computed, and therefore fails."""
-    return Clause(name=name, requirement=requirement, value=float("nan"), passed=False, note=why)
+    return Clause(name=name, requirement=requirement, value=math.nan, passed=False, note=why)
 
 
 def not_applicable(name: str, requirement: str, why: str) -> Clause:
     """Return a clause that does not apply to this run, and therefore holds."""
-    return Clause(name=name, requirement=requirement, value=float("nan"), passed=True, note=f"not applicable: {why}")
+    return Clause(name=name, requirement=requirement, value=math.nan, passed=True, note=f"not applicable: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +116,7 @@ class Verdict:
 
 
 def verdict(
-    classification: dict[str, Any],
-    trading: dict[str, Any],
-    unit_risk: pd.DataFrame,
-    *,
-    n_trials: int,
-    synthetic: bool,
+    classification: dict[str, Any], trading: dict[str, Any], unit_risk: pd.DataFrame, *, n_trials: int, synthetic: bool
 ) -> Verdict:
     """Return the verdict on a run by the promotion gate (method, section 3.6).
 

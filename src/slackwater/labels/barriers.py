@@ -9,31 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
 from slackwater.times import DAY, DAY_US, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
-from slackwater.types import Ints
+from slackwater.types import Bools, Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
 LABEL_COLUMNS = (
-    "symbol",
-    "event_time",
-    "available_time",
-    "direction",
-    "volatility_daily",
-    "entry_time",
-    "entry_price",
-    "barrier_log",
-    "code",
-    "label_end_time",
-    "log_return",
-    "tie",
-    "y_direction",
-    "y_hit",
+    *("symbol", "event_time", "available_time", "direction", "volatility_daily", "entry_time", "entry_price"),
+    *("barrier_log", "code", "label_end_time", "log_return", "tie", "y_direction", "y_hit"),
 )
 """Columns of the labels table, in order; `slackwater.labels.weights` adds ``weight``."""
 
@@ -52,13 +41,11 @@ class LabelReport:
     Attributes
     ----------
     events : int
-        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first
-        that holds.
+        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first that holds.
     labelled : int
         Events that got a label.
     dropped_gap_before : int
-        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine
-        bar.
+        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine bar.
     dropped_no_entry_bar : int
         Fine bars longer than one minute, and none opens at the event.
     dropped_beyond_path_end : int
@@ -102,7 +89,7 @@ def triple_barrier(
     volatility_floor: float = 0.005,
     volatility_cap: float = 0.25,
 ) -> tuple[pd.DataFrame, LabelReport]:
-    """Label each event by the barrier that its price touches first.
+    """Label each event by the barrier that its price touches first (method, section 1.2).
 
     Parameters
     ----------
@@ -111,8 +98,7 @@ def triple_barrier(
     paths : mapping of str to PricePath
         Fine bars of each symbol (`slackwater.trading.price_path.price_paths`).
     horizon : timedelta
-        The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and
-        longer.
+        The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and longer.
     decision_lag : timedelta
         From the event to the decision, >= 0.
     fine_bar_interval : timedelta
@@ -125,13 +111,12 @@ def triple_barrier(
     Returns
     -------
     labels : DataFrame
-        One row per event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`.
-        ``entry_time`` and ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal
-        barrier, log price (the continuation barrier stands at continuation_multiple / reversal_multiple times
-        as much). ``code`` (int8): +1 reversal first, -1 continuation first, 0 time-out. ``label_end_time``:
-        close of the exit bar. ``log_return``: log return of fading the move, + is reversal. ``tie`` (bool):
-        the exit bar touched both barriers. ``y_direction`` (int8): 1 if code is +1, or 0 with a positive
-        return. ``y_hit`` (int8): 1 if code is +1.
+        One row per event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`. ``entry_time`` and
+        ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal barrier, log price (the
+        continuation barrier stands at continuation_multiple / reversal_multiple times as much). ``code`` (int8): +1
+        reversal first, -1 continuation first, 0 time-out. ``label_end_time``: close of the exit bar. ``log_return``:
+        log return of fading the move, + is reversal. ``tie`` (bool): the exit bar touched both barriers.
+        ``y_direction`` (int8): 1 if code is +1, or 0 with a positive return. ``y_hit`` (int8): 1 if code is +1.
     report : LabelReport
         How many events were dropped, and why.
 
@@ -146,25 +131,6 @@ def triple_barrier(
         If `events` is not sorted by symbol and time, or a time repeats.
     DataError
         If `paths` lacks the symbol of an event.
-
-    Notes
-    -----
-    With d the direction of the prior move, e the log of the entry price and b = volatility_daily ×
-    sqrt(horizon / 24 h) times the multiple, each bar from the entry bar on is a continuation if its extreme lies
-    b_continuation or more in the direction d (a tie is a continuation), else a reversal if the other extreme lies
-    b_reversal or more against it. A bar that opens beyond the continuation barrier exits at its open; a
-    reversal earns its barrier and no more.
-
-    Entry is the open of the first bar that opens at or after ``event_time + decision_lag``. Where the bars
-    are longer than one minute it is the bar that opens at ``event_time``.
-
-    A gap is a stretch without bars of more than 15 minutes, or three bars if that is longer. Whether an event
-    is dropped depends on the stamps of its whole window and never on where the price went, so that dropping
-    selects no outcome. A label is known at ``label_end_time``.
-
-    References
-    ----------
-    M. López de Prado, *Advances in Financial Machine Learning* (2018), section 3.3.
 
     Examples
     --------
@@ -187,7 +153,9 @@ def triple_barrier(
     (1, 0)
     """
     _check_durations(horizon, decision_lag, fine_bar_interval)
-    _check_multiples(reversal_multiple=reversal_multiple, continuation_multiple=continuation_multiple)
+    for name, value in (("reversal_multiple", reversal_multiple), ("continuation_multiple", continuation_multiple)):
+        if not 0 < value < np.inf:
+            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
     if not 0 < volatility_floor <= volatility_cap:
         raise ParameterError(
             f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
@@ -223,28 +191,36 @@ def triple_barrier(
     kept = fate == _LABELLED
     code, log_return = code[kept], log_return[kept]
     labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
-    labels["direction"] = direction[kept].astype(np.int8)
-    labels["entry_time"] = timestamps(entry_time[kept])
-    labels["entry_price"] = entry_price[kept]
-    labels["barrier_log"] = reversal[kept]
-    labels["code"] = code
-    labels["label_end_time"] = timestamps(end_time[kept])
-    labels["log_return"] = log_return
-    labels["tie"] = tie[kept]
-    labels["y_direction"] = ((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8)
-    labels["y_hit"] = (code == 1).astype(np.int8)
-    report = LabelReport(
-        events=len(events),
-        labelled=len(labels),
-        dropped_gap_before=int((fate == _GAP_BEFORE).sum()),
-        dropped_no_entry_bar=int((fate == _NO_ENTRY_BAR).sum()),
-        dropped_beyond_path_end=int((fate == _BEYOND_PATH_END).sum()),
-        dropped_gap_in_window=int((fate == _GAP_IN_WINDOW).sum()),
-        ties=int(tie[kept].sum()),
-        time_outs=int((code == 0).sum()),
-        latency_to_charge=decision_lag if _is_coarse(fine_bar_interval) else timedelta(0),
+    labels = labels.assign(
+        direction=direction[kept].astype(np.int8),
+        entry_time=timestamps(entry_time[kept]),
+        entry_price=entry_price[kept],
+        barrier_log=reversal[kept],
+        code=code,
+        label_end_time=timestamps(end_time[kept]),
+        log_return=log_return,
+        tie=tie[kept],
+        y_direction=((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8),
+        y_hit=(code == 1).astype(np.int8),
     )
-    return labels[list(LABEL_COLUMNS)], report
+    latency = decision_lag if _is_coarse(fine_bar_interval) else timedelta(0)
+    return labels[list(LABEL_COLUMNS)], _report(fate, code, tie[kept], latency)
+
+
+def _report(fate: Ints, code: NDArray[np.int8], tie: Bools, latency: timedelta) -> LabelReport:
+    """Count the fates of all events, and the codes and ties of those labelled."""
+    counts = np.bincount(fate, minlength=5).tolist()
+    return LabelReport(
+        events=len(fate),
+        labelled=counts[_LABELLED],
+        dropped_gap_before=counts[_GAP_BEFORE],
+        dropped_no_entry_bar=counts[_NO_ENTRY_BAR],
+        dropped_beyond_path_end=counts[_BEYOND_PATH_END],
+        dropped_gap_in_window=counts[_GAP_IN_WINDOW],
+        ties=int(tie.sum()),
+        time_outs=int((code == 0).sum()),
+        latency_to_charge=latency,
+    )
 
 
 def _is_coarse(fine_bar_interval: timedelta) -> bool:
@@ -263,12 +239,6 @@ def _check_durations(horizon: timedelta, decision_lag: timedelta, fine_bar_inter
         raise ParameterError(
             f"`decision_lag` must be >= 0, and at most one fine bar if these exceed 1 min, was {decision_lag}"
         )
-
-
-def _check_multiples(**multiples: float) -> None:
-    for name, value in multiples.items():
-        if not 0 < value < np.inf:
-            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
 
 
 def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
@@ -294,11 +264,7 @@ def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:
 
 
 def _windows(
-    event_time: Ints,
-    open_time: Ints,
-    decision_lag: timedelta,
-    horizon: timedelta,
-    fine_bar_interval: timedelta,
+    event_time: Ints, open_time: Ints, decision_lag: timedelta, horizon: timedelta, fine_bar_interval: timedelta
 ) -> tuple[Ints, Ints, Ints]:
     """Return entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
     interval, span = microseconds(fine_bar_interval), microseconds(horizon)

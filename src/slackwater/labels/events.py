@@ -14,7 +14,7 @@ EVENT_COLUMNS = ("symbol", "event_time", "available_time", "direction", "volatil
 
 
 def sample_events(features: pd.DataFrame) -> pd.DataFrame:
-    """Return the signal events of the features table.
+    """Return the signal events of the features table (method, section 1.1).
 
     The trigger itself (move in units of volatility, cooldown, smallest absolute move) is computed by the
     feature kernel, so that live scoring and labels share one definition; this function reads its column.
@@ -22,10 +22,9 @@ def sample_events(features: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     features : DataFrame
-        Sorted by symbol and event_time, with the columns ``symbol``, ``event_time`` and ``available_time``
-        (datetime64, UTC), ``close`` (quote currency per coin), ``event_direction`` (+1 the price had risen, -1
-        it had fallen, 0 no event, NaN not warm) and ``volatility_daily`` (sd of the log return per sqrt(day),
-        fraction).
+        Sorted by symbol and event_time, with the columns ``symbol``, ``event_time`` and ``available_time`` (datetime64,
+        UTC), ``close`` (quote currency per coin), ``event_direction`` (+1 the price had risen, -1 it had fallen, 0 no
+        event, NaN not warm) and ``volatility_daily`` (sd of the log return per sqrt(day), fraction).
 
     Returns
     -------
@@ -41,11 +40,6 @@ def sample_events(features: pd.DataFrame) -> pd.DataFrame:
         the volatility of an event is negative.
     OrderError
         If the rows are not sorted by symbol and event_time, or a (symbol, event_time) repeats.
-
-    Notes
-    -----
-    A row is known at ``available_time``. Cutting `features` at any time leaves the events before it as they
-    were.
 
     Examples
     --------

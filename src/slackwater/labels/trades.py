@@ -29,15 +29,8 @@ from slackwater.trading.score import CONTEXT, MarketContext
 __all__ = ["TRADE_COLUMNS", "TradeRules", "trade_outcomes"]
 
 TRADE_COLUMNS = (
-    "trade_stop",
-    "trade_target",
-    "trade_exit",
-    "trade_end_time",
-    "fair_log_odds",
-    "reward_risk",
-    "net_r",
-    "payoff",
-    "y_trade",
+    *("trade_stop", "trade_target", "trade_exit", "trade_end_time", "fair_log_odds", "reward_risk"),
+    *("net_r", "payoff", "y_trade"),
 )
 """Columns that `trade_outcomes` adds to the labels table, in order."""
 
@@ -79,7 +72,7 @@ def trade_outcomes(
     rules: TradeRules,
     horizon: timedelta,
 ) -> pd.DataFrame:
-    """Return the outcome of the trade against the move of each event, row by row with `labels`.
+    """Return the outcome of the trade against the move of each event, row by row with `labels` (method, section 1.4).
 
     Parameters
     ----------
@@ -113,12 +106,8 @@ def trade_outcomes(
 
     Notes
     -----
-    `payoff` is 1 at the target, 0 at the stop, and for a time exit the probability in the lottery of the two with the
-    same expected value, so that ``E[net_r] = E[payoff] (1 + reward_risk) - 1`` holds with time exits too. In a market
-    without drift ``E[payoff] = D / (D + T)``: these odds are fair. Clipping hides losses beyond the stop; the report
-    on adversarial paths measures them.
-
-    Liquidation is not considered: the gate chooses a leverage at which the stop comes first.
+    Clipping hides losses beyond the stop; the report on adversarial paths measures them. Liquidation is not considered:
+    the gate chooses a leverage at which the stop comes first.
     """
     require_columns(labels, ["symbol", "event_time", "direction", "entry_time"], name="labels")
     keys = ["symbol", "event_time"]

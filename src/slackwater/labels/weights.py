@@ -13,7 +13,7 @@ __all__ = ["average_uniqueness", "effective_n"]
 
 
 def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the average uniqueness of each label among the labels of its own symbol.
+    """Return the average uniqueness of each label among the labels of its own symbol (method, section 1.5).
 
     Parameters
     ----------
@@ -35,17 +35,8 @@ def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
 
     Notes
     -----
-    ``n(t)`` is the number of labels of the symbol with ``event_time < t <= label_end_time``; the weight is
-    the mean of ``1 / n(t)`` over the label's own span. The mean is taken over calendar time, not over bars,
-    so it needs no price path and bars of any length give the same weight. Like the label, it is known only
-    after ``label_end_time``, and later events of the symbol still change it: use it to fit, never to predict.
-
-    Symbols are not pooled: what two symbols have in common is a correlation, not an overlap, and is left to the block
-    bootstrap, which draws all symbols of a calendar block together (`slackwater.metrics.selection`).
-
-    References
-    ----------
-    M. López de Prado, *Advances in Financial Machine Learning* (2018), section 4.4.
+    Like the label, the weight is known only after ``label_end_time``, and later events of the symbol still change it:
+    use it to fit, never to predict.
 
     Examples
     --------

@@ -12,11 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.metrics._inputs import classes_and_probabilities
-from slackwater.metrics.classification import (
-    auc,
-    auc_from_counts,
-    calibration_bins,
-)
+from slackwater.metrics.classification import auc, auc_from_counts, calibration_bins
 from slackwater.times import DAY, DAY_US, require_times_us
 
 __all__ = [
@@ -32,11 +28,6 @@ _MEAN_BLOCK = 14 * DAY
 _FEWEST_BLOCKS = 4
 # A statistic that is undefined in more of the draws than this has no interval.
 _MOST_UNDEFINED = 0.05
-
-# Statistics that sort their arrays once for all draws.
-_FROM_COUNTS: tuple[tuple[Callable[..., float], Callable[..., Callable[[NDArray[Any]], float]]], ...] = (
-    (auc, auc_from_counts),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +53,7 @@ class Interval:
 def block_bootstrap_indices(
     times: Any, *, mean_block: timedelta = _MEAN_BLOCK, draws: int = 2000, seed: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """Draw rows in blocks of calendar time, the rows of all symbols together.
+    """Draw rows in blocks of calendar time, the rows of all symbols together (method, section 3.3).
 
     Parameters
     ----------
@@ -85,16 +76,6 @@ def block_bootstrap_indices(
     ------
     ParameterError
         If `mean_block` is shorter than a day, `draws` is below 1, or `times` is empty or not of times.
-
-    Notes
-    -----
-    The calendar from the first to the last UTC day is a circle. A draw begins at a random day; each next day
-    follows the one before it or, with probability 1 day / mean_block, starts anew at a random day, until
-    there are as many days as in the calendar. Days without rows count as days.
-
-    References
-    ----------
-    D. N. Politis and J. P. Romano, *The stationary bootstrap*, JASA 89 (1994).
 
     Examples
     --------
@@ -197,20 +178,9 @@ def bootstrap_difference(
     statistic, times
         As in `bootstrap_interval`.
     first, second : sequence of array-like, each of shape (n,)
-        What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y,
-        p_price_only)``.
+        What the statistic takes, for the two things compared, such as ``(y, p_model)`` and ``(y, p_price_only)``.
     mean_block, draws, seed, confidence
-        As in `bootstrap_interval`.
-
-    Returns
-    -------
-    Interval
-        As in `bootstrap_interval`.
-
-    Raises
-    ------
-    ParameterError
-        If an array differs in length from `times`, or an argument is out of bounds.
+        As in `bootstrap_interval`, whose errors are those of this function too.
 
     Examples
     --------
@@ -236,14 +206,12 @@ def ece_quantile_under_perfect_calibration(
     draws: int = 2000,
     seed: int = 0,
 ) -> float:
-    """Return the calibration error that a perfectly calibrated forecast stays below in most samples.
+    """Return the calibration error that a perfect forecast stays below in most samples (method, section 3.1).
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `slackwater.metrics.classification.auc`; `p` in [0, 1].
     times : array-like of datetime64, shape (n,)
         Time of each row.
     quantile : float, default 0.99
@@ -256,8 +224,7 @@ def ece_quantile_under_perfect_calibration(
     Returns
     -------
     float
-        Quantile of the expected calibration error, in [0, 1]; NaN where the calendar is shorter than four
-        mean blocks.
+        Quantile of the expected calibration error, in [0, 1]; NaN where the calendar is shorter than four mean blocks.
 
     Raises
     ------
@@ -265,12 +232,6 @@ def ece_quantile_under_perfect_calibration(
         If the lengths differ or an argument is out of bounds.
     DataError
         If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    The residuals y - p are centred within each calibration bin, which makes the forecast perfect on average,
-    and drawn in blocks: labels that overlap in time or across symbols err together, and drawing y anew from p
-    row by row would miss that and reject nearly every model.
     """
     truth, probability = classes_and_probabilities(y, p)
     _check_probability(quantile, "quantile")
@@ -294,9 +255,8 @@ def _on_rows(
     given = [np.asarray(array) for array in arrays]
     for array in given:
         _check_length(array, n_rows)
-    sorted_once = next((form for known, form in _FROM_COUNTS if statistic is known), None)
-    if sorted_once is not None:
-        of_counts = sorted_once(*given)
+    if statistic is auc:  # sorts its scores once for all draws
+        of_counts = auc_from_counts(*given)
         return lambda rows: of_counts(np.bincount(rows, minlength=n_rows))
     return lambda rows: float(statistic(*(array[rows] for array in given)))
 
@@ -312,11 +272,7 @@ def _check_probability(value: float, name: str) -> None:
 
 
 def _replicates(
-    statistic: Callable[[NDArray[np.int64]], float],
-    times: Any,
-    mean_block: timedelta,
-    draws: int,
-    seed: int,
+    statistic: Callable[[NDArray[np.int64]], float], times: Any, mean_block: timedelta, draws: int, seed: int
 ) -> NDArray[np.float64]:
     """Return the defined values of the statistic over the draws; none if the calendar is too short."""
     samples = block_bootstrap_indices(times, mean_block=mean_block, draws=draws, seed=seed)

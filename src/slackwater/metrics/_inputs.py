@@ -9,13 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import DataError, ParameterError
 
-__all__ = [
-    "check_same_length",
-    "classes_and_probabilities",
-    "classes_and_scores",
-    "finite_values",
-    "refuse",
-]
+__all__ = ["check_same_length", "classes_and_probabilities", "classes_and_scores", "finite_values", "refuse"]
 
 
 def classes_and_scores(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -37,35 +37,17 @@ class ReliabilityLine:
 
 
 def reliability_line(y: ArrayLike, p: ArrayLike) -> ReliabilityLine:
-    """Return slope and intercept of the calibration in logits.
+    """Return slope and intercept of the calibration in logits (method, section 3.1).
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1]; clipped to [1e-6, 1 - 1e-6].
+    y, p
+        As in `slackwater.metrics.classification.auc`; `p` in [0, 1], clipped to [1e-6, 1 - 1e-6].
 
     Returns
     -------
     ReliabilityLine
-        Both NaN where no line exists: one class only, one probability only, or classes that a threshold
-        separates.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    Maximum likelihood without a penalty, by Newton's method.
-
-    References
-    ----------
-    D. R. Cox, *Two further applications of a model for binary regression*, Biometrika 45 (1958).
+        Both NaN where no line exists: one class only, one probability only, or classes that a threshold separates.
 
     Examples
     --------

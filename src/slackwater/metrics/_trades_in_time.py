@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from slackwater.metrics._inputs import check_same_length, finite_values
 from slackwater.times import DAY_US, require_times_us
 
-__all__ = [
-    "ClusteredMean",
-    "halves_positive",
-    "positive_quarter_share",
-    "stamp_weighted_mean",
-    "trade_weighted_mean",
-]
+__all__ = ["ClusteredMean", "halves_positive", "positive_quarter_share", "stamp_weighted_mean", "trade_weighted_mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +48,7 @@ def halves_positive(net: ArrayLike, times: Any) -> tuple[bool, bool]:
     Returns
     -------
     tuple of bool
-        First half, second half; cut midway between the first and the last trade. A half without trades earned
-        none.
+        First half, second half; cut midway between the first and the last trade. A half without trades earned none.
 
     Raises
     ------
@@ -83,20 +76,13 @@ def positive_quarter_share(net: ArrayLike, times: Any) -> float:
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
+        As in `halves_positive`, with the same errors.
 
     Returns
     -------
     float
         In [0, 1], of the quarters (UTC) from the first to the last trade; one without trades earned none. NaN
         without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
 
     Examples
     --------
@@ -114,33 +100,12 @@ def positive_quarter_share(net: ArrayLike, times: Any) -> float:
 
 
 def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Return the mean result per trade, with the standard error clustered by UTC day.
+    """Return the mean result per trade, NaN without trades, with the standard error clustered by UTC day.
 
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
-
-    Returns
-    -------
-    ClusteredMean
-        NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
-
-    Notes
-    -----
-    CR1: SE² = G / (G - 1) sum_g (sum_{i in g} (x_i - mean))² / n² over the G days.
-
-    References
-    ----------
-    A. C. Cameron and D. L. Miller, *A practitioner's guide to cluster-robust inference*, Journal of Human
-    Resources 50 (2015).
+        As in `halves_positive`, with the same errors.
 
     Examples
     --------
@@ -153,29 +118,17 @@ def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
 
 def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Return the mean result per entry time, all trades of one time counting as one, clustered by UTC day.
+    """Return the mean result per entry time, all trades of one time counting as one; NaN without trades.
 
     Parameters
     ----------
     net, times
-        As in `halves_positive`.
-
-    Returns
-    -------
-    ClusteredMean
-        NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a result is not finite or a time is missing.
+        As in `halves_positive`, with the same errors.
 
     Notes
     -----
-    Report it beside `trade_weighted_mean`: only the comparison shows a result that depends on the few times at which
-    every symbol had an event.
+    Only the comparison with `trade_weighted_mean` shows a result that depends on the few times at which every symbol
+    had an event.
 
     Examples
     --------

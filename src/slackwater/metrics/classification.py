@@ -1,4 +1,8 @@
-"""Discrimination and calibration of probabilities; AUC and average precision are those of scikit-learn."""
+"""Discrimination and calibration of probabilities; AUC and average precision are those of scikit-learn.
+
+All of them raise `ParameterError` if lengths differ or an argument is out of bounds, and `DataError` if a value of `y`
+is not 0 or 1, or one of `p` not finite or out of its range.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +45,6 @@ def auc(y: ArrayLike, p: ArrayLike) -> float:
     float
         In [0, 1]; NaN unless both classes are present.
 
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If `p` is not finite or `y` is not 0 or 1.
-
     Examples
     --------
     >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
@@ -89,17 +86,7 @@ def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], floa
 
 
 def average_precision(y: ArrayLike, p: ArrayLike) -> float:
-    """Return the average precision (scikit-learn).
-
-    Parameters
-    ----------
-    y, p
-        As in `auc`.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN unless both classes are present.
+    """Return the average precision (scikit-learn); parameters, range and errors are those of `auc`.
 
     Examples
     --------
@@ -111,14 +98,12 @@ def average_precision(y: ArrayLike, p: ArrayLike) -> float:
 
 
 def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
-    """Return the Brier skill score against the constant forecast of the training base rate.
+    """Return the Brier skill score against the constant forecast of the training base rate (method, section 3.1).
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `auc`; `p` in [0, 1].
     base_rate : float, or array-like of shape (n,)
         Share of positives in the rows on which `p` was fitted, never in the rows that are scored, in [0, 1];
         one value per row where the folds of a walk-forward had different ones.
@@ -126,26 +111,12 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
     Returns
     -------
     float
-        At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without
-        error.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If `p` or `base_rate` is not in [0, 1], or `y` is not 0 or 1.
+        At most 1. Positive: better than the base rate. NaN without rows, or if the base rate is without error.
 
     Notes
     -----
-    1 - mean((p - y)²) / mean((base_rate - y)²). Where the scored rows have the base rate r of the training
-    rows the denominator is r (1 - r). It is not written so because, where the two differ, a constant forecast
-    would earn a skill of its own: forecasting .4 where .3 come true scores +.08 against .4 × .6.
-
-    References
-    ----------
-    G. W. Brier, *Verification of forecasts expressed in terms of probability*, Monthly Weather Review 78
-    (1950).
+    The denominator is not r (1 - r): where the base rates of training and scored rows differ, a constant forecast would
+    earn a skill of its own.
 
     Examples
     --------
@@ -176,9 +147,8 @@ def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of int64, shape (n,)
-        In [0, bins). Rows of one probability share a bin, so that neither the order of the rows nor the
-        plateaus of an isotonic calibration move the error; with many ties some bins hold more rows than
-        others, or none.
+        In [0, bins). Rows of one probability share a bin, so that neither the order of the rows nor the plateaus of an
+        isotonic calibration move the error; with many ties some bins hold more rows than others, or none.
 
     Examples
     --------
@@ -199,14 +169,12 @@ def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
 
 
 def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) -> float:
-    """Return the expected calibration error over bins of equally many rows.
+    """Return the expected calibration error over bins of equally many rows (method, section 3.1).
 
     Parameters
     ----------
-    y : array-like of int or bool, shape (n,)
-        0 or 1.
-    p : array-like of float, shape (n,)
-        Probabilities, in [0, 1].
+    y, p
+        As in `auc`; `p` in [0, 1].
     bins : int, default 10
         Number of bins, >= 1.
 
@@ -215,17 +183,6 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) ->
     float
         In [0, 1]; NaN without rows. A perfectly calibrated forecast does not reach 0 on a finite sample:
         compare with `slackwater.metrics.selection.ece_quantile_under_perfect_calibration`.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ, or `bins` is below 1.
-    DataError
-        If `p` is not in [0, 1] or `y` is not 0 or 1.
-
-    Notes
-    -----
-    sum_b (n_b / n) |mean(y) - mean(p)| with the bins of `calibration_bins`.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Significance of a result, given its uncertainty and the number of trials.
 
 The block bootstrap gives the uncertainty; the deflated Sharpe ratio and combinatorially symmetric
-cross-validation account for the number of trials.
+cross-validation account for the number of trials (method, section 3.5).
+All of them raise `DataError` if a value is not finite.
 """
 
 from __future__ import annotations
@@ -65,8 +66,7 @@ class BacktestOverfitting:
     Attributes
     ----------
     probability : float
-        PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0,
-        1].
+        PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0, 1].
     probability_of_loss : float
         Share of splits in which the best trial in sample has an out-of-sample Sharpe ratio <= 0, in [0, 1].
     splits : int
@@ -93,20 +93,6 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) ->
     -------
     float
         In [0, 1]; NaN with fewer than three returns or without any spread.
-
-    Raises
-    ------
-    DataError
-        If a return is not finite.
-
-    Notes
-    -----
-    Phi((SR - SR*) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1) / 4 SR²)) with g3 the skewness and g4 the kurtosis
-    (3 for a normal law) of the returns.
-
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The Sharpe ratio efficient frontier*, Journal of Risk 15 (2012).
 
     Examples
     --------
@@ -147,15 +133,6 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
     ParameterError
         If an argument is out of bounds.
 
-    Notes
-    -----
-    sqrt(V) ((1 - g) Phi⁻¹(1 - 1/N) + g Phi⁻¹(1 - 1/(N e))) with g the Euler-Mascheroni constant.
-
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
-    (2014).
-
     Examples
     --------
     >>> round(expected_maximum_sharpe_ratio(0.01, 100), 4)
@@ -173,9 +150,7 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
     return max(0.0, float(expected))
 
 
-def deflated_sharpe_ratio(
-    returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike, effective_trials: float | None = None
-) -> float:
+def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike) -> float:
     """Return the probability that the true Sharpe ratio exceeds what the best of all trials would reach by chance.
 
     Parameters
@@ -184,8 +159,6 @@ def deflated_sharpe_ratio(
         Returns per period of the chosen trial, as in `probabilistic_sharpe_ratio`.
     trial_sharpe_ratios : array-like of float, shape (n_trials,)
         Sharpe ratio per period, not annualised, of every trial made, the chosen one among them.
-    effective_trials : float, optional
-        Number of independent trials if the trials are correlated, >= 1; by default all count.
 
     Returns
     -------
@@ -195,14 +168,7 @@ def deflated_sharpe_ratio(
     Raises
     ------
     ParameterError
-        If there is no trial, or `effective_trials` is below 1.
-    DataError
-        If a return or a ratio is not finite.
-
-    References
-    ----------
-    D. H. Bailey and M. López de Prado, *The deflated Sharpe ratio*, Journal of Portfolio Management 40
-    (2014).
+        If there is no trial.
 
     Examples
     --------
@@ -214,14 +180,13 @@ def deflated_sharpe_ratio(
     if ratios.size == 0:
         raise ParameterError("`trial_sharpe_ratios` must hold the chosen trial at least, was empty")
     variance = float(ratios.var(ddof=1)) if ratios.size > 1 else 0.0
-    n_trials = float(ratios.size) if effective_trials is None else effective_trials
-    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, n_trials))
+    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, ratios.size))
 
 
 def minimum_detectable_effect(
     standard_error_bps: float, *, years: float, t: float = 3.0, effect_bps: float = 15.0
 ) -> DetectableEffect:
-    """Return the smallest detectable effect, and the years of data that a given effect needs.
+    """Return the smallest detectable effect, and the years of data that a given effect needs (method, section 3.2).
 
     Parameters
     ----------
@@ -243,10 +208,6 @@ def minimum_detectable_effect(
     ------
     ParameterError
         If an argument is out of bounds.
-
-    Notes
-    -----
-    Standard errors shrink with the square root of the years: years_needed = years (t SE / effect)².
 
     Examples
     --------
@@ -275,25 +236,12 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     Returns
     -------
     BacktestOverfitting
-        Not applicable (NaN, 0 splits) with one trial.
+        Not applicable (NaN, 0 splits) with one trial. A trial that never trades has a Sharpe ratio of 0.
 
     Raises
     ------
     ParameterError
         If `blocks` is odd or out of bounds, or there are fewer than two periods per block.
-    DataError
-        If a return is not finite.
-
-    Notes
-    -----
-    Every choice of half of the blocks is once the sample, the rest being out of sample. The trial with the
-    highest Sharpe ratio in sample has the relative rank w = rank / (n_trials + 1) out of sample; PBO is the
-    share of splits with ln(w / (1 - w)) <= 0. A trial that never trades has a Sharpe ratio of 0.
-
-    References
-    ----------
-    D. H. Bailey, J. M. Borwein, M. López de Prado and Q. J. Zhu, *The probability of backtest overfitting*,
-    Journal of Computational Finance 20 (2017).
 
     Examples
     --------

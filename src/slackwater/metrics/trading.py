@@ -1,14 +1,15 @@
-"""Metrics of trades: mean result, profit factor, drawdown, concentration."""
+"""Metrics of trades: mean result, profit factor, drawdown, concentration.
+
+All of them raise `DataError` if a value is not finite.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from slackwater.errors import DataError, ParameterError
-from slackwater.metrics._inputs import check_same_length, finite_values
+from slackwater.metrics._inputs import finite_values
 from slackwater.metrics._trades_in_time import (
     ClusteredMean,
     halves_positive,
@@ -23,7 +24,6 @@ __all__ = [
     "halves_positive",
     "longest_losing_streak",
     "max_drawdown",
-    "net_at_cost_multiples",
     "positive_quarter_share",
     "profit_factor",
     "stamp_weighted_mean",
@@ -45,11 +45,6 @@ def expectancy_bps(net_bps: ArrayLike) -> float:
     float
         Basis points; NaN without trades.
 
-    Raises
-    ------
-    DataError
-        If a result is not finite.
-
     Examples
     --------
     >>> expectancy_bps([30.0, -10.0])
@@ -57,44 +52,6 @@ def expectancy_bps(net_bps: ArrayLike) -> float:
     """
     values = finite_values(net_bps, name="net_bps")
     return float(values.mean()) if values.size else float("nan")
-
-
-def net_at_cost_multiples(
-    gross_bps: ArrayLike, cost_bps: ArrayLike, *, multiples: Sequence[float] = (0.0, 1.0, 2.0)
-) -> dict[float, float]:
-    """Return the mean net result per trade at multiples of the costs.
-
-    Parameters
-    ----------
-    gross_bps, cost_bps : array-like of float, shape (n_trades,)
-        Result before costs, and all costs (fees, slippage, funding paid; received funding is negative), basis
-        points of the notional.
-    multiples : sequence of float, default (0, 1, 2)
-        Multiples of the costs, >= 0.
-
-    Returns
-    -------
-    dict
-        Multiple to mean net result, basis points; NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ, or a multiple is negative.
-    DataError
-        If a value is not finite.
-
-    Examples
-    --------
-    >>> net_at_cost_multiples([30.0, 10.0], [14.0, 14.0])
-    {0.0: 20.0, 1.0: 6.0, 2.0: -8.0}
-    """
-    gross, cost = finite_values(gross_bps, name="gross_bps"), finite_values(cost_bps, name="cost_bps")
-    check_same_length(cost, gross, "cost_bps", "gross_bps")
-    for multiple in multiples:
-        if not multiple >= 0:
-            raise ParameterError(f"`multiples` must be >= 0, was {multiple}")
-    return {float(multiple): expectancy_bps(gross - multiple * cost) for multiple in multiples}
 
 
 def profit_factor(net: ArrayLike) -> float:
@@ -109,11 +66,6 @@ def profit_factor(net: ArrayLike) -> float:
     -------
     float
         >= 0; inf without a loss, NaN with neither profit nor loss.
-
-    Raises
-    ------
-    DataError
-        If a result is not finite.
 
     Examples
     --------
@@ -171,11 +123,6 @@ def longest_losing_streak(net: ArrayLike) -> int:
     int
         >= 0.
 
-    Raises
-    ------
-    DataError
-        If a result is not finite.
-
     Examples
     --------
     >>> longest_losing_streak([1.0, -1.0, -2.0, 3.0, -1.0])
@@ -188,12 +135,12 @@ def longest_losing_streak(net: ArrayLike) -> int:
 
 
 def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
-    """Return the share of the gross profit that the best trades earned.
+    """Return the share of the gross profit that the best trades earned (method, section 3.2).
 
     Parameters
     ----------
-    net : array-like of float, shape (n_trades,)
-        Net result of each trade, any unit.
+    net
+        As in `profit_factor`.
     fraction : float, default 0.05
         The best trades, as a share of all trades, in (0, 1]; their number is rounded up.
 
@@ -206,13 +153,6 @@ def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
     ------
     ParameterError
         If `fraction` is out of bounds.
-    DataError
-        If a result is not finite.
-
-    Notes
-    -----
-    The denominator is the sum of the profits, not the net result: of that, an honest strategy with a profit
-    factor of 1.2 owes more than all to its best 5 % of trades.
 
     Examples
     --------

@@ -33,8 +33,7 @@ def calibration_split(
     fraction : float
         Fraction of the rows in the tail, rounded, the last in time; in (0, 1).
     embargo : timedelta or None
-        Time between the end of a label in the head and the first event of the tail, >= 0. None
-        is zero.
+        Time between the end of a label in the head and the first event of the tail, >= 0. None is zero.
     event_times, label_end_times : array-like of datetimes, shape (n_rows,), optional
         Time at which each row was known, and at which its label was known. Without them nothing is purged.
 

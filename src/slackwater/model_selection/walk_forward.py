@@ -17,7 +17,7 @@ __all__ = ["PurgedWalkForward"]
 
 
 class PurgedWalkForward(BaseCrossValidator):
-    """Expanding walk-forward splits, purged by the end time of each label and embargoed.
+    """Expanding walk-forward splits, purged by the end time of each label and embargoed (method, section 2.2).
 
     Test blocks follow one another without overlap; the first begins `min_train` after the first event. The training
     rows of a block are all rows whose label ended at least the embargo before the block begins. Rows may be in any
@@ -39,18 +39,9 @@ class PurgedWalkForward(BaseCrossValidator):
 
     Notes
     -----
-    Row i trains for the block that begins at a if and only if ``label_end_time[i] + embargo < a``. The
-    comparison is with the start of the block, not with its first event, and it is strict: a label that ends exactly
-    when the block begins is published after it. Where all labels run for the full horizon H, this is a gap of at least
-    H + embargo between the last training event and the test block. A label that ended early, at a barrier, may train
-    as soon as its own end and the embargo have passed; this selects among training rows and is not a leak.
-
-    Blocks without a test row, or with fewer than `min_train_rows`, yield nothing. The first training set is
-    shorter than `min_train` by the purged stretch.
-
-    References
-    ----------
-    M. López de Prado, *Advances in Financial Machine Learning* (2018), chapter 7.
+    The comparison with the start of a block is strict: a label that ends exactly when the block begins is published
+    after it. A label that ended early, at a barrier, may train as soon as its own end and the embargo have passed; this
+    selects among training rows and is not a leak.
 
     Examples
     --------
@@ -124,13 +115,7 @@ class PurgedWalkForward(BaseCrossValidator):
         yield from blocks
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of blocks that `split` yields; the arguments are ignored.
-
-        Returns
-        -------
-        int
-            0 where `split` would raise because there are too few events.
-        """
+        """Return the number of blocks that `split` yields, 0 if it would raise for lack of events; ignore arguments."""
         return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
 
     def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -139,7 +124,9 @@ class PurgedWalkForward(BaseCrossValidator):
                 raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")
         if self.min_train_rows < 1:
             raise ParameterError(f"`min_train_rows` must be >= 1, was {self.min_train_rows}")
-        embargo = _embargo(self.embargo)
+        if self.embargo < timedelta(0):
+            raise ParameterError(f"`embargo` must be >= 0, was {self.embargo}")
+        embargo = microseconds(self.embargo)
         if event.size == 0:
             return
         length = microseconds(self.test)
@@ -160,9 +147,3 @@ def _spans(event_times: Any, label_end_times: Any) -> tuple[Ints, Ints]:
     if wrong.size:
         raise OrderError(f"a label must end after its event; rows {wrong[:5].tolist()} do not")
     return event, end
-
-
-def _embargo(embargo: timedelta) -> int:
-    if embargo < timedelta(0):
-        raise ParameterError(f"`embargo` must be >= 0, was {embargo}")
-    return microseconds(embargo)

@@ -52,18 +52,7 @@ class IdentityCalibrator:
         return np.full(np.shape(raw), np.nan)
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability of the positive class.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds.
-
-        Returns
-        -------
-        ndarray of float64 of the same shape
-            In [0, 1]. One value and a whole column give the same bits.
-        """
+        """Return the probability of the positive class, the shape of `raw`, in [0, 1]."""
         return np.asarray(expit(np.asarray(raw, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, str | float]:
@@ -72,19 +61,13 @@ class IdentityCalibrator:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IdentityCalibrator:
-        """Rebuild from :meth:`to_dict`.
-
-        Raises
-        ------
-        BundleError
-            If `values` does not describe an identity calibrator.
-        """
+        """Rebuild from :meth:`to_dict`; raise BundleError if `values` describes no identity calibrator."""
         _check_keys(values, method=cls.method, numbers=())
         return cls()
 
 
 class SigmoidCalibrator:
-    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations.
+    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations (method, section 2.3).
 
     Parameters
     ----------
@@ -106,26 +89,14 @@ class SigmoidCalibrator:
 
     Notes
     -----
-    ``p = 1 / (1 + exp(-(slope raw + intercept)))`` [1]_. Slope and intercept maximise the weighted
-    log-likelihood of the rows and of `prior_rows` pseudo-observations with the same raw log-odds, whose outcomes are as
-    frequent as the trees predict (`prior_slope` 1) or as the offset predicts (0). A few rows therefore leave the prior
-    nearly unchanged, perfect separation or a single class cannot send the slope to infinity, and a thousand effective
-    rows outweigh the prior. The default was chosen on drawn
-    data of 800 and 2,500 events with an AUC of .50 to .65: the squared error of the probability is everywhere
-    within 13 % of the best choice's, that of maximum likelihood 17 to 42 % above it.
+    A few rows leave the prior nearly unchanged, perfect separation or a single class cannot send the slope to infinity,
+    and a thousand effective rows outweigh the prior. The default was chosen on drawn data of 800 and 2,500 events with
+    an AUC of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that of
+    maximum likelihood 17 to 42 % above it.
 
     An `offset`, such as the fair log-odds of each trade, is added to the log-odds of each row; slope and intercept then
-    describe the log-odds above it.
-
-    A slope below 0 would reverse the ranking of the trees on the evidence of a small tail of rows; it is clipped at 0
-    and the intercept refitted, which gives every row the same probability. A slope above 3 is clipped too: it comes
-    from raw log-odds with little spread. Where all raw log-odds lie within 0.001 of each other the slope stays
-    `prior_slope` and only the intercept is fitted.
-
-    References
-    ----------
-    .. [1] J. Platt (1999), "Probabilistic outputs for support vector machines and comparisons to regularized
-       likelihood methods", Advances in Large Margin Classifiers, section 2.
+    describe the log-odds above it. A slope below 0 would reverse the ranking of the trees on the evidence of a small
+    tail of rows; one above 3 comes from raw log-odds with little spread. Both are clipped and the intercept refitted.
 
     Examples
     --------
@@ -171,11 +142,6 @@ class SigmoidCalibrator:
             How many independent rows the sum of the weights stands for, > 0; the sum itself if not given. It
             widens `covariance_` and moves nothing else.
 
-        Returns
-        -------
-        SigmoidCalibrator
-            Itself.
-
         Raises
         ------
         ParameterError
@@ -211,13 +177,7 @@ class SigmoidCalibrator:
         return self
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated log-odds, ``slope raw + intercept``, without any offset.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
-        """
+        """Return calibrated log-odds, ``slope raw + intercept``, without any offset; the shape of `raw`."""
         self._check_is_fitted()
         return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
 
@@ -226,11 +186,6 @@ class SigmoidCalibrator:
 
         One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
         intercept, not what the trees themselves have missed.
-
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
         """
         self._check_is_fitted()
         slope_variance, covariance, intercept_variance = self.covariance_
@@ -241,15 +196,7 @@ class SigmoidCalibrator:
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Return the calibrated probability of the positive class.
 
-        Parameters
-        ----------
-        raw : array-like of float64, any shape, or a float
-            Log-odds of the trees.
-
-        Returns
-        -------
-        ndarray of float64 of the same shape
-            In [0, 1], non-decreasing in `raw`. One value and a whole column give the same bits.
+        In [0, 1], non-decreasing in `raw`; one value and a whole column give the same bits.
 
         Raises
         ------
@@ -259,13 +206,7 @@ class SigmoidCalibrator:
         return np.asarray(expit(self.log_odds(raw)))
 
     def to_dict(self) -> dict[str, str | float]:
-        """Return what is needed to predict again, in types that JSON keeps exactly.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
+        """Return what is needed to predict again, in types that JSON keeps exactly."""
         self._check_is_fitted()
         spread = dict(zip(_COVARIANCE, self.covariance_, strict=True))
         return {"method": self.method, "slope": self.slope_, "intercept": self.intercept_, **spread}

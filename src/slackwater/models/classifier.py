@@ -65,23 +65,15 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The fit, for rows in order of time:
-
-    1. The last `calibration_fraction` of the rows are the tail.
-    2. Of the rows before it, those whose label ended at least `embargo` before the first event of the tail are
-       the head (purge).
-    3. Trees fitted on the head score the tail, and the calibrator is fitted to these scores.
-    4. The trees are fitted anew on all rows.
-
-    Only training rows are used, and the calibrator belongs to the procedure rather than to this one set of trees.
-    Where the head or the tail contains one class only, `fit` warns and does not calibrate (`IdentityCalibrator`).
+    The fit is that of method, section 2.3. Only training rows are used, and the calibrator belongs to the procedure
+    rather than to this one set of trees. Where the head or the tail contains one class only, `fit` warns and does not
+    calibrate.
 
     :meth:`decision_function` returns the log-odds before calibration, whereas :meth:`predict` follows
-    :meth:`predict_proba`: close to even odds the two may disagree about the class of a row. They never
-    disagree about the order of two rows, because the calibration is monotone.
+    :meth:`predict_proba`: close to even odds the two may disagree about the class of a row, but never about the order
+    of two rows.
 
-    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed:
-    LightGBM learns at each split which side it goes to. Infinity is refused.
+    Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed, infinity is not.
 
     Examples
     --------
@@ -163,11 +155,6 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             Number of independent rows that a weight of one stands for, in (0, 1]: the mean uniqueness of overlapping
             labels. Widens the bounds of the calibrator.
 
-        Returns
-        -------
-        ReversalClassifier
-            Itself.
-
         Raises
         ------
         ParameterError
@@ -208,29 +195,19 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return str(self.booster_.model_to_string())
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return raw log-odds of the positive class: the sum of the trees, before calibration.
+        """Return raw log-odds of the positive class before calibration, shape (n_rows,): the sum of the trees.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
             Features; NaN is allowed.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_rows,)
-            The score of ``booster_.predict(X, raw_score=True)``.
         """
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return self._raw(self.booster_, rows)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the calibrated probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Features; NaN is allowed.
+        """Return the calibrated probability of each class for `X` as in :meth:`decision_function`.
 
         Returns
         -------
@@ -242,18 +219,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - positive, positive])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the more probable class of each row, by :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-            Features; NaN is allowed.
-
-        Returns
-        -------
-        ndarray of shape (n_rows,)
-            Elements of `classes_`; the first one at even odds.
-        """
+        """Return the more probable class of each row by :meth:`predict_proba`; the first one at even odds."""
         more_probable = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[more_probable])
 

@@ -1,9 +1,8 @@
 """Read the text of a LightGBM model, and refuse what is damaged, hostile or not understood.
 
 The format is that of ``src/boosting/gbdt_model_text.cpp`` and ``src/io/tree.cpp`` in LightGBM 4: a header of
-``key=value`` lines, which gives the size of each tree in bytes; the trees; what the training was told. The
-text may come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code
-that checks no bound.
+``key=value`` lines, which gives the size of each tree in bytes; the trees; what the training was told. The text may
+come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code that checks no bound.
 """
 
 from __future__ import annotations
@@ -17,12 +16,7 @@ from slackwater.errors import BundleError
 
 __all__ = ["ModelText", "Tree", "parse_model_text"]
 
-_SUPPORTED_HEADER = {
-    "version": "v4",
-    "num_class": "1",
-    "num_tree_per_iteration": "1",
-    "objective": "binary sigmoid:1",
-}
+_SUPPORTED_HEADER = {"version": "v4", "num_class": "1", "num_tree_per_iteration": "1", "objective": "binary sigmoid:1"}
 _HEADER_KEYS = {
     *_SUPPORTED_HEADER,
     *("label_index", "max_feature_idx", "feature_names", "feature_infos", "tree_sizes"),
@@ -70,40 +64,21 @@ class Tree(NamedTuple):
 
 
 class ModelText(NamedTuple):
-    """What a binary model text says.
-
-    Attributes
-    ----------
-    feature_names : tuple of str
-        Columns of the matrix, in order.
-    trees : list of Tree
-        Their contributions are added up in this order.
-    """
+    """Contents of a binary model text: names of the columns, and trees whose contributions are added up in order."""
 
     feature_names: tuple[str, ...]
     trees: list[Tree]
 
 
 def parse_model_text(text: str) -> ModelText:
-    """Parse what ``Booster.model_to_string()`` wrote.
-
-    Parameters
-    ----------
-    text : str
-        The whole text.
-
-    Returns
-    -------
-    ModelText
-        Names and trees, every index and number checked.
+    """Parse what ``Booster.model_to_string()`` wrote; every index and number is checked.
 
     Raises
     ------
     BundleError
-        If the text is no LightGBM model of version 4, is cut short or damaged; if its objective is not binary
-        with sigmoid 1, or it has several classes; if a tree is linear, has a categorical split, or zeros that
-        count as missing; if the children do not make up a tree, or an entry is unknown, missing, repeated or
-        out of range.
+        If the text is no LightGBM model of version 4, is cut short or damaged; if its objective is not binary with
+        sigmoid 1, or it has several classes; if a tree is linear, has a categorical split, or zeros that count as
+        missing; if the children do not make up a tree, or an entry is unknown, missing, repeated or out of range.
     """
     header_text, _, body = text.partition("\n\n")
     if not header_text.startswith("tree\n"):

@@ -9,14 +9,12 @@ comparisons are made and the same leaf values are added in the same order.
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
 
-from slackwater.errors import BundleError, SchemaError
+from slackwater.errors import SchemaError
 from slackwater.models.model_text import ModelText, parse_model_text
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ _ZERO = float(np.float32(1e-35))
 class FlattenedTrees:
     """The trees of a binary LightGBM model, ready to score.
 
-    Create it with :meth:`from_text` or :meth:`from_file`.
+    Create it with :meth:`from_text`.
 
     Attributes
     ----------
@@ -48,10 +46,9 @@ class FlattenedTrees:
     Notes
     -----
     Of LightGBM's format the part is read that the models of this package use: version 4, one class, objective
-    ``binary`` with ``sigmoid:1`` (a raw score is then the log-odds of the positive class), numerical splits,
-    missing values absent or NaN. NaN follows the default direction of a split, or counts as 0 where training
-    saw no NaN; -inf and +inf compare like any number. Everything else is refused rather than scored almost
-    right.
+    ``binary`` with ``sigmoid:1`` (a raw score is then the log-odds of the positive class), numerical splits, missing
+    values absent or NaN. NaN follows the default direction of a split, or counts as 0 where training saw no NaN; -inf
+    and +inf compare like any number. Everything else is refused rather than scored almost right.
 
     Examples
     --------
@@ -87,12 +84,7 @@ class FlattenedTrees:
 
     @classmethod
     def from_text(cls, text: str) -> FlattenedTrees:
-        """Read what ``Booster.model_to_string()`` or ``Booster.save_model()`` wrote.
-
-        Parameters
-        ----------
-        text : str
-            The whole model text.
+        """Read the whole text that ``Booster.model_to_string()`` or ``Booster.save_model()`` wrote.
 
         Raises
         ------
@@ -101,25 +93,6 @@ class FlattenedTrees:
             supported here (see Notes of the class). The message names the tree and the entry.
         """
         return cls(parse_model_text(text))
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> FlattenedTrees:
-        """Read a model file as :meth:`from_text` does.
-
-        Parameters
-        ----------
-        path : str or path
-            File of UTF-8 text.
-
-        Raises
-        ------
-        BundleError
-            If the file cannot be read, is not UTF-8, or for any reason that :meth:`from_text` gives.
-        """
-        try:
-            return cls.from_text(Path(path).read_bytes().decode("utf-8"))
-        except (OSError, UnicodeDecodeError, BundleError) as error:
-            raise BundleError(f"{os.fspath(path)}: {error}") from error
 
     def predict_raw(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the raw score of every row, in log-odds of the positive class.
@@ -149,23 +122,7 @@ class FlattenedTrees:
         return raw
 
     def predict_raw_row(self, x: ArrayLike) -> float:
-        """Return the raw score of one row, in log-odds of the positive class.
-
-        Parameters
-        ----------
-        x : array-like of shape (n_features,)
-            One row of :meth:`predict_raw`, in the order of `feature_names`.
-
-        Returns
-        -------
-        float
-            The same bits as :meth:`predict_raw` gives for this row.
-
-        Raises
-        ------
-        SchemaError
-            If the shape is not that of the model.
-        """
+        """Return the raw score of one row, shape (n_features,): the bits and errors of :meth:`predict_raw`."""
         row = np.ascontiguousarray(x, dtype=np.float64)
         if row.shape != (self.n_features,):
             raise SchemaError(f"`x` must have shape ({self.n_features},), was {np.shape(x)}")

@@ -131,7 +131,6 @@ class Target:
     model: Callable[[], Model] | None = None
 
     def __post_init__(self) -> None:
-        """Check what the fields must have in common."""
         if not (self.name.isidentifier() and self.name == self.name.lower()):
             raise ParameterError(f"`name` of a target must be in snake case, was {self.name!r}")
         if self.lower_bound and self.offset is None:

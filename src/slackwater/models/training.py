@@ -105,7 +105,6 @@ class Trainer:
     targets: tuple[Target, ...] = TARGETS
 
     def __post_init__(self) -> None:
-        """Check that names are unique."""
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
             raise ParameterError(f"`targets` must have different names, were {names}")
@@ -147,7 +146,11 @@ class Trainer:
         uniqueness = labels["weight"].to_numpy()
         # Weights have a mean of one, so that the regularisation is the same whatever the overlap.
         mean = float((share * uniqueness).sum() / share.sum())
-        return self._new_model(target).fit(
+        own = target.model
+        model: Model = (
+            ReversalClassifier(embargo=self.validation.embargo, **asdict(self.model)) if own is None else own()
+        )
+        return model.fit(
             training.features.iloc[at],
             outcome,
             share * uniqueness / mean,
@@ -227,8 +230,3 @@ class Trainer:
             }
             blocks.append(pd.DataFrame(columns))
         return pd.concat(blocks, ignore_index=True)
-
-    def _new_model(self, target: Target) -> Model:
-        if target.model is not None:
-            return target.model()
-        return ReversalClassifier(embargo=self.validation.embargo, **asdict(self.model))

@@ -31,7 +31,7 @@ _LARGEST_LIMIT = 0.5
 
 
 class TrainingRange:
-    """Range of every column in training, and the share of a row that may lie outside.
+    """Range of every column in training, and the share of a row that may lie outside (method, section 2.4).
 
     Parameters
     ----------
@@ -48,22 +48,13 @@ class TrainingRange:
 
     Notes
     -----
-    Columns are checked one by one: a combination of values that never occurred is not an outlier. The share is one of
-    the known columns, so where few are known a single one outside can be enough.
+    The share is one of the known columns, so where few are known a single one outside can be enough. Of n known values
+    the ``floor(tail n)`` smallest and as many of the largest lie outside. No value is interpolated, so the range of
+    ``-x`` is the mirrored range of ``x``.
 
-    Of n known values the ``floor(tail n)`` smallest and as many of the largest lie outside. No value is interpolated,
-    so the range of ``-x`` is the mirrored range of ``x``, and below ``1 / tail`` values it is that of the minimum and
-    the maximum.
-
-    Markets drift, so later rows leave the range more often than the training rows that define it. The limit is
-    therefore measured forwards in time: the rows are cut into five consecutive blocks, each block but the first is
-    checked against the range of all rows before it, and `limit_` is the .995 quantile of the shares outside. It errs
-    on the high side, because its ranges come from fewer rows than the final one. Rows without a known value are left
-    out.
-
-    Two bounds apply. The limit is at least ``2 / n_columns``: in a calm history the quantile can be 0, and a single
-    value just beyond a maximum would make an outlier. It is at most 1/2, which wins over the former: a history in which
-    most columns moved to another level would otherwise raise the limit towards 1 and switch the check off.
+    Markets drift, so the limit is measured forwards in time. It errs on the high side, because its ranges come from
+    fewer rows than the final one. The upper bound of 1/2 wins over the lower one of two columns: a history in which
+    most columns moved to another level would otherwise switch the check off.
 
     Examples
     --------
@@ -89,11 +80,6 @@ class TrainingRange:
         ----------
         X : array-like of float64, shape (n_rows >= 50, n_columns >= 1)
             The rows that the trees are fitted on, in order of time. NaN is unknown.
-
-        Returns
-        -------
-        TrainingRange
-            Itself.
 
         Raises
         ------
@@ -172,13 +158,7 @@ class TrainingRange:
         ]
 
     def to_dict(self) -> dict[str, float | list[float | None]]:
-        """Return what `from_dict` rebuilds the range from, in types that JSON keeps exactly; an absent range is None.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
+        """Return what `from_dict` rebuilds the range from, in types that JSON keeps exactly; no range is None."""
         self._check_is_fitted()
         return {
             "tail": float(self.tail),

@@ -51,16 +51,8 @@ def features_page(families: Sequence[Family]) -> str:
 def _row(feature: Feature) -> str:
     role = "" if feature.role == "model" else f" *{feature.role}*"
     needs = ", ".join(feature.inputs) + (f" ({', '.join(feature.refined_by)})" if feature.refined_by else "")
-    cells = (
-        f"`{feature.name}`{role}",
-        feature.formula,
-        feature.unit,
-        feature.window or "–",
-        feature.symmetry,
-        needs,
-        feature.known,
-        feature.source or "–",
-    )
+    parts = (feature.formula, feature.unit, feature.window or "–", feature.symmetry, needs, feature.known)
+    cells = (f"`{feature.name}`{role}", *parts, feature.source or "–")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

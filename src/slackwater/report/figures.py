@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,9 @@ from sklearn.metrics import precision_recall_curve
 
 from slackwater.metrics.classification import average_precision, calibration_bins
 from slackwater.models.targets import Target
-from slackwater.storage import atomic_directory
+from slackwater.report._plots import BLUE, GREY, INK, RED, write_plots
 
 __all__ = ["write_figures"]
-
-_INK, _BLUE, _RED, _GREY = "#1b2a33", "#1f6f8b", "#c8553d", "#9aa5ab"
 
 
 def write_figures(
@@ -38,10 +36,8 @@ def write_figures(
         Directory of the plots; it is written whole or not at all.
     scored
         Labels and out-of-fold predictions of the test events.
-    equity
-        Columns `time`, `equity_usd`.
-    sample
-        Trades at unit risk.
+    equity, sample
+        Equity of the account (`time`, `equity_usd`), and trades at unit risk.
     targets
         Targets that were fitted; precision, recall and importance are those of the headline target.
     models
@@ -49,45 +45,30 @@ def write_figures(
     title
         Second line of every title, such as ``simulated, SYNTHETIC market``.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style: Any = {
-        "figure.figsize": (7.0, 4.6),
-        "figure.dpi": 120,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": _INK,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 11,
-        "font.size": 9,
-        "savefig.bbox": "tight",
-    }
     (headline,) = (target for target in targets if target.headline)
-    drawings: dict[str, Any] = {
-        "precision_recall": lambda axes: _precision_recall(axes, scored, headline),
-        "calibration": lambda axes: _calibration(axes, scored, targets),
-        "importance": lambda axes: _importance(axes, Path(models) / f"{headline.name}.txt"),
-        "equity": lambda axes: _equity(axes, equity, sample),
+
+    def titled(draw: Callable[..., str], *given: Any) -> Callable[[Any], None]:
+        def draw_on(figure: Any) -> None:
+            axes = figure.subplots()
+            axes.set_title(f"{draw(axes, *given)}\n{title}")
+
+        return draw_on
+
+    drawings = {
+        "precision_recall": titled(_precision_recall, scored, headline),
+        "calibration": titled(_calibration, scored, targets),
+        "importance": titled(_importance, Path(models) / f"{headline.name}.txt"),
+        "equity": titled(_equity, equity, sample),
     }
-    with atomic_directory(directory) as root, mpl.rc_context(style):
-        for name, draw in drawings.items():
-            figure, axes = plt.subplots()
-            caption = draw(axes)
-            axes.set_title(f"{caption}\n{title}")
-            # Without the version and the date, the same run gives the same bytes.
-            figure.savefig(root / f"{name}.png", metadata={"Software": None})
-            plt.close(figure)
+    write_plots(directory, drawings, {"axes.titlelocation": "left", "axes.titlesize": 11})
 
 
 def _precision_recall(axes: Any, scored: pd.DataFrame, target: Target) -> str:
     y, p = scored[target.column].to_numpy(), scored[f"p_{target.name}"].to_numpy()
     precision, recall, _ = precision_recall_curve(y, p)
     base_rate = float(y.mean())
-    axes.plot(recall, precision, color=_BLUE, label=f"average precision {average_precision(y, p):.3f}")
-    axes.axhline(base_rate, color=_GREY, linestyle="--", label=f"base rate {base_rate:.3f}")
+    axes.plot(recall, precision, color=BLUE, label=f"average precision {average_precision(y, p):.3f}")
+    axes.axhline(base_rate, color=GREY, linestyle="--", label=f"base rate {base_rate:.3f}")
     axes.set(
         xlabel="Recall (fraction)", ylabel="Precision (fraction)", xlim=(0, 1), ylim=(max(0.0, base_rate - 0.15), 1.0)
     )
@@ -97,7 +78,7 @@ def _precision_recall(axes: Any, scored: pd.DataFrame, target: Target) -> str:
 
 def _calibration(axes: Any, scored: pd.DataFrame, targets: Sequence[Target]) -> str:
     shown = (target for target in targets if target.offset is None)
-    for target, colour in zip(shown, cycle((_BLUE, _RED, _INK)), strict=False):
+    for target, colour in zip(shown, cycle((BLUE, RED, INK)), strict=False):
         p, y = scored[f"p_{target.name}"].to_numpy(), scored[target.column].to_numpy()
         which = calibration_bins(p)
         groups = pd.DataFrame({"p": p, "y": y}).groupby(which)
@@ -105,7 +86,7 @@ def _calibration(axes: Any, scored: pd.DataFrame, targets: Sequence[Target]) -> 
         error = 1.96 * np.sqrt(means["y"] * (1.0 - means["y"]) / counts)
         axes.errorbar(means["p"], means["y"], yerr=error, color=colour, marker="o", ms=4, lw=1, label=target.column)
     low, high = axes.get_xlim()
-    axes.plot([low, high], [low, high], color=_GREY, linestyle="--", label="perfect calibration")
+    axes.plot([low, high], [low, high], color=GREY, linestyle="--", label="perfect calibration")
     axes.set(xlabel="Predicted probability", ylabel="Observed frequency (fraction)")
     axes.legend(frameon=False)
     return "Calibration in ten equal-count bins, out of sample (bars: 95 %, events as independent)"
@@ -117,14 +98,14 @@ def _importance(axes: Any, model_text: Path) -> str:
     booster = lightgbm.Booster(model_file=str(model_text))
     gain = pd.Series(booster.feature_importance("gain"), index=booster.feature_name()).sort_values()
     top = 100.0 * gain.tail(20) / max(gain.sum(), 1e-12)
-    axes.barh(top.index, top, color=_BLUE)
+    axes.barh(top.index, top, color=BLUE)
     axes.set(xlabel="Share of gain (%)")
     axes.tick_params(axis="y", labelsize=7)
     return "Feature importance of the direction model"
 
 
 def _equity(axes: Any, equity: pd.DataFrame, sample: pd.DataFrame) -> str:
-    axes.step(equity["time"], equity["equity_usd"], where="post", color=_BLUE, label="account through the gate")
+    axes.step(equity["time"], equity["equity_usd"], where="post", color=BLUE, label="account through the gate")
     if len(sample):
         start = float(equity["equity_usd"].iloc[0])
         by_exit = sample.sort_values("exit_time")
@@ -132,7 +113,7 @@ def _equity(axes: Any, equity: pd.DataFrame, sample: pd.DataFrame) -> str:
             by_exit["exit_time"],
             start + by_exit["net_usd"].cumsum(),
             where="post",
-            color=_GREY,
+            color=GREY,
             lw=1,
             label="every accepted plan at unit risk",
         )

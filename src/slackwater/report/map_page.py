@@ -20,14 +20,8 @@ def scorecard_markdown(card: dict[str, Any]) -> str:
         return f"{found['lift']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
 
     head = (
-        "map",
-        "lift (95 %)",
-        "place alone",
-        "a week old, same distance",
-        "… difference",
-        "a week old, same prices",
-        "… difference",
-        "Spearman",
+        *("map", "lift (95 %)", "place alone", "a week old, same distance", "… difference"),
+        *("a week old, same prices", "… difference", "Spearman"),
     )
     lines = [head, ("---",) * len(head)]
     for layer, found in card["layers"].items():

@@ -18,18 +18,9 @@ __all__ = ["print_pools"]
 
 
 def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, console: Console | None = None) -> None:
-    """Print pools from the highest price to the lowest, the price between them.
+    """Print the result of `MapHistory.pools` from the highest price to the lowest, the price between them.
 
-    Parameters
-    ----------
-    history
-        History that the pools were read from.
-    pools
-        What `MapHistory.pools` gave.
-    synthetic
-        Whether the market is simulated; the title then contains SYNTHETIC.
-    console
-        Where to print; None: standard output.
+    The title contains SYNTHETIC where the market is simulated. Without a console they go to standard output.
     """
     end = history.bars.iloc[-1]
     close = float(end["close"])

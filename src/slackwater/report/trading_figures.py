@@ -6,21 +6,20 @@ plot with the words "no trades".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from slackwater.storage import atomic_directory
+from slackwater.report._plots import BLUE, GREY, INK, RED, write_plots
 
 __all__ = ["write_trading_figures"]
 
-_INK, _BLUE, _RED, _GREY = "#1b2a33", "#1f6f8b", "#c8553d", "#9aa5ab"
 _BAND = 0.18  # opacity of an interval
 _R_BINS = np.arange(-3.0, 5.01, 0.25)
-_EXITS = {"target": _BLUE, "time": "#a9c6cf", "stop": "#e3a48f", "liquidation": _RED}
+_EXITS = {"target": BLUE, "time": "#a9c6cf", "stop": "#e3a48f", "liquidation": RED}
 _COSTS = {
     "fee": "#1f6f8b",
     "spread": "#6ba7b8",
@@ -30,6 +29,24 @@ _COSTS = {
     "funding": "#d9b44a",
 }
 _NET_BPS = "Net result (bps of notional)"
+_HEADINGS = {
+    "equity_and_drawdown": "Equity and drawdown of the paper account, net of all costs",
+    "r_multiples": "Distribution of net results per trade",
+    "costs": "Cost sensitivity",
+    "capacity": "Capacity: net result by notional per trade",
+    "leverage": "Leverage sensitivity with stop",
+    "leverage_without_stop": "Leverage sensitivity without stop, margin at risk",
+    "counterfactuals": "Counterfactuals: the same trades without stop or target",
+    "ruin": "Probability of ruin by risk per trade",
+    "venues": "Venue comparison: gross result, costs and net result",
+    "exposure": "Exposure of the account, daily maximum",
+}
+_STYLE = {
+    "figure.constrained_layout.use": True,
+    "date.converter": "concise",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
 
 
 def write_trading_figures(
@@ -69,107 +86,49 @@ def write_trading_figures(
     title
         Second line of every title, such as ``simulated, SYNTHETIC market``.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style: Any = {
-        "figure.figsize": (7.0, 4.6),
-        "figure.dpi": 120,
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": _INK,
-        "date.converter": "concise",
-        "font.size": 9,
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-        "savefig.bbox": "tight",
+    with_stop = leverage["variant"] == "with stop"
+    # Values that are known wherever there were trades, the function that draws, and its tables.
+    plots: dict[str, tuple[Any, ...]] = {
+        "equity_and_drawdown": (equity["equity_usd"].iloc[1:], _equity_and_drawdown, equity),
+        "r_multiples": (sample["net_r"], _r_multiples, sample, trades),
+        "costs": (cost["net_bps_mean"], _costs, cost),
+        "capacity": (capacity["net_bps_mean"], _capacity, capacity),
+        "leverage": (leverage["median_r"], _leverage, leverage[with_stop]),
+        "leverage_without_stop": (leverage["median_r"], _leverage, leverage[~with_stop]),
+        "counterfactuals": (counterfactual["net_bps_mean"], _counterfactuals, counterfactual),
+        "ruin": (ruin["ruin_probability"], _ruin, ruin),
+        "venues": (venues["net_bps_mean"], _venues, venues),
+        "exposure": (exposure.loc[exposure["n_positions"] > 0, "gross_notional_usd"], _exposure, exposure),
     }
-    # Name: values that are known wherever there were trades, title, and drawing.
-    drawings: dict[str, tuple[pd.Series, str, Callable[[Any], None]]] = {
-        "equity_and_drawdown": (
-            equity["equity_usd"].iloc[1:],
-            "Equity and drawdown of the paper account, net of all costs",
-            lambda figure: _equity_and_drawdown(figure, equity),
-        ),
-        "r_multiples": (
-            sample["net_r"],
-            "Distribution of net results per trade",
-            lambda figure: _r_multiples(figure, sample, trades),
-        ),
-        "costs": (
-            cost["net_bps_mean"],
-            "Cost sensitivity",
-            lambda figure: _costs(figure, cost),
-        ),
-        "capacity": (
-            capacity["net_bps_mean"],
-            "Capacity: net result by notional per trade",
-            lambda figure: _capacity(figure, capacity),
-        ),
-        "leverage": (
-            leverage["median_r"],
-            "Leverage sensitivity with stop",
-            lambda figure: _leverage(figure, leverage[leverage["variant"] == "with stop"]),
-        ),
-        "leverage_without_stop": (
-            leverage["median_r"],
-            "Leverage sensitivity without stop, margin at risk",
-            lambda figure: _leverage(figure, leverage[leverage["variant"] == "without stop"]),
-        ),
-        "counterfactuals": (
-            counterfactual["net_bps_mean"],
-            "Counterfactuals: the same trades without stop or target",
-            lambda figure: _counterfactuals(figure, counterfactual),
-        ),
-        "ruin": (
-            ruin["ruin_probability"],
-            "Probability of ruin by risk per trade",
-            lambda figure: _ruin(figure, ruin),
-        ),
-        "venues": (
-            venues["net_bps_mean"],
-            "Venue comparison: gross result, costs and net result",
-            lambda figure: _venues(figure, venues),
-        ),
-        "exposure": (
-            exposure.loc[exposure["n_positions"] > 0, "gross_notional_usd"],
-            "Exposure of the account, daily maximum",
-            lambda figure: _exposure(figure, exposure),
-        ),
-    }
-    with atomic_directory(directory) as root, mpl.rc_context(style):
-        for name, (known, heading, draw) in drawings.items():
-            figure = plt.figure()
-            if known.notna().any():
-                draw(figure)
-            else:
-                _no_trades(figure)
-            figure.suptitle(f"{heading}\n{title}", x=0.01, ha="left", fontsize=11)
-            # Without the version and the date, the same run gives the same bytes.
-            figure.savefig(root / f"{name}.png", metadata={"Software": None})
-            plt.close(figure)
+
+    def draw_titled(name: str, figure: Any) -> None:
+        known, draw, *tables = plots[name]
+        if known.notna().any():
+            draw(figure, *tables)
+        else:
+            _no_trades(figure)
+        figure.suptitle(f"{_HEADINGS[name]}\n{title}", x=0.01, ha="left", fontsize=11)
+
+    write_plots(directory, {name: partial(draw_titled, name) for name in plots}, _STYLE)
 
 
 def _no_trades(figure: Any) -> None:
     axes = figure.subplots()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "no trades", ha="center", va="center", fontsize=14, color=_GREY)
+    axes.text(0.5, 0.5, "no trades", ha="center", va="center", fontsize=14, color=GREY)
 
 
 def _equity_and_drawdown(figure: Any, equity: pd.DataFrame) -> None:
     money, fall = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     start = float(equity["equity_usd"].iloc[0])
-    money.step(equity["time"], equity["equity_usd"], where="post", color=_BLUE, lw=1.2)
-    money.axhline(start, color=_GREY, linestyle="--", lw=1, label=f"start: {start:,.0f} USDT")
+    money.step(equity["time"], equity["equity_usd"], where="post", color=BLUE, lw=1.2)
+    money.axhline(start, color=GREY, linestyle="--", lw=1, label=f"start: {start:,.0f} USDT")
     money.set(ylabel="Equity (USDT)")
     money.yaxis.set_major_formatter("{x:,.0f}")
     _key(money)
     below = -100.0 * equity["drawdown"]
     deepest = int(below.to_numpy().argmin())
-    fall.fill_between(equity["time"], below, step="post", color=_RED, alpha=0.5, lw=0)
+    fall.fill_between(equity["time"], below, step="post", color=RED, alpha=0.5, lw=0)
     fall.set(ylabel="Drawdown (%)", ylim=(min(1.15 * float(below.min()), -1.0), 0.0))
     day = f"{equity['time'].iloc[deepest]:%Y-%m-%d}"
     fall.set_xlabel(f"Day (UTC); maximum drawdown {-below.iloc[deepest]:.1f} % on {day}")
@@ -179,8 +138,8 @@ def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> Non
     axes = figure.subplots()
     lowest, highest = _R_BINS[0], _R_BINS[-1]
     for table, name, look in (
-        (sample, "unit-risk trades", {"color": _BLUE, "alpha": 0.55}),
-        (trades, "account", {"color": _INK, "histtype": "step", "lw": 1.2}),
+        (sample, "unit-risk trades", {"color": BLUE, "alpha": 0.55}),
+        (trades, "account", {"color": INK, "histtype": "step", "lw": 1.2}),
     ):
         if len(table):
             r = table["net_r"].to_numpy()
@@ -189,8 +148,8 @@ def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> Non
             axes.hist(
                 r.clip(lowest, highest), bins=_R_BINS, weights=weights, label=f"{name}: {r.size:,}, {what}", **look
             )
-    axes.axvline(0.0, color=_INK, lw=0.8)
-    axes.axvline(-1.0, color=_RED, lw=1, linestyle="--", label="planned loss, -1 R")
+    axes.axvline(0.0, color=INK, lw=0.8)
+    axes.axvline(-1.0, color=RED, lw=1, linestyle="--", label="planned loss, -1 R")
     _key(axes, columns=1)
     r = sample["net_r"]
     tails = (
@@ -203,13 +162,13 @@ def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> Non
 def _costs(figure: Any, cost: pd.DataFrame) -> None:
     net, factor = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     x = cost["multiple"]
-    net.plot(x, cost["net_bps_mean"], color=_BLUE, marker="o", ms=4, label=_mean_label(cost))
-    net.fill_between(x, cost["net_bps_low"], cost["net_bps_high"], color=_BLUE, alpha=_BAND, lw=0, label="95 %")
-    net.axhline(0.0, color=_INK, lw=0.8)
+    net.plot(x, cost["net_bps_mean"], color=BLUE, marker="o", ms=4, label=_mean_label(cost))
+    net.fill_between(x, cost["net_bps_low"], cost["net_bps_high"], color=BLUE, alpha=_BAND, lw=0, label="95 %")
+    net.axhline(0.0, color=INK, lw=0.8)
     net.set(ylabel=_NET_BPS)
     _key(net)
-    factor.plot(x, cost["profit_factor"], color=_INK, marker="o", ms=4)
-    factor.axhline(1.0, color=_GREY, linestyle="--", lw=1)
+    factor.plot(x, cost["profit_factor"], color=INK, marker="o", ms=4)
+    factor.axhline(1.0, color=GREY, linestyle="--", lw=1)
     factor.set(ylabel="Profit factor", xlabel="Fees and slippage (multiple of the assumed)")
 
 
@@ -222,21 +181,21 @@ def _capacity(figure: Any, capacity: pd.DataFrame) -> None:
     def curve(column: str) -> Any:
         return np.interp(np.sqrt(between), np.sqrt(x), capacity[column])
 
-    net.plot(between, curve("net_bps_mean"), color=_BLUE, label=_mean_label(capacity))
-    net.plot(x, capacity["net_bps_mean"], "o", color=_BLUE, ms=4)
-    net.fill_between(between, curve("net_bps_low"), curve("net_bps_high"), color=_BLUE, alpha=_BAND, lw=0, label="95 %")
-    net.plot(between, curve("round_trip_slippage_bps_mean"), color=_RED, linestyle=":", label="slippage of both orders")
+    net.plot(between, curve("net_bps_mean"), color=BLUE, label=_mean_label(capacity))
+    net.plot(x, capacity["net_bps_mean"], "o", color=BLUE, ms=4)
+    net.fill_between(between, curve("net_bps_low"), curve("net_bps_high"), color=BLUE, alpha=_BAND, lw=0, label="95 %")
+    net.plot(between, curve("round_trip_slippage_bps_mean"), color=RED, linestyle=":", label="slippage of both orders")
     zero = capacity["break_even_usd"].iloc[0]
     if np.isfinite(zero):
-        net.axvline(zero, color=_RED, lw=1, linestyle="--", label=f"break-even: {_short(float(f'{zero:.3g}'))} USDT")
-    net.axhline(0.0, color=_INK, lw=0.8)
-    net.set(ylabel="Net result (bps of notional)", xscale="log")
+        net.axvline(zero, color=RED, lw=1, linestyle="--", label=f"break-even: {_short(float(f'{zero:.3g}'))} USDT")
+    net.axhline(0.0, color=INK, lw=0.8)
+    net.set(ylabel=_NET_BPS, xscale="log")
     _key(net)
     share = 100.0 * capacity["share_within_depth"]
     if share.notna().any():
-        depth.plot(x, share, color=_INK, marker="o", ms=4)
+        depth.plot(x, share, color=INK, marker="o", ms=4)
     else:
-        depth.text(0.5, 0.5, "depth unknown", ha="center", va="center", color=_GREY, transform=depth.transAxes)
+        depth.text(0.5, 0.5, "depth unknown", ha="center", va="center", color=GREY, transform=depth.transAxes)
     depth.set(ylabel="Within the depth\nlimit (% of trades)", ylim=(-4.0, 104.0), xlabel="Notional per trade (USDT)")
     depth.set_xticks(x, labels=[_short(value) for value in x])
     depth.minorticks_off()
@@ -248,9 +207,9 @@ def _leverage(figure: Any, leverage: pd.DataFrame) -> None:
     at = np.arange(len(leverage))
     for i, (column, name, colour) in enumerate(
         (
-            ("stopped", "stopped", _GREY),
-            ("liquidated", "liquidated", _RED),
-            ("exited_before_reversal", "either, before the reversal", _INK),
+            ("stopped", "stopped", GREY),
+            ("liquidated", "liquidated", RED),
+            ("exited_before_reversal", "either, before the reversal", INK),
         )
     ):
         shares.bar(at + 0.27 * (i - 1), 100.0 * leverage[column], width=0.25, color=colour, label=name)
@@ -266,8 +225,8 @@ def _leverage(figure: Any, leverage: pd.DataFrame) -> None:
         ),
     ):
         for column, name, look in zip(columns, ("median", "mean"), ("o-", "s--"), strict=True):
-            axes.plot(at, factor * leverage[column], look, color=_BLUE if name == "median" else _INK, ms=4, label=name)
-        axes.axhline(0.0, color=_INK, lw=0.8)
+            axes.plot(at, factor * leverage[column], look, color=BLUE if name == "median" else INK, ms=4, label=name)
+        axes.axhline(0.0, color=INK, lw=0.8)
         axes.set(ylabel=label)
         _key(axes)
     margin.set_yscale("symlog", linthresh=1.0)  # means of a few per cent beside the loss of the whole margin
@@ -283,13 +242,13 @@ def _counterfactuals(figure: Any, counterfactual: pd.DataFrame) -> None:
     at = np.arange(len(counterfactual))
     others = (counterfactual["variant"] != "as planned").to_numpy()
     for rows, shift, mean, low, high, name, colour in (
-        (at >= 0, -0.12, "net_bps_mean", "net_bps_low", "net_bps_high", "mean net, 95 %", _BLUE),
-        (others, 0.12, "difference_bps", "difference_low", "difference_high", "difference to the plan, 95 %", _RED),
+        (at >= 0, -0.12, "net_bps_mean", "net_bps_low", "net_bps_high", "mean net, 95 %", BLUE),
+        (others, 0.12, "difference_bps", "difference_low", "difference_high", "difference to the plan, 95 %", RED),
     ):
         table, y = counterfactual[rows], at[rows] + shift
         net.hlines(y, table[low], table[high], color=colour, lw=2, alpha=0.5)
         net.plot(table[mean], y, "o", color=colour, ms=5, label=name)
-    net.axvline(0.0, color=_INK, lw=0.8)
+    net.axvline(0.0, color=INK, lw=0.8)
     worst = [f"{row.variant}\n(worst {row.worst_bps:,.0f} bps)" for row in counterfactual.itertuples()]
     net.set_yticks(at, labels=worst)
     net.set(xlabel=_NET_BPS)
@@ -308,13 +267,13 @@ def _ruin(figure: Any, ruin: pd.DataFrame) -> None:
     chance, middle = figure.subplots(2, 1, sharex=True)
     at = np.arange(len(ruin))
     limit, years = ruin["drawdown"].iloc[0], ruin["years"].iloc[0]
-    bars = chance.bar(at, 100.0 * ruin["ruin_probability"], width=0.5, color=_RED)
+    bars = chance.bar(at, 100.0 * ruin["ruin_probability"], width=0.5, color=RED)
     chance.bar_label(bars, fmt="%.1f %%", padding=2)
     chance.set(ylabel=f"Probability of a\n{100.0 * limit:g} % drawdown (%)")
     chance.set(ylim=(0.0, 115.0), yticks=range(0, 101, 25))  # room for the label of a certainty
-    middle.plot(at, 100.0 * ruin["median_annual_return"], "o-", color=_BLUE, ms=4, label="median return per year")
-    middle.plot(at, -100.0 * ruin["median_max_drawdown"], "s--", color=_INK, ms=4, label="median maximum drawdown")
-    middle.axhline(0.0, color=_INK, lw=0.8)
+    middle.plot(at, 100.0 * ruin["median_annual_return"], "o-", color=BLUE, ms=4, label="median return per year")
+    middle.plot(at, -100.0 * ruin["median_max_drawdown"], "s--", color=INK, ms=4, label="median maximum drawdown")
+    middle.axhline(0.0, color=INK, lw=0.8)
     middle.set(ylabel="Share of equity (%)")
     _key(middle)
     middle.set_xticks(at, labels=[f"{100.0 * fraction:g} %" for fraction in ruin["risk_fraction"]])
@@ -335,10 +294,10 @@ def _venues(figure: Any, venues: pd.DataFrame) -> None:
         foot = np.where(part >= 0.0, paid, received)
         axes.bar(at - 0.17, part, width=0.34, bottom=foot, color=colour, label=name.replace("_", " "))
         paid, received = paid + part.clip(min=0.0), received + part.clip(max=0.0)
-    axes.plot(at + 0.17, venues["gross_bps"], "D", color=_GREY, ms=6, label="gross result")
-    axes.vlines(at + 0.17, venues["net_bps_low"], venues["net_bps_high"], color=_INK, lw=2, alpha=0.5)
-    axes.plot(at + 0.17, venues["net_bps_mean"], "o", color=_INK, ms=6, label="net result, 95 %")
-    axes.axhline(0.0, color=_INK, lw=0.8)
+    axes.plot(at + 0.17, venues["gross_bps"], "D", color=GREY, ms=6, label="gross result")
+    axes.vlines(at + 0.17, venues["net_bps_low"], venues["net_bps_high"], color=INK, lw=2, alpha=0.5)
+    axes.plot(at + 0.17, venues["net_bps_mean"], "o", color=INK, ms=6, label="net result, 95 %")
+    axes.axhline(0.0, color=INK, lw=0.8)
     taken = zip(venues["venue"], venues["n_trades"], strict=True)
     axes.set_xticks(at, labels=[f"{venue}\n{n:,} trades" for venue, n in taken])
     axes.set(ylabel="Mean per trade (bps of notional)", xlim=(-0.6, len(venues) - 0.4))
@@ -354,11 +313,11 @@ def _exposure(figure: Any, exposure: pd.DataFrame) -> None:
     edges = most.index.append(most.index[-1:] + pd.Timedelta("1D"))
     most, least = most.reindex(edges, method="ffill"), least.reindex(edges, method="ffill")
     for axes, column, factor, label, colour in (
-        (notional, "gross_notional_usd", 1.0, "gross", _GREY),
-        (notional, "net_notional_usd", 1.0, "net (long less short)", _BLUE),
-        (risk, "open_risk_fraction", 100.0, "Open risk\n(% of equity)", _RED),
-        (leverage, "leverage", 1.0, "Gross notional\n(multiple of equity)", _GREY),
-        (positions, "n_positions", 1.0, "Open positions", _INK),
+        (notional, "gross_notional_usd", 1.0, "gross", GREY),
+        (notional, "net_notional_usd", 1.0, "net (long less short)", BLUE),
+        (risk, "open_risk_fraction", 100.0, "Open risk\n(% of equity)", RED),
+        (leverage, "leverage", 1.0, "Gross notional\n(multiple of equity)", GREY),
+        (positions, "n_positions", 1.0, "Open positions", INK),
     ):
         lowest, highest = factor * least[column], factor * most[column]
         axes.fill_between(edges, lowest, highest, step="post", color=colour, alpha=0.6, lw=0, label=label)

@@ -31,16 +31,8 @@ _MANIFEST: Final = "manifest.json"
 _SUMS: Final = "SHA256SUMS"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
 _REQUIRED: Final = (
-    "dataset",
-    "synthetic",
-    "verdict",
-    "market",
-    "features",
-    "labels",
-    "models",
-    "training_range",
-    "trading",
-    "hashes",
+    *("dataset", "synthetic", "verdict", "market", "features", "labels"),
+    *("models", "training_range", "trading", "hashes"),
 )
 
 

@@ -21,16 +21,10 @@ class Exposure:
 
     Parameters
     ----------
-    notional_usd
-        Sum of the open positions' notionals at the mark.
-    margin_usd
-        Sum of the margins posted for them.
-    risk_usd
-        Sum of their losses at their stops.
-    cluster_risk_usd
-        Part of `risk_usd` in the correlated cluster of the trade to be sized.
-    cluster
-        Symbols of those positions.
+    notional_usd, margin_usd, risk_usd
+        Notionals at the mark, margins posted, and losses at the stops.
+    cluster_risk_usd, cluster
+        Part of `risk_usd` in the correlated cluster of the new trade, and the symbols of its positions.
     """
 
     notional_usd: float = 0.0
@@ -76,20 +70,16 @@ class OpenPosition:
     def __post_init__(self) -> None:
         if self.side not in (1, -1):
             raise ParameterError(f"`side` of an open position must be +1 or -1, was {self.side!r}")
-        for name, low in (
-            ("quantity", 0.0),
-            ("entry", 0.0),
-            ("mark", 0.0),
-            ("leverage", 1.0),
-            ("risk_usd", 0.0),
-        ):
-            value = getattr(self, name)
-            zero_allowed = name in ("leverage", "risk_usd")
-            if not (value <= _MOST and (value >= low if zero_allowed else value > low)):
-                bracket = "[" if zero_allowed else "("
-                raise ParameterError(
-                    f"`{name}` of an open position must be in {bracket}{low:g}, {_MOST:g}], was {value}"
-                )
+        for name in ("quantity", "entry", "mark"):
+            self._require(name, 0.0 < getattr(self, name) <= _MOST, "(0")
+        self._require("leverage", 1.0 <= self.leverage <= _MOST, "[1")
+        self._require("risk_usd", 0.0 <= self.risk_usd <= _MOST, "[0")
+
+    def _require(self, name: str, holds: bool, low: str) -> None:
+        if not holds:
+            raise ParameterError(
+                f"`{name}` of an open position must be in {low}, {_MOST:g}], was {getattr(self, name)}"
+            )
 
     @property
     def notional_usd(self) -> float:
@@ -109,8 +99,7 @@ class Account:
     Parameters
     ----------
     equity
-        Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot
-        size on.
+        Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot size on.
     open_positions
         The gate allows at most one per symbol, but does not assume it.
     record
@@ -131,13 +120,7 @@ class Account:
     correlations: Mapping[tuple[str, str], float] | None = None
 
     def exposure(self, symbol: str, side: int) -> Exposure:
-        """Return the sums over the open positions as seen by a new trade.
-
-        Notes
-        -----
-        Two positions are linked where the product of their sides and of their correlation exceeds .5; a correlated
-        cluster holds all positions that such links connect, also through a third position.
-        """
+        """Return the sums over the open positions as seen by a new trade (method, section 6.5)."""
         positions = self.open_positions
         cluster: list[OpenPosition] = []
         reached = [(symbol, side)]

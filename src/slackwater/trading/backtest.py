@@ -79,16 +79,7 @@ class _Order:
 class Backtest:
     """Events and prices of the past, parsed and checked once, to be traded under any gate. Make one with `of`.
 
-    Attributes
-    ----------
-    events
-        Scores that are events, in the order of time and symbol.
-    paths
-        Price path of every symbol with an event.
-    initial_equity
-        USDT, > 0.
-    horizon
-        Time exit, counted from the fill.
+    `events` are in the order of time and symbol; `paths` has the price path of every symbol with an event.
     """
 
     events: tuple[Score, ...]
@@ -357,10 +348,7 @@ class _Book:
         for trade in self._open:
             plan, path = trade.plan, self._paths[trade.plan.symbol]
             paid = path.funding_usd(
-                side=plan.side,
-                quantity=plan.quantity,
-                start_us=epoch_us(trade.entry_time),
-                end_us=time_us,
+                side=plan.side, quantity=plan.quantity, start_us=epoch_us(trade.entry_time), end_us=time_us
             )
             gain = plan.side * plan.quantity * (path.mark_at(time_us) - plan.entry)
             equity += gain - trade.entry_costs_usd - paid

@@ -16,7 +16,7 @@ from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import MarketContext
 
-__all__ = ["Bracket", "Levels", "level_reasons", "stop_price", "target_price", "trade_levels"]
+__all__ = ["Bracket", "Levels", "level_reasons", "trade_levels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Levels:
 
 
 def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: BracketRules) -> Levels:
-    """Return stop and target of the trade against the move of an event.
+    """Return stop and target of the trade against the move of an event (method, section 6.1).
 
     Parameters
     ----------
@@ -67,8 +67,7 @@ def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: 
 
     Notes
     -----
-    A swept extreme that the price has passed again since has failed, and counts as none. A pool that is nearer
-    than the target buffer leaves no room before it, and is passed over.
+    A pool that is nearer than the target buffer leaves no room before it, and is passed over.
 
     Examples
     --------
@@ -94,22 +93,16 @@ def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: 
     if rules.target_buffer_atr * context.atr_1h < pool < boundary:
         target_level, boundary = "pool", pool
     atr = context.atr_1h * close
+
+    def price(level: float, buffer_atr: float) -> float:
+        """Return the tick at or below (short: above) a buffer: away from the entry at a stop, toward it at a target."""
+        raw = level - side * buffer_atr * atr
+        return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)
+
     return Levels(
         side=side,
-        stop=stop_price(
-            side=side,
-            extreme=close * math.exp(-side * extreme),
-            atr_1h_usd=atr,
-            tick_size=tick_size,
-            buffer_atr=rules.stop_buffer_atr,
-        ),
-        target=target_price(
-            side=side,
-            boundary=close * math.exp(side * boundary),
-            atr_1h_usd=atr,
-            tick_size=tick_size,
-            buffer_atr=rules.target_buffer_atr,
-        ),
+        stop=price(close * math.exp(-side * extreme), rules.stop_buffer_atr),
+        target=price(close * math.exp(side * boundary), rules.target_buffer_atr),
         stop_level=stop_level,
         target_level=target_level,
     )
@@ -205,31 +198,3 @@ class Bracket:
     def target_distance(self) -> float:
         """Gain per coin at the target before costs, USDT, > 0."""
         return self.side * (self.target - self.entry)
-
-
-def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Return the stop `buffer_atr` hourly true ranges beyond an extreme price, rounded away from the entry, USDT.
-
-    May be negative for a long in a market whose range exceeds its price; the caller refuses it.
-
-    Examples
-    --------
-    >>> stop_price(side=1, extreme=100.0, atr_1h_usd=1.0, tick_size=0.1, buffer_atr=0.25)
-    99.7
-    """
-    raw = extreme - side * buffer_atr * atr_1h_usd
-    return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)
-
-
-def target_price(*, side: int, boundary: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Return the target `buffer_atr` hourly true ranges before a boundary, rounded toward the entry, USDT.
-
-    Lies on the wrong side of the price where the market stands at the boundary; the caller refuses it.
-
-    Examples
-    --------
-    >>> target_price(side=1, boundary=110.0, atr_1h_usd=1.0, tick_size=0.1, buffer_atr=0.1)
-    109.9
-    """
-    raw = boundary - side * buffer_atr * atr_1h_usd
-    return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)

@@ -42,13 +42,7 @@ class OrderCosts:
 
 @settings
 class CostModel(CostAssumptions):
-    """Fees and slippage of an order under the cost assumptions.
-
-    Notes
-    -----
-    Impact of q coins is ``Y × sd_day × sqrt(q / volume_24h) × event factor``. The taker fee is charged on both sides,
-    also at the target, where a resting order would pay less: the model overestimates costs that it does not know.
-    """
+    """Fees and slippage of an order under the cost assumptions (method, section 6.2)."""
 
     def fee_fraction(self, contract: Contract) -> float:
         """Return the fee of one order, fraction of its notional."""
@@ -94,13 +88,7 @@ class CostModel(CostAssumptions):
         return coefficient * volatility_daily / math.sqrt(volume_24h)
 
     def stop_slippage(
-        self,
-        contract: Contract,
-        *,
-        quantity: float,
-        volume_24h: float,
-        volatility_daily: float,
-        atr_bar: float,
+        self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_bar: float
     ) -> float:
         """Return the slippage of a stop, fraction of price: a market order's and a share of the bar's true range."""
         market = self.market_slippage(

@@ -56,14 +56,11 @@ class TrackRecord:
 
     Notes
     -----
-    Recovery: a trade that is not a loss and ends at a new equity high resets the streak of losses, and so do
-    `RECOVERY_WINS` wins in a row. One win after five losses does not restore the size.
-
     The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does
-    not end at a new high.
+    not end at a new high, and so does not reset the streak of losses (method, section 6.6).
 
-    The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades
-    that end then are booked. A loss between midnight and a later first observation counts for no day.
+    The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades that end
+    then are booked.
 
     Examples
     --------
@@ -104,20 +101,7 @@ class TrackRecord:
 
     @classmethod
     def start(cls, equity: float, time: datetime) -> TrackRecord:
-        """Return a record without a history.
-
-        Parameters
-        ----------
-        equity
-            Account value, USDT, > 0.
-        time
-            Now, timezone-aware.
-
-        Raises
-        ------
-        ParameterError
-            If `equity` is not positive and finite, or `time` is naive.
-        """
+        """Return a record without a history; raise ParameterError unless equity (USDT) is positive, time is aware."""
         if not 0.0 < equity < math.inf:
             raise ParameterError(f"`equity` must be in (0, inf), was {equity}")
         _check_aware("time", time)
@@ -145,12 +129,6 @@ class TrackRecord:
             Time of the observation, timezone-aware. Within a day the order of observations is free.
         equity
             Account value with open positions at the mark, USDT; zero and below are a drawdown of 1 and more.
-
-        Returns
-        -------
-        TrackRecord
-            With the peak and the worst drawdown up to date. On a new UTC day (week) the equity becomes that of
-            its start, and on a new day no trade has lost yet. Observe at midnight: see the notes of the class.
 
         Raises
         ------
@@ -193,10 +171,8 @@ class TrackRecord:
 
         Raises
         ------
-        ParameterError
-            If `net_usd` or `equity` is not finite or `time` is naive.
-        OrderError
-            If `time` lies before the UTC day of the last observation.
+        ParameterError, OrderError
+            If `net_usd` is not finite, and as in `observed`.
         """
         _check_finite("net_usd", net_usd)
         seen = self.observed(time, equity)
@@ -248,7 +224,7 @@ UNTHROTTLED = Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak
 
 
 def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
-    """Return the factor on the size of the next trade.
+    """Return the factor on the size of the next trade (method, section 6.6).
 
     Parameters
     ----------
@@ -263,13 +239,6 @@ def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Thrott
     ------
     ParameterError
         If `equity` is not finite.
-
-    Notes
-    -----
-    ``drawdown = 1 - equity / peak``, the present equity counting for the peak;
-    ``drawdown_factor = 1 - drawdown / throttle_drawdown``, not below 0;
-    ``streak_factor = 0.5 ** (worst_streak - streak_grace)``, in [`streak_floor`, 1]. The longest streak since the last
-    recovery counts, not the present one, so a lucky win does not restore the size.
 
     Examples
     --------
@@ -297,32 +266,22 @@ def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRule
 
     Parameters
     ----------
-    record
-        History of the account.
-    equity
-        Account value now, open positions at the mark, USDT.
+    record, equity, rules
+        As in `throttle`. Meeting a limit is enough to stop.
     now
         The clock, timezone-aware. If it stands in a later UTC day (week) than the record, that day (week) starts
         with `equity`, and the numbers of the old one no longer apply.
-    rules
-        The limits. Meeting a limit is enough to stop.
 
     Returns
     -------
     tuple of Reason
         At most one per code: ``drawdown_stop``, ``daily_halt``, ``weekly_halt``, ``cooling_off``; empty if a trade is
-        allowed.
+        allowed. A halt forbids entries; it does not close open positions.
 
     Raises
     ------
-    ParameterError
-        If `equity` is not finite or `now` is naive.
-    OrderError
-        If `now` lies before the UTC day of the last observation.
-
-    Notes
-    -----
-    A halt forbids entries; it does not close open positions.
+    ParameterError, OrderError
+        As in `TrackRecord.observed`.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class GateRule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Decision on a score: a trade plan that breaks no rule, or a refusal.
+    """Decision on a score: a trade plan that breaks no rule, or a refusal (method, section 6).
 
     Parameters
     ----------
@@ -65,16 +65,6 @@ class Gate:
     ------
     ParameterError
         If a value is outside of its range, or two extra rules share a name.
-
-    Notes
-    -----
-    The stop is placed beyond the extreme of the last sweep, or for an event without one beyond the 24 h extreme, and
-    is refused if that is too far. The target is placed before the opposite end of the 72 h range or a pool that comes
-    before it (`trading.bracket.trade_levels`). Open positions of a correlated cluster count as one
-    (`Account.exposure`).
-
-    The direction probability is only compared with the threshold. It never enters the size: expected value and Kelly
-    cap come from the lower bound of the odds of the very trade that is planned.
 
     Examples
     --------

@@ -18,12 +18,7 @@ _PLAUSIBLE = {
     "volume_24h": (0.0, 1e15),
 }
 _DISTANCES = ("distance_to_high_24h", "distance_to_low_24h", "distance_to_high_72h", "distance_to_low_72h")
-_LEVELS = (
-    "swept_extreme_distance_above",
-    "swept_extreme_distance_below",
-    "pool_distance_above",
-    "pool_distance_below",
-)
+_LEVELS = ("swept_extreme_distance_above", "swept_extreme_distance_below", "pool_distance_above", "pool_distance_below")
 _MAX_DISTANCE = 3.0  # a factor of twenty within three days
 _MAX_EDGE = 30.0  # log-odds: a probability within 1e-13 of 1
 

@@ -18,51 +18,24 @@ __all__ = ["EXIT_REASONS", "ClosedTrade", "Ledger", "trades_table"]
 EXIT_REASONS = ("time", "target", "stop", "liquidation")
 _BPS = 1e4
 _TIME = "datetime64[us, UTC]"
-_TRADE_COLUMNS = {
-    "symbol": "str",
-    "event_time": _TIME,
-    "entry_time": _TIME,
-    "exit_time": _TIME,
+_TYPES = {
+    **dict.fromkeys(("event_time", "entry_time", "exit_time"), _TIME),
+    **dict.fromkeys(("symbol", "binding", "stop_level", "target_level", "exit_reason"), "str"),
     "side": "int8",
-    "entry": "float64",
-    "exit": "float64",
-    "stop": "float64",
-    "target": "float64",
-    "liquidation_price": "float64",
-    "quantity": "float64",
-    "notional_usd": "float64",
     "leverage": "int64",
-    "binding": "str",
-    "risk_usd": "float64",
-    "risk_fraction": "float64",
-    "reward_risk": "float64",
-    "p_direction": "float64",
-    "p_trade": "float64",
-    "p_trade_low": "float64",
-    "expectancy_low": "float64",
-    "stop_level": "str",
-    "target_level": "str",
-    "risk_multiplier": "float64",
-    "drawdown": "float64",
-    "exit_reason": "str",
-    "gross_usd": "float64",
-    "fees_usd": "float64",
-    "slippage_usd": "float64",
-    "latency_usd": "float64",
-    "funding_usd": "float64",
-    "net_usd": "float64",
-    "gross_bps": "float64",
-    "net_bps": "float64",
-    "net_r": "float64",
-    "equity_after": "float64",
 }
-_REFUSAL_COLUMNS = {
-    "symbol": "str",
-    "event_time": _TIME,
-    "decided_at": _TIME,
-    "code": "str",
-    "message": "str",
+_TRADE_COLUMNS = {
+    name: _TYPES.get(name, "float64")
+    for name in (
+        *("symbol", "event_time", "entry_time", "exit_time", "side", "entry", "exit", "stop", "target"),
+        *("liquidation_price", "quantity", "notional_usd", "leverage", "binding", "risk_usd"),
+        *("risk_fraction", "reward_risk", "p_direction", "p_trade", "p_trade_low", "expectancy_low"),
+        *("stop_level", "target_level", "risk_multiplier", "drawdown", "exit_reason", "gross_usd"),
+        *("fees_usd", "slippage_usd", "latency_usd", "funding_usd", "net_usd", "gross_bps", "net_bps"),
+        *("net_r", "equity_after"),
+    )
 }
+_REFUSAL_COLUMNS = {"symbol": "str", "event_time": _TIME, "decided_at": _TIME, "code": "str", "message": "str"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

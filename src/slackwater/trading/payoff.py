@@ -53,10 +53,7 @@ class Payoff:
 
     Notes
     -----
-    The *odds* of a trade are those of its target against its stop. In a market without drift and without a time exit
-    they are fair: ``p = D / (D + T)``, with D and T the distances to stop and target. A time exit between the two
-    counts as the lottery of target and stop with the same expected value, so fair odds stay fair however many trades
-    end at the time exit. An *edge* is the log-odds that a model adds to the fair ones; 0 is no edge.
+    Odds, fair odds and edge are those of method, sections 1.4 and 6.3.
     """
 
     bracket: Bracket
@@ -134,11 +131,6 @@ class Payoff:
         return probability * (1.0 + self.reward_risk(quantity)) - 1.0
 
     def kelly(self, quantity: float, probability: float) -> float:
-        """Return the share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, <= 1; 0 or less: nothing.
-
-        References
-        ----------
-        J. L. Kelly (1956), "A new interpretation of information rate", Bell System Technical Journal 35.
-        """
+        """Return the share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, <= 1; 0 or less: nothing."""
         reward_risk = self.reward_risk(quantity)
         return probability - (1.0 - probability) / reward_risk if reward_risk > 0.0 else -1.0

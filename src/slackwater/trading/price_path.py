@@ -290,7 +290,7 @@ def walk_to_exit(
     target: float,
     liquidation: float,
 ) -> tuple[int, int, float]:
-    """Walk one position along its path to its exit.
+    """Walk one position along its path to its exit (method, section 6.7).
 
     Parameters
     ----------
@@ -308,15 +308,7 @@ def walk_to_exit(
     Returns
     -------
     code, bar, price
-        Position in `EXIT_REASONS`, exit bar, market price of the exit (for a liquidation: where it was
-        triggered).
-
-    Notes
-    -----
-    In each bar, in this order: the mark opens beyond the liquidation price; the open lies beyond the stop
-    (filled there); the mark touches a liquidation price that stands before the stop; the stop is touched; the
-    mark touches the liquidation price; the price trades through the target (filled at the target, never
-    better: a mere touch does not fill a resting order).
+        Position in `EXIT_REASONS`, exit bar, market price of the exit (for a liquidation: where it was triggered).
     """
     signed_stop, signed_target, signed_liquidation = side * stop, side * target, side * liquidation
     for bar in range(first, end):

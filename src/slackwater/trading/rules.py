@@ -1,7 +1,7 @@
 """Settings of the gate, and of the trades that labels measure: types, defaults, bounds, and how a rule is turned off.
 
 This module imports neither kernels nor market data, so that `slackwater.config` can derive the sections of
-``params.yaml`` from it.
+``params.yaml`` from it. Every class raises `ParameterError` if a value is outside of its bounds.
 """
 
 from __future__ import annotations
@@ -67,17 +67,10 @@ class EntryRules:
         Efficiency of the 72 h trend beyond which it is not faded; None turns the rule off.
     require_sweep
         Whether to refuse events without a swept level on the losing side within 24 h.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its bounds.
     """
 
     probability_threshold: Annotated[
-        float,
-        Within(ge=0.0, le=1.0),
-        Switch(off=0.0, reasons=("probability_below_threshold", "no_probability")),
+        float, Within(ge=0.0, le=1.0), Switch(off=0.0, reasons=("probability_below_threshold", "no_probability"))
     ] = 0.55
     max_score_age: Annotated[PositiveDuration, Switch(reasons=("stale",), toggles=())] | None = 5 * MINUTE
     complete_features: Annotated[bool, Switch(off=False, reasons=("missing_features",))] = True
@@ -100,11 +93,6 @@ class BracketRules:
         Largest distance of the stop from the entry, fraction of price.
     min_stop_atr, min_stop_ticks
         Smallest distance of the stop, hourly true ranges and ticks; a nearer one is within the noise.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its bounds.
     """
 
     stop_buffer_atr: Annotated[float, Within(ge=0.0, le=100.0)] = 0.25
@@ -132,11 +120,6 @@ class CostAssumptions:
     latency
         Delay between the price of a plan and its fill that is charged as slippage of one standard deviation. Zero
         where the fine bars resolve the delay.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its bounds.
     """
 
     multiple: Annotated[float, Within(ge=0.0, le=10.0)] = 1.0
@@ -245,11 +228,6 @@ class DrawdownRules:
         Pause after a loss that is the `cool_off_streak`-th in a row or a later one.
     cool_off_streak
         Losses in a row from which on each is followed by the pause.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its bounds.
 
     Examples
     --------

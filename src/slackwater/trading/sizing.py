@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from scipy.optimize import brentq
@@ -84,7 +84,7 @@ def size_position(
     exposure: Exposure,
     risk_multiplier: float = 1.0,
 ) -> Sizing | tuple[Reason, ...]:
-    """Return the size of one trade, or every reason why it has none.
+    """Return the size of one trade, or every reason why it has none (method, section 6.4).
 
     Parameters
     ----------
@@ -101,19 +101,6 @@ def size_position(
         Exposure that the account already carries.
     risk_multiplier
         Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.drawdown_control.throttle`).
-
-    Notes
-    -----
-    The loss per coin grows with the size, because impact does; the risk cap is the quantity whose whole loss
-    at the stop, fees and slippage inside, equals the budget. The budget is the smallest of the risk fraction
-    and of what the open positions leave of the cluster cap and of the open-risk cap.
-
-    A stop bounds the loss only where the market trades through it: a gap can lose more.
-
-    Depth is the thinner of the two sides.
-
-    Leverage is chosen for the size that zero costs and no throttle would leave, and for its fill. So it never rises
-    because of higher costs or of losses, and neither does the size.
     """
     # 1. Rules that need no quantity, and the room that the open positions leave.
     context = score.context
@@ -122,10 +109,9 @@ def size_position(
     depth = context.depth_1pct
     if rules.depth_fraction is not None and math.isnan(depth):
         message = "the venue gives no depth; `depth_fraction` must be off (null) for the volume cap to stand alone"
-        return (Reason("missing_depth", message), *limits.value_reasons(0.0))
+        return limits.refusal(0.0, Reason("missing_depth", message))
     if risk_multiplier <= 0.0:
-        message = "the losses so far have throttled the risk per trade to zero"
-        return (Reason("throttled", message), *limits.value_reasons(0.0))
+        return limits.refusal(0.0, Reason("throttled", "the losses so far have throttled the risk per trade to zero"))
     own_risk = "risk" if risk_multiplier >= 1.0 else "throttled_risk"
     budgets = {
         own_risk: rules.risk_fraction * min(risk_multiplier, 1.0) * equity,
@@ -138,7 +124,7 @@ def size_position(
     free_margin = equity - exposure.margin_usd
     full = _room_reasons(rules, equity, exposure, budget, min(notional_room, free_margin))
     if full:
-        return (*full, *limits.value_reasons(0.0))
+        return limits.refusal(0.0, *full)
 
     # 2. Leverage, for the size that zero costs and no losses would leave: it must not rise because of either.
     liquidity = {"volume": rules.volume_fraction * context.volume_24h}
@@ -147,18 +133,18 @@ def size_position(
     untouched = min(rules.risk_fraction * equity, budgets["cluster_risk"], budgets["open_risk"])
     bound = min(untouched / bracket.stop_distance, notional_room / bracket.entry, *liquidity.values())
     if bound < limits.smallest_order:
-        return (limits.too_small(bound, "the caps before costs"), *limits.value_reasons(0.0))
+        return limits.refusal(0.0, limits.too_small(bound, "the caps before costs"))
     slippage = payoff.entry_slippage.at(bound)
     if slippage > rules.max_entry_slippage:
         message = f"entry slippage may be {slippage:.2%} of price, allowed is {rules.max_entry_slippage:.2%}"
-        return (Reason("slippage_too_high", message), *limits.value_reasons(bound))
+        return limits.refusal(bound, Reason("slippage_too_high", message))
     leverage = limits.largest_leverage(bound, slippage)
     if leverage is None:
         message = (
             f"no leverage from 1 to {rules.leverage_cap:g} keeps the liquidation price beyond the stop "
             f"{bracket.stop} by {limits.liquidation_buffer:.6g} USDT"
         )
-        return (Reason("liquidation_before_stop", message), *limits.value_reasons(bound))
+        return limits.refusal(bound, Reason("liquidation_before_stop", message))
 
     # 3. The smallest cap, rounded down.
     dearest = bracket.entry * (1.0 + slippage)
@@ -179,27 +165,7 @@ def size_position(
         reasons = (limits.too_small(quantity, binding), *reasons)
     if reasons:
         return reasons
-    order_costs, risk_usd = payoff.order_costs(quantity), quantity * payoff.unit_loss.at(quantity)
-    fill = bracket.entry * (1.0 + bracket.side * order_costs.entry_slippage)
-    return Sizing(
-        quantity=quantity,
-        notional_usd=quantity * bracket.entry,
-        binding=binding,
-        caps=tuple(caps.items()),
-        leverage=leverage,
-        leverage_cap=rules.leverage_cap,
-        margin_usd=quantity * fill / leverage,
-        liquidation_price=limits.liquidation(quantity, leverage, order_costs.entry_slippage),
-        bankruptcy_price=bankruptcy_price(side=bracket.side, entry=fill, leverage=leverage),
-        risk_usd=risk_usd,
-        risk_fraction=risk_usd / equity,
-        reward_risk=payoff.reward_risk(quantity),
-        p_fair=payoff.probability(0.0),
-        p_trade=payoff.probability(score.trade_edge),
-        p_trade_low=limits.probability,
-        expectancy_low=payoff.expectancy(quantity, limits.probability),
-        costs=order_costs,
-    )
+    return limits.sizing(score, quantity=quantity, binding=binding, caps=caps, leverage=leverage)
 
 
 def _room_reasons(
@@ -253,15 +219,46 @@ class _Limits:
             reasons.append(Reason("no_trade_probability", message))
         elif self.rules.needs_odds:
             expected = self.payoff.expectancy(quantity, self.probability)
-            required = self.rules.min_expectancy
-            if expected <= (0.0 if required is None else required):
+            required = self.rules.min_expectancy or 0.0
+            if expected <= required:
                 message = (
                     f"the expected value is {expected:+.3f} R at the lower bound of the odds (target before stop "
                     f"{self.probability:.4f}, fair {self.payoff.probability(0.0):.4f}), required is more than "
-                    f"{0.0 if required is None else required:g}"
+                    f"{required:g}"
                 )
                 reasons.append(Reason("expected_value_too_low", message))
         return tuple(reasons)
+
+    def refusal(self, quantity: float, *reasons: Reason) -> tuple[Reason, ...]:
+        """Return the reasons of the account, then those in the payoff."""
+        return (*reasons, *self.value_reasons(quantity))
+
+    def sizing(
+        self, score: Score, *, quantity: float, binding: str, caps: Mapping[str, float], leverage: int
+    ) -> Sizing:
+        """Return the size with the numbers that led to it."""
+        payoff, bracket, costs = self.payoff, self.payoff.bracket, self.payoff.order_costs(quantity)
+        risk_usd = quantity * payoff.unit_loss.at(quantity)
+        fill = bracket.entry * (1.0 + bracket.side * costs.entry_slippage)
+        return Sizing(
+            quantity=quantity,
+            notional_usd=quantity * bracket.entry,
+            binding=binding,
+            caps=tuple(caps.items()),
+            leverage=leverage,
+            leverage_cap=self.rules.leverage_cap,
+            margin_usd=quantity * fill / leverage,
+            liquidation_price=self.liquidation(quantity, leverage, costs.entry_slippage),
+            bankruptcy_price=bankruptcy_price(side=bracket.side, entry=fill, leverage=leverage),
+            risk_usd=risk_usd,
+            risk_fraction=risk_usd / self.equity,
+            reward_risk=payoff.reward_risk(quantity),
+            p_fair=payoff.probability(0.0),
+            p_trade=payoff.probability(score.trade_edge),
+            p_trade_low=self.probability,
+            expectancy_low=payoff.expectancy(quantity, self.probability),
+            costs=costs,
+        )
 
     @property
     def smallest_order(self) -> float:

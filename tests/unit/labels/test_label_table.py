@@ -16,6 +16,7 @@ from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import MarketFrame
+from slackwater.market.spec import FrameSpec
 from slackwater.times import DAY_US, epochs_us, timestamps
 from slackwater.trading.price_path import PricePath, price_paths
 from tests.small_market import DECISION_LAG, small_market
@@ -45,7 +46,7 @@ class HigherInTwoDays:
 @pytest.fixture(scope="module")
 def market() -> tuple[pd.DataFrame, dict[str, PricePath]]:
     tables = small_market(days=60, interval=BAR, seed=7)
-    frame = MarketFrame.from_tables(tables, bar_interval=BAR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(tables, FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
     return FeatureEngine(default_families(BAR)).transform(frame), price_paths(tables["bars"], tables["funding"])
 
 

@@ -264,14 +264,13 @@ def test_one_trial_is_not_deflated() -> None:
     returns = np.random.default_rng(0).normal(0.1, 1, 200)
     plain = probabilistic_sharpe_ratio(returns)
     assert deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.1]) == plain
-    assert deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.1, 0.2], effective_trials=1) == plain
 
 
 def test_more_trials_deflate_more() -> None:
-    """Fails if the number of trials, or the effective number, is ignored."""
+    """Fails if the number of trials, or their variance, is ignored."""
     returns = np.random.default_rng(0).normal(0.1, 1, 200)
     trials = np.random.default_rng(1).normal(0, 0.05, 50)
-    few = deflated_sharpe_ratio(returns, trial_sharpe_ratios=trials, effective_trials=3)
+    few = deflated_sharpe_ratio(returns, trial_sharpe_ratios=trials[:3] * trials.std(ddof=1) / trials[:3].std(ddof=1))
     many = deflated_sharpe_ratio(returns, trial_sharpe_ratios=trials)
     assert many < few < probabilistic_sharpe_ratio(returns)
     assert expected_maximum_sharpe_ratio(1.0, 1.2) == 0.0
@@ -369,7 +368,7 @@ def test_overfitting_refuses_by_name() -> None:
     for blocks in (3, 0, 18):
         with pytest.raises(ParameterError, match="`blocks`"):
             probability_of_backtest_overfitting(np.zeros((100, 2)), blocks=blocks)
-    with pytest.raises(ParameterError, match="two periods a block"):
+    with pytest.raises(ParameterError, match="two periods per block"):
         probability_of_backtest_overfitting(np.zeros((31, 2)))
     with pytest.raises(ParameterError, match="n_periods"):
         probability_of_backtest_overfitting(np.zeros(100))

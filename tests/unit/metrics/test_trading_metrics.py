@@ -7,7 +7,6 @@ from slackwater.metrics.trading import (
     halves_positive,
     longest_losing_streak,
     max_drawdown,
-    net_at_cost_multiples,
     positive_quarter_share,
     profit_factor,
     stamp_weighted_mean,
@@ -18,12 +17,6 @@ from slackwater.metrics.trading import (
 
 def dates(*days: str) -> np.ndarray:
     return np.array(days, dtype="datetime64[us]")
-
-
-def test_cost_multiples() -> None:
-    """Fails if costs are added, or the factor 0 still costs."""
-    assert net_at_cost_multiples([10.0, 20.0], [4.0, 6.0]) == {0.0: 15.0, 1.0: 10.0, 2.0: 5.0}
-    assert net_at_cost_multiples([10.0], [4.0], multiples=[0.5]) == {0.5: 8.0}
 
 
 @pytest.mark.parametrize(("net", "factor"), [([2.0, -1.0, 1.0, -1.0], 1.5), ([1.0, 0.0], np.inf), ([-1.0], 0.0)])
@@ -119,7 +112,6 @@ def test_no_trade_is_no_number_and_no_crash() -> None:
     assert np.isnan(
         [
             expectancy_bps([]),
-            net_at_cost_multiples([], [])[1.0],
             profit_factor([]),
             max_drawdown([]),
             top_trades_share([]),
@@ -138,10 +130,6 @@ def test_refuses_by_name() -> None:
             metric([1.0, np.nan])
     with pytest.raises(DataError, match="`equity`"):
         max_drawdown([0.0, 1.0])
-    with pytest.raises(ParameterError, match="`cost_bps`"):
-        net_at_cost_multiples([1.0], [])
-    with pytest.raises(ParameterError, match="`multiples`"):
-        net_at_cost_multiples([1.0], [1.0], multiples=[-1.0])
     with pytest.raises(ParameterError, match="`fraction`"):
         top_trades_share([1.0], fraction=0.0)
     for metric in (halves_positive, positive_quarter_share, trade_weighted_mean, stamp_weighted_mean):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import BundleError, SchemaError
+from slackwater.errors import SchemaError
 from slackwater.models.predictor import FlattenedTrees
 
 NAMES = ["return_24h", "funding_acceleration_24h", "whale_inflow_4h"]
@@ -86,21 +86,6 @@ def test_rows_scored_in_another_process(trees):
     rows = np.random.default_rng(3).normal(size=(10, 3))
     copy = pickle.loads(pickle.dumps(trees))  # noqa: S301
     np.testing.assert_array_equal(copy.predict_raw(rows), trees.predict_raw(rows))
-
-
-def test_files_that_cannot_be_read_name_themselves(tmp_path, booster):
-    """Caught: an OSError or UnicodeDecodeError that a bundle's caller does not expect, or no file name."""
-    path = tmp_path / "direction.txt"
-    with pytest.raises(BundleError, match=r"direction\.txt"):
-        FlattenedTrees.from_file(path)
-    path.write_bytes(b"tree\n\xff\xfe")
-    with pytest.raises(BundleError, match=r"direction\.txt.*utf-8"):
-        FlattenedTrees.from_file(path)
-    path.write_text(booster.model_to_string()[:1_000])
-    with pytest.raises(BundleError, match=r"direction\.txt.*tree \d of 4"):
-        FlattenedTrees.from_file(path)
-    with pytest.raises(BundleError):
-        FlattenedTrees.from_file(tmp_path)
 
 
 def test_scoring_imports_neither_lightgbm_nor_scikit_learn():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +98,17 @@ def test_an_incomplete_manifest_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="the manifest lacks"):
         write_bundle(tmp_path / "x", {"dataset": "x"}, {})
     assert not (tmp_path / "x").exists()
+
+
+def test_loading_a_bundle_imports_no_module_that_it_names(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails if a bundle from elsewhere can run the code of a module by naming a family of it."""
+    root = tmp_path / "scorer"
+    shutil.copytree(small_bundle, root)
+    (tmp_path / "named_by_a_bundle.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit_manifest(root, lambda m: m["features"]["families"].update(extra=["named_by_a_bundle:MyFamily"]))
+    with pytest.raises(BundleError, match="import named_by_a_bundle first"):
+        ReversalScorer.load(root)
+    assert "named_by_a_bundle" not in sys.modules

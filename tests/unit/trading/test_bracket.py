@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.trading.bracket import Bracket, Levels, level_reasons, stop_price, target_price, trade_levels
+from slackwater.trading.bracket import Bracket, Levels, level_reasons, trade_levels
 from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import Score
 
@@ -36,18 +36,14 @@ def log_distances(levels: Levels, close: float = 1_000.0) -> tuple[float, float]
     return round(side * math.log(close / levels.stop), 4), round(side * math.log(levels.target / close), 4)
 
 
-def test_stop_is_rounded_away_from_the_entry() -> None:
-    """Catches rounding to nearest, which would put the stop inside of its own buffer."""
-    common = {"atr_1h_usd": 1.0, "tick_size": 0.5, "buffer_atr": 0.25}
-    assert stop_price(side=1, extreme=100.0, **common) == 99.5  # 99.75 down
-    assert stop_price(side=-1, extreme=100.0, **common) == 100.5  # 100.25 up
-
-
-def test_target_is_rounded_toward_the_entry() -> None:
-    """Catches a target that the market need not reach."""
-    common = {"atr_1h_usd": 1.0, "tick_size": 0.5, "buffer_atr": 0.1}
-    assert target_price(side=1, boundary=110.0, **common) == 109.5  # 109.9 down
-    assert target_price(side=-1, boundary=90.0, **common) == 90.5  # 90.1 up
+@pytest.mark.parametrize(("side", "stop", "target"), [(1, 948.5, 1_060.5), (-1, 1_043.5, 933.5)])
+def test_stop_is_rounded_away_from_the_entry_and_target_toward_it(
+    make_score: Callable[..., Score], side: int, stop: float, target: float
+) -> None:
+    """Catches rounding to nearest: a stop inside of its own buffer, a target that the market need not reach."""
+    # Before rounding: 948.73 and 1,060.84 for the long, 1,043.31 and 933.39 for the short.
+    levels = trade_levels(make_score(**EVERY_LEVEL).context, side=side, tick_size=0.5, rules=BracketRules())
+    assert (levels.stop, levels.target) == (stop, target)
 
 
 @pytest.mark.parametrize(
