@@ -57,6 +57,10 @@ class MarketFrame:
         self.inputs = tuple(inputs)
         self.values: Floats = np.ascontiguousarray(table[list(inputs)].to_numpy(np.float64))
 
+    def with_table(self, table: pd.DataFrame) -> MarketFrame:
+        """Return a frame of the same settings with other rows."""
+        return MarketFrame(table, bar_interval=self.bar_interval, available=self.available, inputs=self.inputs)
+
     def symbols(self) -> Iterator[tuple[str, slice]]:
         """Yield each symbol with the slice of its rows."""
         names = self.table["symbol"].to_numpy()
