@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -29,43 +30,24 @@ _BAR: Final = INPUTS[:OTHERS_RETURN]
 _PARTS: Final = ("state", "last", "keys", "times", "amounts")
 
 Row = tuple[int, int, tuple[float, ...]]
+"""Available time, event time and amounts."""
 
 
 @dataclass(slots=True)
 class _Feed:
-    """One table of one symbol: the state of its join, and the rows that no decision has taken yet.
+    """One table of one symbol: the state of its join, and the rows that no decision has taken yet."""
 
-    Parameters
-    ----------
-    state
-        State of the join; empty for bars, which have none.
-    last
-        Event time of the newest row.
-    keys
-        What else identifies the rows with that event time.
-    pending
-        Available time, event time and amounts of each row.
-    """
-
-    state: Floats
-    last: int = -(2**63)
-    keys: set[str] = field(default_factory=set)
+    state: Floats  # empty for bars, which have no join
+    last: int = -(2**63)  # event time of the newest row
+    keys: set[str] = field(default_factory=set)  # what else identifies the rows with that event time
     pending: list[Row] = field(default_factory=list)
 
     def take(self, until: int) -> list[Row]:
         """Remove and return the rows that are available, in the order in which they became so."""
-        self.pending.sort(key=_when)
-        count = bisect_right(self.pending, until, key=_available)
+        self.pending.sort(key=itemgetter(0, 1))
+        count = bisect_right(self.pending, until, key=itemgetter(0))
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
-
-
-def _when(row: Row) -> tuple[int, int]:
-    return row[:2]
-
-
-def _available(row: Row) -> int:
-    return row[0]
 
 
 class FrameStream:
@@ -153,9 +135,8 @@ class FrameStream:
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
             join = self._joins[table].join
-            amounts = tuple(
-                join.amounts({name: np.array([given.get(name, np.nan)]) for name in join.columns})[0].tolist()
-            )
+            columns = {name: np.array([given.get(name, np.nan)]) for name in join.columns}
+            amounts = tuple(join.amounts(columns)[0].tolist())
         if known is None:
             refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
             known = self._feeds[table, symbol] = self._new_feed(table)

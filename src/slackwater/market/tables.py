@@ -236,16 +236,12 @@ def _number(name: str, unit: str) -> Column:
     return Column(name=name, kind="number", unit=unit)
 
 
+def _amount(name: str, unit: str = "coin", **more: Any) -> Column:
+    return Column(name=name, kind="number", unit=unit, minimum=0.0, **more)
+
+
 def _price(name: str) -> Column:
-    return Column(name=name, kind="number", unit="quote currency", minimum=0.0, positive=True)
-
-
-def _amount(
-    name: str, unit: str = "coin", *, optional: bool = False, positive: bool = False, nullable: bool = False
-) -> Column:
-    return Column(
-        name=name, kind="number", unit=unit, minimum=0.0, optional=optional, positive=positive, nullable=nullable
-    )
+    return _amount(name, "quote currency", positive=True)
 
 
 def _text(name: str, *values: str, nullable: bool = False) -> Column:
@@ -253,7 +249,9 @@ def _text(name: str, *values: str, nullable: bool = False) -> Column:
 
 
 _ONE_PER_TIME: Final = ("symbol", "event_time")
+_NETFLOWS: Final = ("exchange_netflow_coin_usd", "exchange_netflow_stable_usd")
 _OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
+_RETURNS_OF_OTHERS: Final = ("others_return", "others_absolute_return")
 _PRICES: Final = (
     *STAMP,
     Column(name="open_time", kind="time", unit="UTC"),
@@ -275,16 +273,7 @@ TABLES: Final[tuple[Table, ...]] = (
         columns=_BARS,
         key=_ONE_PER_TIME,
         lag=2 * SECOND,
-        inputs=(
-            "open",
-            "high",
-            "low",
-            "close",
-            "volume",
-            "taker_buy_volume",
-            "others_return",
-            "others_absolute_return",
-        ),
+        inputs=("open", "high", "low", "close", "volume", "taker_buy_volume", *_RETURNS_OF_OTHERS),
         signed=("others_return",),
     ),
     Table(name="mark_price", columns=_PRICES, key=_ONE_PER_TIME, lag=2 * SECOND),
@@ -417,8 +406,8 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
         key=("symbol", "event_time", "asset", "source"),
         lag=HOUR,
-        inputs=("exchange_netflow_coin_usd", "exchange_netflow_stable_usd"),
-        signed=("exchange_netflow_coin_usd", "exchange_netflow_stable_usd"),
+        inputs=_NETFLOWS,
+        signed=_NETFLOWS,
         join=summed("symbol", "asset", "netflow_usd", split=_flows, apart=True),
         staleness=3 * DAY,
     ),

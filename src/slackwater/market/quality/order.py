@@ -161,13 +161,4 @@ def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools
 
 def _by_symbol(rows: pd.DataFrame, name: str, rule: str, action: Action, note: str) -> Iterator[Finding]:
     for symbol, part in rows.groupby("symbol", sort=False):
-        yield Finding(
-            table=name,
-            symbol=str(symbol),
-            rule=rule,
-            start=part["event_time"].min(),
-            end=part["event_time"].max(),
-            rows=len(part),
-            action=action,
-            note=note,
-        )
+        yield Finding.of_rows(part, name, str(symbol), rule, action, note)
