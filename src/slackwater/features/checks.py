@@ -142,12 +142,9 @@ def check_prefix_invariance(
         Canonical tables.
     decision_lag
         Rows with ``available_time`` up to the bar close plus this are kept.
-    cuts
-        How many decisions to try.
-    seed
-        Seed of the choice.
-    among
-        Rows of the features table to choose from; by default those where most features are known.
+    cuts, seed, among
+        How many decisions to try, the seed of the choice, and the rows of the features table to choose from; by default
+        those where most features are known.
     """
     whole = build(tables)
     names = [c for c in whole.columns if c not in (*_KEYS, "available_time")]
@@ -372,14 +369,10 @@ def check_features(
 
     Parameters
     ----------
-    engine
-        The features under test.
-    tables
-        Canonical tables with more history than ``engine.warm_up``.
-    decision_lag
-        As in `FrameSpec`.
-    cuts
-        Cuts of the prefix invariance.
+    engine, tables
+        The features under test, and canonical tables with more history than ``engine.warm_up``.
+    decision_lag, cuts
+        As in `FrameSpec`, and the cuts of the prefix invariance.
 
     Raises
     ------

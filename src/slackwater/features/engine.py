@@ -155,7 +155,7 @@ class FeatureEngine:
     # -- history ---------------------------------------------------------------------------------------------
 
     def transform(self, frame: MarketFrame) -> pd.DataFrame:
-        """Compute the features of every row of a frame.
+        """Compute the features of every row of a frame; each symbol starts anew, and the live state is not changed.
 
         Parameters
         ----------
@@ -171,13 +171,9 @@ class FeatureEngine:
         Raises
         ------
         ParameterError
-            If the frame has other bars than the families.
+            If the frame has other bars or inputs than the families.
         SchemaError
             If the prices of a row are not those of a bar.
-
-        Notes
-        -----
-        Starts from an empty state for each symbol; the live state is not changed.
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
@@ -257,7 +253,7 @@ class FeatureEngine:
     ) -> Iterator[tuple[Family, Floats, Floats, Sequence[pd.Timestamp], Floats]]:
         """Yield what each family from outside is given over the first symbol of a frame, for a closer look.
 
-        Each is a family, its empty state, its constants, the bar closes, and the rows as the families of the library
+        That is the family, its empty state, its constants, the bar closes, and the rows as the families of the library
         leave them, shape (n, row width).
         """
         for _, where in islice(frame.symbols(), 1):
@@ -376,17 +372,10 @@ class FeatureEngine:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def manifest(self, available: Iterable[str]) -> dict[str, Any]:
-        """Describe every feature, and list those that are unknown because a table is absent.
+        """Return a description of every feature, fit for JSON, with those that are unknown because a table is absent.
 
-        Parameters
-        ----------
-        available
-            The inputs that some table feeds (`MarketFrame.available`).
-
-        Returns
-        -------
-        dict
-            Fit for JSON. ``model_features`` lists the features that a classifier may use.
+        `available` are the inputs that some table feeds (`MarketFrame.available`). ``model_features`` lists the
+        features that a classifier may use.
         """
         inputs = frozenset(available)
         known = {f.name for f in self.features if set(f.inputs) <= inputs}

@@ -72,12 +72,8 @@ def check_family(
     ----------
     families
         The family under test after the families that it needs.
-    tables
-        Canonical tables with more history than the warm-up.
-    decision_lag
-        As in `FrameSpec`.
-    cuts
-        Cuts of the prefix invariance.
+    tables, decision_lag, cuts
+        As in `slackwater.features.checks.check_features`.
     """
     family, engine = families[-1], FeatureEngine(families)
     names = [feature.name for feature in family.features()]

@@ -52,17 +52,7 @@ class Orientation:
         self._sign = np.array([-1.0 if f.symmetry == "odd" else 1.0 for f in features])
 
     def apply(self, values: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Orient rows.
-
-        Parameters
-        ----------
-        values : float64, shape (n, len(names))
-        direction : float64, shape (n,), 1 or -1
-
-        Returns
-        -------
-        float64, shape (n, len(names) + 1)
-        """
+        """Return oriented rows, shape (n, names + 1), of values of shape (n, names) and directions 1 or -1."""
         up = direction > 0.0
         turned = np.where(up[:, None], values, values[:, self._mirror] * self._sign)
         return np.column_stack([turned, direction])

@@ -4,9 +4,8 @@ All contracts here are linear perpetual futures margined in USDT, in isolated ma
 coin, a quantity is coins, a notional and a margin are USDT (`_usd` throughout).
 
 The facts are defaults with a source and a date (`slackwater.market.venues`) and may be out of date: replace them by the
-venue's own answer before trading (`slackwater.market.contract_file`, ``dataclasses.replace``). Where no dated answer of
-the venue supports the margin tiers, `confirmed` is False and only the first tier is given, so that a larger position is
-an error.
+venue's own answer before trading (`slackwater.market.contract_file`). Where no dated answer of the venue supports the
+margin tiers, only the first tier is given, so that a larger position is an error.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class MarginTier:
     maintenance_rate
         Maintenance margin rate (MMR), fraction of notional, in (0, 1).
     max_leverage
-        Largest leverage that the venue lets a position of this tier use.
+        Largest leverage of a position of this tier.
     deduction_usd
         The venue's maintenance amount `cum`, USDT: maintenance margin = notional × rate - deduction.
     """
@@ -65,22 +64,14 @@ class Contract:
     ----------
     venue, symbol
         Names, such as ``"binance"`` and ``"BTCUSDT"``.
-    tick_size
-        Price step, USDT.
-    lot_size, min_quantity
-        Quantity step and smallest order, coins.
-    min_notional_usd
-        Smallest order notional, USDT (0: the venue sets none).
-    maker_fee, taker_fee
-        Fractions of notional.
-    half_spread
-        Half of the usual quoted spread, fraction of price.
+    tick_size, lot_size, min_quantity, min_notional_usd
+        Price step (USDT), quantity step and smallest order (coins), smallest order notional (USDT; 0: none).
+    maker_fee, taker_fee, half_spread
+        Fractions of notional, and half of the usual quoted spread as a fraction of price.
     tiers
         Margin tiers by rising notional; each deduction follows from the one before it.
-    source, as_of
-        Source and date of the tiers.
-    confirmed
-        Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+    source, as_of, confirmed
+        Source and date of the tiers, and whether they are a dated answer of the venue.
     liquidation
         On what the venue takes maintenance margin; see `liquidation_price`.
     relative_depth
@@ -148,7 +139,7 @@ class Contract:
         Raises
         ------
         ParameterError
-            If the notional is negative or not finite, or lies beyond the known tiers.
+            If the notional is negative, not finite, or beyond the known tiers.
         """
         _require("notional", notional_usd, 0.0, math.inf)
         for tier in self.tiers:

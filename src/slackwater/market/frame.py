@@ -37,10 +37,8 @@ class MarketFrame:
         grid of bars; a missing bar is a row of NaN.
     bar_interval
         Spacing of the grid.
-    available
-        The inputs that some table fed.
-    inputs
-        Names of the inputs, those of `slackwater.market.inputs.INPUTS` first; see `FrameSpec.inputs`.
+    available, inputs
+        The inputs that some table fed, and the names of all of them (`FrameSpec.inputs`).
     """
 
     def __init__(

@@ -122,14 +122,9 @@ def bar_returns(opens, closes, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
-    """Write the mean return and mean absolute return of all other bars that close at the same time.
+    """Write the mean return and mean absolute return of all other bars that close at the same time to two columns.
 
-    Parameters
-    ----------
-    times, returns
-        Closes, ascending, and log returns; within a close the symbols are in one fixed order.
-    out
-        Two columns; NaN where no other symbol has a bar then.
+    Closes ascend; within a close the symbols are in one fixed order. NaN where no other symbol has a bar then.
     """
     start = 0
     while start < times.shape[0]:
@@ -163,16 +158,10 @@ def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableJoin:
-    """The join of one table in a frame of given settings; durations in microseconds.
+    """The join of one table in a frame of given settings.
 
-    Parameters
-    ----------
-    table, join
-        The table and its join.
-    positions
-        Where its inputs stand in a frame row: side by side.
-    step, limit, cap
-        Spacing of the bars; staleness of the table; slot of a capped feed of liquidations, 0 if it publishes all.
+    Where its inputs stand in a frame row (side by side), and in microseconds: spacing of the bars, staleness of the
+    table, slot of a capped feed of liquidations (0 if it publishes all).
     """
 
     table: Table
@@ -188,21 +177,11 @@ class TableJoin:
         return np.zeros({"newest": 2 + width, "summed": 1 + SLOTS, "summed_apart": 2 * width}[self.join.kind])
 
     def advance(self, state: Floats, available: Ints, events: Ints, amounts: Floats, decisions: Ints) -> Floats:
-        """Advance the state over rows, and return the inputs at decisions.
+        """Advance the state over rows; return the inputs at decisions, shape (decisions, inputs), NaN where unknown.
 
-        Parameters
-        ----------
-        state
-            From `start`; advanced in place by all rows up to the last decision.
-        available, events, amounts
-            Rows, sorted by (available time, event time), that became known after the last decision so far.
-        decisions
-            Ascending, shape (decisions,).
-
-        Returns
-        -------
-        ndarray of float64, shape (decisions, inputs)
-            In the order of the table's inputs; NaN where unknown.
+        Rows (`available`, `events`, `amounts`) are sorted by (available time, event time) and became known after the
+        last decision so far; decisions ascend. The state, from `start`, is advanced in place by all rows up to the last
+        decision.
         """
         out = np.empty((len(decisions), len(self.table.inputs)))
         if self.join.kind == "newest":

@@ -29,12 +29,7 @@ def round_down(value: float, step: float) -> float:
 
 
 def round_up(value: float, step: float) -> float:
-    """Return the smallest multiple of a decimal step that is not below the value.
-
-    Raises
-    ------
-    ParameterError
-        If the value is not finite, or the step not positive and finite.
+    """Return the smallest multiple of a decimal step that is not below the value; see `round_down`.
 
     Examples
     --------

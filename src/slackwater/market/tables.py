@@ -3,13 +3,11 @@
 Everything else about tables (`INPUTS`, `SCHEMAS`, the joins of a frame, the names in ``params.yaml``) is derived from
 `TABLES`. A table from outside this library is one more `Table`, given to `slackwater.market.spec.FrameSpec`.
 
-Every row of every table carries `event_time` (what the venue stamps; for a bar its close) and `available_time`
-(the earliest time at which it could be known). Joins, sorts and cuts use `available_time` alone.
-
-Prices are in quote currency, quantities in coin, rates are fractions, times UTC. The side of a liquidation is that of
-the position, the side of a large trade that of the aggressor. A row of ``liquidation_totals`` or ``exchange_flows``
-sums a bucket of time that ends at its `event_time`; a data set has these totals or the single ``liquidations``, not
-both.
+Every row carries `event_time` (what the venue stamps; for a bar its close) and `available_time` (the earliest time at
+which it could be known). Joins, sorts and cuts use `available_time` alone. Prices are in quote currency, quantities in
+coin, rates are fractions, times UTC. The side of a liquidation is that of the position, the side of a large trade that
+of the aggressor. A row of ``liquidation_totals`` or ``exchange_flows`` sums a bucket of time that ends at its
+`event_time`.
 """
 
 from __future__ import annotations
@@ -46,16 +44,12 @@ class Column:
         Name, and unit or meaning.
     kind
         ``"text"``, ``"time"`` (``datetime64[us, UTC]``) or ``"number"`` (``float64``).
-    minimum
-        Least value; excluded if `positive`.
-    positive
-        Whether zero is refused.
+    minimum, positive
+        Least value, and whether it is excluded.
     values
         The only values that a text may take; empty: any.
-    optional
-        Whether the column may be absent.
-    nullable
-        Whether a value may be missing.
+    optional, nullable
+        Whether the column may be absent, and whether a value may be missing.
     """
 
     name: str

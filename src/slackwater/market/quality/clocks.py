@@ -52,15 +52,8 @@ PRICE_TOLERANCE: Final = 1e-4
 class LaggedSpan:
     """A stretch of time in which a table's clock is later than the other one by `lag`; earlier, if that is negative.
 
-    Parameters
-    ----------
-    start, end
-        First and last stamp of the stretch, microseconds since 1970.
-    lag
-        Lateness of the table.
-    as_stamped, at_lag
-        Agreement of the two as stamped, and with the lag removed: correlations, or shares of prices inside their
-        bars.
+    First and last stamp are microseconds since 1970. Agreement of the two as stamped, and with the lag removed, is a
+    correlation, or a share of prices inside their bars.
     """
 
     start: int
@@ -112,10 +105,8 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
 
     Parameters
     ----------
-    rows
-        `liquidations` or `large_trades` of one symbol, in order.
-    bars
-        Its finest bars.
+    rows, bars
+        `liquidations` or `large_trades` of one symbol, in order, and its finest bars.
 
     Notes
     -----

@@ -21,16 +21,7 @@ EVERY_SYMBOL: Final = "*"
 class KnownDefect:
     """Rows of one table of one venue that must not be used, or that are missing; both ends included.
 
-    Parameters
-    ----------
-    venue, table, symbol
-        Place of the rows; ``"*"`` stands for every symbol.
-    start, end
-        First and last stamp.
-    reason
-        Description of the fault, with its source.
-    action
-        ``"masked"`` or ``"recorded"``.
+    ``"*"`` stands for every symbol. The reason describes the fault, with its source.
     """
 
     venue: str

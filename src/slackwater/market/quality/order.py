@@ -35,8 +35,7 @@ def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list
     Parameters
     ----------
     table
-        Rows with `symbol` and `event_time`; not changed. Without these columns, or without times in them, it is
-        returned as it is: its schema refuses it.
+        Rows; not changed. Without `symbol` and times in `event_time` it is returned as it is: its schema refuses it.
     name
         Name of the canonical table, or a table from outside.
 
