@@ -388,8 +388,7 @@ def ranked_z(state, at, size, least, value):  # type: ignore[no-untyped-def]
     for i in range(held):
         total += abs(state[ranked + i] - median)
     spread = max(
-        MAD_TO_SD * (deviation if held % 2 else 0.5 * (previous + deviation)),
-        0.5 * MEAN_DEVIATION_TO_SD * total / held,
+        MAD_TO_SD * (deviation if held % 2 else 0.5 * (previous + deviation)), 0.5 * MEAN_DEVIATION_TO_SD * total / held
     )
     if spread > 0.0:
         return (value - median) / spread

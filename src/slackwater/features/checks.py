@@ -332,11 +332,7 @@ def check_memory(engine: FeatureEngine, frame: MarketFrame) -> Violations:
 
 
 def run_checks(
-    engine: FeatureEngine,
-    tables: Tables,
-    *,
-    decision_lag: timedelta = timedelta(seconds=5),
-    cuts: int = 30,
+    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
 ) -> dict[str, Violations]:
     """Return the violations of every check, by check; see `check_features`."""
     spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
@@ -359,11 +355,7 @@ def run_checks(
 
 
 def check_features(
-    engine: FeatureEngine,
-    tables: Tables,
-    *,
-    decision_lag: timedelta = timedelta(seconds=5),
-    cuts: int = 30,
+    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
 ) -> None:
     """Run every check over every family.
 

@@ -46,10 +46,9 @@ def default_families(
     ----------
     bar_interval
         Spacing of the feature bars.
-    extra
-        Families from outside: classes, or names ``module:Class`` whose modules are imported.
-    extra_parameters
-        Their parameters by family name.
+    extra, extra_parameters
+        Families from outside, as classes or names ``module:Class`` whose modules are imported, and their parameters by
+        family name.
     **overrides
         Parameters by family name, such as ``price={"event_window": timedelta(hours=24)}``.
 
@@ -107,10 +106,8 @@ class FeatureEngine:
 
     Attributes
     ----------
-    features : tuple of Feature
-        Every output, described.
-    names : list of str
-        Their names, in the order of the output columns.
+    features, names
+        Every output, described, and their names in the order of the output columns.
     fingerprint : str
         Identifies formulas, windows and inputs; a scoring bundle refuses a different one.
 
@@ -119,12 +116,6 @@ class FeatureEngine:
     ParameterError
         If families collide in name or output, lack a family that they need, disagree on the bar interval, or read
         an input that no table feeds.
-
-    Examples
-    --------
-    >>> engine = FeatureEngine(default_families(timedelta(minutes=5)))
-    >>> "funding_acceleration_8h" in engine.names
-    True
     """
 
     def __init__(self, families: Sequence[Family], *, inputs: Sequence[str] = INPUTS) -> None:

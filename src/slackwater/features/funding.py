@@ -16,13 +16,7 @@ from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.features.parameters import FundingParameters
-from slackwater.market.inputs import (
-    CLOSE,
-    FUNDING_INTERVAL_HOURS,
-    FUNDING_RATE,
-    FUNDING_TIME_HOURS,
-    PREMIUM_INDEX,
-)
+from slackwater.market.inputs import CLOSE, FUNDING_INTERVAL_HOURS, FUNDING_RATE, FUNDING_TIME_HOURS, PREMIUM_INDEX
 from slackwater.operators import (
     decay_per_bar,
     ewm_update,

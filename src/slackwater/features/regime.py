@@ -38,17 +38,7 @@ __all__ = ["RegimeFamily"]
 
 
 # positions of the constants; (bars, 1 / sqrt(days)) of the windows follow
-(
-    _WARM,
-    _MASK,
-    _WINDOWS,
-    _WEIGHT_FAST,
-    _WEIGHT_SLOW,
-    _RATIO_BARS,
-    _STRESS_BARS,
-    _STRESS_USUAL_BARS,
-    _LISTS,
-) = range(9)
+(_WARM, _MASK, _WINDOWS, _WEIGHT_FAST, _WEIGHT_SLOW, _RATIO_BARS, _STRESS_BARS, _STRESS_USUAL_BARS, _LISTS) = range(9)
 _COUNT, _MEANS, _CLOSES = 0, 1, 5
 # columns of the running totals
 _PATH, _SQUARES, _LONG_SQUARES, _RATIO_ROWS, _OTHERS, _OTHERS_ABSOLUTE, _OTHERS_ROWS, _COLUMNS = range(8)

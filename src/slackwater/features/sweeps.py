@@ -284,12 +284,8 @@ class SweepsFamily(Family, SweepsParameters):
 
     Notes
     -----
-    Pools, consumed mass, liquidations and open interest refine the features where they are known; without the
-    families that measure them, swings and the extremes of yesterday remain. A level is known
-    at the bar before the one that pierces it, and so is the range `A` by which the piercing is measured.
-
-    A row without a bar pierces nothing. All durations go on, and an attempt whose window is over expires: no close
-    shows whether the price was accepted.
+    Without the families that measure pools, consumed mass, liquidations and open interest, swings and the extremes of
+    yesterday remain. A row without a bar pierces nothing; all durations go on.
     """
 
     farthest: float = 50.0

@@ -11,15 +11,7 @@ import numpy as np
 
 from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
-from slackwater.features.intermediates import (
-    ATR_DAY,
-    ATR_HOUR,
-    LOG_CLOSE,
-    LOG_HIGH,
-    LOG_LOW,
-    RETURN,
-    VOLATILITY,
-)
+from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, LOG_CLOSE, LOG_HIGH, LOG_LOW, RETURN, VOLATILITY
 from slackwater.features.parameters import VolatilityParameters
 from slackwater.market.inputs import CLOSE, HIGH, LOW
 from slackwater.operators import (

@@ -45,16 +45,7 @@ __all__ = ["WhaleFlowsFamily"]
 
 _WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
 _COUNT, _RINGS = 0, 1
-(
-    _TO,
-    _FROM,
-    _TO_ROWS,
-    _BUY,
-    _SELL,
-    _BUY_ROWS,
-    _TRADED,
-    _COIN,
-) = range(8)
+(_TO, _FROM, _TO_ROWS, _BUY, _SELL, _BUY_ROWS, _TRADED, _COIN) = range(8)
 # A net flow has three columns: the flow, its size, and the rows in which it is known.
 _STABLE, _COLUMNS = _COIN + 3, _COIN + 6
 

@@ -44,13 +44,7 @@ from slackwater.liquidity.levels import (
 )
 from slackwater.operators import MAD_TO_SD, kernel, ring_get, whole
 
-__all__ = [
-    "SweepRules",
-    "attempts_advance",
-    "attempts_start",
-    "burst_slots",
-    "same_hour_burst",
-]
+__all__ = ["SweepRules", "attempts_advance", "attempts_start", "burst_slots", "same_hour_burst"]
 
 LARGEST_BURST: Final = 1000.0
 """Bound of the z-score of a burst, so that a market with little trading yields a bounded number."""

@@ -16,15 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.liquidity.density import (
-    _CENTRE,
-    _GRIDS,
-    _SCALES,
-    _STARTED,
-    LAYERS,
-    N_LAYERS,
-    map_bins,
-)
+from slackwater.liquidity.density import _CENTRE, _GRIDS, _SCALES, _STARTED, LAYERS, N_LAYERS, map_bins
 from slackwater.operators import kernel
 
 __all__ = ["SIDES", "MapView", "map_bands", "map_read"]
@@ -178,13 +170,7 @@ class MapView:
         )
 
     def pools(
-        self,
-        *,
-        price: float,
-        atr_day: float,
-        layers: Sequence[str] = LAYERS,
-        reach: float = 0.1,
-        most: int = 5,
+        self, *, price: float, atr_day: float, layers: Sequence[str] = LAYERS, reach: float = 0.1, most: int = 5
     ) -> pd.DataFrame:
         """Find the clusters of dense bins above and below a price.
 

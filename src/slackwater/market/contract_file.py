@@ -54,12 +54,7 @@ _KNOWN_BY: Final = {
 def read_contracts(path: str | Path, venue: str | VenueFacts) -> dict[str, Contract]:
     """Return the contracts of a venue by symbol: the built-in ones, with the facts of a file merged in.
 
-    Parameters
-    ----------
-    path
-        See the module.
-    venue
-        The venue that the file must be about: its name, or facts from outside.
+    The file must be about this venue, given by its name or as facts from outside; its format is that of the module.
 
     Raises
     ------

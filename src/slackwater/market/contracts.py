@@ -217,18 +217,17 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
-    """Return the mark price at which the venue liquidates an isolated linear position, USDT.
+    """Return the mark price at which the venue liquidates an isolated linear position, USDT (method, section 4.2).
 
     Parameters
     ----------
     contract
-        Its `liquidation` chooses the formula, its tiers the maintenance margin.
+        Its `liquidation` chooses the formula, its tiers the maintenance margin: ``"notional"`` is the form of Binance,
+        ``"notional_with_fee"`` that of OKX and Gate, ``"entry_value"`` that of Bybit.
     side
         +1 long, -1 short.
-    entry
-        Average entry price, USDT, > 0.
-    quantity
-        Coins, > 0.
+    entry, quantity
+        Average entry price, USDT, and coins, both > 0.
     leverage
         Margin leverage, >= 1: the margin posted is ``quantity × entry / leverage``.
 
@@ -243,11 +242,6 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     ParameterError
         If an argument is out of range, or the position lies beyond the known tiers at its entry or at its
         liquidation price.
-
-    Notes
-    -----
-    See method, section 4.2: ``"notional"`` is the form of Binance, ``"notional_with_fee"`` that of OKX and Gate,
-    ``"entry_value"`` that of Bybit.
 
     Examples
     --------

@@ -42,12 +42,7 @@ class MarketFrame:
     """
 
     def __init__(
-        self,
-        table: pd.DataFrame,
-        *,
-        bar_interval: timedelta,
-        available: frozenset[str],
-        inputs: Sequence[str] = INPUTS,
+        self, table: pd.DataFrame, *, bar_interval: timedelta, available: frozenset[str], inputs: Sequence[str] = INPUTS
     ) -> None:
         self.table = table
         self.bar_interval = bar_interval

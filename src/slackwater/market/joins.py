@@ -5,15 +5,13 @@ known, and gives its values at decisions. History calls it once with every row a
 (`slackwater.market.stream`) calls it at each bar close with the rows that came in since. A decision needs nothing of
 the one before, so a bar that is missing need not be decided.
 
-============ ======================================== ==========================================================
-join         state                                    value at a decision
-============ ======================================== ==========================================================
-newest       known, event time, amounts               the row with the newest event time; NaN once that is stale
-summed       count, times of the last `SLOTS` rows    sums of what became known within the last bar step; NaN
-                                                      while the table is silent
-summed_apart for each input: known, time of its last  the same for each input on its own
-             row
-============ ======================================== ==========================================================
+============ ====================================================
+join         state (what it does: `slackwater.market.tables.Join`)
+============ ====================================================
+newest       known, event time, amounts
+summed       count, times of the last `SLOTS` rows
+summed_apart for each input: known, time of its last row
+============ ====================================================
 
 Times are microseconds since 1970: below 2**53, so that a state of ``float64`` holds them exactly.
 """

@@ -41,16 +41,11 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
     Parameters
     ----------
     table
-        Rows as they were read; not changed. Columns that the schema lacks are dropped.
+        Rows as they were read; not changed. Their order is kept, columns that the schema lacks are dropped.
     name
         Which of `SCHEMAS` it should be, or a table from outside.
     origin
         Origin of the rows, such as a file, for messages.
-
-    Returns
-    -------
-    DataFrame
-        Sorted as given, with a fresh index.
 
     Raises
     ------
@@ -77,6 +72,8 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
 def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     """Return one live row with canonical values: `validate` without a DataFrame.
 
+    Texts become str (None where missing), numbers float, times int, microseconds since 1970.
+
     Parameters
     ----------
     row
@@ -84,16 +81,10 @@ def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     name
         As in `validate`.
 
-    Returns
-    -------
-    dict
-        Texts as str (None where missing), numbers as float, times as int, microseconds since 1970.
-
     Raises
     ------
     SchemaError
-        If a column is missing, a time is naive, a number is missing, infinite or out of range, or a text has an
-        unknown value.
+        As in `validate`.
     OrderError
         If the row is available before it happened.
     """

@@ -161,8 +161,7 @@ def clean_tables(
     venue
         Venue of the data, for the known defects.
     spacing
-        Regular spacing of the tables that have one; gaps are recorded against it. For other tables with one row per
-        time it is estimated from the stamps.
+        Regular spacing of the tables that have one, for gaps. For other tables with one row per time it is estimated.
     schemas
         Descriptions of the tables: the canonical ones, then those from outside.
 
