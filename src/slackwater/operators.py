@@ -4,19 +4,9 @@ Every primitive works on a slice of a flat ``float64`` state buffer that starts 
 ``state[:] = 0`` and saving is a copy. A primitive is told how many rows came before (``count``); nothing else
 is remembered outside of the buffer. All of them are causal by construction: they see one row at a time.
 
-Rings have a power of two of slots (`ring_size`), so that a position is a bit mask away; ``mask`` is that size less
-one.
-
-========== ====================================== ====================================================
-primitive  state slots                            gives
-========== ====================================== ====================================================
-ring       `ring_size` (window)                   the value some rows ago
-totals     `totals_slots` (columns, window)       sums over any window up to the longest
-highs      `highs_slots` (longest) + 2 a window   the highest of several windows, and its age
-ewm        2                                      an exponentially weighted mean
-moments    3                                      an exponentially weighted mean and standard deviation
-ranked     `ranked_slots` (size)                  median and median absolute deviation of the last values
-========== ====================================== ====================================================
+Rings (`ring_size`) have a power of two of slots, so that a position is a bit mask away; ``mask`` is that size less one.
+An exponentially weighted mean takes 2 slots (``ewm``), with a standard deviation 3 (``moments``); the other primitives
+have a function for their slots.
 """
 
 from __future__ import annotations
@@ -87,14 +77,7 @@ MEAN_DEVIATION_TO_SD: Final = 1.2533
 
 
 def bars_in(window: timedelta, bar_interval: timedelta, *, name: str = "window") -> int:
-    """Return how many bars a duration spans.
-
-    Parameters
-    ----------
-    window, bar_interval
-        Positive durations.
-    name
-        What to call the window in an error.
+    """Return how many bars a duration spans; `name` is that of the window in an error.
 
     Raises
     ------
@@ -405,8 +388,7 @@ def ranked_z(state, at, size, least, value):  # type: ignore[no-untyped-def]
     for i in range(held):
         total += abs(state[ranked + i] - median)
     spread = max(
-        MAD_TO_SD * (deviation if held % 2 else 0.5 * (previous + deviation)),
-        0.5 * MEAN_DEVIATION_TO_SD * total / held,
+        MAD_TO_SD * (deviation if held % 2 else 0.5 * (previous + deviation)), 0.5 * MEAN_DEVIATION_TO_SD * total / held
     )
     if spread > 0.0:
         return (value - median) / spread

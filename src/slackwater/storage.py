@@ -137,10 +137,9 @@ def values_digest(table: pd.DataFrame) -> str:
 
 def write_json(content: Any, path: str | Path) -> None:
     """Write JSON with sorted keys and in full precision; NaN and infinities become null."""
+    text = json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
     with atomic_file(path) as temporary:
-        temporary.write_text(
-            json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_report(content: Any, path: str | Path) -> None:
@@ -163,11 +162,16 @@ def significant(value: float) -> float:
     return float(f"{value:.{_REPORT_DIGITS}g}")
 
 
-def read_json(path: str | Path) -> Any:
-    """Read JSON; the error names the file that is missing or damaged."""
+def _file(path: str | Path) -> Path:
     source = Path(path)
     if not source.is_file():
         raise MissingDataError(f"there is no file {source}")
+    return source
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON; the error names the file that is missing or damaged."""
+    source = _file(path)
     try:
         return json.loads(source.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -176,9 +180,7 @@ def read_json(path: str | Path) -> Any:
 
 def read_json_lines(path: str | Path) -> list[Any]:
     """Read a file with one JSON value per line; it may be empty."""
-    source = Path(path)
-    if not source.is_file():
-        raise MissingDataError(f"there is no file {source}")
+    source = _file(path)
     try:
         return [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
@@ -194,9 +196,7 @@ def write_json_lines(rows: Iterable[Any], path: str | Path) -> None:
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a parquet table; the error names the file that is missing or damaged."""
-    source = Path(path)
-    if not source.is_file():
-        raise MissingDataError(f"there is no file {source}")
+    source = _file(path)
     try:
         return pd.read_parquet(source, columns=columns)
     except (OSError, ValueError) as error:
@@ -234,14 +234,7 @@ def read_fine_bars(directory: str | Path) -> pd.DataFrame:
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
-    """Write named arrays as one ``npz`` file, such as a checkpoint of live state; it appears whole or not at all.
-
-    Parameters
-    ----------
-    arrays
-        Arrays of numbers or text. Names may be any text, a slash included.
-    path
-        File to write. An existing file is replaced only by a complete one.
+    """Write arrays of numbers or text, by any names, as one ``npz`` file; it appears whole or not at all.
 
     Raises
     ------
@@ -260,9 +253,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     """Read a file by `write_arrays`; nothing in it is executed, and the error names a missing or damaged file."""
-    source = Path(path)
-    if not source.is_file():
-        raise MissingDataError(f"there is no file {source}")
+    source = _file(path)
     try:
         with zipfile.ZipFile(source) as archive:
             out = {}

@@ -79,21 +79,14 @@ def epochs_us(times: Any) -> Ints:
 
 
 def require_times_us(times: Any, *, name: str) -> Ints:
-    """Return times in microseconds since 1970-01-01 UTC; times without a zone are read as UTC.
-
-    Parameters
-    ----------
-    times
-        Values of a datetime64 type, shape (n,).
-    name
-        The argument or column, for messages.
+    """Return times in microseconds since 1970-01-01 UTC, shape (n,); times without a zone are read as UTC.
 
     Raises
     ------
     ParameterError
         If the values are not of a datetime64 type. Numbers are refused: they would pass for nanoseconds since 1970.
     DataError
-        If a time is missing.
+        If a time is missing. Both messages name the argument or column, `name`.
     """
     values = pd.Series(times)
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -107,17 +100,10 @@ def require_times_us(times: Any, *, name: str) -> Ints:
 def parse_time(text: str, name: str) -> pd.Timestamp:
     """Return the time that an ISO 8601 text stands for; without a zone it is UTC.
 
-    Parameters
-    ----------
-    text
-        The time.
-    name
-        The option or key, for messages.
-
     Raises
     ------
     ParameterError
-        If the text is not a time, or one outside of 2009 to 2099.
+        If the text is not a time, or one outside of 2009 to 2099; the message names the option or key, `name`.
 
     Examples
     --------

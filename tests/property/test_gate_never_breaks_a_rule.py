@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import SlackwaterError
-from slackwater.market.contracts import Contract, maintenance_margin, venue_contracts
+from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
@@ -423,6 +423,12 @@ def linked_risk(plan: TradePlan, account: Account) -> tuple[float, list[str]]:
         inside |= {new for new in range(len(nodes)) if any(alike(nodes[new], nodes[old]) for old in inside)}
     members = [account.open_positions[place - 1] for place in inside - {0}]
     return sum(position.risk_usd for position in members), sorted(position.symbol for position in members)
+
+
+def maintenance_margin(contract: Contract, notional_usd: float) -> float:
+    """Return the margin below which the venue liquidates (method, section 4.2)."""
+    tier = contract.tier(notional_usd)
+    return notional_usd * tier.maintenance_rate - tier.deduction_usd
 
 
 def margin_left(plan: TradePlan, contract: Contract, price: float) -> float:

@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -57,17 +58,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class Violation:
-    """How a feature breaks a check.
-
-    Parameters
-    ----------
-    what
-        What is wrong, and in how many rows.
-    symbol, event_time
-        The first bar where it is.
-    found, expected
-        The two values that differ there.
-    """
+    """How a feature breaks a check: what is wrong, the first bar where it is, and the two values that differ there."""
 
     what: str
     symbol: str = ""
@@ -86,21 +77,6 @@ Violations = dict[str, Violation]
 Build = Callable[[Tables], pd.DataFrame]
 
 _KEYS: Final = ["symbol", "event_time"]
-_QUANTITIES: Final = (
-    "volume",
-    "taker_buy_volume",
-    "open_interest",
-    "liquidated_long",
-    "liquidated_short",
-    "liquidated_long_estimate",
-    "liquidated_short_estimate",
-    "whale_to_exchange",
-    "whale_from_exchange",
-    "large_buy",
-    "large_sell",
-    "depth_bid_1pct",
-    "depth_ask_1pct",
-)
 _SIGNED: Final = tuple(INPUTS[position] for position in SIGNED)
 _OPPOSITE: Final = (
     ("liquidated_long", "liquidated_short"),
@@ -109,6 +85,7 @@ _OPPOSITE: Final = (
     ("large_buy", "large_sell"),
     ("depth_bid_1pct", "depth_ask_1pct"),
 )
+_QUANTITIES: Final = ("volume", "taker_buy_volume", "open_interest", *chain.from_iterable(_OPPOSITE))
 
 STEPPING_SHARE: Final = 0.25
 """Share of late starts after which a feature that takes steps may differ: an argmax flips at a rounding error."""
@@ -142,10 +119,8 @@ def check_parity(engine: FeatureEngine, frame: MarketFrame) -> Violations:
     """Feed every row live and compare with history, to the last bit."""
     history = engine.transform(frame)
     live = _fresh(engine)
-    rows = [live.update(row) for symbol, _ in frame.symbols() for row in frame.rows(symbol)]
-    return _differences(
-        engine.names, np.array(rows), history[engine.names].to_numpy(), 0.0, "live differs from history", history
-    )
+    rows = np.array([live.update(row) for symbol, _ in frame.symbols() for row in frame.rows(symbol)])
+    return _differences(engine.names, rows, history[engine.names].to_numpy(), 0.0, "live differs from history", history)
 
 
 def check_prefix_invariance(
@@ -167,12 +142,9 @@ def check_prefix_invariance(
         Canonical tables.
     decision_lag
         Rows with ``available_time`` up to the bar close plus this are kept.
-    cuts
-        How many decisions to try.
-    seed
-        Seed of the choice.
-    among
-        Rows of the features table to choose from; by default those where most features are known.
+    cuts, seed, among
+        How many decisions to try, the seed of the choice, and the rows of the features table to choose from; by default
+        those where most features are known.
     """
     whole = build(tables)
     names = [c for c in whole.columns if c not in (*_KEYS, "available_time")]
@@ -185,10 +157,8 @@ def check_prefix_invariance(
     for position in chosen:
         row = whole.iloc[position]
         decision = row["event_time"] + decision_lag
-        cut = {
-            name: table[table["available_time"] <= decision].reset_index(drop=True) for name, table in tables.items()
-        }
-        again = build({name: table for name, table in cut.items() if len(table)})
+        cut = {name: table[table["available_time"] <= decision] for name, table in tables.items()}
+        again = build({name: table.reset_index(drop=True) for name, table in cut.items() if len(table)})
         same = again[(again["symbol"] == row["symbol"]) & (again["event_time"] == row["event_time"])]
         if len(same) != 1:
             lost = Violation(what="needs later data to exist", symbol=row["symbol"], event_time=row["event_time"])
@@ -219,18 +189,15 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
             length = where.stop - where.start
             latest = length - bars - 2
             if latest <= 0:
-                out |= dict.fromkeys(
-                    names, Violation(what=f"history of {symbol} is shorter than {bars} bars, its warm-up")
-                )
+                what = f"history of {symbol} is shorter than {bars} bars, its warm-up"
+                out |= dict.fromkeys(names, Violation(what=what))
                 continue
             for offset in rng.integers(1, latest + 1, size=starts):
                 first = where.start + int(offset)
                 part = frame.table.iloc[first : first + bars + 2].reset_index(drop=True)
                 if part["close"].isna().any():
                     continue
-                late = engine.transform(
-                    MarketFrame(part, bar_interval=frame.bar_interval, available=frame.available)
-                ).iloc[-1:]
+                late = engine.transform(frame.with_table(part)).iloc[-1:]
                 same = whole.merge(late[_KEYS], on=_KEYS)
                 if len(same):
                     late_rows.append(late[names].to_numpy(np.float64)[0])
@@ -268,7 +235,7 @@ def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations
         table[name] = -frame.table[name]
     for one, two in _OPPOSITE:
         table[one], table[two] = frame.table[two], frame.table[one]
-    mirror = MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available)
+    mirror = frame.with_table(table)
     orientation = Orientation(engine.features)
     upright = engine.transform(frame)
     turned = orientation.apply(upright[engine.names].to_numpy(np.float64), np.full(len(upright), -1.0))[:, :-1]
@@ -284,13 +251,11 @@ def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 
         table[name] *= factor
     for name in _QUANTITIES:
         table[name] /= factor
-    scaled = engine.transform(MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available))
+    scaled = engine.transform(frame.with_table(table))
     names = [f.name for f in engine.features if f.unit != "coin"]
     before = engine.transform(frame)
-    what = "depends on the unit of the price"
-    return _differences(
-        names, scaled[names].to_numpy(np.float64), before[names].to_numpy(np.float64), 1e-6, what, before
-    )
+    one, two = (features[names].to_numpy(np.float64) for features in (scaled, before))
+    return _differences(names, one, two, 1e-6, "depends on the unit of the price", before)
 
 
 def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
@@ -367,19 +332,9 @@ def check_memory(engine: FeatureEngine, frame: MarketFrame) -> Violations:
 
 
 def run_checks(
-    engine: FeatureEngine,
-    tables: Tables,
-    *,
-    decision_lag: timedelta = timedelta(seconds=5),
-    cuts: int = 30,
+    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
 ) -> dict[str, Violations]:
-    """Run every check over every family; see `check_features`.
-
-    Returns
-    -------
-    dict of str to Violations
-        By check; a check that holds has none.
-    """
+    """Return the violations of every check, by check; see `check_features`."""
     spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
 
     def build(given: Tables) -> pd.DataFrame:
@@ -400,24 +355,16 @@ def run_checks(
 
 
 def check_features(
-    engine: FeatureEngine,
-    tables: Tables,
-    *,
-    decision_lag: timedelta = timedelta(seconds=5),
-    cuts: int = 30,
+    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
 ) -> None:
     """Run every check over every family.
 
     Parameters
     ----------
-    engine
-        The features under test.
-    tables
-        Canonical tables with more history than ``engine.warm_up``.
-    decision_lag
-        As in `FrameSpec`.
-    cuts
-        Cuts of the prefix invariance.
+    engine, tables
+        The features under test, and canonical tables with more history than ``engine.warm_up``.
+    decision_lag, cuts
+        As in `FrameSpec`, and the cuts of the prefix invariance.
 
     Raises
     ------

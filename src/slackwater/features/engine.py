@@ -20,9 +20,10 @@ from slackwater.features.families import FAMILIES, advance_family, require_compa
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
 from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
+from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW
+from slackwater.market.inputs import CLOSE, INPUTS
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
@@ -30,8 +31,6 @@ __all__ = ["FeatureEngine", "default_families", "families_needed"]
 
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
-
-_BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
 
 
 def default_families(
@@ -47,10 +46,9 @@ def default_families(
     ----------
     bar_interval
         Spacing of the feature bars.
-    extra
-        Families from outside: classes, or names ``module:Class`` whose modules are imported.
-    extra_parameters
-        Their parameters by family name.
+    extra, extra_parameters
+        Families from outside, as classes or names ``module:Class`` whose modules are imported, and their parameters by
+        family name.
     **overrides
         Parameters by family name, such as ``price={"event_window": timedelta(hours=24)}``.
 
@@ -58,11 +56,6 @@ def default_families(
     ------
     ParameterError
         On an unknown family or parameter, or a family from outside that cannot be run.
-
-    Examples
-    --------
-    >>> [family.name for family in default_families(timedelta(minutes=5))][:3]
-    ['volatility', 'price', 'regime']
     """
     known = [family.name for family in FAMILIES]
     if unknown := sorted(set(overrides) - set(known)):
@@ -113,10 +106,8 @@ class FeatureEngine:
 
     Attributes
     ----------
-    features : tuple of Feature
-        Every output, described.
-    names : list of str
-        Their names, in the order of the output columns.
+    features, names
+        Every output, described, and their names in the order of the output columns.
     fingerprint : str
         Identifies formulas, windows and inputs; a scoring bundle refuses a different one.
 
@@ -125,12 +116,6 @@ class FeatureEngine:
     ParameterError
         If families collide in name or output, lack a family that they need, disagree on the bar interval, or read
         an input that no table feeds.
-
-    Examples
-    --------
-    >>> engine = FeatureEngine(default_families(timedelta(minutes=5)))
-    >>> "funding_acceleration_8h" in engine.names
-    True
     """
 
     def __init__(self, families: Sequence[Family], *, inputs: Sequence[str] = INPUTS) -> None:
@@ -161,7 +146,7 @@ class FeatureEngine:
     # -- history ---------------------------------------------------------------------------------------------
 
     def transform(self, frame: MarketFrame) -> pd.DataFrame:
-        """Compute the features of every row of a frame.
+        """Compute the features of every row of a frame; each symbol starts anew, and the live state is not changed.
 
         Parameters
         ----------
@@ -177,13 +162,9 @@ class FeatureEngine:
         Raises
         ------
         ParameterError
-            If the frame has other bars than the families.
+            If the frame has other bars or inputs than the families.
         SchemaError
             If the prices of a row are not those of a bar.
-
-        Notes
-        -----
-        Starts from an empty state for each symbol; the live state is not changed.
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
@@ -211,14 +192,11 @@ class FeatureEngine:
 
     @staticmethod
     def _refuse_impossible_bars(frame: MarketFrame, present: NDArray[np.bool_]) -> None:
-        prices = frame.values[:, :4]
-        with np.errstate(invalid="ignore"):
-            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= LARGEST)
-            enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
-        bad = frame.table.index[present & ~(sound & enclosed)]
+        prices = dict(zip(INPUTS[:4], frame.values[:, :4].T, strict=True))
+        bad = frame.table.index[present & (impossible_bars(prices) | (prices["high"] > LARGEST))]
         if len(bad):
             raise SchemaError(
-                f"{len(bad)} rows of the frame are not bars: {_BAR_RULE}\n"
+                f"{len(bad)} rows of the frame are not bars: {BAR_RULE}\n"
                 f"{frame.table.loc[bad[:3], ['symbol', 'event_time', 'open', 'high', 'low', 'close']]}"
             )
 
@@ -266,11 +244,8 @@ class FeatureEngine:
     ) -> Iterator[tuple[Family, Floats, Floats, Sequence[pd.Timestamp], Floats]]:
         """Yield what each family from outside is given over the first symbol of a frame, for a closer look.
 
-        Yields
-        ------
-        tuple
-            The family, its empty state, its constants, the bar closes, and the rows as the families of the library
-            leave them, shape (n, row width).
+        That is the family, its empty state, its constants, the bar closes, and the rows as the families of the library
+        leave them, shape (n, row width).
         """
         for _, where in islice(frame.symbols(), 1):
             given, times = frame.values[where], frame.table["event_time"].iloc[where]
@@ -304,7 +279,7 @@ class FeatureEngine:
 
     def _refuse(self, row: FrameRow, fate: int, last: int) -> None:
         if fate == NO_BAR:
-            raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {row.values[:4].tolist()}")
+            raise SchemaError(f"{row.symbol} {row.event_time}: {BAR_RULE}, were {row.values[:4].tolist()}")
         if fate == OTHER_INPUTS:
             raise SchemaError(f"a row has {row.values.size} inputs, the engine reads {len(self.inputs)}")
         if fate == OFF_GRID:
@@ -388,17 +363,10 @@ class FeatureEngine:
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def manifest(self, available: Iterable[str]) -> dict[str, Any]:
-        """Describe every feature, and list those that are unknown because a table is absent.
+        """Return a description of every feature, fit for JSON, with those that are unknown because a table is absent.
 
-        Parameters
-        ----------
-        available
-            The inputs that some table feeds (`MarketFrame.available`).
-
-        Returns
-        -------
-        dict
-            Fit for JSON. ``model_features`` lists the features that a classifier may use.
+        `available` are the inputs that some table feeds (`MarketFrame.available`). ``model_features`` lists the
+        features that a classifier may use.
         """
         inputs = frozenset(available)
         known = {f.name for f in self.features if set(f.inputs) <= inputs}
@@ -418,7 +386,7 @@ class FeatureEngine:
         Raises
         ------
         ParameterError
-            Naming the family and the inputs that are absent.
+            Naming the family and the absent inputs.
         """
         inputs = frozenset(available)
         for family in self._extras:

@@ -9,7 +9,7 @@ It is the only formula of the family: history and live rows run the same code.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
@@ -135,9 +135,17 @@ class Family(ABC):
         """Return a duration in bars."""
         return bars_in(window, self.bar_interval, name=f"{self.name}.{name}")
 
+    def longest(self, *windows: timedelta) -> int:
+        """Return the longest of some windows in bars."""
+        return max(self.bars(window) for window in windows)
+
     def ring(self, *windows: timedelta) -> int:
         """Return the slots of a ring that looks back as far as the longest of some windows."""
-        return ring_size(max(self.bars(window) for window in windows))
+        return ring_size(self.longest(*windows))
+
+    def whole_bars(self, duration: timedelta) -> timedelta:
+        """Return a duration rounded up to whole bars."""
+        return -(-duration // self.bar_interval) * self.bar_interval
 
     # -- rows of the table of outputs ------------------------------------------------------------------------
 
@@ -161,6 +169,18 @@ class Family(ABC):
             self._feature(one, formulas[0], unit, symmetry="pair", partner=other, **more),
             self._feature(other, formulas[1], unit, symmetry="pair", partner=one, **more),
         )
+
+    def odds(
+        self, name: str, windows: Iterable[timedelta], formula: str, unit: str, **more: Any
+    ) -> tuple[Feature, ...]:
+        """Describe an odd output over several windows; the window ends its name."""
+        return tuple(self.odd(f"{name}_{duration_name(w)}", formula, unit, window=w, **more) for w in windows)
+
+    def evens(
+        self, name: str, windows: Iterable[timedelta], formula: str, unit: str, **more: Any
+    ) -> tuple[Feature, ...]:
+        """Describe an even output over several windows; the window ends its name."""
+        return tuple(self.even(f"{name}_{duration_name(w)}", formula, unit, window=w, **more) for w in windows)
 
     def _feature(self, name: str, formula: str, unit: str, *, window: timedelta | str = "", **more: Any) -> Feature:
         span = duration_name(window) if isinstance(window, timedelta) else window

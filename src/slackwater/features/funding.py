@@ -16,13 +16,7 @@ from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.features.parameters import FundingParameters
-from slackwater.market.inputs import (
-    CLOSE,
-    FUNDING_INTERVAL_HOURS,
-    FUNDING_RATE,
-    FUNDING_TIME_HOURS,
-    PREMIUM_INDEX,
-)
+from slackwater.market.inputs import CLOSE, FUNDING_INTERVAL_HOURS, FUNDING_RATE, FUNDING_TIME_HOURS, PREMIUM_INDEX
 from slackwater.operators import (
     decay_per_bar,
     ewm_update,
@@ -172,40 +166,27 @@ class FundingFamily(Family, FundingParameters):
         fast, slow = duration_name(self.premium_fast_half_life), duration_name(self.premium_slow_half_life)
         rate, acceleration, sd = "bps per 8 h", "bps per 8 h, per 8 h, per 8 h", "standard deviations"
         spread = "max(1.4826 MAD, .627 mean absolute deviation)"
+        rate_z = f"(F8_n - median) / {spread} of the settlements before it"
+        acceleration_z = "(acceleration - median) / the same spread of the accelerations before it"
+        growing = "funding_acceleration_8h * log(OI_T / OI_{T-24h})"
         second = "(dF_n - dF_{n-1}) / ((D_n + D_{n-1}) / 2), dF_n = (F8_n - F8_{n-1}) / D_n, D in units of 8 h, all of"
         clamp = f"clamp({self.interest_bps:g} bp - P, -{self.clamp_bps:g} bp, {self.clamp_bps:g} bp)"
         predicted = f"P + {clamp}, P the premium since the settlement, weighted by the time elapsed"
         elapsed = "time since the last settlement / interval"
-        average = "EWM of the premium index"
+        average, over = "EWM of the premium index", f"half-life {slow}"
         return (
             self.odd("funding_rate_8h", "F8 = F * 8h / interval, last settled", rate, **settled),
             self.odd("funding_change_8h", "F8_n - F8_{n-1}, of one interval", rate, **settled),
             self.odd("funding_acceleration_8h", f"{second} one interval", acceleration, **settled),
-            self.odd(
-                "funding_rate_z", f"(F8_n - median) / {spread} of the settlements before it", sd, window=last, **settled
-            ),
-            self.odd(
-                "funding_acceleration_z",
-                "(acceleration - median) / the same spread of the accelerations before it",
-                sd,
-                window=last,
-                **settled,
-            ),
-            self.odd(
-                "funding_acceleration_open_interest_24h",
-                "funding_acceleration_8h * log(OI_T / OI_{T-24h})",
-                acceleration,
-                window="24h",
-                **with_interest,
-            ),
+            self.odd("funding_rate_z", rate_z, sd, window=last, **settled),
+            self.odd("funding_acceleration_z", acceleration_z, sd, window=last, **settled),
+            self.odd("funding_acceleration_open_interest_24h", growing, acceleration, window="24h", **with_interest),
             self.even("funding_elapsed", elapsed, "0 to 1", inputs=settlement),
             self.odd("funding_predicted_8h", predicted, rate, **forecast),
             self.odd("funding_divergence_8h", "funding_predicted_8h - funding_rate_8h", rate, **forecast),
             self.odd(f"premium_{fast}", average, "bps", window=f"half-life {fast}", **premium),
-            self.odd(f"premium_{slow}", average, "bps", window=f"half-life {slow}", **premium),
-            self.odd(
-                f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", window=f"half-life {slow}", **premium
-            ),
+            self.odd(f"premium_{slow}", average, "bps", window=over, **premium),
+            self.odd(f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", window=over, **premium),
         )
 
     def constants(self) -> Floats:
@@ -236,5 +217,4 @@ class FundingFamily(Family, FundingParameters):
     def warm_up(self) -> timedelta:
         """Eight-hour settlements enough for the z-scores, or five of the longer half-life."""
         half_life = max(self.premium_fast_half_life, self.premium_slow_half_life)
-        bars = -(-max(timedelta(hours=8) * (self.settlements + 4), 5 * half_life) // self.bar_interval)
-        return bars * self.bar_interval
+        return self.whole_bars(max(timedelta(hours=8) * (self.settlements + 4), 5 * half_life))

@@ -294,18 +294,12 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
         self, quantity: str, tail: str, formula: str, unit: str, *, steps: bool = False
     ) -> list[tuple[Feature, Feature]]:
         """Return one quantity below and above the price, of every layer."""
-        below, above = formula.format(side="below"), formula.format(side="above")
-        return [
-            self.pair(
-                (f"{kind}_{quantity}_below_{tail}{end}", f"{kind}_{quantity}_above_{tail}{end}"),
-                (below, above),
-                unit,
-                window=window,
-                steps=steps,
-                **_MAP,
-            )
-            for kind, end, window in self._layers()
-        ]
+        formulas = formula.format(side="below"), formula.format(side="above")
+        out = []
+        for kind, end, window in self._layers():
+            names = f"{kind}_{quantity}_below_{tail}{end}", f"{kind}_{quantity}_above_{tail}{end}"
+            out.append(self.pair(names, formulas, unit, window=window, steps=steps, **_MAP))
+        return out
 
     def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
@@ -327,7 +321,7 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
             HOUR / self.bar_interval,
             self.longest_gap / HOUR,
             self.ring(*self.swing_windows) - 1,
-            blocks_size(self._longest_swing()) - 1,
+            blocks_size(self.longest(*self.swing_windows)) - 1,
             len(self.reaches),
             len(self.swing_windows),
             len(self.losses.weights),
@@ -344,17 +338,14 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
     @property
     def map_at(self) -> int:
         """Position of the map in the state of the family."""
-        swings = 2 * highs_slots(self._longest_swing()) + 4 * len(self.swing_windows)
+        swings = 2 * highs_slots(self.longest(*self.swing_windows)) + 4 * len(self.swing_windows)
         totals = totals_slots(2 * N_LAYERS, self.bars(self.consumed_window))
         return _STEPS + len(self.reaches) + totals + swings
 
     @property
     def warm_up(self) -> timedelta:
         """Three half-lives: an eighth of older mass is left, before crossings and closings reduce it."""
-        return -(-3 * self.half_lives[-1] // self.bar_interval) * self.bar_interval
-
-    def _longest_swing(self) -> int:
-        return max(self.bars(w) for w in self.swing_windows)
+        return self.whole_bars(3 * self.half_lives[-1])
 
 
 def _side_by_side(pairs: Sequence[tuple[Feature, Feature]]) -> tuple[Feature, ...]:

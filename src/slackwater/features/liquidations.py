@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -114,7 +115,6 @@ class LiquidationsFamily(Family, LiquidationsParameters):
         burst = "of the bar - EWM mean) / EWM sd, both before this bar"
         weighted = "/ volume, each event weighted for those that a capped feed left out"
         balance = "(longs - shorts) / (longs + shorts + .02), in bps of volume"
-        spans = [(w, duration_name(w)) for w in self.windows]
         return (
             *self.pair(
                 ("liquidation_burst_long", "liquidation_burst_short"),
@@ -123,30 +123,20 @@ class LiquidationsFamily(Family, LiquidationsParameters):
                 window=self.usual_half_life,
                 **feed,
             ),
-            *(
-                feature
-                for w, span in spans
-                for feature in self.pair(
-                    (f"liquidated_long_{span}", f"liquidated_short_{span}"),
-                    ("liquidated longs / volume", "liquidated shorts / volume"),
-                    "bps of volume",
-                    window=w,
-                    **feed,
-                )
-            ),
-            *(self.odd(f"liquidation_balance_{span}", balance, "-1 to 1", window=w, **feed) for w, span in spans),
-            *(
-                feature
-                for w, span in spans
-                for feature in self.pair(
-                    (f"liquidated_long_estimate_{span}", f"liquidated_short_estimate_{span}"),
-                    (f"liquidated longs {weighted}", f"liquidated shorts {weighted}"),
-                    "bps of volume",
-                    window=w,
-                    **estimate,
-                )
-            ),
+            *self._sums("", "/ volume", feed),
+            *self.odds("liquidation_balance", self.windows, balance, "-1 to 1", **feed),
+            *self._sums("_estimate", weighted, estimate),
         )
+
+    def _sums(self, tail: str, formula: str, more: Mapping[str, Any]) -> list[Feature]:
+        """Return the liquidated longs and shorts of each window."""
+        out: list[Feature] = []
+        for w in self.windows:
+            span = duration_name(w)
+            names = f"liquidated_long{tail}_{span}", f"liquidated_short{tail}_{span}"
+            formulas = f"liquidated longs {formula}", f"liquidated shorts {formula}"
+            out += self.pair(names, formulas, "bps of volume", window=w, **more)
+        return out
 
     def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
@@ -164,9 +154,9 @@ class LiquidationsFamily(Family, LiquidationsParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _TOTALS + totals_slots(_COLUMNS, max(self.bars(w) for w in self.windows))
+        return _TOTALS + totals_slots(_COLUMNS, self.longest(*self.windows))
 
     @property
     def warm_up(self) -> timedelta:
         """The longest window, or four half-lives of what is usual."""
-        return max(*self.windows, -(-4 * self.usual_half_life // self.bar_interval) * self.bar_interval)
+        return max(*self.windows, self.whole_bars(4 * self.usual_half_life))

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.features.checks import Tables, Violation, Violations, check_prefix_invariance, run_checks
+from slackwater.features.checks import Build, Tables, Violation, Violations, check_prefix_invariance, run_checks
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
@@ -24,10 +25,9 @@ from slackwater.market.spec import FrameSpec
 
 __all__ = ["FamilyReport", "MutantResult", "check_family"]
 
-_STAMPS: Final = ("event_time", "available_time", "open_time", "bucket_start")
 _CUTS: Final = 6
 
-Build = Callable[[Tables], pd.DataFrame]
+_KEYS: Final = ["symbol", "event_time", "available_time"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,7 @@ class MutantResult:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyReport:
-    """Result of `check_family`.
-
-    Parameters
-    ----------
-    checks
-        Violations by check, of the family under test alone.
-    mutants
-        One result per mutant.
-    """
+    """Result of `check_family`: violations of the family under test by check, and one result per mutant."""
 
     checks: dict[str, Violations]
     mutants: tuple[MutantResult, ...]
@@ -80,12 +72,8 @@ def check_family(
     ----------
     families
         The family under test after the families that it needs.
-    tables
-        Canonical tables with more history than the warm-up.
-    decision_lag
-        As in `FrameSpec`.
-    cuts
-        Cuts of the prefix invariance.
+    tables, decision_lag, cuts
+        As in `slackwater.features.checks.check_features`.
     """
     family, engine = families[-1], FeatureEngine(families)
     names = [feature.name for feature in family.features()]
@@ -94,9 +82,7 @@ def check_family(
     checks = {check: {n: why for n, why in violations.items() if n in names} for check, violations in found.items()}
     spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
 
-    def honest(given: Tables) -> pd.DataFrame:
-        return _own(engine.transform(MarketFrame.from_tables(given, spec)), names)
-
+    honest = _builder(engine, names, spec)
     whole = honest(read)
     results = []
     for name, mutant in _mutants(engine, family, read, spec):
@@ -120,8 +106,22 @@ def _tables_read(families: tuple[Family, ...], tables: Tables) -> dict[str, pd.D
     return {name: table for name, table in tables.items() if name == "bars" or inputs & set(INPUT_TABLES.get(name, ()))}
 
 
-def _own(features: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    return features[["symbol", "event_time", "available_time", *names]]
+def _builder(
+    engine: FeatureEngine,
+    names: list[str],
+    spec: FrameSpec,
+    *,
+    tables: Callable[[Tables], Tables] = dict,
+    frame: Callable[[MarketFrame], MarketFrame] = lambda frame: frame,
+    features: Callable[[pd.DataFrame], pd.DataFrame] = lambda features: features,
+) -> Build:
+    """Return what turns tables into the features of a family, with a change of tables, frame or features on the way."""
+
+    def build(given: Tables) -> pd.DataFrame:
+        made = engine.transform(frame(MarketFrame.from_tables(tables(given), spec)))
+        return features(made[[*_KEYS, *names]])
+
+    return build
 
 
 def _differing_rows(one: pd.DataFrame, two: pd.DataFrame, names: list[str]) -> np.ndarray:
@@ -133,63 +133,44 @@ def _differing_rows(one: pd.DataFrame, two: pd.DataFrame, names: list[str]) -> n
 
 
 def _mutants(engine: FeatureEngine, family: Family, tables: Tables, spec: FrameSpec) -> Iterator[tuple[str, Build]]:
-    names = [feature.name for feature in family.features()]
+    build = partial(_builder, engine, [feature.name for feature in family.features()], spec)
     for table in tables:
         fed = [name for name in INPUT_TABLES[table] if name in INPUTS]
-        yield f"inputs of `{table}` one bar ahead", _one_bar_ahead(engine, names, spec, fed)
+        yield f"inputs of `{table}` one bar ahead", build(frame=partial(_one_bar_ahead, fed))
         if table != "bars":
-            yield f"a later row of `{table}` under an earlier stamp", _changed(engine, names, spec, table, _later_row)
-            yield f"`{table}` stamped one bar early", _changed(engine, names, spec, table, _early_stamp)
-    yield "centred window over the outputs", _centred(engine, names, spec)
+            yield f"a later row of `{table}` under an earlier stamp", build(tables=partial(_later_row, table))
+            yield f"`{table}` stamped one bar early", build(tables=partial(_early_stamp, table, spec.bar_interval))
+    yield "centred window over the outputs", build(features=_centred)
 
 
-def _one_bar_ahead(engine: FeatureEngine, names: list[str], spec: FrameSpec, fed: list[str]) -> Build:
-    def build(given: Tables) -> pd.DataFrame:
-        frame = MarketFrame.from_tables(given, spec)
-        table = frame.table.copy()
-        known = table["close"].notna()
-        ahead = table.loc[known, ["symbol", *fed]].groupby("symbol")[fed].shift(-1)
-        # The last row of a symbol has no next one, and keeps its own values.
-        table.loc[known, fed] = ahead.where(ahead.notna(), table.loc[known, fed])
-        return _own(
-            engine.transform(MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available)), names
-        )
-
-    return build
+def _one_bar_ahead(fed: list[str], frame: MarketFrame) -> MarketFrame:
+    table = frame.table.copy()
+    known = table["close"].notna()
+    ahead = table.loc[known, ["symbol", *fed]].groupby("symbol")[fed].shift(-1)
+    # The last row of a symbol has no next one, and keeps its own values.
+    table.loc[known, fed] = ahead.where(ahead.notna(), table.loc[known, fed])
+    return frame.with_table(table)
 
 
-def _changed(
-    engine: FeatureEngine,
-    names: list[str],
-    spec: FrameSpec,
-    table: str,
-    change: Callable[[pd.DataFrame, timedelta], pd.DataFrame],
-) -> Build:
-    def build(given: Tables) -> pd.DataFrame:
-        changed = {**given, table: change(given[table], spec.bar_interval)} if table in given else given
-        return _own(engine.transform(MarketFrame.from_tables(changed, spec)), names)
-
-    return build
-
-
-def _later_row(table: pd.DataFrame, _: timedelta) -> pd.DataFrame:
-    out = table.sort_values(["symbol", "event_time"], kind="stable").copy()
-    values = [name for name in out.select_dtypes("number").columns if name not in _STAMPS]
-    keys = [name for name in ("symbol", "asset", "side") if name in out]
+def _later_row(name: str, tables: Tables) -> Tables:
+    if name not in tables:
+        return tables
+    out = tables[name].sort_values(["symbol", "event_time"], kind="stable").copy()
+    values = list(out.select_dtypes("number").columns)
+    keys = [key for key in ("symbol", "asset", "side") if key in out]
     later = out.groupby(keys)[values].shift(-1)
     out[values] = later.where(later.notna(), out[values])
-    return out.sort_index()
+    return {**tables, name: out.sort_index()}
 
 
-def _early_stamp(table: pd.DataFrame, bar: timedelta) -> pd.DataFrame:
-    return table.assign(available_time=table["available_time"] - bar)
+def _early_stamp(name: str, bar: timedelta, tables: Tables) -> Tables:
+    if name not in tables:
+        return tables
+    table = tables[name]
+    return {**tables, name: table.assign(available_time=table["available_time"] - bar)}
 
 
-def _centred(engine: FeatureEngine, names: list[str], spec: FrameSpec) -> Build:
-    def build(given: Tables) -> pd.DataFrame:
-        out = _own(engine.transform(MarketFrame.from_tables(given, spec)), names)
-        smooth = out.groupby("symbol")[names].rolling(3, center=True, min_periods=1).mean()
-        out[names] = smooth.droplevel(0).reindex(out.index)
-        return out
-
-    return build
+def _centred(features: pd.DataFrame) -> pd.DataFrame:
+    names = [name for name in features if name not in _KEYS]
+    smooth = features.groupby("symbol")[names].rolling(3, center=True, min_periods=1).mean()
+    return features.assign(**smooth.droplevel(0).reindex(features.index))

@@ -127,25 +127,13 @@ class OpenInterestFamily(Family, OpenInterestParameters):
         unwinding = f"-{quadrant} while OI falls, else 0: above 0 shorts cover, below 0 longs leave"
         z = "its EWM mean) / its EWM sd, both before this bar"
         spike = duration_name(self.spike_window)
-        spans = [(w, duration_name(w)) for w in self.windows]
-        built = [(w, duration_name(w)) for w in self.built_windows]
+        built = "sum of the rises of OI / OI"
         sd, usual = "standard deviations", self.usual_half_life
         return (
-            *(
-                self.even(f"open_interest_delta_{s}", "log(OI_T / OI_{T-w})", "log", window=w, **alone)
-                for w, s in spans
-            ),
-            *(self.odd(f"open_interest_build_price_{s}", building, "1e-4 log^2", window=w, **priced) for w, s in spans),
-            *(
-                self.odd(f"open_interest_unwind_price_{s}", unwinding, "1e-4 log^2", window=w, **priced)
-                for w, s in spans
-            ),
-            *(
-                self.even(
-                    f"open_interest_built_share_{s}", "sum of the rises of OI / OI", "fraction", window=w, **alone
-                )
-                for w, s in built
-            ),
+            *self.evens("open_interest_delta", self.windows, "log(OI_T / OI_{T-w})", "log", **alone),
+            *self.odds("open_interest_build_price", self.windows, building, "1e-4 log^2", **priced),
+            *self.odds("open_interest_unwind_price", self.windows, unwinding, "1e-4 log^2", **priced),
+            *self.evens("open_interest_built_share", self.built_windows, built, "fraction", **alone),
             self.even(f"open_interest_spike_{spike}", f"(log change over {spike} - {z}", sd, window=usual, **alone),
             self.even("open_interest_change_z_24h", f"(log change over 24h - {z}", sd, window=usual, **alone),
             self.even(
@@ -174,13 +162,13 @@ class OpenInterestFamily(Family, OpenInterestParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        longest = max(self.bars(w) for w in self._windows())
+        longest = self.longest(*self._windows())
         return _RINGS + 2 * ring_size(longest) + totals_slots(_COLUMNS, longest)
 
     @property
     def warm_up(self) -> timedelta:
         """The longest window, or four half-lives of what is usual."""
-        return max(*self._windows(), -(-4 * self.usual_half_life // self.bar_interval) * self.bar_interval)
+        return max(*self._windows(), self.whole_bars(4 * self.usual_half_life))
 
     def _windows(self) -> tuple[timedelta, ...]:
         return (*self.windows, *self.built_windows, self.spike_window, DAY)

@@ -85,20 +85,12 @@ class OrderFlowFamily(Family, OrderFlowParameters):
             "inputs": ("close", "depth_bid_1pct", "depth_ask_1pct"),
             "known": "2s after the snapshot of the book by default",
         }
+        ratio = "(bid + ask) / EWM(bid + ask): below 1 is depletion"
         imbalance = "sum(2 taker buys - volume) / sum(volume)"
         return (
-            *(
-                self.odd(f"taker_imbalance_{duration_name(w)}", imbalance, "-1 to 1", window=w, **takers)
-                for w in self.windows
-            ),
+            *self.odds("taker_imbalance", self.windows, imbalance, "-1 to 1", **takers),
             self.odd("depth_imbalance", "(bid - ask) / (bid + ask) within 1 % of the mid", "-1 to 1", **depth),
-            self.even(
-                f"depth_ratio_{half_life}",
-                "(bid + ask) / EWM(bid + ask): below 1 is depletion",
-                "ratio",
-                window=span,
-                **depth,
-            ),
+            self.even(f"depth_ratio_{half_life}", ratio, "ratio", window=span, **depth),
             *self.pair(
                 (f"depth_ratio_bid_{half_life}", f"depth_ratio_ask_{half_life}"),
                 ("bid / EWM(bid): below 1 is depletion", "ask / EWM(ask): below 1 is depletion"),
@@ -119,9 +111,9 @@ class OrderFlowFamily(Family, OrderFlowParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _TOTALS + totals_slots(_COLUMNS, max(self.bars(w) for w in self.windows))
+        return _TOTALS + totals_slots(_COLUMNS, self.longest(*self.windows))
 
     @property
     def warm_up(self) -> timedelta:
         """The longest window, or five half-lives of the usual depth."""
-        return max(*self.windows, -(-5 * self.depth_half_life // self.bar_interval) * self.bar_interval)
+        return max(*self.windows, self.whole_bars(5 * self.depth_half_life))

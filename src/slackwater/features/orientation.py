@@ -18,18 +18,13 @@ class Orientation:
     """Turns features so that the prior move always points up.
 
     After a move down (direction -1) odd features change their sign and pairs change places; even ones stay. A
-    classifier that is fitted on oriented features learns one law for both sides; the direction itself is its last
-    column, ``direction``.
+    classifier that is fitted on oriented features learns one law for both sides; the direction itself is the last of
+    the oriented `columns`, ``direction``.
 
     Parameters
     ----------
     features
         The features that enter, as `FeatureEngine.features` describes them. Every partner must be among them.
-
-    Attributes
-    ----------
-    columns : list of str
-        Names of the oriented columns: those of the features, then ``direction``.
 
     Examples
     --------
@@ -46,23 +41,12 @@ class Orientation:
         self.names = names
         self.columns = [*names, "direction"]
         self._mirror = np.array(
-            [names.index(f.partner) if f.symmetry == "pair" else i for i, f in enumerate(features)],
-            dtype=np.intp,
+            [names.index(f.partner) if f.symmetry == "pair" else i for i, f in enumerate(features)], dtype=np.intp
         )
         self._sign = np.array([-1.0 if f.symmetry == "odd" else 1.0 for f in features])
 
     def apply(self, values: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Orient rows.
-
-        Parameters
-        ----------
-        values : float64, shape (n, len(names))
-        direction : float64, shape (n,), 1 or -1
-
-        Returns
-        -------
-        float64, shape (n, len(names) + 1)
-        """
+        """Return oriented rows, shape (n, names + 1), of values of shape (n, names) and directions 1 or -1."""
         up = direction > 0.0
         turned = np.where(up[:, None], values, values[:, self._mirror] * self._sign)
         return np.column_stack([turned, direction])

@@ -158,28 +158,17 @@ class PriceFamily(Family, PriceParameters):
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        bars = ("close", "high", "low")
+        trigger = {"inputs": ("close", "high", "low"), "role": "event", "source": "docs/decisions/0001"}
         returns = {"inputs": ("close",), "source": "López de Prado 2018, ch. 3, scaling by volatility"}
         volume = {"inputs": ("close", "volume"), "window": DAY}
         move = "log(c_T / c_{T-w}) / (sd sqrt(w / 24h))"
         event = "1 or -1 where |c_T - c_{T-w}| reaches the threshold and no event of that direction is recent"
         return (
-            *(
-                self.odd(f"return_{duration_name(w)}", move, "standard deviations", window=w, **returns)
-                for w in self.return_windows
-            ),
+            *self.odds("return", self.return_windows, move, "standard deviations", **returns),
             *(feature for w in self.range_windows for feature in self._range(w)),
             self.even("volume_ratio_1h", "mean volume per bar over 1h / over 24h", "ratio", **volume),
             self.even("volume_24h", "volume of the last 24h", "coin", role="context", **volume),
-            self.odd(
-                "event_direction",
-                event,
-                "-1, 0 or 1",
-                inputs=bars,
-                window=self.event_window,
-                role="event",
-                source="docs/decisions/0001",
-            ),
+            self.odd("event_direction", event, "-1, 0 or 1", window=self.event_window, **trigger),
         )
 
     def _range(self, window: timedelta) -> tuple[Feature, ...]:
@@ -207,12 +196,12 @@ class PriceFamily(Family, PriceParameters):
         """Return the numbers that the kernel reads."""
         scalars = {
             _WARM: self.warm_up / self.bar_interval,
-            _MASK: ring_size(self._longest()) - 1,
-            _BLOCKS_MASK: blocks_size(self._longest()) - 1,
+            _MASK: self.ring(*self._windows()) - 1,
+            _BLOCKS_MASK: blocks_size(self.longest(*self._windows())) - 1,
             _RETURNS: len(self.return_windows),
             _RANGES: len(self.range_windows),
             _DAY_BARS: self.bars(DAY),
-            _HOUR_BARS: self._hour_bars(),
+            _HOUR_BARS: max(1, HOUR // self.bar_interval),
             _EVENT_WINDOW: self.bars(self.event_window),
             _EVENT_THRESHOLD: self.event_threshold,
             _EVENT_FLOOR: self.event_floor,
@@ -227,7 +216,7 @@ class PriceFamily(Family, PriceParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        longest = self._longest()
+        longest = self.longest(*self._windows())
         extremes = 2 * highs_slots(longest) + 4 * len(self.range_windows)
         return _CLOSES + ring_size(longest) + totals_slots(_COLUMNS, longest) + extremes
 
@@ -235,12 +224,6 @@ class PriceFamily(Family, PriceParameters):
     def warm_up(self) -> timedelta:
         """The longest window."""
         return max(self._windows())
-
-    def _longest(self) -> int:
-        return max(self.bars(w) for w in self._windows())
-
-    def _hour_bars(self) -> int:
-        return max(1, HOUR // self.bar_interval)
 
     def _windows(self) -> tuple[timedelta, ...]:
         return (*self.return_windows, *self.range_windows, self.event_window, DAY)

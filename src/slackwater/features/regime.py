@@ -38,17 +38,7 @@ __all__ = ["RegimeFamily"]
 
 
 # positions of the constants; (bars, 1 / sqrt(days)) of the windows follow
-(
-    _WARM,
-    _MASK,
-    _WINDOWS,
-    _WEIGHT_FAST,
-    _WEIGHT_SLOW,
-    _RATIO_BARS,
-    _STRESS_BARS,
-    _STRESS_USUAL_BARS,
-    _LISTS,
-) = range(9)
+(_WARM, _MASK, _WINDOWS, _WEIGHT_FAST, _WEIGHT_SLOW, _RATIO_BARS, _STRESS_BARS, _STRESS_USUAL_BARS, _LISTS) = range(9)
 _COUNT, _MEANS, _CLOSES = 0, 1, 5
 # columns of the running totals
 _PATH, _SQUARES, _LONG_SQUARES, _RATIO_ROWS, _OTHERS, _OTHERS_ABSOLUTE, _OTHERS_ROWS, _COLUMNS = range(8)
@@ -138,52 +128,18 @@ class RegimeFamily(Family, RegimeParameters):
         fast, slow = duration_name(self.trend_fast_half_life), duration_name(self.trend_slow_half_life)
         trend = {"inputs": ("close", "high", "low"), "window": f"half-life {slow}"}
         others = {"inputs": ("close", "others_return")}
-        spans = [(w, duration_name(w)) for w in self.windows]
+        kaufman = {"inputs": ("close",), "source": "Kaufman 1995, efficiency ratio"}
+        lo_mackinlay = {"inputs": ("close",), "source": "Lo and MacKinlay 1988"}
+        efficiency = "(c_T - c_{T-w}) / sum |r|, with its sign"
+        theirs = "sum of the mean log return of the other symbols / (sd sqrt(w / 24h))"
+        relative = "(own log return - that of the other symbols) / (sd sqrt(w / 24h))"
         ratio = f"mean squared {horizon} return / (bars in {horizon} * mean squared return)"
         stress = f"market_stress_{duration_name(self.stress_window)}"
         return (
-            *(
-                self.odd(
-                    f"trend_efficiency_{span}",
-                    "(c_T - c_{T-w}) / sum |r|, with its sign",
-                    "-1 to 1",
-                    window=w,
-                    inputs=("close",),
-                    source="Kaufman 1995, efficiency ratio",
-                )
-                for w, span in spans
-            ),
-            *(
-                self.even(
-                    f"variance_ratio_{horizon}_{span}",
-                    ratio,
-                    "ratio; above 1 it trends",
-                    window=w,
-                    inputs=("close",),
-                    source="Lo and MacKinlay 1988",
-                )
-                for w, span in spans
-            ),
-            *(
-                self.odd(
-                    f"others_return_{span}",
-                    "sum of the mean log return of the other symbols / (sd sqrt(w / 24h))",
-                    "standard deviations",
-                    window=w,
-                    **others,
-                )
-                for w, span in spans
-            ),
-            *(
-                self.odd(
-                    f"relative_return_{span}",
-                    "(own log return - that of the other symbols) / (sd sqrt(w / 24h))",
-                    "standard deviations",
-                    window=w,
-                    **others,
-                )
-                for w, span in spans
-            ),
+            *self.odds("trend_efficiency", self.windows, efficiency, "-1 to 1", **kaufman),
+            *self.evens(f"variance_ratio_{horizon}", self.windows, ratio, "ratio; above 1 it trends", **lo_mackinlay),
+            *self.odds("others_return", self.windows, theirs, "standard deviations", **others),
+            *self.odds("relative_return", self.windows, relative, "standard deviations", **others),
             self.odd(
                 f"trend_strength_{fast}_{slow}",
                 "(fast EWM - slow EWM of the log close) / atr_1d",
@@ -217,7 +173,7 @@ class RegimeFamily(Family, RegimeParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        longest = max(self.bars(w) for w in self._windows())
+        longest = self.longest(*self._windows())
         return _CLOSES + ring_size(longest) + totals_slots(_COLUMNS, longest)
 
     @property
@@ -225,12 +181,7 @@ class RegimeFamily(Family, RegimeParameters):
         """The longest window, or five of the slower half-life."""
         half_life = max(self.trend_fast_half_life, self.trend_slow_half_life)
         windows = (*self._windows(), max(self.windows) + self.variance_ratio_horizon)
-        return max(*windows, -(-5 * half_life // self.bar_interval) * self.bar_interval)
+        return max(*windows, self.whole_bars(5 * half_life))
 
     def _windows(self) -> tuple[timedelta, ...]:
-        return (
-            *self.windows,
-            self.variance_ratio_horizon,
-            self.stress_window,
-            self.stress_usual_window,
-        )
+        return (*self.windows, self.variance_ratio_horizon, self.stress_window, self.stress_usual_window)

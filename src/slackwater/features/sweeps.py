@@ -284,12 +284,8 @@ class SweepsFamily(Family, SweepsParameters):
 
     Notes
     -----
-    Pools, consumed mass, liquidations and open interest refine the features where they are known; without the
-    families that measure them, swings and the extremes of yesterday remain. A level is known
-    at the bar before the one that pierces it, and so is the range `A` by which the piercing is measured.
-
-    A row without a bar pierces nothing. All durations go on, and an attempt whose window is over expires: no close
-    shows whether the price was accepted.
+    Without the families that measure pools, consumed mass, liquidations and open interest, swings and the extremes of
+    yesterday remain. A row without a bar pierces nothing; all durations go on.
     """
 
     farthest: float = 50.0
@@ -317,6 +313,8 @@ class SweepsFamily(Family, SweepsParameters):
             "distance from the level to the {extreme} of the deepest attempt under way {side}, 0 if there is none"
         )
         nearest = f"distance from the close to the nearest level {{side}}, at most {self.farthest:g}, also if none"
+        consumed = f"estimated mass that the attempt consumed / OI {last}"
+        extreme = f"log({{ratio}}) {last.replace('0 if', 'unknown if')}"
         atr, mass = "ATR of an hour", "slackwater.liquidity.sweeps, slackwater.liquidity.density"
         direction = "1 if this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both"
         reclaim, longest = duration_name(self.reclaim_window), duration_name(max(self.level_windows))
@@ -330,39 +328,20 @@ class SweepsFamily(Family, SweepsParameters):
             *self._sides("swept_speed", f"{travelled} {last}", atr, recent),
             *self._sides("swept_burst", burst, "robust standard deviations", recent),
             *self._sides("swept_rejection", f"share of the range given back by the reclaim {last}", "0 to 1", recent),
-            *self._sides(
-                "swept_mass",
-                f"estimated mass that the attempt consumed / OI {last}",
-                "fraction of OI",
-                recent,
-                source=mass,
-            ),
+            *self._sides("swept_mass", consumed, "fraction of OI", recent, source=mass),
             *self._sides("pierced_depth", under_way, atr, reclaim),
             *self._sides("level_distance", nearest, atr, longest),
-            *self._sides(
-                "swept_extreme_distance",
-                f"log({{ratio}}) {last.replace('0 if', 'unknown if')}",
-                "log",
-                recent,
-                role="context",
-            ),
+            *self._sides("swept_extreme_distance", extreme, "log", recent, role="context"),
         )
 
     def _sides(
         self, quantity: str, formula: str, unit: str, window: str, tail: str = "", **more: Any
     ) -> tuple[Feature, Feature]:
         """Return one quantity below and above the price."""
-        return self.pair(
-            (f"{quantity}_below{tail}", f"{quantity}_above{tail}"),
-            (
-                formula.format(side="below", extreme="low", ratio="close / min low"),
-                formula.format(side="above", extreme="high", ratio="max high / close"),
-            ),
-            unit,
-            window=window,
-            steps=True,
-            **(_BARS | more),
-        )
+        below = formula.format(side="below", extreme="low", ratio="close / min low")
+        above = formula.format(side="above", extreme="high", ratio="max high / close")
+        names = f"{quantity}_below{tail}", f"{quantity}_above{tail}"
+        return self.pair(names, (below, above), unit, window=window, steps=True, **(_BARS | more))
 
     def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
@@ -385,10 +364,7 @@ class SweepsFamily(Family, SweepsParameters):
             _DAYS: self.burst_window // DAY,
             _FARTHEST: self.farthest,
         }
-        return np.array(
-            [*(scalars[i] for i in range(_LISTS)), *windows, *self.rules.thresholds()],
-            dtype=np.float64,
-        )
+        return np.array([*(scalars[i] for i in range(_LISTS)), *windows, *self.rules.thresholds()], dtype=np.float64)
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
@@ -400,7 +376,7 @@ class SweepsFamily(Family, SweepsParameters):
     def warm_up(self) -> timedelta:
         """The longest window of levels, burst and range, then the memory, then the rest of a level."""
         needed = max(max(self.level_windows) + self.level_exclusion, self.burst_window + HOUR)
-        return -(-(needed + self.memory + self.recent) // self.bar_interval) * self.bar_interval
+        return self.whole_bars(needed + self.memory + self.recent)
 
     def _at_least_a_bar(self, name: str) -> int:
         window: timedelta = getattr(self, name)
@@ -414,7 +390,7 @@ class SweepsFamily(Family, SweepsParameters):
 
     def _looked_back(self) -> int:
         before = max(self._at_least_a_bar("level_exclusion"), self._at_least_a_bar("approach"))
-        return max(self.bars(w) for w in self.level_windows) + before
+        return self.longest(*self.level_windows) + before
 
     def _volumes(self) -> int:
         return ring_size(self.bars(self.burst_window) + self._per_hour())

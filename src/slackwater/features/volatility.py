@@ -11,15 +11,7 @@ import numpy as np
 
 from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
-from slackwater.features.intermediates import (
-    ATR_DAY,
-    ATR_HOUR,
-    LOG_CLOSE,
-    LOG_HIGH,
-    LOG_LOW,
-    RETURN,
-    VOLATILITY,
-)
+from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, LOG_CLOSE, LOG_HIGH, LOG_LOW, RETURN, VOLATILITY
 from slackwater.features.parameters import VolatilityParameters
 from slackwater.market.inputs import CLOSE, HIGH, LOW
 from slackwater.operators import (
@@ -117,11 +109,10 @@ class VolatilityFamily(Family, VolatilityParameters):
         ranges = {"inputs": ("close", "high", "low"), "source": "Wilder 1978"}
         usual = f"half-life {duration_name(self.half_life)}"
         hours, days = self.atr_window, self.atr_day_window
+        sd = "sd = sqrt(EWM(r^2) * bars per day)"
         daily = "mean true range per bar * sqrt(1d / bar interval)"
         return (
-            self.even(
-                "volatility_daily", "sd = sqrt(EWM(r^2) * bars per day)", "log per sqrt(day)", window=usual, **ewm
-            ),
+            self.even("volatility_daily", sd, "log per sqrt(day)", window=usual, **ewm),
             self.even(f"volatility_ratio_{fast}", "sd_fast / sd", "ratio", window=f"half-life {fast}", **ewm),
             self.even(f"volatility_ratio_{slow}", "sd / sd_slow", "ratio", window=f"half-life {slow}", **ewm),
             self.even("atr_bar", "mean true range per bar, log prices", "log", window=hours, role="context", **ranges),
@@ -149,12 +140,10 @@ class VolatilityFamily(Family, VolatilityParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        return _TOTALS + totals_slots(1, max(self.bars(self.atr_window), self.bars(self.atr_day_window)))
+        return _TOTALS + totals_slots(1, self.longest(self.atr_window, self.atr_day_window))
 
     @property
     def warm_up(self) -> timedelta:
         """Five of the longest half-life, or the longest window."""
         longest = max(self.half_life, self.fast_half_life, self.slow_half_life)
-        # A half-life needs no whole number of bars, a warm-up does.
-        bars = max(-(-5 * longest // self.bar_interval), self.bars(self.atr_window), self.bars(self.atr_day_window))
-        return bars * self.bar_interval
+        return max(self.whole_bars(5 * longest), self.atr_window, self.atr_day_window)

@@ -45,22 +45,9 @@ __all__ = ["WhaleFlowsFamily"]
 
 _WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
 _COUNT, _RINGS = 0, 1
-(
-    _TO,
-    _FROM,
-    _TO_ROWS,
-    _BUY,
-    _SELL,
-    _BUY_ROWS,
-    _TRADED,
-    _COIN,
-    _COIN_SIZE,
-    _COIN_ROWS,
-    _STABLE,
-    _STABLE_SIZE,
-    _STABLE_ROWS,
-    _COLUMNS,
-) = range(14)
+(_TO, _FROM, _TO_ROWS, _BUY, _SELL, _BUY_ROWS, _TRADED, _COIN) = range(8)
+# A net flow has three columns: the flow, its size, and the rows in which it is known.
+_STABLE, _COLUMNS = _COIN + 3, _COIN + 6
 
 
 @kernel
@@ -193,7 +180,8 @@ class WhaleFlowsFamily(Family, WhaleFlowsParameters):
             "known": "when the venue published the snapshot (5m30s after its stamp by default)",
             "source": "Binance Vision metrics, sum_toptrader_long_short_ratio",
         }
-        spans = [(w, duration_name(w)) for w in self.windows]
+        balance = "(exchange to wallet - wallet to exchange) / volume"
+        imbalance = "(bought - sold by large aggressors) / volume"
         bps = "bps of volume"
         divergence = "whale_accumulation where it goes against the move of the price over the window, else 0"
         change = "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders"
@@ -202,36 +190,21 @@ class WhaleFlowsFamily(Family, WhaleFlowsParameters):
         return (
             *(
                 feature
-                for w, span in spans
+                for w in self.windows
                 for feature in (
                     *self.pair(
-                        (f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"),
+                        (f"whale_to_exchange_{duration_name(w)}", f"whale_from_exchange_{duration_name(w)}"),
                         ("wallet to exchange / volume", "exchange to wallet / volume"),
                         bps,
                         window=w,
                         **transfers,
                     ),
-                    self.odd(
-                        f"whale_accumulation_{span}",
-                        "(exchange to wallet - wallet to exchange) / volume",
-                        bps,
-                        window=w,
-                        **transfers,
-                    ),
+                    *self.odds("whale_accumulation", [w], balance, bps, **transfers),
                 )
             ),
-            *(self.odd(f"whale_divergence_{span}", divergence, bps, window=w, **transfers) for w, span in spans),
-            *(
-                self.odd(
-                    f"large_trade_imbalance_{span}",
-                    "(bought - sold by large aggressors) / volume",
-                    "-1 to 1",
-                    window=w,
-                    **trades,
-                )
-                for w, span in spans
-            ),
-            *(self.odd(f"top_trader_ratio_change_{span}", change, "log", window=w, **ratios) for w, span in spans),
+            *self.odds("whale_divergence", self.windows, divergence, bps, **transfers),
+            *self.odds("large_trade_imbalance", self.windows, imbalance, "-1 to 1", **trades),
+            *self.odds("top_trader_ratio_change", self.windows, change, "log", **ratios),
             self.even(f"whale_burst_{burst}", f"transfers {over}", "ratio", **rate, **transfers),
             self.even(f"large_trade_burst_{burst}", f"large trades {over}", "ratio", **rate, **trades),
             self.odd("top_trader_ratio", "log(longs / shorts) of the top traders", "log", **ratios),
@@ -246,17 +219,14 @@ class WhaleFlowsFamily(Family, WhaleFlowsParameters):
         stablecoins rising ones, so that both change their sign.
         """
         usual = duration_name(self.usual_window)
-        return tuple(
-            self.odd(
-                f"exchange_{asset}_inflow_{duration_name(w)}",
-                f"mean {flow} onto exchanges per bar / mean size of it per bar over {usual}",
-                "usual sizes",
-                inputs=("close", f"exchange_netflow_{asset}_usd"),
-                window=w,
-                known="when the source published the bucket (1h after its end by default)",
-                source="Chi, Chu and Hao 2024, arXiv 2411.06327",
-            )
-            for w in self.windows
+        return self.odds(
+            f"exchange_{asset}_inflow",
+            self.windows,
+            f"mean {flow} onto exchanges per bar / mean size of it per bar over {usual}",
+            "usual sizes",
+            inputs=("close", f"exchange_netflow_{asset}_usd"),
+            known="when the source published the bucket (1h after its end by default)",
+            source="Chi, Chu and Hao 2024, arXiv 2411.06327",
         )
 
     def constants(self) -> Floats:
@@ -276,7 +246,7 @@ class WhaleFlowsFamily(Family, WhaleFlowsParameters):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        longest = max(self.bars(w) for w in self._windows())
+        longest = self.longest(*self._windows())
         return _RINGS + 2 * ring_size(longest) + totals_slots(_COLUMNS, longest)
 
     @property

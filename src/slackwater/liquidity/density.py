@@ -1,16 +1,12 @@
 """The liquidation map: an estimate of where leveraged positions are forced out, on a grid of log prices.
 
-Each rise of open interest opens as many longs as shorts, at about the price of the bar. A position that can lose
-the share ``x`` of its entry price is forced out at ``log(1 - x)`` below it (a long) or ``log(1 + x)`` above it (a
-short), and the shares ``x`` follow a measured distribution (`slackwater.liquidity.loss_distances`). Mass decays with a
-half-life, shrinks in proportion when open interest falls, and is erased when the price crosses it.
+Model and recursion: method, sections 4.1 and 4.3. The map has four **layers** on one grid: liquidations remembered with
+three half-lives, and the stops behind swings (`slackwater.liquidity.stops`). They share what crosses them, so the
+layers of a bin lie side by side and one pass serves all four. Sums and maxima of blocks of bins let a read skip most of
+the grid.
 
-The map has four **layers** on one grid: liquidations remembered with three half-lives, and the stops that wait
-behind swing highs and lows (`slackwater.liquidity.stops`). They share what crosses them, so the layers of a bin lie
-side by side and one pass serves all four. Sums and maxima of blocks of bins let a read skip most of the grid.
-
-The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. The map is a ranking, not an
-amount in dollars: textbook liquidation prices are within 10 % of the true ones for a fifth of all positions only.
+The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. The map is a ranking, not an amount in
+dollars.
 """
 
 from __future__ import annotations
@@ -154,25 +150,18 @@ def map_advance(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    state, at, bins
-        State buffer, where the map starts in it, and its bins per side.
-    bin_width
-        Width of a bin in log price.
+    state, at, bins, bin_width
+        State buffer, where the map starts in it, its bins per side, and their width in log price.
     decays
         Factors that one bar leaves of all mass, one per layer.
-    losses
-        Log distances, longs then shorts, shape (2 * n,).
-    shares
-        Shares of new open interest, shape (n,).
-    price
-        Log price of the bar, under which the grid must stay.
-    entry
-        Log price at which the positions that make the change of open interest were opened.
+    losses, shares
+        Log distances, longs then shorts, shape (2 * n,), and shares of new open interest, shape (n,).
+    price, entry
+        Log price of the bar, under which the grid must stay, and that at which the new positions were opened.
     interest
         Open interest in coin; NaN when unknown, then nothing opens or closes.
     tilt
-        Taker imbalance in [-1, 1]: the aggressor's side opens with more leverage, so its near mass grows by up to
-        a half of `tilt` and the other side's shrinks as much.
+        Taker imbalance in [-1, 1], which moves mass to the near losses of the aggressor's side (method, section 4.3).
     """
     here = int(math.floor(price / bin_width))
     if state[at + _STARTED] == 0.0:
@@ -278,21 +267,16 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
     Parameters
     ----------
     state, at, bins
-        As in `map_advance`. The bar of the price has been erased (`map_erase`), so that nothing is left on the inner
-        side of it.
+        As in `map_advance`; the bar of the price has been erased (`map_erase`).
     steps
         Bins within which the mass is summed, ascending, shape (n,); the last one also bounds the search.
-    here
-        The bin (absolute) of the price.
-    unit
-        Coin in one unit of the masses.
+    here, unit
+        The bin (absolute) of the price, and the coin in one unit of the masses.
     masses
         Filled with the mass below, then above, within each step, per layer; shape (2 * n * N_LAYERS,).
-    pools
-        Filled with the bins between the price and the densest bin, below, then above, per layer (0: all are empty);
-        shape (2 * N_LAYERS,).
-    most
-        Filled with what these bins hold, in units of the scale of their layer, shape (2 * N_LAYERS,).
+    pools, most
+        Filled with the bins between the price and the densest bin (0: all are empty), and with what these bins hold in
+        units of the scale of their layer; below, then above, per layer, shape (2 * N_LAYERS,).
     """
     origin = int(state[at + _CENTRE]) - bins // 2
     blocks = bins // BLOCK
@@ -372,20 +356,10 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
 
 @kernel
 def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ignore[no-untyped-def]
-    """Count the bins of a side, `steps` from the price, that hold at least a limit, per layer.
+    """Fill `counts` with the bins of a side, `steps` from the price, that hold at least a limit, per layer.
 
-    Parameters
-    ----------
-    state, at, bins, here
-        As in `map_look`.
-    steps
-        How many bins to look at.
-    side
-        0: below, 1: above.
-    limits
-        In units of the scale of the layer, shape (N_LAYERS,); a layer with an infinite limit costs nothing.
-    counts
-        Filled, shape (N_LAYERS,).
+    `state`, `at`, `bins` and `here` are as in `map_look`; `side` is 0 below, 1 above. `limits` are in units of the
+    scale of the layer; a layer with an infinite limit costs nothing.
     """
     start = here - int(state[at + _CENTRE]) + bins // 2
     blocks = bins // BLOCK

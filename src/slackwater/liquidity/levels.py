@@ -86,25 +86,12 @@ def levels_update(  # type: ignore[no-untyped-def]
 ):
     """Work out the levels of a side as they stand after row `count`, for the next row to pierce.
 
-    Parameters
-    ----------
-    state, at, levels, highs
-        State buffer, where the side starts in it, and where its levels and its highs are kept.
-    mask, blocks_mask
-        Of the two rings of highs.
-    constants, windows, n
-        Where the windows of the rolling levels stand in the constants (rows, ascending), and how many they are.
-    count, exclusion
-        This row, and how many rows up to it (it is one) are too young to make a level.
-    close, pool
-        Signed log prices: the last known close, and the densest pool (NaN if there is none).
+    `at`, `levels` and `highs` are where the side, its levels and its highs start in the state, `windows` where the `n`
+    windows of the rolling levels (rows, ascending) start in the constants. The last `exclusion` rows, `count` included,
+    are too young to make a level: a spike around midnight would make its own. `close` and `pool` are signed log prices:
+    the last known close, and the densest pool (NaN if there is none).
 
-    Notes
-    -----
-    The rows of a window end with the newest one that is old enough. The highest high of a window is looked for again
-    only when it leaves the window and the row that enters is lower.
-
-    A high of yesterday that is too young does not count either: a spike around midnight would make its own level.
+    The highest high of a window is looked for again only when it leaves the window and the row that enters is lower.
     """
     last = count - exclusion
     nearest = np.inf

@@ -16,7 +16,7 @@ __all__ = ["LiquidationDistances"]
 
 @dataclass(frozen=True, kw_only=True)
 class LiquidationDistances:
-    """Losses at which positions are forced out, with the share of new open interest at each.
+    """Losses at which positions are forced out, with the share of new open interest at each (method, section 4.3).
 
     Parameters
     ----------
@@ -28,21 +28,11 @@ class LiquidationDistances:
         Notional of the positions with these losses, USD. A venue requires more maintenance margin for a larger
         position, so the same margin forces it out earlier.
 
-    Notes
-    -----
-    The default losses are the distribution of isolated notional measured on Hyperliquid positions (method, section
-    4.3): 32 % below 7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %. The margin that leaves a
-    small position with that loss is put under the venue's tiers at the size (method, section 4.2). The sizes are a
-    judgement: the larger a position, the less leverage a venue allows it.
-
     Examples
     --------
     >>> small = LiquidationDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(1e5,))
     >>> small.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
     [[-0.105], [0.095]]
-    >>> large = LiquidationDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
-    >>> large.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
-    [[-0.092], [0.082]]
     """
 
     fractions: tuple[float, ...] = (0.025, 0.05, 0.085, 0.125, 0.175, 0.25)
@@ -63,10 +53,7 @@ class LiquidationDistances:
     def log_distances(self, tiers: Contract) -> Floats:
         """Return the log distances of longs (below, negative) and of shorts (above), shape (2, n).
 
-        Parameters
-        ----------
-        tiers
-            The contract whose margin tiers hold; must cover `sizes_usd`.
+        The margin tiers of the contract must cover `sizes_usd`.
         """
         first = tiers.tiers[0].maintenance_rate
         out = np.empty((2, len(self.fractions)))

@@ -1,9 +1,4 @@
-"""Stop clusters: stops of recently opened positions just beyond visible swing highs and lows.
-
-A layer of the liquidation map of its own: a share of new open interest, split evenly over the swings, lies beyond
-each of them at a few multiples of the hourly true range (method, section 4.3). Longs have theirs below swing lows,
-shorts above swing highs. Like everything on the map it decays, shrinks with open interest and is erased when crossed.
-"""
+"""Stop clusters: stops of recently opened positions just beyond visible swing highs and lows (method, section 4.3)."""
 
 from __future__ import annotations
 
@@ -22,20 +17,10 @@ STOP_OFFSETS = (0.2, 0.4)
 
 @kernel
 def add_stops(state, at, bins, bin_width, opened, atr_hour, low, high, swings):  # type: ignore[no-untyped-def]
-    """Put the stops of newly opened positions behind one pair of swings.
+    """Put the stops of newly opened positions behind one of `swings` pairs of swings.
 
-    Parameters
-    ----------
-    state, at, bins, bin_width
-        As in `slackwater.liquidity.density.map_advance`.
-    opened
-        New open interest in coin.
-    atr_hour
-        Average true range of an hour, log; NaN: nothing is added.
-    low, high
-        Log prices of the swing low and the swing high; NaN: there is none.
-    swings
-        How many pairs share the stops.
+    `state`, `at`, `bins` and `bin_width` are as in `slackwater.liquidity.density.map_advance`, `opened` is new open
+    interest in coin. Nothing is added for an average true range of an hour or a swing (log prices) that is NaN.
     """
     mass = opened * STOP_SHARE / (swings * len(STOP_OFFSETS))
     if not atr_hour > 0.0:

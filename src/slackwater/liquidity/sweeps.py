@@ -1,18 +1,10 @@
 """Sweeps: the state machine of the levels that the price pierces (method, section 5).
 
-A *level* is a log price that is visible before the bar: the highest high of a window, yesterday's high, the
-densest pool of the liquidation map (and their mirror images below). The bar that pierces one opens an *attempt*,
-and an attempt ends in exactly one class::
-
-    IDLE ── pierced ──► attempt ──┬─► GLIDED    the market accepts the price beyond: three closes in a row beyond
-                                  │             z + .1 A, or more than 1.5 A beyond it, or still beyond when the
-                                  │             window is over without a burst of volume
-                                  ├─► SWEPT     a close back inside, z - .05 A, after a fast, violent and rejected
-                                  │             excursion of .1 to 1.5 A
-                                  └─► EXPIRED   neither: too slow, too quiet, too shallow, not rejected, too late
-
-where ``z`` is the level and ``A`` the average true range of an hour at the bar before the piercing one. Whichever
-condition comes first decides, GLIDED before SWEPT within one bar. A level that was swept or glided through rests.
+A *level* is a log price that is visible before the bar. The bar that pierces one opens an *attempt*, which ends in
+exactly one class: GLIDED (the market accepts the price beyond), SWEPT (a close back inside after a fast, violent and
+rejected excursion) or EXPIRED (neither). Whichever condition comes first decides, GLIDED before SWEPT within one bar.
+A level that was swept or glided through rests. ``A`` is the average true range of an hour at the bar before the
+piercing one.
 
 One code serves both sides: a side sees *signed* log prices, so that for the levels below everything is negated and
 "higher" always means "farther out". What a side calls ``high`` is ``log(high)`` above and ``-log(low)`` below; its
@@ -52,13 +44,7 @@ from slackwater.liquidity.levels import (
 )
 from slackwater.operators import MAD_TO_SD, kernel, ring_get, whole
 
-__all__ = [
-    "SweepRules",
-    "attempts_advance",
-    "attempts_start",
-    "burst_slots",
-    "same_hour_burst",
-]
+__all__ = ["SweepRules", "attempts_advance", "attempts_start", "burst_slots", "same_hour_burst"]
 
 LARGEST_BURST: Final = 1000.0
 """Bound of the z-score of a burst, so that a market with little trading yields a bounded number."""
@@ -87,7 +73,7 @@ _LEAST_VALUES: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRules:
-    """The thresholds of the state machine; `A` is the average true range of an hour.
+    """The thresholds of the state machine (method, section 5); `A` is the average true range of an hour.
 
     Parameters
     ----------
@@ -105,10 +91,8 @@ class SweepRules:
         Or least fall of open interest during the attempt, log.
     rejection
         Least share of the range of the attempt that the reclaiming close gave back, in [0, 1].
-    acceptance
-        Distance beyond the level at which a close counts as accepted, in A.
-    acceptance_closes
-        Number of accepted closes in a row that make a glide.
+    acceptance, acceptance_closes
+        Distance beyond the level at which a close counts as accepted, in A, and how many in a row make a glide.
     slow_burst
         A close beyond the level when the window is over is a glide if the z-score of volume stayed below this.
 
@@ -116,10 +100,6 @@ class SweepRules:
     ------
     ParameterError
         If a threshold is negative or not a number, or if they contradict each other.
-
-    Notes
-    -----
-    The defaults are those of the method, section 5: design values, to be tuned on train folds only.
     """
 
     merge: float = 0.15
@@ -162,25 +142,13 @@ def attempts_start(  # type: ignore[no-untyped-def]
 ):
     """Open an attempt for every level that row `count` pierces, unless it is one that is followed or that rests.
 
-    Parameters
-    ----------
-    state, at, levels, n_levels
-        State buffer, where the side and where its levels start in it, and how many levels there are.
-    constants, rules
-        Where the thresholds stand in the constants (`SweepRules.thresholds`).
-    count, previous, high
-        This row, the signed close before it, and its signed high.
-    scale
-        Average true range of an hour at the row before; positive.
-    approach
-        Lowest signed low of the approach and of this row.
-    interest
-        Open interest at the row before, in coin; NaN if unknown.
+    `at` and `levels` are where the side and its `n_levels` levels start in the state, `rules` where the thresholds
+    start in the constants. `previous` and `high` are the signed close before the row and its signed high, `scale` the
+    average true range of an hour before it (positive), `approach` the lowest signed low of the approach and of the row,
+    `interest` the open interest before it (coin, NaN if unknown).
 
-    Notes
-    -----
-    Levels come in order of how many traders see them: the rolling ones from the shortest window, yesterday's, the
-    pool. Of several that are the same level, the first is followed.
+    Levels come in order of how many traders see them: the rolling ones from the shortest window, yesterday's, the pool.
+    Of several that are the same level, the first is followed.
     """
     merge = constants[rules + _MERGE] * scale
     for j in range(n_levels):
@@ -249,31 +217,15 @@ def _median(state, at, n):  # type: ignore[no-untyped-def]
 
 @kernel
 def same_hour_burst(state, hour, count, volume):  # type: ignore[no-untyped-def]
-    """Return how far a volume lies above the usual one of its hour of day, in robust standard deviations.
+    """Return how far a volume (coin) lies above the usual one of its hour of day, in robust standard deviations.
 
-    Parameters
-    ----------
-    state
-        State buffer.
-    hour
-        Eight numbers: where the hour starts in the state (`burst_slots`), where the ring of all volumes starts (NaN
-        where unknown) and its mask; the number of the hour that this row belongs to (since 1970) and how many bars of
-        it came before; bars of an hour (1 if a bar is longer) and of a day, and how many days to compare with.
-    count
-        This row.
-    volume
-        To compare, in coin.
+    ``(volume - median) / (1.4826 MAD)`` against the same hour of the days before, at most `LARGEST_BURST` either way;
+    NaN with fewer than three known volumes in it, or where more than half of them are equal. Median and deviation are
+    computed once per hour, when first needed, over whole hours before it.
 
-    Returns
-    -------
-    float
-        ``(volume - median) / (1.4826 MAD)`` against the same hour of the days before, at most `LARGEST_BURST` either
-        way; NaN with fewer than three known volumes in it, or where more than half of them are equal.
-
-    Notes
-    -----
-    Median and deviation are computed once per hour, when first needed. They are those of whole hours before
-    this one, so that it does not matter when in the hour that happens.
+    `hour` holds eight numbers: where the hour starts in the state (`burst_slots`), where the ring of all volumes starts
+    (NaN where unknown) and its mask; the number of the hour that this row belongs to (since 1970) and how many bars of
+    it came before; bars of an hour (1 if a bar is longer) and of a day, and how many days to compare with.
     """
     at, volumes, mask, number, position, per_hour, per_day, days = hour
     if state[at] != number + 1:
@@ -327,28 +279,11 @@ def attempts_advance(  # type: ignore[no-untyped-def]
 ):
     """Take row `count` into every attempt of a side; return whether one of them ended as a sweep.
 
-    Parameters
-    ----------
-    state, at
-        State buffer, and where the side starts in it.
-    constants, rules
-        Where the thresholds stand in the constants (`SweepRules.thresholds`).
-    count, present
-        This row, and whether it has a bar. Without one an attempt ages, and expires when its window is over.
-    bar
-        Signed log prices: high, low and close.
-    evidence
-        Four numbers, NaN if unknown: the volume in coin, the z-score of the liquidations of the side that is hit, the
-        open interest in coin, and the mass that the row consumed on this side as a fraction of it.
-    hour
-        Arguments of `same_hour_burst`, from `at` to before `volume`: the largest volume of an attempt is
-        compared with the hour in which it is judged, and only then.
-    window
-        Rows after the piercing one in which the level can be reclaimed.
-
-    Notes
-    -----
-    An unknown value is not evidence, neither of a burst nor of its absence.
+    `at` and `rules` are as in `attempts_start`. Without a bar (`present`) an attempt ages, and expires when its
+    `window` of rows after the piercing one is over. `bar` holds the signed log high, low and close; `evidence` the
+    volume (coin), the z-score of the liquidations of the side that is hit, the open interest (coin) and the mass that
+    the row consumed on this side as a fraction of it, NaN if unknown. `hour` is that of `same_hour_burst`: the largest
+    volume of an attempt is compared with the hour in which it is judged, and only then.
     """
     high, low, close = bar
     volume, liquidation, interest, mass = evidence

@@ -1,9 +1,7 @@
 """Zones: the liquidation map read back as plain tables, and the pools above and below a price.
 
-The map (`slackwater.liquidity.density`) is a flat buffer that kernels advance. Here it becomes something to look at:
-mass by bin (`MapView`) and the clusters of dense bins (`MapView.pools`). Everything is a share of open interest and
-a rank. It is estimated, never dollars: textbook liquidation prices are within 10 % of the true ones for 19.3 % of
-positions (method, section 4.3).
+Mass by bin (`MapView`) and the clusters of dense bins (`MapView.pools`), as shares of open interest and ranks: an
+estimate, never dollars (method, section 4.1).
 """
 
 from __future__ import annotations
@@ -18,15 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.liquidity.density import (
-    _CENTRE,
-    _GRIDS,
-    _SCALES,
-    _STARTED,
-    LAYERS,
-    N_LAYERS,
-    map_bins,
-)
+from slackwater.liquidity.density import _CENTRE, _GRIDS, _SCALES, _STARTED, LAYERS, N_LAYERS, map_bins
 from slackwater.operators import kernel
 
 __all__ = ["SIDES", "MapView", "map_bands", "map_read"]
@@ -44,16 +34,10 @@ would already merge distinct pools, a single bin would split the entries of one 
 
 @kernel
 def map_read(state, at, bins, first, mass):  # type: ignore[no-untyped-def]
-    """Read the bins from the absolute bin `first` on.
+    """Fill `mass` (coin, shape (2, N_LAYERS, n)) below and above with the bins from the absolute bin `first` on.
 
-    Parameters
-    ----------
-    state, at, bins
-        State buffer, where the map starts in it, and its bins a side.
-    first
-        Absolute bin: its log price is ``first * bin_width``.
-    mass
-        Filled with coin, shape (2, N_LAYERS, n): below and above; zero beyond the grid.
+    `state`, `at` and `bins` are the buffer, where the map starts in it, and its bins per side. Beyond the grid it is
+    zero.
     """
     origin = int(state[at + _CENTRE]) - bins // 2
     started = state[at + _STARTED] != 0.0
@@ -69,19 +53,10 @@ def map_read(state, at, bins, first, mass):  # type: ignore[no-untyped-def]
 
 @kernel
 def map_bands(state, at, bins, bin_width, price, band_width, mass):  # type: ignore[no-untyped-def]
-    """Sum the mass in bands of distance from a price.
+    """Fill `mass` (coin, shape (2, N_LAYERS, n)) with the sums in bands of distance from a log price.
 
-    Parameters
-    ----------
-    state, at, bins, bin_width
-        As in `map_read`; the width of a bin in log price.
-    price
-        Log price from which the bands are counted.
-    band_width
-        Width of a band in log price.
-    mass
-        Filled with coin, shape (2, N_LAYERS, n): band ``q`` below spans ``price - (q + 1) * band_width`` to ``price -
-        q * band_width``, above likewise. A bin that a border cuts counts in proportion.
+    Band ``q`` below spans ``price - (q + 1) * band_width`` to ``price - q * band_width``, above likewise. A bin that a
+    border cuts counts in proportion. The other parameters are those of `map_read`, and the width of a bin in log price.
     """
     origin = int(state[at + _CENTRE]) - bins // 2
     mass[:] = 0.0
@@ -147,16 +122,15 @@ class MapView:
 
         Parameters
         ----------
-        state
-            Buffer that holds the map, such as ``FeatureEngine.state_of("liquidation_density", symbol)``.
-        at
-            Where the map starts in it.
+        state, at
+            Buffer that holds the map, such as ``FeatureEngine.state_of("liquidation_density", symbol)``, and its
+            position.
         bin_width
-            Of the map, log price.
+            Width of a bin, log price.
         open_interest
-            In coin, the unit of the masses; must be positive.
+            Unit of the masses, coin; positive.
         low, high
-            Prices.
+            Prices, ascending.
         """
         if not open_interest > 0.0:
             raise ParameterError(f"`open_interest` must be positive, was {open_interest}")
@@ -196,44 +170,37 @@ class MapView:
         )
 
     def pools(
-        self,
-        *,
-        price: float,
-        atr_day: float,
-        layers: Sequence[str] = LAYERS,
-        reach: float = 0.1,
-        most: int = 5,
+        self, *, price: float, atr_day: float, layers: Sequence[str] = LAYERS, reach: float = 0.1, most: int = 5
     ) -> pd.DataFrame:
         """Find the clusters of dense bins above and below a price.
 
         Parameters
         ----------
         price
-            From which the distances count.
+            Price from which the distances count.
         atr_day
-            Average true range of a day, log price; must be positive. It is the unit of distance, and a tenth of it
-            is what counts as neighbouring.
+            Average true range of a day, log price, positive: the unit of distance. Bins a tenth of it apart are
+            neighbours.
         layers
-            Of `slackwater.liquidity.density.LAYERS`.
+            Names among `slackwater.liquidity.density.LAYERS`.
         reach
             Log distance from the price within which pools are looked for.
         most
-            Pools of a layer and a side that are kept, the largest; those of less than a fiftieth of the largest of
-            the layer are not.
+            Number of pools of a layer and a side that are kept, the largest; never those of less than a fiftieth of the
+            largest of the layer.
 
         Returns
         -------
         DataFrame
-            One row a pool, nearest first within layer and side: `layer`, `side`, `price` (the mean of the cluster,
-            weighted by mass), `low` and `high` (its edges), `distance_fraction` (of the price, signed),
-            `distance_atr` (daily true ranges, signed), `mass_fraction` (of open interest, estimated), `rank` (1: the
-            largest of the layer, both sides).
+            One row per pool, nearest first within layer and side: `layer`, `side`, `price` (the mean of the cluster,
+            weighted by mass), `low` and `high` (its edges), `distance_fraction` (of the price, signed), `distance_atr`
+            (daily true ranges, signed), `mass_fraction` (of open interest, estimated), `rank` (1: the largest of the
+            layer).
 
         Notes
         -----
-        The masses are blurred with a triangle; a pool is a local maximum of the blurred profile, and reaches on both
-        sides to half of its height, or to the valley before the next one. Its mass is that of the map, not of the
-        blurred profile.
+        A pool is a local maximum of the masses, blurred with a triangle, and reaches on both sides to half of its
+        height, or to the valley before the next one. Its mass is that of the map itself.
         """
         if not price > 0.0 or not atr_day > 0.0:
             raise ParameterError(f"`price` and `atr_day` must be positive, were {price} and {atr_day}")

@@ -19,17 +19,10 @@ BAR_RULE: Final = "prices (open, high, low, close) must be positive and finite, 
 
 
 def impossible_bars(prices: Mapping[str, Any] | pd.DataFrame) -> Bools:
-    """Return which rows are not bars: a price is missing, not positive or infinite, or outside of high and low.
+    """Return which rows are not bars, shape (rows,): the complement of `BAR_RULE`.
 
-    Parameters
-    ----------
-    prices
-        Columns ``open``, ``high``, ``low`` and ``close``, each of shape (rows,).
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-        The complement of `BAR_RULE`.
+    A row is not a bar where one of ``open``, ``high``, ``low`` and ``close`` is missing, not positive or infinite, or
+    outside of high and low.
     """
     open_, high, low, close = (np.asarray(prices[name], dtype=np.float64) for name in ("open", "high", "low", "close"))
     # Stated positively and negated, so that NaN is impossible too.
@@ -38,20 +31,14 @@ def impossible_bars(prices: Mapping[str, Any] | pd.DataFrame) -> Bools:
 
 
 def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
-    """Aggregate bars to a coarser interval that starts at whole multiples of it since 1970.
+    """Aggregate canonical bars to a coarser interval that starts at whole multiples of it since 1970.
 
-    Parameters
-    ----------
-    bars
-        Canonical bars, finer than `interval`.
-    interval
-        Length of the new bars, a positive multiple of that of `bars`.
+    A bar that lacks any of its parts is left out. It becomes available with the last of its parts.
 
-    Returns
-    -------
-    DataFrame
-        Canonical bars. A bar that lacks any of its parts is left out. It becomes available with the last of
-        its parts.
+    Raises
+    ------
+    ParameterError
+        If `interval` is not a positive multiple of that of `bars`.
     """
     if bars.empty:
         return bars.copy()
@@ -61,17 +48,8 @@ def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
         raise ParameterError(f"`interval` must be a multiple of {spacing}, was {interval}")
     start = bars["open_time"].dt.floor(pd.Timedelta(interval))
     grouped = bars.groupby([bars["symbol"], start.rename("start")], sort=True)
-    how = {
-        "event_time": "max",
-        "available_time": "max",
-        "open": "first",
-        "high": "max",
-        "low": "min",
-        "close": "last",
-        "volume": "sum",
-    }
-    if "taker_buy_volume" in bars:
-        how["taker_buy_volume"] = "sum"
+    how = {"event_time": "max", "available_time": "max", "open": "first", "high": "max", "low": "min", "close": "last"}
+    how |= {name: "sum" for name in ("volume", "taker_buy_volume") if name in bars}
     out = grouped.agg(how)
     out = out[grouped.size() == parts].reset_index().rename(columns={"start": "open_time"})
     return out[[c for c in bars.columns if c in out]]

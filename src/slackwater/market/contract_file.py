@@ -35,22 +35,10 @@ from slackwater.storage import read_json
 
 __all__ = ["merge_contracts", "read_contracts"]
 
-_NUMBERS: Final = (
-    "tick_size",
-    "lot_size",
-    "min_quantity",
-    "min_notional_usd",
-    "maker_fee",
-    "taker_fee",
-    "half_spread",
-    "relative_depth",
-    "funding_interval_hours",
-    "funding_floor",
-    "funding_cap",
-)
-_TIER: Final = ("notional_cap_usd", "maintenance_rate", "max_leverage")
 #: Needed of a contract that is not built in; the rest is assumed.
 _NEEDED: Final = ("tick_size", "lot_size", "min_quantity", "min_notional_usd", "maker_fee", "taker_fee", "half_spread")
+_NUMBERS: Final = (*_NEEDED, "relative_depth", "funding_interval_hours", "funding_floor", "funding_cap")
+_TIER: Final = ("notional_cap_usd", "maintenance_rate", "max_leverage")
 #: What must be given for a fact to be known.
 _KNOWN_BY: Final = {
     "order_steps": ("tick_size", "lot_size", "min_quantity", "min_notional_usd"),
@@ -66,12 +54,7 @@ _KNOWN_BY: Final = {
 def read_contracts(path: str | Path, venue: str | VenueFacts) -> dict[str, Contract]:
     """Return the contracts of a venue by symbol: the built-in ones, with the facts of a file merged in.
 
-    Parameters
-    ----------
-    path
-        See the module.
-    venue
-        The venue that the file must be about: its name, or facts from outside.
+    The file must be about this venue, given by its name or as facts from outside; its format is that of the module.
 
     Raises
     ------
@@ -90,19 +73,9 @@ def read_contracts(path: str | Path, venue: str | VenueFacts) -> dict[str, Contr
 
 
 def merge_contracts(content: Any, venue: str | VenueFacts) -> dict[str, Contract]:
-    """Return the contracts of a venue with the content of a file merged in.
+    """Return the contracts of a venue with the content of a file merged in; None: the built-in ones.
 
-    Parameters
-    ----------
-    content
-        See the module. None: the built-in ones.
-    venue
-        As in `read_contracts`.
-
-    Raises
-    ------
-    SchemaError, ParameterError
-        See `read_contracts`.
+    See `read_contracts` for parameters and errors.
 
     Examples
     --------

@@ -4,9 +4,8 @@ All contracts here are linear perpetual futures margined in USDT, in isolated ma
 coin, a quantity is coins, a notional and a margin are USDT (`_usd` throughout).
 
 The facts are defaults with a source and a date (`slackwater.market.venues`) and may be out of date: replace them by the
-venue's own answer before trading (`slackwater.market.contract_file`, ``dataclasses.replace``). Where no dated answer of
-the venue supports the margin tiers, `confirmed` is False and only the first tier is given, so that a larger position is
-an error.
+venue's own answer before trading (`slackwater.market.contract_file`). Where no dated answer of the venue supports the
+margin tiers, only the first tier is given, so that a larger position is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ __all__ = [
     "base_asset",
     "contract",
     "liquidation_price",
-    "maintenance_margin",
     "venue_contracts",
     "with_deductions",
 ]
@@ -47,7 +45,7 @@ class MarginTier:
     maintenance_rate
         Maintenance margin rate (MMR), fraction of notional, in (0, 1).
     max_leverage
-        Largest leverage that the venue lets a position of this tier use.
+        Largest leverage of a position of this tier.
     deduction_usd
         The venue's maintenance amount `cum`, USDT: maintenance margin = notional × rate - deduction.
     """
@@ -66,22 +64,14 @@ class Contract:
     ----------
     venue, symbol
         Names, such as ``"binance"`` and ``"BTCUSDT"``.
-    tick_size
-        Price step, USDT.
-    lot_size, min_quantity
-        Quantity step and smallest order, coins.
-    min_notional_usd
-        Smallest order notional, USDT (0: the venue sets none).
-    maker_fee, taker_fee
-        Fractions of notional.
-    half_spread
-        Half of the usual quoted spread, fraction of price.
+    tick_size, lot_size, min_quantity, min_notional_usd
+        Price step (USDT), quantity step and smallest order (coins), smallest order notional (USDT; 0: none).
+    maker_fee, taker_fee, half_spread
+        Fractions of notional, and half of the usual quoted spread as a fraction of price.
     tiers
         Margin tiers by rising notional; each deduction follows from the one before it.
-    source, as_of
-        Source and date of the tiers.
-    confirmed
-        Whether the tiers are a dated answer of the venue. Where not, only the first tier is given.
+    source, as_of, confirmed
+        Source and date of the tiers, and whether they are a dated answer of the venue.
     liquidation
         On what the venue takes maintenance margin; see `liquidation_price`.
     relative_depth
@@ -149,7 +139,7 @@ class Contract:
         Raises
         ------
         ParameterError
-            If the notional is negative or not finite, or lies beyond the known tiers.
+            If the notional is negative, not finite, or beyond the known tiers.
         """
         _require("notional", notional_usd, 0.0, math.inf)
         for tier in self.tiers:
@@ -163,7 +153,7 @@ class Contract:
 
 
 def contract(venue: str | VenueFacts, symbol: str) -> Contract:
-    """Look up the default facts of one contract.
+    """Return the default facts of one contract.
 
     Raises
     ------
@@ -174,8 +164,6 @@ def contract(venue: str | VenueFacts, symbol: str) -> Contract:
     --------
     >>> contract("binance", "BTCUSDT").taker_fee
     0.0005
-    >>> contract("okx", "BTCUSDT").confirmed
-    False
     """
     known = venue_contracts(venue)
     if symbol not in known:
@@ -186,15 +174,7 @@ def contract(venue: str | VenueFacts, symbol: str) -> Contract:
 def venue_contracts(venue: str | VenueFacts) -> dict[str, Contract]:
     """Return every known contract of a venue by symbol: a fresh dict, whose entries may be replaced.
 
-    Parameters
-    ----------
-    venue
-        Name of one of `slackwater.market.venues.VENUES`, or the facts of a venue from outside.
-
-    Raises
-    ------
-    ParameterError
-        If the venue is unknown.
+    The venue is a name of `slackwater.market.venues.VENUES`, or facts from outside; ParameterError if it is unknown.
     """
     facts = venue_facts(venue)
     return {symbol: _contract(facts, symbol) for symbol in facts.contracts}
@@ -219,28 +199,6 @@ def base_asset(symbol: str) -> str:
     raise ParameterError(f"`symbol` must be a coin followed by one of {', '.join(_QUOTES)}, was {symbol!r}")
 
 
-def maintenance_margin(contract: Contract, notional_usd: float) -> float:
-    """Return the margin below which the venue liquidates a position of this notional, USDT.
-
-    Raises
-    ------
-    ParameterError
-        If the notional is negative or not finite, or lies beyond the known tiers.
-
-    Notes
-    -----
-    ``notional × MMR_n - cum_n`` with n the tier of the notional and
-    ``cum_n = cum_{n-1} + floor_n (MMR_n - MMR_{n-1})``, which makes it continuous and convex in the notional.
-
-    Examples
-    --------
-    >>> maintenance_margin(contract("binance", "BTCUSDT"), 500_000)
-    2200.0
-    """
-    tier = contract.tier(notional_usd)
-    return notional_usd * tier.maintenance_rate - tier.deduction_usd
-
-
 def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
     """Return the price at which the whole initial margin is lost, USDT: ``entry × (1 - side / leverage)``.
 
@@ -259,18 +217,17 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
-    """Return the mark price at which the venue liquidates an isolated linear position, USDT.
+    """Return the mark price at which the venue liquidates an isolated linear position, USDT (method, section 4.2).
 
     Parameters
     ----------
     contract
-        Its `liquidation` chooses the formula, its tiers the maintenance margin.
+        Its `liquidation` chooses the formula, its tiers the maintenance margin: ``"notional"`` is the form of Binance,
+        ``"notional_with_fee"`` that of OKX and Gate, ``"entry_value"`` that of Bybit.
     side
         +1 long, -1 short.
-    entry
-        Average entry price, USDT, > 0.
-    quantity
-        Coins, > 0.
+    entry, quantity
+        Average entry price, USDT, and coins, both > 0.
     leverage
         Margin leverage, >= 1: the margin posted is ``quantity × entry / leverage``.
 
@@ -285,26 +242,6 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     ParameterError
         If an argument is out of range, or the position lies beyond the known tiers at its entry or at its
         liquidation price.
-
-    Notes
-    -----
-    With m the margin per coin, ``c = cum / quantity``, s the side and E the entry:
-
-    - ``"notional"`` (Binance, simulated): long ``(E - m - c) / (1 - MMR)``, short ``(E + m + c) / (1 + MMR)``.
-    - ``"notional_with_fee"`` (OKX, Gate): the same with MMR + taker fee in place of MMR.
-    - ``"entry_value"`` (Bybit): ``E - s (m - (E MMR - c))``. Maintenance margin is on the value at entry,
-      and so is the tier.
-
-    In the first two forms the tier is that of the notional *at the liquidation price*. Maintenance margin is
-    the largest of the tiers' lines, so that tier is the one whose line gives the price nearest to the entry:
-    no iteration is needed, and the price is continuous across tiers.
-
-    The mark price triggers a liquidation, not the last trade.
-
-    References
-    ----------
-    Binance FAQ "How to calculate liquidation price of USDⓈ-M futures contracts"; Bybit help centre,
-    "Liquidation price (USDT contract)"; freqtrade ``exchange.py`` for the form of OKX and Gate.
 
     Examples
     --------
@@ -329,27 +266,19 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
 
 
 def with_deductions(rows: Iterable[tuple[float, float, float]]) -> tuple[MarginTier, ...]:
-    """Return margin tiers from rows (notional cap in USDT, maintenance rate, largest leverage).
-
-    Notes
-    -----
-    Each deduction follows from the tier before: ``cum_n = cum_{n-1} + cap_{n-1} (MMR_n - MMR_{n-1})``.
-    """
+    """Return margin tiers, with their deductions, from rows (notional cap in USDT, rate, largest leverage)."""
     tiers: list[MarginTier] = []
     for cap, rate, leverage in rows:
-        deduction = 0.0
-        if tiers:
-            below = tiers[-1]
-            deduction = below.deduction_usd + below.notional_cap_usd * (rate - below.maintenance_rate)
-        tiers.append(
-            MarginTier(
-                notional_cap_usd=cap,
-                maintenance_rate=rate,
-                max_leverage=leverage,
-                deduction_usd=round(deduction, 6),  # whole USDT in the venue's table; drops the binary dust
-            )
-        )
+        due = (
+            round(_deduction_above(tiers[-1], rate), 6) if tiers else 0.0
+        )  # whole USDT at the venue: drops binary dust
+        tiers.append(MarginTier(notional_cap_usd=cap, maintenance_rate=rate, max_leverage=leverage, deduction_usd=due))
     return tuple(tiers)
+
+
+def _deduction_above(tier: MarginTier, rate: float) -> float:
+    """Return the deduction of the tier with this rate that follows a tier (method, section 4.2)."""
+    return tier.deduction_usd + tier.notional_cap_usd * (rate - tier.maintenance_rate)
 
 
 def _require(name: str, value: float, low: float, high: float) -> None:
@@ -377,7 +306,7 @@ def _check_tiers(tiers: Sequence[MarginTier]) -> None:
         floor = below.notional_cap_usd
         if not (tier.notional_cap_usd > floor and tier.maintenance_rate > below.maintenance_rate):
             raise ParameterError(f"`tiers` must rise in notional and in rate, did not at {floor:,.0f} USDT")
-        due = below.deduction_usd + floor * (tier.maintenance_rate - below.maintenance_rate)
+        due = _deduction_above(below, tier.maintenance_rate)
         if not math.isclose(tier.deduction_usd, due, rel_tol=1e-9, abs_tol=1e-6):
             raise ParameterError(
                 f"`deduction_usd` of the tier from {floor:,.0f} USDT must be {due:,.2f}, was {tier.deduction_usd:,.2f}"

@@ -37,25 +37,22 @@ class MarketFrame:
         grid of bars; a missing bar is a row of NaN.
     bar_interval
         Spacing of the grid.
-    available
-        The inputs that some table fed.
-    inputs
-        Names of the inputs, those of `slackwater.market.inputs.INPUTS` first; see `FrameSpec.inputs`.
+    available, inputs
+        The inputs that some table fed, and the names of all of them (`FrameSpec.inputs`).
     """
 
     def __init__(
-        self,
-        table: pd.DataFrame,
-        *,
-        bar_interval: timedelta,
-        available: frozenset[str],
-        inputs: Sequence[str] = INPUTS,
+        self, table: pd.DataFrame, *, bar_interval: timedelta, available: frozenset[str], inputs: Sequence[str] = INPUTS
     ) -> None:
         self.table = table
         self.bar_interval = bar_interval
         self.available = available
         self.inputs = tuple(inputs)
         self.values: Floats = np.ascontiguousarray(table[list(inputs)].to_numpy(np.float64))
+
+    def with_table(self, table: pd.DataFrame) -> MarketFrame:
+        """Return a frame of the same settings with other rows."""
+        return MarketFrame(table, bar_interval=self.bar_interval, available=self.available, inputs=self.inputs)
 
     def symbols(self) -> Iterator[tuple[str, slice]]:
         """Yield each symbol with the slice of its rows."""
@@ -87,10 +84,6 @@ class MarketFrame:
         spec
             Settings of the frame.
 
-        Returns
-        -------
-        MarketFrame
-
         Raises
         ------
         MissingDataError
@@ -106,15 +99,10 @@ class MarketFrame:
         this one. Those that became known while a bar was missing are lost with it.
 
         ``liquidated_*_estimate`` corrects a feed that shows at most one event per slot of `liquidation_cap`. With ``k``
-        the number of events of the symbol, both sides, that became available within the last 10 slots (this one
-        included, at most 10), the share of slots that held an event is about ``p = k / 11``. If events arrive as a
-        Poisson process, a slot holds ``-ln(1 - p)`` of them on average and ``-ln(1 - p) / p`` where it holds any: by
-        this factor the event counts, 1.05 for a lone one and 2.64 at most. It is known with the event. At the start
-        of a burst ``k`` is still small, so that starts of bursts are corrected too little, and what lies beyond ten
-        full slots in a row cannot be seen. Without a cap the factor is 1.
-
-        ``others_return`` of a bar is the mean of ``log(close / open)`` over the bars of all other symbols that close
-        at the very same time, and ``others_absolute_return`` that of its absolute value; NaN where there is none.
+        the number of events of the symbol, both sides, within the last 10 slots (this one included, at most 10), the
+        share of slots that held an event is about ``p = k / 11``, and a slot of a Poisson process that holds any event
+        holds ``-ln(1 - p) / p``: by this factor the event counts, 1.05 for a lone one and 2.64 at most. Starts of
+        bursts are corrected too little. Without a cap the factor is 1.
         """
         if "bars" not in tables or tables["bars"].empty:
             raise MissingDataError("the market frame needs a table `bars` with at least one row")

@@ -23,13 +23,10 @@ class FrameRow:
 
     Parameters
     ----------
-    symbol
-        The perpetual.
-    event_time
-        Close of the bar, UTC.
+    symbol, event_time
+        The perpetual, and the close of the bar, UTC.
     values
-        The inputs in the order of `slackwater.market.inputs.INPUTS`, then those of tables from outside, in the order
-        of `FrameSpec.inputs`; NaN where unknown.
+        The inputs in the order of `FrameSpec.inputs`; NaN where unknown.
 
     Raises
     ------

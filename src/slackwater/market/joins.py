@@ -5,15 +5,13 @@ known, and gives its values at decisions. History calls it once with every row a
 (`slackwater.market.stream`) calls it at each bar close with the rows that came in since. A decision needs nothing of
 the one before, so a bar that is missing need not be decided.
 
-============ ======================================== ==========================================================
-join         state                                    value at a decision
-============ ======================================== ==========================================================
-newest       known, event time, amounts               the row with the newest event time; NaN once that is stale
-summed       count, times of the last `SLOTS` rows    sums of what became known within the last bar step; NaN
-                                                      while the table is silent
-summed_apart for each input: known, time of its last  the same for each input on its own
-             row
-============ ======================================== ==========================================================
+============ ====================================================
+join         state (what it does: `slackwater.market.tables.Join`)
+============ ====================================================
+newest       known, event time, amounts
+summed       count, times of the last `SLOTS` rows
+summed_apart for each input: known, time of its last row
+============ ====================================================
 
 Times are microseconds since 1970: below 2**53, so that a state of ``float64`` holds them exactly.
 """
@@ -122,14 +120,9 @@ def bar_returns(opens, closes, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
-    """Write the mean return and mean absolute return of all other bars that close at the same time.
+    """Write the mean return and mean absolute return of all other bars that close at the same time to two columns.
 
-    Parameters
-    ----------
-    times, returns
-        Closes, ascending, and log returns; within a close the symbols are in one fixed order.
-    out
-        Two columns; NaN where no other symbol has a bar then.
+    Closes ascend; within a close the symbols are in one fixed order. NaN where no other symbol has a bar then.
     """
     start = 0
     while start < times.shape[0]:
@@ -163,16 +156,10 @@ def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableJoin:
-    """The join of one table in a frame of given settings; durations in microseconds.
+    """The join of one table in a frame of given settings.
 
-    Parameters
-    ----------
-    table, join
-        The table and its join.
-    positions
-        Where its inputs stand in a frame row: side by side.
-    step, limit, cap
-        Spacing of the bars; staleness of the table; slot of a capped feed of liquidations, 0 if it publishes all.
+    Where its inputs stand in a frame row (side by side), and in microseconds: spacing of the bars, staleness of the
+    table, slot of a capped feed of liquidations (0 if it publishes all).
     """
 
     table: Table
@@ -188,21 +175,11 @@ class TableJoin:
         return np.zeros({"newest": 2 + width, "summed": 1 + SLOTS, "summed_apart": 2 * width}[self.join.kind])
 
     def advance(self, state: Floats, available: Ints, events: Ints, amounts: Floats, decisions: Ints) -> Floats:
-        """Advance the state over rows, and return the inputs at decisions.
+        """Advance the state over rows; return the inputs at decisions, shape (decisions, inputs), NaN where unknown.
 
-        Parameters
-        ----------
-        state
-            From `start`; advanced in place by all rows up to the last decision.
-        available, events, amounts
-            Rows, sorted by (available time, event time), that became known after the last decision so far.
-        decisions
-            Ascending, shape (decisions,).
-
-        Returns
-        -------
-        ndarray of float64, shape (decisions, inputs)
-            In the order of the table's inputs; NaN where unknown.
+        Rows (`available`, `events`, `amounts`) are sorted by (available time, event time) and became known after the
+        last decision so far; decisions ascend. The state, from `start`, is advanced in place by all rows up to the last
+        decision.
         """
         out = np.empty((len(decisions), len(self.table.inputs)))
         if self.join.kind == "newest":

@@ -13,8 +13,6 @@ __all__ = ["round_down", "round_up"]
 def round_down(value: float, step: float) -> float:
     """Return the largest multiple of a decimal step that is not above the value.
 
-    Decimal arithmetic, because in binary 0.7 / 0.1 falls short of 7.
-
     Raises
     ------
     ParameterError
@@ -29,12 +27,7 @@ def round_down(value: float, step: float) -> float:
 
 
 def round_up(value: float, step: float) -> float:
-    """Return the smallest multiple of a decimal step that is not below the value.
-
-    Raises
-    ------
-    ParameterError
-        If the value is not finite, or the step not positive and finite.
+    """Return the smallest multiple of a decimal step that is not below the value; see `round_down`.
 
     Examples
     --------

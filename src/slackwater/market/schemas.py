@@ -41,16 +41,11 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
     Parameters
     ----------
     table
-        Rows as they were read; not changed. Columns that the schema lacks are dropped.
+        Rows as they were read; not changed. Their order is kept, columns that the schema lacks are dropped.
     name
         Which of `SCHEMAS` it should be, or a table from outside.
     origin
         Origin of the rows, such as a file, for messages.
-
-    Returns
-    -------
-    DataFrame
-        Sorted as given, with a fresh index.
 
     Raises
     ------
@@ -77,24 +72,19 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
 def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     """Return one live row with canonical values: `validate` without a DataFrame.
 
+    Texts become str (None where missing), numbers float, times int, microseconds since 1970.
+
     Parameters
     ----------
     row
-        Column name to value; times as timezone-aware `datetime` or `Timestamp`. Columns that the schema lacks
-        are dropped.
+        Column name to value; times as timezone-aware `datetime` or `Timestamp`.
     name
-        Which of `SCHEMAS` it belongs to, or a table from outside.
-
-    Returns
-    -------
-    dict
-        Texts as str (None where missing), numbers as float, times as int, microseconds since 1970.
+        As in `validate`.
 
     Raises
     ------
     SchemaError
-        If a column is missing, a time is naive, a number is missing, infinite or out of range, or a text has an
-        unknown value.
+        As in `validate`.
     OrderError
         If the row is available before it happened.
     """
@@ -198,31 +188,25 @@ def _broken_rules(numbers: Floats, column: Column) -> Iterator[tuple[Bools, str]
     """Yield which numbers break a rule of their column, and the rule; a missing one breaks only finiteness."""
     yield ~np.isfinite(numbers), "must be finite"
     least = column.minimum
-    if least is not None:
-        yield (
-            numbers <= least if column.positive else numbers < least,
-            (f"must be above {least:g}" if column.positive else f"must be at least {least:g}"),
-        )
+    if least is not None and column.positive:
+        yield numbers <= least, f"must be above {least:g}"
+    elif least is not None:
+        yield numbers < least, f"must be at least {least:g}"
 
 
 def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
+    here, first = f"{where}: column `{column.name}`", f"first {values.head(3).tolist()}"
     if column.kind == "time":
         if not isinstance(values.dtype, pd.DatetimeTZDtype):
             kind = "naive times" if pd.api.types.is_datetime64_any_dtype(values) else f"`{values.dtype}`"
-            raise SchemaError(
-                f"{where}: column `{column.name}` must hold timezone-aware times (UTC), holds {kind}, "
-                f"first {values.head(3).tolist()}"
-            )
+            raise SchemaError(f"{here} must hold timezone-aware times (UTC), holds {kind}, {first}")
         return values.dt.tz_convert("UTC").dt.as_unit("us")
     if column.kind == "number":
         if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            raise SchemaError(
-                f"{where}: column `{column.name}` must hold numbers, holds `{values.dtype}`, "
-                f"first {values.head(3).tolist()}"
-            )
+            raise SchemaError(f"{here} must hold numbers, holds `{values.dtype}`, {first}")
         return values.astype("float64")
     if not (pd.api.types.is_string_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype)):
-        raise SchemaError(f"{where}: column `{column.name}` must hold text, holds `{values.dtype}`")
+        raise SchemaError(f"{here} must hold text, holds `{values.dtype}`")
     return values.astype("str")
 
 
@@ -248,22 +232,16 @@ def _check_values(table: pd.DataFrame, schema: Table, where: str) -> None:
 
 
 def _check_order(table: pd.DataFrame, schema: Table, where: str) -> None:
-    early = table.index[table["available_time"] < table["event_time"]]
-    if len(early):
-        raise OrderError(
-            f"{where}: {len(early)} rows are available before they happened, the first:\n"
-            f"{describe_rows(table, early, ['available_time'])}"
-        )
-    backwards = table.index[table.groupby("symbol")["event_time"].diff() < pd.Timedelta(0)]
-    if len(backwards):
-        raise OrderError(
-            f"{where}: {len(backwards)} rows run backwards in `event_time`, the first:\n"
-            f"{describe_rows(table, backwards)}"
-        )
+    def refuse(bad: pd.Series, what: str, columns: Sequence[str] = ()) -> None:
+        rows = table.index[bad]
+        if len(rows):
+            shown = describe_rows(table, rows, columns)
+            raise OrderError(f"{where}: {len(rows)} rows {what}, the first:\n{shown}")
+
+    early = table["available_time"] < table["event_time"]
+    refuse(early, "are available before they happened", ["available_time"])
+    backwards = table.groupby("symbol")["event_time"].diff() < pd.Timedelta(0)
+    refuse(backwards, "run backwards in `event_time`")
     if schema.key:
-        repeated = table.index[table.duplicated(list(schema.key), keep="first")]
-        if len(repeated):
-            raise OrderError(
-                f"{where}: {len(repeated)} rows repeat ({', '.join(schema.key)}) of an earlier row, the first:\n"
-                f"{describe_rows(table, repeated, schema.key)}"
-            )
+        repeated = table.duplicated(list(schema.key), keep="first")
+        refuse(repeated, f"repeat ({', '.join(schema.key)}) of an earlier row", schema.key)

@@ -101,14 +101,7 @@ class FrameSpec:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, tables: tuple[Table, ...] = TABLES) -> FrameSpec:
-        """Build the settings from what `to_dict` returned.
-
-        Parameters
-        ----------
-        content
-            Settings as plain values.
-        tables
-            As in the class; those from outside must be the ones that the settings were made with.
+        """Build the settings from what `to_dict` returned, with the tables that they were made with.
 
         Raises
         ------

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -29,43 +30,24 @@ _BAR: Final = INPUTS[:OTHERS_RETURN]
 _PARTS: Final = ("state", "last", "keys", "times", "amounts")
 
 Row = tuple[int, int, tuple[float, ...]]
+"""Available time, event time and amounts."""
 
 
 @dataclass(slots=True)
 class _Feed:
-    """One table of one symbol: the state of its join, and the rows that no decision has taken yet.
+    """One table of one symbol: the state of its join, and the rows that no decision has taken yet."""
 
-    Parameters
-    ----------
-    state
-        State of the join; empty for bars, which have none.
-    last
-        Event time of the newest row.
-    keys
-        What else identifies the rows with that event time.
-    pending
-        Available time, event time and amounts of each row.
-    """
-
-    state: Floats
-    last: int = -(2**63)
-    keys: set[str] = field(default_factory=set)
+    state: Floats  # empty for bars, which have no join
+    last: int = -(2**63)  # event time of the newest row
+    keys: set[str] = field(default_factory=set)  # what else identifies the rows with that event time
     pending: list[Row] = field(default_factory=list)
 
     def take(self, until: int) -> list[Row]:
         """Remove and return the rows that are available, in the order in which they became so."""
-        self.pending.sort(key=_when)
-        count = bisect_right(self.pending, until, key=_available)
+        self.pending.sort(key=itemgetter(0, 1))
+        count = bisect_right(self.pending, until, key=itemgetter(0))
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
-
-
-def _when(row: Row) -> tuple[int, int]:
-    return row[:2]
-
-
-def _available(row: Row) -> int:
-    return row[0]
 
 
 class FrameStream:
@@ -82,9 +64,8 @@ class FrameStream:
 
     Notes
     -----
-    A row counts from its `available_time` on, so rows may be pushed ahead of it, and history may be pushed before
-    the first close. All bars lie on one grid, that of the first one. As `MarketFrame.from_tables`, it takes values as
-    they are: the masks of `slackwater.market.quality` apply to whole tables and not here.
+    A row counts from its `available_time` on, so history may be pushed before the first close. All bars lie on one
+    grid, that of the first one. Values are taken as they are: `slackwater.market.quality` masks whole tables only.
 
     Examples
     --------
@@ -94,10 +75,8 @@ class FrameStream:
     >>> stamp = {"symbol": "BTCUSDT", "event_time": time, "available_time": time + timedelta(seconds=2)}
     >>> prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 7.0}
     >>> frames.push("bars", stamp | prices | {"open_time": time - timedelta(hours=1)})
-    >>> frames.push("open_interest", stamp | {"open_interest": 5_000.0})
-    >>> row = frames.close(time)["BTCUSDT"]
-    >>> row.values[CLOSE], row.values[INPUTS.index("open_interest")]
-    (np.float64(101.0), np.float64(5000.0))
+    >>> frames.close(time)["BTCUSDT"].values[CLOSE]
+    np.float64(101.0)
     """
 
     def __init__(self, spec: FrameSpec) -> None:
@@ -111,7 +90,7 @@ class FrameStream:
     # -- rows in ---------------------------------------------------------------------------------------------
 
     def push(self, table: str, row: Mapping[str, Any]) -> None:
-        """Take one row of a canonical table.
+        """Take one row of a canonical table; a row that is refused leaves the stream as it was.
 
         Parameters
         ----------
@@ -123,17 +102,13 @@ class FrameStream:
         Raises
         ------
         SchemaError
-            If there is no such table, a column is missing, a time is naive, or a value is of a wrong type or out of
-            range; or if liquidations come both as events and as totals.
+            If there is no such table, the row does not fit it (`slackwater.market.schemas.validate_row`), or
+            liquidations come both as events and as totals.
         OrderError
             If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of the
             last one, or it became available when the decision that it would have been part of was already closed.
         DataError
             If a bar becomes available only after its own decision, or lies off the grid.
-
-        Notes
-        -----
-        A row that is refused leaves the stream as it was.
         """
         schema = self.spec.table(table)
         if schema is None:
@@ -153,9 +128,8 @@ class FrameStream:
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
             join = self._joins[table].join
-            amounts = tuple(
-                join.amounts({name: np.array([given.get(name, np.nan)]) for name in join.columns})[0].tolist()
-            )
+            columns = {name: np.array([given.get(name, np.nan)]) for name in join.columns}
+            amounts = tuple(join.amounts(columns)[0].tolist())
         if known is None:
             refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
             known = self._feeds[table, symbol] = self._new_feed(table)
@@ -171,17 +145,9 @@ class FrameStream:
     # -- rows out --------------------------------------------------------------------------------------------
 
     def close(self, event_time: datetime) -> dict[str, FrameRow]:
-        """Return the rows of the bars that close at a time; call it when ``event_time + decision_lag`` has come.
+        """Return the rows of the bars that close at a time, by symbol in the order of their names.
 
-        Parameters
-        ----------
-        event_time
-            Close of the bars. Closes may be skipped; what is older than this one is gone.
-
-        Returns
-        -------
-        dict of str to FrameRow
-            For every symbol that has a bar at this close, in the order of their names.
+        Call it when ``event_time + decision_lag`` has come. Closes may be skipped; what is older than this one is gone.
 
         Raises
         ------

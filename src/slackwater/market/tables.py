@@ -3,13 +3,11 @@
 Everything else about tables (`INPUTS`, `SCHEMAS`, the joins of a frame, the names in ``params.yaml``) is derived from
 `TABLES`. A table from outside this library is one more `Table`, given to `slackwater.market.spec.FrameSpec`.
 
-Every row of every table carries `event_time` (what the venue stamps; for a bar its close) and `available_time`
-(the earliest time at which it could be known). Joins, sorts and cuts use `available_time` alone.
-
-Prices are in quote currency, quantities in coin, rates are fractions, times UTC. The side of a liquidation is that of
-the position, the side of a large trade that of the aggressor. A row of ``liquidation_totals`` or ``exchange_flows``
-sums a bucket of time that ends at its `event_time`; a data set has these totals or the single ``liquidations``, not
-both.
+Every row carries `event_time` (what the venue stamps; for a bar its close) and `available_time` (the earliest time at
+which it could be known). Joins, sorts and cuts use `available_time` alone. Prices are in quote currency, quantities in
+coin, rates are fractions, times UTC. The side of a liquidation is that of the position, the side of a large trade that
+of the aggressor. A row of ``liquidation_totals`` or ``exchange_flows`` sums a bucket of time that ends at its
+`event_time`.
 """
 
 from __future__ import annotations
@@ -46,16 +44,12 @@ class Column:
         Name, and unit or meaning.
     kind
         ``"text"``, ``"time"`` (``datetime64[us, UTC]``) or ``"number"`` (``float64``).
-    minimum
-        Least value; excluded if `positive`.
-    positive
-        Whether zero is refused.
+    minimum, positive
+        Least value, and whether it is excluded.
     values
         The only values that a text may take; empty: any.
-    optional
-        Whether the column may be absent.
-    nullable
-        Whether a value may be missing.
+    optional, nullable
+        Whether the column may be absent, and whether a value may be missing.
     """
 
     name: str
@@ -236,16 +230,12 @@ def _number(name: str, unit: str) -> Column:
     return Column(name=name, kind="number", unit=unit)
 
 
+def _amount(name: str, unit: str = "coin", **more: Any) -> Column:
+    return Column(name=name, kind="number", unit=unit, minimum=0.0, **more)
+
+
 def _price(name: str) -> Column:
-    return Column(name=name, kind="number", unit="quote currency", minimum=0.0, positive=True)
-
-
-def _amount(
-    name: str, unit: str = "coin", *, optional: bool = False, positive: bool = False, nullable: bool = False
-) -> Column:
-    return Column(
-        name=name, kind="number", unit=unit, minimum=0.0, optional=optional, positive=positive, nullable=nullable
-    )
+    return _amount(name, "quote currency", positive=True)
 
 
 def _text(name: str, *values: str, nullable: bool = False) -> Column:
@@ -253,7 +243,9 @@ def _text(name: str, *values: str, nullable: bool = False) -> Column:
 
 
 _ONE_PER_TIME: Final = ("symbol", "event_time")
+_NETFLOWS: Final = ("exchange_netflow_coin_usd", "exchange_netflow_stable_usd")
 _OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
+_RETURNS_OF_OTHERS: Final = ("others_return", "others_absolute_return")
 _PRICES: Final = (
     *STAMP,
     Column(name="open_time", kind="time", unit="UTC"),
@@ -275,16 +267,7 @@ TABLES: Final[tuple[Table, ...]] = (
         columns=_BARS,
         key=_ONE_PER_TIME,
         lag=2 * SECOND,
-        inputs=(
-            "open",
-            "high",
-            "low",
-            "close",
-            "volume",
-            "taker_buy_volume",
-            "others_return",
-            "others_absolute_return",
-        ),
+        inputs=("open", "high", "low", "close", "volume", "taker_buy_volume", *_RETURNS_OF_OTHERS),
         signed=("others_return",),
     ),
     Table(name="mark_price", columns=_PRICES, key=_ONE_PER_TIME, lag=2 * SECOND),
@@ -417,8 +400,8 @@ TABLES: Final[tuple[Table, ...]] = (
         ),
         key=("symbol", "event_time", "asset", "source"),
         lag=HOUR,
-        inputs=("exchange_netflow_coin_usd", "exchange_netflow_stable_usd"),
-        signed=("exchange_netflow_coin_usd", "exchange_netflow_stable_usd"),
+        inputs=_NETFLOWS,
+        signed=_NETFLOWS,
         join=summed("symbol", "asset", "netflow_usd", split=_flows, apart=True),
         staleness=3 * DAY,
     ),

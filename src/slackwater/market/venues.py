@@ -86,19 +86,11 @@ _USUAL_FUNDING = FundingTerms(8.0, -math.inf, math.inf, FactSource("the usual in
 
 @dataclass(frozen=True)
 class ContractFacts:
-    """Default facts of one contract.
+    """Default facts of one contract: order steps, margin tiers and terms of funding with their sources.
 
-    Parameters
-    ----------
-    steps
-        Steps of price and quantity.
-    half_spread
-        Half of the usual quoted spread, fraction of price; assumed, and wider than a quiet book, where BTC quotes one
-        tick (0.01 basis points).
-    steps_source, tiers, funding
-        Source of the order steps; margin tiers; terms of funding.
-    funding_history
-        The intervals at which it was settled, oldest first; there may be gaps without data.
+    Half of the usual quoted spread, a fraction of price, is assumed, and wider than a quiet book, where BTC quotes one
+    tick (0.01 basis points). The intervals at which funding was settled are oldest first; there may be gaps without
+    data.
     """
 
     steps: OrderSteps
@@ -118,13 +110,13 @@ class VenueFacts:
     name
         Name in small letters.
     maker_fee, taker_fee, fee_source
-        Fractions of notional, and where they come from.
+        Fractions of notional, and their source.
     liquidation
         On what maintenance margin is taken.
     contracts
         Default facts by symbol.
     relative_depth, depth_source
-        Depth and volume relative to Binance's, and where that comes from.
+        Depth and volume relative to Binance's, and their source.
     synthetic
         Whether the venue is simulated: its facts hold by construction.
     """
@@ -334,16 +326,8 @@ def venue_facts(venue: str | VenueFacts) -> VenueFacts:
 def fact_sources(venue: str | VenueFacts, symbol: str) -> dict[str, FactSource]:
     """Return where each fact of a contract comes from.
 
-    Parameters
-    ----------
-    venue, symbol
-        A venue, and one of its symbols.
-
-    Returns
-    -------
-    dict of str to FactSource
-        For ``order_steps``, ``fees``, ``half_spread``, ``relative_depth``, ``margin_tiers``, ``funding_interval`` and
-        ``funding_limits``. Those that are not confirmed are the contract's `assumed` ones.
+    The keys are ``order_steps``, ``fees``, ``half_spread``, ``relative_depth``, ``margin_tiers``, ``funding_interval``
+    and ``funding_limits``. Those that are not confirmed are the contract's `assumed` ones.
 
     Examples
     --------

@@ -12,6 +12,7 @@ import pandas as pd
 from numba import njit
 
 from slackwater.errors import MissingDataError, OrderError, SchemaError
+from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.times import SECOND_US, epochs_us, microseconds, timestamp
 from slackwater.trading.costs import funding_payment
 from slackwater.trading.decision import TradePlan
@@ -74,11 +75,8 @@ class PricePath:
             ("funding", "event_time", self.settlement_time),
         ):
             _require_rising(times, table, column, self.symbol)
-        sound = _usable(self.open) & _usable(self.high) & _usable(self.low) & _usable(self.close)
-        self._refuse("fine_bars", self.open_time, ~sound, "a price that is not positive and finite")
-        top, bottom = np.maximum(self.open, self.close), np.minimum(self.open, self.close)
-        crossed = (self.high < top) | (self.low > bottom)
-        self._refuse("fine_bars", self.open_time, crossed, "a high below or a low above its other prices")
+        impossible = impossible_bars({name: getattr(self, name) for name in _PRICES})
+        self._refuse("fine_bars", self.open_time, impossible, f"a row that is not a bar ({BAR_RULE})")
         inverted = self.close_time <= self.open_time
         self._refuse("fine_bars", self.open_time, inverted, "a close that is not after its open")
         marked = _usable(self.mark_open) & _usable(self.mark_high) & _usable(self.mark_low)

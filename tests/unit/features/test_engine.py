@@ -36,7 +36,7 @@ def test_an_impossible_price_is_refused_and_changes_nothing(price: float) -> Non
     clean, hit = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
     for engine in (clean, hit):
         engine.update(row(0))
-    with pytest.raises(SchemaError, match="must be positive, and high and low enclose"):
+    with pytest.raises(SchemaError, match="must be positive and finite, and high and low enclose"):
         hit.update(row(1, close=price))
     np.testing.assert_array_equal(clean.update(row(1)), hit.update(row(1)))
 

@@ -20,7 +20,6 @@ from slackwater.market.contracts import (
     base_asset,
     contract,
     liquidation_price,
-    maintenance_margin,
     venue_contracts,
 )
 from slackwater.market.venues import VENUES as VENUE_FACTS
@@ -66,6 +65,12 @@ def test_binance_deductions_are_the_published_ones() -> None:
     published = [0, 300, 1_500, 12_000, 132_000, 482_000, 2_982_000, 14_482_000]
     published += [26_482_000, 41_482_000, 121_482_000, 421_482_000]
     assert [tier.deduction_usd for tier in contract("binance", "BTCUSDT").tiers] == published
+
+
+def maintenance_margin(contract: Contract, notional_usd: float) -> float:
+    """Return the margin below which the venue liquidates (method, section 4.2)."""
+    tier = contract.tier(notional_usd)
+    return notional_usd * tier.maintenance_rate - tier.deduction_usd
 
 
 def test_deduction_example_of_the_venue() -> None:

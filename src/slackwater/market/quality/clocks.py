@@ -32,7 +32,7 @@ from slackwater.market.quality.order import usual_spacing
 from slackwater.times import MINUTE_US, epochs_us, microseconds
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["LaggedSpan", "event_clock", "lags_between", "settlement_shift", "table_clock"]
+__all__ = ["LaggedSpan", "event_clock", "settlement_shift", "table_clock"]
 
 FURTHEST: Final = timedelta(hours=14)
 """Largest lag that is tried: the range of the world's time zones."""
@@ -52,15 +52,8 @@ PRICE_TOLERANCE: Final = 1e-4
 class LaggedSpan:
     """A stretch of time in which a table's clock is later than the other one by `lag`; earlier, if that is negative.
 
-    Parameters
-    ----------
-    start, end
-        First and last stamp of the stretch, microseconds since 1970.
-    lag
-        Lateness of the table.
-    as_stamped, at_lag
-        Agreement of the two as stamped, and with the lag removed: correlations, or shares of prices inside their
-        bars.
+    First and last stamp are microseconds since 1970. Agreement of the two as stamped, and with the lag removed, is a
+    correlation, or a share of prices inside their bars.
     """
 
     start: int
@@ -102,15 +95,9 @@ def table_clock(
     grid = _grid(rows, bars, step)
     if len(grid) < SHORTEST_BLOCK:
         return []
-    made = signals(
-        _on_grid(rows, grid, step), _on_grid(bars, grid, step), None if mark is None else _on_grid(mark, grid, step)
-    )
+    marked = None if mark is None else _on_grid(mark, grid, step)
+    made = signals(_on_grid(rows, grid, step), _on_grid(bars, grid, step), marked)
     return [] if made is None else _lagged_spans(*made, grid, step)
-
-
-def lags_between(rows: pd.DataFrame, others: pd.DataFrame) -> list[LaggedSpan]:
-    """Return the spans in which bars of one symbol run on another clock than its bars from another source."""
-    return table_clock("mark_price", rows, others)
 
 
 def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
@@ -118,10 +105,8 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
 
     Parameters
     ----------
-    rows
-        `liquidations` or `large_trades` of one symbol, in order.
-    bars
-        Its finest bars.
+    rows, bars
+        `liquidations` or `large_trades` of one symbol, in order, and its finest bars.
 
     Notes
     -----
@@ -152,14 +137,8 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
             lag = max(at, key=lambda each: (at[each], -abs(each)))
             if at[lag] >= needed:
                 first, last = (int(stamps[chosen[end]]) for end in (0, -1))
-                clock = LaggedSpan(
-                    start=first,
-                    end=last,
-                    lag=timedelta(microseconds=lag),
-                    as_stamped=float(share[block]),
-                    at_lag=at[lag],
-                )
-                found.append(clock)
+                late, as_stamped = timedelta(microseconds=lag), float(share[block])
+                found.append(LaggedSpan(start=first, end=last, lag=late, as_stamped=as_stamped, at_lag=at[lag]))
                 break
     return found
 
@@ -175,8 +154,7 @@ def settlement_shift(rows: pd.DataFrame) -> timedelta | None:
         return None
     interval = float(hours[np.argmax(counts)])
     stamps = epochs_us(rows.loc[rows["interval_hours"] == interval, "event_time"])
-    minute = MINUTE_US
-    late = (stamps + minute) // minute % max(round(interval * 60), 1) // 2 * 2
+    late = (stamps + MINUTE_US) // MINUTE_US % max(round(interval * 60), 1) // 2 * 2
     minutes, counts = np.unique(late, return_counts=True)
     most = int(np.argmax(counts))
     if counts[most] < 0.9 * len(late) or minutes[most] == 0:
@@ -317,8 +295,7 @@ def _without_tails(values: Floats) -> Floats:
 
 # -- prices inside of bars -----------------------------------------------------------------------------------
 
-_HALF_HOUR: Final = 30 * MINUTE_US
-_HALF_HOURS: Final = tuple(k * _HALF_HOUR for k in range(-28, 29) if k)
+_HALF_HOURS: Final = tuple(k * 30 * MINUTE_US for k in range(-28, 29) if k)
 
 
 @dataclass(frozen=True)

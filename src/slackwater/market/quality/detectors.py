@@ -55,41 +55,40 @@ class Rule:
     find: Find
 
 
+def _alone(find: Callable[[pd.DataFrame], Bools]) -> Find:
+    """Return a rule's function from one that needs the rows alone."""
+    return lambda rows, _: find(rows)
+
+
 RULES: Final[tuple[Rule, ...]] = (
-    Rule(
-        "ohlc_violation",
-        FINEST,
-        ROW_LIMIT,
-        "high and low do not enclose open and close",
-        lambda rows, _: impossible_bars(rows),
-    ),
+    Rule("ohlc_violation", FINEST, ROW_LIMIT, "high and low do not enclose open and close", _alone(impossible_bars)),
     Rule(
         "repeated_bar",
         FINEST,
         ROW_LIMIT,
         "prices and volume of the bar before: a gap that was filled",
-        lambda rows, _: repeated_bar(rows),
+        _alone(repeated_bar),
     ),
     Rule(
         "unit_switch",
         (*FINEST, "mark_price"),
         SPAN_LIMIT,
         "the price stands apart by a factor of 5 or more: another unit",
-        lambda rows, _: price_in_other_unit(rows),
+        _alone(price_in_other_unit),
     ),
     Rule(
         "unit_switch",
         FINEST,
         SPAN_LIMIT,
         "the volume of the day stands apart by a factor of 30 or more, and neither trades nor range do: another unit",
-        lambda rows, _: volume_in_other_unit(rows),
+        _alone(volume_in_other_unit),
     ),
     Rule(
         "zero_open_interest",
         ("open_interest",),
         ROW_LIMIT,
         "a perpetual that trades has open interest",
-        lambda rows, _: zero_open_interest(rows),
+        _alone(zero_open_interest),
     ),
     Rule(
         "unit_switch",
@@ -105,54 +104,42 @@ RULES: Final[tuple[Rule, ...]] = (
         "unchanged for 3 hours or more while the market traded",
         frozen_open_interest,
     ),
-    Rule(
-        "recount",
-        ("open_interest",),
-        ROW_LIMIT,
-        "a change that the volume of the time does not explain",
-        recount,
-    ),
+    Rule("recount", ("open_interest",), ROW_LIMIT, "a change that the volume of the time does not explain", recount),
     Rule(
         "unit_switch",
         ("depth",),
         SPAN_LIMIT,
         "the depth of the day stands apart by a factor of 30 or more: another unit",
-        lambda rows, _: depth_in_other_unit(rows),
+        _alone(depth_in_other_unit),
     ),
-    Rule(
-        "stale_depth",
-        ("depth",),
-        SPAN_LIMIT,
-        "a band unchanged for an hour or more",
-        lambda rows, _: frozen_depth(rows),
-    ),
+    Rule("stale_depth", ("depth",), SPAN_LIMIT, "a band unchanged for an hour or more", _alone(frozen_depth)),
     Rule(
         "impossible_funding",
         ("funding",),
         ROW_LIMIT,
         "beyond 4 % per interval, or a table in percent and not in fractions",
-        lambda rows, _: of_funding.impossible_rate(rows),
+        _alone(of_funding.impossible_rate),
     ),
     Rule(
         "off_schedule",
         ("funding",),
         SPAN_LIMIT,
         "not at the minute of the settlements: a predicted rate, or another table",
-        lambda rows, _: of_funding.off_schedule(rows),
+        _alone(of_funding.off_schedule),
     ),
     Rule(
         "interval_mismatch",
         ("funding",),
         SPAN_LIMIT,
         "`interval_hours` is longer than the time since the row before",
-        lambda rows, _: of_funding.interval_mismatch(rows),
+        _alone(of_funding.interval_mismatch),
     ),
     Rule(
         "impossible_premium",
         ("premium_index",),
         ROW_LIMIT,
         "beyond 25 %, or a table in percent and not in fractions",
-        lambda rows, _: of_funding.impossible_premium(rows),
+        _alone(of_funding.impossible_premium),
     ),
 )
 """The rules in their order: a later rule sees the rows that the earlier ones left."""
@@ -174,8 +161,7 @@ def clean_tables(
     venue
         Venue of the data, for the known defects.
     spacing
-        Regular spacing of the tables that have one; gaps are recorded against it. For other tables with one row per
-        time it is estimated from the stamps.
+        Regular spacing of the tables that have one, for gaps. For other tables with one row per time it is estimated.
     schemas
         Descriptions of the tables: the canonical ones, then those from outside.
 
@@ -203,7 +189,7 @@ def examine_tables(
     Raises
     ------
     SchemaError, OrderError
-        If a table does not fit its schema, or liquidations come both as events and as totals.
+        As `clean_tables`, but for refused tables.
     """
     refuse_both_kinds_of_liquidations(tables)
     described = {schema.name: schema for schema in schemas}
@@ -279,14 +265,14 @@ def _masked(
                 f"{accidents.sum()} of {len(rows)} rows, too many to mask ({rule.limit:.0%}): {rule.note}; the first:\n"
                 + describe_rows(rows, rows.index[accidents], _numbers(rows))
             )
-            findings.append(_finding(name, symbol, rule.name, rows[accidents], "refused", note))
+            findings.append(Finding.of_rows(rows[accidents], name, symbol, rule.name, "refused", note))
             return rows, findings
         findings += _spans_of(name, symbol, rule.name, rows[bad], rule.note)
         left &= ~bad
     for defect, inside in spans:
         chosen = inside & left
         if chosen.any():
-            findings.append(_finding(name, symbol, "known_defect", rows[chosen], defect.action, defect.reason))
+            findings.append(Finding.of_rows(rows[chosen], name, symbol, "known_defect", defect.action, defect.reason))
         elif defect.action == "recorded" and _spans(rows, defect.start, defect.end):
             findings.append(
                 Finding(
@@ -325,23 +311,10 @@ def _gaps(
     return [gap for gap in found if not any(start <= gap.start and gap.end <= end + APART for start, end in known)]
 
 
-def _finding(name: str, symbol: str, rule: str, rows: pd.DataFrame, action: Action, note: str) -> Finding:
-    return Finding(
-        table=name,
-        symbol=symbol,
-        rule=rule,
-        start=rows["event_time"].iloc[0],
-        end=rows["event_time"].iloc[-1],
-        rows=len(rows),
-        action=action,
-        note=note,
-    )
-
-
 def _spans_of(name: str, symbol: str, rule: str, rows: pd.DataFrame, note: str) -> Iterator[Finding]:
     span = (rows["event_time"].diff() >= APART).cumsum()
     for _, part in rows.groupby(span, sort=False):
-        yield _finding(name, symbol, rule, part, "masked", note)
+        yield Finding.of_rows(part, name, symbol, rule, "masked", note)
 
 
 # -- clocks --------------------------------------------------------------------------------------------------
@@ -371,7 +344,7 @@ def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> 
     shift = settlement_shift(rows)
     if shift is not None:
         note = f"settlements {shift} after 00:00, 08:00 and 16:00 UTC, when every venue settles: another clock?"
-        ledger.add(_finding("funding", symbol, "clock_shift", rows, "recorded", note))
+        ledger.add(Finding.of_rows(rows, "funding", symbol, "clock_shift", "recorded", note))
 
 
 def _without_lagged(
@@ -383,7 +356,7 @@ def _without_lagged(
     action: Action = "masked" if off.sum() <= SPAN_LIMIT * len(rows) else "refused"
     for span, chosen in zip(spans, inside, strict=True):
         if chosen.any():
-            ledger.add(_finding(name, symbol, "clock_shift", rows[chosen], action, str(span)))
+            ledger.add(Finding.of_rows(rows[chosen], name, symbol, "clock_shift", action, str(span)))
     return rows[~off] if action == "masked" else rows
 
 

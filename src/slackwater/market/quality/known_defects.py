@@ -7,7 +7,7 @@ zero and not unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import pandas as pd
@@ -21,16 +21,7 @@ EVERY_SYMBOL: Final = "*"
 class KnownDefect:
     """Rows of one table of one venue that must not be used, or that are missing; both ends included.
 
-    Parameters
-    ----------
-    venue, table, symbol
-        Place of the rows; ``"*"`` stands for every symbol.
-    start, end
-        First and last stamp.
-    reason
-        Description of the fault, with its source.
-    action
-        ``"masked"`` or ``"recorded"``.
+    ``"*"`` stands for every symbol. The reason describes the fault, with its source.
     """
 
     venue: str
@@ -46,49 +37,25 @@ class KnownDefect:
         return (self.venue, self.table) == (venue, table) and self.symbol in (symbol, EVERY_SYMBOL)
 
 
-def _known(
-    venue: str,
-    table: str,
-    symbol: str,
-    start: str,
-    end: str,
-    reason: str,
-    action: Literal["masked", "recorded"] = "masked",
-) -> KnownDefect:
-    return KnownDefect(
-        venue=venue,
-        table=table,
-        symbol=symbol,
-        start=pd.Timestamp(start),
-        end=pd.Timestamp(end),
-        reason=reason,
-        action=action,
-    )
+def _wrong(venue: str, table: str, symbol: str, start: str, end: str, reason: str) -> KnownDefect:
+    span = {"start": pd.Timestamp(start), "end": pd.Timestamp(end)}
+    return KnownDefect(venue=venue, table=table, symbol=symbol, **span, reason=reason)
 
 
 def _missing(table: str, symbol: str, start: str, end: str, reason: str) -> KnownDefect:
     """Return a span in which the public archive of Binance lacks rows."""
-    return _known("binance", table, symbol, start, end, f"{reason}: binance-public-data", "recorded")
+    return replace(_wrong("binance", table, symbol, start, end, f"{reason}: binance-public-data"), action="recorded")
 
+
+_RECOUNT: Final = "the venue recounted: open interest jumps 5.5k, 13.7k, 19.8k without trades that explain it"
+_ZEROS: Final = "published as zero: binance-public-data 335, 350"
+_STILL: Final = "the bands of bookDepth stand still"
+_INNER_STILL: Final = "the inner ask bands of bookDepth stand still, end not known: binance-public-data 496"
 
 KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
-    _known(
-        "bybit",
-        "open_interest",
-        "BTCUSDT",
-        "2021-05-19T15:00Z",
-        "2021-05-19T16:00Z",
-        "the venue recounted: open interest jumps 5.5k, 13.7k, 19.8k without trades that explain it",
-    ),
-    _known("bybit", "open_interest", "BTCUSDT", "2020-07-01T00:00Z", "2020-08-04T07:59Z", "sparse after the listing"),
-    _known(
-        "binance",
-        "open_interest",
-        EVERY_SYMBOL,
-        "2022-03-07T00:00Z",
-        "2022-03-08T23:59Z",
-        "published as zero: binance-public-data 335, 350",
-    ),
+    _wrong("bybit", "open_interest", "BTCUSDT", "2021-05-19T15:00Z", "2021-05-19T16:00Z", _RECOUNT),
+    _wrong("bybit", "open_interest", "BTCUSDT", "2020-07-01T00:00Z", "2020-08-04T07:59Z", "sparse after the listing"),
+    _wrong("binance", "open_interest", EVERY_SYMBOL, "2022-03-07T00:00Z", "2022-03-08T23:59Z", _ZEROS),
     *(
         _missing(table, EVERY_SYMBOL, "2024-02-16T00:00Z", "2024-02-16T23:59Z", "a part of the day is missing")
         for table in ("open_interest", "long_short_ratio")
@@ -98,22 +65,8 @@ KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
     _missing("large_trades", "BTCUSDT", "2021-05-19T00:00Z", "2021-05-19T23:59:59Z", "557,026 trades missing, 350"),
     _missing("large_trades", EVERY_SYMBOL, "2022-09-06T00:00Z", "2022-09-06T23:59:59Z", "trades missing, 350"),
     _missing("large_trades", EVERY_SYMBOL, "2025-10-10T00:00Z", "2025-10-10T23:59:59Z", "trades missing, 458"),
-    _known(
-        "binance",
-        "depth",
-        EVERY_SYMBOL,
-        "2025-04-16T00:00Z",
-        "2025-05-19T23:59Z",
-        "the bands of bookDepth stand still",
-    ),
-    _known(
-        "binance",
-        "depth",
-        EVERY_SYMBOL,
-        "2026-09-03T00:00Z",
-        "2100-01-01T00:00Z",
-        "the inner ask bands of bookDepth stand still, end not known: binance-public-data 496",
-    ),
+    _wrong("binance", "depth", EVERY_SYMBOL, "2025-04-16T00:00Z", "2025-05-19T23:59Z", _STILL),
+    _wrong("binance", "depth", EVERY_SYMBOL, "2026-09-03T00:00Z", "2100-01-01T00:00Z", _INNER_STILL),
     *(
         _missing("liquidations", EVERY_SYMBOL, f"{day}T00:00Z", f"{day}T23:59:59Z", "no liquidationSnapshot that day")
         for day in ("2023-09-09", "2023-09-23", "2023-09-25", "2024-06-01", "2024-06-11", "2024-06-12")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
@@ -45,18 +45,15 @@ class Finding:
     action: Action
     note: str = ""
 
+    @classmethod
+    def of_rows(cls, rows: pd.DataFrame, table: str, symbol: str, rule: str, action: Action, note: str) -> Finding:
+        """Return the finding that some rows of one symbol make."""
+        times = {"start": rows["event_time"].min(), "end": rows["event_time"].max()}
+        return cls(table=table, symbol=symbol, rule=rule, **times, rows=len(rows), action=action, note=note)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as plain values for JSON."""
-        return {
-            "table": self.table,
-            "symbol": self.symbol,
-            "rule": self.rule,
-            "start": self.start.isoformat(),
-            "end": self.end.isoformat(),
-            "rows": self.rows,
-            "action": self.action,
-            "note": self.note,
-        }
+        return asdict(self) | {"start": self.start.isoformat(), "end": self.end.isoformat()}
 
     def __str__(self) -> str:
         minute = len("2026-11-25 12:00")
@@ -97,14 +94,7 @@ class DefectLedger:
 
 
 def findings_from(content: Any, *, origin: str) -> list[Finding]:
-    """Return the findings from the output of `Finding.to_dict`.
-
-    Parameters
-    ----------
-    content
-        Parsed JSON: a list of mappings.
-    origin
-        Where it came from, such as a file, for messages.
+    """Return the findings from a list of what `Finding.to_dict` returned, read from `origin`.
 
     Raises
     ------

@@ -92,11 +92,7 @@ def _day_of(rows: pd.DataFrame) -> Ints:
 
 
 def _daily_medians(rows: pd.DataFrame, values: pd.Series, beside: pd.Series | None = None) -> pd.DataFrame:
-    """Return, by day since 1970, medians over the rows with a value above 0, for days with enough of them.
-
-    Columns are ``level``, ``beside`` (the median of the other values over the same rows) and ``weight``, the rows per
-    day.
-    """
+    """Return medians of both values over the rows with a value above 0, and the rows per day, for days with enough."""
     table = pd.DataFrame({"level": values, "beside": values if beside is None else beside})
     table["day"] = _day_of(rows)
     sizes = table.groupby("day").size()
@@ -120,23 +116,10 @@ def _neighbours(rows: pd.DataFrame) -> Bools:
     return np.asarray(steps <= max(LONGEST_STEP, 1.5 * np.median(steps)) if len(steps) else steps > 0)
 
 
-def _apart_from_most(
-    level: Floats,
-    near: Bools,
-    foreign: Bools,
-    weight: Floats,
-    factor: float,
-) -> Bools:
-    """Flag values that jumps separate from the level that holds most of the weight.
+def _apart_from_most(level: Floats, near: Bools, foreign: Bools, weight: Floats, factor: float) -> Bools:
+    """Flag values (above 0) that jumps by `factor` separate from the level that holds most of the weight.
 
-    Parameters
-    ----------
-    level, weight : float64 arrays of shape (values,)
-        Values above 0, and the weight of each.
-    near, foreign : bool arrays of shape (values - 1,)
-        Whether a step is between neighbours, and whether the market cannot have made it.
-    factor
-        Least jump.
+    Whether a step is between neighbours (`near`), and whether the market cannot have made it (`foreign`).
     """
     steps = np.diff(np.log(level))
     jumps = near & (np.abs(steps) >= np.log(factor))

@@ -35,8 +35,7 @@ def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list
     Parameters
     ----------
     table
-        Rows with `symbol` and `event_time`; not changed. Without these columns, or without times in them, it is
-        returned as it is: its schema refuses it.
+        Rows; not changed. Without `symbol` and times in `event_time` it is returned as it is: its schema refuses it.
     name
         Name of the canonical table, or a table from outside.
 
@@ -161,13 +160,4 @@ def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools
 
 def _by_symbol(rows: pd.DataFrame, name: str, rule: str, action: Action, note: str) -> Iterator[Finding]:
     for symbol, part in rows.groupby("symbol", sort=False):
-        yield Finding(
-            table=name,
-            symbol=str(symbol),
-            rule=rule,
-            start=part["event_time"].min(),
-            end=part["event_time"].max(),
-            rows=len(part),
-            action=action,
-            note=note,
-        )
+        yield Finding.of_rows(part, name, str(symbol), rule, action, note)

@@ -22,16 +22,9 @@ COUNTED_SHARE: Final = 0.9
 class Traded:
     """The bars of one symbol, for questions about the time between two stamps.
 
-    Parameters
-    ----------
-    opens, closes : int64 array of shape (bars,)
-        Times, microseconds since 1970, increasing.
-    volume : float64 array of shape (bars + 1,)
-        Coins traded before each bar, and in total.
-    trades : float64 array of shape (bars + 1,)
-        Trades before each bar, and in total; where bars do not count trades, the bars with volume.
-    counted
-        Whether bars count trades.
+    `opens` and `closes` are microseconds since 1970, increasing, shape (bars,). `volume` and `trades` hold the coins
+    and the trades before each bar, and in total, shape (bars + 1,); bars that do not count trades (`counted`) give bars
+    with volume.
     """
 
     opens: Ints

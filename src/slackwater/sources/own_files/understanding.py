@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from slackwater.market.quality.clocks import lags_between
+from slackwater.market.quality.clocks import table_clock
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.quality.order import usual_spacing
 from slackwater.market.schemas import SCHEMAS
@@ -81,7 +81,7 @@ def clock_against(bars: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:
         )
         for symbol, rows in bars.groupby("symbol")
         if len(theirs := others[others["symbol"] == symbol])
-        for span in lags_between(rows, theirs)
+        for span in table_clock("mark_price", rows, theirs)
     ]
 
 
