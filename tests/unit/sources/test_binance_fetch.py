@@ -17,9 +17,10 @@ from slackwater.market.schemas import SCHEMAS, validate
 from slackwater.sources.binance_archive import parts
 from slackwater.sources.binance_archive.catalogue import DEFAULT_LAGS
 from slackwater.sources.binance_archive.parts import read_part
-from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
+from slackwater.sources.fetch import datasets_entry, fetch, summary
 from slackwater.sources.http import Politeness
 from slackwater.sources.own_files.directory import read_directory
+from slackwater.sources.request import FetchRequest
 from slackwater.storage import read_tables
 from tests.mirror.archive import archive_file
 from tests.mirror.faults import QUICK, BadNetwork, Watch, digests, fetch_and_kill, fetch_until_whole, request

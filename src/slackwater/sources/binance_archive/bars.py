@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from slackwater.sources.binance_archive.catalogue import INTERVALS
 from slackwater.sources.binance_archive.csv_rows import Columns, Layout
 from slackwater.sources.binance_archive.screening import Screening
+from slackwater.sources.intervals import INTERVALS
+from slackwater.times import microseconds
 
 __all__ = ["BARS", "contract_usd", "parse_bars", "parse_mark_price", "parse_premium_index"]
 
@@ -96,7 +97,7 @@ def parse_premium_index(rows: Columns, screening: Screening) -> Columns:
 
 def _stamped(rows: Columns, screening: Screening) -> Columns:
     """Return the rows with `event_time`, the close of the bar; what spans another time than the interval is masked."""
-    interval = int(INTERVALS[screening.file.interval].total_seconds() * 1e6)
+    interval = microseconds(INTERVALS[screening.file.interval])
     bars = rows | {"event_time": rows["open_time"] + interval}
     bars = screening.inside_period(bars, 0)
     # The last moment of a bar is a millisecond, or a microsecond, before the next one opens.

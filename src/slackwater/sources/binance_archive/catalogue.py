@@ -11,19 +11,12 @@ from typing import Final, Literal
 from slackwater.errors import ParameterError
 from slackwater.market.tables import LAGS
 
-__all__ = ["ARCHIVE_URL", "DATA_TYPES", "DEFAULT_LAGS", "INTERVALS", "ArchiveFile", "DataType", "market_of", "plan"]
+__all__ = ["ARCHIVE_URL", "DATA_TYPES", "DEFAULT_LAGS", "ArchiveFile", "DataType", "market_of", "plan"]
 
 ARCHIVE_URL: Final = "https://data.binance.vision"
 
 Period = Literal["daily", "monthly"]
 Market = Literal["um", "cm"]
-
-INTERVALS: Final[Mapping[str, timedelta]] = {
-    "1m": timedelta(minutes=1),
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "1h": timedelta(hours=1),
-}
 
 _TABLES: Final = (
     "fine_bars",
