@@ -84,7 +84,7 @@ def variance_ratio(log_prices: Floats, steps: int) -> float:
 
 
 class _Symbol:
-    """What one symbol did, in the form that the measures read."""
+    """Tables of one symbol, in the form that the measures read."""
 
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self.tables = tables

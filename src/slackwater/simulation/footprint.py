@@ -1,4 +1,4 @@
-"""What a request needs of the machine, and the refusal of one that it does not have."""
+"""Memory and disk that a request needs, and the refusal of a request that exceeds the machine."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ GIB: Final = 2.0**30
 
 
 def memory_needed(request: MarketRequest) -> float:
-    """Return the bytes that all tables of a request take, and the work on the last of its symbols."""
+    """Return the bytes of memory for all tables of a request, and for the work on one symbol."""
     minutes = [request.minutes(symbol) for symbol in request.symbols]
     return BYTES_AT_REST + TABLES_BYTES_PER_MINUTE * sum(minutes) + WORKING_BYTES_PER_MINUTE * max(minutes)
 
 
 def streaming_memory_needed(request: MarketRequest) -> float:
-    """Return the bytes that the largest symbol of a request takes alone."""
+    """Return the bytes of memory for the largest symbol of a request alone."""
     minutes = max(request.minutes(symbol) for symbol in request.symbols)
     return BYTES_AT_REST + (TABLES_BYTES_PER_MINUTE + WORKING_BYTES_PER_MINUTE) * minutes
 
 
 def disk_needed(request: MarketRequest) -> float:
-    """Return the bytes that all tables of a request take as parquet files."""
+    """Return the bytes on disk of all tables of a request."""
     return float(DISK_BYTES_PER_MINUTE * sum(request.minutes(symbol) for symbol in request.symbols))
 
 
@@ -43,17 +43,17 @@ def refuse_beyond_memory(needed: float) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise ParameterError(
-            f"this market needs about {needed / GIB:,.1f} GiB of memory and the machine has {there / GIB:,.1f}: "
-            "ask for a shorter span or fewer symbols, or write it symbol by symbol (`stream_market`)"
+            f"this market needs about {needed / GIB:,.1f} GiB of memory and the machine has {there / GIB:,.1f}; "
+            "choose a shorter span or fewer symbols, or write it symbol by symbol (`stream_market`)"
         )
 
 
 def refuse_beyond_disk(needed: float, directory: Path) -> None:
-    """Raise ParameterError with the estimate if the disk of `directory` has less room than `needed` bytes."""
+    """Raise ParameterError with the estimate if the disk of `directory` has less than `needed` bytes free."""
     parent = next(each for each in (directory, *directory.absolute().parents) if each.exists())
     there = shutil.disk_usage(parent).free
     if needed > there:
         raise ParameterError(
-            f"this market needs about {needed / GIB:,.1f} GiB on the disk of {parent} and {there / GIB:,.1f} are free: "
-            "ask for a shorter span or fewer symbols"
+            f"this market needs about {needed / GIB:,.1f} GiB on the disk of {parent} and {there / GIB:,.1f} are free; "
+            "choose a shorter span or fewer symbols"
         )

@@ -1,4 +1,4 @@
-"""What the exchange shows beside the price: traded volume, its aggressor side, and the depth of the book."""
+"""Traded volume, its aggressor side, and the depth of the book."""
 
 from __future__ import annotations
 

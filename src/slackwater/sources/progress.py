@@ -1,4 +1,4 @@
-"""What is told while files come in, and a bar that shows it."""
+"""Progress of downloads, and a bar that displays it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ __all__ = ["Progress", "ProgressBar", "Silence"]
 
 
 class Progress(Protocol):
-    """Whom to tell while files come in; calls may come from several threads."""
+    """Receiver of the progress; calls may come from several threads."""
 
     def expect(self, files: int) -> None:
-        """Hear that so many more files are to come."""
+        """Receive a number of further files."""
 
     def receive(self, count: int) -> None:
-        """Hear that so many bytes came in."""
+        """Receive a number of downloaded bytes."""
 
     def finish(self, name: str) -> None:
-        """Hear that a file is done, there or not."""
+        """Receive the name of a file that is done, whether it exists or not."""
 
 
 class Silence:
-    """A progress that nobody looks at."""
+    """Progress without a display."""
 
     def expect(self, files: int) -> None:
         """Do nothing."""
@@ -35,7 +35,7 @@ class Silence:
 
 
 class ProgressBar:
-    """A bar on stderr: files, bytes, speed and the time that is left."""
+    """Bar on stderr with files, bytes and the remaining time."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -120,7 +120,10 @@ def test_its_messages_and_its_contract_facts_are_read_too() -> None:
         with pytest.raises(ParameterError, match="toy lists no perpetual ETHUSDT"):
             refresh_contract_facts(TOY, ["ETHUSDT"], base_url=server.url, politeness=QUICK, now=NOW)
     assert content["contracts"]["BTCUSDT"] == {
-        "tick_size": 0.5, "lot_size": 0.1, "min_quantity": 0.1, "min_notional_usd": 5.0,
+        "tick_size": 0.5,
+        "lot_size": 0.1,
+        "min_quantity": 0.1,
+        "min_notional_usd": 5.0,
         "tiers": [{"notional_cap_usd": 1e6, "maintenance_rate": 0.01, "max_leverage": 20.0}],
     }
     assert "BTCUSDT is not built in: add its maker_fee, taker_fee, half_spread" in content["notes"][-1]
