@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from slackwater.errors import MissingDataError, ParameterError
-from slackwater.market.quality.ledger import Finding
 from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL
 from slackwater.sources.binance_archive.fetch import fetch_archive
 from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_fetch
@@ -88,7 +87,7 @@ def fetch(
         for name, table in found["tables"].items():
             table["file"] = f"{name}.parquet"
             table["sha256"] = sha256_of(directory / table["file"])
-        manifest = found | {"request": asked, "findings": [_plain(each) for each in found["findings"]]}
+        manifest = found | {"request": asked, "findings": [each.to_dict() for each in found["findings"]]}
         write_json(manifest, directory / MANIFEST)
     return manifest
 
@@ -211,7 +210,3 @@ def _from_exchange(
         }
     empty: dict[str, Any] = {"files": [], "missing": [], "refused": []}
     return {"tables": tables, "absent": found.absent, **empty, "findings": found.findings}
-
-
-def _plain(finding: Finding) -> dict[str, Any]:
-    return vars(finding) | {"start": finding.start.isoformat(), "end": finding.end.isoformat()}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ["Progress", "ProgressBar", "Silence"]
+__all__ = ["Progress", "ProgressBar"]
 
 
-class Progress(Protocol):
-    """Receiver of the progress; calls may come from several threads."""
+class Progress:
+    """Receiver of the progress, which does nothing; calls may come from several threads."""
 
     def expect(self, files: int) -> None:
         """Receive a number of further files."""
@@ -21,34 +21,21 @@ class Progress(Protocol):
         """Receive the name of a file that is done, whether it exists or not."""
 
 
-class Silence:
-    """Progress without a display."""
-
-    def expect(self, files: int) -> None:
-        """Do nothing."""
-
-    def receive(self, count: int) -> None:
-        """Do nothing."""
-
-    def finish(self, name: str) -> None:
-        """Do nothing."""
-
-
-class ProgressBar:
+class ProgressBar(Progress):
     """Bar on stderr with files, bytes and the remaining time."""
 
     def __init__(self) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._total = 0
         self._bytes = 0
-        self._bar: Any = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("files, {task.fields[megabytes]:,.1f} MB"),
-            TimeRemainingColumn(),
+        self._bar: Any = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("files, {task.fields[megabytes]:,.1f} MB"),
+            progress.TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )

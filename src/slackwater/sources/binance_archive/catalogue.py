@@ -18,21 +18,6 @@ ARCHIVE_URL: Final = "https://data.binance.vision"
 Period = Literal["daily", "monthly"]
 Market = Literal["um", "cm"]
 
-_TABLES: Final = (
-    "fine_bars",
-    "mark_price",
-    "premium_index",
-    "funding",
-    "open_interest",
-    "long_short_ratio",
-    "depth",
-    "large_trades",
-    "liquidations",
-)
-DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {name: LAGS[name] for name in _TABLES}
-"""Availability lags of the tables in the archive. The archive is published a day later; the lags are those of a live
-feed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DataType:
@@ -79,6 +64,9 @@ DATA_TYPES: Final[tuple[DataType, ...]] = (
         absent={"um": "the archive no longer has liquidations of USD-margined contracts (since 2024)"},
     ),
 )
+
+DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {name: LAGS[name] for each in DATA_TYPES for name in each.tables}
+"""Availability lags of the tables in the archive: those of a live feed, although the archive is a day later."""
 
 
 @dataclass(frozen=True, kw_only=True)

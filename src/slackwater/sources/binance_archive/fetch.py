@@ -27,7 +27,7 @@ from slackwater.sources.binance_archive.parts import parsed_part, read_findings,
 from slackwater.sources.dataset_directory import DatasetTable
 from slackwater.sources.http import Downloader, Politeness
 from slackwater.sources.large_trades import LargeTradeSelector
-from slackwater.sources.progress import Progress, Silence
+from slackwater.sources.progress import Progress
 from slackwater.sources.request import FetchRequest
 from slackwater.times import DAY
 
@@ -87,7 +87,7 @@ def fetch_archive(
     SourceError
         If the server cannot be reached. Complete downloads stay in the cache.
     """
-    watched = progress or Silence()
+    watched = progress or Progress()
     types = [each for each in DATA_TYPES if set(each.tables) & set(request.wanted)]
     with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive) as downloader:
         harvest = _Harvest(request, mirror, downloader, Path(cache) / "parts", watched, now or datetime.now(UTC))

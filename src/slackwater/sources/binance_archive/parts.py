@@ -160,7 +160,7 @@ def parsed_part(
             if parsed.sizes is not None:
                 sizes: dict[str, npt.NDArray[Any]] = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
                 write_arrays(sizes, directory / "sizes.npz")
-            write_json([_plain(finding) for finding in parsed.findings], directory / "findings.json")
+            write_json([finding.to_dict() for finding in parsed.findings], directory / "findings.json")
     return part
 
 
@@ -209,10 +209,6 @@ def _arrow(columns: Columns) -> pa.Table:
         else:
             arrays[name] = pa.array(values, type=pa.float64())
     return pa.table(arrays)
-
-
-def _plain(finding: Finding) -> dict[str, Any]:
-    return vars(finding) | {"start": finding.start.isoformat(), "end": finding.end.isoformat()}
 
 
 @cache
