@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.trading.backtest import run_backtest
+from slackwater.trading.account import Account
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.gate import Account, Gate
+from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import Score
 from tests.oracle.naive_backtest import NaiveBacktest
 from tests.oracle.test_backtest_oracle import assert_all_same
+from tests.trading import traded
 
 SYMBOL = "BTCUSDT"
 START = pd.Timestamp("2023-01-01", tz="UTC")
@@ -117,16 +118,16 @@ def test_bars(record: Recorder, two_years: dict[str, Any], request: pytest.Fixtu
     """Measure bars per CPU-second, with everything: reading the tables, the gate at every event, and the books."""
     name = f"backtest, {request.node.callspec.id}"
     short = first(two_years, SLICE) | options()
-    assert_all_same(run_backtest(**short), NaiveBacktest(**short), f"the first {SLICE:,} bars")
-    assert len(run_backtest(**short).trades) >= 5
+    assert_all_same(traded(**short), NaiveBacktest(**short), f"the first {SLICE:,} bars")
+    assert len(traded(**short).trades) >= 5
 
     full = two_years | options()
     bars = len(two_years["fine_bars"])
-    taken = cpu_seconds({"engine": lambda: run_backtest(**full)})["engine"]
+    taken = cpu_seconds({"engine": lambda: traded(**full)})["engine"]
     record(name=f"{name}: path bars a CPU-second", value=bars / taken, unit="bars/s", goal=1e6)
 
     TimedGate.calls, TimedGate.seconds = 0, 0.0
-    timed = run_backtest(**two_years, **options(TimedGate))
+    timed = traded(**two_years, **options(TimedGate))
     calls, trades = TimedGate.calls, len(timed.trades)
     record(name=f"{name}: a call of the gate", value=1e6 * TimedGate.seconds / calls, unit="CPU µs", at_least=False)
     reading = cpu_seconds(
@@ -138,7 +139,7 @@ def test_bars(record: Recorder, two_years: dict[str, Any], request: pytest.Fixtu
         f"clocks around it the gate takes {TimedGate.seconds:.2f}, and reading the tables {reading:.2f}"
     )
 
-    both = cpu_seconds({"engine": lambda: run_backtest(**short), "naive": lambda: NaiveBacktest(**short)})
+    both = cpu_seconds({"engine": lambda: traded(**short), "naive": lambda: NaiveBacktest(**short)})
     record(
         name=f"{name}: against a loop over bars",
         value=both["naive"] / both["engine"],

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from benchmarks import peers
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_frame, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.features.engine import FeatureEngine, _transform, default_families
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.rows import transform_rows
 from slackwater.market.frame_row import FrameRow
 
 HERE = Path(__file__).parent
@@ -58,8 +59,8 @@ class WarmKernel:
         self.warm = warm_rows(engine)
         symbols, bars, _ = values.shape
         self.out = np.zeros((symbols, bars - self.warm, len(engine.names)))
-        self.states = np.zeros((symbols, engine._at[0, -1]))
-        self.state = np.zeros(engine._at[0, -1])
+        self.states = np.zeros((symbols, engine._state_size))
+        self.state = np.zeros(engine._state_size)
         unused = np.empty((self.warm, len(engine.names)))
         for own, state in zip(values, self.states, strict=True):
             self.run(state, own[: self.warm], FIRST_US, unused)
@@ -68,7 +69,8 @@ class WarmKernel:
     def run(
         self, state: NDArray[np.float64], values: NDArray[np.float64], first: int, out: NDArray[np.float64]
     ) -> None:
-        _transform(state, self.engine._constants, self.engine._at, values, first, STEP_US, out)
+        kept = np.empty((0, 0))
+        transform_rows(state, self.engine._constants, self.engine._at, values, first, STEP_US, kept, out)
 
     def __call__(self) -> None:
         first = FIRST_US + self.warm * STEP_US

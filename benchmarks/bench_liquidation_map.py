@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.features.engine import _read
-from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, INTERMEDIATES, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
+from slackwater.features.intermediates import ATR_DAY, ATR_HOUR, FIRST_EXTRA, LOG_CLOSE, LOG_HIGH, LOG_LOW, TIME_HOURS
 from slackwater.features.liquidation_density import LiquidationDensityFamily
+from slackwater.features.rows import read_row
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.liquidity.density import N_LAYERS, REACH, STOPS, map_bins
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
-from slackwater.market.inputs import INPUTS, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
+from slackwater.market.inputs import OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import decay_per_bar
 
 FAMILY = LiquidationDensityFamily(bar_interval=BAR)
@@ -40,7 +40,7 @@ def run(state, constants, rows, out):  # type: ignore[no-untyped-def]
 @njit
 def measure(state, constants, values, first, step, rows, out):  # type: ignore[no-untyped-def]
     for i in range(values.shape[0]):
-        _read(values[i], first + i * step, rows[i])
+        read_row(values[i], first + i * step, rows[i])
         advance_volatility(state, constants, rows[i], out)
 
 
@@ -167,7 +167,7 @@ class NumpyMap:
 
 def measured_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows of inputs and the intermediates of the volatility family."""
-    rows = np.empty((len(values), len(INPUTS) + INTERMEDIATES))
+    rows = np.empty((len(values), FIRST_EXTRA))
     state, out = np.zeros(VOLATILITY.state_size()), np.empty(len(VOLATILITY.features()))
     measure(state, VOLATILITY.constants(), values, FIRST_US, STEP_US, rows, out)
     return rows

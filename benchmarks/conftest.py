@@ -33,7 +33,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the file if every benchmark ran and every result was equal, so that it never mixes two runs."""
     ran = {item.path for item in session.items}
-    if exitstatus == pytest.ExitCode.OK and not LEFT_OUT and ran >= set(HERE.glob("bench_*.py")):
+    measured = bool(RECORDER.entries)  # --collect-only measures nothing
+    if measured and exitstatus == pytest.ExitCode.OK and not LEFT_OUT and ran >= set(HERE.glob("bench_*.py")):
         RECORDER.write(REPORT)
 
 

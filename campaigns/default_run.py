@@ -17,8 +17,8 @@ from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import simulate_market
 from slackwater.simulation.parameters import MarketParameters
 from slackwater.storage import digest_of
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
+from slackwater.trading.price_path import price_paths
 
 
 def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
@@ -43,17 +43,15 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     described = [Feature.from_manifest(f) for f in manifest["features"] if f["name"] in set(manifest["model_features"])]
     labels, _ = build_labels(
         features,
-        tables["fine_bars"],
-        tables["funding"],
+        price_paths(tables["fine_bars"], tables["funding"], mark=tables["mark_price"]),
         trade=TradeRules(
             contracts=merge_contracts(params.dataset.contract_facts, params.dataset.venue),
-            bracket=BracketRules(**params.bracket.model_dump()),
-            costs=CostModel(**params.costs.model_dump()),
+            bracket=params.bracket.build(),
+            costs=CostModel(**dict(params.costs)),
             reference_notional_usd=params.labels.reference_notional_usd,
         ),
         decision_lag=rules.decision_lag,
         fine_bar_interval=rules.fine_bar_interval,
-        mark=tables["mark_price"],
         **params.labels.model_dump(exclude={"reference_notional_usd"}),
     )
     return TrainingSet.join(labels, features, described), described
@@ -61,7 +59,7 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
 
 def trainer_of(params: Params) -> Trainer:
     """Return the trainer of the pipeline."""
-    return Trainer(**params.validation.model_dump(), model=params.model.model_dump())
+    return Trainer(validation=params.validation.build(), model=params.model.build())
 
 
 def parameters_digest(params: Params) -> str:

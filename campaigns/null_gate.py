@@ -7,6 +7,7 @@ digest of the parameters that it holds for, to ``campaigns/null_gate.json``.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ import pandas as pd
 from campaigns.default_run import parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.evaluation import expected_value_at_reference
+from slackwater.models.targets import TARGETS
 from slackwater.storage import write_report
 
 SEEDS = (1, 2, 3, 4, 5, 6)
 GOAL = 0.05
+TRADE = next(target for target in TARGETS if target.name == "trade")
 OUT = Path(__file__).with_suffix(".json")
 
 
 def passing(params: Params, *, seed: int, signal: float) -> dict[str, Any]:
     """Return how many test events pass the rule on expected value at the reference size, and their results."""
     training, _ = training_set(params, seed=seed, signal=signal)
-    edges = trainer_of(params).trades_out_of_fold(training)
+    edges = replace(trainer_of(params), targets=(TRADE,)).predict_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].reset_index(drop=True)
     rules = params.trading.rules
     expected = expected_value_at_reference(labels.assign(trade_edge_low=edges["trade_edge_low"].to_numpy()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 
 from campaigns.default_run import parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
-from slackwater.evidence.baselines import direction_flag_predictions
+from slackwater.evidence.baselines import share_by_side
 from slackwater.metrics.classification import auc
 from slackwater.metrics.selection import bootstrap_difference, bootstrap_interval
 from slackwater.storage import read_json, write_report
@@ -52,11 +53,11 @@ def measured(params: Params, market: dict[str, float]) -> dict[str, Any]:
     The standard errors come from a block bootstrap; the share is that of the gain of a model fitted to all events.
     """
     training, described = training_set(params, **market)
-    recipe = trainer_of(params)
-    y = training.labels["y_direction"].to_numpy()
-    found = recipe.predict_out_of_fold(training, {"direction": y})
+    trainer = trainer_of(params)
+    (direction,) = (target for target in trainer.targets if target.headline)
+    found = replace(trainer, targets=(direction,)).predict_out_of_fold(training)
     scored = training.labels.iloc[found["row"]].reset_index(drop=True)
-    scored = scored.assign(p=found["p_direction"], p_flag=direction_flag_predictions(training, recipe))
+    scored = scored.assign(p=found["p_direction"], p_flag=share_by_side(training, trainer, direction))
     drawn = {"mean_block": params.evaluation.mean_block, "draws": 1000, "seed": 0}
     answer: dict[str, Any] = {**market, "n_events": len(scored)}
     for side, rows in {
@@ -70,7 +71,7 @@ def measured(params: Params, market: dict[str, float]) -> dict[str, Any]:
     y, p, flag = (scored[name].to_numpy() for name in ("y_direction", "p", "p_flag"))
     over = bootstrap_difference(auc, scored["event_time"], (y, p), (y, flag), **drawn)
     answer["direction_flag"] = {"auc": auc(y, flag), "over_it_low": over.low, "over_it_high": over.high}
-    model = recipe.fit(training, training.labels["y_direction"].to_numpy())
+    model = trainer.fit(training, direction)
     gain = pd.Series(model.booster_.feature_importance("gain"), index=model.booster_.feature_name())
     family = pd.Series({feature.name: feature.family for feature in described})
     answer["whale_share_of_gain"] = float(gain[gain.index.map(family) == "whale_flows"].sum() / gain.sum())

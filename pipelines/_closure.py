@@ -1,4 +1,4 @@
-"""What a stage runs: the files of this repository that its module imports, directly and through others."""
+"""Import closures: the files of this repository that a module imports, directly and through others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts of the data set: the built-in facts, and what its entry says over them."""
+"""Contracts of the data set: the built-in facts, overridden by those of its entry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def contracts_of(stage: Stage) -> dict[str, Contract]:
     Raises
     ------
     SchemaError, ParameterError
-        If the entry says what no contract can be, with its key.
+        If the entry holds a value that a contract cannot have; the message names the key.
     """
     dataset = stage.dataset
     try:

@@ -1,4 +1,4 @@
-"""What every stage shares: parameters, messages and exit status."""
+"""Parameters, messages and exit status: shared by every stage."""
 
 from __future__ import annotations
 

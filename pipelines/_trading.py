@@ -1,11 +1,12 @@
-"""The gate and what a backtest runs on: the same for the ledger and for the curves."""
+"""The gate and the backtest of the parameters, shared by the stages `backtest` and `sensitivity`."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
 from slackwater.storage import read_fine_bars, read_json, read_parquet, read_tables
+from slackwater.trading.backtest import Backtest
+from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT, event_scores
 
@@ -13,36 +14,34 @@ from slackwater.trading.score import CONTEXT, event_scores
 def build_gate(stage: Stage) -> Gate:
     """Return the gate of the parameters: the one that the bundle carries into live use."""
     trading = stage.trading
-    return Gate.of(
-        stage.dataset.venue,
-        entry=trading.entry.model_dump(),
-        bracket=stage.bracket.model_dump(),
-        rules=trading.rules.model_dump(),
-        drawdown_control=trading.drawdown_control.model_dump(),
-        costs=stage.costs.model_dump(),
+    return Gate(
+        contracts=contracts_of(stage),
+        entry=trading.entry.build(),
+        bracket=stage.bracket.build(),
+        rules=trading.rules.build(),
+        drawdown_control=trading.drawdown_control.build(),
+        costs=CostModel(**dict(stage.costs)),
         horizon=stage.labels.horizon,
-        contract_facts=stage.dataset.contract_facts,
     )
 
 
-def backtest_inputs(stage: Stage) -> dict[str, Any]:
-    """Return the arguments of `slackwater.trading.backtest.run_backtest`: out-of-sample predictions only."""
+def read_backtest(stage: Stage) -> Backtest:
+    """Return the out-of-sample predictions and the prices of the run, parsed and checked."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     wanted = read_json("data/feature_manifest.json")["model_features"]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
-    return {
-        "scores": event_scores(
+    return Backtest.of(
+        event_scores(
             read_parquet("data/predictions.parquet"),
             read_parquet("data/labels.parquet"),
             read_parquet("data/features.parquet", columns=columns),
             wanted,
         ),
-        "fine_bars": read_fine_bars("data/tables"),
-        "funding": tables.get("funding"),
-        "mark": tables.get("mark_price"),
-        "gate": build_gate(stage),
-        "initial_equity": stage.trading.initial_equity,
-        "decision_lag": stage.market.decision_lag,
-        "horizon": stage.labels.horizon,
-        "fine_bar_interval": stage.market.fine_bar_interval,
-    }
+        read_fine_bars("data/tables"),
+        tables.get("funding"),
+        tables.get("mark_price"),
+        initial_equity=stage.trading.initial_equity,
+        decision_lag=stage.market.decision_lag,
+        horizon=stage.labels.horizon,
+        fine_bar_interval=stage.market.fine_bar_interval,
+    )

@@ -1,9 +1,10 @@
-"""The events with their features: what `train` fits and what the controls of `evaluate` are fitted on."""
+"""The training set and the trainer, shared by the stages `train` and `evaluate`."""
 
 from __future__ import annotations
 
+from pipelines._stage import Stage
 from slackwater.features.family import Feature
-from slackwater.models.training import TrainingSet
+from slackwater.models.training import Trainer, TrainingSet
 from slackwater.storage import read_json, read_parquet
 
 
@@ -15,3 +16,8 @@ def read_training_set() -> TrainingSet:
     keys = ["symbol", "event_time", "available_time"]
     features = read_parquet("data/features.parquet", columns=[*keys, *(f.name for f in described)])
     return TrainingSet.join(read_parquet("data/labels.parquet"), features, described)
+
+
+def build_trainer(stage: Stage) -> Trainer:
+    """Return the trainer of the parameters."""
+    return Trainer(validation=stage.validation.build(), model=stage.model.build())

@@ -1,52 +1,43 @@
-"""Stage `evaluate`: metrics beside their controls, the plots, and the verdict."""
+"""Stage `evaluate`: metrics beside their controls, plots, and the verdict."""
 
 from __future__ import annotations
 
 from pipelines._stage import Stage, run
-from pipelines._training import read_training_set
+from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.evaluation import (
     Resampling,
     classification_metrics,
     trade_odds_metrics,
     trading_metrics,
-    verdict,
 )
-from slackwater.models.training import Trainer
+from slackwater.evidence.verdict import verdict
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
-
-# What the prices and volumes of bars say alone, those of the other symbols included.
-PRICE_FAMILIES = ("volatility", "price", "regime")
 
 
 def main(stage: Stage) -> None:
     """Write ``reports/metrics.json``, ``reports/verdict.json`` and ``reports/plots``."""
-    evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
-    resampling = Resampling(draws=evaluation.bootstrap_draws, mean_block=evaluation.mean_block, seed=evaluation.seed)
-    training = read_training_set()
-    trainer = Trainer(**stage.validation.model_dump(), model=stage.model.model_dump())
+    synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))
+    training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
-    known = [f for f in manifest["features"] if f["role"] == "model" and f["available"]]
-    price = [f["name"] for f in known if f["family"] in PRICE_FAMILIES]
     stage.say("fitting the controls")
     controls = control_predictions(
         training,
         trainer,
-        price_columns=price,
-        volatility_columns=[f["name"] for f in known if f["family"] == "volatility"],
-        seed=evaluation.seed,
+        families={f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]},
+        seed=resampling.seed,
         progress=stage.say,
     )
     predictions = read_parquet("data/predictions.parquet")
     scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
     scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
     trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
-    sample = read_parquet("reports/constant_risk_trades.parquet")
+    sample = read_parquet("reports/unit_risk_trades.parquet")
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
-    classification = classification_metrics(scored, resampling)
+    classification = classification_metrics(scored, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
-    # Trials of earlier studies count too; only a study may write them down.
+    # Trials of earlier studies count too; only a study records them.
     trials = [*read_json("reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
     judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
     metrics = {
@@ -70,7 +61,8 @@ def main(stage: Stage) -> None:
         scored=scored,
         equity=trades["equity"],
         sample=sample,
-        model_text="models/direction.txt",
+        targets=trainer.targets,
+        models="models/fitted",
         title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
     )
     stage.say(judged.sentence)

@@ -1,4 +1,4 @@
-"""Stage `export`: the bundle that the Python API loads."""
+"""Stage `export`: the scoring bundle that the Python API loads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def main(stage: Stage) -> None:
     """Write ``models/scorer`` and ``reports/effective_params.yaml``."""
     params = stage.params()
     effective = params.model_dump(mode="json")
-    features, calibrators = read_json("data/feature_manifest.json"), read_json("models/calibrators.json")
+    features, fitted = read_json("data/feature_manifest.json"), Path("models/fitted")
+    models = read_json(fitted / "models.json")
     verdict = read_json("reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
@@ -31,8 +32,8 @@ def main(stage: Stage) -> None:
             "unavailable_families": features["unavailable_families"],
         },
         "labels": {"horizon": params.labels.horizon},
-        "models": {name: {"file": f"{name}.txt", "calibrator": kept} for name, kept in calibrators.items()},
-        "training_range": read_json("models/training_range.json"),
+        "models": models,
+        "training_range": read_json(fitted / "training_range.json"),
         "trading": {
             "venue": params.dataset.venue,
             "entry": params.trading.entry.model_dump(),
@@ -50,7 +51,7 @@ def main(stage: Stage) -> None:
             "code_sha256": code_digest(*stage_files()),
         },
     }
-    texts = {name: Path(f"models/{name}.txt").read_text(encoding="utf-8") for name in calibrators}
+    texts = {name: (fitted / model["file"]).read_text(encoding="utf-8") for name, model in models.items()}
     write_bundle("models/scorer", manifest, texts)
     with atomic_file("reports/effective_params.yaml") as path:
         path.write_text(yaml.safe_dump(effective, sort_keys=True), encoding="utf-8")

@@ -16,6 +16,7 @@ def main(stage: Stage) -> None:
         stage.market.spec,
     )
     engine = FeatureEngine(default_families(stage.market.bar_interval, **stage.features.model_dump()))
+    engine.require_fed(frame.available)
     features = engine.transform(frame)
     manifest = engine.manifest(frame.available)
     stage.say(

@@ -7,7 +7,7 @@ from pipelines._stage import Stage, run
 from slackwater.simulation.market import simulate_market
 from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.sources.own_files.directory import Reading, read_directory
-from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.own_files.kinds import sources_of
 from slackwater.storage import write_json, write_tables
 
 
@@ -21,9 +21,8 @@ def main(stage: Stage) -> None:
         own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
         reading = Reading(tables=simulate_market(dataset.symbols, lags=own, progress=stage.say, **made))
     else:
-        named = dataset.tables
-        files = None if named is None else {name: TableFile(**table.model_dump()) for name, table in named.items()}
-        reading = read_directory(dataset.path, files, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
+        sources = sources_of(dataset.model_dump()["tables"])
+        reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")

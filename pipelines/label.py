@@ -1,4 +1,4 @@
-"""Stage `label`: which came first, the reversal, the continuation or the horizon, and what the trade earned."""
+"""Stage `label`: the triple-barrier label of every signal event, and the outcome of its trade."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
 from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_parquet, write_report
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import CONTEXT
 
 FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_direction", *CONTEXT]))
@@ -24,13 +24,11 @@ def main(stage: Stage) -> None:
     tables = read_tables("data/tables", ["funding", "mark_price"])
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
-        read_fine_bars("data/tables"),
-        tables.get("funding"),
-        tables.get("mark_price"),
+        price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price")),
         trade=TradeRules(
             contracts=contracts_of(stage),
-            bracket=BracketRules(**stage.bracket.model_dump()),
-            costs=CostModel(**stage.costs.model_dump()),
+            bracket=stage.bracket.build(),
+            costs=CostModel(**dict(stage.costs)),
             reference_notional_usd=stage.labels.reference_notional_usd,
         ),
         decision_lag=stage.market.decision_lag,

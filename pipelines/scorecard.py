@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from pipelines._stage import Stage, run
 from slackwater.evidence.map_history import busiest_moment, density_family, replay
-from slackwater.evidence.map_scorecard import map_scorecard, scorecard_markdown
+from slackwater.evidence.map_scorecard import map_scorecard
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.report.map_figure import write_map_figure
+from slackwater.report.map_page import scorecard_markdown
 from slackwater.storage import read_tables, write_report
 
 TABLES = ("bars", "open_interest", "liquidations", "liquidation_totals")
@@ -28,7 +29,7 @@ def main(stage: Stage) -> None:
     card = map_scorecard(
         frame,
         families,
-        draws=evaluation.bootstrap_draws,
+        draws=evaluation.draws,
         mean_block=evaluation.mean_block,
         seed=evaluation.seed,
         progress=stage.say,

@@ -1,4 +1,4 @@
-"""Stage `track`: one flat MLflow run with everything that the pipeline made."""
+"""Stage `track`: record the run in MLflow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from slackwater.storage import atomic_file, read_json, sha256_of
 from slackwater.tracking import log_run
 
 CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
-HEADLINE = ("n_events", "effective_n", "n_trials", "direction", "hit", "trade", "backtest")
 
 
 def main(stage: Stage) -> None:
-    """Write ``state/run_id.txt`` and the run."""
+    """Log the run and write ``state/run_id.txt``."""
     # A queued experiment runs in a temporary copy; its run belongs to the repository.
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     metrics = read_json("reports/metrics.json")
@@ -47,13 +46,13 @@ def main(stage: Stage) -> None:
         experiment=stage.tracking.experiment,
         run_name=name,
         params=yaml.safe_load(effective.read_text(encoding="utf-8")),
-        metrics={key: metrics[key] for key in HEADLINE},
+        metrics=metrics,
         tags=tags,
         artifacts={
             "plots": Path("reports/plots"),
             "trading_plots": Path("reports/trading_plots"),
             "trading": Path("reports/trading.md"),
-            "curves": Path("reports/sensitivity.json"),
+            "sensitivity": Path("reports/sensitivity.json"),
             "reports": Path("reports/metrics.json"),
             "verdict": Path("reports/verdict.json"),
             "defects": Path("reports/defects.json"),
@@ -68,7 +67,7 @@ def main(stage: Stage) -> None:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says, or nothing where there is no repository."""
+    """Return the output of git, empty outside of a repository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
     except OSError:

@@ -1,4 +1,4 @@
-"""Stage `train`: purged walk-forward predictions, and the models that are exported."""
+"""Stage `train`: purged walk-forward predictions, and the models to export."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ from pathlib import Path
 
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
-from pipelines._training import read_training_set
-from slackwater.models.training import Trainer
+from pipelines._training import build_trainer, read_training_set
 from slackwater.models.training_range import TrainingRange
-from slackwater.storage import atomic_file, digest_of, sha256_of, write_json, write_parquet
+from slackwater.storage import atomic_directory, digest_of, values_digest, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/predictions.parquet``, ``models/*`` and ``reports/trials.json``."""
-    training = read_training_set()
-    trainer = Trainer(**stage.validation.model_dump(), model=stage.model.model_dump())
-    targets = {name: training.labels[f"y_{name}"].to_numpy() for name in ("direction", "hit")}
+    """Write ``data/predictions.parquet``, ``models/fitted`` and ``reports/trials.json``."""
+    training, trainer = read_training_set(), build_trainer(stage)
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
-    predictions = trainer.predict_out_of_fold(training, targets, progress=stage.say)
-    trades = trainer.trades_out_of_fold(training, progress=stage.say)
-    keys = ["row", "symbol", "event_time", "fold"]
-    predictions = predictions.merge(trades, on=keys, validate="1:1")
-    models = {name: trainer.fit(training, y) for name, y in targets.items()}
-    models["trade"] = trainer.fit_trade(training)
-    calibrators = {}
-    for name, model in models.items():
-        calibrators[name] = model.calibrator_.to_dict()
-        with atomic_file(f"models/{name}.txt") as path:
-            path.write_text(model.booster_.model_to_string(), encoding="utf-8")
-    write_json(calibrators, "models/calibrators.json")
-    write_json(TrainingRange().fit(training.features).to_dict(), "models/training_range.json")
+    predictions = trainer.predict_out_of_fold(training, progress=stage.say)
+    predictions = predictions.join(trainer.training_facts(training))
+    entries = {}
+    with atomic_directory("models/fitted") as root:
+        for target in trainer.targets:
+            model, file = trainer.fit(training, target), f"{target.name}.txt"
+            (root / file).write_text(model.to_text(), encoding="utf-8")
+            entries[target.name] = {
+                "file": file,
+                "format": model.text_format,
+                "target": target.to_dict(),
+                "calibrator": model.calibrator_.to_dict(),
+            }
+        write_json(entries, root / "models.json")
+        write_json(TrainingRange().fit(training.features).to_dict(), root / "training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.dataset, stage.validation, stage.model]
     trial = {
         "params_sha256": digest_of([section.model_dump(mode="json") for section in settings]),
-        "data_sha256": digest_of([sha256_of(f"data/{name}.parquet") for name in ("features", "labels")]),
+        "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
         "code_sha256": code_digest(Path(__file__)),
     }
     write_json({"trials": [trial]}, "reports/trials.json")

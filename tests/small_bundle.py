@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,19 @@ from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
+from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import write_bundle
+from slackwater.trading.price_path import price_paths
 from tests.small_market import DECISION_LAG, small_market
 
 BAR = timedelta(hours=1)
 SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
 HORIZON = timedelta(hours=12)
-RECIPE = Trainer(
-    first_train=timedelta(days=60),
-    test=timedelta(days=20),
-    embargo=timedelta(days=1),
-    model={"n_estimators": 20, "min_child_samples": 10, "n_jobs": 1},
+TRAINER = Trainer(
+    validation=WalkForward(min_train=timedelta(days=60), test=timedelta(days=20), embargo=timedelta(days=1)),
+    model=ModelParameters(n_estimators=20, min_child_samples=10),
 )
 
 
@@ -33,16 +34,15 @@ def market() -> dict[str, pd.DataFrame]:
     return small_market(days=160, interval=BAR, seed=7)
 
 
-def training_set() -> tuple[TrainingSet, dict[str, Any]]:
+def training_set(families: Mapping[str, Any] | None = None) -> tuple[TrainingSet, dict[str, Any]]:
     """Features and labels of the small market, and the feature manifest."""
     tables = market()
-    engine = FeatureEngine(default_families(BAR))
+    engine = FeatureEngine(default_families(BAR, **(families or {})))
     frame = MarketFrame.from_tables(tables, SPEC)
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
-        tables["bars"],
-        tables["funding"],
+        price_paths(tables["bars"], tables["funding"]),
         trade=TradeRules(),
         horizon=HORIZON,
         decision_lag=DECISION_LAG,
@@ -53,14 +53,25 @@ def training_set() -> tuple[TrainingSet, dict[str, Any]]:
     return TrainingSet.join(labels, features, described), manifest
 
 
-def make_bundle(directory: Path) -> Path:
-    """Train on all events and write the bundle."""
-    training, manifest = training_set()
+def make_bundle(
+    directory: Path,
+    trainer: Trainer = TRAINER,
+    given: TrainingSet | None = None,
+    families: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train on all events, those of the small market or those given, and write the bundle."""
+    training, manifest = training_set(families)
+    training = given or training
     models, entries = {}, {}
-    fitted = {name: RECIPE.fit(training, training.labels[f"y_{name}"].to_numpy()) for name in ("direction", "hit")}
-    for name, model in (fitted | {"trade": RECIPE.fit_trade(training)}).items():
-        models[name] = model.booster_.model_to_string()
-        entries[name] = {"file": f"{name}.txt", "calibrator": model.calibrator_.to_dict()}
+    for target in trainer.targets:
+        model = trainer.fit(training, target)
+        models[target.name] = model.to_text()
+        entries[target.name] = {
+            "file": f"{target.name}.txt",
+            "format": model.text_format,
+            "target": target.to_dict(),
+            "calibrator": model.calibrator_.to_dict(),
+        }
     clauses = {"real_data": {"requirement": "not simulated", "value": 0.0, "passed": False, "note": ""}}
     verdict = {"verdict": "paper_only", "sentence": "SYNTHETIC market.", "synthetic": True, "clauses": clauses}
     write_bundle(
@@ -71,7 +82,7 @@ def make_bundle(directory: Path) -> Path:
             "verdict": verdict,
             "market": SPEC.to_dict(),
             "features": {
-                "families": {},
+                "families": dict(families or {}),
                 "fingerprint": manifest["fingerprint"],
                 "model_features": manifest["model_features"],
             },

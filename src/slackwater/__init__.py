@@ -1,6 +1,6 @@
 """Predict reversals after liquidation cascades, and gate every trade through rules that keep an account alive.
 
-The public names are imported when they are first used.
+The public names are imported when they are first used; type checkers read the imports below.
 
 >>> import slackwater as sw
 >>> sw.Account(equity=10_000).equity
@@ -15,61 +15,51 @@ from typing import TYPE_CHECKING, Any
 from slackwater.kernel_cache import use_cache_of_this_version
 
 if TYPE_CHECKING:
-    from slackwater.errors import BundleError, DataError, ParameterError, SlackwaterError
-    from slackwater.features.checks import check_features
-    from slackwater.features.engine import FeatureEngine
-    from slackwater.market.frame import MarketFrame
-    from slackwater.market.frame_row import FrameRow
-    from slackwater.model_selection.walk_forward import PurgedWalkForward
-    from slackwater.models.classifier import ReversalClassifier
-    from slackwater.scoring.scorer import ReversalScorer
-    from slackwater.trading.drawdown_control import TrackRecord
-    from slackwater.trading.gate import Account, Gate, OpenPosition, Refusal, TradePlan
+    from slackwater.errors import BundleError as BundleError
+    from slackwater.errors import DataError as DataError
+    from slackwater.errors import ParameterError as ParameterError
+    from slackwater.errors import SlackwaterError as SlackwaterError
+    from slackwater.features.checks import check_features as check_features
+    from slackwater.features.engine import FeatureEngine as FeatureEngine
+    from slackwater.market.frame import MarketFrame as MarketFrame
+    from slackwater.market.frame_row import FrameRow as FrameRow
+    from slackwater.market.spec import FrameSpec as FrameSpec
+    from slackwater.model_selection.walk_forward import PurgedWalkForward as PurgedWalkForward
+    from slackwater.models.classifier import ReversalClassifier as ReversalClassifier
+    from slackwater.scoring.scorer import ReversalScorer as ReversalScorer
+    from slackwater.storage import read_arrays as read_arrays
+    from slackwater.storage import read_tables as read_tables
+    from slackwater.storage import write_arrays as write_arrays
+    from slackwater.trading.account import Account as Account
+    from slackwater.trading.account import OpenPosition as OpenPosition
+    from slackwater.trading.decision import Refusal as Refusal
+    from slackwater.trading.decision import TradePlan as TradePlan
+    from slackwater.trading.drawdown_control import TrackRecord as TrackRecord
+    from slackwater.trading.gate import Gate as Gate
 
 __version__ = "0.1.0"
 
 use_cache_of_this_version()
 
-_HOMES = {
-    "Account": "slackwater.trading.gate",
-    "BundleError": "slackwater.errors",
-    "DataError": "slackwater.errors",
-    "FeatureEngine": "slackwater.features.engine",
-    "FrameRow": "slackwater.market.frame_row",
-    "Gate": "slackwater.trading.gate",
-    "MarketFrame": "slackwater.market.frame",
-    "OpenPosition": "slackwater.trading.gate",
-    "ParameterError": "slackwater.errors",
-    "PurgedWalkForward": "slackwater.model_selection.walk_forward",
-    "Refusal": "slackwater.trading.gate",
-    "ReversalClassifier": "slackwater.models.classifier",
-    "ReversalScorer": "slackwater.scoring.scorer",
-    "SlackwaterError": "slackwater.errors",
-    "TrackRecord": "slackwater.trading.drawdown_control",
-    "TradePlan": "slackwater.trading.gate",
-    "check_features": "slackwater.features.checks",
+_EXPORTS = {
+    "slackwater.errors": ["BundleError", "DataError", "ParameterError", "SlackwaterError"],
+    "slackwater.features.checks": ["check_features"],
+    "slackwater.features.engine": ["FeatureEngine"],
+    "slackwater.market.frame": ["MarketFrame"],
+    "slackwater.market.frame_row": ["FrameRow"],
+    "slackwater.market.spec": ["FrameSpec"],
+    "slackwater.model_selection.walk_forward": ["PurgedWalkForward"],
+    "slackwater.models.classifier": ["ReversalClassifier"],
+    "slackwater.scoring.scorer": ["ReversalScorer"],
+    "slackwater.storage": ["read_arrays", "read_tables", "write_arrays"],
+    "slackwater.trading.account": ["Account", "OpenPosition"],
+    "slackwater.trading.decision": ["Refusal", "TradePlan"],
+    "slackwater.trading.drawdown_control": ["TrackRecord"],
+    "slackwater.trading.gate": ["Gate"],
 }
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 
-__all__ = [
-    "Account",
-    "BundleError",
-    "DataError",
-    "FeatureEngine",
-    "FrameRow",
-    "Gate",
-    "MarketFrame",
-    "OpenPosition",
-    "ParameterError",
-    "PurgedWalkForward",
-    "Refusal",
-    "ReversalClassifier",
-    "ReversalScorer",
-    "SlackwaterError",
-    "TrackRecord",
-    "TradePlan",
-    "__version__",
-    "check_features",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

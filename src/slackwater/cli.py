@@ -69,10 +69,49 @@ def features(
     """Print the catalogue of features with default windows, as Markdown."""
     from datetime import timedelta
 
-    from slackwater.features.catalogue import features_page
     from slackwater.features.engine import default_families
+    from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
+
+
+@app.command("check-features")
+def check_features(
+    family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
+    data: Annotated[Path | None, typer.Option(help="Canonical tables; by default a SYNTHETIC market.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
+    bar_minutes: Annotated[int, typer.Option(min=1, help="Bar interval, in minutes.")] = 5,
+    decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
+    cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
+) -> None:
+    """Check a feature family for look-ahead and the rest of the contract; status 1 if it breaks it.
+
+    The contract: live equals history to the last bit, later data changes nothing, values are known after the declared
+    warm-up, mirrored prices give mirrored features, the unit of the price does not matter, a restart changes nothing,
+    absent tables stay unknown, nothing is infinite. Then look-aheads are planted into the family, to show that the
+    checks would have seen them.
+    """
+    from datetime import timedelta
+
+    from slackwater.config.family_settings import family_settings
+    from slackwater.durations import parse_duration
+    from slackwater.features.engine import families_needed
+    from slackwater.features.extra import load_class
+    from slackwater.features.mutants import check_family
+    from slackwater.market.inputs import INPUT_TABLES
+    from slackwater.report.family_report import family_report
+    from slackwater.simulation.sample import sample_market
+    from slackwater.storage import read_tables
+
+    kind = load_class(family)
+    interval = timedelta(minutes=bar_minutes)
+    families = families_needed(kind, interval, family_settings(kind, settings or []))
+    tables = sample_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
+    lag = parse_duration(decision_lag)
+    report = check_family(families, tables, decision_lag=lag, cuts=cuts)
+    typer.echo(family_report(report, family=family, synthetic=data is None))
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -89,10 +128,11 @@ def zones(
     from datetime import timedelta
 
     from slackwater.config import load_params
-    from slackwater.evidence.map_history import map_of_tables, moment
+    from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
     from slackwater.report.map_figure import write_map_figure
     from slackwater.report.pools_table import print_pools
+    from slackwater.times import parse_time
 
     if layer not in (*LAYERS, "all"):
         raise ParameterError(f"`--layer` must be one of {', '.join(LAYERS)} or all, was {layer!r}")
@@ -102,7 +142,7 @@ def zones(
         symbol,
         spec=effective.market.spec,
         features=effective.features.model_dump(),
-        at=moment(at, "--at") if at else None,
+        at=parse_time(at, "--at") if at else None,
         span=timedelta(days=days),
     )
     listed = LAYERS if layer == "all" else (layer,)
@@ -136,18 +176,18 @@ def fetch(
 
     A run that was stopped or killed continues when it is started again.
     """
-    from slackwater.evidence.map_history import moment
     from slackwater.sources.fetch import datasets_entry, summary
     from slackwater.sources.fetch import fetch as fetch_tables
     from slackwater.sources.http import Politeness
     from slackwater.sources.progress import ProgressBar
     from slackwater.sources.request import FetchRequest
+    from slackwater.times import parse_time
 
     request = FetchRequest(
         venue=venue,
         symbols=_names(symbols),
-        start=moment(start, "--from"),
-        end=moment(end, "--to"),
+        start=parse_time(start, "--from"),
+        end=parse_time(end, "--to"),
         tables=_names(tables) if tables else None,
         interval=interval,
         source=source or None,  # type: ignore[arg-type]  # checked by the request itself
@@ -210,11 +250,11 @@ def simulate(
     """
     from datetime import timedelta
 
-    from slackwater.evidence.map_history import moment
     from slackwater.report.facts_page import facts_page
     from slackwater.simulation import market
     from slackwater.simulation.defects import DEFECT_KINDS, write_with_defects
     from slackwater.simulation.facts import SEEDS_THAT_HOLD, facts_by_seed, facts_hold, seeds_that_hold
+    from slackwater.times import parse_time
 
     if not facts and out is None:
         raise ParameterError("nothing to do: give `--facts`, `--out`, or both")
@@ -222,7 +262,7 @@ def simulate(
         raise ParameterError("`--defects` changes the tables of `--out`: give `--out` too")
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ParameterError(f"`--out` must be a new directory, {out} exists")
-    first = moment(start, "--start")
+    first = parse_time(start, "--start")
     request = market.MarketRequest(
         symbols=[name.strip() for name in symbols.split(",")],
         start=first,
@@ -275,7 +315,7 @@ def understand(
     from slackwater.config import load_params
     from slackwater.market.quality.detectors import examine_tables
     from slackwater.sources.own_files.directory import read_directory
-    from slackwater.sources.own_files.table_file import TableFile
+    from slackwater.sources.own_files.kinds import sources_of
     from slackwater.sources.own_files.understanding import clock_against, understanding
 
     readings = []
@@ -284,19 +324,17 @@ def understand(
         entry, market = effective.dataset, effective.market
         if entry.path is None:
             raise ParameterError(f"data set {name} is not a directory of files; name an entry that has a `path`")
-        sources = {str(table): TableFile(**source.model_dump()) for table, source in (entry.tables or {}).items()}
-        reading = read_directory(
-            entry.path, sources or None, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256
-        )
+        sources = sources_of(entry.model_dump()["tables"])
+        reading = read_directory(entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256)
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
         tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
-        readings.append((reading, sources, ledger, tables))
-    reading, sources, ledger, tables = readings[0]
+        readings.append((reading, ledger, tables))
+    reading, ledger, tables = readings[0]
     findings = [*reading.findings, *ledger.findings]
     if against:
         ours, theirs = (one.get("fine_bars", one.get("bars")) for *_, one in readings)
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
-    for line in understanding(reading, sources, findings):
+    for line in understanding(reading, findings):
         typer.echo(line)
 
 

@@ -9,7 +9,7 @@
     │   ├── OrderError       times that repeat or run backwards
     │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
     ├── SourceError          a server that cannot be reached, refuses, or answers with something else (also OSError)
-    ├── BundleError          a scoring bundle that is damaged, incomplete or foreign
+    ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
 A message names what was wrong, where it was (file, table, column, the first offending rows) and what to do.
@@ -59,7 +59,7 @@ class MissingDataError(DataError, FileNotFoundError):
 
 
 class SourceError(SlackwaterError, OSError):
-    """A server that cannot be reached, refuses, or answers with something else than data."""
+    """A server that cannot be reached, refuses, or answers with something other than data."""
 
 
 class BundleError(SlackwaterError):
@@ -67,7 +67,7 @@ class BundleError(SlackwaterError):
 
 
 class ContractError(SlackwaterError, AssertionError):
-    """A feature that breaks the contract: it leaks, drifts between history and live, or is lopsided."""
+    """A feature that breaks the contract: it leaks, differs between history and live, or breaks its symmetry."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

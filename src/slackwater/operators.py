@@ -1,4 +1,4 @@
-"""O(1) streaming primitives, compiled: the only arithmetic that touches a window.
+"""Compiled streaming primitives: moving sums, extremes, averages, moments and ranks.
 
 Every primitive works on a slice of a flat ``float64`` state buffer that starts as zeros, so that resetting is
 ``state[:] = 0`` and saving is a copy. A primitive is told how many rows came before (``count``); nothing else

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
+from numbers import Integral
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from slackwater.errors import ParameterError
@@ -71,11 +72,13 @@ def settings(cls: type[_T]) -> type[_T]:
 
 def check_settings(instance: Any) -> None:
     """Raise ParameterError if a field of a settings object is out of bounds, or fields contradict each other."""
-    for name, (optional, bounds) in _bounded(instance.__class__).items():
+    for name, (optional, whole, bounds) in _bounded(instance.__class__).items():
         value = getattr(instance, name)
         if value is None and optional:
             continue
         for item in value if isinstance(value, tuple) else (value,):
+            if whole and not isinstance(item, Integral):
+                raise ParameterError(f"`{name}` must be a whole number, was {item!r}")
             for bound in bounds:
                 _require_within(item, bound, name)
     together = getattr(instance, "_check_together", None)
@@ -93,11 +96,19 @@ def bounds_of(hint: Any) -> Iterator[Within]:
 
 
 @cache
-def _bounded(cls: type) -> dict[str, tuple[bool, tuple[Within, ...]]]:
-    """Return, for each bounded field of a settings class, whether it may be None, and its bounds."""
+def _bounded(cls: type) -> dict[str, tuple[bool, bool, tuple[Within, ...]]]:
+    """Return, for each bounded field of a settings class: may be None, must be whole, and its bounds."""
     hints = get_type_hints(cls, include_extras=True)
     found = {each.name: tuple(bounds_of(hints[each.name])) for each in fields(cls)}
-    return {name: (type(None) in get_args(hints[name]), bounds) for name, bounds in found.items() if bounds}
+    return {
+        name: (type(None) in get_args(hints[name]), _is_whole(hints[name]), bounds)
+        for name, bounds in found.items()
+        if bounds
+    }
+
+
+def _is_whole(hint: Any) -> bool:
+    return hint is int or any(_is_whole(part) for part in get_args(hint))
 
 
 def _require_within(value: Any, bounds: Within, name: str) -> None:

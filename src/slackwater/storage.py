@@ -36,6 +36,7 @@ __all__ = [
     "read_tables",
     "sha256_of",
     "significant",
+    "values_digest",
     "write_arrays",
     "write_json",
     "write_json_lines",
@@ -122,6 +123,16 @@ def sha256_of(path: str | Path) -> str:
 def digest_of(content: Any) -> str:
     """Return the sha256 of plain content, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def values_digest(table: pd.DataFrame) -> str:
+    """Return a sha256 of the names and values of a table, floats in single precision: the same on every processor."""
+    digest = hashlib.sha256()
+    for name, column in table.items():
+        floats = column.dtype.kind == "f"
+        values = column.to_numpy(np.float32).tobytes() if floats else "\n".join(map(str, column)).encode()
+        digest.update(f"{name}\0".encode() + values + b"\0")
+    return digest.hexdigest()
 
 
 def write_json(content: Any, path: str | Path) -> None:

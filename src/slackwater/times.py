@@ -27,6 +27,7 @@ __all__ = [
     "epoch_us",
     "epochs_us",
     "microseconds",
+    "parse_time",
     "require_times_us",
     "timestamp",
     "timestamps",
@@ -101,6 +102,35 @@ def require_times_us(times: Any, *, name: str) -> Ints:
     if missing.size:
         raise DataError(f"`{name}` must hold no missing time; rows {missing[:5].tolist()} do")
     return epochs_us(values)
+
+
+def parse_time(text: str, name: str) -> pd.Timestamp:
+    """Return the time that an ISO 8601 text stands for; without a zone it is UTC.
+
+    Parameters
+    ----------
+    text
+        The time.
+    name
+        The option or key, for messages.
+
+    Raises
+    ------
+    ParameterError
+        If the text is not a time, or one outside of 2009 to 2099.
+
+    Examples
+    --------
+    >>> parse_time("2024-06-01T12:00Z", "--at")
+    Timestamp('2024-06-01 12:00:00+0000', tz='UTC')
+    """
+    try:
+        time = pd.Timestamp(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        raise ParameterError(f"`{name}` must be a time such as 2024-06-01 or 2024-06-01T12:00Z, was {text!r}") from None
+    if not 2009 <= time.year < 2100:
+        raise ParameterError(f"`{name}` must lie between 2009 and 2100, was {text!r}")
+    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
 
 
 def timestamp(time_us: int) -> pd.Timestamp:

@@ -1,4 +1,4 @@
-"""MLflow, nowhere else: log a finished run, and fetch a registered bundle."""
+"""Log a finished run to MLflow, and fetch a registered bundle; no other module uses MLflow."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield name, value
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def log_run(
     *,
     tracking_uri: str,
@@ -52,22 +56,22 @@ def log_run(
     bundle: Path,
     registered_name: str,
 ) -> str:
-    """Log one flat run, so that two runs compare side by side, and register its bundle.
+    """Log one flat run and register its bundle.
 
     Parameters
     ----------
     tracking_uri
         Such as ``sqlite:////path/mlflow.db``.
     artifacts_root
-        Where a new experiment keeps its files; MLflow remembers it as an absolute path.
+        Directory of the files of a new experiment; MLflow stores it as an absolute path.
     experiment, run_name
-        Where the run is listed, and as what.
+        Names of the experiment and of the run.
     params, metrics
-        Nested; logged under dotted keys. Metrics that are not numbers are left out.
+        Nested; logged under dotted keys. Metrics that are not numbers (texts, flags) are left out.
     tags
-        Text by name, such as hashes and the git commit.
+        Texts by name, such as hashes and the git commit.
     artifacts
-        Folder in the run to file or directory.
+        Files or directories by folder in the run.
     bundle
         The scoring bundle; logged under ``bundle`` and registered as a version of `registered_name`.
     registered_name
@@ -90,7 +94,7 @@ def log_run(
     mlflow.set_experiment(experiment)
     with mlflow.start_run(run_name=run_name, tags=dict(tags)) as run:
         mlflow.log_params({key: str(value) for key, value in flattened(params)})
-        numbers = {key: float(value) for key, value in flattened(metrics) if isinstance(value, (int, float, bool))}
+        numbers = {key: float(value) for key, value in flattened(metrics) if _is_number(value)}
         mlflow.log_metrics(numbers)
         for folder, path in artifacts.items():
             if path.is_dir():
@@ -107,14 +111,14 @@ def log_run(
 
 
 def pull(uri: str, *, tracking_uri: str, to: str | Path) -> Path:
-    """Fetch a registered bundle, such as ``models:/slackwater@champion``, and return where it is.
+    """Fetch a registered bundle, such as ``models:/slackwater@champion``, and return its directory.
 
     Parameters
     ----------
     uri
         ``models:/name@alias`` or ``models:/name/version``.
     tracking_uri
-        Where the registry is.
+        URI of the registry.
     to
         Directory to copy to.
 
@@ -123,7 +127,7 @@ def pull(uri: str, *, tracking_uri: str, to: str | Path) -> Path:
     MissingDataError
         If there is no such version.
     BundleError
-        If what is there is no bundle. `slackwater.ReversalScorer.load` checks its digests.
+        If it is not a bundle. `slackwater.ReversalScorer.load` checks its digests.
     """
     mlflow = _mlflow()
     mlflow.set_tracking_uri(tracking_uri)
@@ -132,5 +136,5 @@ def pull(uri: str, *, tracking_uri: str, to: str | Path) -> Path:
     except mlflow.exceptions.MlflowException as error:
         raise MissingDataError(f"cannot fetch {uri}: {error}") from error
     if not (path / "SHA256SUMS").is_file():
-        raise BundleError(f"{uri} is no scoring bundle")
+        raise BundleError(f"{uri} is not a scoring bundle")
     return path

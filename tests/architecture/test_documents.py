@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipelines._closure import ROOT
-from slackwater.features.catalogue import features_page
 from slackwater.features.engine import default_families
 from slackwater.market.schemas import SCHEMAS
+from slackwater.report.features_page import features_page
 
 
 def test_the_catalogue_of_features_is_the_one_of_the_code() -> None:

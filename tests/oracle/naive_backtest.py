@@ -63,7 +63,7 @@ def utc(time: int) -> pd.Timestamp:
 
 
 class NaiveBacktest:
-    """One account, or with `constant_risk` a new one for every trade. The tables are made by the constructor."""
+    """One account, or with `unit_risk` a new one for every trade. The tables are made by the constructor."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class NaiveBacktest:
         decision_lag: timedelta,
         horizon: timedelta,
         fine_bar_interval: timedelta,
-        constant_risk: bool = False,
+        unit_risk: bool = False,
     ) -> None:
         self.lag, self.interval = decision_lag // timedelta(microseconds=1), fine_bar_interval
         self.horizon = horizon // timedelta(microseconds=1)
@@ -85,7 +85,7 @@ class NaiveBacktest:
         self.gate = gate
         if self.coarse:  # such a path does not show what the delay costs
             self.gate = replace(gate, costs=replace(gate.costs, latency=max(decision_lag, gate.costs.latency)))
-        self.initial_equity, self.constant_risk = initial_equity, constant_risk
+        self.initial_equity, self.unit_risk = initial_equity, unit_risk
         self.read(scores, fine_bars, funding, mark)
 
         self.returns: dict[tuple[str, int], float | None] = {}
@@ -154,7 +154,7 @@ class NaiveBacktest:
             end = bars[-1].closes
             at = bisect.bisect_left(self.opens[score.symbol], sent)
             if at == len(bars) or end < bars[at].opens + self.horizon:
-                message = f"the path ends at {utc(end)}, before the horizon has passed"
+                message = f"the fine bars end at {utc(end)}, before the horizon has passed"
                 self.refuse(score, decided, "path_ends_before_horizon", message)
             elif bars[at].opens >= sent + interval:
                 message = f"no bar opens within {self.interval} of {utc(sent)}"
@@ -275,7 +275,7 @@ class NaiveBacktest:
     def spent(self, position: Position, until: int) -> int | None:
         """Return the first settlement at which the funding paid had left nothing of the equity of the plan."""
         plan, left = position.plan, position.plan.equity
-        left -= plan.quantity * plan.entry * (plan.fee_fraction + plan.entry_slippage)
+        left -= plan.quantity * plan.entry * (plan.costs.fee_fraction + plan.costs.entry_slippage)
         for time, _ in self.rates[plan.symbol]:
             if position.entry_time < time <= until:
                 paid = self.funding(position, time)
@@ -299,8 +299,8 @@ class NaiveBacktest:
         for position in self.positions:
             plan = position.plan
             gain = plan.side * plan.quantity * (self.mark_price(plan.symbol, time) - plan.entry)
-            fee = plan.quantity * plan.entry * plan.fee_fraction
-            slippage = plan.quantity * plan.entry * plan.entry_slippage
+            fee = plan.quantity * plan.entry * plan.costs.fee_fraction
+            slippage = plan.quantity * plan.entry * plan.costs.entry_slippage
             equity += gain - fee - slippage - self.funding(position, time)
         return equity
 
@@ -313,12 +313,12 @@ class NaiveBacktest:
             record=self.record(),
             correlations=self.correlations(time) if self.positions else None,
         )
-        if self.constant_risk:
+        if self.unit_risk:
             account = Account(equity=self.initial_equity)
         decision = self.gate.decide(score, account, now=utc(time), price=bar.open)
         if isinstance(decision, Refusal):
             for reason in decision.reasons:
-                self.refuse(score, time, reason.code.value, reason.message)
+                self.refuse(score, time, reason.code, reason.message)
         else:
             self.plans.append((utc(time), symbol, score.event_time))
             self.positions.append(Position(decision, bar.opens, bar.opens + self.horizon))
@@ -340,14 +340,19 @@ class NaiveBacktest:
         plan, exit_ = position.plan, position.exit
         self.positions.remove(position)
         gross = plan.quantity * (exit_ - plan.entry) if plan.side > 0 else plan.quantity * (plan.entry - exit_)
-        fees = plan.fee_fraction * plan.quantity * plan.entry + plan.fee_fraction * plan.quantity * exit_
-        at_exit = {"stop": plan.stop_slippage, "time": plan.exit_slippage, "target": 0.0, "liquidation": 0.0}
-        slippage = plan.quantity * plan.entry * plan.entry_slippage
+        fees = plan.costs.fee_fraction * plan.quantity * plan.entry + plan.costs.fee_fraction * plan.quantity * exit_
+        at_exit = {
+            "stop": plan.costs.stop_slippage,
+            "time": plan.costs.exit_slippage,
+            "target": 0.0,
+            "liquidation": 0.0,
+        }
+        slippage = plan.quantity * plan.entry * plan.costs.entry_slippage
         slippage += plan.quantity * exit_ * at_exit[position.exit_reason]
         funding = self.funding(position, position.exit_time)
         net = gross - fees - slippage - funding
         if funding > 0.0 and plan.equity + net < 0.0:  # an account below nothing has been liquidated
-            slippage = plan.quantity * plan.entry * plan.entry_slippage
+            slippage = plan.quantity * plan.entry * plan.costs.entry_slippage
             net, position.exit_reason = gross - fees - slippage - funding, "liquidation"
         notional = plan.quantity * plan.entry
         self.cash += net
@@ -369,20 +374,20 @@ class NaiveBacktest:
                 "binding": plan.binding,
                 "risk_usd": plan.risk_usd,
                 "risk_fraction": plan.risk_usd / plan.equity,
-                "reward_risk": plan.reward_risk,
-                "p_direction": plan.p_direction,
-                "p_trade": plan.p_trade,
+                "reward_risk": plan.sizing.reward_risk,
+                "p_direction": plan.score.p_direction,
+                "p_trade": plan.sizing.p_trade,
                 "p_trade_low": plan.p_trade_low,
                 "expectancy_low": plan.expectancy_low,
-                "stop_level": plan.stop_level,
-                "target_level": plan.target_level,
-                "risk_multiplier": plan.risk_multiplier,
-                "drawdown": plan.drawdown,
+                "stop_level": plan.levels.stop_level,
+                "target_level": plan.levels.target_level,
+                "risk_multiplier": plan.throttle.multiplier,
+                "drawdown": plan.throttle.drawdown,
                 "exit_reason": position.exit_reason,
                 "gross_usd": gross,
                 "fees_usd": fees,
                 "slippage_usd": slippage,
-                "latency_usd": notional * plan.latency_slippage,
+                "latency_usd": notional * plan.costs.latency_slippage,
                 "funding_usd": funding,
                 "net_usd": net,
                 "gross_bps": 10_000 * gross / notional,

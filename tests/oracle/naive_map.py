@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
-from slackwater.liquidity.density import N_LAYERS, STOPS, LossDistances
+from slackwater.liquidity.density import N_LAYERS, STOPS
+from slackwater.liquidity.loss_distances import LiquidationDistances
 from slackwater.liquidity.stops import STOP_OFFSETS, STOP_SHARE
 
-LOSSES = LossDistances()
+LOSSES = LiquidationDistances()
 DISTANCES = LOSSES.default_log_distances()
 
 Bar = tuple[float, float, float, float, float]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -16,16 +15,17 @@ import pandas as pd
 import pytest
 
 from slackwater.market.contracts import venue_contracts
-from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
-from slackwater.trading.bracket import BracketRules, trade_levels
+from slackwater.trading.account import Account
+from slackwater.trading.backtest import BacktestResult
+from slackwater.trading.bracket import trade_levels
 from slackwater.trading.costs import CostModel
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.entry import EntryRules
-from slackwater.trading.gate import Account, Gate, TradePlan
+from slackwater.trading.decision import TradePlan
+from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
+from slackwater.trading.rules import BracketRules, DrawdownRules, EntryRules, SizingRules
 from slackwater.trading.score import Score
-from slackwater.trading.sizing import SizingRules
 from tests.oracle.naive_backtest import NaiveBacktest
+from tests.trading import row_of, score_of, traded, traded_at_unit_risk
 
 PRICES = {"BTCUSDT": 50_000.0, "ETHUSDT": 3_000.0, "SOLUSDT": 100.0}
 CONTRACTS = venue_contracts("simulated")
@@ -48,6 +48,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
         cool_off=one_of(None, timedelta(minutes=20), timedelta(minutes=90)),
         cool_off_streak=one_of(1, 2, 3),
     )
+    risk, cluster = one_of(0.003, 0.008, 0.015, 0.02), one_of(0.01, 0.02)
     return Gate(
         entry=EntryRules(
             probability_threshold=one_of(0.0, 0.5, 0.55),
@@ -57,8 +58,8 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
         ),
         bracket=BracketRules(stop_buffer_atr=one_of(0.0, 0.25, 1.0), min_stop_atr=one_of(0.0, 0.15)),
         rules=SizingRules(
-            risk_fraction=one_of(0.003, 0.008, 0.015, 0.02),
-            max_cluster_risk=one_of(0.01, 0.02),
+            risk_fraction=min(risk, cluster),
+            max_cluster_risk=cluster,
             max_open_risk=one_of(0.02, 0.04),
             leverage_cap=one_of(3.0, 5.0, 10.0),
             depth_fraction=one_of(None, 0.02),
@@ -99,7 +100,7 @@ def random_scores(
         near, far = rng.uniform(0.002, 0.05, 2), rng.uniform(0.005, 0.12, 2)
         depth = 5e7 / price * float(rng.uniform(0.05, 1.0)) if rng.random() > 0.05 else math.nan
         scores.append(
-            Score(
+            score_of(
                 symbol=symbol,
                 event_time=time,
                 available_time=time + lag + timedelta(minutes=30) * bool(rng.random() < 0.01),
@@ -135,7 +136,9 @@ def plant_touches(rng: np.random.Generator, bars: pd.DataFrame, scores: list[Sco
     for score in scores:
         if score.direction == 0 or rng.random() > 0.3:
             continue
-        levels = trade_levels(score, tick_size=CONTRACTS[score.symbol].tick_size, rules=rules)
+        levels = trade_levels(
+            score.context, side=-score.direction, tick_size=CONTRACTS[score.symbol].tick_size, rules=rules
+        )
         price = levels.target if rng.random() < 0.7 else levels.stop
         at = int(bars["open_time"].searchsorted(score.event_time)) + int(rng.integers(0, 12))
         if at >= len(bars) or price <= 0:
@@ -205,7 +208,7 @@ def random_market(seed: int) -> dict[str, Any]:
         if rng.random() < 0.6:
             rates.append(random_funding(rng, symbol, start, n, interval, 2.0 if seed % 10 in (3, 7) else 0.002))
     return {
-        "scores": pd.DataFrame([asdict(score) for score in scores]).sample(frac=1.0, random_state=seed),
+        "scores": pd.DataFrame([row_of(score) for score in scores]).sample(frac=1.0, random_state=seed),
         "fine_bars": pd.concat(paths, ignore_index=True),
         "gate": gate,
         "funding": pd.concat(rates, ignore_index=True) if rates else None,
@@ -245,7 +248,7 @@ def test_every_trade_and_refusal_is_that_of_the_naive_backtest() -> None:
     seen: dict[str, Counter[str]] = {name: Counter() for name in ("exit_reason", "binding", "code", "feature")}
     for seed in range(MARKETS):
         market = random_market(seed)
-        result = run_backtest(**market)
+        result = traded(**market)
         assert_all_same(result, NaiveBacktest(**market), f"market {seed}")
         trades = result.trades
         seen["exit_reason"].update(trades["exit_reason"])
@@ -290,14 +293,14 @@ def test_every_trade_and_refusal_is_that_of_the_naive_backtest() -> None:
     assert seen["exit_reason"].total() > 2_000
 
 
-def test_constant_risk_is_the_naive_backtest_with_a_fresh_account() -> None:
+def test_unit_risk_is_the_naive_backtest_with_a_fresh_account() -> None:
     """Catches a trade of the verdict's sample that is left out, moved, or shrunk by another one."""
     exits = Counter[str]()
     for seed in range(0, MARKETS, 5):
         market = random_market(seed)
-        trades = constant_risk_trades(**market)
+        trades = traded_at_unit_risk(**market)
         found = pd.DataFrame([trade.to_row() for trade in trades])
-        naive = pd.DataFrame(NaiveBacktest(**market, constant_risk=True).trades)
+        naive = pd.DataFrame(NaiveBacktest(**market, unit_risk=True).trades)
         pd.testing.assert_frame_equal(found, naive.drop(columns="equity_after"), rtol=1e-9, atol=1e-8, obj=f"{seed}")
         exits.update(found["exit_reason"])
     assert set(exits) == {"target", "stop", "time", "liquidation"}
@@ -312,7 +315,7 @@ def flat_market() -> tuple[Score, pd.DataFrame]:
     path[["open", "high", "low", "close"]] = 50_000.0
     path.loc[61, "low"] = 45_000.0
     path.loc[100, "high"] = 60_000.0
-    score = Score(
+    score = score_of(
         symbol="BTCUSDT",
         event_time=minutes[60],
         available_time=minutes[60] + pd.Timedelta("5s"),
@@ -341,7 +344,7 @@ def test_skipping_the_entry_bar_would_flip_the_result() -> None:
     score, path = flat_market()
     horizon = timedelta(hours=4)
     options: dict[str, Any] = {
-        "scores": pd.DataFrame([asdict(score)]),
+        "scores": pd.DataFrame([row_of(score)]),
         "fine_bars": path,
         "gate": Gate(horizon=horizon),
         "funding": None,
@@ -350,7 +353,7 @@ def test_skipping_the_entry_bar_would_flip_the_result() -> None:
         "horizon": horizon,
         "fine_bar_interval": timedelta(minutes=1),
     }
-    honest = run_backtest(**options)
+    honest = traded(**options)
     assert honest.trades["net_usd"].item() < 0
     assert_all_same(honest, NaiveBacktest(**options), "the fixture")
 
@@ -364,7 +367,7 @@ def test_skipping_the_entry_bar_would_flip_the_result() -> None:
     assert only.hold(plan, entry_bar=61, horizon=horizon).net_usd == honest.trades["net_usd"].item()
 
     # What is left of the market for an engine with the bug: the naive backtest tells the two apart.
-    blind = run_backtest(**options | {"fine_bars": path.assign(low=path["low"].where(path.index != 61, 50_000.0))})
+    blind = traded(**options | {"fine_bars": path.assign(low=path["low"].where(path.index != 61, 50_000.0))})
     assert blind.trades["net_usd"].item() > 0
     with pytest.raises(AssertionError):
         assert_all_same(blind, NaiveBacktest(**options), "the fixture")

@@ -9,6 +9,7 @@ import pytest
 
 from slackwater.labels.barriers import triple_barrier
 from slackwater.labels.weights import average_uniqueness
+from slackwater.trading.price_path import price_paths
 
 LAG, HORIZON = timedelta(seconds=5), timedelta(hours=5)
 START = pd.Timestamp("2024-03-01", tz="UTC")
@@ -95,7 +96,7 @@ def test_triple_barrier_against_a_naive_loop(seed: int, interval: timedelta) -> 
     table = pd.concat(events, ignore_index=True)
     labels, report = triple_barrier(
         table,
-        pd.concat(paths, ignore_index=True),
+        price_paths(pd.concat(paths, ignore_index=True)),
         horizon=HORIZON,
         decision_lag=LAG,
         fine_bar_interval=interval,
@@ -133,7 +134,7 @@ def test_the_paths_of_this_file_hold_ties() -> None:
     event = event.assign(available_time=event["event_time"], volatility_daily=0.03)
     labels, report = triple_barrier(
         event,
-        path,
+        price_paths(path),
         horizon=HORIZON,
         decision_lag=LAG,
         fine_bar_interval=timedelta(minutes=5),

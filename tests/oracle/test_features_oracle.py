@@ -132,6 +132,9 @@ def expected() -> dict[str, pd.Series]:
         out[f"whale_divergence_{h}h"] = (off - to).where(against, 0.0)
         out[f"large_trade_imbalance_{h}h"] = (t["large_buy"] - t["large_sell"]).rolling(h).sum() / volume
         out[f"top_trader_ratio_change_{h}h"] = np.log(t["top_trader_ratio"]).diff(h)
+        for asset in ("coin", "stable"):
+            flow = t[f"exchange_netflow_{asset}_usd"]
+            out[f"exchange_{asset}_inflow_{h}h"] = flow.rolling(h).mean() / flow.abs().rolling(7 * DAY).mean()
     out |= funding(t)
     return out
 

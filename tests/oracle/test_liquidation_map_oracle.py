@@ -10,7 +10,6 @@ import pytest
 from slackwater.errors import ParameterError
 from slackwater.liquidity.density import (
     N_LAYERS,
-    LossDistances,
     map_advance,
     map_bins,
     map_denser,
@@ -18,6 +17,7 @@ from slackwater.liquidity.density import (
     map_look,
     map_slots,
 )
+from slackwater.liquidity.loss_distances import LiquidationDistances
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.contracts import contract, liquidation_price
 from tests.oracle.naive_map import DISTANCES, LOSSES, Bar, NaiveMap
@@ -120,8 +120,8 @@ def test_a_tiny_scale_is_written_into_the_bins() -> None:
 def test_losses_follow_the_margin_tiers() -> None:
     """A large position with the same margin is forced out earlier, as its tier says; a small one at the loss itself."""
     btc = contract("binance", "BTCUSDT")
-    small = LossDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(1e5,)).log_distances(btc)
-    large = LossDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(6e7,)).log_distances(btc)
+    small = LiquidationDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(1e5,)).log_distances(btc)
+    large = LiquidationDistances(fractions=(0.08,), weights=(1.0,), sizes_usd=(6e7,)).log_distances(btc)
     np.testing.assert_allclose(small[:, 0], np.log([0.92, 1.08]), rtol=1e-9)
     assert small[0, 0] < large[0, 0] < 0.0 < large[1, 0] < small[1, 0]
     margin = 1.0 - 0.92 * (1.0 - 0.004)
@@ -140,4 +140,4 @@ def test_losses_follow_the_margin_tiers() -> None:
 )
 def test_impossible_distances_are_refused(changes: dict[str, tuple[float, ...]], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        LossDistances(**changes)
+        LiquidationDistances(**changes)

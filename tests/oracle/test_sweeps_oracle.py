@@ -11,10 +11,11 @@ import pytest
 
 from slackwater.features import intermediates as m
 from slackwater.features.sweeps import SweepsFamily
-from slackwater.liquidity.sweeps import ATTEMPTS, LARGEST_BURST
+from slackwater.liquidity.levels import ATTEMPTS
+from slackwater.liquidity.sweeps import LARGEST_BURST
 from slackwater.market import inputs as i
 
-WIDTH = len(i.INPUTS) + m.INTERMEDIATES
+WIDTH = m.FIRST_EXTRA
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 FIRST_BAR_HOURS = 473_352  # midnight of 1 January 2024

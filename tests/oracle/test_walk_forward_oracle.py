@@ -27,16 +27,16 @@ def random_labels(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 def test_no_label_reaches_a_tested_one_and_no_clean_row_is_lost(seed: int, embargo_hours: int) -> None:
     """Fails on one leaked label, on one clean row dropped, and on a test row that is missed or tested twice."""
     event, end = random_labels(seed, 600)
-    first_train, test_length = timedelta(days=120), timedelta(days=30)
+    min_train, test_length = timedelta(days=120), timedelta(days=30)
     splitter = PurgedWalkForward(
         event_times=event,
         label_end_times=end,
         embargo=timedelta(hours=embargo_hours),
-        first_train=first_train,
+        min_train=min_train,
         test=test_length,
     )
     embargo = embargo_hours * HOUR
-    block_start = event.min() + np.timedelta64(first_train)
+    block_start = event.min() + np.timedelta64(min_train)
     tested: list[int] = []
     for train, test in splitter.split(np.zeros((600, 1))):
         # 0 overlaps, pair by pair: no label that trains is alive, or in its embargo, when a tested one
@@ -48,5 +48,5 @@ def test_no_label_reaches_a_tested_one_and_no_clean_row_is_lost(seed: int, embar
         assert set(train.tolist()) == clean
         tested += test.tolist()
         block_start += np.timedelta64(test_length)
-    later = np.flatnonzero(event >= event.min() + np.timedelta64(first_train))
+    later = np.flatnonzero(event >= event.min() + np.timedelta64(min_train))
     assert sorted(tested) == later.tolist()

@@ -20,14 +20,14 @@ import yaml
 from pipelines._closure import ROOT
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
-from pipelines._trading import backtest_inputs, build_gate
-from pipelines.sensitivity import comparable_venues
+from pipelines._trading import build_gate, read_backtest
+from slackwater.evidence.venues import comparable_venues
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
 from slackwater.storage import read_tables
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import price_paths
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {
@@ -67,9 +67,9 @@ def smaller(content: dict) -> None:
     simulated = content["datasets"]["simulated"]
     simulated["symbols"] = ["BTCUSDT", "ETHUSDT"]
     simulated["simulate"]["end"] = "2023-07-10T00:00:00Z"
-    content["validation"].update(first_train="60d", test="20d")
+    content["validation"].update(min_train="60d", test="20d")
     content["model"].update(n_estimators=30)
-    content["evaluation"].update(bootstrap_draws=100)
+    content["evaluation"].update(draws=100)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_bundle_holds_all_that_a_gate_is_made_of(repository: Path) -> None:
 
 
 def test_no_trade_breaks_a_rule(repository: Path) -> None:
-    for name in ("trades", "constant_risk_trades"):
+    for name in ("trades", "unit_risk_trades"):
         trades = pd.read_parquet(repository / f"reports/{name}.parquet")
         side = trades["side"]
         assert (trades["risk_fraction"] <= 0.01).all()
@@ -150,7 +150,7 @@ def test_the_backtest_refuses_what_the_live_gate_refuses(repository: Path) -> No
         "from slackwater.storage import read_tables\n"
         "scores = sw.ReversalScorer.load('models/scorer').score(read_tables('data/tables', INPUT_TABLES))\n"
         "missing = scores[scores['missing_features'].map(len) > 0]\n"
-        "trades = pd.read_parquet('reports/constant_risk_trades.parquet')\n"
+        "trades = pd.read_parquet('reports/unit_risk_trades.parquet')\n"
         "print('both', len(trades.merge(missing, on=['symbol', 'event_time'])), 'of', len(trades))"
     )
     assert "both 0 of " in run(repository, sys.executable, "-c", code)
@@ -160,21 +160,21 @@ def test_labels_and_backtest_are_settled_at_the_mark(repository: Path, monkeypat
     """Fails where a stage forgets the table: nothing else would tell, the last trades stand in silently."""
     monkeypatch.chdir(repository)
     tables = read_tables("data/tables", ["funding", "mark_price"])
-    pd.testing.assert_frame_equal(backtest_inputs(Stage("backtest"))["mark"], tables["mark_price"])
+    backtest = read_backtest(Stage("backtest"))
+    assert all((path.mark_open != path.open).any() for path in backtest.paths.values())
     stage, labels = Stage("label"), pd.read_parquet("data/labels.parquet")
     rules = TradeRules(
         contracts=venue_contracts(stage.dataset.venue),
-        bracket=BracketRules(**stage.bracket.model_dump()),
-        costs=CostModel(**stage.costs.model_dump()),
+        bracket=stage.bracket.build(),
+        costs=CostModel(**dict(stage.costs)),
         reference_notional_usd=stage.labels.reference_notional_usd,
     )
-    features, path = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/fine_bars.parquet")
+    features, bars = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/fine_bars.parquet")
 
     def net_r(mark: pd.DataFrame | None) -> pd.Series:
         horizon = stage.labels.horizon
-        return trade_outcomes(labels, features, path, tables["funding"], rules=rules, horizon=horizon, mark=mark)[
-            "net_r"
-        ]
+        paths = price_paths(bars, tables["funding"], mark=mark)
+        return trade_outcomes(labels, features, paths, rules=rules, horizon=horizon)["net_r"]
 
     pd.testing.assert_series_equal(net_r(tables["mark_price"]), labels["net_r"])
     assert not net_r(None).equals(labels["net_r"])
@@ -193,7 +193,7 @@ def test_facts_of_the_entry_reach_labels_and_gate(
     assert {name: fact for name, fact in own.items() if name != "BTCUSDT"} == {
         name: fact for name, fact in venue_contracts("simulated").items() if name != "BTCUSDT"
     }
-    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("curves")).contracts == own
+    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("sensitivity")).contracts == own
 
 
 def test_venues_are_compared_on_symbols_whose_facts_are_known() -> None:
@@ -315,7 +315,7 @@ def test_a_damaged_table_leaves_no_half_written_output(repository: Path, tmp_pat
     table.loc[1_000, "close"] = float("nan")
     table.to_parquet(path)
     output = run(root, sys.executable, "-m", "pipelines.validate", fails=True)
-    assert re.search(r"table path: column `close` must not be missing; 1 rows, the first:\n.*\n1000 ", output)
+    assert re.search(r"table fine_bars: column `close` must not be missing; 1 rows, the first:\n.*\n1000 ", output)
     assert "Traceback" not in output
     assert [p.name for p in (root / "data").iterdir()] == ["raw"]
     assert not (root / "reports").exists()

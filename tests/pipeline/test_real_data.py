@@ -22,10 +22,14 @@ from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.quality.ledger import DefectLedger
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
+from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.sources.own_files.directory import Reading, read_directory
-from slackwater.sources.own_files.table_file import TableFile, read_file
+from slackwater.sources.own_files.kinds import sources_of
+from slackwater.sources.own_files.source import Request
+from slackwater.sources.own_files.table_file import TableFile
 from slackwater.sources.own_files.understanding import clock_against
+from slackwater.trading.price_path import price_paths
 
 EXTERNAL = ROOT / "data" / "external"
 DIRECTORY = EXTERNAL / "bybit_1h"
@@ -47,8 +51,7 @@ def params() -> Params:
 
 @pytest.fixture(scope="module")
 def cleaned(params: Params) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
-    assert params.dataset.tables is not None
-    files = {name: TableFile(**t.model_dump()) for name, t in params.dataset.tables.items()}
+    files = sources_of(params.dataset.model_dump()["tables"])
     lags, symbols = params.market.lags, params.dataset.symbols
     raw = read_directory(DIRECTORY, files, lags=lags, symbols=symbols).tables
     return clean_tables(raw, venue=params.dataset.venue, spacing={"bars": params.market.bar_interval})
@@ -95,8 +98,7 @@ def test_an_honest_model_finds_next_to_nothing(
     wanted = set(engine.manifest(frame.available)["model_features"])
     labels, report = build_labels(
         features,
-        tables["bars"],
-        tables["funding"],
+        price_paths(tables["bars"], tables["funding"]),
         trade=TradeRules(contracts=venue_contracts(params.dataset.venue)),
         decision_lag=market.decision_lag,
         fine_bar_interval=market.fine_bar_interval,
@@ -105,8 +107,8 @@ def test_an_honest_model_finds_next_to_nothing(
     assert report.labelled > 3_000
     assert report.tie_share < 0.02
     training = TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
-    recipe = Trainer(**params.validation.model_dump(), model=params.model.model_dump())
-    predictions = recipe.predict_out_of_fold(training, {"direction": training.labels["y_direction"].to_numpy()})
+    trainer = Trainer(validation=params.validation.build(), model=params.model.build(), targets=TARGETS[:1])
+    predictions = trainer.predict_out_of_fold(training)
     y = training.labels["y_direction"].to_numpy()[predictions["row"]]
     assert 0.47 < auc(y, predictions["p_direction"]) < 0.55
 
@@ -203,8 +205,9 @@ def test_seconds_since_1970_and_names_of_coinalyze_are_understood() -> None:
         file="coinalyze_liq_1min_2026-09-25_excerpt.csv",
         columns={"event_time": "t", "long_quantity": "l", "short_quantity": "s"},
     )
-    read = read_file(NATIVE / "binance_vision_excerpts", "liquidation_totals", source, lag=timedelta(seconds=5))
-    assert (read.headless, read.clock, len(read.table)) == (False, "s since 1970", 24)
+    request = Request(root=NATIVE / "binance_vision_excerpts", table="liquidation_totals", lag=timedelta(seconds=5))
+    [read] = source.read(request)
+    assert (read.origin, read.clock, len(read.table)) == (source.file, "s since 1970", 24)
     assert read.table["event_time"].iloc[0] == pd.Timestamp("2026-09-25 00:01Z")
 
 
@@ -212,7 +215,7 @@ def test_seconds_since_1970_and_names_of_coinalyze_are_understood() -> None:
 def test_a_summer_of_binance_raises_no_false_alarm(params: Params) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     entry = resolve(content | {"dataset": SUMMER.name}).dataset
-    files = {name: TableFile(**t.model_dump()) for name, t in (entry.tables or {}).items()}
+    files = sources_of(entry.model_dump()["tables"])
     reading = read_directory(SUMMER, files, lags=params.market.lags, symbols=entry.symbols)
     tables, ledger = clean_tables(reading.tables, venue="binance", spacing={"bars": HOUR})
     # Whoever repaired the set marked these two bars as filled.

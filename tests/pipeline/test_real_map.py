@@ -13,7 +13,7 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.market.spec import FrameSpec
 from slackwater.sources.own_files.directory import read_directory
-from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.own_files.kinds import sources_of
 
 NAME = "binance_1h_2024_summer"
 DIRECTORY = ROOT / "data" / "external" / NAME
@@ -30,8 +30,7 @@ def test_the_scorecard_runs_on_real_liquidations() -> None:
     """
     params = resolve(yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": NAME})
     market = params.market
-    assert params.dataset.tables is not None
-    files = {name: TableFile(**t.model_dump()) for name, t in params.dataset.tables.items()}
+    files = sources_of(params.dataset.model_dump()["tables"])
     raw = read_directory(DIRECTORY, files, lags=market.available_after, symbols=params.dataset.symbols).tables
     assert "long_short_ratio" not in raw
     tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels.barriers import triple_barrier
 from slackwater.labels.events import sample_events
+from slackwater.trading.price_path import price_paths
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 HORIZON = timedelta(hours=6)
@@ -49,7 +50,7 @@ def random_market(seed: int, *, days: int = 3, n_events: int = 25) -> tuple[pd.D
 
 def labelled(path: pd.DataFrame, events: pd.DataFrame, **changes: object) -> pd.DataFrame:
     arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "fine_bar_interval": MINUTE} | changes
-    return triple_barrier(events, path, **arguments)[0]
+    return triple_barrier(events, price_paths(path), **arguments)[0]
 
 
 @examples
@@ -84,7 +85,8 @@ def test_nothing_after_the_end_of_a_label_matters(seed: int, which: int) -> None
     one = labels.iloc[which % len(labels)]
     after = path["open_time"] >= one["label_end_time"]
     rng = np.random.default_rng(seed)
-    garbage = path[PRICES].where(~after, pd.DataFrame(rng.uniform(1e-3, 1e3, (len(path), 4)), columns=PRICES))
+    rising = np.sort(rng.uniform(1e-3, 1e3, (len(path), 4)), axis=1)
+    garbage = path[PRICES].where(~after, pd.DataFrame(rising, columns=["low", "open", "close", "high"])[PRICES])
     spoilt = labelled(path.assign(**garbage), events)
     again = spoilt[spoilt["event_time"] == one["event_time"]].iloc[0]
     pd.testing.assert_series_equal(again, one, check_names=False)

@@ -24,23 +24,21 @@ from hypothesis import strategies as st
 from slackwater.errors import SlackwaterError
 from slackwater.market.contracts import Contract, maintenance_margin, venue_contracts
 from slackwater.trading.account import Account, OpenPosition
-from slackwater.trading.bracket import BracketRules
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
-from slackwater.trading.drawdown_control import DrawdownRules, TrackRecord
-from slackwater.trading.entry import EntryRules
+from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.gate import Gate
-from slackwater.trading.reasons import ReasonCode
+from slackwater.trading.rules import BracketRules, DrawdownRules, EntryRules, SizingRules
 from slackwater.trading.score import Score
-from slackwater.trading.sizing import SizingRules
+from tests.trading import changed, reason_codes, row_of, score_of
 
 T = datetime(2024, 3, 1, 12, tzinfo=UTC)
 CLOSES = {"BTCUSDT": 6e4, "ETHUSDT": 3e3, "SOLUSDT": 150.0, "XRPUSDT": 0.6}
 SYMBOLS = (*CLOSES, "AAAUSDT", "BBBUSDT", "CCCUSDT")
 VENUES = ("binance", "bybit", "okx", "gate", "simulated")
 CONTRACTS = {venue: venue_contracts(venue) for venue in VENUES}
-OF_THE_BACKTEST = {ReasonCode.NO_ENTRY_BAR, ReasonCode.PATH_ENDS_BEFORE_HORIZON}
-OF_BAD_INPUT = {ReasonCode.BAD_INPUT, ReasonCode.BAD_EQUITY}
+OF_THE_BACKTEST = {"no_entry_bar", "path_ends_before_horizon"}
+OF_BAD_INPUT = {"bad_input", "bad_equity"}
 BINDING = {"risk", "throttled_risk", "cluster_risk", "open_risk", "leverage", "margin", "margin_tier"} | {
     "depth",
     "volume",
@@ -113,7 +111,7 @@ class Draw:
         bid, ask = (math.nan, math.nan) if self.chance(0.15) else (depth, depth * self.spread(0.1, 10.0))
         edge = self.between(0.0, 3.0)
         no_odds = self.chance(0.06)
-        return Score(
+        return score_of(
             symbol=symbol,
             event_time=T,
             available_time=T + timedelta(seconds=5),
@@ -196,9 +194,10 @@ class Draw:
             min_stop_atr=self.between(0.0, 0.4),
             min_stop_ticks=self.between(0.0, 10.0),
         )
+        risk, cluster = self.spread(1e-3, 0.02), self.between(0.01, 0.02)
         rules = SizingRules(
-            risk_fraction=self.spread(1e-3, 0.02),
-            max_cluster_risk=self.between(0.01, 0.02),
+            risk_fraction=min(risk, cluster),
+            max_cluster_risk=cluster,
             max_open_risk=self.between(0.02, 0.04),
             leverage_cap=self.between(1.0, 10.0) if self.chance(0.7) else self.between(1.0, 2.0),
             depth_fraction=self.maybe(0.6, self.spread(1e-2, 1.0)),
@@ -241,7 +240,9 @@ class Draw:
         score = self.score()
         now = T + timedelta(seconds=self.between(5.0, 100.0) if self.chance(0.9) else self.between(0.0, 700.0))
         moved = self.between(-0.01, 0.01) if self.chance(0.9) else self.between(-0.2, 0.2)
-        return Case(gate=self.gate(), score=score, account=self.account(now), now=now, price=score.close * (1 + moved))
+        return Case(
+            gate=self.gate(), score=score, account=self.account(now), now=now, price=score.context.close * (1 + moved)
+        )
 
     def with_hostile_numbers(self, case: Case) -> Case:
         """Replace up to three numbers by hostile ones, wherever they stand; a type may refuse with a named error."""
@@ -250,8 +251,8 @@ class Draw:
                 ["score", "score", "score", "price", "equity", "position", "record", "correlation", "rule"]
             )
             if what == "score":
-                names = [field.name for field in fields(Score) if isinstance(getattr(case.score, field.name), float)]
-                case = replace(case, score=replace(case.score, **{self.rng.choice(names): self.hostile()}))
+                names = [name for name, value in row_of(case.score).items() if isinstance(value, float)]
+                case = replace(case, score=changed(case.score, **{self.rng.choice(names): self.hostile()}))
             elif what == "price":
                 case = replace(case, price=self.hostile())
             elif what == "rule":
@@ -259,8 +260,8 @@ class Draw:
                 kind = getattr(case.gate, part)
                 names = [field.name for field in fields(kind) if isinstance(getattr(kind, field.name), float)]
                 if names:
-                    changed = replace(kind, **{self.rng.choice(names): self.hostile()})
-                    case = replace(case, gate=replace(case.gate, **{part: changed}))
+                    spoilt = replace(kind, **{self.rng.choice(names): self.hostile()})
+                    case = replace(case, gate=replace(case.gate, **{part: spoilt}))
             else:
                 case = replace(case, account=self.with_hostile_account(case.account, what))
         return case
@@ -297,11 +298,18 @@ def naming(case: Case) -> Iterator[None]:
 def check_inputs(case: Case) -> None:
     score = case.score
     assert 0 < case.account.equity < math.inf
-    for number in (case.price, score.close, score.volatility_daily, score.atr_1h, score.atr_bar, score.volume_24h):
+    for number in (
+        case.price,
+        score.context.close,
+        score.context.volatility_daily,
+        score.context.atr_1h,
+        score.context.atr_bar,
+        score.context.volume_24h,
+    ):
         assert 0 < number < math.inf
     for name in ("high_24h", "low_24h", "high_72h", "low_72h"):
-        assert 0 <= getattr(score, f"distance_to_{name}") < math.inf
-    assert math.isnan(score.depth_bid_1pct) == math.isnan(score.depth_ask_1pct)
+        assert 0 <= getattr(score.context, f"distance_to_{name}") < math.inf
+    assert math.isnan(score.context.depth_bid_1pct) == math.isnan(score.context.depth_ask_1pct)
     assert 0 <= score.p_direction <= 1
     assert math.isnan(score.trade_edge_low) or score.trade_edge_low <= score.trade_edge
 
@@ -314,9 +322,13 @@ def check_entry(case: Case) -> None:
     assert not (rules.in_range_features and score.out_of_range_features)
     assert score.p_direction >= rules.probability_threshold
     if rules.max_trend_efficiency is not None:
-        assert score.direction * score.trend_efficiency_72h <= rules.max_trend_efficiency
+        assert score.direction * score.context.trend_efficiency_72h <= rules.max_trend_efficiency
     if rules.require_sweep:
-        swept = score.swept_extreme_distance_below if score.direction < 0 else score.swept_extreme_distance_above
+        swept = (
+            score.context.swept_extreme_distance_below
+            if score.direction < 0
+            else score.context.swept_extreme_distance_above
+        )
         assert swept >= 0
 
 
@@ -326,32 +338,32 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
     assert plan.entry == case.price
     if side > 0:
         swept, extreme, boundary = (
-            score.swept_extreme_distance_below,
-            score.distance_to_low_24h,
-            score.distance_to_high_72h,
+            score.context.swept_extreme_distance_below,
+            score.context.distance_to_low_24h,
+            score.context.distance_to_high_72h,
         )
-        pool = score.pool_distance_above
+        pool = score.context.pool_distance_above
     else:
         swept, extreme, boundary = (
-            score.swept_extreme_distance_above,
-            score.distance_to_high_24h,
-            score.distance_to_low_72h,
+            score.context.swept_extreme_distance_above,
+            score.context.distance_to_high_24h,
+            score.context.distance_to_low_72h,
         )
-        pool = score.pool_distance_below
+        pool = score.context.pool_distance_below
     if not math.isnan(swept) and swept >= 0:
-        assert plan.stop_level == "swept"
+        assert plan.levels.stop_level == "swept"
         extreme = swept
     else:
-        assert plan.stop_level == "range_24h"
-    if not math.isnan(pool) and rules.target_buffer_atr * score.atr_1h < pool < boundary:
-        assert plan.target_level == "pool"
+        assert plan.levels.stop_level == "range_24h"
+    if not math.isnan(pool) and rules.target_buffer_atr * score.context.atr_1h < pool < boundary:
+        assert plan.levels.target_level == "pool"
         boundary = pool
     else:
-        assert plan.target_level == "range_72h"
-    atr = score.close * score.atr_1h
-    raw_stop = score.close / math.exp(side * extreme) - side * rules.stop_buffer_atr * atr
-    raw_target = score.close * math.exp(side * boundary) - side * rules.target_buffer_atr * atr
-    dust = 1e-12 * (score.close + raw_target + atr)
+        assert plan.levels.target_level == "range_72h"
+    atr = score.context.close * score.context.atr_1h
+    raw_stop = score.context.close / math.exp(side * extreme) - side * rules.stop_buffer_atr * atr
+    raw_target = score.context.close * math.exp(side * boundary) - side * rules.target_buffer_atr * atr
+    dust = 1e-12 * (score.context.close + raw_target + atr)
     # a whole tick, no nearer than asked: the stop is rounded away from the entry, the target toward it
     for price in (plan.stop, plan.target):
         assert Decimal(repr(price)) % Decimal(repr(tick)) == 0
@@ -361,7 +373,7 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
     distance = side * (plan.entry - plan.stop)
     assert distance > 0
     assert side * (plan.target - plan.entry) > 0
-    assert side * (plan.target - score.close) > 0
+    assert side * (plan.target - score.context.close) > 0
     assert min(plan.stop, plan.target) > 0
     assert distance <= min(0.08, rules.max_stop_distance) * plan.entry
     assert distance >= max(rules.min_stop_ticks * tick, rules.min_stop_atr * atr)
@@ -370,7 +382,7 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
 def check_drawdown_control(plan: TradePlan, case: Case) -> None:
     record, equity, rules = case.account.record, case.account.equity, case.gate.drawdown_control
     if record is None:
-        assert (plan.risk_multiplier, plan.drawdown, plan.loss_streak) == (1.0, 0.0, 0)
+        assert (plan.throttle.multiplier, plan.throttle.drawdown, plan.loss_streak) == (1.0, 0.0, 0)
         return
     peak, today = max(record.peak_equity, equity), case.now.date()
     lost = 1 - equity / peak
@@ -379,10 +391,10 @@ def check_drawdown_control(plan: TradePlan, case: Case) -> None:
         multiplier *= max(0.0, 1 - lost / rules.throttle_drawdown)
     if rules.streak_grace is not None and record.worst_streak > rules.streak_grace:
         multiplier *= max(rules.streak_floor, 0.5 ** (record.worst_streak - rules.streak_grace))
-    assert plan.drawdown == pytest.approx(lost, abs=1e-12)
-    assert plan.risk_multiplier == pytest.approx(multiplier, abs=1e-12)
+    assert plan.throttle.drawdown == pytest.approx(lost, abs=1e-12)
+    assert plan.throttle.multiplier == pytest.approx(multiplier, abs=1e-12)
     assert plan.loss_streak == record.loss_streak
-    assert 0 < plan.risk_multiplier <= 1
+    assert 0 < plan.throttle.multiplier <= 1
 
     assert rules.max_drawdown is None or max(record.worst_drawdown, lost) < rules.max_drawdown + SLACK
     if record.day == today:
@@ -415,7 +427,7 @@ def linked_risk(plan: TradePlan, account: Account) -> tuple[float, list[str]]:
 
 def margin_left(plan: TradePlan, contract: Contract, price: float) -> float:
     """Isolated margin above what the venue wants at a mark price, by its own definition."""
-    fill = plan.entry * (1 + plan.side * plan.entry_slippage)
+    fill = plan.entry * (1 + plan.side * plan.costs.entry_slippage)
     value = plan.quantity * (fill if contract.venue == "bybit" else price)
     fee = contract.taker_fee * value if contract.venue in ("okx", "gate") else 0.0
     posted = plan.quantity * fill / plan.leverage
@@ -434,12 +446,12 @@ def check_size(plan: TradePlan, case: Case, contract: Contract) -> None:
     assert q <= min(cap for _, cap in plan.caps)
     assert q > min(cap for _, cap in plan.caps) * (1 - SLACK) - contract.lot_size
     assert dict(plan.caps)[plan.binding] == min(cap for _, cap in plan.caps)
-    assert q <= min(0.1, rules.volume_fraction) * score.volume_24h
+    assert q <= min(0.1, rules.volume_fraction) * score.context.volume_24h
     if rules.depth_fraction is not None:
-        assert q <= rules.depth_fraction * min(score.depth_bid_1pct, score.depth_ask_1pct)
+        assert q <= rules.depth_fraction * min(score.context.depth_bid_1pct, score.context.depth_ask_1pct)
 
     # leverage and notional, at the worse of quote and fill
-    fill = plan.entry * (1 + plan.side * plan.entry_slippage)
+    fill = plan.entry * (1 + plan.side * plan.costs.entry_slippage)
     notional = q * max(plan.entry, fill)
     assert plan.leverage == int(plan.leverage)
     assert 1 <= plan.leverage <= min(10, rules.leverage_cap)
@@ -450,30 +462,32 @@ def check_size(plan: TradePlan, case: Case, contract: Contract) -> None:
 
     # costs, loss and gain a coin
     costs = case.gate.costs
-    impact = costs.impact_coefficient * score.volatility_daily * math.sqrt(q / score.volume_24h)
+    impact = costs.impact_coefficient * score.context.volatility_daily * math.sqrt(q / score.context.volume_24h)
     market = contract.half_spread + costs.event_impact_factor * impact
-    delay = score.volatility_daily * math.sqrt(costs.latency.total_seconds() / 86_400)
+    delay = score.context.volatility_daily * math.sqrt(costs.latency.total_seconds() / 86_400)
     entry_cost = costs.multiple * plan.entry * (contract.taker_fee + market + delay)
-    stop_cost = costs.multiple * plan.stop * (contract.taker_fee + market + costs.stop_slippage_atr * score.atr_bar)
+    stop_cost = (
+        costs.multiple * plan.stop * (contract.taker_fee + market + costs.stop_slippage_atr * score.context.atr_bar)
+    )
     distance, reach = plan.side * (plan.entry - plan.stop), plan.side * (plan.target - plan.entry)
     loss = distance + entry_cost + stop_cost
     gain = reach - entry_cost - costs.multiple * plan.target * contract.taker_fee
-    assert plan.entry_slippage == pytest.approx(costs.multiple * (market + delay), abs=1e-15)
-    assert plan.entry_slippage <= rules.max_entry_slippage
+    assert plan.costs.entry_slippage == pytest.approx(costs.multiple * (market + delay), abs=1e-15)
+    assert plan.costs.entry_slippage <= rules.max_entry_slippage
 
     # risk with fees and slippage inside: of the trade, of its bet, of everything
     risk = q * loss
     assert plan.risk_usd == pytest.approx(risk, rel=1e-6)
-    assert plan.risk_fraction == pytest.approx(risk / equity, rel=1e-6)
-    assert risk <= min(0.02, rules.risk_fraction * plan.risk_multiplier) * equity * (1 + SLACK)
+    assert plan.sizing.risk_fraction == pytest.approx(risk / equity, rel=1e-6)
+    assert risk <= min(0.02, rules.risk_fraction * plan.throttle.multiplier) * equity * (1 + SLACK)
     cluster, members = linked_risk(plan, case.account)
     assert [*plan.cluster] == members
     assert cluster + risk <= min(0.02, rules.max_cluster_risk) * equity * (1 + SLACK)
     assert sum(position.risk_usd for position in others) + risk <= min(0.04, rules.max_open_risk) * equity * (1 + SLACK)
 
     # what it is worth
-    assert plan.reward_risk == pytest.approx(gain / loss, rel=1e-6, abs=1e-9)
-    assert plan.reward_risk >= rules.min_reward_risk
+    assert plan.sizing.reward_risk == pytest.approx(gain / loss, rel=1e-6, abs=1e-9)
+    assert plan.sizing.reward_risk >= rules.min_reward_risk
     low = 1 / (1 + reach / distance * math.exp(-score.trade_edge_low))
     worth = (low * gain - (1 - low) * loss) / loss
     if rules.min_expectancy is not None:
@@ -488,7 +502,7 @@ def check_size(plan: TradePlan, case: Case, contract: Contract) -> None:
     # liquidation beyond the stop, by the venue's definition of it
     buffer = max(
         rules.liquidation_buffer_stop * distance,
-        rules.liquidation_buffer_atr * score.atr_1h * score.close,
+        rules.liquidation_buffer_atr * score.context.atr_1h * score.context.close,
         rules.liquidation_buffer_price * plan.entry,
     )
     dust = SLACK * plan.entry
@@ -532,7 +546,7 @@ def test_every_plan_obeys_every_rule(venue: str) -> None:
             else:
                 codes.update(reason.code for reason in decision.reasons)
     assert 0.2 * PLANS_A_VENUE < plans < 0.8 * PLANS_A_VENUE
-    assert codes.keys() >= set(ReasonCode) - OF_THE_BACKTEST - OF_BAD_INPUT
+    assert codes.keys() >= reason_codes() - OF_THE_BACKTEST - OF_BAD_INPUT
     assert binding.keys() >= BINDING - {"margin_tier", "margin"}
 
 
@@ -554,16 +568,16 @@ def test_hostile_input_never_gets_a_size(venue: str) -> None:
             if isinstance(decision, TradePlan):
                 check(decision, case)
             else:
-                ends.update(reason.code.value for reason in decision.reasons if reason.code in OF_BAD_INPUT)
+                ends.update(reason.code for reason in decision.reasons if reason.code in OF_BAD_INPUT)
     assert ends["Refusal"] > 0.3 * HOSTILE_A_VENUE
     assert min(ends["TradePlan"], ends["named error"], ends["bad_input"], ends["bad_equity"]) > 0.02 * HOSTILE_A_VENUE
 
 
 # A smaller order has less impact, so it may be worth its costs where the larger one was not. Nothing else is lifted.
-LIFTED_BY_A_SMALLER_SIZE = {ReasonCode.REWARD_RISK_TOO_LOW, ReasonCode.EXPECTED_VALUE_TOO_LOW}
+LIFTED_BY_A_SMALLER_SIZE = {"reward_risk_too_low", "expected_value_too_low"}
 
 
-def compare(name: str, venue: str, worsen: Callable[[Draw, Case], Case], may_lift: set[ReasonCode]) -> None:
+def compare(name: str, venue: str, worsen: Callable[[Draw, Case], Case], may_lift: set[str]) -> None:
     """Assert that no case gets a larger size once it is worse, and that many plans get smaller or are refused."""
     draw = Draw(random.Random(f"{name} at {venue}"), venue)
     ends: Counter[str] = Counter()

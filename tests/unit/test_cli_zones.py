@@ -41,7 +41,7 @@ def test_pools_are_listed_and_drawn(tables: Path, tmp_path: Path) -> None:
         tables, "--symbol", "ETHUSDT", "--at", at, "--layer", "middle", "--days", "2", "--plot", str(picture)
     )
     assert "ETHUSDT at 2024-01-24 12:00 UTC  SYNTHETIC market" in output
-    assert "never dollars" in output
+    assert "not amounts in dollars" in output
     assert "above" in output
     assert "below" in output
     assert "#1" in output

@@ -18,7 +18,7 @@ from slackwater.config import Params, load_params, resolve
 from slackwater.durations import duration_name, duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.contract_file import merge_contracts
-from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.own_files.kinds import sources_of
 
 CONTENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -30,7 +30,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 
 BAD = {
-    "unknown section": (lambda c: c.update(lables={}), r"unknown parameter `lables` \(did you mean `labels`\?\)"),
+    "unknown section": (lambda c: c.update(lables={}), r"unknown parameter `lables`; did you mean `labels`\?"),
     "unknown key": (lambda c: c["labels"].update(horizn="4h"), r"`labels.horizn`: unknown.*did you mean `horizon`"),
     "unknown key of an entry": (
         lambda c: c["datasets"]["bybit_1h"].update(pth="x"),
@@ -42,7 +42,7 @@ BAD = {
     "too much risk": (lambda c: c["trading"]["rules"].update(risk_fraction=0.05), r"risk_fraction`.*0.02, was 0.05"),
     "too much leverage": (lambda c: c["trading"]["rules"].update(leverage_cap=25.0), r"leverage_cap`.*10, was 25"),
     "missing section": (lambda c: c.pop("labels"), r"`labels`: missing"),
-    "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit' \(did you mean `bybit_1h`"),
+    "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit'; did you mean `bybit_1h`"),
     "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
     "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
     "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be > 0"),
@@ -182,7 +182,7 @@ def test_a_column_map_of_a_csv_file() -> None:
     assert source.utc_offset == timedelta(hours=6)
     assert source.columns == {"open_time": 0, "close": "price"}
     assert source.model_dump(mode="json")["utc_offset"] == "+06:00"
-    assert TableFile(**source.model_dump()).bar_length == timedelta(hours=1)
+    assert sources_of(params.dataset.model_dump()["tables"])["bars"][0].bar_length == timedelta(hours=1)
     with pytest.raises(ParameterError, match=r"`\{symbol\}`, needs `symbols`"):
         entry_params(tables={"bars": table})
     with pytest.raises(ParameterError, match=r"must be an offset from UTC such as \"\+06:00\", was '6h'"):

@@ -21,6 +21,7 @@ from slackwater.storage import (
     read_json,
     read_parquet,
     read_tables,
+    values_digest,
     write_arrays,
     write_json,
     write_report,
@@ -111,6 +112,17 @@ def test_a_report_is_the_same_where_the_last_bits_differ(tmp_path: Path) -> None
     assert read_json(tmp_path / "a.json") == kept | {"auc": 0.523457, "by": [3.33333e-08, None]}
     write_json(exact, tmp_path / "c.json")
     assert read_json(tmp_path / "c.json")["auc"] == exact["auc"]
+
+
+def test_a_digest_of_values_is_the_same_where_the_last_bits_differ() -> None:
+    """Catches a trial that another processor counts anew, and a digest that does not see a value, a name or a time."""
+    times = pd.date_range("2024", periods=2, tz="UTC", unit="us")
+    table = pd.DataFrame({"t": times, "x": [0.1, None], "n": [1, 2], "s": ["a", None]})
+    known = values_digest(table)
+    assert values_digest(table.assign(x=[np.nextafter(0.1, 1.0), None])) == known
+    changes = ({"x": [0.1001, None]}, {"x": [0.1, 0.0]}, {"n": [1, 3]}, {"s": ["a", "b"]}, {"t": times[::-1]})
+    others = [table.assign(**change) for change in changes]
+    assert known not in {values_digest(other) for other in [*others, table.rename(columns={"n": "m"}), table[:1]]}
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:

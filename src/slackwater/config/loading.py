@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from slackwater.config.own_files import KINDS
 from slackwater.config.sections import Dataset, Params
-from slackwater.errors import MissingDataError, ParameterError
+from slackwater.errors import MissingDataError, ParameterError, did_you_mean
 
 __all__ = ["load_params", "resolve"]
 
@@ -75,7 +75,7 @@ def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Param
         raise ParameterError(f"{origin}: `datasets` must name at least one data set")
     chosen = content.get("dataset")
     if chosen not in entries:
-        raise ParameterError(f"{origin}: `dataset` is {chosen!r}{_hint(str(chosen), entries)}")
+        raise ParameterError(f"{origin}: `dataset` is {chosen!r}{did_you_mean(str(chosen), entries)}")
     effective = {name: _effective(content, str(name), entry, origin) for name, entry in entries.items()}
     return effective[chosen]
 
@@ -104,12 +104,12 @@ def _merged(base: Any, override: Any) -> Any:
 def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
     lines = []
     for item in error.errors():
-        where = [str(part) for part in item["loc"]]
+        where = [str(part) for part in item["loc"] if not _is_tag(part)]
         if where[:1] == ["dataset"] or (where and _inside(overrides, where)):
             where = ["datasets", dataset, *(where[1:] if where[:1] == ["dataset"] else where)]
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            text = "unknown parameter" + _hint(where[-1], _siblings(item["loc"]))
+            text = "unknown parameter" + did_you_mean(where[-1], _siblings(item["loc"]))
         elif item["type"] == "missing":
             text = "missing"
         elif "input" in item and not isinstance(item["input"], dict) and "was" not in text:
@@ -127,9 +127,17 @@ def _inside(overrides: Mapping[str, Any], where: list[str]) -> bool:
     return True
 
 
+def _is_tag(part: int | str) -> bool:
+    """Return whether a part of a location is not a key, but the tag of a kind of own files."""
+    return str(part).startswith("kind ")
+
+
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Params
     for part in location[:-1]:
+        if _is_tag(part):
+            model = KINDS.get(str(part).removeprefix("kind "))
+            continue
         field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = field.annotation if field is not None else None
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
@@ -140,10 +148,5 @@ def _refuse_unknown(
 ) -> None:
     unknown = [str(key) for key in content if key not in known]
     if unknown:
-        hints = "; ".join(f"`{key}`{_hint(key, known | extra)}" for key in unknown)
+        hints = "; ".join(f"`{key}`{did_you_mean(key, known | extra)}" for key in unknown)
         raise ParameterError(f"{origin}: unknown parameter {hints}")
-
-
-def _hint(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
-    return f" (did you mean `{close[0]}`?)" if close else f" (known are {', '.join(sorted(map(str, known)))})"

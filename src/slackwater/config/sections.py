@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from pathlib import PurePosixPath
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from slackwater.durations import duration_text, offset_text, parse_duration, parse_offset
+from slackwater.config.derived import Section, SettingsSection, section
+from slackwater.config.fields import Duration, InRepository, OptionalDuration, Positive, TableName, Time
+from slackwater.config.own_files import TableSources
+from slackwater.durations import duration_text, parse_duration
 from slackwater.errors import did_you_mean
+from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
+from slackwater.metrics.bootstrap_settings import BootstrapSettings
+from slackwater.models.parameters import ModelParameters, WalkForward
+from slackwater.trading.rules import BracketRules, CostAssumptions, DrawdownRules, EntryRules, SizingRules
 
 __all__ = ["Dataset", "Params"]
-
-
-def _relative(path: str) -> str:
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise ValueError(f"must be a path inside of the repository, was {path!r}")
-    return path
-
-
-def _moment(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"must be a time such as 2023-01-01T00:00:00Z, was {value!r}") from None
 
 
 def _with_a_date_as_text(facts: Any) -> Any:
@@ -40,57 +30,20 @@ def _with_a_date_as_text(facts: Any) -> Any:
     return facts
 
 
-def _table_name(name: str) -> str:
-    if name not in LAGS:
-        raise ValueError(f"there is no canonical table `{name}`{did_you_mean(name, LAGS)}")
-    return name
-
-
 def _venue(name: str) -> str:
     if name not in VENUES:
         raise ValueError(f"there is no venue `{name}`{did_you_mean(name, VENUES)}")
     return name
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(duration_text, when_used="json")]
-Offset = Annotated[timedelta, BeforeValidator(parse_offset), PlainSerializer(offset_text, when_used="json")]
-OptionalDuration = Annotated[
-    timedelta | None,
-    BeforeValidator(lambda value: None if value is None else parse_duration(value)),
-    PlainSerializer(lambda value: None if value is None else duration_text(value), when_used="json"),
-]
-TableName = Annotated[str, AfterValidator(_table_name)]
-Positive = Annotated[Duration, Field(gt=timedelta(0))]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-InRepository = Annotated[str, AfterValidator(_relative)]
-
-
-_ANY_LENGTH = ("level_exclusion", "approach", "reclaim_window", "longest_gap")
-"""Durations that need not be whole bars: a gap, and windows that become one bar where they are shorter than it."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Windows(_Section):
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return data
-
-
-class Market(_Section):
+class Market(Section):
     """Grid, decision and availability; `available_after` and `staleness` list what differs from the tables' own."""
 
     bar_interval: Positive
     fine_bar_interval: Positive
     decision_lag: Duration
-    available_after: dict[TableName, Duration] = {}
-    staleness: dict[TableName, Duration] = {}
+    available_after: dict[TableName, Duration] = Field(default_factory=dict)
+    staleness: dict[TableName, Duration] = Field(default_factory=dict)
     liquidation_cap: OptionalDuration = None
 
     @property
@@ -118,117 +71,62 @@ class Market(_Section):
         return self
 
 
-class VolatilityFeatures(_Section):
-    """See `slackwater.features.volatility.VolatilityFamily`."""
-
-    half_life: Positive
-    fast_half_life: Positive
-    slow_half_life: Positive
-    atr_window: Positive
-    atr_day_window: Positive
+ExtraFamily = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""A family from outside of the library, ``module:Class``."""
 
 
-class PriceFeatures(_Windows):
-    """See `slackwater.features.price.PriceFamily`."""
-
-    return_windows: tuple[Positive, ...]
-    range_windows: tuple[Positive, ...]
-    event_window: Positive
-    event_threshold: Annotated[float, Field(gt=0.0)]
-    event_floor: Fraction
-    event_cooldown: Positive
-
-
-class RegimeFeatures(_Windows):
-    """See `slackwater.features.regime.RegimeFamily`."""
-
-    windows: tuple[Positive, ...]
-    trend_fast_half_life: Positive
-    trend_slow_half_life: Positive
-    variance_ratio_horizon: Positive
-    stress_window: Positive
-    stress_usual_window: Positive
+def _typed(value: Any) -> Any:
+    """Return the parameter of a family from outside, as its class takes it: text such as ``24h`` is a duration."""
+    if isinstance(value, list | tuple):
+        return tuple(_typed(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    try:
+        return parse_duration(value)
+    except ValueError:
+        return value
 
 
-class OpenInterestFeatures(_Windows):
-    """See `slackwater.features.open_interest.OpenInterestFamily`."""
-
-    windows: tuple[Positive, ...]
-    built_windows: tuple[Positive, ...]
-    spike_window: Positive
-    usual_half_life: Positive
-
-
-class FundingFeatures(_Section):
-    """See `slackwater.features.funding.FundingFamily`."""
-
-    premium_fast_half_life: Positive
-    premium_slow_half_life: Positive
-    settlements: Annotated[int, Field(ge=10, le=1000)]
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return duration_text(value) if isinstance(value, timedelta) else value
 
 
-class LiquidationFeatures(_Windows):
-    """See `slackwater.features.liquidations.LiquidationsFamily`."""
+class Features(Section):
+    """Parameters of the feature families by family, and families from outside (docs/own_features.md)."""
 
-    windows: tuple[Positive, ...]
-    usual_half_life: Positive
+    volatility: section(parameters.VolatilityParameters)  # type: ignore[valid-type]
+    price: section(parameters.PriceParameters)  # type: ignore[valid-type]
+    regime: section(parameters.RegimeParameters)  # type: ignore[valid-type]
+    open_interest: section(parameters.OpenInterestParameters)  # type: ignore[valid-type]
+    funding: section(parameters.FundingParameters)  # type: ignore[valid-type]
+    liquidations: section(parameters.LiquidationsParameters)  # type: ignore[valid-type]
+    liquidation_density: section(parameters.LiquidationDensityParameters)  # type: ignore[valid-type]
+    sweeps: section(parameters.SweepsParameters)  # type: ignore[valid-type]
+    whale_flows: section(parameters.WhaleFlowsParameters)  # type: ignore[valid-type]
+    order_flow: section(parameters.OrderFlowParameters)  # type: ignore[valid-type]
+    extra: tuple[ExtraFamily, ...] = ()
+    extra_parameters: Annotated[
+        dict[str, dict[str, Any]], BeforeValidator(_typed), PlainSerializer(_plain, when_used="json")
+    ] = Field(default_factory=dict)
 
-
-class DensityFeatures(_Windows):
-    """See `slackwater.features.liquidation_density.LiquidationDensityFamily`."""
-
-    half_lives: tuple[Positive, Positive, Positive]
-    stop_half_life: Positive
-    swing_windows: tuple[Positive, ...]
-    bin_width: Annotated[float, Field(gt=0.0, le=0.02)]
-    reaches: tuple[float, ...]
-    consumed_window: Positive
-    longest_gap: Positive
-
-
-class SweepFeatures(_Windows):
-    """See `slackwater.features.sweeps.SweepsFamily`."""
-
-    level_windows: tuple[Positive, ...]
-    level_exclusion: Positive
-    approach: Positive
-    reclaim_window: Positive
-    burst_window: Positive
-    recent: Positive
-    memory: Positive
-
-
-class WhaleFeatures(_Windows):
-    """See `slackwater.features.whales.WhaleFlowsFamily`."""
-
-    windows: tuple[Positive, ...]
-    burst_window: Positive
-    usual_window: Positive
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_of_extra_families(cls, data: Any) -> Any:
+        """Take sections that only a family from outside can own for its parameters; their names are checked later."""
+        if not isinstance(data, dict) or not data.get("extra"):
+            return data
+        own = {key: value for key, value in data.items() if key not in cls.model_fields}
+        rest = {key: value for key, value in data.items() if key in cls.model_fields}
+        extra = data["extra"]
+        given = {"extra": tuple(extra) if isinstance(extra, list) else extra}
+        return {**rest, **given, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
-class OrderFlowFeatures(_Windows):
-    """See `slackwater.features.order_flow.OrderFlowFamily`."""
-
-    windows: tuple[Positive, ...]
-    depth_half_life: Positive
-
-
-class Features(_Section):
-    """Parameters of the feature families, by family."""
-
-    volatility: VolatilityFeatures
-    price: PriceFeatures
-    regime: RegimeFeatures
-    open_interest: OpenInterestFeatures
-    funding: FundingFeatures
-    liquidations: LiquidationFeatures
-    liquidation_density: DensityFeatures
-    sweeps: SweepFeatures
-    whale_flows: WhaleFeatures
-    order_flow: OrderFlowFeatures
-
-
-class Labels(_Section):
+class Labels(Section):
     """Triple barrier, and the trade of each event."""
 
     horizon: Positive
@@ -237,120 +135,26 @@ class Labels(_Section):
     reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 
-class Validation(_Section):
-    """Walk-forward."""
-
-    first_train: Positive
-    test: Positive
-    embargo: Duration
-    parallel_folds: Annotated[int, Field(ge=1)]
-
-
-class Model(_Section):
-    """See `slackwater.models.classifier.ReversalClassifier`."""
-
-    n_estimators: Annotated[int, Field(ge=1)]
-    num_leaves: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
-    min_child_samples: Annotated[int, Field(ge=1)]
-    colsample_bytree: Annotated[float, Field(gt=0.0, le=1.0)]
-    subsample: Annotated[float, Field(gt=0.0, le=1.0)]
-    reg_lambda: Annotated[float, Field(ge=0.0)]
-    calibration: Literal["sigmoid", "none"]
-    calibration_fraction: Annotated[float, Field(gt=0.0, lt=0.5)]
-    random_state: int
-    n_jobs: Annotated[int, Field(ge=1)]
-
-
-class Bracket(_Section):
-    """See `slackwater.trading.bracket.BracketRules`."""
-
-    stop_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    target_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    max_stop_distance: Annotated[float, Field(gt=0.0, le=0.08)]
-    min_stop_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    min_stop_ticks: Annotated[float, Field(ge=0.0, le=100.0)]
-
-
-class Costs(_Section):
-    """See `slackwater.trading.costs.CostModel`."""
-
-    impact_coefficient: Annotated[float, Field(ge=0.0, le=10.0)]
-    event_impact_factor: Annotated[float, Field(ge=1.0, le=10.0)]
-    stop_slippage_atr: Annotated[float, Field(ge=0.0, le=10.0)]
-
-
-class Entry(_Section):
-    """See `slackwater.trading.entry.EntryRules`."""
-
-    probability_threshold: Annotated[float, Field(ge=0.0, le=1.0)]
-    max_score_age: OptionalDuration
-    complete_features: bool
-    in_range_features: bool
-    max_trend_efficiency: Annotated[float, Field(ge=0.0, le=1.0)] | None
-    require_sweep: bool
-
-
-class Rules(_Section):
-    """See `slackwater.trading.sizing.SizingRules`."""
-
-    risk_fraction: Annotated[float, Field(gt=0.0, le=0.02)]
-    max_cluster_risk: Annotated[float, Field(gt=0.0, le=0.02)]
-    max_open_risk: Annotated[float, Field(gt=0.0, le=0.04)]
-    leverage_cap: Annotated[float, Field(ge=1.0, le=10.0)]
-    depth_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    volume_fraction: Annotated[float, Field(gt=0.0, le=0.1)]
-    min_reward_risk: Annotated[float, Field(ge=0.0, le=100.0)]
-    max_entry_slippage: Annotated[float, Field(gt=0.0, le=0.05)]
-    liquidation_buffer_stop: Annotated[float, Field(ge=0.0, le=100.0)]
-    liquidation_buffer_atr: Annotated[float, Field(ge=0.0, le=100.0)]
-    liquidation_buffer_price: Annotated[float, Field(ge=0.0, le=100.0)]
-    min_expectancy: Annotated[float, Field(ge=0.0, le=1.0)] | None
-    kelly_fraction: Annotated[float, Field(gt=0.0, le=1.0)] | None
-
-
-class DrawdownControl(_Section):
-    """See `slackwater.trading.drawdown_control.DrawdownRules`."""
-
-    throttle_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    streak_grace: Annotated[int, Field(ge=0)] | None
-    streak_floor: Annotated[float, Field(ge=0.0, le=1.0)]
-    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    max_daily_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    max_daily_losing_trades: Annotated[int, Field(ge=1)] | None
-    max_weekly_loss: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    cool_off: OptionalDuration
-    cool_off_streak: Annotated[int, Field(ge=1)]
-
-
-class Trading(_Section):
+class Trading(Section):
     """The gate and its rules; stops, targets and costs stand in their own sections, because labels need them too."""
 
     initial_equity: Annotated[float, Field(gt=0.0)]
-    entry: Entry
-    rules: Rules
-    drawdown_control: DrawdownControl
+    entry: section(EntryRules)  # type: ignore[valid-type]
+    rules: section(SizingRules)  # type: ignore[valid-type]
+    drawdown_control: section(DrawdownRules)  # type: ignore[valid-type]
 
 
-class Evaluation(_Section):
-    """Bootstrap."""
-
-    bootstrap_draws: Annotated[int, Field(ge=100)]
-    mean_block: Positive
-    seed: Annotated[int, Field(ge=0)]
-
-
-class Tracking(_Section):
+class Tracking(Section):
     """MLflow."""
 
     experiment: Annotated[str, Field(min_length=1)]
 
 
-class SimulateSource(_Section):
+class SimulateSource(Section):
     """A market made by `slackwater.simulation`."""
 
-    start: Moment
-    end: Moment
+    start: Time
+    end: Time
     seed: Annotated[int, Field(ge=0)]
     signal: Annotated[float, Field(ge=0.0, le=1.0)]
     whale_signal: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -364,20 +168,7 @@ class SimulateSource(_Section):
         return self
 
 
-class TableSource(_Section):
-    """Where a canonical table comes from; see `slackwater.sources.own_files.table_file.TableFile`."""
-
-    file: InRepository
-    columns: dict[str, str | Annotated[int, Field(ge=0)]] = {}
-    constants: dict[str, str | float] = {}
-    values: dict[str, dict[str, str]] = {}
-    scale: dict[str, Annotated[float, Field(gt=0.0)]] = {}
-    utc_offset: Offset | None = None
-    bar_length: Positive | None = None
-    available_after: Duration | None = None
-
-
-class Dataset(_Section):
+class Dataset(Section):
     """One entry of ``datasets``, without its overrides.
 
     `contract_facts` is checked by `slackwater.market.contract_file`.
@@ -389,8 +180,8 @@ class Dataset(_Section):
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None
-    tables: dict[TableName, TableSource] | None = None
-    sha256: dict[str, str] = {}
+    tables: dict[TableName, TableSources] | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
     contract_facts: Annotated[dict[str, Any], BeforeValidator(_with_a_date_as_text)] | None = None
 
     @property
@@ -420,28 +211,43 @@ class Dataset(_Section):
             raise ValueError("`tables` must have `bars`, or `fine_bars`; without `tables` every table file is read")
         if {"liquidations", "liquidation_totals"} <= set(self.tables):
             raise ValueError("`tables` has `liquidations` and `liquidation_totals`: leave one of them out")
-        if self.symbols is None and any("{symbol}" in table.file for table in self.tables.values()):
-            raise ValueError("a file a symbol, `{symbol}`, needs `symbols`")
-        files = {t.file.replace("{symbol}", symbol) for t in self.tables.values() for symbol in self.symbols or [""]}
-        foreign = sorted(set(self.sha256) - files)
-        if foreign:
-            raise ValueError(f"`sha256` names files that no table reads: {foreign}")
+        sources = [(name, each) for name, given in self.tables.items() for each in _listed(given)]
+        for name, each in sources:
+            if each.table and each.table != name:
+                raise ValueError(f"`tables.{name}`: the kind `{each.kind}` makes {each.table}")
+            if each.needs and each.needs not in self.tables:
+                raise ValueError(f"`tables.{name}`: the kind `{each.kind}` needs {each.needs} among the `tables`")
+        named = [file for _, each in sources for file in each.files]
+        if self.symbols is None and any("{symbol}" in file for file in named):
+            raise ValueError("one file per symbol, `{symbol}`, needs `symbols`")
+        files = {file.replace("{symbol}", symbol) for file in named for symbol in self.symbols or [""]}
+        unread = sorted(set(self.sha256) - files)
+        if unread:
+            raise ValueError(f"`sha256` names files that no table reads: {unread}")
+        for _, each in sources:
+            lost = {asset: to for asset, to in getattr(each, "symbols", {}).items() if to not in (self.symbols or [to])}
+            if lost:
+                raise ValueError(f"`symbols` of {each.file} names perpetuals that the data set does not have: {lost}")
         return self
 
 
-class Params(_Section):
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
+
+
+class Params(Section):
     """The effective parameters: the chosen data set and the sections with its overrides applied."""
 
     dataset: Dataset
     market: Market
     features: Features
-    bracket: Bracket
-    costs: Costs
+    bracket: section(BracketRules)  # type: ignore[valid-type]
+    costs: section(CostAssumptions, leave_out=("multiple", "latency"))  # type: ignore[valid-type]
     labels: Labels
-    validation: Validation
-    model: Model
+    validation: section(WalkForward)  # type: ignore[valid-type]
+    model: section(ModelParameters, leave_out=["subsample_freq"])  # type: ignore[valid-type]
     trading: Trading
-    evaluation: Evaluation
+    evaluation: section(BootstrapSettings)  # type: ignore[valid-type]
     tracking: Tracking
 
     @model_validator(mode="after")
@@ -452,19 +258,12 @@ class Params(_Section):
             raise ValueError("barriers of one hour on bars of one hour are decided by ties; use a longer horizon")
         if self.labels.horizon % self.market.fine_bar_interval or self.labels.horizon <= self.market.fine_bar_interval:
             raise ValueError("`labels.horizon` must be a multiple of `market.fine_bar_interval`, and longer")
-        for family, section in self.features.model_dump().items():
-            for name, value in section.items():
-                for window in value if isinstance(value, tuple) else (value,):
-                    aligned = not isinstance(window, timedelta) or "half_li" in name or name in _ANY_LENGTH
-                    if not aligned and window % self.market.bar_interval:
+        for family, own in self.features:
+            if isinstance(own, SettingsSection):
+                for name, window in parameters.whole_bar_windows(own.build()):
+                    if window % self.market.bar_interval:
                         raise ValueError(
                             f"`features.{family}.{name}` must be a multiple of `market.bar_interval`, "
                             f"{duration_text(self.market.bar_interval)}, was {duration_text(window)}"
                         )
-        rules = self.trading.rules
-        if not rules.risk_fraction <= rules.max_cluster_risk <= rules.max_open_risk:
-            raise ValueError(
-                "`trading.rules` must have risk_fraction <= max_cluster_risk <= max_open_risk, were "
-                f"{rules.risk_fraction}, {rules.max_cluster_risk}, {rules.max_open_risk}"
-            )
         return self

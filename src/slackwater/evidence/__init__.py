@@ -1,1 +1,1 @@
-"""What a result is worth: controls that must be beaten, and the verdict."""
+"""Evidence for or against an edge: controls, sensitivity of the trades, and the verdict."""

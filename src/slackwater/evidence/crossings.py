@@ -1,4 +1,4 @@
-"""Attribute liquidations to the prices that each bar was the first to cross (method, section 4.4).
+"""Liquidations at prices that were first crossed after a given time (method, section 4.4).
 
 A liquidation waits at a price. Once the price has been there it is gone, so what a later bar liquidates belongs to the
 prices that this bar was the first to cross. Liquidations of a bar without a new extreme belong to positions opened

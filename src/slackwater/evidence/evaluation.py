@@ -1,22 +1,19 @@
-"""From out-of-sample predictions and trades to metrics, each beside what it must be compared with."""
+"""Metrics of out-of-sample predictions and trades, each beside its controls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed
 from slackwater.labels.weights import effective_n
+from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.metrics.classification import (
     auc,
-    average_precision_lift,
+    average_precision,
     brier_skill,
     expected_calibration_error,
     reliability_line,
@@ -25,7 +22,6 @@ from slackwater.metrics.selection import (
     DetectableEffect,
     bootstrap_difference,
     bootstrap_interval,
-    deflated_sharpe_ratio,
     ece_quantile_under_perfect_calibration,
     minimum_detectable_effect,
 )
@@ -41,6 +37,7 @@ from slackwater.metrics.trading import (
     top_trades_share,
     trade_weighted_mean,
 )
+from slackwater.models.targets import TARGETS, Target
 
 __all__ = [
     "Resampling",
@@ -48,19 +45,13 @@ __all__ = [
     "expected_value_at_reference",
     "trade_odds_metrics",
     "trading_metrics",
-    "verdict",
 ]
 
-Floats = NDArray[np.float64]
 
+class Resampling(BootstrapSettings):
+    """The block bootstrap of an evaluation: blocks of calendar time, all symbols of a block together."""
 
-@dataclass(frozen=True, kw_only=True)
-class Resampling:
-    """How the block bootstrap draws: blocks of calendar time, all symbols of a block together."""
-
-    draws: int = 2000
-    mean_block: timedelta = timedelta(days=14)
-    seed: int = 0
+    __slots__ = ()
 
     def interval(self, statistic: Callable[..., float], times: pd.Series, *arrays: Any) -> tuple[float, float]:
         """Return the 95 % interval of a statistic."""
@@ -79,46 +70,67 @@ class Resampling:
         return found.low, found.high
 
 
-def classification_metrics(scored: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
-    """Measure both classifiers on the events of the test blocks.
+def classification_metrics(
+    scored: pd.DataFrame, resampling: Resampling, targets: Sequence[Target] = TARGETS
+) -> dict[str, Any]:
+    """Return the metrics of every target with a probability on the events of the test blocks.
 
     Parameters
     ----------
     scored
-        One row an event: labels, out-of-fold predictions and controls joined.
+        One row per event: labels, out-of-fold predictions and controls joined.
     resampling
-        Of the intervals.
+        Block bootstrap of the intervals.
+    targets
+        The targets that were fitted; those with an offset are left to `trade_odds_metrics`.
 
     Returns
     -------
     dict
-        ``n_events``, ``effective_n``, ``direction`` and ``hit``, nested.
+        ``n_events``, ``effective_n``, and nested metrics by name of the target.
     """
-    y, p = scored["y_direction"].to_numpy(), scored["p_direction"].to_numpy()
-    times = scored["event_time"]
+    metrics: dict[str, Any] = {"n_events": len(scored), "effective_n": effective_n(scored["weight"])}
+    for target in targets:
+        if target.offset is None:
+            metrics[target.name] = _probability_metrics(scored, target, resampling)
+            if target.headline:
+                metrics[target.name] |= _headline_metrics(scored, target, resampling)
+    return metrics
+
+
+def _probability_metrics(scored: pd.DataFrame, target: Target, resampling: Resampling) -> dict[str, Any]:
+    name, times = target.name, scored["event_time"]
+    y, p = scored[target.column].to_numpy(), scored[f"p_{name}"].to_numpy()
     low, high = resampling.interval(auc, times, y, p)
-    over_price = resampling.difference(auc, times, (y, p), (y, scored["p_price_only"].to_numpy()))
-    over_flag = resampling.difference(auc, times, (y, p), (y, scored["p_direction_flag"].to_numpy()))
-    precision = average_precision_lift(y, p)
-    slope_low, slope_high = resampling.interval(lambda a, b: reliability_line(a, b).slope, times, y, p)
-    after_up, after_down = scored["direction"] == 1, scored["direction"] == -1
-    hit, p_hit = scored["y_hit"].to_numpy(), scored["p_hit"].to_numpy()
-    hit_low, hit_high = resampling.interval(auc, times, hit, p_hit)
-    direction = {
+    return {
         "auc": auc(y, p),
         "auc_low": low,
         "auc_high": high,
+        **{f"auc_{control.name}": auc(y, scored[f"p_{control.name}"].to_numpy()) for control in target.controls},
+        "base_rate": float(y.mean()),
+        "brier_skill": brier_skill(y, p, scored[f"base_{name}"].to_numpy()),
+        "ece": expected_calibration_error(y, p),
+    }
+
+
+def _headline_metrics(scored: pd.DataFrame, target: Target, resampling: Resampling) -> dict[str, Any]:
+    """Return what the verdict needs besides: paired differences, both sides apart, and the calibration line."""
+    times = scored["event_time"]
+    y, p = scored[target.column].to_numpy(), scored[f"p_{target.name}"].to_numpy()
+    over = {
+        f"auc_over_{control.name}_low": resampling.difference(
+            auc, times, (y, p), (y, scored[f"p_{control.name}"].to_numpy())
+        )[0]
+        for control in target.controls
+    }
+    slope_low, slope_high = resampling.interval(lambda a, b: reliability_line(a, b).slope, times, y, p)
+    after_up, after_down = scored["direction"] == 1, scored["direction"] == -1
+    return {
+        **over,
         "auc_after_up_moves": auc(y[after_up], p[after_up]),
         "auc_after_down_moves": auc(y[after_down], p[after_down]),
         "auc_permuted": auc(scored["y_permuted"].to_numpy(), scored["p_permuted"].to_numpy()),
-        "auc_price_only": auc(y, scored["p_price_only"].to_numpy()),
-        "auc_direction_flag": auc(y, scored["p_direction_flag"].to_numpy()),
-        "auc_over_price_only_low": over_price[0],
-        "auc_over_direction_flag_low": over_flag[0],
-        "average_precision": precision.average_precision,
-        "base_rate": precision.base_rate,
-        "brier_skill": brier_skill(y, p, scored["base_direction"].to_numpy()),
-        "ece": expected_calibration_error(y, p),
+        "average_precision": average_precision(y, p),
         "ece_if_perfect_q99": ece_quantile_under_perfect_calibration(
             y, p, times, mean_block=resampling.mean_block, draws=resampling.draws, seed=resampling.seed
         ),
@@ -126,24 +138,10 @@ def classification_metrics(scored: pd.DataFrame, resampling: Resampling) -> dict
         "reliability_slope_low": slope_low,
         "reliability_slope_high": slope_high,
     }
-    return {
-        "n_events": len(scored),
-        "effective_n": effective_n(scored["weight"]),
-        "direction": direction,
-        "hit": {
-            "auc": auc(hit, p_hit),
-            "auc_low": hit_low,
-            "auc_high": hit_high,
-            "auc_volatility_only": auc(hit, scored["p_volatility_only"].to_numpy()),
-            "base_rate": float(hit.mean()),
-            "brier_skill": brier_skill(hit, p_hit, scored["base_hit"].to_numpy()),
-            "ece": expected_calibration_error(hit, p_hit),
-        },
-    }
 
 
 def expected_value_at_reference(trades: pd.DataFrame) -> pd.Series:
-    """Return what each trade is worth at the lower bound of its odds and at the reference size, multiples of its risk.
+    """Return the expected value of each trade at the lower bound of its odds and at the reference size, in R.
 
     Parameters
     ----------
@@ -157,24 +155,24 @@ def expected_value_at_reference(trades: pd.DataFrame) -> pd.Series:
 def trade_odds_metrics(
     scored: pd.DataFrame, *, min_expectancy: float | None, min_reward_risk: float, resampling: Resampling
 ) -> dict[str, Any]:
-    """Measure the odds of the trades themselves, against the fair odds that every plan offers.
+    """Return metrics of the predicted odds of the trades, against the fair odds of their brackets.
 
     Parameters
     ----------
     scored
-        As for `classification_metrics`, with the columns of `slackwater.labels.trades` and the edges of
-        `slackwater.models.training.Trainer.trades_out_of_fold`. Events without a trade do not count.
+        As for `classification_metrics`, with the columns of `slackwater.labels.trades` and the edges of the target
+        `trade`. Events without a trade do not count.
     min_expectancy, min_reward_risk
-        The rules of the gate; None: the first is off and counts as 0.
+        The rules of the gate; None turns the first off, which counts as 0.
     resampling
-        Of the intervals.
+        Block bootstrap of the intervals.
 
     Returns
     -------
     dict
-        Of all trades and of those that pass the two rules at the reference size: how many, and the mean `net_r` with
-        its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean of the fair
-        and of the predicted probability; `brier_skill_over_fair`, of the payoff.
+        For all trades and for those that pass the two rules at the reference size: their number, and the mean
+        `net_r` with its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
+        of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff.
     """
     trades = scored[scored["payoff"].notna()]
     if trades.empty:
@@ -211,26 +209,26 @@ def trading_metrics(
     account: pd.DataFrame,
     refusals: pd.DataFrame,
     equity: pd.DataFrame,
-    constant_risk: pd.DataFrame,
+    unit_risk: pd.DataFrame,
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """Measure the trades.
+    """Return the metrics of the account and of the sample at unit risk.
 
     Parameters
     ----------
     account
-        Trades of the account that the gate kept (`slackwater.trading.backtest.run_backtest`).
+        Trades of the account (`slackwater.trading.backtest`).
     refusals, equity
-        Of the same run.
-    constant_risk
-        Trades at constant risk, none left out because of another: what the verdict is about.
+        Tables of the same run.
+    unit_risk
+        Trades at unit risk, none left out because of another; the verdict is about them.
     resampling
-        Of the intervals.
+        Block bootstrap of the intervals.
 
     Returns
     -------
     dict
-        Metrics of the account, and under ``constant_risk`` those of the sample for the verdict, both sides apart.
+        Metrics of the account, and under ``unit_risk`` those of the sample for the verdict, both sides apart.
     """
     return {
         "n_trades": len(account),
@@ -243,7 +241,7 @@ def trading_metrics(
         "max_risk_fraction": float(account["risk_fraction"].max()) if len(account) else 0.0,
         "longest_losing_streak": longest_losing_streak(account["net_usd"]),
         "worst_loss_over_planned": float((-account["net_r"]).max()) if len(account) else float("nan"),
-        "constant_risk": _sample_metrics(constant_risk, resampling),
+        "unit_risk": _sample_metrics(unit_risk, resampling),
     }
 
 
@@ -252,7 +250,7 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         return {"n_trades": 0}
     net, times = trades["net_bps"].to_numpy(), trades["entry_time"]
     low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
-    # Funding is a payment between traders with a sign, no cost: it stays as it is when costs double.
+    # Funding is a payment between traders, not a cost: it stays unchanged when costs double.
     funding = 1e4 * trades["funding_usd"] / trades["notional_usd"]
     costs = 1e4 * (trades["fees_usd"] + trades["slippage_usd"]) / trades["notional_usd"]
     at_costs = net_at_cost_multiples(trades["gross_bps"] - funding, costs)
@@ -293,76 +291,3 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "exit_shares": {str(k): float(v) for k, v in trades["exit_reason"].value_counts(normalize=True).items()},
         **sides,
     }
-
-
-def verdict(
-    classification: dict[str, Any],
-    trading: dict[str, Any],
-    constant_risk: pd.DataFrame,
-    *,
-    n_trials: int,
-    synthetic: bool,
-) -> Verdict:
-    """Judge a run by the promotion gate (method, section 3.6).
-
-    Parameters
-    ----------
-    classification, trading
-        From `classification_metrics` and `trading_metrics`.
-    constant_risk
-        The trades that the economic clauses are about.
-    n_trials
-        Configurations that were tried on these data, at least 1.
-    synthetic
-        Whether the data were simulated.
-    """
-    d = classification["direction"]
-    t = trading["constant_risk"]
-
-    def traded(key: str) -> float:
-        return float(t.get(key, float("nan")))
-
-    overfitting = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
-    ece_bound = max(0.03, d["ece_if_perfect_q99"])
-    slope = (d["reliability_slope_low"], d["reliability_slope_high"])
-    if n_trials == 1 and constant_risk["entry_time"].dt.date.nunique() > 2:
-        # Trades overlap: a day is one bet.
-        returns = constant_risk.groupby(constant_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
-        own = [float(returns.mean() / returns.std(ddof=1))]
-        ratio = deflated_sharpe_ratio(returns, trial_sharpe_ratios=own)
-        sharpe = at_least("deflated_sharpe", ratio, 0.95, strictly=False)
-    elif n_trials == 1:
-        sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three days with trades")
-    else:
-        sharpe = not_computed("deflated_sharpe", ">= 0.95", f"the returns of {n_trials} trials are not at hand")
-    clauses = (
-        at_least("direction_auc_low", d["auc_low"], 0.5),
-        at_least("auc_over_price_only_low", d["auc_over_price_only_low"], 0.0),
-        at_least("auc_over_direction_flag_low", d["auc_over_direction_flag_low"], 0.0),
-        at_least("brier_skill", d["brier_skill"], 0.0),
-        holds("ece", f"<= {ece_bound:.4f}", d["ece"], d["ece"] <= ece_bound),
-        holds(
-            "reliability_slope",
-            "95 % interval overlaps [0.8, 1.2]",
-            d["reliability_slope"],
-            slope[0] <= 1.2 and slope[1] >= 0.8,
-            f"interval {slope[0]:.2f} to {slope[1]:.2f}",
-        ),
-        at_least("net_bps_low", traded("net_bps_low"), 0.0),
-        at_least("net_bps_mean_at_double_costs", traded("net_bps_mean_at_double_costs"), 0.0),
-        at_least("profit_factor", traded("profit_factor"), 1.15),
-        sharpe,
-        not_applicable("overfitting_probability", overfitting, "one trial")
-        if n_trials == 1
-        else not_computed("overfitting_probability", overfitting, "the returns of the trials are not at hand"),
-        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
-        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
-        holds(
-            "top_5pct_share_of_gross_profit",
-            "<= 0.4",
-            traded("top_5pct_share_of_gross_profit"),
-            traded("top_5pct_share_of_gross_profit") <= 0.4,
-        ),
-        holds("real_data", "not simulated", float(not synthetic), not synthetic),
-    )
-    return Verdict(clauses=clauses, synthetic=synthetic)

@@ -1,15 +1,15 @@
-"""The liquidation map replayed to a moment: what it held, and what the price did to it since.
+"""The liquidation map replayed to a given time, with the prices that crossed it.
 
 The features keep the map of the present only. Here the engine walks down the history row by row, exactly as it would
-live, and the map is read on the way: `replay` for a reader (`slackwater zones`, the picture), `walk` for whoever
-measures (`slackwater.evidence.map_scorecard`).
+live, and the map is read on the way: `replay` for reading (`slackwater zones`, the figure), `walk` for
+measuring (`slackwater.evidence.map_snapshots`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.features.engine import FeatureEngine, default_families
-from slackwater.features.family import Family, duration_name
+from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.liquidity.density import N_LAYERS, map_bins
 from slackwater.liquidity.zones import SIDES, MapView, map_read
@@ -36,7 +37,6 @@ __all__ = [
     "layer_names",
     "map_engine",
     "map_of_tables",
-    "moment",
     "replay",
     "rows_of",
     "walk",
@@ -89,7 +89,7 @@ class MapHistory:
 
     @property
     def times(self) -> pd.DatetimeIndex:
-        """When the map was read: closes of bars, UTC."""
+        """Times at which the map was read: closes of bars, UTC."""
         return pd.DatetimeIndex(self.bars["event_time"].iloc[self.rows])
 
     @property
@@ -121,7 +121,7 @@ class MapHistory:
 
 
 def map_engine(families: Sequence[Family], *, sweeps: bool = False) -> FeatureEngine:
-    """Return an engine of the families that the map needs alone: a replay need not pay for the others.
+    """Return an engine of the families that the map needs, and no others.
 
     Parameters
     ----------
@@ -143,12 +143,12 @@ def density_family(families: Sequence[Family]) -> LiquidationDensityFamily:
 
 
 def layer_names(density: LiquidationDensityFamily) -> tuple[str, ...]:
-    """Return the layers by what they remember: three half-lives of liquidations, and the stops."""
+    """Return the names of the layers: three half-lives of liquidations, and the stops."""
     return (*(duration_name(half_life) for half_life in density.half_lives), "stops")
 
 
 def rows_of(frame: MarketFrame, symbol: str) -> slice:
-    """Return where the rows of a symbol are, or say which symbols there are."""
+    """Return the rows of a symbol."""
     found = dict(frame.symbols())
     if symbol not in found:
         raise MissingDataError(f"there are no bars of {symbol}; there are {', '.join(found)}")
@@ -185,18 +185,18 @@ def replay(
     span: timedelta = timedelta(days=7),
     columns: int = 700,
 ) -> MapHistory:
-    """Replay the map of a symbol to a moment, and read it along the last part of the way.
+    """Replay the map of a symbol to a given time, and read it over the last part.
 
     Parameters
     ----------
     frame
-        The history, whole: the map at a moment is what everything before it left.
+        The whole history: the map depends on all rows before.
     families
         Feature families with their parameters; those that the map needs are picked.
     symbol
         The perpetual.
     at
-        The moment, UTC; the last bar that closed by then is the last of the history. None: the last bar.
+        The time, UTC; the last bar that closed by then is the last of the history. None: the last bar.
     span
         How far back from there the map is read.
     columns
@@ -279,7 +279,7 @@ def replay(
 
 
 def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window: timedelta) -> pd.Timestamp:
-    """Return a close soon after the day on which most was liquidated: the picture worth looking at.
+    """Return a close soon after the day with the most liquidations.
 
     Parameters
     ----------
@@ -310,37 +310,6 @@ def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window:
     return min(pd.Timestamp(table["event_time"].loc[busy.idxmax()]) + after, last)
 
 
-def moment(text: str, option: str) -> pd.Timestamp:
-    """Read a time that a user typed, as ISO 8601 and in no other way; without a zone it is UTC.
-
-    Parameters
-    ----------
-    text
-        The time.
-    option
-        Where it was typed, for messages.
-
-    Raises
-    ------
-    ParameterError
-        If it is no time, or none at which anybody traded perpetual futures or will.
-
-    Examples
-    --------
-    >>> moment("2024-06-01T12:00Z", "--at")
-    Timestamp('2024-06-01 12:00:00+0000', tz='UTC')
-    """
-    try:
-        time = pd.Timestamp(datetime.fromisoformat(text.strip()))
-    except ValueError:
-        raise ParameterError(
-            f"`{option}` must be a time such as 2024-06-01 or 2024-06-01T12:00Z, was {text!r}"
-        ) from None
-    if not 2009 <= time.year < 2100:
-        raise ParameterError(f"`{option}` must lie between 2009 and 2100, was {text!r}")
-    return time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
-
-
 def map_of_tables(
     directory: str | Path,
     symbol: str,
@@ -355,7 +324,7 @@ def map_of_tables(
     Parameters
     ----------
     directory
-        Of parquet files, such as ``data/tables``.
+        Directory of parquet files, such as ``data/tables``.
     symbol
         The perpetual; the others are not read into the frame.
     spec

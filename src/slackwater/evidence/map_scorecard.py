@@ -1,10 +1,10 @@
-"""Scorecard of the liquidation map against placebo maps (method, section 4.4).
+"""The scorecard of the liquidation map: whether more is liquidated where the map is dense (method, section 4.4).
 
-At every snapshot the map is read in bands of distance, and what was liquidated afterwards is counted in the bands
-that the price then crossed for the first time. Within a band of a symbol, the distance being the same, the *lift* is
-the mean of what was liquidated where the map is in its top fifth, over the mean of all. A map that knows nothing has
-a lift of 1. Maps that know the wrong thing stand beside it: a uniform one, distance alone, open interest alone, and
-the map of a week before, at the same distances and at the same prices.
+At every snapshot (`slackwater.evidence.map_snapshots`) the map is read in bands of distance, and what was liquidated
+afterwards is counted in the bands that the price then crossed for the first time. Within a band of a symbol, the
+distance being the same, the *lift* is the mean of what was liquidated where the map is in its top fifth, over the mean
+of all. A map without information has a lift of 1. The controls are a uniform map, distance alone, open interest alone,
+and the map of a week before, at the same distances and at the same prices.
 """
 
 from __future__ import annotations
@@ -19,199 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from slackwater.errors import ParameterError
-from slackwater.evidence.crossings import attribute
-from slackwater.evidence.map_history import density_family, layer_names, map_engine, rows_of, walk
-from slackwater.features.family import Family, duration_name
-from slackwater.liquidity.density import N_LAYERS, map_bins, map_slots
-from slackwater.liquidity.zones import map_bands
+from slackwater.durations import duration_name
+from slackwater.evidence.map_history import density_family, layer_names
+from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
+from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import CLOSE, HIGH, LIQUIDATED_LONG, LIQUIDATED_SHORT, LOW, OPEN_INTEREST
 from slackwater.metrics.selection import block_bootstrap_indices
+from slackwater.times import DAY, DAY_US
+from slackwater.types import Floats
 
-__all__ = ["Bands", "MapSnapshots", "map_scorecard", "scorecard_markdown", "scorecard_of", "take_snapshots"]
+__all__ = ["map_scorecard", "scorecard_of"]
 
-_US: Final = timedelta(microseconds=1)
-_MICROSECONDS_A_DAY: Final = timedelta(days=1) // _US
 _FLOOR_BPS: Final = 0.1
-"""Mass added before a logarithm is taken, basis points of open interest: many a band is empty."""
+"""Mass added before a logarithm is taken, basis points of open interest: many bands are empty."""
 _FEWEST_DRAWS: Final = 0.95
 _FEWEST_BLOCKS: Final = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bands:
-    """How the map is sampled and what counts as its realisation.
-
-    Parameters
-    ----------
-    every
-        Time between snapshots; a bar where bars are longer.
-    horizon
-        After a snapshot, what is liquidated counts.
-    width
-        Of a band, log price.
-    first, last
-        Bands that are scored: from ``first * width`` to ``last * width`` away from the price.
-    shift
-        Age of the placebo map.
-    top
-        Share of a band that is called dense.
-    fewest
-        Observations that a band of a symbol needs to be scored.
-    """
-
-    every: timedelta = timedelta(hours=1)
-    horizon: timedelta = timedelta(hours=24)
-    width: float = 0.0025
-    first: int = 2
-    last: int = 20
-    shift: timedelta = timedelta(days=7)
-    top: float = 0.2
-    fewest: int = 200
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not 0 <= self.first < self.last:
-            raise ParameterError(f"`first` and `last` must ascend from 0, were {self.first} and {self.last}")
-        if not 0.0 < self.width < 0.1 or not 0.0 < self.top < 1.0:
-            raise ParameterError(f"`width` must be in (0, 0.1) and `top` in (0, 1), were {self.width} and {self.top}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MapSnapshots:
-    """What the map of one symbol said, and what came of it.
-
-    Parameters
-    ----------
-    symbol
-        The perpetual.
-    times
-        Of the snapshots, microseconds since 1970, shape (n,).
-    mass
-        Fraction of open interest, shape (n, N_LAYERS, 2, bands).
-    same_distance, same_price
-        The map of `Bands.shift` before, at the same distances from its own price, and at the same prices; NaN where
-        there was none. Shape as `mass`.
-    interest_growth
-        Log change of open interest over `Bands.shift`, shape (n,).
-    realised
-        What was liquidated in a band within the horizon, fraction of open interest at the snapshot; NaN where the
-        price did not cross the whole band. Shape (n, 2, bands).
-    liquidated, at_new_extremes, within_bands
-        Sums over the snapshots of what was liquidated within the horizon, of the part that came at a new extreme
-        since the snapshot, and of the part of that inside of the bands; fractions of open interest.
-    unknown
-        Snapshots left out because a bar or a liquidation total within their horizon is unknown, or still to come.
-    """
-
-    symbol: str
-    times: NDArray[np.int64]
-    mass: NDArray[np.float32]
-    same_distance: NDArray[np.float32]
-    same_price: NDArray[np.float32]
-    interest_growth: NDArray[np.float64]
-    realised: NDArray[np.float64]
-    liquidated: float
-    at_new_extremes: float
-    within_bands: float
-    unknown: int
-
-
-def take_snapshots(frame: MarketFrame, families: Sequence[Family], symbol: str, bands: Bands) -> MapSnapshots:
-    """Read the map of a symbol at every snapshot, and count what was liquidated afterwards.
-
-    Parameters
-    ----------
-    frame
-        The history, with open interest and liquidations.
-    families
-        Feature families with their parameters.
-    symbol
-        The perpetual.
-    bands
-        How.
-
-    Notes
-    -----
-    The snapshot at T is the map that the feature row of the bar closing at T saw; only bars after T are counted.
-    Snapshots begin when the features of the map do, after their warm-up.
-    """
-    where = rows_of(frame, symbol)
-    values = frame.values[where]
-    density = density_family(families)
-    engine = map_engine(families)
-    known = engine.names.index(density.features()[0].name)
-    at, width, bins, slots = (
-        density.map_at,
-        density.bin_width,
-        map_bins(density.bin_width),
-        map_slots(density.bin_width),
-    )
-    every, shift = max(bands.every, frame.bar_interval), bands.shift // frame.bar_interval
-    older: dict[int, tuple[NDArray[np.float64], float, float, NDArray[np.float64]]] = {}
-    positions: list[int] = []
-    growth: list[float] = []
-    maps: list[NDArray[np.float32]] = []
-    for position, row, out, state in walk(engine, frame, symbol):
-        if row.time_us % (every // _US):
-            continue
-        price, interest = float(np.log(row.values[CLOSE])), float(row.values[OPEN_INTEREST])
-        if not interest > 0.0:
-            continue
-        now = np.empty((2, N_LAYERS, bands.last))
-        map_bands(state, at, bins, width, price, bands.width, now)
-        now /= interest
-        older[position] = (state[at : at + slots].copy(), interest, price, now)
-        then = older.pop(position - shift, None)
-        while older and next(iter(older)) < position - shift:
-            del older[next(iter(older))]
-        if np.isnan(out[known]):
-            continue
-        three = np.full((3, 2, N_LAYERS, bands.last), np.nan)
-        three[0] = now
-        if then is not None:
-            held, interest_then, _, three[1] = then
-            map_bands(held, 0, bins, width, price, bands.width, three[2])
-            three[2] /= interest_then
-        positions.append(position)
-        growth.append(float(np.log(interest / then[1])) if then is not None else np.nan)
-        maps.append(three.astype(np.float32))
-    n = len(positions)
-    rows = np.array(positions, dtype=np.int64)
-    three_maps = np.stack(maps) if n else np.empty((0, 3, 2, N_LAYERS, bands.last), dtype=np.float32)
-    realised, totals = np.empty((n, 2, bands.last)), np.empty((n, 3))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.log(values[:, [CLOSE, HIGH, LOW]])
-    attribute(
-        logs[:, 0],
-        logs[:, 1],
-        logs[:, 2],
-        values[:, LIQUIDATED_LONG],
-        values[:, LIQUIDATED_SHORT],
-        rows,
-        bands.horizon // frame.bar_interval,
-        bands.width,
-        realised,
-        totals,
-    )
-    interest_at = values[rows, OPEN_INTEREST]
-    sums = np.nansum(totals / interest_at[:, None], axis=0)
-    first = int(frame.table["event_time"].iloc[where.start].value // 1_000)
-    by_layer = three_maps.transpose(1, 0, 3, 2, 4)
-    return MapSnapshots(
-        symbol=symbol,
-        times=first + rows * int(frame.bar_interval / _US),
-        mass=by_layer[0],
-        same_distance=by_layer[1],
-        same_price=by_layer[2],
-        interest_growth=np.array(growth),
-        realised=realised / interest_at[:, None, None],
-        liquidated=float(sums[0]),
-        at_new_extremes=float(sums[1]),
-        within_bands=float(sums[2]),
-        unknown=int(np.isnan(totals[:, 0]).sum()),
-    )
 
 
 def map_scorecard(
@@ -237,7 +59,7 @@ def map_scorecard(
     bands
         Sampling of the map; None: that of method, section 4.4.
     progress
-        Called with one line a symbol.
+        Called with one line per symbol.
 
     Returns
     -------
@@ -274,13 +96,13 @@ def scorecard_of(
     Parameters
     ----------
     snapshots
-        One a symbol.
+        One per symbol.
     layers
         Names of the layers.
     draws, mean_block, seed
         As in `map_scorecard`.
     bands
-        How the snapshots were taken.
+        Sampling of the snapshots.
 
     Returns
     -------
@@ -288,7 +110,7 @@ def scorecard_of(
         ``layers``: for each the `lift` with its interval, the lift of `place_alone` (the mass of a band as a share of
         all that the side holds in reach: where, whatever the amount), the mean `rank_correlation` (Spearman) with
         its interval, the slope of ``log1p(V) ~ log P`` within bands with its `t` (clustered by day), the same lift
-        of the two placebos, and the differences. ``controls``: lifts of maps that know no place. ``observations``,
+        of the two placebos, and the differences. ``controls``: lifts of maps without a place. ``observations``,
         ``bands`` (band-symbol pairs scored), ``days``, ``liquidated`` and the sampling.
 
     Notes
@@ -352,19 +174,19 @@ def scorecard_of(
 
 @dataclass(frozen=True)
 class _Observations:
-    """One entry a snapshot, side and band that was crossed."""
+    """One entry per snapshot, side and band that was crossed."""
 
     day: NDArray[np.int64]
     band: NDArray[np.intp]
     group: NDArray[np.intp]
     groups: int
     group_symbol: NDArray[np.intp]
-    realised: NDArray[np.float64]
-    interest_growth: NDArray[np.float64]
+    realised: Floats
+    interest_growth: Floats
     maps: dict[str, NDArray[np.float32]]
 
 
-def _observations(snapshots: Sequence[MapSnapshots], bands: Bands) -> tuple[_Observations, NDArray[np.float64]]:
+def _observations(snapshots: Sequence[MapSnapshots], bands: Bands) -> tuple[_Observations, Floats]:
     """Flatten the snapshots, and keep the bands that were crossed often enough and where anything was liquidated."""
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("time", "symbol", "band", "realised", "growth")}
     maps: dict[str, list[NDArray[np.float32]]] = {"mass": [], "place": [], "same_distance": [], "same_price": []}
@@ -391,7 +213,7 @@ def _observations(snapshots: Sequence[MapSnapshots], bands: Bands) -> tuple[_Obs
     number = np.full(sizes.size, -1)
     number[kept_pairs] = np.arange(kept_pairs.size)
     kept = number[pair] >= 0
-    day = flat["time"][kept] // _MICROSECONDS_A_DAY
+    day = flat["time"][kept] // DAY_US
     table = _Observations(
         day=day - day.min() if day.size else day,
         band=flat["band"][kept],
@@ -405,13 +227,13 @@ def _observations(snapshots: Sequence[MapSnapshots], bands: Bands) -> tuple[_Obs
     return table, np.random.default_rng(20240805).random((2, table.realised.size))
 
 
-def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed: int) -> NDArray[np.float64]:
+def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed: int) -> Floats:
     """Return how often each day was drawn: first the sample itself, then the draws; too few blocks give none."""
     days = int(table.day.max()) + 1
     weights = np.ones((1, days))
-    if days * timedelta(days=1) < _FEWEST_BLOCKS * mean_block:
+    if days * DAY < _FEWEST_BLOCKS * mean_block:
         return weights
-    calendar = (np.arange(days) * _MICROSECONDS_A_DAY).astype("datetime64[us]")
+    calendar = (np.arange(days) * DAY_US).astype("datetime64[us]")
     drawn = block_bootstrap_indices(calendar, mean_block=mean_block, draws=draws, seed=seed)
     return np.vstack([weights, *(np.bincount(rows, minlength=days) for rows in drawn)])
 
@@ -420,16 +242,14 @@ def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed
 class _Lift:
     """The lift of one map over the draws; the first entry is the sample itself."""
 
-    by_group: NDArray[np.float64]
-    draws: NDArray[np.float64]
+    by_group: Floats
+    draws: Floats
 
 
 class _Judge:
     """Scores maps on the same observations and the same draws of days, so that differences are paired."""
 
-    def __init__(
-        self, table: _Observations, chances: NDArray[np.float64], weights: NDArray[np.float64], top: float
-    ) -> None:
+    def __init__(self, table: _Observations, chances: Floats, weights: Floats, top: float) -> None:
         self._table = table
         self._chances = chances
         self._top = top
@@ -439,7 +259,7 @@ class _Judge:
         self._cell = table.group * self.days + self._day
         self._all = self._daily(np.ones(table.realised.size)), self._daily(table.realised)
 
-    def _daily(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _daily(self, values: Floats) -> Floats:
         """Sum by group and day, then over the days of every draw: shape (draws + 1, groups)."""
         size = self._table.groups * self.days
         daily = np.bincount(self._cell, weights=values, minlength=size).reshape(self._table.groups, self.days)
@@ -515,48 +335,9 @@ class _Judge:
         return {"slope": slope, "t": slope / error if error > 0.0 else float("nan")}
 
     @staticmethod
-    def _interval(draws: NDArray[np.float64]) -> dict[str, float]:
+    def _interval(draws: Floats) -> dict[str, float]:
         known = draws[~np.isnan(draws)]
         if known.size < max(2.0, _FEWEST_DRAWS * draws.size):
             return {"low": float("nan"), "high": float("nan")}
         low, high = np.quantile(known, [0.025, 0.975])
         return {"low": float(low), "high": float(high)}
-
-
-def scorecard_markdown(card: dict[str, Any]) -> str:
-    """Return the scorecard as a table for a document, or the reason why there is none."""
-    if "skipped" in card:
-        return f"not scored: {card['skipped']}"
-
-    def cell(found: dict[str, Any]) -> str:
-        if np.isnan(found["low"]):
-            return f"{found['lift']:.2f}"
-        return f"{found['lift']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
-
-    head = (
-        "map",
-        "lift (95 %)",
-        "place alone",
-        "a week old, same distance",
-        "… difference",
-        "a week old, same prices",
-        "… difference",
-        "Spearman",
-    )
-    lines = [head, ("---",) * len(head)]
-    for layer, found in card["layers"].items():
-        lines.append(
-            (
-                "stops" if layer == "stops" else f"half-life {layer}",
-                f"**{cell(found)}**",
-                cell(found["place_alone"]),
-                cell(found["placebo_same_distance"]),
-                cell(found["minus_placebo_same_distance"]),
-                cell(found["placebo_same_price"]),
-                cell(found["minus_placebo_same_price"]),
-                f"{found['rank_correlation']['value']:.2f}",
-            )
-        )
-    for name, found in card["controls"].items():
-        lines.append((name.replace("_", " "), cell(found), *[""] * 6))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,8 +1,8 @@
-"""What the same trades would lose if the market turned on them the moment they were filled.
+"""Stress: losses of the same trades if the market turned against them at the fill.
 
-The recorded path after every entry is bent against the position and walked by the very code that ends real trades.
-A stop does not cap a loss at what was planned, nor at 2 % of equity: it caps it only where the market trades through
-it. Beyond a gap the isolated margin is the next limit, and funding is paid besides.
+The recorded path after every entry is bent against the position and walked by the code that ends real trades. A stop
+caps a loss only where the market trades through it: a gap can lose more than was planned, and more than 2 % of equity.
+Beyond a gap the isolated margin is the next limit, and funding is paid besides.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from slackwater.errors import MissingDataError, ParameterError
+from slackwater.errors import ParameterError
+from slackwater.evidence._intervals import require_symbols, statistic_of
+from slackwater.times import HOUR, epoch_us, microseconds
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import ClosedTrade
-from slackwater.trading.price_path import PricePath, microseconds, since_1970
+from slackwater.trading.price_path import PricePath
+from slackwater.types import Floats
 
 __all__ = ["SEVERITIES", "stress_losses"]
 
-Floats = NDArray[np.float64]
-
-_HOUR = timedelta(hours=1)
 _FRACTIONS = (0.05, 0.1, 0.2)
 
 SEVERITIES: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType(
@@ -52,37 +51,37 @@ def stress_losses(
     horizon: timedelta,
     severities: Mapping[str, Sequence[float]] = SEVERITIES,
 ) -> pd.DataFrame:
-    """Return what the trades lose on adversarial continuations of their paths, beside what was planned.
+    """Return realised over planned loss of the trades on adversarial continuations of their paths.
 
     Parameters
     ----------
     trades
-        A sample at constant risk (`trading.backtest.constant_risk_trades`), each on its own.
+        Unit-risk trades (`trading.backtest.Backtest.unit_risk_trades`), each on its own.
     paths, horizon
-        Those that the trades were walked on. The horizon outlasts the entry bar and an hour.
+        Price paths and time exit of the trades. The horizon is longer than the entry bar and an hour.
     severities
-        Scenarios wanted, and how bad each is to be:
+        Severities by scenario:
 
-        ``gap``: the bar after the entry opens this fraction of price, in (0, 1), against the position, mark price
-        and all.
+        ``gap``: the bar after the entry opens this fraction of price, in (0, 1), against the position, the mark price
+        included.
         ``gap_beyond_stop``: it opens beyond the stop by this multiple of the stop distance, > 0.
         ``wick``: that one bar of last trades opens a fraction of price, in (0, 1), away, and the mark does not follow.
-        ``limit_hour``: for an hour nobody takes the other side. Last trades stand still, so no stop is triggered and
-        nothing is filled, while the mark slides steadily and can liquidate; then trading resumes this fraction
+        ``limit_hour``: for an hour there is no counterparty. Last trades do not move, so no stop is triggered and
+        nothing is filled, while the mark moves steadily and can liquidate; then trading resumes this fraction
         of price, in (0, 1), away.
-        ``halt_2h``, ``halt_24h``: no bars for so long, then the market reopens this fraction, in (0, 1), away.
+        ``halt_2h``, ``halt_24h``: no bars for that time, then the market reopens this fraction, in (0, 1), away.
         ``funding_8h``, ``funding_1h``: on recorded prices, the position pays this fraction of its notional, in (0, 1),
         at every full 8 hours or hour (UTC).
 
     Returns
     -------
     DataFrame
-        One row a scenario and severity, after a row ``recorded`` of severity 0, the trades on their own paths:
+        One row per scenario and severity, after a row ``recorded`` of severity 0 with the trades on their own paths:
         `scenario`, `severity`, `n_trades`; `loss_ratio_median`, `loss_ratio_p99`, `loss_ratio_max` (realised over
         planned loss, ``-net_usd / risk_usd``: 1 is as planned, negative a gain); `share_liquidated` (in [0, 1]);
-        `worst_equity_fraction` (smallest share of equity that a single trade leaves; below 0: more than all was
-        lost) and `n_negative_without_liquidation` (trades that leave an equity below 0 with no liquidation on
-        record: any is a hole in the books). Without trades the shares and ratios are NaN.
+        `worst_equity_fraction` (smallest share of equity that a single trade leaves; below 0: more than all
+        of it was lost) and `n_negative_without_liquidation` (trades that leave an equity below 0 without a recorded
+        liquidation: any is an error of the backtest). Without trades the shares and ratios are NaN.
 
     Raises
     ------
@@ -90,26 +89,26 @@ def stress_losses(
         If a symbol has no path.
     ParameterError
         If a scenario is unknown; a severity is out of range or leaves no price above 0; a trade did not enter at the
-        open of a bar of its path, or the path does not reach its horizon; or the horizon ends within the entry bar
-        and an hour.
+        open of a bar of its path, or the path does not reach its horizon; or the horizon is not longer than the entry
+        bar and an hour.
 
     Notes
     -----
-    The market turns at once: but for funding, the entry bar shows the fill alone, so that no trade has left before.
-    After the blow the recorded path goes on, scaled to the price that the market reopened at; after a halt it goes
-    on later. Nothing is random.
+    The market turns at once: except for funding, the entry bar holds the fill alone, so that no trade has ended before.
+    After the shock the recorded path continues, scaled to the price at which the market reopened; after a halt it
+    continues later. Nothing is random.
 
-    A liquidation ends at the bankruptcy price, as in `PricePath.hold`: the venue's insurance bears what lies beyond.
+    A liquidation ends at the bankruptcy price, as in `PricePath.hold`: the venue's insurance bears the rest.
     It is triggered by the mark, and a mark that opens beyond the liquidation price comes before a stop. Funding is
     paid from the account's balance and does not move the liquidation price.
 
-    Trades are hit one by one. Positions that are open together are hit together, and their losses add up.
+    Each trade is shocked on its own. In a real shock the losses of positions that are open together add up.
     """
     _check(trades, paths, horizon, severities)
-    blows = [(name, float(value)) for name, values in severities.items() for value in values]
+    scenarios = [(name, float(value)) for name, values in severities.items() for value in values]
     rows = []
-    for scenario, severity in [("recorded", 0.0), *blows]:
-        ends = [_struck(trade, paths[trade.plan.symbol], horizon, scenario, severity) for trade in trades]
+    for scenario, severity in [("recorded", 0.0), *scenarios]:
+        ends = [_shocked(trade, paths[trade.plan.symbol], horizon, scenario, severity) for trade in trades]
         net = _array(ends, lambda trade: trade.net_usd)
         equity = _array(ends, lambda trade: trade.plan.equity)
         loss_ratio = -net / _array(ends, lambda trade: trade.plan.risk_usd)
@@ -119,11 +118,11 @@ def stress_losses(
                 "scenario": scenario,
                 "severity": severity,
                 "n_trades": len(ends),
-                "loss_ratio_median": _of(np.median, loss_ratio),
-                "loss_ratio_p99": _of(partial(np.quantile, q=0.99), loss_ratio),
-                "loss_ratio_max": _of(np.max, loss_ratio),
-                "share_liquidated": _of(np.mean, liquidated),
-                "worst_equity_fraction": _of(np.min, (equity + net) / equity),
+                "loss_ratio_median": statistic_of(np.median, loss_ratio),
+                "loss_ratio_p99": statistic_of(partial(np.quantile, q=0.99), loss_ratio),
+                "loss_ratio_max": statistic_of(np.max, loss_ratio),
+                "share_liquidated": statistic_of(np.mean, liquidated),
+                "worst_equity_fraction": statistic_of(np.min, (equity + net) / equity),
                 "n_negative_without_liquidation": int(np.sum((equity + net < 0.0) & ~liquidated)),
             }
         )
@@ -141,26 +140,26 @@ def _check(
             raise ParameterError(f"`severities` must be of {', '.join(_SCENARIOS)}, was of {scenario!r}")
         high = math.inf if scenario == "gap_beyond_stop" else 1.0
         for value in values:
-            if not 0.0 < value < high:  # written so that NaN fails too
+            if not 0.0 < value < high:  # negated, so that NaN fails too
                 raise ParameterError(f"`severities` of {scenario} must be in (0, {high:g}), was {value}")
-    lacking = sorted({trade.plan.symbol for trade in trades} - set(paths))
-    if lacking:
-        raise MissingDataError(f"`paths` must hold every symbol that was traded, lacked {', '.join(lacking)}")
+    require_symbols("paths", paths, trades)
     for trade in trades:
-        path, entry_us = paths[trade.plan.symbol], since_1970(trade.entry_time)
+        path, entry_us = paths[trade.plan.symbol], epoch_us(trade.entry_time)
         bar, expiry_us = path.first_bar_from(entry_us), entry_us + microseconds(horizon)
         of_trade = f"{trade.plan.symbol} of {trade.entry_time}"
         if bar == len(path.open_time) or (path.open_time[bar], path.open[bar]) != (entry_us, trade.plan.entry):
             raise ParameterError(f"`paths` must be those of the trades: no bar opens with {of_trade} at its entry")
         if path.close_time[-1] < expiry_us:
             raise ParameterError(f"`paths` must reach the horizon of every trade, {horizon}, ended within {of_trade}")
-        if path.close_time[bar] + microseconds(_HOUR) >= expiry_us:
-            raise ParameterError(f"`horizon` must outlast the entry bar of {of_trade} and an hour, was {horizon}")
+        if path.close_time[bar] + microseconds(HOUR) >= expiry_us:
+            raise ParameterError(
+                f"`horizon` must be longer than the entry bar of {of_trade} and an hour, was {horizon}"
+            )
 
 
-def _struck(trade: ClosedTrade, path: PricePath, horizon: timedelta, scenario: str, severity: float) -> ClosedTrade:
-    """Hold the plan of a trade once more, on the path that a scenario makes of its own."""
-    entry_us = since_1970(trade.entry_time)
+def _shocked(trade: ClosedTrade, path: PricePath, horizon: timedelta, scenario: str, severity: float) -> ClosedTrade:
+    """Hold the plan of a trade once more, on the path of a scenario."""
+    entry_us = epoch_us(trade.entry_time)
     window = _between(path, entry_us, entry_us + microseconds(horizon))
     bent = window if scenario == "recorded" else _SCENARIOS[scenario](window, trade.plan, severity)
     return bent.hold(trade.plan, entry_bar=0, horizon=horizon)
@@ -198,8 +197,8 @@ def _wick(path: PricePath, plan: TradePlan, severity: float) -> PricePath:
 
 
 def _limit_hour(path: PricePath, plan: TradePlan, severity: float) -> PricePath:
-    # The last bar trades in any case: where the record itself has a hole, the hour may reach that far.
-    resumes = min(path.first_bar_from(int(path.open_time[1]) + microseconds(_HOUR)), len(path.open) - 1)
+    # The last bar trades in any case: at a gap in the recorded bars the hour may reach that far.
+    resumes = min(path.first_bar_from(int(path.open_time[1]) + microseconds(HOUR)), len(path.open) - 1)
     locked = slice(1, resumes)
     slide = path.mark_open[0] * (1.0 - plan.side * np.linspace(0.0, severity, resumes))
     before, after = slide[:-1], slide[1:]
@@ -220,7 +219,7 @@ def _halt(path: PricePath, plan: TradePlan, severity: float, *, duration: timede
 
 
 def _funding(path: PricePath, plan: TradePlan, severity: float, *, interval: timedelta) -> PricePath:
-    # A settlement at the entry itself is not paid, so the first one here may as well stand before it.
+    # A settlement at the entry is not paid, so the first one here may lie before it.
     step = microseconds(interval)
     settled = np.arange(path.open_time[0] // step, path.close_time[-1] // step + 1, dtype=np.int64) * step
     return replace(path, settlement_time=settled, funding_rate=np.full(len(settled), plan.side * severity))
@@ -234,7 +233,7 @@ _SCENARIOS: Final[Mapping[str, Callable[[PricePath, TradePlan, float], PricePath
     "halt_2h": partial(_halt, duration=timedelta(hours=2)),
     "halt_24h": partial(_halt, duration=timedelta(hours=24)),
     "funding_8h": partial(_funding, interval=timedelta(hours=8)),
-    "funding_1h": partial(_funding, interval=_HOUR),
+    "funding_1h": partial(_funding, interval=HOUR),
 }
 
 
@@ -243,7 +242,7 @@ def _against(plan: TradePlan, fraction: float) -> float:
 
 
 def _filled(path: PricePath) -> PricePath:
-    """Let the entry bar show the fill alone."""
+    """Return the path with the fill alone in its entry bar."""
     last, mark = path.open[0], path.mark_open[0]
     return replace(
         path,
@@ -253,13 +252,13 @@ def _filled(path: PricePath) -> PricePath:
 
 
 def _reopened(path: PricePath, bar: int, price: float) -> PricePath:
-    """Scale last trades and mark from a bar on so that it opens at a price."""
+    """Return the path with last trades and mark scaled from a bar on so that it opens at a price."""
     factor = np.where(np.arange(len(path.open)) < bar, 1.0, price / path.open[bar])
     prices = ("open", "high", "low", "close", "mark_open", "mark_high", "mark_low")
     return replace(path, **{name: getattr(path, name) * factor for name in prices})
 
 
-def _put(prices: Floats, where: int | slice, values: float | Floats) -> Floats:
+def _put(prices: Floats, where: int | slice, values: float | Floats) -> Any:  # for `replace`, whose fields differ
     changed = prices.copy()
     changed[where] = values
     return changed
@@ -267,8 +266,3 @@ def _put(prices: Floats, where: int | slice, values: float | Floats) -> Floats:
 
 def _array(trades: Sequence[ClosedTrade], number: Callable[[ClosedTrade], float]) -> Floats:
     return np.array([number(trade) for trade in trades], dtype=np.float64)
-
-
-def _of(statistic: Callable[[Any], Any], values: NDArray[Any]) -> float:
-    """Return a statistic, NaN of nothing."""
-    return float(statistic(values)) if values.size else math.nan

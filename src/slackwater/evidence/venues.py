@@ -1,44 +1,60 @@
-"""The same trades at the costs of other venues: fees, spread, depth, stop slippage and funding side by side.
+"""Venue comparison: the same trades at the fees, spread, depth, stop slippage and funding of each venue.
 
-Entries, exits and quantities stay, only the costs are those of each venue. A fact of a venue that rests on no dated
-source is named as assumed: no stored source compares spread or depth, so until somebody measures them the venues
-differ in fees, order steps, margin tiers and funding limits alone.
+Entries, exits and quantities do not change, only the costs are those of each venue. A fact of a venue without a dated
+source is reported as assumed. No stored source compares spread or depth, so the venues differ only in fees, order
+steps, margin tiers and funding limits until these are measured.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import DataError, MissingDataError, ParameterError
+from slackwater.errors import DataError, ParameterError
+from slackwater.evidence._intervals import BPS, MEAN, entry_times, mean_and_interval, require_multiple, require_symbols
 from slackwater.evidence.evaluation import Resampling
-from slackwater.market.contracts import Contract
+from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.market.rounding import round_down
+from slackwater.market.venues import EXCHANGES
 from slackwater.metrics.trading import expectancy_bps, profit_factor
+from slackwater.times import epoch_us
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import ClosedTrade
-from slackwater.trading.price_path import PricePath, since_1970
+from slackwater.trading.price_path import PricePath
 
-__all__ = ["venue_comparison"]
+__all__ = ["comparable_venues", "venue_comparison"]
 
-_BPS = 1e4
-# What every order costs, and all that lies between gross and net.
+# Costs of every order, and everything between gross and net.
 _COSTS = ["fee_bps", "spread_bps", "impact_bps", "stop_slippage_bps", "latency_bps"]
 _PARTS = [*_COSTS, "funding_bps"]
 _REFUSALS = ["below_minimum", "beyond_tiers"]
 _COLUMNS = [
     *("venue", "n_trades", "n_refused", *(f"n_{refusal}" for refusal in _REFUSALS)),
     *("taker_fee_bps", "half_spread_bps", "relative_depth", "funding_interval_hours"),
-    *("gross_bps", *_PARTS, "cost_bps", "net_bps_mean", "net_bps_low", "net_bps_high"),
+    *("gross_bps", *_PARTS, "cost_bps", *MEAN),
     *("profit_factor", "break_even_multiple", "depth_share_mean", "n_common", "net_bps_common"),
     *("confirmed", "assumed"),
 ]
+
+
+def comparable_venues(
+    own: str, contracts: Mapping[str, Contract], symbols: Sequence[str]
+) -> tuple[dict[str, Mapping[str, Contract]], list[str]]:
+    """Return the venues whose facts are known for every symbol, the own one first, and why others are left out."""
+    venues, unknown = {own: contracts}, []
+    for venue in EXCHANGES:
+        facts = venue_contracts(venue)
+        lacking = [symbol for symbol in symbols if symbol not in facts]
+        if lacking and venue != own:
+            unknown.append(f"{venue}, whose facts of {', '.join(lacking)} are not built in")
+        else:
+            venues.setdefault(venue, facts)
+    return venues, unknown
 
 
 def venue_comparison(
@@ -48,45 +64,44 @@ def venue_comparison(
     paths: Mapping[str, PricePath],
     resampling: Resampling,
 ) -> pd.DataFrame:
-    """Return what the trades earn at the costs of each venue, and which facts that rests on.
+    """Return the result of the trades at the costs of each venue, and the facts behind it.
 
     Parameters
     ----------
     trades
-        Trades at constant risk (`slackwater.trading.backtest.constant_risk_trades`). Their entries and exits stay;
-        quantities are rounded down to the venue's lot. Where a venue liquidates earlier than the plan's own does
-        not count.
+        Unit-risk trades (`slackwater.trading.backtest.Backtest.unit_risk_trades`). Entries and exits do not change;
+        quantities are rounded down to the venue's lot. An earlier liquidation at another venue is not considered.
     costs
-        The cost model of the plans. Its latency is not used: that of the plan stays.
+        Cost model of the plans. The latency is that of the plan.
     venues
-        Facts by name of the venue and symbol. A name is a label: the same venue at two levels of fees is two.
+        Facts by name of the venue and symbol. The same venue at two levels of fees can have two names.
     paths
-        Those that the trades were walked on, for the settled funding rates.
+        Price paths of the trades, for the settled funding rates.
     resampling
-        Of the intervals.
+        Block bootstrap of the intervals.
 
     Returns
     -------
     DataFrame
-        One row a venue, in their order. Basis points are of the entry notional, means over the trades taken, NaN
+        One row per venue, in their order. Basis points are of the entry notional, means over the trades taken, NaN
         where there is none.
 
         - `venue`; `n_trades` taken; `n_refused`, the sum of `n_below_minimum` (the rounded order is smaller than the
           venue's smallest) and `n_beyond_tiers` (the position, until it is bankrupt, lies beyond the known margin
           tiers, or its leverage above theirs).
-        - Facts as all trades met them, of all contracts where there are no trades: `taker_fee_bps`,
+        - Mean facts over the trades, over all contracts where there are no trades: `taker_fee_bps`,
           `half_spread_bps`, `relative_depth` (1 is Binance's), `funding_interval_hours`.
-        - `gross_bps`; what is lost of it, both orders together: `fee_bps`, `spread_bps`, `impact_bps`,
-          `stop_slippage_bps` (what a stop pays beyond spread and impact), `latency_bps`, `funding_bps` (negative if
+        - `gross_bps`; its parts that are lost, both orders together: `fee_bps`, `spread_bps`, `impact_bps`,
+          `stop_slippage_bps` (of a stop, beyond spread and impact), `latency_bps`, `funding_bps` (negative if
           received); their sum `cost_bps`; and the rest, `net_bps_mean`, with the 95 % interval `net_bps_low` and
           `net_bps_high`.
-        - `profit_factor` (of the basis points); `break_even_multiple`, the factor on fees and slippage that leaves
-          nothing, 1 being the cost model without its own `multiple`, NaN where nothing is left without costs;
+        - `profit_factor` (of the basis points); `break_even_multiple`, the factor on fees and slippage at which the
+          net result is zero, 1 being the cost model without its own `multiple`, NaN where it is negative without costs;
           `depth_share_mean`, share of the depth within 1 % that an entry takes, over the trades whose depth is known.
-        - `n_common`, `net_bps_common`: the trades that every venue takes, and what they earn here. Where venues refuse
-          different trades, only this compares them on the same ones.
+        - `n_common`, `net_bps_common`: the trades that every venue takes, and their net result here. Where venues
+          refuse different trades, only this compares them on the same ones.
         - `confirmed`, whether the margin tiers are a dated answer of the venue for every symbol; `assumed`, the facts
-          that rest on no dated source, with the symbols where that holds for some only.
+          without a dated source, with the symbols where that holds for some only.
 
     Raises
     ------
@@ -102,9 +117,9 @@ def venue_comparison(
     Impact follows the square-root law on the volume of the plan times the depth of the venue relative to that of the
     plan's own (1 where the plan's own is not among `venues`): a quarter of the depth doubles it.
 
-    Funding is what was recorded where the data come from, less what a settled rate exceeded the limits of another
-    venue by. Limits are those of the contract, whenever the trade was; one that is not known takes nothing away. What
-    the other venue really settled is not known here.
+    Funding is that of the venue of the data, less the part of a settled rate beyond the limits of the other venue. The
+    limits are those of the contract, whatever the time of the trade; an unknown limit takes nothing away. The rates
+    that the other venue settled are not used.
 
     Examples
     --------
@@ -124,13 +139,12 @@ def venue_comparison(
     }
     taken = {name: (table["refusal"] == "").to_numpy(dtype=bool) for name, table in at_venues.items()}
     common = np.logical_and.reduce(list(taken.values()))
-    entries = pd.Series(pd.DatetimeIndex([trade.entry_time for trade in trades], dtype="datetime64[us, UTC]"))
+    entries = entry_times(trades)
     rows = []
     for name, table in at_venues.items():
         kept, times = table[taken[name]], entries[taken[name]]
         refused = table["refusal"].value_counts()
         net = kept["net_bps"].to_numpy(dtype=np.float64)
-        low, high = resampling.interval(expectancy_bps, times, net) if net.size else (math.nan, math.nan)
         means = kept[["gross_bps", *_PARTS]].mean()
         rows.append(
             {
@@ -141,9 +155,7 @@ def venue_comparison(
                 **_facts(trades, venues[name]),
                 **means,
                 "cost_bps": means[_PARTS].sum(skipna=False),
-                "net_bps_mean": expectancy_bps(net),
-                "net_bps_low": low,
-                "net_bps_high": high,
+                **dict(zip(MEAN, mean_and_interval(net, times, resampling), strict=True)),
                 "profit_factor": profit_factor(net),
                 "break_even_multiple": _break_even_multiple(means, costs),
                 "depth_share_mean": float(kept["depth_share"].mean()),
@@ -166,11 +178,12 @@ def _at_venue(
     contract, own = contracts[plan.symbol], venues.get(plan.venue, {}).get(plan.symbol)
     depth = contract.relative_depth / (own.relative_depth if own is not None else 1.0)
     quantity = round_down(plan.quantity, contract.lot_size)
-    order = {"volume_24h": depth * plan.volume_24h, "volatility_daily": plan.volatility_daily}
+    context, latency = plan.score.context, plan.costs.latency_slippage
+    order = {"volume_24h": depth * context.volume_24h, "volatility_daily": context.volatility_daily}
     spread = costs.market_slippage(contract, quantity=0.0, **order)
     market = costs.market_slippage(contract, quantity=quantity, **order)
-    stop = costs.stop_slippage(contract, quantity=quantity, **order, atr_bar=plan.atr_bar)
-    # Fractions of the entry notional. A target rests, and a liquidation costs the margin: no slippage at either.
+    stop = costs.stop_slippage(contract, quantity=quantity, **order, atr_bar=context.atr_bar)
+    # Fractions of the entry notional. Neither a resting target nor a liquidation at the bankruptcy price has slippage.
     leaves = trade.exit_price / plan.entry
     crosses = 1.0 + (leaves if trade.exit_reason in ("time", "stop") else 0.0)
     gross = plan.side * (leaves - 1.0)
@@ -179,18 +192,18 @@ def _at_venue(
         "spread_bps": spread * crosses,
         "impact_bps": (market - spread) * crosses,
         "stop_slippage_bps": (stop - market) * leaves if trade.exit_reason == "stop" else 0.0,
-        "latency_bps": plan.latency_slippage,
+        "latency_bps": latency,
         "funding_bps": trade.funding_usd / plan.notional_usd - _excess_funding(trade, contract, paths[plan.symbol]),
     }
     net = gross - math.fsum(parts.values())
     if not math.isfinite(net):
         raise DataError(f"{plan.symbol} of {trade.entry_time} nets {net} at {contract.venue}: its plan is not finite")
     return {
-        "refusal": _refusal(plan, contract, quantity=quantity, slippage=market + plan.latency_slippage),
-        "gross_bps": _BPS * gross,
-        **{name: _BPS * part for name, part in parts.items()},
-        "net_bps": _BPS * net,
-        "depth_share": quantity / (depth * plan.depth_1pct),
+        "refusal": _refusal(plan, contract, quantity=quantity, slippage=market + latency),
+        "gross_bps": BPS * gross,
+        **{name: BPS * part for name, part in parts.items()},
+        "net_bps": BPS * net,
+        "depth_share": quantity / (depth * context.depth_1pct),
     }
 
 
@@ -208,19 +221,26 @@ def _excess_funding(trade: ClosedTrade, contract: Contract, path: PricePath) -> 
     """Return the recorded funding beyond the limits of another venue, fraction of the entry notional."""
     plan = trade.plan
     if contract.venue == plan.venue:
-        return 0.0  # what was recorded there was charged there
+        return 0.0  # the recorded funding is that of this venue
     rates = path.funding_rate
-    excess = replace(path, funding_rate=rates - np.clip(rates, contract.funding_floor, contract.funding_cap))
-    start, end = since_1970(trade.entry_time), since_1970(trade.exit_time)
-    return excess.funding_usd(side=plan.side, quantity=1.0, start_us=start, end_us=end) / plan.entry
+    return (
+        path.funding_usd(
+            side=plan.side,
+            quantity=1.0,
+            start_us=epoch_us(trade.entry_time),
+            end_us=epoch_us(trade.exit_time),
+            rates=rates - np.clip(rates, contract.funding_floor, contract.funding_cap),
+        )
+        / plan.entry
+    )
 
 
 def _facts(trades: Sequence[ClosedTrade], contracts: Mapping[str, Contract]) -> dict[str, Any]:
     met = [contracts[trade.plan.symbol] for trade in trades] or list(contracts.values())
     kinds = {contract.symbol: contract for contract in met}
     return {
-        "taker_fee_bps": _BPS * _mean([contract.taker_fee for contract in met]),
-        "half_spread_bps": _BPS * _mean([contract.half_spread for contract in met]),
+        "taker_fee_bps": BPS * _mean([contract.taker_fee for contract in met]),
+        "half_spread_bps": BPS * _mean([contract.half_spread for contract in met]),
         "relative_depth": _mean([contract.relative_depth for contract in met]),
         "funding_interval_hours": _mean([contract.funding_interval.total_seconds() / 3600.0 for contract in met]),
         "confirmed": all(contract.confirmed for contract in kinds.values()),
@@ -229,7 +249,7 @@ def _facts(trades: Sequence[ClosedTrade], contracts: Mapping[str, Contract]) -> 
 
 
 def _assumed(contracts: Mapping[str, Contract]) -> str:
-    """Name what is assumed, with the symbols where that is not all of them."""
+    """Return the assumed facts as text, with the symbols where not all are concerned."""
     symbols: dict[str, list[str]] = {}
     for symbol, contract in sorted(contracts.items()):
         for fact in contract.assumed:
@@ -242,7 +262,7 @@ def _assumed(contracts: Mapping[str, Contract]) -> str:
 def _break_even_multiple(means: pd.Series, costs: CostModel) -> float:
     """Solve ``gross - funding - multiple × costs = 0``: a straight line in the multiple."""
     before_costs, paid = means["gross_bps"] - means["funding_bps"], means[_COSTS].sum(skipna=False)
-    if not (before_costs >= 0.0 and paid > 0.0):  # written so that NaN fails too
+    if not (before_costs >= 0.0 and paid > 0.0):  # negated, so that NaN fails too
         return math.nan
     return float(costs.multiple * before_costs / paid)
 
@@ -259,12 +279,7 @@ def _require(
 ) -> None:
     if not venues:
         raise ParameterError("`venues` must hold at least one venue, was empty")
-    other = [trade.plan.cost_multiple for trade in trades if trade.plan.cost_multiple != costs.multiple]
-    if other:
-        raise ParameterError(f"`multiple` of the costs must be that of the plans, {other[0]}, was {costs.multiple}")
-    traded = {trade.plan.symbol for trade in trades}
-    known = {"`paths`": paths, **{f"`venues` of {name}": contracts for name, contracts in venues.items()}}
-    for name, held in known.items():
-        lacking = sorted(traded - set(held))
-        if lacking:
-            raise MissingDataError(f"{name} must hold every symbol that was traded, lacked {', '.join(lacking)}")
+    require_multiple(costs, trades)
+    require_symbols("paths", paths, trades)
+    for name, contracts in venues.items():
+        require_symbols(f"venues[{name!r}]", contracts, trades)

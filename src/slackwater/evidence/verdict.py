@@ -1,6 +1,6 @@
 """The promotion gate: every clause with its value, and the verdict that follows from them.
 
-A clause whose value cannot be computed counts as failed and says why.
+A clause whose value cannot be computed counts as failed, with the reason in its note.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Clause", "Verdict", "at_least", "holds", "not_applicable", "not_computed"]
+import pandas as pd
+
+from slackwater.metrics.selection import deflated_sharpe_ratio
+
+__all__ = ["Clause", "Verdict", "at_least", "holds", "not_applicable", "not_computed", "verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +25,13 @@ class Clause:
     name
         Stable name.
     requirement
-        What must hold, for the reader.
+        The condition, in words.
     value
-        What was measured; NaN where nothing could be.
+        Measured value; NaN where it could not be computed.
     passed
         Whether it holds.
     note
-        Why it could not be computed, or what else a reader should know.
+        Reason why it could not be computed, or a remark.
     """
 
     name: str
@@ -67,18 +71,18 @@ def not_computed(name: str, requirement: str, why: str) -> Clause:
 
 
 def not_applicable(name: str, requirement: str, why: str) -> Clause:
-    """Return a clause that has nothing to say of this run, and therefore holds."""
+    """Return a clause that does not apply to this run, and therefore holds."""
     return Clause(name=name, requirement=requirement, value=float("nan"), passed=True, note=f"not applicable: {why}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What may be done with a model.
+    """Promotion decision on a model.
 
     Parameters
     ----------
     clauses
-        Every condition, failed or not.
+        All conditions, failed or not.
     synthetic
         Whether the data were simulated; such a model is never promoted.
     """
@@ -88,18 +92,18 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of the clauses that do not hold."""
+        """Return the names of the clauses that do not hold."""
         return tuple(clause.name for clause in self.clauses if not clause.passed)
 
     @property
     def name(self) -> Literal["promoted", "paper_only"]:
-        """``"promoted"`` if every clause holds, otherwise ``"paper_only"``."""
+        """Return ``"promoted"`` if every clause holds, otherwise ``"paper_only"``."""
         return "paper_only" if self.failed else "promoted"
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
-        prefix = "SYNTHETIC market: says nothing about a real edge. " if self.synthetic else ""
+        """Return the verdict in words."""
+        prefix = "SYNTHETIC market: no evidence of a real edge. " if self.synthetic else ""
         if not self.failed:
             return f"{prefix}Every clause of the promotion gate holds."
         if self.failed == ("real_data",):
@@ -117,3 +121,76 @@ class Verdict:
                 for c in self.clauses
             },
         }
+
+
+def verdict(
+    classification: dict[str, Any],
+    trading: dict[str, Any],
+    unit_risk: pd.DataFrame,
+    *,
+    n_trials: int,
+    synthetic: bool,
+) -> Verdict:
+    """Return the verdict on a run by the promotion gate (method, section 3.6).
+
+    Parameters
+    ----------
+    classification, trading
+        Metrics of `slackwater.evidence.evaluation`.
+    unit_risk
+        Trades at unit risk, which the economic clauses are about.
+    n_trials
+        Number of configurations that were tried on these data, at least 1.
+    synthetic
+        Whether the data were simulated.
+    """
+    d = classification["direction"]
+    t = trading["unit_risk"]
+
+    def traded(key: str) -> float:
+        return float(t.get(key, float("nan")))
+
+    overfitting = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
+    ece_bound = max(0.03, d["ece_if_perfect_q99"])
+    slope = (d["reliability_slope_low"], d["reliability_slope_high"])
+    if n_trials == 1 and unit_risk["entry_time"].dt.date.nunique() > 2:
+        # Trades overlap: those of one day count as one bet.
+        returns = unit_risk.groupby(unit_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
+        own = [float(returns.mean() / returns.std(ddof=1))]
+        ratio = deflated_sharpe_ratio(returns, trial_sharpe_ratios=own)
+        sharpe = at_least("deflated_sharpe", ratio, 0.95, strictly=False)
+    elif n_trials == 1:
+        sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three days with trades")
+    else:
+        sharpe = not_computed("deflated_sharpe", ">= 0.95", f"the returns of {n_trials} trials are not stored")
+    clauses = (
+        at_least("direction_auc_low", d["auc_low"], 0.5),
+        at_least("auc_over_price_only_low", d["auc_over_price_only_low"], 0.0),
+        at_least("auc_over_direction_flag_low", d["auc_over_direction_flag_low"], 0.0),
+        at_least("brier_skill", d["brier_skill"], 0.0),
+        holds("ece", f"<= {ece_bound:.4f}", d["ece"], d["ece"] <= ece_bound),
+        holds(
+            "reliability_slope",
+            "95 % interval overlaps [0.8, 1.2]",
+            d["reliability_slope"],
+            slope[0] <= 1.2 and slope[1] >= 0.8,
+            f"interval {slope[0]:.2f} to {slope[1]:.2f}",
+        ),
+        at_least("net_bps_low", traded("net_bps_low"), 0.0),
+        at_least("net_bps_mean_at_double_costs", traded("net_bps_mean_at_double_costs"), 0.0),
+        at_least("profit_factor", traded("profit_factor"), 1.15),
+        sharpe,
+        not_applicable("overfitting_probability", overfitting, "one trial")
+        if n_trials == 1
+        else not_computed("overfitting_probability", overfitting, "the returns of the trials are not stored"),
+        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
+        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
+        holds(
+            "top_5pct_share_of_gross_profit",
+            "<= 0.4",
+            traded("top_5pct_share_of_gross_profit"),
+            traded("top_5pct_share_of_gross_profit") <= 0.4,
+        ),
+        holds("real_data", "not simulated", float(not synthetic), not synthetic),
+    )
+    return Verdict(clauses=clauses, synthetic=synthetic)

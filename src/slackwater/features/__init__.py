@@ -1,1 +1,1 @@
-"""What was known at each bar close: one compiled kernel a family, for history and for live rows alike."""
+"""Features of what was known at each bar close: one compiled kernel per family, for history and live rows alike."""

@@ -1,4 +1,4 @@
-"""The contract that every feature must keep, as checks that anybody can run over their own features.
+"""The contract that every feature must keep, as checks that run over any families.
 
 ================== =====================================================================================
 check              what it refuses
@@ -6,47 +6,83 @@ check              what it refuses
 parity             a live row that differs from the historical one, in any value or in what is unknown
 prefix_invariance  a row that changes when later data arrives: a look ahead
 warm_up            a value that still depends on where history began after the declared warm-up
-sign_symmetry      a feature that treats up and down unlike what it declares
+sign_symmetry      a feature that does not mirror with the price path as it declares
 price_scale        a feature that depends on the unit of the price
 saved_state        a restart that changes a value
 absent_tables      an absent table that becomes a number, or that disturbs features which do not need it
 finite             an infinite value
+memory             a kernel from outside that reads or writes beyond its row, state, constants or outputs
 ================== =====================================================================================
 
-A check returns the violations by feature; `check_features` runs all of them and raises `ContractError`.
+A check returns the violations by feature; `run_checks` runs all of them, and `check_features` raises `ContractError`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numba import njit
 
 from slackwater.errors import ContractError
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.inputs import INPUT_TABLES, INPUTS, SIGNED
 from slackwater.market.spec import FrameSpec
+from slackwater.types import Floats
 
 __all__ = [
+    "Violation",
     "check_absent_tables",
     "check_features",
     "check_finite",
+    "check_memory",
     "check_parity",
     "check_prefix_invariance",
     "check_price_scale",
     "check_saved_state",
     "check_sign_symmetry",
     "check_warm_up",
+    "run_checks",
 ]
 
 Tables = Mapping[str, pd.DataFrame]
-Violations = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """How a feature breaks a check.
+
+    Parameters
+    ----------
+    what
+        What is wrong, and in how many rows.
+    symbol, event_time
+        The first bar where it is.
+    found, expected
+        The two values that differ there.
+    """
+
+    what: str
+    symbol: str = ""
+    event_time: pd.Timestamp | None = None
+    found: float = math.nan
+    expected: float = math.nan
+
+    def __str__(self) -> str:
+        """Return it as one sentence."""
+        if self.event_time is None:
+            return self.what
+        return f"{self.what}, first {self.symbol} at {self.event_time}: {self.found!r} against {self.expected!r}"
+
+
+Violations = dict[str, Violation]
 Build = Callable[[Tables], pd.DataFrame]
 
 _KEYS: Final = ["symbol", "event_time"]
@@ -65,7 +101,7 @@ _QUANTITIES: Final = (
     "depth_bid_1pct",
     "depth_ask_1pct",
 )
-_SIGNED: Final = ("funding_rate", "premium_index", "others_return")
+_SIGNED: Final = tuple(INPUTS[position] for position in SIGNED)
 _OPPOSITE: Final = (
     ("liquidated_long", "liquidated_short"),
     ("liquidated_long_estimate", "liquidated_short_estimate"),
@@ -75,13 +111,13 @@ _OPPOSITE: Final = (
 )
 
 STEPPING_SHARE: Final = 0.25
-"""Share of late starts after which a feature that takes steps may differ: an argmax flips at a speck of mass."""
+"""Share of late starts after which a feature that takes steps may differ: an argmax flips at a rounding error."""
 
 
 def _differences(
-    names: list[str], one: NDArray[np.float64], two: NDArray[np.float64], tolerance: float, what: str
+    names: list[str], one: Floats, two: Floats, tolerance: float, what: str, bars: pd.DataFrame
 ) -> Violations:
-    """Compare columns; a value that is unknown on one side only is a difference."""
+    """Compare columns; a value that is unknown on one side only is a difference. `bars` names the rows."""
     out = {}
     for j, name in enumerate(names):
         a, b = one[:, j], two[:, j]
@@ -90,8 +126,15 @@ def _differences(
             far = np.abs(a - b) > tolerance * np.maximum(1.0, np.maximum(np.abs(a), np.abs(b)))
         bad = mask | far
         if bad.any():
-            row = int(np.argmax(bad))
-            out[name] = f"{what}: {int(bad.sum())} of {len(a)} rows differ, the first {a[row]!r} against {b[row]!r}"
+            times = bars["event_time"].where(bad)
+            row = int(times.argmin()) if times.notna().any() else int(np.argmax(bad))
+            out[name] = Violation(
+                what=f"{what}: {int(bad.sum())} of {len(a)} rows differ",
+                symbol=str(bars["symbol"].iloc[row]),
+                event_time=bars["event_time"].iloc[row],
+                found=float(a[row]),
+                expected=float(b[row]),
+            )
     return out
 
 
@@ -101,12 +144,18 @@ def check_parity(engine: FeatureEngine, frame: MarketFrame) -> Violations:
     live = _fresh(engine)
     rows = [live.update(row) for symbol, _ in frame.symbols() for row in frame.rows(symbol)]
     return _differences(
-        engine.names, history[engine.names].to_numpy(), np.array(rows), 0.0, "live differs from history"
+        engine.names, np.array(rows), history[engine.names].to_numpy(), 0.0, "live differs from history", history
     )
 
 
 def check_prefix_invariance(
-    build: Build, tables: Tables, *, decision_lag: timedelta, cuts: int = 30, seed: int = 0
+    build: Build,
+    tables: Tables,
+    *,
+    decision_lag: timedelta,
+    cuts: int = 30,
+    seed: int = 0,
+    among: Sequence[int] | None = None,
 ) -> Violations:
     """Cut every table at random decisions and compare the last row with that of the whole history.
 
@@ -121,14 +170,16 @@ def check_prefix_invariance(
     cuts
         How many decisions to try.
     seed
-        Of the choice.
+        Seed of the choice.
+    among
+        Rows of the features table to choose from; by default those where most features are known.
     """
     whole = build(tables)
     names = [c for c in whole.columns if c not in (*_KEYS, "available_time")]
     rng = np.random.default_rng(seed)
     # The first rows are all unknown: cut where most values are known, or nothing would be compared.
     known = whole[names].notna().mean(axis=1).to_numpy()
-    candidates = np.flatnonzero(known >= 0.95 * known.max())
+    candidates = np.flatnonzero(known >= 0.95 * known.max()) if among is None else np.asarray(among)
     chosen = rng.choice(candidates, size=min(cuts, len(candidates)), replace=False)
     full_rows, cut_rows = [], []
     for position in chosen:
@@ -140,10 +191,12 @@ def check_prefix_invariance(
         again = build({name: table for name, table in cut.items() if len(table)})
         same = again[(again["symbol"] == row["symbol"]) & (again["event_time"] == row["event_time"])]
         if len(same) != 1:
-            return dict.fromkeys(names, f"the row of {row['symbol']} at {row['event_time']} needs later data to exist")
+            lost = Violation(what="needs later data to exist", symbol=row["symbol"], event_time=row["event_time"])
+            return dict.fromkeys(names, lost)
         full_rows.append(row[names].to_numpy(np.float64))
         cut_rows.append(same.iloc[0][names].to_numpy(np.float64))
-    return _differences(names, np.array(cut_rows), np.array(full_rows), 1e-9, "changes when later data arrives")
+    what, bars = "changes when later data arrives", whole.iloc[chosen]
+    return _differences(names, np.array(full_rows), np.array(cut_rows), 1e-9, what, bars)
 
 
 def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8, seed: int = 0) -> Violations:
@@ -161,12 +214,14 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
         described = [f for f in family.features() if f.role != "event"]
         names = [f.name for f in described]
         bars = int(engine.warm_up_of(family) / engine.bar_interval)
-        late_rows, whole_rows = [], []
+        late_rows, whole_rows, compared = [], [], []
         for symbol, where in frame.symbols():
             length = where.stop - where.start
             latest = length - bars - 2
             if latest <= 0:
-                out |= dict.fromkeys(names, f"history of {symbol} is shorter than its warm-up, {bars} bars")
+                out |= dict.fromkeys(
+                    names, Violation(what=f"history of {symbol} is shorter than {bars} bars, its warm-up")
+                )
                 continue
             for offset in rng.integers(1, latest + 1, size=starts):
                 first = where.start + int(offset)
@@ -180,13 +235,15 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
                 if len(same):
                     late_rows.append(late[names].to_numpy(np.float64)[0])
                     whole_rows.append(same[names].to_numpy(np.float64)[0])
+                    compared.append(same[_KEYS].iloc[:1])
         if not late_rows:
             continue
         # A thousandth is a lot for a range of a thousandth: differences count in standard deviations.
         deviations = whole[names].replace([np.inf, -np.inf], np.nan).std().to_numpy(np.float64)
         spread = np.where(deviations > 0.0, deviations, 1.0)
         one, two = np.array(late_rows) / spread, np.array(whole_rows) / spread
-        broken = _differences(names, one, two, family.tolerance, "still depends on where history began")
+        what = "still depends on where history began, in standard deviations"
+        broken = _differences(names, one, two, family.tolerance, what, pd.concat(compared, ignore_index=True))
         for feature in described:
             if feature.name in broken and feature.steps:
                 at = names.index(feature.name)
@@ -198,7 +255,7 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
 
 
 def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Turn the market upside down and compare with the features turned as they declare."""
+    """Mirror the price path and compare with the features mirrored as they declare."""
     width = _bin_width(engine)
     table = frame.table.copy()
     anchor = round(2.0 * float(np.log(table["close"].dropna().iloc[0])) / width) * width
@@ -212,12 +269,11 @@ def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations
     for one, two in _OPPOSITE:
         table[one], table[two] = frame.table[two], frame.table[one]
     mirror = MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available)
-    # Volume in coin is the same up and down; only scale-free columns take part.
     orientation = Orientation(engine.features)
     upright = engine.transform(frame)
     turned = orientation.apply(upright[engine.names].to_numpy(np.float64), np.full(len(upright), -1.0))[:, :-1]
     mirrored = engine.mirrored().transform(mirror)[engine.names].to_numpy(np.float64)
-    return _differences(engine.names, mirrored, turned, 1e-6, "does not turn with the market as declared")
+    return _differences(engine.names, mirrored, turned, 1e-6, "does not mirror with the price as declared", upright)
 
 
 def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 700) -> Violations:
@@ -230,8 +286,11 @@ def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 
         table[name] /= factor
     scaled = engine.transform(MarketFrame(table, bar_interval=frame.bar_interval, available=frame.available))
     names = [f.name for f in engine.features if f.unit != "coin"]
-    before = engine.transform(frame)[names].to_numpy(np.float64)
-    return _differences(names, scaled[names].to_numpy(np.float64), before, 1e-6, "depends on the unit of the price")
+    before = engine.transform(frame)
+    what = "depends on the unit of the price"
+    return _differences(
+        names, scaled[names].to_numpy(np.float64), before[names].to_numpy(np.float64), 1e-6, what, before
+    )
 
 
 def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
@@ -249,7 +308,8 @@ def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
         restored = _fresh(engine)
         restored.load_state(live.save_state())
         rest = np.array([restored.update(row) for row in rows[half:]])
-        out |= _differences(engine.names, rest, first[half:], 0.0, "a restart changes it")
+        bars = pd.DataFrame({"symbol": symbol, "event_time": [row.event_time for row in rows[half:]]})
+        out |= _differences(engine.names, rest, first[half:], 0.0, "a restart changes it", bars)
     return out
 
 
@@ -265,18 +325,78 @@ def check_absent_tables(build: Build, engine: FeatureEngine, tables: Tables) -> 
             if set(feature.refined_by) & set(inputs):
                 continue
             if set(feature.inputs) & set(inputs):
-                if part[feature.name].notna().any():
-                    out[feature.name] = f"has values although `{absent}` is absent"
-            elif not part[feature.name].equals(whole[feature.name]):
-                out[feature.name] = f"changes when `{absent}` is absent, although it does not need it"
+                what, expected = f"has values although `{absent}` is absent", pd.Series(np.nan, index=part.index)
+            else:
+                what, expected = f"changes when `{absent}` is absent, although it does not need it", whole[feature.name]
+            found = part[feature.name]
+            if len(found) != len(expected):
+                out[feature.name] = Violation(what=f"has other rows when `{absent}` is absent")
+            elif not found.equals(expected):
+                values = (found.to_numpy()[:, None], expected.to_numpy()[:, None])
+                out |= _differences([feature.name], *values, 0.0, what, part)
     return out
 
 
 def check_finite(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Look for infinite values."""
+    """Compare with the same values without infinities."""
     features = engine.transform(frame)
-    infinite = np.isinf(features[engine.names].to_numpy(np.float64)).any(axis=0)
-    return {name: "is infinite" for name, bad in zip(engine.names, infinite, strict=True) if bad}
+    values = features[engine.names].to_numpy(np.float64)
+    return _differences(engine.names, values, np.where(np.isinf(values), np.nan, values), 0.0, "is infinite", features)
+
+
+def check_memory(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+    """Run the kernels from outside once more with every index checked, over the rows of the first symbol."""
+    out: Violations = {}
+    for family, state, constants, times, rows in engine.replay_extras(frame):
+        symbol, names = str(frame.table["symbol"].iloc[0]), [f.name for f in family.features()]
+        careful = njit(boundscheck=True, error_model="numpy")(getattr(family.advance, "py_func"))  # noqa: B009
+        outputs = np.empty(len(names))
+        what = ""
+        for time, row in zip(times, rows, strict=True):
+            before = row.copy()
+            try:
+                careful(state, constants, row, outputs)
+            except IndexError as error:
+                what = f"reads or writes beyond its row, state, constants or outputs ({error})"
+            if not np.array_equal(row, before, equal_nan=True):
+                what = "writes into its row, which later families read"
+            if what:
+                out |= dict.fromkeys(names, Violation(what=f"{what}, first {symbol} at {time}"))
+                break
+    return out
+
+
+def run_checks(
+    engine: FeatureEngine,
+    tables: Tables,
+    *,
+    decision_lag: timedelta = timedelta(seconds=5),
+    cuts: int = 30,
+) -> dict[str, Violations]:
+    """Run every check over every family; see `check_features`.
+
+    Returns
+    -------
+    dict of str to Violations
+        By check; a check that holds has none.
+    """
+    spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
+
+    def build(given: Tables) -> pd.DataFrame:
+        return engine.transform(MarketFrame.from_tables(given, spec))
+
+    frame = MarketFrame.from_tables(tables, spec)
+    return {
+        "memory": check_memory(engine, frame),
+        "finite": check_finite(engine, frame),
+        "parity": check_parity(engine, frame),
+        "prefix_invariance": check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=cuts),
+        "warm_up": check_warm_up(engine, frame),
+        "sign_symmetry": check_sign_symmetry(engine, frame),
+        "price_scale": check_price_scale(engine, frame),
+        "saved_state": check_saved_state(engine, frame),
+        "absent_tables": check_absent_tables(build, engine, tables),
+    }
 
 
 def check_features(
@@ -295,43 +415,26 @@ def check_features(
     tables
         Canonical tables with more history than ``engine.warm_up``.
     decision_lag
-        As in `MarketFrame.from_tables`.
+        As in `FrameSpec`.
     cuts
         Cuts of the prefix invariance.
 
     Raises
     ------
     ContractError
-        Naming every feature that breaks a check, and how.
+        Naming every feature that breaks a check, how, and the first bar where it does.
     """
-
-    def frame_of(given: Tables) -> MarketFrame:
-        return MarketFrame.from_tables(given, FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag))
-
-    def build(given: Tables) -> pd.DataFrame:
-        return engine.transform(frame_of(given))
-
-    frame = frame_of(tables)
-    results = {
-        "finite": check_finite(engine, frame),
-        "parity": check_parity(engine, frame),
-        "prefix_invariance": check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=cuts),
-        "warm_up": check_warm_up(engine, frame),
-        "sign_symmetry": check_sign_symmetry(engine, frame),
-        "price_scale": check_price_scale(engine, frame),
-        "saved_state": check_saved_state(engine, frame),
-        "absent_tables": check_absent_tables(build, engine, tables),
-    }
+    results = run_checks(engine, tables, decision_lag=decision_lag, cuts=cuts)
     broken = [f"{name} ({check}): {why}" for check, found in results.items() for name, why in found.items()]
     if broken:
         raise ContractError(f"{len(broken)} violations of the feature contract:\n" + "\n".join(broken))
 
 
 def _fresh(engine: FeatureEngine) -> FeatureEngine:
-    """Return an engine of the same kind and families that has seen nothing."""
+    """Return an engine of the same kind and families with an empty state."""
     return type(engine)(engine.families)
 
 
 def _bin_width(engine: FeatureEngine) -> float:
-    """Return the grid of the liquidation map: scale and sign symmetry hold on it (method, section 2.5)."""
+    """Return the bin width of the liquidation map: scale and sign symmetry hold on its grid (method, section 2.5)."""
     return next((f.bin_width for f in engine.families if hasattr(f, "bin_width")), 1e-3)

@@ -4,224 +4,100 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
-from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
+from slackwater.errors import BundleError, ContractError, OrderError, ParameterError, SchemaError
+from slackwater.features.extra import failure_of, load_class, require_family, source_digest, spec_of
+from slackwater.features.families import FAMILIES, advance_family, require_compatible
 from slackwater.features.family import Family, Feature
-from slackwater.features.funding import FundingFamily
-from slackwater.features.funding import _advance as _advance_funding
-from slackwater.features.intermediates import INTERMEDIATES, TIME_HOURS
-from slackwater.features.liquidation_density import LiquidationDensityFamily
-from slackwater.features.liquidation_density import _advance as _advance_density
-from slackwater.features.liquidations import LiquidationsFamily
-from slackwater.features.liquidations import _advance as _advance_liquidations
-from slackwater.features.open_interest import OpenInterestFamily
-from slackwater.features.open_interest import _advance as _advance_open_interest
-from slackwater.features.order_flow import OrderFlowFamily
-from slackwater.features.order_flow import _advance as _advance_order_flow
-from slackwater.features.price import PriceFamily
-from slackwater.features.price import _advance as _advance_price
-from slackwater.features.regime import RegimeFamily
-from slackwater.features.regime import _advance as _advance_regime
-from slackwater.features.sweeps import SweepsFamily
-from slackwater.features.sweeps import _advance as _advance_sweeps
-from slackwater.features.volatility import VolatilityFamily
-from slackwater.features.volatility import _advance as _advance_volatility
-from slackwater.features.whales import WhaleFlowsFamily
-from slackwater.features.whales import _advance as _advance_whales
+from slackwater.features.intermediates import FIRST_EXTRA
+from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
-from slackwater.operators import kernel
+from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW
+from slackwater.times import epoch_us, microseconds, timestamp
+from slackwater.types import Floats, Ints
 
-__all__ = ["FAMILIES", "FeatureEngine", "default_families"]
+__all__ = ["FeatureEngine", "default_families", "families_needed"]
 
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
-_LARGEST: Final = 1e15
 _BAR_RULE: Final = "prices (open, high, low, close) must be positive, and high and low enclose the others"
-_WIDTH: Final = len(INPUTS)
-_ROW: Final = len(INPUTS) + INTERMEDIATES
-_BLOCK: Final = 64
-"""Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
-_MICROSECONDS_PER_HOUR: Final = 3.6e9
-
-FAMILIES: Final[tuple[type[Family], ...]] = (
-    VolatilityFamily,
-    PriceFamily,
-    RegimeFamily,
-    OpenInterestFamily,
-    FundingFamily,
-    LiquidationsFamily,
-    LiquidationDensityFamily,
-    SweepsFamily,
-    WhaleFlowsFamily,
-    OrderFlowFamily,
-)
-"""The families in the order in which `_advance` calls them: a measure is written before it is read."""
 
 
-@kernel
-def _read(values, time, row):  # type: ignore[no-untyped-def]
-    """Fill a row: the inputs, as far as they are possible, the time, and measures that nobody has written yet."""
-    # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
-    for i in range(_WIDTH):
-        row[i] = values[i] if 0.0 <= values[i] <= _LARGEST else np.nan
-    for i in SIGNED:
-        row[i] = values[i] if abs(values[i]) <= _LARGEST else np.nan
-    for i in range(_WIDTH, _ROW):
-        row[i] = np.nan
-    row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
-
-
-@kernel
-def _advance(state, constants, at, rows, out):  # type: ignore[no-untyped-def]
-    """Advance every family down a few rows, family by family: a row of history and a live one run the same code.
-
-    `at` holds where each family starts in state, constants and out (and the ends; an absent family is empty).
-    """
-    s, c, o = at[0], at[1], at[2]
-    n = rows.shape[0]
-    if o[1] > o[0]:
-        own, fixed = state[s[0] : s[1]], constants[c[0] : c[1]]
-        for i in range(n):
-            _advance_volatility(own, fixed, rows[i], out[i, o[0] : o[1]])
-    if o[2] > o[1]:
-        own, fixed = state[s[1] : s[2]], constants[c[1] : c[2]]
-        for i in range(n):
-            _advance_price(own, fixed, rows[i], out[i, o[1] : o[2]])
-    if o[3] > o[2]:
-        own, fixed = state[s[2] : s[3]], constants[c[2] : c[3]]
-        for i in range(n):
-            _advance_regime(own, fixed, rows[i], out[i, o[2] : o[3]])
-    if o[4] > o[3]:
-        own, fixed = state[s[3] : s[4]], constants[c[3] : c[4]]
-        for i in range(n):
-            _advance_open_interest(own, fixed, rows[i], out[i, o[3] : o[4]])
-    if o[5] > o[4]:
-        own, fixed = state[s[4] : s[5]], constants[c[4] : c[5]]
-        for i in range(n):
-            _advance_funding(own, fixed, rows[i], out[i, o[4] : o[5]])
-    if o[6] > o[5]:
-        own, fixed = state[s[5] : s[6]], constants[c[5] : c[6]]
-        for i in range(n):
-            _advance_liquidations(own, fixed, rows[i], out[i, o[5] : o[6]])
-    if o[7] > o[6]:
-        own, fixed = state[s[6] : s[7]], constants[c[6] : c[7]]
-        for i in range(n):
-            _advance_density(own, fixed, rows[i], out[i, o[6] : o[7]])
-    if o[8] > o[7]:
-        own, fixed = state[s[7] : s[8]], constants[c[7] : c[8]]
-        for i in range(n):
-            _advance_sweeps(own, fixed, rows[i], out[i, o[7] : o[8]])
-    if o[9] > o[8]:
-        own, fixed = state[s[8] : s[9]], constants[c[8] : c[9]]
-        for i in range(n):
-            _advance_whales(own, fixed, rows[i], out[i, o[8] : o[9]])
-    if o[10] > o[9]:
-        own, fixed = state[s[9] : s[10]], constants[c[9] : c[10]]
-        for i in range(n):
-            _advance_order_flow(own, fixed, rows[i], out[i, o[9] : o[10]])
-
-
-@njit(cache=True)
-def _is_bar(values):  # type: ignore[no-untyped-def]
-    """Return whether the four prices are those of a bar."""
-    high = values[HIGH]
-    low = values[LOW]
-    sound = low > 0.0 and high <= _LARGEST
-    return sound and low <= values[OPEN] <= high and low <= values[CLOSE] <= high
-
-
-@njit(cache=True)
-def _transform(state, constants, at, values, first, step, out):  # type: ignore[no-untyped-def]
-    """Advance down the rows; write one row of output for each that has a bar, and return how many those are."""
-    rows = np.empty((_BLOCK, _ROW))
-    gap = np.empty((1, out.shape[1]))
-    written = 0
-    i = 0
-    while i < values.shape[0]:
-        n = 0
-        while n < _BLOCK and i < values.shape[0] and not math.isnan(values[i, CLOSE]):
-            _read(values[i], first + i * step, rows[n])
-            n += 1
-            i += 1
-        _advance(state, constants, at, rows[:n], out[written : written + n])
-        written += n
-        if n < _BLOCK and i < values.shape[0]:
-            _read(values[i], first + i * step, rows[0])
-            _advance(state, constants, at, rows[:1], gap)
-            i += 1
-    return written
-
-
-_TAKEN, _NO_BAR, _NOT_NEWER, _OFF_GRID = range(4)
-
-
-@njit(cache=True)
-def _update(state, constants, at, last, values, time, step, row, out):  # type: ignore[no-untyped-def]
-    """Advance by one live row, and by the missing ones before it; return what became of it.
-
-    `last` holds the close of the last row in microseconds (0: none yet), `row` is room for one row.
-    """
-    if not _is_bar(values):
-        return _NO_BAR
-    if last[0] > 0:
-        if time <= last[0]:
-            return _NOT_NEWER
-        if (time - last[0]) % step:
-            return _OFF_GRID
-        if time - last[0] > step:
-            gap = np.full(_WIDTH, np.nan)
-            for missing in range(last[0] + step, time, step):
-                _read(gap, missing, row[0])
-                _advance(state, constants, at, row, out)
-    _read(values, time, row[0])
-    _advance(state, constants, at, row, out)
-    last[0] = time
-    return _TAKEN
-
-
-def default_families(bar_interval: timedelta, **overrides: Mapping[str, Any]) -> tuple[Family, ...]:
-    """Return every family with the default windows.
+def default_families(
+    bar_interval: timedelta,
+    *,
+    extra: Sequence[str | type[Family]] = (),
+    extra_parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    **overrides: Mapping[str, Any],
+) -> tuple[Family, ...]:
+    """Return every family of the library with its default windows, then those from outside.
 
     Parameters
     ----------
     bar_interval
         Spacing of the feature bars.
+    extra
+        Families from outside: classes, or names ``module:Class`` whose modules are imported.
+    extra_parameters
+        Their parameters by family name.
     **overrides
         Parameters by family name, such as ``price={"event_window": timedelta(hours=24)}``.
 
     Raises
     ------
     ParameterError
-        On an unknown family or parameter.
+        On an unknown family or parameter, or a family from outside that cannot be run.
 
     Examples
     --------
     >>> [family.name for family in default_families(timedelta(minutes=5))][:3]
     ['volatility', 'price', 'regime']
     """
-    unknown = sorted(set(overrides) - {family.name for family in FAMILIES})
-    if unknown:
-        raise ParameterError(f"unknown feature families {unknown}; there are {[family.name for family in FAMILIES]}")
+    known = [family.name for family in FAMILIES]
+    if unknown := sorted(set(overrides) - set(known)):
+        raise ParameterError(f"unknown feature families {unknown}; there are {known}")
+    given = dict(extra_parameters or {})
+    outside = [load_class(each) if isinstance(each, str) else require_family(each) for each in extra]
+    for kind in outside:
+        if kind.name in known:
+            raise ParameterError(
+                f"features.extra: {spec_of(kind)} takes the name `{kind.name}` of a family of slackwater"
+            )
+    if unknown := sorted(set(given) - {kind.name for kind in outside}):
+        raise ParameterError(f"features: unknown families {unknown}; there are {known} and {[*map(spec_of, outside)]}")
     out: list[Family] = []
-    for family in FAMILIES:
+    for family in (*FAMILIES, *outside):
+        parameters = {**overrides.get(family.name, {}), **given.get(family.name, {})}
         try:
-            out.append(family(bar_interval=bar_interval, **overrides.get(family.name, {})))
+            out.append(family(bar_interval=bar_interval, **parameters))
         except TypeError as error:
             raise ParameterError(f"features.{family.name}: {error}") from error
     return tuple(out)
+
+
+def families_needed(
+    kind: type[Family], bar_interval: timedelta, parameters: Mapping[str, Any] | None = None
+) -> tuple[Family, ...]:
+    """Return a family from outside after those of the library that it needs, with their default windows."""
+    all_of_them = default_families(bar_interval, extra=[kind], extra_parameters={kind.name: parameters or {}})
+    needed, waiting = {kind.name}, [kind.name]
+    while waiting:
+        name = waiting.pop()
+        more = {need for family in all_of_them if family.name == name for need in family.needs} - needed
+        needed |= more
+        waiting.extend(more)
+    return tuple(family for family in all_of_them if family.name in needed)
 
 
 class FeatureEngine:
@@ -230,7 +106,10 @@ class FeatureEngine:
     Parameters
     ----------
     families
-        At most one of each of `FAMILIES`, in their order; `default_families` makes all of them.
+        The families to compute, of the library (`default_families`) or from outside; their outputs keep this order.
+        Families of the library run first, those from outside after them, in this order.
+    inputs
+        The inputs of a frame row (`FrameSpec.inputs`): those of the library, then those of tables from outside.
 
     Attributes
     ----------
@@ -239,7 +118,13 @@ class FeatureEngine:
     names : list of str
         Their names, in the order of the output columns.
     fingerprint : str
-        Identifies formulas, windows and inputs; a scoring bundle refuses another one.
+        Identifies formulas, windows and inputs; a scoring bundle refuses a different one.
+
+    Raises
+    ------
+    ParameterError
+        If families collide in name or output, lack a family that they need, disagree on the bar interval, or read
+        an input that no table feeds.
 
     Examples
     --------
@@ -248,37 +133,30 @@ class FeatureEngine:
     True
     """
 
-    def __init__(self, families: Sequence[Family]) -> None:
-        given = {type(f): f for f in families}
-        if not families or [type(f) for f in families] != [kind for kind in FAMILIES if kind in given]:
-            raise ParameterError(
-                f"`families` must be some of {[f.name for f in FAMILIES]}, in this order, "
-                f"was {[f.name for f in families]}"
-            )
-        names = [f.name for f in families]
-        for family in families:
-            lost = [name for name in family.needs if name not in names]
-            if lost:
-                raise ParameterError(f"family {family.name} needs the families {lost}, which are not given")
-        intervals = {f.bar_interval for f in families}
-        if len(intervals) != 1:
-            raise ParameterError(f"all families must share one bar interval, had {sorted(intervals)}")
+    def __init__(self, families: Sequence[Family], *, inputs: Sequence[str] = INPUTS) -> None:
+        require_compatible(families, inputs)
         self.families = tuple(families)
+        self.inputs = tuple(inputs)
         self.bar_interval = families[0].bar_interval
         self.features: tuple[Feature, ...] = tuple(feature for f in families for feature in f.features())
         self.names: list[str] = [feature.name for feature in self.features]
-        self._step = int(self.bar_interval / timedelta(microseconds=1))
+        self._step = microseconds(self.bar_interval)
         self._constants = np.concatenate([f.constants() for f in families])
-        slots, sizes, outputs = [0], [0], [0]
-        for kind in FAMILIES:
-            own = given.get(kind)
-            slots.append(slots[-1] + (own.state_size() if own else 0))
-            sizes.append(sizes[-1] + (own.constants().size if own else 0))
-            outputs.append(outputs[-1] + (len(own.features()) if own else 0))
-        self._at = np.array([slots, sizes, outputs])
-        self._row = np.empty((1, _ROW))
-        self._states: dict[str, NDArray[np.float64]] = {}
-        self._last: dict[str, NDArray[np.int64]] = {}
+        sizes = [(f.state_size(), f.constants().size, len(f.features())) for f in families]
+        ends = np.cumsum(sizes, axis=0)
+        places = np.stack([ends - sizes, ends], axis=2).reshape(len(families), 6)
+        self._state_size = int(ends[-1, 0])
+        self._places = {f.name: place for f, place in zip(families, places, strict=True)}
+        absent = np.zeros(6, dtype=places.dtype)
+        self._at = np.array([self._places.get(kind.name, absent) for kind in FAMILIES])
+        self._extras = [f for f in self.families if type(f) not in FAMILIES]
+        self._row = np.empty((1, self._row_width))
+        self._states: dict[str, Floats] = {}
+        self._last: dict[str, Ints] = {}
+
+    @property
+    def _row_width(self) -> int:
+        return FIRST_EXTRA + len(self.inputs) - len(INPUTS)
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -293,7 +171,7 @@ class FeatureEngine:
         Returns
         -------
         DataFrame
-            One row a (symbol, bar close): `symbol`, `event_time`, `available_time`, `close`, the depth of the book,
+            One row per (symbol, bar close): `symbol`, `event_time`, `available_time`, `close`, the depth of the book,
             then `names`. Rows without a bar (gaps) are left out, although they age every window.
 
         Raises
@@ -305,21 +183,27 @@ class FeatureEngine:
 
         Notes
         -----
-        Starts from an empty state for each symbol and leaves the live state alone.
+        Starts from an empty state for each symbol; the live state is not changed.
         """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
+        if frame.values.shape[1] != len(self.inputs):
+            raise ParameterError(f"a frame row has {frame.values.shape[1]} inputs, the engine reads {len(self.inputs)}")
         present = frame.table["close"].notna().to_numpy()
         self._refuse_impossible_bars(frame, present)
         values = np.empty((int(present.sum()), len(self.names)))
-        state = np.empty(self._at[0, -1])
+        state = np.empty(self._state_size)
         written = 0
-        for _, rows in frame.symbols():
+        for symbol, rows in frame.symbols():
             state[:] = 0.0
-            first = int(frame.table["event_time"].iloc[rows.start].value // 1_000)
-            written += _transform(
-                state, self._constants, self._at, frame.values[rows], first, self._step, values[written:]
-            )
+            given, out = frame.values[rows], values[written:]
+            kept = self._rows(len(given)) if self._extras else np.empty((0, self._row_width))
+            times = frame.table["event_time"].iloc[rows]
+            first = epoch_us(times.iloc[0])
+            count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, out)
+            if self._extras:
+                self._advance_extras(symbol, state, kept[:-1], out[:count], times[present[rows]])
+            written += count
         index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
         index = index[present].reset_index(drop=True)
         features = pd.DataFrame(values, columns=self.names, copy=False)
@@ -329,18 +213,18 @@ class FeatureEngine:
     def _refuse_impossible_bars(frame: MarketFrame, present: NDArray[np.bool_]) -> None:
         prices = frame.values[:, :4]
         with np.errstate(invalid="ignore"):
-            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= _LARGEST)
+            sound = (prices > 0.0).all(axis=1) & (prices[:, HIGH] <= LARGEST)
             enclosed = (prices.max(axis=1) == prices[:, HIGH]) & (prices.min(axis=1) == prices[:, LOW])
         bad = frame.table.index[present & ~(sound & enclosed)]
         if len(bad):
             raise SchemaError(
-                f"{len(bad)} rows of the frame are no bars: {_BAR_RULE}\n"
+                f"{len(bad)} rows of the frame are not bars: {_BAR_RULE}\n"
                 f"{frame.table.loc[bad[:3], ['symbol', 'event_time', 'open', 'high', 'low', 'close']]}"
             )
 
     # -- live ------------------------------------------------------------------------------------------------
 
-    def update(self, row: FrameRow) -> NDArray[np.float64]:
+    def update(self, row: FrameRow) -> Floats:
         """Advance one symbol by one bar and return its features, in the order of `names`.
 
         A symbol that was never seen starts from an empty state. Bars that are missing since the last row age every
@@ -357,25 +241,76 @@ class FeatureEngine:
         symbol = row.symbol
         state = self._states.get(symbol)
         if state is None:
-            state, last = np.zeros(self._at[0, -1]), np.zeros(1, dtype=np.int64)
+            state, last = np.zeros(self._state_size), np.zeros(1, dtype=np.int64)
         else:
             last = self._last[symbol]
+        rows = self._row
+        if self._extras and last[0] > 0:
+            rows = self._rows(max(int(row.time_us - last[0]) // self._step, 1))[:-1]
         out = np.empty((1, len(self.names)))
-        fate = _update(state, self._constants, self._at, last, row.values, row.time_us, self._step, self._row, out)
-        if fate != _TAKEN:
+        fate = update_row(state, self._constants, self._at, last, row.values, row.time_us, self._step, rows, out)
+        if fate != TAKEN:
             self._refuse(row, fate, int(last[0]))
+        if self._extras:
+            self._advance_extras(symbol, state, rows, out, [row.event_time])
         if symbol not in self._states:
             self._states[symbol], self._last[symbol] = state, last
         return out[0]
 
+    def _rows(self, count: int) -> Floats:
+        """Return space for rows, and one row of NaN for a kernel that reads beyond its own."""
+        return np.full((count + 1, self._row_width), np.nan)
+
+    def replay_extras(
+        self, frame: MarketFrame
+    ) -> Iterator[tuple[Family, Floats, Floats, Sequence[pd.Timestamp], Floats]]:
+        """Yield what each family from outside is given over the first symbol of a frame, for a closer look.
+
+        Yields
+        ------
+        tuple
+            The family, its empty state, its constants, the bar closes, and the rows as the families of the library
+            leave them, shape (n, row width).
+        """
+        for _, where in islice(frame.symbols(), 1):
+            given, times = frame.values[where], frame.table["event_time"].iloc[where]
+            kept, out = self._rows(len(given)), np.empty((len(given), len(self.names)))
+            state = np.zeros(self._state_size)
+            transform_rows(state, self._constants, self._at, given, epoch_us(times.iloc[0]), self._step, kept, out)
+            for family in self._extras:
+                place = self._places[family.name]
+                constants = self._constants[place[2] : place[3]].copy()
+                yield family, np.zeros(family.state_size()), constants, list(times), kept[:-1].copy()
+
+    def _advance_extras(self, symbol: str, state: Floats, rows: Floats, out: Floats, times: Sequence[Any]) -> None:
+        """Advance the families from outside over rows that those of the library have filled."""
+        gap = np.empty(len(self.names))
+        for family in self._extras:
+            place = self._places[family.name]
+            try:
+                advance_family(family.advance, place, CLOSE, state, self._constants, rows, gap, out)
+            except Exception as error:
+                # The state is half advanced: the symbol starts anew.
+                self._states.pop(symbol, None)
+                self._last.pop(symbol, None)
+                raise ContractError(
+                    f"the kernel of family {family.name} ({spec_of(type(family))}) {failure_of(error)}"
+                ) from error
+            made = out[:, place[4] : place[5]]
+            if np.isinf(made).any():
+                i, j = np.argwhere(np.isinf(made))[0]
+                name = self.names[place[4] + j]
+                raise ContractError(f"{name}: infinite for {symbol} at {list(times)[i]}; a value is a number or NaN")
+
     def _refuse(self, row: FrameRow, fate: int, last: int) -> None:
-        if fate == _NO_BAR:
+        if fate == NO_BAR:
             raise SchemaError(f"{row.symbol} {row.event_time}: {_BAR_RULE}, were {row.values[:4].tolist()}")
-        if fate == _OFF_GRID:
+        if fate == OTHER_INPUTS:
+            raise SchemaError(f"a row has {row.values.size} inputs, the engine reads {len(self.inputs)}")
+        if fate == OFF_GRID:
             raise OrderError(f"{row.symbol}: {row.event_time} does not lie on the grid of {self.bar_interval} bars")
         raise OrderError(
-            f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, "
-            f"{pd.Timestamp(last, unit='us', tz='UTC')}"
+            f"{row.symbol}: the bar closing at {row.event_time} is not newer than the last one, {timestamp(last)}"
         )
 
     def reset(self) -> None:
@@ -384,7 +319,7 @@ class FeatureEngine:
         self._last.clear()
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the live state as plain arrays, fit for ``numpy.savez``."""
+        """Return the live state as plain arrays, as ``numpy.savez`` takes them."""
         out: dict[str, NDArray[Any]] = {"fingerprint": np.array(self.fingerprint)}
         for symbol, state in self._states.items():
             out[f"state/{symbol}"] = state.copy()
@@ -400,21 +335,21 @@ class FeatureEngine:
             If it was saved by other features, or is not a saved state. The present state is as it was.
         """
         if str(arrays.get("fingerprint", "")) != self.fingerprint:
-            raise BundleError("the saved state belongs to other features; warm up from history instead")
-        states: dict[str, NDArray[np.float64]] = {}
-        last: dict[str, NDArray[np.int64]] = {}
+            raise BundleError("the saved state belongs to other features; warm up from history")
+        states: dict[str, Floats] = {}
+        last: dict[str, Ints] = {}
         for key in arrays:
             kind, _, symbol = key.partition("/")
             if kind == "state":
                 state = np.array(arrays[key], dtype=np.float64)
                 time = np.array(arrays.get(f"time/{symbol}", ()), dtype=np.int64)
-                if state.shape != (self._at[0, -1],) or time.shape != (1,):
+                if state.shape != (self._state_size,) or time.shape != (1,):
                     raise BundleError(f"the saved state of {symbol} is incomplete")
                 states[symbol] = state
                 last[symbol] = time
         self._states, self._last = states, last
 
-    def state_of(self, family: str, symbol: str) -> NDArray[np.float64]:
+    def state_of(self, family: str, symbol: str) -> Floats:
         """Return a view of what a family remembers of a symbol, such as its liquidation map.
 
         Raises
@@ -422,12 +357,12 @@ class FeatureEngine:
         ParameterError
             If the engine has no such family, or never saw the symbol.
         """
-        position = next((i for i, kind in enumerate(FAMILIES) if kind.name == family), None)
-        if family not in {f.name for f in self.families} or position is None:
-            raise ParameterError(f"the engine has no family {family}; it has {[f.name for f in self.families]}")
+        if family not in self._places:
+            raise ParameterError(f"the engine has no family {family}; it has {list(self._places)}")
         if symbol not in self._states:
             raise ParameterError(f"the engine never saw {symbol}; it saw {sorted(self._states)}")
-        return self._states[symbol][self._at[0, position] : self._at[0, position + 1]]
+        place = self._places[family]
+        return self._states[symbol][place[0] : place[1]]
 
     # -- description -----------------------------------------------------------------------------------------
 
@@ -446,14 +381,14 @@ class FeatureEngine:
         """Sha256 over inputs, formulas' version and every parameter of every family."""
         content = {
             "formulas": _FORMULAS,
-            "inputs": INPUTS,
-            "families": [{"name": f.name, **asdict(f)} for f in self.families],
+            "inputs": self.inputs,
+            "families": [{"name": f.name, **asdict(f), **_source(f)} for f in self.families],
             "names": self.names,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
     def manifest(self, available: Iterable[str]) -> dict[str, Any]:
-        """Describe every feature, and say which are unknown because a table is absent.
+        """Describe every feature, and list those that are unknown because a table is absent.
 
         Parameters
         ----------
@@ -477,8 +412,30 @@ class FeatureEngine:
             "unavailable_features": [f.name for f in self.features if f.name not in known],
         }
 
+    def require_fed(self, available: Iterable[str]) -> None:
+        """Refuse a family from outside whose inputs no table of the data set feeds.
+
+        Raises
+        ------
+        ParameterError
+            Naming the family and the inputs that are absent.
+        """
+        inputs = frozenset(available)
+        for family in self._extras:
+            lacking = [sorted(set(f.inputs) - inputs) for f in family.features()]
+            if all(lacking):
+                raise ParameterError(
+                    f"features.extra: no output of {spec_of(type(family))} can be computed, the tables of this data "
+                    f"set feed no {sorted(set().union(*lacking))}; leave the family out, or add the table"
+                )
+
     def mirrored(self) -> FeatureEngine:
-        """Return the engine for a market turned upside down, for the check of sign symmetry."""
-        other = FeatureEngine(self.families)
+        """Return the engine for a mirrored market, for the check of sign symmetry."""
+        other = FeatureEngine(self.families, inputs=self.inputs)
         other._constants = np.concatenate([f.mirrored() for f in self.families])
         return other
+
+
+def _source(family: Family) -> dict[str, str]:
+    """Return what the fingerprint holds of the code of a family; `_FORMULAS` stands for those of the library."""
+    return {} if type(family) in FAMILIES else {"class": spec_of(type(family)), "source": source_digest(type(family))}

@@ -1,4 +1,4 @@
-"""What a feature family is: a compiled kernel, the shape of its state, and a description of every output.
+"""Feature families: a compiled kernel, the size of its state, and a description of every output.
 
 A kernel has the signature ``advance(state, constants, row, out)`` over four ``float64`` vectors: its own slice of
 the flat state buffer (zeros at the start), its own constants, one row (the inputs of the market frame, then the
@@ -14,34 +14,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
+from slackwater.features.parameters import whole_bar_windows
 from slackwater.operators import bars_in, ring_size
+from slackwater.settings import check_settings
+from slackwater.types import Floats
 
-__all__ = ["Family", "Feature", "duration_name"]
+__all__ = ["Family", "Feature"]
 
 Symmetry = Literal["odd", "even", "pair"]
 Role = Literal["model", "context", "event"]
-
-
-def duration_name(window: timedelta) -> str:
-    """Return the short name of a duration that ends a feature name.
-
-    Examples
-    --------
-    >>> duration_name(timedelta(hours=24)), duration_name(timedelta(days=7)), duration_name(timedelta(minutes=5))
-    ('24h', '7d', '5m')
-    """
-    seconds = int(window.total_seconds())
-    if seconds % 86_400 == 0 and seconds > 3 * 86_400:
-        return f"{seconds // 86_400}d"
-    if seconds % 3_600 == 0:
-        return f"{seconds // 3_600}h"
-    if seconds % 60 == 0:
-        return f"{seconds // 60}m"
-    return f"{seconds}s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +38,14 @@ class Feature:
     family
         The family that computes it.
     formula, unit
-        What it is, for the reader.
+        Formula and unit, for the reader.
     symmetry
-        What happens to it when the market is turned upside down (up moves become down moves): ``"odd"`` changes
-        its sign, ``"even"`` keeps it, ``"pair"`` takes the value of `partner`.
+        What happens to it when the price path is mirrored (up moves become down moves): ``"odd"`` changes its sign,
+        ``"even"`` keeps it, ``"pair"`` takes the value of `partner`.
     inputs
         The frame columns without which it is unknown.
     refined_by
-        The frame columns that sharpen it where they are known, but that it can do without.
+        The frame columns that refine it where they are known, but that it does not need.
     role
         ``"model"`` feeds the classifiers, ``"context"`` is for the gate and the reader, ``"event"`` is a trigger.
     partner
@@ -104,7 +87,8 @@ class Family(ABC):
     """Base of the families: parameters as fields, the rest derived from them.
 
     Subclasses are frozen dataclasses, so equal parameters mean equal features, and the engine can put them into
-    its fingerprint.
+    its fingerprint. Fields annotated as `slackwater.features.parameters.Window` or ``Windows`` must be whole bars,
+    and bounds (`slackwater.settings.Within`) are checked; a rule across fields is a method ``_check_together``.
     """
 
     bar_interval: timedelta
@@ -112,16 +96,26 @@ class Family(ABC):
     name: ClassVar[str]
     advance: ClassVar[Callable[..., Any]]
     needs: ClassVar[tuple[str, ...]] = ("volatility",)
-    """Families whose measures it cannot do without; its warm-up follows theirs."""
+    """Families whose intermediates it needs; its warm-up follows theirs."""
     tolerance: ClassVar[float] = 1e-6
     """Difference that a warm-up of `warm_up` may leave, in standard deviations (checked by ``check_warm_up``)."""
+
+    def __post_init__(self) -> None:
+        """Check the bounds of the parameters, and that windows are whole bars."""
+        try:
+            check_settings(self)
+            for name, window in whole_bar_windows(self):
+                self.bars(window, name)
+        except ParameterError as error:
+            text = str(error)
+            raise ParameterError(text.replace("`", f"`{self.name}.", 1) if self.name not in text else text) from None
 
     @abstractmethod
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
 
     @abstractmethod
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads, as one vector."""
 
     @abstractmethod
@@ -133,8 +127,8 @@ class Family(ABC):
     def warm_up(self) -> timedelta:
         """History after which the outputs no longer depend on where it began; before it they are NaN."""
 
-    def mirrored(self) -> NDArray[np.float64]:
-        """Return the constants for a market turned upside down; the same unless a family is lopsided."""
+    def mirrored(self) -> Floats:
+        """Return the constants for a mirrored market; the same unless the formula is asymmetric."""
         return self.constants()
 
     def bars(self, window: timedelta, name: str = "window") -> int:
@@ -145,9 +139,29 @@ class Family(ABC):
         """Return the slots of a ring that looks back as far as the longest of some windows."""
         return ring_size(max(self.bars(window) for window in windows))
 
-    def require_windows(self, name: str, windows: tuple[timedelta, ...]) -> None:
-        """Refuse an empty, repeated or misaligned list of windows."""
-        if not windows or len(set(windows)) != len(windows):
-            raise ParameterError(f"`{self.name}.{name}` must be distinct durations, was {windows}")
-        for window in windows:
-            self.bars(window, name)
+    # -- rows of the table of outputs ------------------------------------------------------------------------
+
+    def odd(self, name: str, formula: str, unit: str, **more: Any) -> Feature:
+        """Describe an output that changes its sign when the price path is mirrored.
+
+        `more` are the other parameters of `Feature`; `window` may be a duration.
+        """
+        return self._feature(name, formula, unit, symmetry="odd", **more)
+
+    def even(self, name: str, formula: str, unit: str, **more: Any) -> Feature:
+        """Describe an output that keeps its value when the price path is mirrored; see `odd`."""
+        return self._feature(name, formula, unit, symmetry="even", **more)
+
+    def pair(
+        self, names: tuple[str, str], formulas: tuple[str, str], unit: str, **more: Any
+    ) -> tuple[Feature, Feature]:
+        """Describe two outputs that exchange their values when the price path is mirrored; see `odd`."""
+        one, other = names
+        return (
+            self._feature(one, formulas[0], unit, symmetry="pair", partner=other, **more),
+            self._feature(other, formulas[1], unit, symmetry="pair", partner=one, **more),
+        )
+
+    def _feature(self, name: str, formula: str, unit: str, *, window: timedelta | str = "", **more: Any) -> Feature:
+        span = duration_name(window) if isinstance(window, timedelta) else window
+        return Feature(name=name, family=self.name, formula=formula, unit=unit, window=span, **more)

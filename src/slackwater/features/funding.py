@@ -1,4 +1,4 @@
-"""Funding: the settled rate, its change and acceleration, and the rate that the premium is about to settle.
+"""Funding: the settled rate, its change and acceleration, and the rate that the premium implies.
 
 A positive rate means that longs pay shorts. All rates are stated for eight hours, whatever the interval.
 """
@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
+from slackwater.features.parameters import FundingParameters
 from slackwater.market.inputs import (
     CLOSE,
     FUNDING_INTERVAL_HOURS,
@@ -33,6 +33,7 @@ from slackwater.operators import (
     ranked_z,
     whole,
 )
+from slackwater.types import Floats
 
 __all__ = ["FundingFamily"]
 
@@ -60,7 +61,7 @@ _BPS: Final = 1e4
 
 @kernel
 def _settle(state, kept, rate, interval, time):  # type: ignore[no-untyped-def]
-    """Take a newly settled rate (bps an 8 h): difference it on its own grid, and rank it among those before."""
+    """Take a newly settled rate (bps per 8 h): difference it on its own grid, and rank it among those before."""
     ranked_accelerations = _RANKED + 1 + 2 * kept
     if state[_SETTLED] > 0.0 and time > state[_TIME] and interval == state[_INTERVAL]:
         spacing = (time - state[_TIME]) / 8.0
@@ -135,22 +136,15 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FundingFamily(Family):
-    """Settled funding on its own irregular grid, and what the premium index says of the next rate.
+class FundingFamily(Family, FundingParameters):
+    """Settled funding on its own irregular grid, and the next rate that the premium index implies.
 
-    Parameters
-    ----------
-    premium_fast_half_life, premium_slow_half_life
-        Half-lives of the two averages of the premium index.
-    settlements
-        How many settlements before the last one its z-scores compare with.
+    Parameters beside those of `FundingParameters`
+    ----------------------------------------------
     interest_bps, clamp_bps
-        Interest rate and clamp of the venues' funding formula, basis points an eight hours.
+        Interest rate and clamp of the venues' funding formula, bps per 8 h.
     """
 
-    premium_fast_half_life: timedelta = timedelta(hours=1)
-    premium_slow_half_life: timedelta = timedelta(hours=8)
-    settlements: int = 90
     interest_bps: float = 1.0
     clamp_bps: float = 5.0
 
@@ -159,117 +153,70 @@ class FundingFamily(Family):
     needs: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.05
 
-    def __post_init__(self) -> None:
-        """Check the number of settlements."""
-        if not 10 <= self.settlements <= 1000:
-            raise ParameterError(f"`funding.settlements` must be in [10, 1000], was {self.settlements}")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        settled = ("close", "funding_rate", "funding_interval_hours", "funding_time_hours")
-        premium = ("close", "premium_index")
-        fast = duration_name(self.premium_fast_half_life)
-        slow = duration_name(self.premium_slow_half_life)
-        method = "second difference on the irregular grid of settlements"
-        published = "60s after the settlement by default"
-        venue = "Binance FAQ 360033525031, Gate funding formula"
-
-        def odd(
-            name: str,
-            formula: str,
-            unit: str,
-            inputs: tuple[str, ...],
-            window: str = "",
-            source: str = method,
-            known: str = published,
-        ) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry="odd",
-                inputs=inputs,
-                window=window,
-                known=known,
-                source=source,
-            )
-
-        bar = "at the decision after the bar close"
+        settlement = ("close", "funding_rate", "funding_interval_hours", "funding_time_hours")
+        settled = {
+            "inputs": settlement,
+            "known": "60s after the settlement by default",
+            "source": "second difference on the irregular grid of settlements",
+        }
+        forecast = {
+            "inputs": (*settlement, "premium_index"),
+            "window": "since the settlement",
+            "source": "Binance FAQ 360033525031, Gate funding formula",
+        }
+        premium = {"inputs": ("close", "premium_index")}
+        with_interest = settled | {"inputs": (*settlement, "open_interest")}
         last = f"{self.settlements} settlements"
-        acceleration = "bps an 8 h, an 8 h, an 8 h"
+        fast, slow = duration_name(self.premium_fast_half_life), duration_name(self.premium_slow_half_life)
+        rate, acceleration, sd = "bps per 8 h", "bps per 8 h, per 8 h, per 8 h", "standard deviations"
+        spread = "max(1.4826 MAD, .627 mean absolute deviation)"
+        second = "(dF_n - dF_{n-1}) / ((D_n + D_{n-1}) / 2), dF_n = (F8_n - F8_{n-1}) / D_n, D in units of 8 h, all of"
+        clamp = f"clamp({self.interest_bps:g} bp - P, -{self.clamp_bps:g} bp, {self.clamp_bps:g} bp)"
+        predicted = f"P + {clamp}, P the premium since the settlement, weighted by the time elapsed"
+        elapsed = "time since the last settlement / interval"
+        average = "EWM of the premium index"
         return (
-            odd("funding_rate_8h", "F8 = F * 8h / interval, last settled", "bps an 8 h", settled),
-            odd("funding_change_8h", "F8_n - F8_{n-1}, of one interval", "bps an 8 h", settled),
-            odd(
-                "funding_acceleration_8h",
-                "(dF_n - dF_{n-1}) / ((D_n + D_{n-1}) / 2), dF_n = (F8_n - F8_{n-1}) / D_n, D in units of 8 h, all of "
-                "one interval",
-                acceleration,
-                settled,
+            self.odd("funding_rate_8h", "F8 = F * 8h / interval, last settled", rate, **settled),
+            self.odd("funding_change_8h", "F8_n - F8_{n-1}, of one interval", rate, **settled),
+            self.odd("funding_acceleration_8h", f"{second} one interval", acceleration, **settled),
+            self.odd(
+                "funding_rate_z", f"(F8_n - median) / {spread} of the settlements before it", sd, window=last, **settled
             ),
-            odd(
-                "funding_rate_z",
-                "(F8_n - median) / max(1.4826 MAD, .627 mean absolute deviation) of the settlements before it",
-                "standard deviations",
-                settled,
-                last,
-            ),
-            odd(
+            self.odd(
                 "funding_acceleration_z",
                 "(acceleration - median) / the same spread of the accelerations before it",
-                "standard deviations",
-                settled,
-                last,
+                sd,
+                window=last,
+                **settled,
             ),
-            odd(
+            self.odd(
                 "funding_acceleration_open_interest_24h",
                 "funding_acceleration_8h * log(OI_T / OI_{T-24h})",
                 acceleration,
-                (*settled, "open_interest"),
-                "24h",
+                window="24h",
+                **with_interest,
             ),
-            Feature(
-                name="funding_elapsed",
-                family=self.name,
-                formula="time since the last settlement / interval",
-                unit="0 to 1",
-                symmetry="even",
-                inputs=settled,
+            self.even("funding_elapsed", elapsed, "0 to 1", inputs=settlement),
+            self.odd("funding_predicted_8h", predicted, rate, **forecast),
+            self.odd("funding_divergence_8h", "funding_predicted_8h - funding_rate_8h", rate, **forecast),
+            self.odd(f"premium_{fast}", average, "bps", window=f"half-life {fast}", **premium),
+            self.odd(f"premium_{slow}", average, "bps", window=f"half-life {slow}", **premium),
+            self.odd(
+                f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", window=f"half-life {slow}", **premium
             ),
-            odd(
-                "funding_predicted_8h",
-                f"P + clamp({self.interest_bps:g} bp - P, -{self.clamp_bps:g} bp, {self.clamp_bps:g} bp), P the "
-                "premium since the settlement, weighted by the time elapsed",
-                "bps an 8 h",
-                (*settled, "premium_index"),
-                "since the settlement",
-                venue,
-                bar,
-            ),
-            odd(
-                "funding_divergence_8h",
-                "funding_predicted_8h - funding_rate_8h",
-                "bps an 8 h",
-                (*settled, "premium_index"),
-                "since the settlement",
-                venue,
-                bar,
-            ),
-            odd(f"premium_{fast}", "EWM of the premium index", "bps", premium, f"half-life {fast}", "", bar),
-            odd(f"premium_{slow}", "EWM of the premium index", "bps", premium, f"half-life {slow}", "", bar),
-            odd(f"premium_change_{fast}_{slow}", "fast EWM - slow EWM", "bps", premium, f"half-life {slow}", "", bar),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         return self._constants(self.interest_bps)
 
-    def mirrored(self) -> NDArray[np.float64]:
-        """Let shorts receive the interest: it is the one lopsided part of the formula."""
+    def mirrored(self) -> Floats:
+        """Let shorts receive the interest: it is the one asymmetric part of the formula."""
         return self._constants(-self.interest_bps)
 
-    def _constants(self, interest_bps: float) -> NDArray[np.float64]:
+    def _constants(self, interest_bps: float) -> Floats:
         return np.array(
             [
                 self.warm_up / self.bar_interval,

@@ -1,8 +1,8 @@
-"""The measures of a row: what one family works out once and later families of the same row read.
+"""Intermediates of a row: values that one family computes and later families of the same row read.
 
 A kernel's ``row`` holds the inputs of the market frame, then these. The engine sets the time and leaves the rest
-unknown; the family named here writes its measures, and only families after it in the engine's order read them.
-Prices are logarithms, so that turning the market upside down is a change of sign.
+unknown; the family named here writes its intermediates, and only families after it in the engine's order read them.
+Prices are logarithms, so that mirroring the price path is a change of sign.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from slackwater.market.inputs import INPUTS
 
-__all__ = ["INTERMEDIATES"]
+__all__ = ["FIRST_EXTRA"]
 
 _FIRST: Final = len(INPUTS)
 
@@ -41,7 +41,7 @@ LIQUIDATION_BURST_LONG: Final = _FIRST + 9
 """z-score of the longs liquidated in this bar against the bars before it."""
 LIQUIDATION_BURST_SHORT: Final = _FIRST + 10
 
-# density.py: of the layer with the middle half-life
+# liquidation_density.py: of the layer with the middle half-life
 POOL_BELOW: Final = _FIRST + 11
 """Log price of the densest bin below, where that bin is a pool; NaN where there is none."""
 POOL_ABOVE: Final = _FIRST + 12
@@ -49,5 +49,5 @@ CONSUMED_BELOW: Final = _FIRST + 13
 """Mass that this bar erased from below the price, as a fraction of open interest."""
 CONSUMED_ABOVE: Final = _FIRST + 14
 
-INTERMEDIATES: Final = 15
-"""How many there are."""
+FIRST_EXTRA: Final = _FIRST + 15
+"""Where the inputs of tables from outside of the library begin, in the order of the frame's inputs."""

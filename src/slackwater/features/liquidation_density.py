@@ -1,17 +1,17 @@
-"""Liquidation density: the map of `slackwater.liquidity.density` as seen from the close of a bar."""
+"""Liquidation density: the map of `slackwater.liquidity.density` relative to the close of a bar."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import (
     ATR_DAY,
     ATR_HOUR,
@@ -24,10 +24,9 @@ from slackwater.features.intermediates import (
     POOL_BELOW,
     TIME_HOURS,
 )
+from slackwater.features.parameters import LiquidationDensityParameters
 from slackwater.liquidity.density import (
     N_LAYERS,
-    STOPS,
-    LossDistances,
     map_advance,
     map_bins,
     map_denser,
@@ -36,6 +35,7 @@ from slackwater.liquidity.density import (
     map_look,
     map_slots,
 )
+from slackwater.liquidity.loss_distances import LiquidationDistances
 from slackwater.liquidity.stops import add_stops
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, OPEN_INTEREST_TIME_HOURS, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
@@ -54,11 +54,11 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.times import HOUR
+from slackwater.types import Floats
 
 __all__ = ["LiquidationDensityFamily"]
 
-_HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 
 # positions of the constants; the reaches, the swing windows (bars) and the losses follow the decays
 (
@@ -85,11 +85,18 @@ _SNAPSHOT: Final = _TILTS + _ENTRY_MASK + 1
 _STEPS: Final = _SNAPSHOT + 1
 
 _FARTHEST: Final = 0.5
-"""Log distance beyond which nothing is looked at, however wide the daily range."""
+"""Log distance beyond which nothing is read, however wide the daily range."""
 _POOL_RANK: Final = 0.9
 _POOL_REACH: Final = 0.05
 """Least rank and largest log distance of a densest bin that is a pool (method, section 4.3)."""
 _MIDDLE: Final = 1
+
+_MAP: Final[dict[str, Any]] = {
+    "inputs": ("close", "high", "low", "open_interest"),
+    "refined_by": ("taker_buy_volume", "volume"),
+    "known": "with the open interest that it is built from (5m30s after its stamp by default)",
+    "source": "docs/liquidation_map.md",
+}
 
 
 @family_kernel
@@ -120,7 +127,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if present:
         volume = row[VOLUME]
         buys = row[TAKER_BUY_VOLUME]
-        # Unknown takers tilt nothing; a feed may say that they bought more than was traded.
+        # Unknown takers tilt nothing; a feed may report more taker buys than volume.
         tilt = min(max(2.0 * buys / volume - 1.0, -1.0), 1.0) if buys >= 0.0 and volume > 0.0 else 0.0
         ring_put(state, _TILTS, _ENTRY_MASK, count, tilt)
         # A snapshot of open interest is older than the bar: its positions were opened in the bar that it closes.
@@ -131,7 +138,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             entry = typical
         else:
             tilt = ring_get(state, _TILTS, _ENTRY_MASK, count, lag)
-        # Across a long gap in the snapshots, or a recount that was masked, nobody knows what was opened where.
+        # Across a long gap in the snapshots, or a recount that was masked, it is not known what was opened where.
         if row[OPEN_INTEREST_TIME_HOURS] - state[_SNAPSHOT] > constants[_LONGEST_GAP]:
             map_forget_interest(state, at)
         if row[OPEN_INTEREST_TIME_HOURS] > 0.0:
@@ -199,7 +206,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             out[ranks + i] = 1.0 - (1.0 + denser[layer]) / (2.0 * last) if there else 0.0
     before = totals_before(totals, columns, consumed_mask, count, whole(constants[_CONSUMED_BARS]))
     for i in range(columns):
-        # Differences of totals may leave a speck below zero.
+        # Differences of totals may be negative by a rounding error.
         out[gone + i] = max(totals_since(state, totals, before, i), 0.0) / interest
     for layer in range(N_LAYERS):
         below = out[n_masses // 2 - N_LAYERS + layer]
@@ -223,144 +230,93 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiquidationDensityFamily(Family):
-    """The four layers of the liquidation map, seen from the close.
+class LiquidationDensityFamily(Family, LiquidationDensityParameters):
+    """The four layers of the liquidation map, relative to the close.
 
-    Parameters
-    ----------
-    half_lives
-        How long voluntary exits take to halve the mass: three, ascending.
-    stop_half_life
-        The same for stops.
-    swing_windows
-        Windows whose highs and lows stops hide behind.
-    bin_width
-        Width of a bin in log price, in (0, 0.02].
-    reaches
-        Distances within which the mass is summed, in average true ranges of a day, ascending; the last bounds the
-        search for the densest bin.
-    consumed_window
-        Over which the mass that the price ran through is summed.
-    longest_gap
-        Between two snapshots of open interest; the change across a longer one opens and closes nothing.
+    Parameters beside those of `LiquidationDensityParameters`
+    ---------------------------------------------------------
     losses
-        Where positions are forced out.
+        Losses at which positions are forced out.
     """
 
-    half_lives: tuple[timedelta, ...] = (1 * _DAY, 7 * _DAY, 30 * _DAY)
-    stop_half_life: timedelta = 3 * _DAY
-    swing_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR, 7 * _DAY)
-    bin_width: float = 0.001
-    reaches: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0)
-    consumed_window: timedelta = 4 * _HOUR
-    longest_gap: timedelta = 2 * _HOUR
-    losses: LossDistances = field(default_factory=LossDistances)
+    losses: LiquidationDistances = field(default_factory=LiquidationDistances)
 
     name: ClassVar[str] = "liquidation_density"
     advance = staticmethod(_advance)
     tolerance: ClassVar[float] = 0.1
 
-    def __post_init__(self) -> None:
-        """Check the layers and the grid."""
-        if len(self.half_lives) != STOPS or list(self.half_lives) != sorted(set(self.half_lives)):
-            raise ParameterError(f"`{self.name}.half_lives` must be three, ascending, were {self.half_lives}")
-        if not self.half_lives[0] > timedelta(0) or not self.stop_half_life > timedelta(0):
-            raise ParameterError(f"`{self.name}` half-lives must be positive")
-        self.require_windows("swing_windows", self.swing_windows)
-        self.bars(self.consumed_window, "consumed_window")
-        if not self.longest_gap > timedelta(0):
-            raise ParameterError(f"`{self.name}.longest_gap` must be positive, was {self.longest_gap}")
-        if not 0.0 < self.bin_width <= 0.02:
-            raise ParameterError(f"`bin_width` must be in (0, 0.02], was {self.bin_width}")
-        if not self.reaches or list(self.reaches) != sorted(set(self.reaches)):
-            raise ParameterError(f"`reaches` must ascend, were {self.reaches}")
-        if not self.reaches[0] > 0.0 or self.reaches[-1] > 10.0:
-            raise ParameterError(f"`reaches` must be in (0, 10] daily true ranges, were {self.reaches}")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        far = f"{self.reaches[-1]:g}atr"
-        consumed = duration_name(self.consumed_window)
-        layers = [
-            ("liquidation", f"_{duration_name(h)}", f"half-life {duration_name(h)}", "docs/liquidation_map.md")
-            for h in self.half_lives
-        ]
-        layers.append(("stop", "", f"half-life {duration_name(self.stop_half_life)}", "docs/liquidation_map.md"))
-        sides = (("below", "above"), ("above", "below"))
-
-        def over_layers(
-            quantity: str, tail: str, formula: str, unit: str, *, side: str = "", other: str = "", steps: bool = False
-        ) -> list[Feature]:
-            def name(layer: tuple[str, ...], side: str) -> str:
-                return "_".join(part for part in (layer[0], quantity, side, tail) if part) + layer[1]
-
-            return [
-                Feature(
-                    name=name(layer, side),
-                    family=self.name,
-                    formula=formula,
-                    unit=unit,
-                    symmetry="pair" if side else "odd",
-                    partner=name(layer, other) if side else "",
-                    inputs=("close", "high", "low", "open_interest"),
-                    refined_by=("taker_buy_volume", "volume"),
-                    window=layer[2],
-                    steps=steps,
-                    known="with the open interest that it is built from (5m30s after its stamp by default)",
-                    source=layer[3],
-                )
-                for layer in layers
-            ]
-
-        out: list[Feature] = []
-        for side, other in sides:
-            for reach in self.reaches:
-                formula = f"estimated mass within {reach:g} atr_1d {side} / OI"
-                out += over_layers("mass", f"{reach:g}atr", formula, "fraction of OI", side=side, other=other)
-        for side, other in sides:
-            formula = f"distance to the densest bin {side}, {self.reaches[-1]:g} if there is none"
-            out += over_layers("pool_distance", far, formula, "atr_1d", side=side, other=other, steps=True)
-        for side, other in sides:
-            formula = f"share of the bins within reach, on both sides, that hold less than the densest bin {side}"
-            out += over_layers("pool_rank", far, formula, "0 to 1", side=side, other=other, steps=True)
-        for side, other in sides:
-            formula = f"mass {side} that the price ran through within {consumed} / OI"
-            out += over_layers("consumed", consumed, formula, "fraction of OI", side=side, other=other)
-        formula = "log((mass above + .001 OI) / (mass below + .001 OI)) within the last reach"
-        out += over_layers("density_ratio", far, formula, "log")
-        for side, other in sides:
-            out.append(
-                Feature(
-                    name=f"pool_distance_{side}",
-                    family=self.name,
-                    formula=(
-                        f"log distance from the close to the densest bin {side} where that is a pool: rank "
-                        f"{_POOL_RANK:g} or more, within {_POOL_REACH:.0%}; unknown if there is none"
-                    ),
-                    unit="log",
-                    role="context",
-                    symmetry="pair",
-                    partner=f"pool_distance_{other}",
-                    inputs=("close", "high", "low", "open_interest"),
-                    refined_by=("taker_buy_volume", "volume"),
-                    window=layers[_MIDDLE][2],
-                    steps=True,
-                    known="with the open interest that it is built from (5m30s after its stamp by default)",
-                    source="docs/liquidation_map.md",
-                )
+        consumed, last = duration_name(self.consumed_window), f"{self.reaches[-1]:g}"
+        far = f"{last}atr"
+        masses = [
+            pair
+            for reach in self.reaches
+            for pair in self._pairs(
+                "mass", f"{reach:g}atr", f"estimated mass within {reach:g} atr_1d {{side}} / OI", "fraction of OI"
             )
-        return tuple(out)
+        ]
+        nearest = f"distance to the densest bin {{side}}, {last} if there is none"
+        rank = "share of the bins within reach, on both sides, that hold less than the densest bin {side}"
+        gone = f"mass {{side}} that the price ran through within {consumed} / OI"
+        ratio = "log((mass above + .001 OI) / (mass below + .001 OI)) within the last reach"
+        pool = (
+            "log distance from the close to the densest bin {side} where that is a pool: rank "
+            f"{_POOL_RANK:g} or more, within {_POOL_REACH:.0%}; unknown if there is none"
+        )
+        return (
+            *_side_by_side(masses),
+            *_side_by_side(self._pairs("pool_distance", far, nearest, "atr_1d", steps=True)),
+            *_side_by_side(self._pairs("pool_rank", far, rank, "0 to 1", steps=True)),
+            *_side_by_side(self._pairs("consumed", consumed, gone, "fraction of OI")),
+            *(
+                self.odd(f"{kind}_density_ratio_{far}{tail}", ratio, "log", window=window, **_MAP)
+                for kind, tail, window in self._layers()
+            ),
+            *self.pair(
+                ("pool_distance_below", "pool_distance_above"),
+                (pool.format(side="below"), pool.format(side="above")),
+                "log",
+                role="context",
+                window=self._layers()[_MIDDLE][2],
+                steps=True,
+                **_MAP,
+            ),
+        )
 
-    def constants(self) -> NDArray[np.float64]:
+    def _layers(self) -> list[tuple[str, str, str]]:
+        """Return, for each layer, how its names begin and end, and its window."""
+        spans = [duration_name(half_life) for half_life in self.half_lives]
+        stops = ("stop", "", f"half-life {duration_name(self.stop_half_life)}")
+        return [*(("liquidation", f"_{span}", f"half-life {span}") for span in spans), stops]
+
+    def _pairs(
+        self, quantity: str, tail: str, formula: str, unit: str, *, steps: bool = False
+    ) -> list[tuple[Feature, Feature]]:
+        """Return one quantity below and above the price, of every layer."""
+        below, above = formula.format(side="below"), formula.format(side="above")
+        return [
+            self.pair(
+                (f"{kind}_{quantity}_below_{tail}{end}", f"{kind}_{quantity}_above_{tail}{end}"),
+                (below, above),
+                unit,
+                window=window,
+                steps=steps,
+                **_MAP,
+            )
+            for kind, end, window in self._layers()
+        ]
+
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         return self._constants(self.losses.default_log_distances())
 
-    def mirrored(self) -> NDArray[np.float64]:
+    def mirrored(self) -> Floats:
         """Exchange the distances of longs and shorts: they differ in log price (method, section 4.3)."""
         longs, shorts = self.losses.default_log_distances()
         return self._constants(np.stack([-shorts, -longs]))
 
-    def _constants(self, log_distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _constants(self, log_distances: Floats) -> Floats:
         decays = [1.0 - decay_per_bar(h, self.bar_interval) for h in (*self.half_lives, self.stop_half_life)]
         scalars = [
             self.warm_up / self.bar_interval,
@@ -368,8 +324,8 @@ class LiquidationDensityFamily(Family):
             self.bin_width,
             self.bars(self.consumed_window),
             self.ring(self.consumed_window) - 1,
-            _HOUR / self.bar_interval,
-            self.longest_gap / _HOUR,
+            HOUR / self.bar_interval,
+            self.longest_gap / HOUR,
             self.ring(*self.swing_windows) - 1,
             blocks_size(self._longest_swing()) - 1,
             len(self.reaches),
@@ -387,15 +343,20 @@ class LiquidationDensityFamily(Family):
 
     @property
     def map_at(self) -> int:
-        """Where the map starts in the state of the family."""
+        """Position of the map in the state of the family."""
         swings = 2 * highs_slots(self._longest_swing()) + 4 * len(self.swing_windows)
         totals = totals_slots(2 * N_LAYERS, self.bars(self.consumed_window))
         return _STEPS + len(self.reaches) + totals + swings
 
     @property
     def warm_up(self) -> timedelta:
-        """Three half-lives: an eighth of older mass is left, before crossings and closings take their part."""
+        """Three half-lives: an eighth of older mass is left, before crossings and closings reduce it."""
         return -(-3 * self.half_lives[-1] // self.bar_interval) * self.bar_interval
 
     def _longest_swing(self) -> int:
         return max(self.bars(w) for w in self.swing_windows)
+
+
+def _side_by_side(pairs: Sequence[tuple[Feature, Feature]]) -> tuple[Feature, ...]:
+    """Return all that is below, then all that is above."""
+    return (*(below for below, _ in pairs), *(above for _, above in pairs))

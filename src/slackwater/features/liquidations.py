@@ -1,17 +1,18 @@
-"""Realised liquidations: who has just been forced out, how much of the volume that was, and how unusual."""
+"""Realised liquidations: their side, their share of the volume, and how unusual they are."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT
+from slackwater.features.parameters import LiquidationsParameters
 from slackwater.market.inputs import (
     CLOSE,
     LIQUIDATED_LONG,
@@ -34,10 +35,10 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.types import Floats
 
 __all__ = ["LiquidationsFamily"]
 
-_HOUR: Final = timedelta(hours=1)
 
 _WARM, _MASK, _N, _WEIGHT, _WINDOWS = range(5)
 _COUNT, _BURSTS, _TOTALS = 0, 1, 7
@@ -84,7 +85,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         shorts = totals_since(state, _TOTALS, before, _SHORT) * scale
         out[2 + 2 * j] = longs
         out[3 + 2 * j] = shorts
-        # A hundredth of a basis point of volume on each side: without liquidations the balance is even.
+        # A hundredth of a basis point of volume on each side: without liquidations the balance is zero.
         out[2 + 2 * n + j] = (longs - shorts) / (longs + shorts + 0.02)
         if not estimated:
             scale = np.nan
@@ -93,105 +94,61 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiquidationsFamily(Family):
-    """Realised liquidations of longs and of shorts over several windows, against the volume and their past.
-
-    Parameters
-    ----------
-    windows
-        Windows of the sums.
-    usual_half_life
-        Half-life of the mean and standard deviation that a burst is compared with.
-    """
-
-    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24))
-    usual_half_life: timedelta = timedelta(days=7)
+class LiquidationsFamily(Family, LiquidationsParameters):
+    """Realised liquidations of longs and of shorts over several windows, against the volume and their past."""
 
     name: ClassVar[str] = "liquidations"
     advance = staticmethod(_advance)
     needs: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.25
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        feed = ("close", "liquidated_long", "liquidated_short", "volume")
-        estimate = (*feed, "liquidated_long_estimate", "liquidated_short_estimate")
-
-        def one(
-            name: str,
-            formula: str,
-            unit: str,
-            window: timedelta,
-            symmetry: Symmetry = "pair",
-            partner: str = "",
-            inputs: tuple[str, ...] = feed,
-            source: str = "",
-        ) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry=symmetry,
-                partner=partner,
-                inputs=inputs,
-                window=duration_name(window),
-                known="when the feed delivered the events (5s by default)",
-                source=source,
-            )
-
-        sides = (("long", "short"), ("short", "long"))
-        bursts = [
-            one(
-                f"liquidation_burst_{side}",
-                f"(liquidated {side}s of the bar - EWM mean) / EWM sd, both before this bar",
+        delivered = {"known": "when the feed delivered the events (5s by default)"}
+        feed = {"inputs": ("close", "liquidated_long", "liquidated_short", "volume"), **delivered}
+        estimate = {
+            "inputs": (*feed["inputs"], "liquidated_long_estimate", "liquidated_short_estimate"),
+            "source": "Poisson arrivals behind one slot per second, as at Binance; slackwater.market.joins",
+            **delivered,
+        }
+        burst = "of the bar - EWM mean) / EWM sd, both before this bar"
+        weighted = "/ volume, each event weighted for those that a capped feed left out"
+        balance = "(longs - shorts) / (longs + shorts + .02), in bps of volume"
+        spans = [(w, duration_name(w)) for w in self.windows]
+        return (
+            *self.pair(
+                ("liquidation_burst_long", "liquidation_burst_short"),
+                (f"(liquidated longs {burst}", f"(liquidated shorts {burst}"),
                 "standard deviations",
-                self.usual_half_life,
-                partner=f"liquidation_burst_{other}",
-            )
-            for side, other in sides
-        ]
-        sums = [
-            one(
-                f"liquidated_{side}_{duration_name(w)}",
-                f"liquidated {side}s / volume",
-                "bps of volume",
-                w,
-                partner=f"liquidated_{other}_{duration_name(w)}",
-            )
-            for w in self.windows
-            for side, other in sides
-        ]
-        balances = [
-            one(
-                f"liquidation_balance_{duration_name(w)}",
-                "(longs - shorts) / (longs + shorts + .02), in bps of volume",
-                "-1 to 1",
-                w,
-                symmetry="odd",
-            )
-            for w in self.windows
-        ]
-        estimates = [
-            one(
-                f"liquidated_{side}_estimate_{duration_name(w)}",
-                f"liquidated {side}s / volume, each event weighted for those that a capped feed left out",
-                "bps of volume",
-                w,
-                partner=f"liquidated_{other}_estimate_{duration_name(w)}",
-                inputs=estimate,
-                source="Poisson arrivals behind one slot a second, as at Binance; slackwater.market.joins",
-            )
-            for w in self.windows
-            for side, other in sides
-        ]
-        return (*bursts, *sums, *balances, *estimates)
+                window=self.usual_half_life,
+                **feed,
+            ),
+            *(
+                feature
+                for w, span in spans
+                for feature in self.pair(
+                    (f"liquidated_long_{span}", f"liquidated_short_{span}"),
+                    ("liquidated longs / volume", "liquidated shorts / volume"),
+                    "bps of volume",
+                    window=w,
+                    **feed,
+                )
+            ),
+            *(self.odd(f"liquidation_balance_{span}", balance, "-1 to 1", window=w, **feed) for w, span in spans),
+            *(
+                feature
+                for w, span in spans
+                for feature in self.pair(
+                    (f"liquidated_long_estimate_{span}", f"liquidated_short_estimate_{span}"),
+                    (f"liquidated longs {weighted}", f"liquidated shorts {weighted}"),
+                    "bps of volume",
+                    window=w,
+                    **estimate,
+                )
+            ),
+        )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         windows = [self.bars(w) for w in self.windows]
         return np.array(

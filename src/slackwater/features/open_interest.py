@@ -1,6 +1,6 @@
 """Open interest in coin: how it changes, against the price, against its past and against the volume.
 
-In coin, never in USD: the USD value falls with the price although nobody closed anything.
+In coin, never in USD: the USD value falls with the price although no position was closed.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LOG_CLOSE, OPEN_INTEREST_CHANGE
+from slackwater.features.parameters import OpenInterestParameters
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
     COVERAGE,
@@ -33,11 +34,11 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.times import DAY
+from slackwater.types import Floats
 
 __all__ = ["OpenInterestFamily"]
 
-_HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 
 _WARM, _MASK, _DAY_BARS, _SPIKE_BARS, _WEIGHT, _N_WINDOWS, _N_BUILT, _LISTS = range(8)
 _COUNT, _LAST, _LAST_ROW, _SPIKES, _CHANGES, _RINGS = 0, 1, 2, 3, 6, 9
@@ -60,7 +61,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         totals_add(state, totals, _TRADED, row[VOLUME])
         totals_add(state, totals, _TRADED_ROWS, 1.0)
     if amount > 0.0:
-        # Across a silence nobody knows when it was built.
+        # Across a gap in the feed it is not known when it was built.
         if state[_LAST] > 0.0 and count - state[_LAST_ROW] == 1.0:
             totals_add(state, totals, _BUILT, max(amount - state[_LAST], 0.0))
             totals_add(state, totals, _BUILT_ROWS, 1.0)
@@ -106,108 +107,63 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenInterestFamily(Family):
-    """Log changes of open interest, the four quadrants against the price, spikes, and what was built lately.
-
-    Parameters
-    ----------
-    windows
-        Windows of the changes and of the quadrants.
-    built_windows
-        Windows of the share that was built.
-    spike_window
-        The short change whose z-score is taken, beside that of the change over 24 h.
-    usual_half_life
-        Half-life of the means and standard deviations that the z-scores compare with.
-    """
-
-    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24, 72))
-    built_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR)
-    spike_window: timedelta = 1 * _HOUR
-    usual_half_life: timedelta = 7 * _DAY
+class OpenInterestFamily(Family, OpenInterestParameters):
+    """Log changes of open interest, the four quadrants against the price, spikes, and what was built lately."""
 
     name: ClassVar[str] = "open_interest"
     advance = staticmethod(_advance)
     tolerance: ClassVar[float] = 0.25
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-        self.require_windows("built_windows", self.built_windows)
-        self.bars(self.spike_window, "spike_window")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-
-        def one(name: str, formula: str, unit: str, symmetry: str, window: timedelta, *inputs: str) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry=symmetry,  # type: ignore[arg-type]
-                inputs=("open_interest", *inputs),
-                window=duration_name(window),
-                known="when the venue published the snapshot (5m30s after its stamp by default)",
-                source="coin, not USD, which falls with the price",
-            )
-
-        def over(quantity: str, formula: str, unit: str, symmetry: str, *inputs: str) -> tuple[Feature, ...]:
-            return tuple(
-                one(f"{quantity}_{duration_name(w)}", formula, unit, symmetry, w, *inputs) for w in self.windows
-            )
-
-        spike = duration_name(self.spike_window)
+        snapshots = {
+            "known": "when the venue published the snapshot (5m30s after its stamp by default)",
+            "source": "coin, not USD, which falls with the price",
+        }
+        alone = {"inputs": ("open_interest",), **snapshots}
+        priced = {"inputs": ("open_interest", "close"), **snapshots}
         quadrant = "log(OI_T / OI_{T-w}) * log(c_T / c_{T-w})"
+        building = f"{quadrant} while OI rises, else 0: above 0 new longs lead, below 0 new shorts"
+        unwinding = f"-{quadrant} while OI falls, else 0: above 0 shorts cover, below 0 longs leave"
+        z = "its EWM mean) / its EWM sd, both before this bar"
+        spike = duration_name(self.spike_window)
+        spans = [(w, duration_name(w)) for w in self.windows]
+        built = [(w, duration_name(w)) for w in self.built_windows]
+        sd, usual = "standard deviations", self.usual_half_life
         return (
-            *over("open_interest_delta", "log(OI_T / OI_{T-w})", "log", "even"),
-            *over(
-                "open_interest_build_price",
-                f"{quadrant} while OI rises, else 0: above 0 new longs lead, below 0 new shorts",
-                "1e-4 log^2",
-                "odd",
-                "close",
+            *(
+                self.even(f"open_interest_delta_{s}", "log(OI_T / OI_{T-w})", "log", window=w, **alone)
+                for w, s in spans
             ),
-            *over(
-                "open_interest_unwind_price",
-                f"-{quadrant} while OI falls, else 0: above 0 shorts cover, below 0 longs leave",
-                "1e-4 log^2",
-                "odd",
-                "close",
+            *(self.odd(f"open_interest_build_price_{s}", building, "1e-4 log^2", window=w, **priced) for w, s in spans),
+            *(
+                self.odd(f"open_interest_unwind_price_{s}", unwinding, "1e-4 log^2", window=w, **priced)
+                for w, s in spans
             ),
             *(
-                one(
-                    f"open_interest_built_share_{duration_name(w)}",
-                    "sum of the rises of OI / OI",
-                    "fraction",
-                    "even",
-                    w,
+                self.even(
+                    f"open_interest_built_share_{s}", "sum of the rises of OI / OI", "fraction", window=w, **alone
                 )
-                for w in self.built_windows
+                for w, s in built
             ),
-            one(
-                f"open_interest_spike_{spike}",
-                f"(log change over {spike} - its EWM mean) / its EWM sd, both before this bar",
-                "standard deviations",
-                "even",
-                self.usual_half_life,
+            self.even(f"open_interest_spike_{spike}", f"(log change over {spike} - {z}", sd, window=usual, **alone),
+            self.even("open_interest_change_z_24h", f"(log change over 24h - {z}", sd, window=usual, **alone),
+            self.even(
+                "open_interest_to_volume_24h",
+                "OI / volume of 24h",
+                "ratio",
+                window=DAY,
+                inputs=("open_interest", "volume"),
+                **snapshots,
             ),
-            one(
-                "open_interest_change_z_24h",
-                "(log change over 24h - its EWM mean) / its EWM sd, both before this bar",
-                "standard deviations",
-                "even",
-                self.usual_half_life,
-            ),
-            one("open_interest_to_volume_24h", "OI / volume of 24h", "ratio", "even", _DAY, "volume"),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         scalars = {
             _WARM: self.warm_up / self.bar_interval,
             _MASK: self.ring(*self._windows()) - 1,
-            _DAY_BARS: self.bars(_DAY),
+            _DAY_BARS: self.bars(DAY),
             _SPIKE_BARS: self.bars(self.spike_window),
             _WEIGHT: decay_per_bar(self.usual_half_life, self.bar_interval),
             _N_WINDOWS: len(self.windows),
@@ -227,4 +183,4 @@ class OpenInterestFamily(Family):
         return max(*self._windows(), -(-4 * self.usual_half_life // self.bar_interval) * self.bar_interval)
 
     def _windows(self) -> tuple[timedelta, ...]:
-        return (*self.windows, *self.built_windows, self.spike_window, _DAY)
+        return (*self.windows, *self.built_windows, self.spike_window, DAY)

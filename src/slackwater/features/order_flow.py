@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
+from slackwater.features.parameters import OrderFlowParameters
 from slackwater.market.inputs import CLOSE, DEPTH_ASK_1PCT, DEPTH_BID_1PCT, TAKER_BUY_VOLUME, VOLUME
 from slackwater.operators import (
     decay_per_bar,
@@ -24,10 +25,10 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.types import Floats
 
 __all__ = ["OrderFlowFamily"]
 
-_HOUR: Final = timedelta(hours=1)
 
 _WARM, _MASK, _N, _WEIGHT, _WINDOWS = range(5)
 _COUNT, _BID, _ASK, _TOTALS = 0, 1, 3, 5
@@ -67,76 +68,47 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OrderFlowFamily(Family):
-    """Taker imbalance over windows, depth imbalance, and depth against its usual level.
-
-    Parameters
-    ----------
-    windows
-        Windows of the taker imbalance.
-    depth_half_life
-        Half-life of the usual depth.
-    """
-
-    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 24))
-    depth_half_life: timedelta = 24 * _HOUR
+class OrderFlowFamily(Family, OrderFlowParameters):
+    """Taker imbalance over windows, depth imbalance, and depth against its usual level."""
 
     name: ClassVar[str] = "order_flow"
     advance = staticmethod(_advance)
     needs: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 0.05
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
         half_life = duration_name(self.depth_half_life)
-
-        def depth(
-            name: str, formula: str, unit: str, symmetry: Symmetry, partner: str = "", window: str = ""
-        ) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry=symmetry,
-                partner=partner,
-                inputs=("close", "depth_bid_1pct", "depth_ask_1pct"),
-                window=window,
-                known="2s after the snapshot of the book by default",
-            )
-
-        bid, ask = f"depth_ratio_bid_{half_life}", f"depth_ratio_ask_{half_life}"
-        window = f"half-life {half_life}"
+        span = f"half-life {half_life}"
+        takers = {"inputs": ("close", "taker_buy_volume", "volume")}
+        depth = {
+            "inputs": ("close", "depth_bid_1pct", "depth_ask_1pct"),
+            "known": "2s after the snapshot of the book by default",
+        }
+        imbalance = "sum(2 taker buys - volume) / sum(volume)"
         return (
             *(
-                Feature(
-                    name=f"taker_imbalance_{duration_name(w)}",
-                    family=self.name,
-                    formula="sum(2 taker buys - volume) / sum(volume)",
-                    unit="-1 to 1",
-                    symmetry="odd",
-                    inputs=("close", "taker_buy_volume", "volume"),
-                    window=duration_name(w),
-                )
+                self.odd(f"taker_imbalance_{duration_name(w)}", imbalance, "-1 to 1", window=w, **takers)
                 for w in self.windows
             ),
-            depth("depth_imbalance", "(bid - ask) / (bid + ask) within 1 % of the mid", "-1 to 1", "odd"),
-            depth(
+            self.odd("depth_imbalance", "(bid - ask) / (bid + ask) within 1 % of the mid", "-1 to 1", **depth),
+            self.even(
                 f"depth_ratio_{half_life}",
-                "(bid + ask) / EWM(bid + ask): below one is depletion",
+                "(bid + ask) / EWM(bid + ask): below 1 is depletion",
                 "ratio",
-                "even",
-                window=window,
+                window=span,
+                **depth,
             ),
-            depth(bid, "bid / EWM(bid): below one is depletion", "ratio", "pair", ask, window),
-            depth(ask, "ask / EWM(ask): below one is depletion", "ratio", "pair", bid, window),
+            *self.pair(
+                (f"depth_ratio_bid_{half_life}", f"depth_ratio_ask_{half_life}"),
+                ("bid / EWM(bid): below 1 is depletion", "ask / EWM(ask): below 1 is depletion"),
+                "ratio",
+                window=span,
+                **depth,
+            ),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         windows = [self.bars(w) for w in self.windows]
         weight = decay_per_bar(self.depth_half_life, self.bar_interval)

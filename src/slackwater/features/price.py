@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LOG_CLOSE, LOG_HIGH, LOG_LOW, VOLATILITY
+from slackwater.features.parameters import PriceParameters
 from slackwater.market.inputs import CLOSE, VOLUME
 from slackwater.operators import (
     COVERAGE,
@@ -33,11 +33,11 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.times import DAY, HOUR
+from slackwater.types import Floats
 
 __all__ = ["PriceFamily"]
 
-_DAY: Final = timedelta(days=1)
-_HOUR: Final = timedelta(hours=1)
 
 # positions of the constants; (bars, 1 / sqrt(days)) of the returns and the bars of the ranges follow
 (
@@ -81,7 +81,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     totals_push(state, totals, _COLUMNS, mask, count, present)
     warm = present and count >= constants[_WARM]
 
-    # Every row counts, so that a gap ages the extremes. Lows are the highs of the market upside down.
+    # Every row counts, so that a gap ages the extremes. Lows are the highs of the mirrored market.
     highs = totals + (_COLUMNS + 1) * (mask + 2)
     blocks_mask = whole(constants[_BLOCKS_MASK])
     lows = highs + mask + blocks_mask + 2
@@ -140,26 +140,15 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceFamily(Family):
+class PriceFamily(Family, PriceParameters):
     """Moves and ranges of the price, its volume, and the extended-move trigger (method, section 1.1).
 
-    Parameters
-    ----------
-    return_windows, range_windows
-        Windows of the moves and of the ranges.
-    event_window, event_threshold, event_floor, event_cooldown
-        An event fires when the move over `event_window` is at least `event_threshold` standard deviations and at
-        least `event_floor` (log), and none fired in the same direction for `event_cooldown`.
+    Parameters beside those of `PriceParameters`
+    --------------------------------------------
     volatility_floor, volatility_cap
         Bounds of the daily volatility that scales the trigger.
     """
 
-    return_windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (1, 4, 12, 24, 72))
-    range_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR)
-    event_window: timedelta = 12 * _HOUR
-    event_threshold: float = 1.5
-    event_floor: float = 0.01
-    event_cooldown: timedelta = 2 * _HOUR
     volatility_floor: float = 0.005
     volatility_cap: float = 0.25
 
@@ -167,105 +156,54 @@ class PriceFamily(Family):
     advance = staticmethod(_advance)
     tolerance: ClassVar[float] = 0.05
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("return_windows", self.return_windows)
-        self.require_windows("range_windows", self.range_windows)
-        for name in ("event_window", "event_cooldown"):
-            self.bars(getattr(self, name), name)
-        if not self.event_threshold > 0.0:
-            raise ParameterError(f"`price.event_threshold` must be positive, was {self.event_threshold}")
-        if not 0.0 <= self.event_floor < 1.0:
-            raise ParameterError(f"`price.event_floor` must be in [0, 1), was {self.event_floor}")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
         bars = ("close", "high", "low")
-        out = [
-            Feature(
-                name=f"return_{duration_name(w)}",
-                family=self.name,
-                formula="log(c_T / c_{T-w}) / (sd sqrt(w / 24h))",
-                unit="standard deviations",
-                symmetry="odd",
-                inputs=("close",),
-                window=duration_name(w),
-                source="López de Prado 2018, ch. 3, scaling by volatility",
-            )
-            for w in self.return_windows
-        ]
-        for w in self.range_windows:
-            span = duration_name(w)
-
-            def pair(
-                name: str, partner: str, formula: str, unit: str, steps: bool = False, span: str = span
-            ) -> Feature:
-                return Feature(
-                    name=f"{name}_{span}",
-                    family=self.name,
-                    formula=formula,
-                    unit=unit,
-                    symmetry="pair",
-                    partner=f"{partner}_{span}",
-                    inputs=bars,
-                    window=span,
-                    steps=steps,
-                )
-
-            age = "bars since it was made / bars of the window"
-            high, low = "distance_to_high", "distance_to_low"
-            high_age, low_age = "range_age_high", "range_age_low"
-
-            out += [
-                Feature(
-                    name=f"range_position_{span}",
-                    family=self.name,
-                    formula="2 (c - low_w) / (high_w - low_w) - 1, log prices",
-                    unit="-1 to 1",
-                    symmetry="odd",
-                    inputs=bars,
-                    window=span,
-                ),
-                pair(high, low, "log(high_w / c), this bar included", "log"),
-                pair(low, high, "log(c / low_w), this bar included", "log"),
-                pair(high_age, low_age, f"high_w: {age}", "0 to 1", steps=True),
-                pair(low_age, high_age, f"low_w: {age}", "0 to 1", steps=True),
-            ]
+        returns = {"inputs": ("close",), "source": "López de Prado 2018, ch. 3, scaling by volatility"}
+        volume = {"inputs": ("close", "volume"), "window": DAY}
+        move = "log(c_T / c_{T-w}) / (sd sqrt(w / 24h))"
+        event = "1 or -1 where |c_T - c_{T-w}| reaches the threshold and no event of that direction is recent"
         return (
-            *out,
-            Feature(
-                name="volume_ratio_1h",
-                family=self.name,
-                formula="mean volume a bar over 1h / over 24h",
-                unit="ratio",
-                symmetry="even",
-                inputs=("close", "volume"),
-                window="24h",
+            *(
+                self.odd(f"return_{duration_name(w)}", move, "standard deviations", window=w, **returns)
+                for w in self.return_windows
             ),
-            Feature(
-                name="volume_24h",
-                family=self.name,
-                formula="volume of the last 24h",
-                unit="coin",
-                symmetry="even",
-                inputs=("close", "volume"),
-                window="24h",
-                role="context",
-            ),
-            Feature(
-                name="event_direction",
-                family=self.name,
-                formula="1 or -1 where |c_T - c_{T-w}| reaches the threshold and no event of that direction is recent",
-                unit="-1, 0 or 1",
-                symmetry="odd",
+            *(feature for w in self.range_windows for feature in self._range(w)),
+            self.even("volume_ratio_1h", "mean volume per bar over 1h / over 24h", "ratio", **volume),
+            self.even("volume_24h", "volume of the last 24h", "coin", role="context", **volume),
+            self.odd(
+                "event_direction",
+                event,
+                "-1, 0 or 1",
                 inputs=bars,
-                window=duration_name(self.event_window),
+                window=self.event_window,
                 role="event",
                 source="docs/decisions/0001",
             ),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def _range(self, window: timedelta) -> tuple[Feature, ...]:
+        span = duration_name(window)
+        bars = {"inputs": ("close", "high", "low"), "window": span}
+        age = "bars since it was made / bars of the window"
+        return (
+            self.odd(f"range_position_{span}", "2 (c - low_w) / (high_w - low_w) - 1, log prices", "-1 to 1", **bars),
+            *self.pair(
+                (f"distance_to_high_{span}", f"distance_to_low_{span}"),
+                ("log(high_w / c), this bar included", "log(c / low_w), this bar included"),
+                "log",
+                **bars,
+            ),
+            *self.pair(
+                (f"range_age_high_{span}", f"range_age_low_{span}"),
+                (f"high_w: {age}", f"low_w: {age}"),
+                "0 to 1",
+                steps=True,
+                **bars,
+            ),
+        )
+
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         scalars = {
             _WARM: self.warm_up / self.bar_interval,
@@ -273,7 +211,7 @@ class PriceFamily(Family):
             _BLOCKS_MASK: blocks_size(self._longest()) - 1,
             _RETURNS: len(self.return_windows),
             _RANGES: len(self.range_windows),
-            _DAY_BARS: self.bars(_DAY),
+            _DAY_BARS: self.bars(DAY),
             _HOUR_BARS: self._hour_bars(),
             _EVENT_WINDOW: self.bars(self.event_window),
             _EVENT_THRESHOLD: self.event_threshold,
@@ -281,9 +219,9 @@ class PriceFamily(Family):
             _COOLDOWN: self.bars(self.event_cooldown),
             _VOL_FLOOR: self.volatility_floor,
             _VOL_CAP: self.volatility_cap,
-            _EVENT_SCALE: math.sqrt(self.event_window / _DAY),
+            _EVENT_SCALE: math.sqrt(self.event_window / DAY),
         }
-        returns = [x for w in self.return_windows for x in (self.bars(w), 1.0 / math.sqrt(w / _DAY))]
+        returns = [x for w in self.return_windows for x in (self.bars(w), 1.0 / math.sqrt(w / DAY))]
         ranges = [self.bars(w) for w in self.range_windows]
         return np.array([scalars[i] for i in range(_LISTS)] + returns + ranges, dtype=np.float64)
 
@@ -302,7 +240,7 @@ class PriceFamily(Family):
         return max(self.bars(w) for w in self._windows())
 
     def _hour_bars(self) -> int:
-        return max(1, _HOUR // self.bar_interval)
+        return max(1, HOUR // self.bar_interval)
 
     def _windows(self) -> tuple[timedelta, ...]:
-        return (*self.return_windows, *self.range_windows, self.event_window, _DAY)
+        return (*self.return_windows, *self.range_windows, self.event_window, DAY)

@@ -1,18 +1,19 @@
-"""Regime: whether the price trends or turns, how far it has run, and what all others do."""
+"""Regime: trend strength, extension, and the moves of the other symbols."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import ATR_DAY, LOG_CLOSE, RETURN, VOLATILITY
+from slackwater.features.parameters import RegimeParameters
 from slackwater.market.inputs import CLOSE, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
 from slackwater.operators import (
     COVERAGE,
@@ -30,11 +31,11 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.times import DAY
+from slackwater.types import Floats
 
 __all__ = ["RegimeFamily"]
 
-_HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 
 # positions of the constants; (bars, 1 / sqrt(days)) of the windows follow
 (
@@ -117,37 +118,14 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegimeFamily(Family):
-    """Trend strength, efficiency and variance ratio, extension, and stress across symbols.
-
-    Parameters
-    ----------
-    windows
-        Windows of the efficiency ratio, the variance ratio and the moves of the other symbols.
-    trend_fast_half_life, trend_slow_half_life
-        Half-lives of the two averages of the log price whose distance is the trend strength.
-    variance_ratio_horizon
-        The longer return of the variance ratio; at least two bars.
-    stress_window, stress_usual_window
-        Recent and usual activity of the other symbols.
-    """
-
-    windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR)
-    trend_fast_half_life: timedelta = 6 * _HOUR
-    trend_slow_half_life: timedelta = 48 * _HOUR
-    variance_ratio_horizon: timedelta = 2 * _HOUR
-    stress_window: timedelta = 1 * _HOUR
-    stress_usual_window: timedelta = 7 * _DAY
+class RegimeFamily(Family, RegimeParameters):
+    """Trend strength, efficiency and variance ratio, extension, and stress across symbols."""
 
     name: ClassVar[str] = "regime"
     advance = staticmethod(_advance)
     tolerance: ClassVar[float] = 0.1
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-        for name in ("stress_window", "stress_usual_window"):
-            self.bars(getattr(self, name), name)
+    def _check_together(self) -> None:
         if self.bars(self.variance_ratio_horizon, "variance_ratio_horizon") < 2:
             raise ParameterError(
                 f"`regime.variance_ratio_horizon` must be at least two bars of {self.bar_interval}, "
@@ -158,86 +136,71 @@ class RegimeFamily(Family):
         """Return the outputs, in the order in which the kernel writes them."""
         horizon = duration_name(self.variance_ratio_horizon)
         fast, slow = duration_name(self.trend_fast_half_life), duration_name(self.trend_slow_half_life)
-        bars = ("close", "high", "low")
-
-        def over(
-            quantity: str, formula: str, unit: str, symmetry: str, source: str, *inputs: str
-        ) -> tuple[Feature, ...]:
-            return tuple(
-                Feature(
-                    name=f"{quantity}_{duration_name(w)}",
-                    family=self.name,
-                    formula=formula,
-                    unit=unit,
-                    symmetry=symmetry,  # type: ignore[arg-type]
-                    inputs=inputs,
-                    window=duration_name(w),
-                    source=source,
-                )
-                for w in self.windows
-            )
-
-        def odd(name: str, formula: str) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit="daily true ranges",
-                symmetry="odd",
-                inputs=bars,
-                window=f"half-life {slow}",
-            )
-
-        deviations = "standard deviations"
+        trend = {"inputs": ("close", "high", "low"), "window": f"half-life {slow}"}
+        others = {"inputs": ("close", "others_return")}
+        spans = [(w, duration_name(w)) for w in self.windows]
+        ratio = f"mean squared {horizon} return / (bars in {horizon} * mean squared return)"
+        stress = f"market_stress_{duration_name(self.stress_window)}"
         return (
-            *over(
-                "trend_efficiency",
-                "(c_T - c_{T-w}) / sum |r|, with its sign",
-                "-1 to 1",
-                "odd",
-                "Kaufman 1995, efficiency ratio",
-                "close",
+            *(
+                self.odd(
+                    f"trend_efficiency_{span}",
+                    "(c_T - c_{T-w}) / sum |r|, with its sign",
+                    "-1 to 1",
+                    window=w,
+                    inputs=("close",),
+                    source="Kaufman 1995, efficiency ratio",
+                )
+                for w, span in spans
             ),
-            *over(
-                f"variance_ratio_{horizon}",
-                f"mean squared {horizon} return / (bars in {horizon} * mean squared return)",
-                "ratio; above 1 it trends",
-                "even",
-                "Lo and MacKinlay 1988",
-                "close",
+            *(
+                self.even(
+                    f"variance_ratio_{horizon}_{span}",
+                    ratio,
+                    "ratio; above 1 it trends",
+                    window=w,
+                    inputs=("close",),
+                    source="Lo and MacKinlay 1988",
+                )
+                for w, span in spans
             ),
-            *over(
-                "others_return",
-                "sum of the mean log return of the other symbols / (sd sqrt(w / 24h))",
-                deviations,
-                "odd",
-                "",
-                "close",
-                "others_return",
+            *(
+                self.odd(
+                    f"others_return_{span}",
+                    "sum of the mean log return of the other symbols / (sd sqrt(w / 24h))",
+                    "standard deviations",
+                    window=w,
+                    **others,
+                )
+                for w, span in spans
             ),
-            *over(
-                "relative_return",
-                "(own log return - that of the other symbols) / (sd sqrt(w / 24h))",
-                deviations,
-                "odd",
-                "",
-                "close",
-                "others_return",
+            *(
+                self.odd(
+                    f"relative_return_{span}",
+                    "(own log return - that of the other symbols) / (sd sqrt(w / 24h))",
+                    "standard deviations",
+                    window=w,
+                    **others,
+                )
+                for w, span in spans
             ),
-            odd(f"trend_strength_{fast}_{slow}", "(fast EWM - slow EWM of the log close) / atr_1d"),
-            odd(f"extension_{slow}", "(log close - its slow EWM) / atr_1d"),
-            Feature(
-                name=f"market_stress_{duration_name(self.stress_window)}",
-                family=self.name,
-                formula="mean absolute return of the other symbols now / usually",
-                unit="ratio",
-                symmetry="even",
+            self.odd(
+                f"trend_strength_{fast}_{slow}",
+                "(fast EWM - slow EWM of the log close) / atr_1d",
+                "daily true ranges",
+                **trend,
+            ),
+            self.odd(f"extension_{slow}", "(log close - its slow EWM) / atr_1d", "daily true ranges", **trend),
+            self.even(
+                stress,
+                "mean absolute return of the other symbols now / usually",
+                "ratio",
                 inputs=("close", "others_return", "others_absolute_return"),
-                window=duration_name(self.stress_usual_window),
+                window=self.stress_usual_window,
             ),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         scalars = {
             _WARM: self.warm_up / self.bar_interval,
@@ -249,7 +212,7 @@ class RegimeFamily(Family):
             _STRESS_BARS: self.bars(self.stress_window),
             _STRESS_USUAL_BARS: self.bars(self.stress_usual_window),
         }
-        lists = [x for w in self.windows for x in (self.bars(w), 1.0 / math.sqrt(w / _DAY))]
+        lists = [x for w in self.windows for x in (self.bars(w), 1.0 / math.sqrt(w / DAY))]
         return np.array([scalars[i] for i in range(_LISTS)] + lists, dtype=np.float64)
 
     def state_size(self) -> int:

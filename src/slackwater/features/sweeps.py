@@ -1,17 +1,17 @@
-"""Sweeps: the levels that the price has pierced lately, what became of them, and the next ones."""
+"""Sweeps: the levels that the price has pierced lately, how that ended, and the nearest levels."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
-from slackwater.features.family import Family, Feature, Role, duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import (
     ATR_HOUR,
     CONSUMED_ABOVE,
@@ -25,7 +25,8 @@ from slackwater.features.intermediates import (
     POOL_BELOW,
     TIME_HOURS,
 )
-from slackwater.liquidity.sweeps import (
+from slackwater.features.parameters import SweepsParameters
+from slackwater.liquidity.levels import (
     ACTIVE,
     GLIDE_ROW,
     GLIDED_RECENTLY,
@@ -40,15 +41,12 @@ from slackwater.liquidity.sweeps import (
     SWEEP_ROW,
     SWEEP_SPEED,
     SWEPT_RECENTLY,
-    SweepRules,
-    attempts_advance,
-    attempts_start,
-    burst_slots,
     day_update,
     levels_clear,
     levels_update,
     rest_update,
 )
+from slackwater.liquidity.sweeps import SweepRules, attempts_advance, attempts_start, burst_slots
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
     blocks_size,
@@ -61,11 +59,11 @@ from slackwater.operators import (
     ring_size,
     whole,
 )
+from slackwater.times import DAY, HOUR
+from slackwater.types import Floats
 
 __all__ = ["SweepsFamily"]
 
-_HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 
 # positions of the constants; the windows of the levels and the rules follow
 (
@@ -94,7 +92,22 @@ _BELOW: Final = _ABOVE + SIDE
 _LEVELS: Final = _BELOW + SIDE
 
 _SMALLEST_ATR: Final = 1e-9
-"""Log range of an hour below which the price is said not to move."""
+"""Log range of an hour below which the price counts as unchanged."""
+
+
+_BARS: Final[dict[str, Any]] = {
+    "inputs": ("close", "high", "low"),
+    "refined_by": (
+        "volume",
+        "taker_buy_volume",
+        "open_interest",
+        "liquidated_long",
+        "liquidated_short",
+        "liquidated_long_estimate",
+        "liquidated_short_estimate",
+    ),
+    "source": "slackwater.liquidity.sweeps",
+}
 
 
 @kernel
@@ -125,7 +138,7 @@ def _start(state, constants, at, levels, opposite, sign, count, high, low):  # t
 
 @kernel
 def _hour(constants, volumes, time):  # type: ignore[no-untyped-def]
-    """Return what `same_hour_burst` has to know of the hour that a bar closing at `time` belongs to."""
+    """Return the arguments of `same_hour_burst` for the hour of a bar closing at `time`."""
     per_hour = whole(constants[_PER_HOUR])
     # A bar belongs to the hour before its close; the close is a multiple of the bar up to rounding.
     number = int(math.ceil(time - 1e-6)) - 1
@@ -188,7 +201,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     present = not math.isnan(row[CLOSE]) and -np.inf < low <= close <= high < np.inf
     direction = 0.0
 
-    # 1. What the row does to the levels that the row before left.
+    # 1. Hold the row against the levels that the row before left.
     recent = whole(constants[_RECENT])
     rest_update(state, _ABOVE, count, recent)
     rest_update(state, _BELOW, count, recent)
@@ -213,7 +226,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             if attempts_advance(state, _BELOW, constants, rules, count, present, bar, evidence, hour, window):
                 direction -= 1.0
 
-    # 2. The levels that it leaves for the next row.
+    # 2. Update the levels for the next row.
     atr = np.nan
     if present:
         if _SMALLEST_ATR < row[ATR_HOUR] < np.inf:
@@ -246,7 +259,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         state, _BELOW, levels_below, lows, mask, blocks_mask, constants, _LISTS, n, count, young, -close, -pool
     )
 
-    # 3. What there is to tell.
+    # 3. Write the outputs.
     # Nothing could be judged before the range was known, so the warm-up begins there: the slot holds that row plus one.
     if state[_MEASURED] == 0.0 and not math.isnan(atr):
         state[_MEASURED] = count + 1.0
@@ -259,157 +272,74 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepsFamily(Family):
-    """What became of the levels above and below that the price has pierced, and how far the next ones are.
+class SweepsFamily(Family, SweepsParameters):
+    """Levels above and below that the price has pierced, how that ended, and the distance to the nearest ones.
 
-    Parameters
-    ----------
-    level_windows
-        Windows of the swing highs and lows that are levels.
-    level_exclusion
-        A high or a low is a level only when this much older than the bar before; at least one bar.
-    approach
-        Time before the piercing bar that counts for the speed; at least one bar.
-    reclaim_window
-        Time after the close of the piercing bar within which a level can be reclaimed; at least one bar.
-    burst_window
-        Whole days whose volume of the same hour is the usual one.
-    recent
-        How long a level rests after a sweep or a glide, how long a sweep is described, and the window of the counts.
-    memory
-        Ages are capped at this.
+    Parameters beside those of `SweepsParameters`
+    ---------------------------------------------
     farthest
-        The distance to a level, in ATR of an hour, is capped at this, also where there is none.
+        Largest distance to a level that is reported, in ATR of an hour, also where there is none.
     rules
-        The thresholds of the state machine.
+        Thresholds of the state machine.
 
     Notes
     -----
-    Pools, consumed mass, liquidations and open interest sharpen the features where they are known; without the
+    Pools, consumed mass, liquidations and open interest refine the features where they are known; without the
     families that measure them, swings and the extremes of yesterday remain. A level is known
     at the bar before the one that pierces it, and so is the range `A` by which the piercing is measured.
 
     A row without a bar pierces nothing. All durations go on, and an attempt whose window is over expires: no close
-    tells whether the price was accepted.
+    shows whether the price was accepted.
     """
 
-    level_windows: tuple[timedelta, ...] = (24 * _HOUR, 72 * _HOUR, 7 * _DAY)
-    level_exclusion: timedelta = timedelta(minutes=30)
-    approach: timedelta = timedelta(minutes=30)
-    reclaim_window: timedelta = timedelta(minutes=30)
-    burst_window: timedelta = 7 * _DAY
-    recent: timedelta = 24 * _HOUR
-    memory: timedelta = 72 * _HOUR
     farthest: float = 50.0
     rules: SweepRules = field(default_factory=SweepRules)
 
     name: ClassVar[str] = "sweeps"
     advance = staticmethod(_advance)
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("level_windows", self.level_windows)
+    def _check_together(self) -> None:
+        super()._check_together()
         for name in ("level_exclusion", "approach", "reclaim_window"):
             self._at_least_a_bar(name)
-        for name in ("recent", "memory", "burst_window"):
-            self.bars(getattr(self, name), name)
-        self.bars(_DAY, "day")
-        if self.burst_window % _DAY:
-            raise ParameterError(f"`{self.name}.burst_window` must be whole days, was {self.burst_window}")
+        self.bars(DAY, "day")
         if not 0.0 < self.farthest < math.inf:
             raise ParameterError(f"`{self.name}.farthest` must be a positive number, was {self.farthest}")
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
         recent, memory = duration_name(self.recent), duration_name(self.memory)
-        inputs = ("close", "high", "low")
-        refined_by = (
-            "volume",
-            "taker_buy_volume",
-            "open_interest",
-            "liquidated_long",
-            "liquidated_short",
-            "liquidated_long_estimate",
-            "liquidated_short_estimate",
-        )
-
-        def pair(
-            quantity: str,
-            formula: str,
-            unit: str,
-            window: str,
-            tail: str = "",
-            role: Role = "model",
-            source: str = "slackwater.liquidity.sweeps",
-        ) -> list[Feature]:
-            names = [f"{quantity}_{side}{tail}" for side in ("below", "above")]
-            words = (("below", "low", "close / min low"), ("above", "high", "max high / close"))
-            return [
-                Feature(
-                    name=name,
-                    family=self.name,
-                    formula=formula.format(side=side, extreme=extreme, ratio=ratio),
-                    unit=unit,
-                    symmetry="pair",
-                    partner=other,
-                    inputs=inputs,
-                    refined_by=refined_by,
-                    role=role,
-                    window=window,
-                    steps=True,
-                    source=source,
-                )
-                for name, other, (side, extreme, ratio) in zip(names, reversed(names), words, strict=True)
-            ]
-
+        at_most = f"at most {memory}"
         last = f"of the last sweep {{side}} within {recent}, 0 if there is none"
         travelled = "(extreme - opposite extreme of approach and attempt) / ATR of an hour"
+        burst = f"largest z-score of volume against the same hour of {duration_name(self.burst_window)} {last}"
+        under_way = (
+            "distance from the level to the {extreme} of the deepest attempt under way {side}, 0 if there is none"
+        )
+        nearest = f"distance from the close to the nearest level {{side}}, at most {self.farthest:g}, also if none"
+        atr, mass = "ATR of an hour", "slackwater.liquidity.sweeps, slackwater.liquidity.density"
+        direction = "1 if this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both"
+        reclaim, longest = duration_name(self.reclaim_window), duration_name(max(self.level_windows))
         return (
-            Feature(
-                name="sweep_direction",
-                family=self.name,
-                formula="1 if this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both",
-                unit="-1, 0 or 1",
-                symmetry="odd",
-                inputs=inputs,
-                refined_by=refined_by,
-                role="event",
-                steps=True,
-                source="slackwater.liquidity.sweeps",
-            ),
-            *pair("sweep_age", f"hours since the last sweep {{side}}, at most {memory}", "hours", memory),
-            *pair("glide_age", f"hours since the last glide-through {{side}}, at most {memory}", "hours", memory),
-            *pair("sweep_count", "levels {side} that were swept", "levels", recent, f"_{recent}"),
-            *pair("glide_count", "levels {side} that the price glided through", "levels", recent, f"_{recent}"),
-            *pair("swept_depth", f"distance from the level to the {{extreme}} {last}", "ATR of an hour", recent),
-            *pair("swept_speed", f"{travelled} {last}", "ATR of an hour", recent),
-            *pair(
-                "swept_burst",
-                f"largest z-score of volume against the same hour of {duration_name(self.burst_window)} {last}",
-                "robust standard deviations",
-                recent,
-            ),
-            *pair("swept_rejection", f"share of the range given back by the reclaim {last}", "0 to 1", recent),
-            *pair(
+            self.odd("sweep_direction", direction, "-1, 0 or 1", role="event", steps=True, **_BARS),
+            *self._sides("sweep_age", f"hours since the last sweep {{side}}, {at_most}", "hours", memory),
+            *self._sides("glide_age", f"hours since the last glide-through {{side}}, {at_most}", "hours", memory),
+            *self._sides("sweep_count", "levels {side} that were swept", "levels", recent, f"_{recent}"),
+            *self._sides("glide_count", "levels {side} that the price glided through", "levels", recent, f"_{recent}"),
+            *self._sides("swept_depth", f"distance from the level to the {{extreme}} {last}", atr, recent),
+            *self._sides("swept_speed", f"{travelled} {last}", atr, recent),
+            *self._sides("swept_burst", burst, "robust standard deviations", recent),
+            *self._sides("swept_rejection", f"share of the range given back by the reclaim {last}", "0 to 1", recent),
+            *self._sides(
                 "swept_mass",
                 f"estimated mass that the attempt consumed / OI {last}",
                 "fraction of OI",
                 recent,
-                source="slackwater.liquidity.sweeps, slackwater.liquidity.density",
+                source=mass,
             ),
-            *pair(
-                "pierced_depth",
-                "distance from the level to the {extreme} of the deepest attempt under way {side}, 0 if there is none",
-                "ATR of an hour",
-                duration_name(self.reclaim_window),
-            ),
-            *pair(
-                "level_distance",
-                f"distance from the close to the nearest level {{side}}, at most {self.farthest:g}, also if none",
-                "ATR of an hour",
-                duration_name(max(self.level_windows)),
-            ),
-            *pair(
+            *self._sides("pierced_depth", under_way, atr, reclaim),
+            *self._sides("level_distance", nearest, atr, longest),
+            *self._sides(
                 "swept_extreme_distance",
                 f"log({{ratio}}) {last.replace('0 if', 'unknown if')}",
                 "log",
@@ -418,7 +348,23 @@ class SweepsFamily(Family):
             ),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def _sides(
+        self, quantity: str, formula: str, unit: str, window: str, tail: str = "", **more: Any
+    ) -> tuple[Feature, Feature]:
+        """Return one quantity below and above the price."""
+        return self.pair(
+            (f"{quantity}_below{tail}", f"{quantity}_above{tail}"),
+            (
+                formula.format(side="below", extreme="low", ratio="close / min low"),
+                formula.format(side="above", extreme="high", ratio="max high / close"),
+            ),
+            unit,
+            window=window,
+            steps=True,
+            **(_BARS | more),
+        )
+
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         interval = self.bar_interval
         windows = sorted(self.bars(w) for w in self.level_windows)
@@ -432,11 +378,11 @@ class SweepsFamily(Family):
             _APPROACH: self._at_least_a_bar("approach"),
             _RECLAIM: self._at_least_a_bar("reclaim_window"),
             _RECENT: self.bars(self.recent),
-            _MEMORY_HOURS: self.memory / _HOUR,
-            _BAR_HOURS: interval / _HOUR,
+            _MEMORY_HOURS: self.memory / HOUR,
+            _BAR_HOURS: interval / HOUR,
             _PER_HOUR: self._per_hour(),
-            _PER_DAY: self.bars(_DAY),
-            _DAYS: self.burst_window // _DAY,
+            _PER_DAY: self.bars(DAY),
+            _DAYS: self.burst_window // DAY,
             _FARTHEST: self.farthest,
         }
         return np.array(
@@ -446,14 +392,14 @@ class SweepsFamily(Family):
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""
-        burst = burst_slots(self.burst_window // _DAY, self._per_hour())
+        burst = burst_slots(self.burst_window // DAY, self._per_hour())
         sides = len(self.level_windows) + 2 + highs_slots(self._looked_back())
         return _LEVELS + 2 * sides + self._volumes() + burst
 
     @property
     def warm_up(self) -> timedelta:
-        """What levels, burst and range need, then the memory, and the rest that decided what it holds."""
-        needed = max(max(self.level_windows) + self.level_exclusion, self.burst_window + _HOUR)
+        """The longest window of levels, burst and range, then the memory, then the rest of a level."""
+        needed = max(max(self.level_windows) + self.level_exclusion, self.burst_window + HOUR)
         return -(-(needed + self.memory + self.recent) // self.bar_interval) * self.bar_interval
 
     def _at_least_a_bar(self, name: str) -> int:
@@ -464,7 +410,7 @@ class SweepsFamily(Family):
 
     def _per_hour(self) -> int:
         # Bars that do not divide an hour are compared with those at the same time of day.
-        return _HOUR // self.bar_interval if not _HOUR % self.bar_interval else 1
+        return HOUR // self.bar_interval if not HOUR % self.bar_interval else 1
 
     def _looked_back(self) -> int:
         before = max(self._at_least_a_bar("level_exclusion"), self._at_least_a_bar("approach"))

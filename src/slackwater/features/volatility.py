@@ -1,16 +1,16 @@
-"""Volatility: the yardstick of everything else, and how calm or wild the market is against its own past."""
+"""Volatility: the unit of most other features, and its ratio to faster and slower volatility."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import (
     ATR_DAY,
     ATR_HOUR,
@@ -20,6 +20,7 @@ from slackwater.features.intermediates import (
     RETURN,
     VOLATILITY,
 )
+from slackwater.features.parameters import VolatilityParameters
 from slackwater.market.inputs import CLOSE, HIGH, LOW
 from slackwater.operators import (
     decay_per_bar,
@@ -33,10 +34,11 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.times import DAY
+from slackwater.types import Floats
 
 __all__ = ["VolatilityFamily"]
 
-_DAY: Final = timedelta(days=1)
 
 _WARM, _MASK, _BARS_PER_DAY, _WEIGHT, _WEIGHT_FAST, _WEIGHT_SLOW, _ATR_BARS, _ATR_DAY_BARS, _TO_HOUR, _TO_DAY = range(
     10
@@ -86,7 +88,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if totals_cover(state, _TOTALS, before, day_bars):
         atr_day = totals_since(state, _TOTALS, before, 0) / day_bars * constants[_TO_DAY]
     atr_hour = atr * constants[_TO_HOUR]
-    # A price that does not move is no yardstick. Rounding of the totals may leave a speck of range.
+    # A price that does not move has no scale; rounding of the totals may leave a tiny range.
     row[VOLATILITY] = volatility if volatility > 0.0 else np.nan
     row[ATR_HOUR] = atr_hour if atr_hour > 1e-12 else np.nan
     row[ATR_DAY] = atr_day if atr_day > 1e-12 else np.nan
@@ -99,24 +101,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolatilityFamily(Family):
-    """Exponentially weighted volatility at three speeds, and average true ranges.
-
-    Parameters
-    ----------
-    half_life, fast_half_life, slow_half_life
-        Half-lives of the exponentially weighted variances; the first scales returns, events and barriers.
-    atr_window
-        Window of the true range of a bar, and of an hour.
-    atr_day_window
-        Window of the true range of a day: the unit in which the liquidation map is read.
-    """
-
-    half_life: timedelta = timedelta(hours=24)
-    fast_half_life: timedelta = timedelta(hours=1)
-    slow_half_life: timedelta = timedelta(hours=72)
-    atr_window: timedelta = timedelta(hours=6)
-    atr_day_window: timedelta = timedelta(days=7)
+class VolatilityFamily(Family, VolatilityParameters):
+    """Exponentially weighted volatility at three speeds, and average true ranges."""
 
     name: ClassVar[str] = "volatility"
     advance = staticmethod(_advance)
@@ -124,56 +110,40 @@ class VolatilityFamily(Family):
     # What is left of older squares after five half-lives is 3 %, but a burst of volatility may be ten times the usual.
     tolerance: ClassVar[float] = 0.4
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.bars(self.atr_window, "atr_window")
-        self.bars(self.atr_day_window, "atr_day_window")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
         fast, slow = duration_name(self.fast_half_life), duration_name(self.slow_half_life)
+        ewm = {"inputs": ("close", "high", "low"), "source": "RiskMetrics 1996"}
+        ranges = {"inputs": ("close", "high", "low"), "source": "Wilder 1978"}
         usual = f"half-life {duration_name(self.half_life)}"
-
-        def even(name: str, formula: str, unit: str, window: str, source: str, role: str = "model") -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry="even",
-                inputs=("close", "high", "low"),
-                window=window,
-                source=source,
-                role=role,  # type: ignore[arg-type]
-            )
-
-        ewm = "RiskMetrics 1996"
-        range_ = "Wilder 1978"
-        hours, days = duration_name(self.atr_window), duration_name(self.atr_day_window)
+        hours, days = self.atr_window, self.atr_day_window
+        daily = "mean true range per bar * sqrt(1d / bar interval)"
         return (
-            even("volatility_daily", "sd = sqrt(EWM(r^2) * bars a day)", "log a square-root day", usual, ewm),
-            even(f"volatility_ratio_{fast}", "sd_fast / sd", "ratio", f"half-life {fast}", ewm),
-            even(f"volatility_ratio_{slow}", "sd / sd_slow", "ratio", f"half-life {slow}", ewm),
-            even("atr_bar", "mean true range of a bar, log prices", "log", hours, range_, "context"),
-            even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log", hours, range_),
-            even("atr_1d", "mean true range of a bar * sqrt(1d / bar interval)", "log", days, range_),
+            self.even(
+                "volatility_daily", "sd = sqrt(EWM(r^2) * bars per day)", "log per sqrt(day)", window=usual, **ewm
+            ),
+            self.even(f"volatility_ratio_{fast}", "sd_fast / sd", "ratio", window=f"half-life {fast}", **ewm),
+            self.even(f"volatility_ratio_{slow}", "sd / sd_slow", "ratio", window=f"half-life {slow}", **ewm),
+            self.even("atr_bar", "mean true range per bar, log prices", "log", window=hours, role="context", **ranges),
+            self.even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log", window=hours, **ranges),
+            self.even("atr_1d", daily, "log", window=days, **ranges),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         interval = self.bar_interval
         return np.array(
             [
                 self.warm_up / interval,
                 self.ring(self.atr_window, self.atr_day_window) - 1,
-                _DAY / interval,
+                DAY / interval,
                 decay_per_bar(self.half_life, interval),
                 decay_per_bar(self.fast_half_life, interval),
                 decay_per_bar(self.slow_half_life, interval),
                 self.bars(self.atr_window),
                 self.bars(self.atr_day_window),
                 math.sqrt(timedelta(hours=1) / interval),
-                math.sqrt(_DAY / interval),
+                math.sqrt(DAY / interval),
             ]
         )
 

@@ -1,19 +1,22 @@
-"""Whale flows: coins that large holders move to and from exchanges, large aggressive trades, and top traders' bets."""
+"""Whale flows: transfers and net flows between wallets and exchanges, large trades, and the ratio of top traders."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.features.family import Family, Feature, Symmetry, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import LOG_CLOSE
+from slackwater.features.parameters import WhaleFlowsParameters
 from slackwater.market.inputs import (
     CLOSE,
+    EXCHANGE_NETFLOW_COIN_USD,
+    EXCHANGE_NETFLOW_STABLE_USD,
     LARGE_BUY,
     LARGE_SELL,
     TOP_TRADER_RATIO,
@@ -35,14 +38,29 @@ from slackwater.operators import (
     totals_slots,
     whole,
 )
+from slackwater.types import Floats
 
 __all__ = ["WhaleFlowsFamily"]
 
-_HOUR: Final = timedelta(hours=1)
 
 _WARM, _MASK, _N, _BURST, _USUAL, _WINDOWS = range(6)
 _COUNT, _RINGS = 0, 1
-_TO, _FROM, _TO_ROWS, _BUY, _SELL, _BUY_ROWS, _TRADED, _COLUMNS = range(8)
+(
+    _TO,
+    _FROM,
+    _TO_ROWS,
+    _BUY,
+    _SELL,
+    _BUY_ROWS,
+    _TRADED,
+    _COIN,
+    _COIN_SIZE,
+    _COIN_ROWS,
+    _STABLE,
+    _STABLE_SIZE,
+    _STABLE_ROWS,
+    _COLUMNS,
+) = range(14)
 
 
 @kernel
@@ -59,6 +77,28 @@ def _burst(state, at, short, usual, one, other, rows, n_short, n_usual):  # type
         return np.nan
     now = totals_since(state, at, short, one) + totals_since(state, at, short, other)
     return max(now, 0.0) / usually * n_usual / n_short
+
+
+@kernel
+def _add_net_flow(state, totals, net, flow):  # type: ignore[no-untyped-def]
+    """Add a net flow, its size and its row to three columns from `net` on, if it is known."""
+    if not math.isnan(flow):
+        totals_add(state, totals, net, flow)
+        totals_add(state, totals, net + 1, abs(flow))
+        totals_add(state, totals, net + 2, 1.0)
+
+
+@kernel
+def _net_inflow(state, at, since, usual, net, n_window, n_usual):  # type: ignore[no-untyped-def]
+    """Return the mean net flow of a window over the usual size of a flow; NaN where one of them is not covered."""
+    covered = (
+        totals_since(state, at, since, net + 2) >= COVERAGE * n_window
+        and totals_since(state, at, usual, net + 2) >= COVERAGE * n_usual
+    )
+    size = totals_since(state, at, usual, net + 1)
+    if not covered or not size > 0.0:
+        return np.nan
+    return totals_since(state, at, since, net) / size * n_usual / n_window
 
 
 @family_kernel
@@ -81,6 +121,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         totals_add(state, totals, _BUY, row[LARGE_BUY])
         totals_add(state, totals, _SELL, row[LARGE_SELL])
         totals_add(state, totals, _BUY_ROWS, 1.0)
+    _add_net_flow(state, totals, _COIN, row[EXCHANGE_NETFLOW_COIN_USD])
+    _add_net_flow(state, totals, _STABLE, row[EXCHANGE_NETFLOW_STABLE_USD])
     ratio = math.log(row[TOP_TRADER_RATIO]) if row[TOP_TRADER_RATIO] > 0.0 else np.nan
     ring_put(state, _RINGS, mask, count, row[LOG_CLOSE])
     ring_put(state, ratios, mask, count, ratio)
@@ -117,143 +159,107 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     burst = _burst(state, totals, short, usual, _BUY, _SELL, _BUY_ROWS, n_short, n_usual)
     out[o + 1] = burst if large else np.nan
     out[o + 2] = ratio
+    o += 3
+    coin_known = not math.isnan(row[EXCHANGE_NETFLOW_COIN_USD])
+    stable_known = not math.isnan(row[EXCHANGE_NETFLOW_STABLE_USD])
+    for j in range(n):
+        window = whole(constants[_WINDOWS + j])
+        before = totals_before(totals, _COLUMNS, mask, count, window)
+        coin = _net_inflow(state, totals, before, usual, _COIN, window, n_usual)
+        stable = _net_inflow(state, totals, before, usual, _STABLE, window, n_usual)
+        out[o + j] = coin if coin_known else np.nan
+        out[o + n + j] = stable if stable_known else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhaleFlowsFamily(Family):
-    """Wallet transfers to and from exchanges, large aggressors, and the ratio of top traders.
-
-    Parameters
-    ----------
-    windows
-        Windows of the flows and of the changes of the ratio.
-    burst_window, usual_window
-        A burst is the rate of whatever whales do over the first against that over the second.
-    """
-
-    windows: tuple[timedelta, ...] = tuple(h * _HOUR for h in (4, 12, 24, 48))
-    burst_window: timedelta = 1 * _HOUR
-    usual_window: timedelta = timedelta(days=7)
+class WhaleFlowsFamily(Family, WhaleFlowsParameters):
+    """Wallet transfers to and from exchanges, large aggressors, and the ratio of top traders."""
 
     name: ClassVar[str] = "whale_flows"
     advance = staticmethod(_advance)
 
-    def __post_init__(self) -> None:
-        """Check the windows against the bar interval."""
-        self.require_windows("windows", self.windows)
-        self.bars(self.burst_window, "burst_window")
-        self.bars(self.usual_window, "usual_window")
-
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        transfers = ("close", "whale_to_exchange", "whale_from_exchange", "volume")
-        trades = ("close", "large_buy", "large_sell", "volume")
-        ratios = ("close", "top_trader_ratio")
-
-        def one(
-            name: str,
-            formula: str,
-            unit: str,
-            symmetry: Symmetry,
-            inputs: tuple[str, ...],
-            known: str,
-            window: timedelta | None = None,
-            partner: str = "",
-        ) -> Feature:
-            return Feature(
-                name=name,
-                family=self.name,
-                formula=formula,
-                unit=unit,
-                symmetry=symmetry,
-                partner=partner,
-                inputs=inputs,
-                window=duration_name(window) if window else "",
-                known=known,
-                source="Binance Vision metrics, sum_toptrader_long_short_ratio" if inputs == ratios else "",
-            )
-
-        confirmed = "when the transfer was confirmed and indexed (10m by default)"
-        printed = "when the trade was printed (2s by default)"
-        published = "when the venue published the snapshot (5m30s after its stamp by default)"
+        transfers = {
+            "inputs": ("close", "whale_to_exchange", "whale_from_exchange", "volume"),
+            "known": "when the transfer was confirmed and indexed (10m by default)",
+        }
+        trades = {
+            "inputs": ("close", "large_buy", "large_sell", "volume"),
+            "known": "when the trade was printed (2s by default)",
+        }
+        ratios = {
+            "inputs": ("close", "top_trader_ratio"),
+            "known": "when the venue published the snapshot (5m30s after its stamp by default)",
+            "source": "Binance Vision metrics, sum_toptrader_long_short_ratio",
+        }
         spans = [(w, duration_name(w)) for w in self.windows]
-        flows = []
-        for w, span in spans:
-            to, off = f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"
-            flows += [
-                one(to, "wallet to exchange / volume", "bps of volume", "pair", transfers, confirmed, w, off),
-                one(off, "exchange to wallet / volume", "bps of volume", "pair", transfers, confirmed, w, to),
-                one(
-                    f"whale_accumulation_{span}",
-                    "(exchange to wallet - wallet to exchange) / volume",
-                    "bps of volume",
-                    "odd",
-                    transfers,
-                    confirmed,
-                    w,
-                ),
-            ]
+        bps = "bps of volume"
+        divergence = "whale_accumulation where it goes against the move of the price over the window, else 0"
+        change = "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders"
         burst, usual = duration_name(self.burst_window), duration_name(self.usual_window)
+        rate, over = {"window": self.usual_window}, f"per bar over {burst} / over {usual}"
         return (
-            *flows,
             *(
-                one(
-                    f"whale_divergence_{span}",
-                    "whale_accumulation where it goes against the move of the price over the window, else 0",
-                    "bps of volume",
-                    "odd",
-                    transfers,
-                    confirmed,
-                    w,
-                )
+                feature
                 for w, span in spans
+                for feature in (
+                    *self.pair(
+                        (f"whale_to_exchange_{span}", f"whale_from_exchange_{span}"),
+                        ("wallet to exchange / volume", "exchange to wallet / volume"),
+                        bps,
+                        window=w,
+                        **transfers,
+                    ),
+                    self.odd(
+                        f"whale_accumulation_{span}",
+                        "(exchange to wallet - wallet to exchange) / volume",
+                        bps,
+                        window=w,
+                        **transfers,
+                    ),
+                )
             ),
+            *(self.odd(f"whale_divergence_{span}", divergence, bps, window=w, **transfers) for w, span in spans),
             *(
-                one(
+                self.odd(
                     f"large_trade_imbalance_{span}",
                     "(bought - sold by large aggressors) / volume",
                     "-1 to 1",
-                    "odd",
-                    trades,
-                    printed,
-                    w,
+                    window=w,
+                    **trades,
                 )
                 for w, span in spans
             ),
-            *(
-                one(
-                    f"top_trader_ratio_change_{span}",
-                    "log(ratio_T / ratio_{T-w}), longs over shorts of the top traders",
-                    "log",
-                    "odd",
-                    ratios,
-                    published,
-                    w,
-                )
-                for w, span in spans
-            ),
-            one(
-                f"whale_burst_{burst}",
-                f"transfers a bar over {burst} / over {usual}",
-                "ratio",
-                "even",
-                transfers,
-                confirmed,
-                self.usual_window,
-            ),
-            one(
-                f"large_trade_burst_{burst}",
-                f"large trades a bar over {burst} / over {usual}",
-                "ratio",
-                "even",
-                trades,
-                printed,
-                self.usual_window,
-            ),
-            one("top_trader_ratio", "log(longs / shorts) of the top traders", "log", "odd", ratios, published),
+            *(self.odd(f"top_trader_ratio_change_{span}", change, "log", window=w, **ratios) for w, span in spans),
+            self.even(f"whale_burst_{burst}", f"transfers {over}", "ratio", **rate, **transfers),
+            self.even(f"large_trade_burst_{burst}", f"large trades {over}", "ratio", **rate, **trades),
+            self.odd("top_trader_ratio", "log(longs / shorts) of the top traders", "log", **ratios),
+            *self._net_inflows("coin", "net flow of the coin"),
+            *self._net_inflows("stable", "net flow of stablecoins"),
         )
 
-    def constants(self) -> NDArray[np.float64]:
+    def _net_inflows(self, asset: str, flow: str) -> tuple[Feature, ...]:
+        """Return the net flow onto exchanges of one class of assets, over all windows.
+
+        A mirrored market has outflows where this one has inflows: inflow of coin precedes falling prices, inflow of
+        stablecoins rising ones, so that both change their sign.
+        """
+        usual = duration_name(self.usual_window)
+        return tuple(
+            self.odd(
+                f"exchange_{asset}_inflow_{duration_name(w)}",
+                f"mean {flow} onto exchanges per bar / mean size of it per bar over {usual}",
+                "usual sizes",
+                inputs=("close", f"exchange_netflow_{asset}_usd"),
+                window=w,
+                known="when the source published the bucket (1h after its end by default)",
+                source="Chi, Chu and Hao 2024, arXiv 2411.06327",
+            )
+            for w in self.windows
+        )
+
+    def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""
         windows = [self.bars(w) for w in self.windows]
         return np.array(

@@ -1,1 +1,1 @@
-"""What came after an event: triple barriers, and the weights of labels that overlap."""
+"""Labels of signal events: triple barriers, trade outcomes, and weights of overlapping labels."""

@@ -18,7 +18,7 @@ def first_touch(
     reversal: NDArray[np.float64],
     continuation: NDArray[np.float64],
 ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """First barrier touched by each event between its entry bar and the bar before `stop`.
+    """Return the first barrier touched by each event between its entry bar and the bar before `stop`.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def first_touch(
     for i in range(n_events):
         start = log_open[entry[i]]
         d = direction[i]
-        # We enter at the open of the entry bar, so its whole range counts.
+        # Entry is at the open of the entry bar, so its whole range counts.
         for bar in range(entry[i], stop[i]):
             if d > 0:
                 adverse = log_high[bar] - start
@@ -62,7 +62,7 @@ def first_touch(
             if adverse >= continuation[i]:
                 code[i] = -1
                 tie[i] = favourable >= reversal[i]
-                # The bar may open beyond the barrier already: nobody was filled in between.
+                # The bar may open beyond the barrier: no fill was possible in between.
                 log_return[i] = -max(continuation[i], d * (log_open[bar] - start))
             elif favourable >= reversal[i]:
                 code[i] = 1

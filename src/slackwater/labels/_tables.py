@@ -1,4 +1,4 @@
-"""What every labelling module asks of the tables that it is given."""
+"""Checks of the tables that the labelling modules are given."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from slackwater.errors import OrderError, SchemaError
+from slackwater.times import epochs_us
+from slackwater.types import Bools, Ints
 
 _ROWS_SHOWN = 5
 
@@ -21,23 +22,23 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], *, name: str) -
         raise SchemaError(f"`{name}` lacks the columns {missing}; it has {list(table.columns)}")
 
 
-def microseconds(table: pd.DataFrame, column: str, *, name: str) -> NDArray[np.int64]:
-    """Give the times of a column in microseconds since 1970-01-01 UTC; raise SchemaError on naive ones."""
+def times_us(table: pd.DataFrame, column: str, *, name: str) -> Ints:
+    """Return the times of a column in microseconds since 1970-01-01 UTC; raise SchemaError on naive or missing ones."""
     times = table[column]
     if not isinstance(times.dtype, pd.DatetimeTZDtype):
         raise SchemaError(f"`{name}.{column}` must hold timezone-aware times (UTC), was {times.dtype}")
     refuse_rows(table, times.isna().to_numpy(), name=name, problem=f"no `{column}`")
-    return times.dt.as_unit("us").astype("int64").to_numpy()
+    return epochs_us(times)
 
 
-def refuse_rows(table: pd.DataFrame, wrong: NDArray[np.bool_], *, name: str, problem: str) -> None:
+def refuse_rows(table: pd.DataFrame, wrong: Bools, *, name: str, problem: str) -> None:
     """Raise SchemaError that shows the first rows in which `wrong` is true, if there is one."""
     if wrong.any():
         raise SchemaError(f"`{name}` has {problem} in {int(wrong.sum())} rows, first:\n{first_rows(table, wrong)}")
 
 
-def symbol_rows(table: pd.DataFrame, times: NDArray[np.int64], *, name: str) -> dict[Any, slice]:
-    """Rows of each symbol; raises OrderError unless symbols are contiguous and times rise within each."""
+def symbol_rows(table: pd.DataFrame, times: Ints, *, name: str) -> dict[Any, slice]:
+    """Return the rows of each symbol; raise OrderError unless symbols are contiguous and times rise within each."""
     if len(table) == 0:
         return {}
     codes, symbols = pd.factorize(table["symbol"])
@@ -54,6 +55,6 @@ def symbol_rows(table: pd.DataFrame, times: NDArray[np.int64], *, name: str) -> 
     return {symbol: slice(start, stop) for symbol, start, stop in zip(symbols, edges[:-1], edges[1:], strict=True)}
 
 
-def first_rows(table: pd.DataFrame, chosen: NDArray[np.bool_]) -> str:
-    """Print the first few chosen rows, for an error message."""
+def first_rows(table: pd.DataFrame, chosen: Bools) -> str:
+    """Return the first few chosen rows as text, for an error message."""
     return str(table.iloc[np.flatnonzero(chosen)[:_ROWS_SHOWN]].to_string())

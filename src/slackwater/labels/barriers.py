@@ -1,18 +1,21 @@
-"""The triple barrier: which comes first, the reversal, the continuation or the end of the horizon."""
+"""Triple-barrier labels: the first of reversal, continuation and end of the horizon."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels._first_touch import first_touch
-from slackwater.labels._tables import microseconds, refuse_rows, require_columns, symbol_rows
+from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
+from slackwater.times import DAY, DAY_US, MINUTE, SECOND_US, microseconds, timestamps
+from slackwater.trading.price_path import PricePath
+from slackwater.types import Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
@@ -34,21 +37,17 @@ LABEL_COLUMNS = (
 )
 """Columns of the labels table, in order; `slackwater.labels.weights` adds ``weight``."""
 
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
-_PRICES = ("open", "high", "low", "close")
-_LONGEST_GAP = timedelta(minutes=15)
+_LONGEST_GAP = 15 * MINUTE
 _LONGEST_GAP_BARS = 3
-# Some venues stamp the close of a bar one millisecond before the next one opens.
-_STAMP_TOLERANCE = timedelta(seconds=1)
+_STAMP_TOLERANCE_US = SECOND_US  # some venues stamp the close of a bar one millisecond before the next one opens
 
-# Why an event got no label; the order is the order in which they are tested.
+# Why an event got no label, in the order of the tests.
 _LABELLED, _GAP_BEFORE, _NO_ENTRY_BAR, _BEYOND_PATH_END, _GAP_IN_WINDOW = range(5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelReport:
-    """What became of the events.
+    """Counts of the events that were labelled and dropped.
 
     Attributes
     ----------
@@ -58,12 +57,12 @@ class LabelReport:
     labelled : int
         Events that got a label.
     dropped_gap_before : int
-        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the path
-        begins.
+        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine
+        bar.
     dropped_no_entry_bar : int
-        Path coarser than one minute, and no bar opens at the event.
+        Fine bars longer than one minute, and none opens at the event.
     dropped_beyond_path_end : int
-        The horizon ends after the last bar of the fine_bars: not yet known, which is not the same as a time-out.
+        The horizon ends after the last fine bar: the outcome is not known yet, which is not a time-out.
     dropped_gap_in_window : int
         A gap between entry and the end of the horizon (whether or not a barrier was touched before it).
     ties : int
@@ -71,8 +70,8 @@ class LabelReport:
     time_outs : int
         Labels with code 0.
     latency_to_charge : timedelta
-        Time from the entry stamp to the decision, not contained in the entry price: zero on a path of one
-        minute or finer, the decision lag on a coarser one. Charge it as slippage.
+        Time from the entry stamp to the decision, not contained in the entry price: zero with fine bars of one
+        minute or less, else the decision lag. Charge it as slippage.
     """
 
     events: int
@@ -87,13 +86,13 @@ class LabelReport:
 
     @property
     def tie_share(self) -> float:
-        """Share of labels that are ties, in [0, 1]; above .01 the path is too coarse for the barriers."""
+        """Share of labels that are ties, in [0, 1]; above .01 the fine bars are too long for the barriers."""
         return self.ties / self.labelled if self.labelled else float("nan")
 
 
 def triple_barrier(
     events: pd.DataFrame,
-    fine_bars: pd.DataFrame,
+    paths: Mapping[str, PricePath],
     *,
     horizon: timedelta,
     decision_lag: timedelta,
@@ -103,31 +102,30 @@ def triple_barrier(
     volatility_floor: float = 0.005,
     volatility_cap: float = 0.25,
 ) -> tuple[pd.DataFrame, LabelReport]:
-    """Label each event by the barrier that the price path touches first.
+    """Label each event by the barrier that its price touches first.
 
     Parameters
     ----------
     events : DataFrame
         From `slackwater.labels.events.sample_events`: sorted by symbol and event_time.
-    fine_bars : DataFrame
-        Bars of the finest series, sorted by symbol and time: ``symbol``, ``open_time``, ``event_time`` (close
-        of the bar), ``open``, ``high``, ``low``, ``close`` (quote currency a coin).
+    paths : mapping of str to PricePath
+        Fine bars of each symbol (`slackwater.trading.price_path.price_paths`).
     horizon : timedelta
         The vertical barrier, counted from the open of the entry bar: a multiple of `fine_bar_interval`, and
         longer.
     decision_lag : timedelta
         From the event to the decision, >= 0.
     fine_bar_interval : timedelta
-        Length of a bar of `fine_bars`.
+        Length of a fine bar.
     reversal_multiple, continuation_multiple : float
         Distance of the two horizontal barriers, in units of the volatility over the horizon, > 0.
     volatility_floor, volatility_cap : float
-        Range to which the daily volatility is clipped, fraction a sqrt(day).
+        Range to which the daily volatility is clipped, fraction per sqrt(day).
 
     Returns
     -------
     labels : DataFrame
-        One row an event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`.
+        One row per event that could be labelled, in the order of `events`, with `LABEL_COLUMNS`.
         ``entry_time`` and ``entry_price``: open of the entry bar. ``barrier_log``: distance of the reversal
         barrier, log price (the continuation barrier stands at continuation_multiple / reversal_multiple times
         as much). ``code`` (int8): +1 reversal first, -1 continuation first, 0 time-out. ``label_end_time``:
@@ -143,19 +141,18 @@ def triple_barrier(
         If a duration, a multiple or the volatility range is out of bounds, or the bars are not
         `fine_bar_interval` long.
     SchemaError
-        If a column is missing, a time is naive, a price is not finite and positive, a direction is not ±1, or
-        a volatility is not finite.
+        If a column is missing, a time is naive, a direction is not ±1, or a volatility is not finite.
     OrderError
-        If a table is not sorted by symbol and time, or a time repeats.
+        If `events` is not sorted by symbol and time, or a time repeats.
     DataError
-        If `fine_bars` holds no bar of an event's symbol.
+        If `paths` lacks the symbol of an event.
 
     Notes
     -----
     With d the direction of the prior move, e the log of the entry price and b = volatility_daily ×
-    sqrt(horizon / 24 h) times the multiple, each bar from the entry bar on is asked first whether its extreme
-    lies b_continuation or more in the direction d (a tie is a continuation), then whether the other extreme
-    lies b_reversal or more against it. A bar that opens beyond the continuation barrier exits at its open; a
+    sqrt(horizon / 24 h) times the multiple, each bar from the entry bar on is a continuation if its extreme lies
+    b_continuation or more in the direction d (a tie is a continuation), else a reversal if the other extreme lies
+    b_reversal or more against it. A bar that opens beyond the continuation barrier exits at its open; a
     reversal earns its barrier and no more.
 
     Entry is the open of the first bar that opens at or after ``event_time + decision_lag``. Where the bars
@@ -172,6 +169,7 @@ def triple_barrier(
     Examples
     --------
     >>> import pandas as pd
+    >>> from slackwater.trading.price_path import price_paths
     >>> opens = pd.date_range("2024-01-01", periods=30, freq="1h", tz="UTC", unit="us")
     >>> fine_bars = pd.DataFrame({
     ...     "symbol": "BTCUSDT", "open_time": opens, "event_time": opens + pd.Timedelta("1h"),
@@ -180,7 +178,7 @@ def triple_barrier(
     >>> events = pd.DataFrame({"symbol": "BTCUSDT", "event_time": opens[[25]], "available_time": opens[[25]],
     ...                        "direction": 1, "volatility_daily": 0.03})
     >>> labels, report = triple_barrier(
-    ...     events, fine_bars, horizon=pd.Timedelta("4h"), decision_lag=pd.Timedelta("5s"),
+    ...     events, price_paths(fine_bars), horizon=pd.Timedelta("4h"), decision_lag=pd.Timedelta("5s"),
     ...     fine_bar_interval=pd.Timedelta("1h"))
     >>> labels[["entry_price", "code", "label_end_time", "y_direction"]]
        entry_price  code            label_end_time  y_direction
@@ -195,14 +193,13 @@ def triple_barrier(
             f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
         )
     event_time, event_rows = _check_events(events)
-    open_time, close_time, bar_rows = _check_fine_bars(fine_bars, fine_bar_interval)
-    absent = [symbol for symbol in event_rows if symbol not in bar_rows]
+    absent = [symbol for symbol in event_rows if symbol not in paths]
     if absent:
-        raise DataError(f"`fine_bars` holds no bars of {absent}; it has {list(bar_rows)}")
+        raise DataError(f"`paths` lacks {absent}; it has {list(paths)}")
 
     direction = events["direction"].to_numpy(dtype=np.float64)
     volatility = events["volatility_daily"].to_numpy(dtype=np.float64).clip(volatility_floor, volatility_cap)
-    unit = volatility * np.sqrt(horizon / _DAY)
+    unit = volatility * np.sqrt(horizon / DAY)
     reversal, continuation = unit * reversal_multiple, unit * continuation_multiple
 
     fate = np.full(len(events), _LABELLED)
@@ -211,27 +208,27 @@ def triple_barrier(
     code = np.zeros(len(events), dtype=np.int8)
     tie = np.zeros(len(events), dtype=np.bool_)
     for symbol, rows in event_rows.items():
-        bars = bar_rows[symbol]
-        entry, stop, fate[rows] = _windows(event_time[rows], open_time[bars], decision_lag, horizon, fine_bar_interval)
+        path = paths[symbol]
+        _require_interval(path, fine_bar_interval)
+        entry, stop, fate[rows] = _windows(event_time[rows], path.open_time, decision_lag, horizon, fine_bar_interval)
         known = np.flatnonzero(fate[rows] == _LABELLED)
         entry, stop, at = entry[known], stop[known], known + rows.start
-        price = fine_bars[list(_PRICES)].iloc[bars].to_numpy(dtype=np.float64)
-        log_price = np.log(np.ascontiguousarray(price.T))
+        log_price = np.log(np.stack([path.open, path.high, path.low, path.close]))
         code[at], exit_bar, log_return[at], tie[at] = first_touch(
             log_price, entry, stop, direction[at], reversal[at], continuation[at]
         )
-        entry_time[at], entry_price[at] = open_time[bars][entry], price[entry, 0]
-        end_time[at] = close_time[bars][exit_bar]
+        entry_time[at], entry_price[at] = path.open_time[entry], path.open[entry]
+        end_time[at] = path.close_time[exit_bar]
 
     kept = fate == _LABELLED
     code, log_return = code[kept], log_return[kept]
     labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
     labels["direction"] = direction[kept].astype(np.int8)
-    labels["entry_time"] = pd.to_datetime(entry_time[kept], unit="us", utc=True)
+    labels["entry_time"] = timestamps(entry_time[kept])
     labels["entry_price"] = entry_price[kept]
     labels["barrier_log"] = reversal[kept]
     labels["code"] = code
-    labels["label_end_time"] = pd.to_datetime(end_time[kept], unit="us", utc=True)
+    labels["label_end_time"] = timestamps(end_time[kept])
     labels["log_return"] = log_return
     labels["tie"] = tie[kept]
     labels["y_direction"] = ((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8)
@@ -251,20 +248,20 @@ def triple_barrier(
 
 
 def _is_coarse(fine_bar_interval: timedelta) -> bool:
-    return fine_bar_interval > timedelta(minutes=1)
+    return fine_bar_interval > MINUTE
 
 
 def _check_durations(horizon: timedelta, decision_lag: timedelta, fine_bar_interval: timedelta) -> None:
     if fine_bar_interval <= timedelta(0):
         raise ParameterError(f"`fine_bar_interval` must be > 0, was {fine_bar_interval}")
-    # With one bar to the horizon nearly every touch is a tie, and the label says nothing.
+    # With one bar to the horizon nearly every touch is a tie.
     if horizon <= fine_bar_interval or horizon % fine_bar_interval != timedelta(0):
         raise ParameterError(
             f"`horizon` must be a multiple of `fine_bar_interval` ({fine_bar_interval}), at least two, was {horizon}"
         )
     if decision_lag < timedelta(0) or (_is_coarse(fine_bar_interval) and decision_lag > fine_bar_interval):
         raise ParameterError(
-            f"`decision_lag` must be >= 0, and at most a bar of a path coarser than 1 min, was {decision_lag}"
+            f"`decision_lag` must be >= 0, and at most one fine bar if these exceed 1 min, was {decision_lag}"
         )
 
 
@@ -274,10 +271,10 @@ def _check_multiples(**multiples: float) -> None:
             raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
 
 
-def _check_events(events: pd.DataFrame) -> tuple[NDArray[np.int64], dict[Any, slice]]:
+def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
     columns = ["symbol", "event_time", "available_time", "direction", "volatility_daily"]
     require_columns(events, columns, name="events")
-    event_time = microseconds(events, "event_time", name="events")
+    event_time = times_us(events, "event_time", name="events")
     rows = symbol_rows(events, event_time, name="events")
     wrong_direction = ~events["direction"].isin([-1, 1]).to_numpy()
     refuse_rows(events, wrong_direction, name="events", problem="a `direction` that is not -1 or +1")
@@ -286,58 +283,45 @@ def _check_events(events: pd.DataFrame) -> tuple[NDArray[np.int64], dict[Any, sl
     return event_time, rows
 
 
-def _check_fine_bars(
-    fine_bars: pd.DataFrame, fine_bar_interval: timedelta
-) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[Any, slice]]:
-    require_columns(fine_bars, ["symbol", "open_time", "event_time", *_PRICES], name="fine_bars")
-    open_time = microseconds(fine_bars, "open_time", name="fine_bars")
-    close_time = microseconds(fine_bars, "event_time", name="fine_bars")
-    rows = symbol_rows(fine_bars, open_time, name="fine_bars")
-    off = np.abs(close_time - open_time - fine_bar_interval // _MICROSECOND) > _STAMP_TOLERANCE // _MICROSECOND
+def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:
+    length = path.close_time - path.open_time
+    off = np.abs(length - microseconds(fine_bar_interval)) > _STAMP_TOLERANCE_US
     if off.any():
-        length = timedelta(microseconds=int((close_time - open_time)[off][0]))
+        found = timedelta(microseconds=int(length[off][0]))
         raise ParameterError(
-            f"`fine_bar_interval` must be the length of the bars of `fine_bars`, {length}, was {fine_bar_interval}"
+            f"`fine_bar_interval` must be the length of the bars of {path.symbol}, {found}, was {fine_bar_interval}"
         )
-    for column in _PRICES:
-        price = fine_bars[column].to_numpy(dtype=np.float64)
-        refuse_rows(
-            fine_bars, ~((price > 0) & (price < np.inf)), name="fine_bars", problem=f"no positive finite `{column}`"
-        )
-    return open_time, close_time, rows
 
 
 def _windows(
-    event_time: NDArray[np.int64],
-    open_time: NDArray[np.int64],
+    event_time: Ints,
+    open_time: Ints,
     decision_lag: timedelta,
     horizon: timedelta,
     fine_bar_interval: timedelta,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
-    interval, span, day = fine_bar_interval // _MICROSECOND, horizon // _MICROSECOND, _DAY // _MICROSECOND
-    wait = 0 if _is_coarse(fine_bar_interval) else decision_lag // _MICROSECOND
+) -> tuple[Ints, Ints, Ints]:
+    """Return entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
+    interval, span = microseconds(fine_bar_interval), microseconds(horizon)
+    wait = 0 if _is_coarse(fine_bar_interval) else microseconds(decision_lag)
     entry = np.searchsorted(open_time, event_time + wait)
     entered = entry < open_time.size
     entry_time = np.where(entered, open_time[np.minimum(entry, open_time.size - 1)], event_time + wait)
     window_end = entry_time + span
     stop = np.searchsorted(open_time, window_end)
 
-    longest = max(_LONGEST_GAP, _LONGEST_GAP_BARS * fine_bar_interval) // _MICROSECOND
+    longest = microseconds(max(_LONGEST_GAP, _LONGEST_GAP_BARS * fine_bar_interval))
     is_gap = np.diff(open_time) - interval > longest
     gap_start, gap_end = open_time[:-1][is_gap] + interval, open_time[1:][is_gap]
     gap_start = np.append(gap_start, np.iinfo(np.int64).max)
     # Gaps do not overlap, so the first one that ends inside the history or later is the earliest that can
     # touch it.
-    nearest_gap = gap_start[np.searchsorted(gap_end, event_time - day, side="right")]
-    starts_late = open_time[0] - (event_time - day) > longest
+    nearest_gap = gap_start[np.searchsorted(gap_end, event_time - DAY_US, side="right")]
+    starts_late = open_time[0] - (event_time - DAY_US) > longest
 
     fate = np.select(
         [
             starts_late | (nearest_gap < entry_time),
-            entered
-            & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE // _MICROSECOND)
-            & _is_coarse(fine_bar_interval),
+            entered & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE_US) & _is_coarse(fine_bar_interval),
             ~entered | (window_end > open_time[-1] + interval),
             nearest_gap < window_end,
         ],

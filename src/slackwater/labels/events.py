@@ -1,11 +1,11 @@
-"""Events: the rows of the features table at which the extended-move trigger fired."""
+"""Signal events: the rows of the features table at which the extended-move trigger fired."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from slackwater.labels._tables import microseconds, refuse_rows, require_columns, symbol_rows
+from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
 
 __all__ = ["EVENT_COLUMNS", "sample_events"]
 
@@ -14,25 +14,25 @@ EVENT_COLUMNS = ("symbol", "event_time", "available_time", "direction", "volatil
 
 
 def sample_events(features: pd.DataFrame) -> pd.DataFrame:
-    """Pick the events out of the features table.
+    """Return the signal events of the features table.
 
     The trigger itself (move in units of volatility, cooldown, smallest absolute move) is computed by the
-    feature kernel, so that live scoring and labels share one definition; this function only reads its column.
+    feature kernel, so that live scoring and labels share one definition; this function reads its column.
 
     Parameters
     ----------
     features : DataFrame
         Sorted by symbol and event_time, with the columns ``symbol``, ``event_time`` and ``available_time``
-        (datetime64, UTC), ``close`` (quote currency a coin), ``event_direction`` (+1 the price had risen, -1
-        it had fallen, 0 no event, NaN not warm) and ``volatility_daily`` (sd of the log return a sqrt(day),
+        (datetime64, UTC), ``close`` (quote currency per coin), ``event_direction`` (+1 the price had risen, -1
+        it had fallen, 0 no event, NaN not warm) and ``volatility_daily`` (sd of the log return per sqrt(day),
         fraction).
 
     Returns
     -------
     DataFrame
-        One row an event, in the order of `features`: ``symbol``, ``event_time``, ``available_time``,
+        One row per event, in the order of `features`: ``symbol``, ``event_time``, ``available_time``,
         ``direction`` (int8, ±1), ``volatility_daily``, ``close``. Rows without a finite volatility are left
-        out, for no barrier can be placed without one.
+        out: no barrier can be placed without one.
 
     Raises
     ------
@@ -61,8 +61,8 @@ def sample_events(features: pd.DataFrame) -> pd.DataFrame:
     """
     columns = ["symbol", "event_time", "available_time", "event_direction", "volatility_daily", "close"]
     require_columns(features, columns, name="features")
-    symbol_rows(features, microseconds(features, "event_time", name="features"), name="features")
-    microseconds(features, "available_time", name="features")
+    symbol_rows(features, times_us(features, "event_time", name="features"), name="features")
+    times_us(features, "available_time", name="features")
 
     direction = features["event_direction"].to_numpy(dtype=np.float64)
     volatility = features["volatility_daily"].to_numpy(dtype=np.float64)

@@ -1,26 +1,43 @@
-"""The labels table: events, their barriers and their weights in one go."""
+"""The labels table: signal events with barriers, weights, the outcome of their trades, and labels from outside."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
-from slackwater.errors import DataError
+from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import LabelReport, triple_barrier
 from slackwater.labels.events import sample_events
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness
+from slackwater.trading.price_path import PricePath
 
-__all__ = ["build_labels"]
+__all__ = ["Label", "build_labels"]
+
+
+class Label(Protocol):
+    """A label from outside the library: one column of the labels table, with the time at which it was known."""
+
+    @property
+    def name(self) -> str:
+        """Column of the values in the labels table; the column ``<name>_known_time`` holds the times."""
+
+    def compute(self, events: pd.DataFrame, paths: Mapping[str, PricePath]) -> tuple[Any, Any]:
+        """Return values and known times, shape (n,) each, row by row with `events`.
+
+        `events` is the labels table so far. A value may be NaN and its time NaT. A time must not be earlier than the
+        data that the value was computed from: training uses a label only after it.
+        """
 
 
 def build_labels(
     features: pd.DataFrame,
-    fine_bars: pd.DataFrame,
-    funding: pd.DataFrame | None = None,
-    mark: pd.DataFrame | None = None,
+    paths: Mapping[str, PricePath],
     *,
     trade: TradeRules,
     horizon: timedelta,
@@ -28,36 +45,38 @@ def build_labels(
     fine_bar_interval: timedelta,
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
+    extra: Sequence[Label] = (),
 ) -> tuple[pd.DataFrame, LabelReport]:
-    """Return the labels of all events, in order of time, with their weights, and what became of the events.
+    """Return the labels of all events, in order of time, with their weights, and a report on the events.
 
     Parameters
     ----------
     features
         The features table.
-    fine_bars
-        The finest bars.
-    funding
-        Settled rates; None where there is no funding.
-    mark
-        Bars of the mark price, at which funding is paid; None: the last trades stand in.
+    paths
+        Fine bars and funding of each symbol (`slackwater.trading.price_path.price_paths`).
     trade
-        What the trade of an event is taken to be. On a path coarser than one minute the decision lag is charged as
+        Definition of the trade of an event. With fine bars longer than one minute the decision lag is charged as
         slippage on top of its costs.
     horizon, decision_lag, fine_bar_interval, reversal_multiple, continuation_multiple
         As in `slackwater.labels.barriers.triple_barrier`.
+    extra
+        Labels from outside the library, each with its own name.
 
     Returns
     -------
     labels : DataFrame
-        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, ``weight``, and `slackwater.labels.trades.TRADE_COLUMNS`,
-        sorted by event time and symbol.
+        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, ``weight``, `slackwater.labels.trades.TRADE_COLUMNS`,
+        those of `extra`, and ``label_known_time``, when all labels of the event were known; sorted by event time and
+        symbol.
     report : LabelReport
 
     Raises
     ------
     DataError
-        If no event could be labelled.
+        If no event could be labelled, or an extra label is known at or before its event.
+    ParameterError
+        If an extra label has the name of another column, or does not return one value and one time per event.
     """
     events = sample_events(features)
     if events.empty:
@@ -67,7 +86,7 @@ def build_labels(
         )
     labels, report = triple_barrier(
         events,
-        fine_bars,
+        paths,
         horizon=horizon,
         decision_lag=decision_lag,
         fine_bar_interval=fine_bar_interval,
@@ -78,8 +97,35 @@ def build_labels(
         raise DataError(f"none of the {report.events} events could be labelled: {report}")
     labels["weight"] = average_uniqueness(labels)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
-    outcomes = trade_outcomes(
-        labels, features, fine_bars, funding, rules=replace(trade, costs=costs), horizon=horizon, mark=mark
-    )
+    outcomes = trade_outcomes(labels, features, paths, rules=replace(trade, costs=costs), horizon=horizon)
     labels = pd.concat([labels, outcomes], axis=1)
+    known = ["label_end_time", "trade_end_time"]
+    for label in extra:
+        labels = labels.assign(**_columns(label, labels, paths))
+        known.append(f"{label.name}_known_time")
+    labels["label_known_time"] = labels[known].max(axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report
+
+
+def _columns(label: Label, labels: pd.DataFrame, paths: Mapping[str, PricePath]) -> dict[str, pd.Series]:
+    """Return the two columns of an extra label, checked."""
+    name, known = label.name, f"{label.name}_known_time"
+    taken = [column for column in (name, known) if column in (*labels.columns, "label_known_time")]
+    if taken:
+        raise ParameterError(f"an extra label must have a name of its own; the labels table already has {taken}")
+    values, times = label.compute(labels, paths)
+    if not len(values) == len(times) == len(labels):
+        raise ParameterError(
+            f"label `{name}` must return one value and one time per event, {len(labels)}, "
+            f"returned {len(values)} and {len(times)}"
+        )
+    columns = {
+        name: pd.Series(np.asarray(values), index=labels.index),
+        known: pd.Series(pd.to_datetime(np.asarray(times), utc=True).as_unit("us"), index=labels.index),
+    }
+    # Negated, so that a value without a time counts too.
+    early = columns[name].notna() & ~(columns[known] > labels["event_time"])
+    if early.any():
+        shown = labels.loc[early, ["symbol", "event_time"]].assign(**columns).head()
+        raise DataError(f"label `{name}` must be known after its event; {int(early.sum())} are not, first:\n{shown}")
+    return columns

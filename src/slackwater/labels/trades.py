@@ -1,28 +1,30 @@
-"""What became of the trade that each event suggests: its own stop, target and time exit, after costs.
+"""Outcome of the trade that each event suggests, with its own stop, target and time exit, after costs.
 
-The barriers of `slackwater.labels.barriers` ask whether the move reverses. Money asks something else: whether the
-target of the plan comes before its stop, at the odds that the plan itself offers.
+The barriers of `slackwater.labels.barriers` measure whether the move reverses. The outcome of the trade measures
+whether its target comes before its stop, at the odds that its own bracket offers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 
 from slackwater.errors import ParameterError
-from slackwater.labels._tables import microseconds, require_columns
+from slackwater.labels._tables import require_columns, times_us
 from slackwater.market.contracts import Contract, venue_contracts
-from slackwater.trading.bracket import BracketRules, level_reasons, trade_levels
+from slackwater.times import timestamp
+from slackwater.trading.bracket import level_reasons, trade_levels
 from slackwater.trading.costs import CostModel
+from slackwater.trading.input_checks import context_violations
 from slackwater.trading.payoff import Payoff
-from slackwater.trading.plausibility import implausible
-from slackwater.trading.price_path import PricePath, moment, price_paths
-from slackwater.trading.score import CONTEXT, Score
+from slackwater.trading.price_path import PricePath
+from slackwater.trading.rules import BracketRules
+from slackwater.trading.score import CONTEXT, MarketContext
 
 __all__ = ["TRADE_COLUMNS", "TradeRules", "trade_outcomes"]
 
@@ -42,14 +44,14 @@ TRADE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeRules:
-    """What the trade of an event is taken to be.
+    """Definition of the trade of an event.
 
     Parameters
     ----------
     contracts
         Facts by symbol, default: those of the simulated venue; an event of another symbol has no trade.
     bracket, costs
-        Those of the gate.
+        Placement of stop and target, and costs, as in the gate.
     reference_notional_usd
         Size at which impact is charged, USDT, > 0.
 
@@ -72,12 +74,10 @@ class TradeRules:
 def trade_outcomes(
     labels: pd.DataFrame,
     features: pd.DataFrame,
-    fine_bars: pd.DataFrame,
-    funding: pd.DataFrame | None,
+    paths: Mapping[str, PricePath],
     *,
     rules: TradeRules,
     horizon: timedelta,
-    mark: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the outcome of the trade against the move of each event, row by row with `labels`.
 
@@ -86,10 +86,10 @@ def trade_outcomes(
     labels
         From `slackwater.labels.barriers.triple_barrier`: ``symbol``, ``event_time``, ``direction``, ``entry_time``.
     features
-        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT`; one row an event at
-        least.
-    fine_bars, funding, mark
-        As in `slackwater.trading.price_path.price_paths`.
+        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT`; at least one row per
+        event.
+    paths
+        Fine bars and funding of each symbol (`slackwater.trading.price_path.price_paths`).
     rules
         Bracket, costs and size.
     horizon
@@ -99,36 +99,35 @@ def trade_outcomes(
     -------
     DataFrame
         `TRADE_COLUMNS`, in the row order of `labels`. ``trade_stop``, ``trade_target`` (USDT), ``trade_exit``
-        (``stop``, ``target``, ``time``), ``trade_end_time`` (close of the exit bar, UTC). ``fair_log_odds``:
-        ``log(D / T)`` of the distances to stop and target. ``reward_risk``: gain at the target over loss at the
-        stop, after costs. ``net_r``: what the trade earned after fees, slippage and funding, multiples of its loss
-        at the stop. ``payoff``: ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1]. ``y_trade``: 1.0 where
-        `net_r` > 0, else 0.0. NaN, NaT and "" where the levels leave no trade (`trading.bracket.level_reasons`) or
-        the gain at the target does not exceed its costs.
+        (``stop``, ``target``, ``time``), ``trade_end_time`` (close of the exit bar, UTC). ``fair_log_odds``: ``log(D /
+        T)`` of the distances to stop and target. ``reward_risk``: gain at the target over loss at the stop, after
+        costs. ``net_r``: result after fees, slippage and funding, multiples of its loss at the stop. ``payoff``:
+        ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1]. ``y_trade``: 1.0 where `net_r` > 0, else 0.0. NaN, NaT
+        and "" where the levels leave no trade (`trading.bracket.level_reasons`) or the gain at the target does not
+        exceed its costs.
 
     Raises
     ------
-    SchemaError, OrderError, MissingDataError
-        If a table is unusable, or an event has no row of features.
+    SchemaError
+        If a column is missing, or an event has no row of features.
 
     Notes
     -----
-    `payoff` is 1 at the target, 0 at the stop, and for a time exit the probability of the lottery of the two that
-    is worth the same, so that ``E[net_r] = E[payoff] (1 + reward_risk) - 1`` holds with time exits and all. In a
-    market without drift ``E[payoff] = D / (D + T)``: that is what makes these odds fair. Clipping hides what gaps
-    lose beyond the stop; how much that is stands in the report of adversarial paths.
+    `payoff` is 1 at the target, 0 at the stop, and for a time exit the probability in the lottery of the two with the
+    same expected value, so that ``E[net_r] = E[payoff] (1 + reward_risk) - 1`` holds with time exits too. In a market
+    without drift ``E[payoff] = D / (D + T)``: these odds are fair. Clipping hides losses beyond the stop; the report
+    on adversarial paths measures them.
 
-    No liquidation is looked for: the gate chooses a leverage at which the stop comes first.
+    Liquidation is not considered: the gate chooses a leverage at which the stop comes first.
     """
     require_columns(labels, ["symbol", "event_time", "direction", "entry_time"], name="labels")
     keys = ["symbol", "event_time"]
     wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT]))
     require_columns(features, wanted, name="features")
     context = labels[[*keys, "direction"]].merge(features[wanted], on=keys, how="left", validate="1:1")
-    entries = microseconds(labels, "entry_time", name="labels")
-    paths = price_paths(fine_bars, funding, labels["symbol"], mark=mark)
+    entries = times_us(labels, "entry_time", name="labels")
     rows = [
-        _outcome(Score.from_row(_AS_SCORE | row), paths[row["symbol"]], int(entry_us), rules, horizon)
+        _outcome(row, paths[row["symbol"]], int(entry_us), rules, horizon)
         for row, entry_us in zip(context.to_dict("records"), entries, strict=True)
     ]
     out = pd.DataFrame(rows, columns=list(TRADE_COLUMNS), index=labels.index)
@@ -136,27 +135,24 @@ def trade_outcomes(
     return out
 
 
-_AS_SCORE: dict[str, Any] = {
-    item.name: () if item.name.endswith("_features") else math.nan
-    for item in fields(Score)
-    if item.name not in ("symbol", "event_time", "available_time", "direction", *CONTEXT)
-}
-"""What an event does not know of itself before a model has seen it."""
 _NO_TRADE: dict[str, Any] = {"trade_exit": "", "trade_end_time": pd.NaT}
 
 
-def _outcome(score: Score, path: PricePath, entry_us: int, rules: TradeRules, horizon: timedelta) -> Mapping[str, Any]:
-    contract = rules.contracts.get(score.symbol)
-    if contract is None or any(implausible(score)):
+def _outcome(
+    row: Mapping[str, Any], path: PricePath, entry_us: int, rules: TradeRules, horizon: timedelta
+) -> Mapping[str, Any]:
+    context, contract = MarketContext.from_row(row), rules.contracts.get(row["symbol"])
+    if contract is None or any(context_violations(context)):
         return _NO_TRADE
-    levels = trade_levels(score, tick_size=contract.tick_size, rules=rules.bracket)
+    side, tick_size = -int(row["direction"]), contract.tick_size
+    levels = trade_levels(context, side=side, tick_size=tick_size, rules=rules.bracket)
     entry_bar = path.first_bar_from(entry_us)
     quote = float(path.open[entry_bar])
     bracket = levels.at(quote)
-    refused = any(level_reasons(levels, score, quote=quote, tick_size=contract.tick_size, rules=rules.bracket))
+    refused = any(level_reasons(levels, context, quote=quote, tick_size=tick_size, rules=rules.bracket))
     if bracket is None or refused:
         return _NO_TRADE
-    payoff = Payoff(bracket=bracket, contract=contract, costs=rules.costs, score=score)
+    payoff = Payoff(bracket=bracket, contract=contract, costs=rules.costs, context=context)
     quantity = rules.reference_notional_usd / quote
     reward_risk = payoff.reward_risk(quantity)
     if not reward_risk > 0.0:
@@ -177,7 +173,7 @@ def _outcome(score: Score, path: PricePath, entry_us: int, rules: TradeRules, ho
         "trade_stop": bracket.stop,
         "trade_target": bracket.target,
         "trade_exit": reason,
-        "trade_end_time": moment(exit_us),
+        "trade_end_time": timestamp(exit_us),
         "fair_log_odds": math.log(bracket.stop_distance / bracket.target_distance),
         "reward_risk": reward_risk,
         "net_r": net_r,

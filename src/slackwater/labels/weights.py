@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import DataError, OrderError
-from slackwater.labels._tables import first_rows, microseconds, require_columns
+from slackwater.labels._tables import first_rows, require_columns, times_us
 
 __all__ = ["average_uniqueness", "effective_n"]
 
 
 def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
-    """Average uniqueness of each label among the labels of its own symbol.
+    """Return the average uniqueness of each label among the labels of its own symbol.
 
     Parameters
     ----------
@@ -40,9 +40,8 @@ def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
     so it needs no price path and bars of any length give the same weight. Like the label, it is known only
     after ``label_end_time``, and later events of the symbol still change it: use it to fit, never to predict.
 
-    Symbols are not pooled: BTC and the alts fall together, but how much of one label is repeated in another
-    is a correlation, not an overlap. What the symbols share is left to the block bootstrap, which draws all
-    symbols of a calendar block together (`slackwater.metrics.selection`).
+    Symbols are not pooled: what two symbols have in common is a correlation, not an overlap, and is left to the block
+    bootstrap, which draws all symbols of a calendar block together (`slackwater.metrics.selection`).
 
     References
     ----------
@@ -59,8 +58,8 @@ def average_uniqueness(labels: pd.DataFrame) -> NDArray[np.float64]:
     array([0.75, 0.75])
     """
     require_columns(labels, ["symbol", "event_time", "label_end_time"], name="labels")
-    start = microseconds(labels, "event_time", name="labels")
-    end = microseconds(labels, "label_end_time", name="labels")
+    start = times_us(labels, "event_time", name="labels")
+    end = times_us(labels, "label_end_time", name="labels")
     backwards = end <= start
     if backwards.any():
         raise OrderError(f"a label must end after its event:\n{first_rows(labels, backwards)}")
@@ -85,7 +84,7 @@ def _uniqueness(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.
 
 
 def effective_n(weights: ArrayLike) -> float:
-    """Effective number of labels: the sum of their average uniqueness.
+    """Return the effective number of labels: the sum of their average uniqueness.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Where stops and liquidations wait."""
+"""Estimates of where stops and liquidations are, and the levels that the price sweeps."""

@@ -2,35 +2,30 @@
 
 Each rise of open interest opens as many longs as shorts, at about the price of the bar. A position that can lose
 the share ``x`` of its entry price is forced out at ``log(1 - x)`` below it (a long) or ``log(1 + x)`` above it (a
-short), and the shares ``x`` follow a measured distribution (`LossDistances`). Mass decays with a half-life, shrinks
-in proportion when open interest falls, and is erased when the price crosses it: burnt fuel.
+short), and the shares ``x`` follow a measured distribution (`slackwater.liquidity.loss_distances`). Mass decays with a
+half-life, shrinks in proportion when open interest falls, and is erased when the price crosses it.
 
 The map has four **layers** on one grid: liquidations remembered with three half-lives, and the stops that wait
 behind swing highs and lows (`slackwater.liquidity.stops`). They share what crosses them, so the layers of a bin lie
-side by side and one pass serves all four. Sums and maxima of blocks of bins let a reader skip most of the grid.
+side by side and one pass serves all four. Sums and maxima of blocks of bins let a read skip most of the grid.
 
-The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. What the map holds is a rank, never
-dollars: textbook liquidation prices are within 10 % of the true ones for a fifth of all positions only.
+The grid is absolute in log price: bin ``b`` spans ``[b, b + 1) * bin_width``. The map is a ranking, not an
+amount in dollars: textbook liquidation prices are within 10 % of the true ones for a fifth of all positions only.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slackwater.errors import ParameterError
-from slackwater.market.contracts import Contract, contract, liquidation_price
 from slackwater.operators import kernel, whole
 
 __all__ = [
     "LAYERS",
     "N_LAYERS",
     "STOPS",
-    "LossDistances",
     "map_add",
     "map_advance",
     "map_bins",
@@ -58,75 +53,6 @@ SPAN: Final = 1.0
 # header of the state; the grids of longs and shorts follow, then the sums and the maxima of their blocks
 _STARTED, _CENTRE, _LAST_INTEREST, _TOP_LONG, _BOTTOM_SHORT, _SCALES, _CONSUMED = 0, 1, 2, 3, 4, 5, 9
 _GRIDS: Final = _CONSUMED + 2 * N_LAYERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossDistances:
-    """How far from its entry a position is forced out, and how much of new open interest is that far.
-
-    Parameters
-    ----------
-    fractions
-        Losses in (0, 0.5), as fractions of the entry price, at which a small position is forced out.
-    weights
-        Shares of new open interest; positive, at most 1 together (the rest is too far to matter).
-    sizes_usd
-        Notional of the positions with these losses, USD. A venue asks more maintenance margin of a larger position,
-        so the same margin forces it out earlier.
-
-    Notes
-    -----
-    The default losses are the distribution of isolated notional measured on Hyperliquid positions (method, section
-    4.3): 32 % below 7 %, 15 % at 7-10 %, 4 % at 10-15 %, 11 % at 15-20 %, 15 % at 20-30 %. The margin that leaves a
-    small position with that loss is put under the venue's tiers at the size (method, section 4.2). The sizes are a
-    judgement: the larger a position, the less leverage a venue allows it.
-
-    Examples
-    --------
-    >>> small = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(1e5,))
-    >>> small.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
-    [[-0.105], [0.095]]
-    >>> large = LossDistances(fractions=(0.1,), weights=(1.0,), sizes_usd=(5e7,))
-    >>> large.log_distances(contract("binance", "BTCUSDT")).round(3).tolist()
-    [[-0.092], [0.082]]
-    """
-
-    fractions: tuple[float, ...] = (0.025, 0.05, 0.085, 0.125, 0.175, 0.25)
-    weights: tuple[float, ...] = (0.16, 0.16, 0.15, 0.04, 0.11, 0.15)
-    sizes_usd: tuple[float, ...] = (1e5, 1e5, 3e5, 1e6, 3e6, 1e7)
-
-    def __post_init__(self) -> None:
-        """Check the shares."""
-        if not len(self.fractions) == len(self.weights) == len(self.sizes_usd) or not self.fractions:
-            raise ParameterError("`fractions`, `weights` and `sizes_usd` must be of one length and not empty")
-        if not all(0.0 < x < 0.5 for x in self.fractions):
-            raise ParameterError(f"`fractions` must be in (0, 0.5), were {self.fractions}")
-        if not all(w > 0.0 for w in self.weights) or sum(self.weights) > 1.0 + 1e-12:
-            raise ParameterError(f"`weights` must be positive and sum to at most 1, were {self.weights}")
-        if not all(size > 0.0 for size in self.sizes_usd):
-            raise ParameterError(f"`sizes_usd` must be positive, were {self.sizes_usd}")
-
-    def log_distances(self, tiers: Contract) -> NDArray[np.float64]:
-        """Return the log distances of longs (below, negative) and of shorts (above), shape (2, n).
-
-        Parameters
-        ----------
-        tiers
-            The contract whose margin tiers hold; must cover `sizes_usd`.
-        """
-        first = tiers.tiers[0].maintenance_rate
-        out = np.empty((2, len(self.fractions)))
-        for row, side in enumerate((1, -1)):
-            for column, (loss, size) in enumerate(zip(self.fractions, self.sizes_usd, strict=True)):
-                # The margin with which the first tier forces a small position out at exactly this loss.
-                margin = side - (side - loss) * (1.0 - side * first)
-                price = liquidation_price(tiers, side=side, entry=1.0, quantity=size, leverage=1.0 / margin)
-                out[row, column] = math.log(price)
-        return out
-
-    def default_log_distances(self) -> NDArray[np.float64]:
-        """Return `log_distances` under the one confirmed table of margin tiers, that of BTCUSDT at Binance."""
-        return self.log_distances(contract("binance", "BTCUSDT"))
 
 
 def map_bins(bin_width: float) -> int:
@@ -229,11 +155,11 @@ def map_advance(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     state, at, bins
-        State buffer, where the map starts in it, and its bins a side.
+        State buffer, where the map starts in it, and its bins per side.
     bin_width
         Width of a bin in log price.
     decays
-        Factors that one bar leaves of all mass, one a layer.
+        Factors that one bar leaves of all mass, one per layer.
     losses
         Log distances, longs then shorts, shape (2 * n,).
     shares
@@ -315,7 +241,7 @@ def map_advance(  # type: ignore[no-untyped-def]
 def map_erase(state, at, bins, bin_width, low, high, consumed):  # type: ignore[no-untyped-def]
     """Erase what a bar crossed: longs at or above its low, shorts at or below its high (log prices).
 
-    `consumed` is filled with the mass (coin) of longs, then of shorts, a layer; shape (2 * N_LAYERS,).
+    `consumed` is filled with the mass (coin) of longs, then of shorts, per layer; shape (2 * N_LAYERS,).
     """
     origin = int(state[at + _CENTRE]) - bins // 2
     blocks = bins // BLOCK
@@ -361,9 +287,9 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
     unit
         Coin in one unit of the masses.
     masses
-        Filled with the mass below, then above, within each step, a layer; shape (2 * n * N_LAYERS,).
+        Filled with the mass below, then above, within each step, per layer; shape (2 * n * N_LAYERS,).
     pools
-        Filled with the bins between the price and the densest bin, below, then above, a layer (0: all are empty);
+        Filled with the bins between the price and the densest bin, below, then above, per layer (0: all are empty);
         shape (2 * N_LAYERS,).
     most
         Filled with what these bins hold, in units of the scale of their layer, shape (2 * N_LAYERS,).
@@ -381,10 +307,11 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
         sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks)
         maxima = sums + 2 * N_LAYERS * blocks
         step = -1 if side == 0 else 1
-        # Nothing is left between the price and the nearest bin that nobody has crossed.
+        # 1. Begin at the nearest bin that the price has not crossed: nothing is left before it.
         nearest = min(start, int(state[at + _TOP_LONG])) if side == 0 else max(start, int(state[at + _BOTTOM_SHORT]))
         block = nearest >> _BLOCK_BITS
-        # Written out a layer, so that the four advance in one instruction.
+        # 2. Per reach, add whole blocks, then the bins up to the cut; written out per layer, so that the four advance
+        # in one instruction.
         sum0, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
         most0, most1, most2, most3 = 0.0, 0.0, 0.0, 0.0
         place0, place1, place2, place3 = -1, -1, -1, -1
@@ -423,7 +350,7 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
             masses[to + 1] = part1 * factor1
             masses[to + 2] = part2 * factor2
             masses[to + 3] = part3 * factor3
-        # The block that the last step cuts counts up to the cut.
+        # 3. Find the densest bin per layer; the block that the last reach cuts counts up to the cut.
         cut = block == last >> _BLOCK_BITS
         for layer in range(N_LAYERS):
             densest = most0 if layer == 0 else most1 if layer == 1 else most2 if layer == 2 else most3
@@ -445,7 +372,7 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
 
 @kernel
 def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ignore[no-untyped-def]
-    """Count the bins of a side, `steps` from the price, that hold at least a limit, a layer.
+    """Count the bins of a side, `steps` from the price, that hold at least a limit, per layer.
 
     Parameters
     ----------
@@ -464,7 +391,7 @@ def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ign
     blocks = bins // BLOCK
     grid = at + _GRIDS + side * N_LAYERS * bins
     maxima = at + _GRIDS + N_LAYERS * (2 * bins + (2 + side) * blocks)
-    # Nothing is left between the price and the nearest bin that nobody has crossed.
+    # Nothing is left between the price and the nearest bin that it has not crossed.
     if side == 0:
         first, last = max(start - steps, 0), min(start - 1, int(state[at + _TOP_LONG]))
     else:

@@ -1,4 +1,4 @@
-"""Stop clusters: traders who opened lately guard themselves just behind the swing highs and lows that all can see.
+"""Stop clusters: stops of recently opened positions just beyond visible swing highs and lows.
 
 A layer of the liquidation map of its own: a share of new open interest, split evenly over the swings, lies beyond
 each of them at a few multiples of the hourly true range (method, section 4.3). Longs have theirs below swing lows,
@@ -31,7 +31,7 @@ def add_stops(state, at, bins, bin_width, opened, atr_hour, low, high, swings): 
     opened
         New open interest in coin.
     atr_hour
-        Average true range of an hour, log; NaN: nobody knows how far behind, and nothing is added.
+        Average true range of an hour, log; NaN: nothing is added.
     low, high
         Log prices of the swing low and the swing high; NaN: there is none.
     swings

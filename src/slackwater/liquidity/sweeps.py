@@ -1,6 +1,6 @@
-"""Sweeps: what becomes of the levels that the price pierces (method, section 5).
+"""Sweeps: the state machine of the levels that the price pierces (method, section 5).
 
-A *level* is a log price that everybody can see before the bar: the highest high of a window, yesterday's high, the
+A *level* is a log price that is visible before the bar: the highest high of a window, yesterday's high, the
 densest pool of the liquidation map (and their mirror images below). The bar that pierces one opens an *attempt*,
 and an attempt ends in exactly one class::
 
@@ -17,10 +17,6 @@ condition comes first decides, GLIDED before SWEPT within one bar. A level that 
 One code serves both sides: a side sees *signed* log prices, so that for the levels below everything is negated and
 "higher" always means "farther out". What a side calls ``high`` is ``log(high)`` above and ``-log(low)`` below; its
 ``low`` is ``log(low)`` above and ``-log(high)`` below.
-
-All kernels work on slices of a flat ``float64`` buffer that starts as zeros. A side is a block of `SIDE` slots (a
-header, its attempts, the levels that rest), and apart from it stand its levels and its highs (`highs_slots`). Rows in
-the header are stored as one more than their number, so that zero means none.
 """
 
 from __future__ import annotations
@@ -33,62 +29,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.operators import MAD_TO_SD, highs_newest_top, kernel, operator, ring_get, whole
+from slackwater.liquidity.levels import (
+    ACTIVE,
+    ATTEMPT_WIDTH,
+    ATTEMPTS,
+    EXPIRED,
+    FIRST_ATTEMPT,
+    GLIDE_ROW,
+    GLIDED,
+    PIERCED,
+    STARTED,
+    SWEEP_BURST,
+    SWEEP_DEPTH,
+    SWEEP_EXTREME,
+    SWEEP_MASS,
+    SWEEP_REJECTION,
+    SWEEP_ROW,
+    SWEEP_SPEED,
+    SWEPT,
+    put_to_rest,
+    rests,
+)
+from slackwater.operators import MAD_TO_SD, kernel, ring_get, whole
 
 __all__ = [
     "SweepRules",
     "attempts_advance",
     "attempts_start",
     "burst_slots",
-    "day_update",
-    "levels_clear",
-    "levels_update",
-    "rest_update",
     "same_hour_burst",
 ]
 
-ATTEMPTS: Final = 6
-"""Attempts that a side can follow at once; while all are taken, a new one is ignored."""
-RESTING: Final = 64
-"""Levels of a side that can rest at once (a power of two); of more, the oldest are forgotten."""
 LARGEST_BURST: Final = 1000.0
-"""Bound of the z-score of a burst, so that a market that hardly ever trades yields no absurd number."""
-
-# The header of a side.
-(
-    NEAREST,  # the nearest level at or beyond the last close; infinite if there is none
-    ACTIVE,  # attempts under way
-    PIERCED,  # depth of the deepest of them, in A; 0 if there is none
-    STARTED,  # tallies since the reset: STARTED = ACTIVE + SWEPT + GLIDED + EXPIRED
-    SWEPT,
-    GLIDED,
-    EXPIRED,
-    SWEPT_RECENTLY,  # how many of the levels that rest were swept, and how many were glided through
-    GLIDED_RECENTLY,
-    SWEEP_ROW,  # of the last sweep: its row, and what it was like
-    SWEEP_DEPTH,
-    SWEEP_SPEED,
-    SWEEP_BURST,
-    SWEEP_REJECTION,
-    SWEEP_MASS,
-    SWEEP_EXTREME,
-    GLIDE_ROW,  # row of the last glide
-    _DAY_HIGH,
-    _DAY_HIGH_ROW,
-    _PRIOR_HIGH,
-    _PRIOR_HIGH_ROW,
-    _WAKES,  # the row at which the first of the levels that rest does so no longer
-    _FIRST,  # the levels that rest: from the first to before the end, each a level, a row and a class
-    _END,
-    _ATTEMPTS,
-) = range(25)
+"""Bound of the z-score of a burst, so that a market with little trading yields a bounded number."""
 
 # One attempt.
-(_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _VOLUME, _LIQUIDATION, _INTEREST, _MASS, _WIDTH) = range(12)
-
-_RESTING: Final = _ATTEMPTS + ATTEMPTS * _WIDTH
-SIDE: Final = _RESTING + 3 * RESTING
-"""State slots of a side."""
+(_START, _LEVEL, _SCALE, _TOP, _BOTTOM, _APPROACH, _BEYOND, _VOLUME, _LIQUIDATION, _INTEREST, _MASS) = range(11)
 
 # The rules, as they stand in the constants.
 (
@@ -106,7 +82,7 @@ SIDE: Final = _RESTING + 3 * RESTING
 ) = range(11)
 
 _LEAST_VALUES: Final = 3
-"""Known volumes of the same hour without which there is no z-score."""
+"""Least number of known volumes of the same hour for a z-score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +94,9 @@ class SweepRules:
     merge
         Levels closer than this to an attempt under way, or to a level that rests, are the same level; in A.
     shallowest, deepest
-        How far beyond the level a sweep reaches, in A. Deeper is a glide.
+        Least and largest distance beyond the level that a sweep reaches, in A; deeper is a glide.
     reclaim
-        How far inside the level a close must be to end an attempt, in A.
+        Distance inside the level that a close must reach to end an attempt, in A.
     speed
         Least distance from the lowest low of the approach, piercing bar included, to the highest high, in A.
     burst
@@ -130,9 +106,9 @@ class SweepRules:
     rejection
         Least share of the range of the attempt that the reclaiming close gave back, in [0, 1].
     acceptance
-        How far beyond the level a close must be to count as accepted, in A.
+        Distance beyond the level at which a close counts as accepted, in A.
     acceptance_closes
-        How many of them in a row make a glide.
+        Number of accepted closes in a row that make a glide.
     slow_burst
         A close beyond the level when the window is over is a glide if the z-score of volume stayed below this.
 
@@ -143,7 +119,7 @@ class SweepRules:
 
     Notes
     -----
-    The defaults are those of method, section 5: design values, to be tuned on train folds only.
+    The defaults are those of the method, section 5: design values, to be tuned on train folds only.
     """
 
     merge: float = 0.15
@@ -180,136 +156,6 @@ def burst_slots(days: int, per_hour: int) -> int:
     return 3 + days * per_hour
 
 
-@operator
-def day_update(state, at, count, high, over):  # type: ignore[no-untyped-def]
-    """Take the high of row `count` (minus infinity if unknown) into the UTC day; close the day if it is `over`.
-
-    The row that first made the high of the day is kept with it: see `levels_update`.
-    """
-    if high > (state[at + _DAY_HIGH] if state[at + _DAY_HIGH_ROW] > 0.0 else -np.inf):
-        state[at + _DAY_HIGH] = high
-        state[at + _DAY_HIGH_ROW] = count + 1
-    if over:
-        state[at + _PRIOR_HIGH] = state[at + _DAY_HIGH]
-        state[at + _PRIOR_HIGH_ROW] = state[at + _DAY_HIGH_ROW]
-        state[at + _DAY_HIGH_ROW] = 0.0
-
-
-@kernel
-def levels_clear(state, levels, n):  # type: ignore[no-untyped-def]
-    """Forget the levels of a side, before its first row."""
-    for j in range(n + 2):
-        state[levels + j] = -np.inf
-
-
-@operator
-def levels_update(  # type: ignore[no-untyped-def]
-    state, at, levels, highs, mask, blocks_mask, constants, windows, n, count, exclusion, close, pool
-):
-    """Work out the levels of a side as they stand after row `count`, for the next row to pierce.
-
-    Parameters
-    ----------
-    state, at, levels, highs
-        State buffer, where the side starts in it, and where its levels and its highs are kept.
-    mask, blocks_mask
-        Of the two rings of highs.
-    constants, windows, n
-        Where the windows of the rolling levels stand in the constants (rows, ascending), and how many they are.
-    count, exclusion
-        This row, and how many rows up to it (it is one) are too young to make a level.
-    close, pool
-        Signed log prices: the last known close, and the densest pool (NaN if there is none).
-
-    Notes
-    -----
-    The rows of a window end with the newest one that is old enough. The highest high of a window is looked for again
-    only when it leaves the window and the row that enters is lower.
-
-    A high of yesterday that is too young does not count either: a spike around midnight would make its own level.
-    """
-    last = count - exclusion
-    nearest = np.inf
-    if last >= 0:
-        entering = state[whole(highs + (last & mask))]
-        for j in range(n):
-            window = whole(constants[windows + j])
-            level = state[levels + j]
-            if entering >= level:
-                level = entering
-                state[levels + j] = level
-            elif last >= window and state[whole(highs + ((last - window) & mask))] >= level:
-                row = highs_newest_top(state, highs, mask, blocks_mask, last - window + 1, last)
-                level = state[highs + (row & mask)]
-                state[levels + j] = level
-            if close <= level < nearest:
-                nearest = level
-    level = -np.inf
-    if 0.0 < state[at + _PRIOR_HIGH_ROW] <= last + 1:
-        level = state[at + _PRIOR_HIGH]
-        if close <= level < nearest:
-            nearest = level
-    state[levels + n] = level
-    state[levels + n + 1] = pool
-    if close <= pool < nearest:
-        nearest = pool
-    state[at + NEAREST] = nearest
-
-
-@kernel
-def _wake_first(state, at):  # type: ignore[no-untyped-def]
-    """Take the oldest of the levels that rest off the list."""
-    first = whole(state[at + _FIRST])
-    if state[at + _RESTING + 3 * (first & (RESTING - 1)) + 2] == SWEPT:
-        state[at + SWEPT_RECENTLY] -= 1.0
-    else:
-        state[at + GLIDED_RECENTLY] -= 1.0
-    state[at + _FIRST] = first + 1
-
-
-@kernel
-def _rest(state, at, level, count, ended):  # type: ignore[no-untyped-def]
-    """Put a level to rest that was swept or glided through in row `count`."""
-    end = whole(state[at + _END])
-    if end - state[at + _FIRST] >= RESTING:
-        _wake_first(state, at)
-    slot = at + _RESTING + 3 * (end & (RESTING - 1))
-    state[slot] = level
-    state[slot + 1] = count
-    state[slot + 2] = ended
-    state[at + _END] = end + 1
-    if ended == SWEPT:
-        state[at + SWEPT_RECENTLY] += 1.0
-    else:
-        state[at + GLIDED_RECENTLY] += 1.0
-    # Looked up anew with the next row.
-    state[at + _WAKES] = 0.0
-
-
-@operator
-def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
-    """Wake the levels that were swept or glided through `rest` rows before row `count` or earlier."""
-    if count < state[at + _WAKES]:
-        return
-    wakes = np.inf
-    while state[at + _FIRST] < state[at + _END]:
-        slot = at + _RESTING + 3 * (whole(state[at + _FIRST]) & (RESTING - 1))
-        if count < state[slot + 1] + rest:
-            wakes = state[slot + 1] + rest
-            break
-        _wake_first(state, at)
-    state[at + _WAKES] = wakes
-
-
-@kernel
-def _rests(state, at, level, merge):  # type: ignore[no-untyped-def]
-    """Return whether a level within `merge` of this one rests."""
-    for k in range(whole(state[at + _FIRST]), whole(state[at + _END])):
-        if abs(state[at + _RESTING + 3 * (k & (RESTING - 1))] - level) <= merge:
-            return True
-    return False
-
-
 @kernel
 def attempts_start(  # type: ignore[no-untyped-def]
     state, at, constants, rules, levels, n_levels, count, previous, high, scale, approach, interest
@@ -344,13 +190,13 @@ def attempts_start(  # type: ignore[no-untyped-def]
         free = -1
         followed = False
         for k in range(ATTEMPTS):
-            a = whole(at + _ATTEMPTS + k * _WIDTH)
+            a = whole(at + FIRST_ATTEMPT + k * ATTEMPT_WIDTH)
             if state[a + _START] == 0.0:
                 if free < 0:
                     free = a
             elif abs(state[a + _LEVEL] - level) <= merge:
                 followed = True
-        if free < 0 or followed or _rests(state, at, level, merge):
+        if free < 0 or followed or rests(state, at, level, merge):
             continue
         state[free + _START] = count + 1
         state[free + _LEVEL] = level
@@ -426,8 +272,8 @@ def same_hour_burst(state, hour, count, volume):  # type: ignore[no-untyped-def]
 
     Notes
     -----
-    Median and deviation are worked out once an hour, and only if somebody asks. They are those of whole hours before
-    this one, so it makes no difference when in the hour that happens.
+    Median and deviation are computed once per hour, when first needed. They are those of whole hours before
+    this one, so that it does not matter when in the hour that happens.
     """
     at, volumes, mask, number, position, per_hour, per_day, days = hour
     if state[at] != number + 1:
@@ -495,21 +341,22 @@ def attempts_advance(  # type: ignore[no-untyped-def]
         Four numbers, NaN if unknown: the volume in coin, the z-score of the liquidations of the side that is hit, the
         open interest in coin, and the mass that the row consumed on this side as a fraction of it.
     hour
-        What `same_hour_burst` asks between `at` and `volume`, with its `at` before: the largest volume of an attempt is
+        Arguments of `same_hour_burst`, from `at` to before `volume`: the largest volume of an attempt is
         compared with the hour in which it is judged, and only then.
     window
         Rows after the piercing one in which the level can be reclaimed.
 
     Notes
     -----
-    What is unknown is no evidence: neither of a burst, nor of the lack of one.
+    An unknown value is not evidence, neither of a burst nor of its absence.
     """
     high, low, close = bar
     volume, liquidation, interest, mass = evidence
     swept = False
     pierced = 0.0
     for k in range(ATTEMPTS):
-        a = whole(at + _ATTEMPTS + k * _WIDTH)
+        # 1. Age the attempt; without a bar it can only expire.
+        a = whole(at + FIRST_ATTEMPT + k * ATTEMPT_WIDTH)
         if state[a + _START] == 0.0:
             continue
         over = count - (state[a + _START] - 1.0) >= window
@@ -519,6 +366,7 @@ def attempts_advance(  # type: ignore[no-untyped-def]
                 state[at + ACTIVE] -= 1.0
                 state[a + _START] = 0.0
             continue
+        # 2. Take the bar and the evidence into its extremes.
         level = state[a + _LEVEL]
         scale = state[a + _SCALE]
         if high > state[a + _TOP]:
@@ -537,6 +385,7 @@ def attempts_advance(  # type: ignore[no-untyped-def]
             state[a + _BEYOND] = 0.0
         depth = (state[a + _TOP] - level) / scale
 
+        # 3. Judge it: glided, swept, expired, or still under way.
         burst = np.nan
         reclaimed = close < level - constants[rules + _RECLAIM] * scale
         if state[a + _BEYOND] >= constants[rules + _ACCEPTANCE_CLOSES] or depth > constants[rules + _DEEPEST]:
@@ -552,16 +401,17 @@ def attempts_advance(  # type: ignore[no-untyped-def]
             pierced = max(pierced, depth)
             continue
 
+        # 4. End it; a level that was swept or glided through rests.
         state[a + _START] = 0.0
         state[at + ACTIVE] -= 1.0
         state[at + ended] += 1.0
         if ended == EXPIRED:
             continue
-        _rest(state, at, level, count, ended)
+        put_to_rest(state, at, level, count, ended)
         if ended == GLIDED:
             state[at + GLIDE_ROW] = count + 1
             continue
-        # Of several levels that were swept at once, the one that was pierced deepest speaks for all.
+        # 5. Describe the sweep: of several levels swept at once, the one that was pierced deepest.
         if not swept or depth > state[at + SWEEP_DEPTH]:
             top = state[a + _TOP]
             bottom = state[a + _BOTTOM]

@@ -39,7 +39,7 @@ _FAINTEST: Final = 0.02
 """Of the mass of the largest pool of its layer: less is dust."""
 _BLUR_ATR: Final = 0.1
 """Bins this near, in daily true ranges, are neighbours of one cluster: a quarter of the nearest reach of the features
-would already merge what a trader tells apart, a single bin would split what an hour of entries left."""
+would already merge distinct pools, a single bin would split the entries of one hour."""
 
 
 @kernel
@@ -107,7 +107,7 @@ def map_bands(state, at, bins, bin_width, price, band_width, mass):  # type: ign
 
 @dataclass(frozen=True, kw_only=True)
 class MapView:
-    """What a map held at one moment, bin by bin.
+    """The map at one time, bin by bin.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import pandas as pd
 from slackwater.errors import OrderError, SchemaError
 from slackwater.market.tables import TABLES, Column, Table
 from slackwater.times import epoch_us
+from slackwater.types import Bools, Floats
 
 __all__ = [
     "SCHEMAS",
@@ -101,7 +102,10 @@ def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for column in schema.columns:
         if column.name in row:
-            out[column.name] = _ROW_VALUES[column.kind](row[column.name], column, schema.name, row)
+            try:
+                out[column.name] = _ROW_VALUES[column.kind](row[column.name], column)
+            except SchemaError as error:
+                raise SchemaError(f"{_of_row(schema.name, row)}: column `{column.name}` {error}") from None
         elif not column.optional:
             raise SchemaError(
                 f"{_of_row(schema.name, row)}: missing column {column.name}; it has {', '.join(map(str, row))}"
@@ -157,44 +161,48 @@ def _of_row(name: str, row: Mapping[str, Any]) -> str:
     return f"row of table {name} ({row.get('symbol')}, {row.get('event_time')})"
 
 
-def _row_time(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> int:
-    try:
-        return row_time(value)
-    except SchemaError as error:
-        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` {error}") from None
-
-
-def _row_number(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> float:
-    if column.nullable and (value is None or value is pd.NA or value != value):
+def _row_number(value: Any, column: Column) -> float:
+    if _is_missing(value, column):
         return math.nan
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must hold a number, was {value!r}")
+        raise SchemaError(f"must hold a number, was {value!r}")
     number = float(value)
-    if not math.isfinite(number):
-        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be finite, was {value!r}")
-    least = column.minimum
-    if least is not None and (number < least or (column.positive and number == least)):
-        bound = f"above {least:g}" if column.positive else f"at least {least:g}"
-        raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be {bound}, was {value!r}")
+    for broken, rule in _broken_rules(np.array([number]), column):
+        if broken.any():
+            raise SchemaError(f"{rule}, was {value!r}")
     return number
 
 
-def _row_text(value: Any, column: Column, name: str, row: Mapping[str, Any]) -> str | None:
+def _row_text(value: Any, column: Column) -> str | None:
     if isinstance(value, str):
         if column.values and value not in column.values:
-            known = ", ".join(column.values)
-            raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must be one of {known}, was {value!r}")
+            raise SchemaError(f"must be one of {', '.join(column.values)}, was {value!r}")
         return str(value)
-    if column.nullable and (value is None or value is pd.NA or value != value):
+    if _is_missing(value, column):
         return None
-    raise SchemaError(f"{_of_row(name, row)}: column `{column.name}` must hold text, was {value!r}")
+    raise SchemaError(f"must hold text, was {value!r}")
 
 
-_ROW_VALUES: Final[dict[str, Callable[[Any, Column, str, Mapping[str, Any]], Any]]] = {
-    "time": _row_time,
+def _is_missing(value: Any, column: Column) -> bool:
+    return column.nullable and bool(value is None or value is pd.NA or value != value)
+
+
+_ROW_VALUES: Final[dict[str, Callable[[Any, Column], Any]]] = {
+    "time": lambda value, _: row_time(value),
     "number": _row_number,
     "text": _row_text,
 }
+
+
+def _broken_rules(numbers: Floats, column: Column) -> Iterator[tuple[Bools, str]]:
+    """Yield which numbers break a rule of their column, and the rule; a missing one breaks only finiteness."""
+    yield ~np.isfinite(numbers), "must be finite"
+    least = column.minimum
+    if least is not None:
+        yield (
+            numbers <= least if column.positive else numbers < least,
+            (f"must be above {least:g}" if column.positive else f"must be at least {least:g}"),
+        )
 
 
 def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
@@ -219,38 +227,24 @@ def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
 
 
 def _check_values(table: pd.DataFrame, schema: Table, where: str) -> None:
-    import pandera.pandas as pa  # slow to import, and only needed where tables come in
-
-    def checks(column: Column) -> list[pa.Check]:
-        out = []
+    for column in schema.columns:
+        if column.name not in table:
+            continue
+        values = table[column.name]
+        missing = values.isna().to_numpy()
+        rules = [] if column.nullable else [(missing, "must not be missing")]
         if column.kind == "number":
-            out.append(pa.Check(np.isfinite, error="must be finite", ignore_na=column.nullable))
-        if column.minimum is not None:
-            least = column.minimum
-            out.append(
-                pa.Check.gt(least, error=f"must be above {least:g}")
-                if column.positive
-                else pa.Check.ge(least, error=f"must be at least {least:g}")
-            )
-        if column.values:
-            out.append(pa.Check.isin(column.values, error=f"must be one of {', '.join(column.values)}"))
-        return out
-
-    columns = {
-        c.name: pa.Column(checks=checks(c), nullable=c.nullable, required=not c.optional) for c in schema.columns
-    }
-    try:
-        pa.DataFrameSchema(columns).validate(table, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        first = cases.iloc[0]
-        bad = cases[(cases["column"] == first["column"]) & cases["index"].notna()]
-        rows = pd.Index(bad["index"].astype("int64").unique()).sort_values()
-        reason = "must not be missing" if first["check"] == "not_nullable" else str(first["check"])
-        raise SchemaError(
-            f"{where}: column `{first['column']}` {reason}; {len(rows)} rows, the first:\n"
-            f"{describe_rows(table, rows, [str(first['column'])])}"
-        ) from None
+            rules += [(bad & ~missing, rule) for bad, rule in _broken_rules(values.to_numpy(np.float64), column)]
+        elif column.values:
+            unknown = ~values.isin(column.values).to_numpy() & ~missing
+            rules.append((unknown, f"must be one of {', '.join(column.values)}"))
+        for bad, rule in rules:
+            if bad.any():
+                rows = table.index[bad]
+                raise SchemaError(
+                    f"{where}: column `{column.name}` {rule}; {len(rows)} rows, the first:\n"
+                    f"{describe_rows(table, rows, [column.name])}"
+                )
 
 
 def _check_order(table: pd.DataFrame, schema: Table, where: str) -> None:

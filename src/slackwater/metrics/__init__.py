@@ -1,1 +1,1 @@
-"""What a number is worth: ranking, calibration, trades, and the uncertainty and selection behind them."""
+"""Metrics of ranking, calibration and trades, with their uncertainty and the effect of selection."""

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import ParameterError
-from slackwater.metrics._inputs import classes_and_probabilities, microseconds
+from slackwater.metrics._inputs import classes_and_probabilities
 from slackwater.metrics.classification import (
     auc,
     auc_from_counts,
-    average_precision,
-    average_precision_from_counts,
     calibration_bins,
 )
+from slackwater.times import DAY, DAY_US, require_times_us
 
 __all__ = [
     "Interval",
@@ -28,9 +27,7 @@ __all__ = [
     "ece_quantile_under_perfect_calibration",
 ]
 
-_DAY = timedelta(days=1)
-_MICROSECONDS_A_DAY = _DAY // timedelta(microseconds=1)
-_MEAN_BLOCK = timedelta(days=14)
+_MEAN_BLOCK = 14 * DAY
 # With fewer blocks every draw is nearly the sample itself, and the interval far too narrow.
 _FEWEST_BLOCKS = 4
 # A statistic that is undefined in more of the draws than this has no interval.
@@ -39,7 +36,6 @@ _MOST_UNDEFINED = 0.05
 # Statistics that sort their arrays once for all draws.
 _FROM_COUNTS: tuple[tuple[Callable[..., float], Callable[..., Callable[[NDArray[Any]], float]]], ...] = (
     (auc, auc_from_counts),
-    (average_precision, average_precision_from_counts),
 )
 
 
@@ -82,13 +78,13 @@ def block_bootstrap_indices(
     Returns
     -------
     iterator of ndarray of int64
-        Positions in `times`, one array a draw, in the order of the drawn days. Draws differ in length, as
+        Positions in `times`, one array per draw, in the order of the drawn days. Draws differ in length, as
         days differ in the number of their events.
 
     Raises
     ------
     ParameterError
-        If `mean_block` is shorter than a day, `draws` is below 1, or `times` is empty or no time.
+        If `mean_block` is shorter than a day, `draws` is below 1, or `times` is empty or not of times.
 
     Notes
     -----
@@ -107,18 +103,18 @@ def block_bootstrap_indices(
     >>> [rows.size for rows in block_bootstrap_indices(times, mean_block=timedelta(days=2), draws=3)]
     [5, 5, 5]
     """
-    if mean_block < _DAY:
+    if mean_block < DAY:
         raise ParameterError(f"`mean_block` must be >= 1 day, was {mean_block}")
     if draws < 1:
         raise ParameterError(f"`draws` must be >= 1, was {draws}")
-    stamps = microseconds(times, name="times")
+    stamps = require_times_us(times, name="times")
     if stamps.size == 0:
         raise ParameterError("`times` must hold at least one time, was empty")
-    return _draw(stamps, restart=_DAY / mean_block, draws=draws, seed=seed)
+    return _draw(stamps, restart=DAY / mean_block, draws=draws, seed=seed)
 
 
 def _draw(stamps: NDArray[np.int64], *, restart: float, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    day = stamps // _MICROSECONDS_A_DAY
+    day = stamps // DAY_US
     day -= day.min()
     by_time = np.argsort(stamps, kind="stable")
     rows_a_day = np.bincount(day)
@@ -145,14 +141,13 @@ def bootstrap_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Percentile interval of a statistic under the stationary block bootstrap.
+    """Return the percentile interval of a statistic under the stationary block bootstrap.
 
     Parameters
     ----------
     statistic : callable
-        ``statistic(*arrays) -> float``; it is given the drawn rows of each array. `auc` and
-        `average_precision` of `slackwater.metrics.classification` are recognised and sort their scores once
-        for all draws.
+        ``statistic(*arrays) -> float``; it is given the drawn rows of each array. `auc` of
+        `slackwater.metrics.classification` is recognised and sorts its scores once for all draws.
     times : array-like of datetime64, shape (n,)
         Time of each row.
     *arrays : array-like, shape (n,)
@@ -195,7 +190,7 @@ def bootstrap_difference(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Interval of ``statistic(*first) - statistic(*second)``, both on the same drawn rows.
+    """Return the interval of ``statistic(*first) - statistic(*second)``, both on the same drawn rows.
 
     Parameters
     ----------
@@ -241,7 +236,7 @@ def ece_quantile_under_perfect_calibration(
     draws: int = 2000,
     seed: int = 0,
 ) -> float:
-    """Give the calibration error that a perfectly calibrated forecast stays below in most samples.
+    """Return the calibration error that a perfectly calibrated forecast stays below in most samples.
 
     Parameters
     ----------
@@ -308,7 +303,7 @@ def _on_rows(
 
 def _check_length(array: NDArray[Any], n_rows: int) -> None:
     if array.shape[:1] != (n_rows,):
-        raise ParameterError(f"every array must have one row a time, {n_rows}, one had the shape {array.shape}")
+        raise ParameterError(f"every array must have one row per time, {n_rows}, one had the shape {array.shape}")
 
 
 def _check_probability(value: float, name: str) -> None:
@@ -323,10 +318,10 @@ def _replicates(
     draws: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Give the defined values of the statistic over the draws; none if the calendar is too short."""
+    """Return the defined values of the statistic over the draws; none if the calendar is too short."""
     samples = block_bootstrap_indices(times, mean_block=mean_block, draws=draws, seed=seed)
-    days = int(np.ptp(microseconds(times, name="times") // _MICROSECONDS_A_DAY)) + 1
-    if days * _DAY < _FEWEST_BLOCKS * mean_block:
+    days = int(np.ptp(require_times_us(times, name="times") // DAY_US)) + 1
+    if days * DAY < _FEWEST_BLOCKS * mean_block:
         return np.empty(0)
     values = np.array([statistic(rows) for rows in samples])
     return values[~np.isnan(values)]

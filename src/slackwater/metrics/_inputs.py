@@ -1,11 +1,10 @@
-"""What every metric asks of the arrays that it is given."""
+"""Checks of the arrays given to a metric."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from slackwater.errors import DataError, ParameterError
@@ -15,13 +14,12 @@ __all__ = [
     "classes_and_probabilities",
     "classes_and_scores",
     "finite_values",
-    "microseconds",
     "refuse",
 ]
 
 
 def classes_and_scores(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give `y` (0 or 1) and `p` (finite) as arrays of one shape (n,)."""
+    """Return `y` (0 or 1) and `p` (finite) as arrays of one shape (n,)."""
     truth, score = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if truth.ndim != 1 or score.shape != truth.shape:
         raise ParameterError(f"`p` must have the shape of `y`, (n,); they were {score.shape} and {truth.shape}")
@@ -31,7 +29,7 @@ def classes_and_scores(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.float64],
 
 
 def classes_and_probabilities(y: ArrayLike, p: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give `y` (0 or 1) and `p` (in [0, 1]) as arrays of one shape (n,)."""
+    """Return `y` (0 or 1) and `p` (in [0, 1]) as arrays of one shape (n,)."""
     truth, probability = classes_and_scores(y, p)
     refuse((probability < 0) | (probability > 1), probability, "`p` must be in [0, 1]")
     return truth, probability
@@ -45,24 +43,12 @@ def refuse(wrong: NDArray[np.bool_], values: NDArray[np.float64], rule: str) -> 
 
 
 def finite_values(values: ArrayLike, *, name: str) -> NDArray[np.float64]:
-    """Give an array of shape (n,); raise on another shape and on values that are not finite."""
+    """Return an array of shape (n,); raise on another shape and on values that are not finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise ParameterError(f"`{name}` must have the shape (n,), was {array.shape}")
     refuse(~np.isfinite(array), array, f"`{name}` must be finite")
     return array
-
-
-def microseconds(times: Any, *, name: str) -> NDArray[np.int64]:
-    """Give times in microseconds since 1970-01-01 UTC; times without a zone are read as UTC."""
-    values = pd.Series(times)
-    # Numbers would pass for nanoseconds since 1970 without a word.
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise ParameterError(f"`{name}` must hold datetime64 values, was {values.dtype}")
-    missing = np.flatnonzero(values.isna().to_numpy())
-    if missing.size:
-        raise DataError(f"`{name}` must hold no missing time; rows {missing[:5].tolist()} do")
-    return pd.DatetimeIndex(values).as_unit("us").asi8
 
 
 def check_same_length(array: NDArray[Any], other: NDArray[Any], name: str, other_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Area under a curve from scores that are sorted already, at O(n) an evaluation."""
+"""AUC from sorted scores, O(n) per evaluation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["tie_groups", "weighted_auc", "weighted_average_precision"]
+__all__ = ["tie_groups", "weighted_auc"]
 
 
 def tie_groups(score: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the ascending order of the scores, and for each sorted row the number of its group of ties."""
+    """Return the ascending order of the scores, and for each sorted row the number of its group of ties."""
     order = np.argsort(score, kind="stable")
     ranked = score[order]
     return order, np.concatenate(([0], np.cumsum(np.diff(ranked) > 0)))[: order.size].astype(np.int64)
@@ -18,7 +18,7 @@ def tie_groups(score: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
 
 @njit(cache=True)
 def weighted_auc(positive: NDArray[np.float64], group: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
-    """Give the AUC of weighted rows in ascending order of their score; NaN with one class only."""
+    """Return the AUC of weighted rows in ascending order of their score; NaN with one class only."""
     negatives_below = 0.0
     positives = 0.0
     pairs_won = 0.0
@@ -37,27 +37,3 @@ def weighted_auc(positive: NDArray[np.float64], group: NDArray[np.int64], weight
     if positives == 0.0 or negatives_below == 0.0:
         return np.nan
     return pairs_won / (positives * negatives_below)
-
-
-@njit(cache=True)
-def weighted_average_precision(
-    positive: NDArray[np.float64], group: NDArray[np.int64], weight: NDArray[np.float64]
-) -> float:
-    """Give the average precision of weighted rows in descending order of their score."""
-    true_positives = 0.0
-    taken = 0.0
-    area = 0.0
-    i = 0
-    while i < positive.size:
-        gained = 0.0
-        this = group[i]
-        while i < positive.size and group[i] == this:
-            gained += weight[i] * positive[i]
-            taken += weight[i]
-            i += 1
-        true_positives += gained
-        if taken > 0.0:
-            area += gained * true_positives / taken
-    if true_positives == 0.0 or true_positives == taken:
-        return np.nan
-    return area / true_positives

@@ -37,7 +37,7 @@ class ReliabilityLine:
 
 
 def reliability_line(y: ArrayLike, p: ArrayLike) -> ReliabilityLine:
-    """Slope and intercept of the calibration in logits.
+    """Return slope and intercept of the calibration in logits.
 
     Parameters
     ----------

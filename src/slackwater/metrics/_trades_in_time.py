@@ -1,4 +1,4 @@
-"""Whether trades earned steadily, and how sure their mean is when many fall on one day."""
+"""Results of trades over time, with standard errors clustered by day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from slackwater.metrics._inputs import check_same_length, finite_values, microseconds
+from slackwater.metrics._inputs import check_same_length, finite_values
+from slackwater.times import DAY_US, require_times_us
 
 __all__ = [
     "ClusteredMean",
@@ -18,8 +19,6 @@ __all__ = [
     "stamp_weighted_mean",
     "trade_weighted_mean",
 ]
-
-_MICROSECONDS_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class ClusteredMean:
 
 
 def halves_positive(net: ArrayLike, times: Any) -> tuple[bool, bool]:
-    """Whether the first and the second half of the time both earned money.
+    """Return whether the first and the second half of the time each had a positive net result.
 
     Parameters
     ----------
@@ -79,7 +78,7 @@ def halves_positive(net: ArrayLike, times: Any) -> tuple[bool, bool]:
 
 
 def positive_quarter_share(net: ArrayLike, times: Any) -> float:
-    """Share of the calendar quarters that earned money.
+    """Return the share of calendar quarters with a positive net result.
 
     Parameters
     ----------
@@ -115,7 +114,7 @@ def positive_quarter_share(net: ArrayLike, times: Any) -> float:
 
 
 def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Mean result a trade, with the error clustered by UTC day.
+    """Return the mean result per trade, with the standard error clustered by UTC day.
 
     Parameters
     ----------
@@ -154,7 +153,7 @@ def trade_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
 
 def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
-    """Mean result a stamp, all trades of one stamp being one bet, with the error clustered by UTC day.
+    """Return the mean result per entry time, all trades of one time counting as one, clustered by UTC day.
 
     Parameters
     ----------
@@ -175,8 +174,8 @@ def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 
     Notes
     -----
-    Show it beside `trade_weighted_mean`: a result that lives on the few stamps at which every symbol fired is
-    seen only by comparing the two.
+    Report it beside `trade_weighted_mean`: only the comparison shows a result that depends on the few times at which
+    every symbol had an event.
 
     Examples
     --------
@@ -193,7 +192,7 @@ def stamp_weighted_mean(net: ArrayLike, times: Any) -> ClusteredMean:
 def _clustered_by_day(values: NDArray[np.float64], stamps: NDArray[np.int64]) -> ClusteredMean:
     n = values.size
     mean = float(values.mean()) if n else float("nan")
-    _, which = np.unique(stamps // _MICROSECONDS_A_DAY, return_inverse=True)
+    _, which = np.unique(stamps // DAY_US, return_inverse=True)
     sums = np.bincount(which, weights=values - mean)
     days = sums.size
     if days < 2:
@@ -203,6 +202,6 @@ def _clustered_by_day(values: NDArray[np.float64], stamps: NDArray[np.int64]) ->
 
 
 def _values_at(net: ArrayLike, times: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    values, stamps = finite_values(net, name="net"), microseconds(times, name="times")
+    values, stamps = finite_values(net, name="net"), require_times_us(times, name="times")
     check_same_length(stamps, values, "times", "net")
     return values, stamps

@@ -1,27 +1,24 @@
-"""How well a probability ranks, and how well it is calibrated."""
+"""Discrimination and calibration of probabilities; AUC and average precision are those of scikit-learn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from slackwater.errors import ParameterError
 from slackwater.metrics._inputs import classes_and_probabilities, classes_and_scores, refuse
-from slackwater.metrics._ranking import tie_groups, weighted_auc, weighted_average_precision
+from slackwater.metrics._ranking import tie_groups, weighted_auc
 from slackwater.metrics._reliability import ReliabilityLine, reliability_line
 
 __all__ = [
-    "AveragePrecisionLift",
     "ReliabilityLine",
     "auc",
     "auc_from_counts",
     "average_precision",
-    "average_precision_from_counts",
-    "average_precision_lift",
     "brier_skill",
     "calibration_bins",
     "expected_calibration_error",
@@ -29,28 +26,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AveragePrecisionLift:
-    """Average precision beside the base rate, which a score without information reaches.
-
-    Attributes
-    ----------
-    average_precision, base_rate : float
-        In [0, 1].
-    difference : float
-        average_precision - base_rate.
-    ratio : float
-        average_precision / base_rate.
-    """
-
-    average_precision: float
-    base_rate: float
-    difference: float
-    ratio: float
-
-
 def auc(y: ArrayLike, p: ArrayLike) -> float:
-    """Area under the ROC curve: how often a random positive is scored above a random negative.
+    """Return the area under the ROC curve (scikit-learn).
 
     Parameters
     ----------
@@ -76,14 +53,18 @@ def auc(y: ArrayLike, p: ArrayLike) -> float:
     >>> auc([0, 1, 0, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
     """
-    return auc_from_counts(y, p)(np.ones(np.shape(y)))
+    truth, score = classes_and_scores(y, p)
+    return float(roc_auc_score(truth, score)) if _both_classes(truth) else float("nan")
+
+
+def _both_classes(truth: NDArray[np.float64]) -> bool:
+    return bool(truth.size) and float(np.ptp(truth)) > 0.0
 
 
 def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], float]:
-    """AUC as a function of how often each row is counted.
+    """Return the AUC as a function of how often each row is counted.
 
-    The scores are sorted once, so that each evaluation costs O(n): the form that a bootstrap of thousands of
-    draws needs.
+    The scores are sorted once, so that each of the thousands of draws of a bootstrap costs O(n).
 
     Parameters
     ----------
@@ -108,7 +89,7 @@ def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], floa
 
 
 def average_precision(y: ArrayLike, p: ArrayLike) -> float:
-    """Average precision: precision at each distinct score, weighted with the recall gained there.
+    """Return the average precision (scikit-learn).
 
     Parameters
     ----------
@@ -120,63 +101,17 @@ def average_precision(y: ArrayLike, p: ArrayLike) -> float:
     float
         In [0, 1]; NaN unless both classes are present.
 
-    Notes
-    -----
-    AP = sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest down, without interpolation.
-
     Examples
     --------
     >>> average_precision([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8])
     0.8333333333333333
     """
-    return average_precision_from_counts(y, p)(np.ones(np.shape(y)))
-
-
-def average_precision_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], float]:
-    """Average precision as a function of how often each row is counted, O(n) an evaluation.
-
-    Parameters
-    ----------
-    y, p
-        As in `auc`.
-
-    Returns
-    -------
-    callable
-        ``counts -> float`` with `counts` an array of shape (n,), >= 0.
-    """
     truth, score = classes_and_scores(y, p)
-    order, group = tie_groups(-score)
-    positive = truth[order]
-    return lambda counts: weighted_average_precision(positive, group, np.asarray(counts, dtype=np.float64)[order])
-
-
-def average_precision_lift(y: ArrayLike, p: ArrayLike) -> AveragePrecisionLift:
-    """Average precision against the base rate.
-
-    Parameters
-    ----------
-    y, p
-        As in `auc`.
-
-    Returns
-    -------
-    AveragePrecisionLift
-        All but the base rate NaN unless both classes are present.
-
-    Examples
-    --------
-    >>> average_precision_lift([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8]).ratio
-    1.6666666666666665
-    """
-    value = average_precision(y, p)
-    base_rate = float(np.mean(np.asarray(y, dtype=np.float64))) if np.size(y) else float("nan")
-    ratio = value / base_rate if base_rate > 0 else float("nan")
-    return AveragePrecisionLift(average_precision=value, base_rate=base_rate, difference=value - base_rate, ratio=ratio)
+    return float(average_precision_score(truth, score)) if _both_classes(truth) else float("nan")
 
 
 def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
-    """Brier skill score against the constant forecast of the training base rate.
+    """Return the Brier skill score against the constant forecast of the training base rate.
 
     Parameters
     ----------
@@ -186,7 +121,7 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
         Probabilities, in [0, 1].
     base_rate : float, or array-like of shape (n,)
         Share of positives in the rows on which `p` was fitted, never in the rows that are scored, in [0, 1];
-        one value a row where the folds of a walk-forward had different ones.
+        one value per row where the folds of a walk-forward had different ones.
 
     Returns
     -------
@@ -220,7 +155,7 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
     truth, probability = classes_and_probabilities(y, p)
     reference = np.asarray(base_rate, dtype=np.float64)
     if reference.ndim and reference.shape != truth.shape:
-        raise ParameterError(f"`base_rate` must be one number or one a row, {truth.shape}, was {reference.shape}")
+        raise ParameterError(f"`base_rate` must be one number or one per row, {truth.shape}, was {reference.shape}")
     refuse(~((reference >= 0) & (reference <= 1)), reference, "`base_rate` must be in [0, 1]")
     if truth.size == 0:
         return float("nan")
@@ -229,7 +164,7 @@ def brier_skill(y: ArrayLike, p: ArrayLike, base_rate: ArrayLike) -> float:
 
 
 def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
-    """Bin of each row, the bins holding equally many rows.
+    """Return the bin of each row, in bins of equally many rows.
 
     Parameters
     ----------
@@ -264,7 +199,7 @@ def calibration_bins(p: ArrayLike, *, bins: int = 10) -> NDArray[np.int64]:
 
 
 def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) -> float:
-    """Mean distance between the forecast and the frequency, over bins of equally many rows.
+    """Return the expected calibration error over bins of equally many rows.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What is left of a result once its uncertainty and the number of attempts are counted.
+"""Significance of a result, given its uncertainty and the number of trials.
 
 The block bootstrap gives the uncertainty; the deflated Sharpe ratio and combinatorially symmetric
-cross-validation count the attempts.
+cross-validation account for the number of trials.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _MOST_BLOCKS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class DetectableEffect:
-    """What a sample of this size could have seen.
+    """Effect that a sample of this size could detect.
 
     Attributes
     ----------
     smallest_effect_bps : float
-        Smallest mean, in basis points a trade, that would have reached the t value.
+        Smallest mean, in basis points per trade, that would have reached the t value.
     years_needed : float
         Years of data at the same rate of trades for the effect in question to reach the t value.
     """
@@ -79,15 +79,15 @@ class BacktestOverfitting:
 
 
 def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio exceeds a benchmark.
+    """Return the probability that the true Sharpe ratio exceeds a benchmark.
 
     Parameters
     ----------
     returns : array-like of float, shape (n,)
-        Returns a period, any unit. They are taken as independent: give one a day or one a stamp where trades
-        overlap, not one a trade.
+        Returns per period, any unit, taken as independent: where trades overlap, give one per day rather than one per
+        trade.
     benchmark : float, default 0
-        Sharpe ratio a period, not annualised.
+        Sharpe ratio per period, not annualised.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) ->
 
 
 def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> float:
-    """Sharpe ratio that the best of several trials without any merit is expected to show.
+    """Return the expected largest Sharpe ratio of several trials without an edge.
 
     Parameters
     ----------
@@ -176,14 +176,14 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
 def deflated_sharpe_ratio(
     returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike, effective_trials: float | None = None
 ) -> float:
-    """Probability that the true Sharpe ratio exceeds what the best of all trials would show by luck.
+    """Return the probability that the true Sharpe ratio exceeds what the best of all trials would reach by chance.
 
     Parameters
     ----------
     returns : array-like of float, shape (n,)
-        Returns a period of the chosen trial, as in `probabilistic_sharpe_ratio`.
+        Returns per period of the chosen trial, as in `probabilistic_sharpe_ratio`.
     trial_sharpe_ratios : array-like of float, shape (n_trials,)
-        Sharpe ratio a period, not annualised, of every trial made, the chosen one among them.
+        Sharpe ratio per period, not annualised, of every trial made, the chosen one among them.
     effective_trials : float, optional
         Number of independent trials if the trials are correlated, >= 1; by default all count.
 
@@ -221,18 +221,18 @@ def deflated_sharpe_ratio(
 def minimum_detectable_effect(
     standard_error_bps: float, *, years: float, t: float = 3.0, effect_bps: float = 15.0
 ) -> DetectableEffect:
-    """Smallest effect that a sample could have seen, and the data that a given effect would need.
+    """Return the smallest detectable effect, and the years of data that a given effect needs.
 
     Parameters
     ----------
     standard_error_bps : float
-        Standard error of the mean, clustered or from the block bootstrap, basis points a trade, >= 0 or NaN.
+        Standard error of the mean, clustered or from the block bootstrap, basis points per trade, >= 0 or NaN.
     years : float
         Length of the sample, > 0.
     t : float, default 3
         t value to be reached, > 0.
     effect_bps : float, default 15
-        Effect in question, basis points a trade, > 0.
+        Effect in question, basis points per trade, > 0.
 
     Returns
     -------
@@ -263,7 +263,7 @@ def minimum_detectable_effect(
 
 
 def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int = 16) -> BacktestOverfitting:
-    """Probability that choosing the best trial in sample was overfitting, by symmetric cross-validation.
+    """Return the probability that choosing the best trial in sample was overfitting, by symmetric cross-validation.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     Raises
     ------
     ParameterError
-        If `blocks` is odd or out of bounds, or there are fewer than two periods a block.
+        If `blocks` is odd or out of bounds, or there are fewer than two periods per block.
     DataError
         If a return is not finite.
 
@@ -308,7 +308,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     if returns.ndim != 2 or returns.shape[1] < 1:
         raise ParameterError(f"`trial_returns` must have the shape (n_periods, n_trials), was {returns.shape}")
     if returns.shape[0] < 2 * blocks:
-        raise ParameterError(f"`trial_returns` must have two periods a block, {2 * blocks}, had {len(returns)}")
+        raise ParameterError(f"`trial_returns` must have two periods per block, {2 * blocks}, had {len(returns)}")
     refuse(~np.isfinite(returns), returns, "`trial_returns` must be finite")
     n_trials = returns.shape[1]
     if n_trials == 1:

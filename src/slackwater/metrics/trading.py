@@ -1,4 +1,4 @@
-"""What trades earned, how unevenly, and how sure one can be of it."""
+"""Metrics of trades: mean result, profit factor, drawdown, concentration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slackwater.errors import DataError, ParameterError
-from slackwater.metrics._inputs import check_same_length, finite_values, refuse
+from slackwater.metrics._inputs import check_same_length, finite_values
 from slackwater.metrics._trades_in_time import (
     ClusteredMean,
     halves_positive,
@@ -20,7 +20,6 @@ from slackwater.metrics._trades_in_time import (
 __all__ = [
     "ClusteredMean",
     "expectancy_bps",
-    "expectancy_r",
     "halves_positive",
     "longest_losing_streak",
     "max_drawdown",
@@ -34,7 +33,7 @@ __all__ = [
 
 
 def expectancy_bps(net_bps: ArrayLike) -> float:
-    """Mean net result a trade.
+    """Return the mean net result per trade.
 
     Parameters
     ----------
@@ -60,44 +59,10 @@ def expectancy_bps(net_bps: ArrayLike) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def expectancy_r(net_bps: ArrayLike, stop_distance_bps: ArrayLike) -> float:
-    """Mean net result a trade in multiples of the distance to the stop.
-
-    Parameters
-    ----------
-    net_bps : array-like of float, shape (n_trades,)
-        Net result of each trade, basis points of its notional.
-    stop_distance_bps : array-like of float, shape (n_trades,)
-        Distance from entry to stop, basis points of the entry price, > 0.
-
-    Returns
-    -------
-    float
-        In R; NaN without trades.
-
-    Raises
-    ------
-    ParameterError
-        If the lengths differ.
-    DataError
-        If a value is not finite, or a distance is not positive.
-
-    Examples
-    --------
-    >>> expectancy_r([30.0, -10.0], [10.0, 10.0])
-    1.0
-    """
-    values = finite_values(net_bps, name="net_bps")
-    distance = finite_values(stop_distance_bps, name="stop_distance_bps")
-    check_same_length(distance, values, "stop_distance_bps", "net_bps")
-    refuse(distance <= 0, distance, "`stop_distance_bps` must be > 0")
-    return float(np.mean(values / distance)) if values.size else float("nan")
-
-
 def net_at_cost_multiples(
     gross_bps: ArrayLike, cost_bps: ArrayLike, *, multiples: Sequence[float] = (0.0, 1.0, 2.0)
 ) -> dict[float, float]:
-    """Mean net result a trade if costs were a multiple of what they are.
+    """Return the mean net result per trade at multiples of the costs.
 
     Parameters
     ----------
@@ -133,7 +98,7 @@ def net_at_cost_multiples(
 
 
 def profit_factor(net: ArrayLike) -> float:
-    """Sum of the profits over the sum of the losses.
+    """Return the sum of the profits over the sum of the losses.
 
     Parameters
     ----------
@@ -163,7 +128,7 @@ def profit_factor(net: ArrayLike) -> float:
 
 
 def max_drawdown(equity: ArrayLike) -> float:
-    """Deepest fall of the equity below its running peak.
+    """Return the largest drawdown of the equity.
 
     Parameters
     ----------
@@ -194,7 +159,7 @@ def max_drawdown(equity: ArrayLike) -> float:
 
 
 def longest_losing_streak(net: ArrayLike) -> int:
-    """Largest number of losses in a row.
+    """Return the largest number of consecutive losses.
 
     Parameters
     ----------
@@ -223,7 +188,7 @@ def longest_losing_streak(net: ArrayLike) -> int:
 
 
 def top_trades_share(net: ArrayLike, *, fraction: float = 0.05) -> float:
-    """Share of the gross profit that the best few trades earned.
+    """Return the share of the gross profit that the best trades earned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which training rows the first trees learn from, and which calibrate them."""
+"""Split of the training rows into those for the first trees and those for the calibrator."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def calibration_split(
     Parameters
     ----------
     n_rows : int
-        Rows to cut.
+        Number of rows.
     fraction : float
-        The tail is this fraction of the rows, rounded, the last in time; in (0, 1).
+        Fraction of the rows in the tail, rounded, the last in time; in (0, 1).
     embargo : timedelta or None
-        Time that must pass between the end of a label in the head and the first event of the tail, >= 0. None
-        is no time.
+        Time between the end of a label in the head and the first event of the tail, >= 0. None
+        is zero.
     event_times, label_end_times : array-like of datetimes, shape (n_rows,), optional
-        When each row was known, and when its label was settled. Without the two nothing is purged.
+        Time at which each row was known, and at which its label was known. Without them nothing is purged.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def calibration_split(
     ParameterError
         If one of the times is given without the other.
     SchemaError
-        If the times are no datetimes, some are missing (NaT), they are not as many as the rows, or only one
+        If the times are not datetimes, some are missing (NaT), they are not as many as the rows, or only one
         of the two carries a time zone.
     OrderError
         If `event_times` run backwards, or a label ends before its event.
@@ -81,8 +81,8 @@ def calibration_split(
     if early.size:
         raise OrderError(f"`label_end_times` must not lie before `event_times`, did at row {early[0]}")
     if tail.size:
-        settled = label_ends[:tail_start] + (embargo or timedelta(0)) <= events[tail_start]
-        head = head[np.asarray(settled)]
+        known = label_ends[:tail_start] + (embargo or timedelta(0)) <= events[tail_start]
+        head = head[np.asarray(known)]
     return head, tail
 
 

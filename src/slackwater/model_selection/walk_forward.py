@@ -7,32 +7,30 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
 from slackwater.errors import DataError, OrderError, ParameterError
+from slackwater.times import DAY_US, microseconds, require_times_us
+from slackwater.types import Ints
 
 __all__ = ["PurgedWalkForward"]
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class PurgedWalkForward(BaseCrossValidator):
     """Expanding walk-forward splits, purged by the end time of each label and embargoed.
 
-    Test blocks follow one another without overlap, the first beginning `first_train` after the first event.
-    The training rows of a block are all earlier rows whose label had ended, with the embargo to spare, before
-    the block begins. Rows may stand in any order, and rows of all symbols at one time fall on the same side.
+    Test blocks follow one another without overlap; the first begins `min_train` after the first event. The training
+    rows of a block are all rows whose label ended at least the embargo before the block begins. Rows may be in any
+    order, and rows of all symbols at one time are on the same side.
 
     Parameters
     ----------
     event_times, label_end_times : array-like of datetime64, shape (n_samples,)
-        When each label begins and when it is known, one entry a row of `X`. Times without a zone are read as
-        UTC.
+        Time at which each label begins and time at which it is known, one entry per row of `X`. Times without a zone
+        are read as UTC.
     embargo : timedelta
-        Time that must pass between the end of the last training label and the start of the test block, >= 0.
-    first_train : timedelta, default 180 days
+        Time between the end of the last training label and the start of the test block, >= 0.
+    min_train : timedelta, default 180 days
         From the first event to the first test block, > 0.
     test : timedelta, default 30 days
         Length of a test block, > 0.
@@ -42,15 +40,13 @@ class PurgedWalkForward(BaseCrossValidator):
     Notes
     -----
     Row i trains for the block that begins at a if and only if ``label_end_time[i] + embargo < a``. The
-    comparison is with the start of the block, not with its first event, and it is strict: a label that ends
-    at the very stamp at which the block begins is published after it. Where all labels run for the full
-    horizon H this is the "gap of at least H + embargo" between the last training event and the test block; a
-    label that ended early, at a barrier, may train as soon as its own end and the embargo have passed. Events
-    near the block therefore train more often if they touched a barrier: that is a selection among training
-    rows, and never a leak.
+    comparison is with the start of the block, not with its first event, and it is strict: a label that ends exactly
+    when the block begins is published after it. Where all labels run for the full horizon H, this is a gap of at least
+    H + embargo between the last training event and the test block. A label that ended early, at a barrier, may train
+    as soon as its own end and the embargo have passed; this selects among training rows and is not a leak.
 
     Blocks without a test row, or with fewer than `min_train_rows`, yield nothing. The first training set is
-    shorter than `first_train` by the purged stretch.
+    shorter than `min_train` by the purged stretch.
 
     References
     ----------
@@ -77,26 +73,26 @@ class PurgedWalkForward(BaseCrossValidator):
         event_times: Any,
         label_end_times: Any,
         embargo: timedelta,
-        first_train: timedelta = timedelta(days=180),
+        min_train: timedelta = timedelta(days=180),
         test: timedelta = timedelta(days=30),
         min_train_rows: int = 50,
     ) -> None:
         self.event_times = event_times
         self.label_end_times = label_end_times
         self.embargo = embargo
-        self.first_train = first_train
+        self.min_train = min_train
         self.test = test
         self.min_train_rows = min_train_rows
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Ints, Ints]]:
         """Yield the positions of the training and the test rows of each block, in order of time.
 
         Parameters
         ----------
         X : array-like, shape (n_samples, n_features)
-            Only its length is used.
+            Only the length is used.
         y, groups : None
-            Ignored; they are here for scikit-learn.
+            Ignored; scikit-learn passes them.
 
         Yields
         ------
@@ -115,32 +111,30 @@ class PurgedWalkForward(BaseCrossValidator):
         event, end = _spans(self.event_times, self.label_end_times)
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
         if n_rows != event.size:
-            raise ParameterError(f"`X` must have one row an event time, {event.size}, had {n_rows}")
+            raise ParameterError(f"`X` must have one row per event time, {event.size}, had {n_rows}")
         blocks = self._blocks(event, end)
         first = next(blocks, None)
         if first is None:
-            days = int(np.ptp(event)) * _MICROSECOND / timedelta(days=1) if event.size else 0.0
+            days = int(np.ptp(event)) / DAY_US if event.size else 0.0
             raise DataError(
-                f"no test block: {event.size} events over {days:.1f} days, with `first_train` "
-                f"{self.first_train}, `embargo` {self.embargo} and `min_train_rows` {self.min_train_rows}"
+                f"no test block: {event.size} events over {days:.1f} days, with `min_train` "
+                f"{self.min_train}, `embargo` {self.embargo} and `min_train_rows` {self.min_train_rows}"
             )
         yield first
         yield from blocks
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Count the blocks that `split` yields; the arguments are ignored.
+        """Return the number of blocks that `split` yields; the arguments are ignored.
 
         Returns
         -------
         int
-            0 where `split` would raise for want of events.
+            0 where `split` would raise because there are too few events.
         """
         return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
 
-    def _blocks(
-        self, event: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        for name in ("first_train", "test"):
+    def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
+        for name in ("min_train", "test"):
             if getattr(self, name) <= timedelta(0):
                 raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")
         if self.min_train_rows < 1:
@@ -148,8 +142,8 @@ class PurgedWalkForward(BaseCrossValidator):
         embargo = _embargo(self.embargo)
         if event.size == 0:
             return
-        length = self.test // _MICROSECOND
-        start = event.min() + self.first_train // _MICROSECOND
+        length = microseconds(self.test)
+        start = event.min() + microseconds(self.min_train)
         for begin in range(int(start), int(event.max()) + 1, length):
             test = np.flatnonzero((event >= begin) & (event < begin + length))
             train = np.flatnonzero(end + embargo < begin)
@@ -157,9 +151,9 @@ class PurgedWalkForward(BaseCrossValidator):
                 yield train, test
 
 
-def _spans(event_times: Any, label_end_times: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    event = _microseconds(event_times, name="event_times")
-    end = _microseconds(label_end_times, name="label_end_times")
+def _spans(event_times: Any, label_end_times: Any) -> tuple[Ints, Ints]:
+    event = require_times_us(event_times, name="event_times")
+    end = require_times_us(label_end_times, name="label_end_times")
     if event.size != end.size:
         raise ParameterError(f"`label_end_times` must have the length of `event_times`, {event.size}, had {end.size}")
     wrong = np.flatnonzero(end <= event)
@@ -168,18 +162,7 @@ def _spans(event_times: Any, label_end_times: Any) -> tuple[NDArray[np.int64], N
     return event, end
 
 
-def _microseconds(times: Any, *, name: str) -> NDArray[np.int64]:
-    values = pd.Series(times)
-    # Numbers would pass for nanoseconds since 1970 without a word.
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        raise ParameterError(f"`{name}` must hold datetime64 values, was {values.dtype}")
-    missing = np.flatnonzero(values.isna().to_numpy())
-    if missing.size:
-        raise DataError(f"`{name}` must hold no missing time; rows {missing[:5].tolist()} do")
-    return pd.DatetimeIndex(values).as_unit("us").asi8
-
-
 def _embargo(embargo: timedelta) -> int:
     if embargo < timedelta(0):
         raise ParameterError(f"`embargo` must be >= 0, was {embargo}")
-    return embargo // _MICROSECOND
+    return microseconds(embargo)

@@ -1,6 +1,6 @@
-"""From the raw log-odds of the trees to a probability that can be staked money on.
+"""Calibration of the raw log-odds of the trees.
 
-A calibrator is two numbers or none, so it travels in a bundle as JSON. Importing this module, loading a
+A calibrator is two numbers or none, and is stored in a bundle as JSON. Importing this module, loading a
 calibrator and predicting with it import neither scikit-learn nor LightGBM: a live scorer needs neither.
 """
 
@@ -23,17 +23,17 @@ __all__ = ["IdentityCalibrator", "SigmoidCalibrator", "calibrator_from_dict"]
 
 # Log-odds of 30 are a probability within 1e-13 of 1: in the fit, more would pass for infinite evidence.
 _CERTAINTY_LOG_ODDS = 30.0
-# A thousandth in log-odds is at most .025 % in probability. Trees that tell rows apart by less have said
-# nothing, and a slope that blows so small a difference up would be let loose on refitted trees that say more.
+# A thousandth in log-odds is at most .025 % in probability. A slope fitted to a smaller
+# spread would be applied to refitted trees with a larger one.
 _SMALLEST_SPREAD_LOG_ODDS = 1e-3
-# A tail that tells its rows apart by little can fit a slope of hundreds, and refitted trees may say more.
+# Rows of little spread can fit a slope of hundreds, and refitted trees may have a larger spread.
 _LARGEST_SLOPE = 3.0
 _NORMAL_90 = 1.2815515655446004  # 90 % quantile of the standard normal distribution
 _COVARIANCE = ("slope_variance", "covariance", "intercept_variance")
 
 
 class IdentityCalibrator:
-    """Take the raw log-odds at their word: ``p = 1 / (1 + exp(-raw))``.
+    """No calibration: ``p = 1 / (1 + exp(-raw))``.
 
     Examples
     --------
@@ -44,15 +44,15 @@ class IdentityCalibrator:
     method: ClassVar[str] = "identity"
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Log-odds as they are, in float64."""
+        """Return the log-odds unchanged, in float64."""
         return np.asarray(raw, dtype=np.float64)
 
     def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """NaN: nothing was measured, so nothing bounds them."""
+        """Return NaN: without calibration rows there is no bound."""
         return np.full(np.shape(raw), np.nan)
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Probability of the positive class.
+        """Return the probability of the positive class.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class IdentityCalibrator:
         return np.asarray(expit(np.asarray(raw, dtype=np.float64)))
 
     def to_dict(self) -> dict[str, str | float]:
-        """Everything needed to rebuild the calibrator, in types that JSON keeps exactly."""
+        """Return what is needed to rebuild the calibrator, in types that JSON keeps exactly."""
         return {"method": self.method}
 
     @classmethod
@@ -84,21 +84,20 @@ class IdentityCalibrator:
 
 
 class SigmoidCalibrator:
-    """Platt scaling that trusts the trees until the rows speak up.
+    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations.
 
     Parameters
     ----------
     prior_rows : float, default=200.0
-        Weight of the belief that the raw log-odds are right already, in rows. Finite and > 0; the
-        closer to 0, the closer to plain maximum likelihood.
+        Number of pseudo-observations in favour of the prior. Finite and > 0; the closer to 0, the closer to maximum
+        likelihood.
     prior_slope : float, default=1.0
-        Share of the raw log-odds that this belief holds to be right, in [0, 1]: 1 trusts the trees until the rows
-        speak up, 0 takes them for noise until then.
+        Slope of the prior, in [0, 1]: 1 shrinks towards the identity, 0 towards the offset alone.
 
     Attributes
     ----------
     slope_ : float
-        Factor on the raw log-odds, in [0, 3]. Below 1 the trees were too sure of themselves.
+        Factor on the raw log-odds, in [0, 3]. Below 1 the trees were overconfident.
     intercept_ : float
         Added log-odds.
     covariance_ : tuple of three floats
@@ -108,21 +107,20 @@ class SigmoidCalibrator:
     Notes
     -----
     ``p = 1 / (1 + exp(-(slope raw + intercept)))`` [1]_. Slope and intercept maximise the weighted
-    log-likelihood of the rows, to which `prior_rows` imagined rows with the same raw log-odds are added,
-    whose outcomes are exactly as frequent as the trees say (`prior_slope` 1) or as the offset alone says (0).
-    A few rows therefore leave that belief nearly as it was, perfect separation or a single class cannot send
-    the slope to infinity, and a thousand effective rows outvote the prior. The default was chosen on drawn
+    log-likelihood of the rows and of `prior_rows` pseudo-observations with the same raw log-odds, whose outcomes are as
+    frequent as the trees predict (`prior_slope` 1) or as the offset predicts (0). A few rows therefore leave the prior
+    nearly unchanged, perfect separation or a single class cannot send the slope to infinity, and a thousand effective
+    rows outweigh the prior. The default was chosen on drawn
     data of 800 and 2,500 events with an AUC of .50 to .65: the squared error of the probability is everywhere
     within 13 % of the best choice's, that of maximum likelihood 17 to 42 % above it.
 
-    Where rows come with an `offset` of their own, such as the log-odds that a bet is offered at, it is added to the
-    log-odds of each, and slope and intercept describe what the trees know beyond it.
+    An `offset`, such as the fair log-odds of each trade, is added to the log-odds of each row; slope and intercept then
+    describe the log-odds above it.
 
-    A slope below 0 would turn the ranking of the trees around on the evidence of a small tail of rows; it is
-    clipped at 0 and the intercept refitted, which gives every row the same probability. One above 3 is clipped
-    too: so large a one comes of a tail that barely tells its rows apart. Where all raw
-    log-odds lie within 0.001 of each other the slope stays `prior_slope` and only the intercept is fitted: with
-    a sceptical prior, trees that tell the rows apart only once they are refitted are not believed.
+    A slope below 0 would reverse the ranking of the trees on the evidence of a small tail of rows; it is clipped at 0
+    and the intercept refitted, which gives every row the same probability. A slope above 3 is clipped too: it comes
+    from raw log-odds with little spread. Where all raw log-odds lie within 0.001 of each other the slope stays
+    `prior_slope` and only the intercept is fitted.
 
     References
     ----------
@@ -157,14 +155,14 @@ class SigmoidCalibrator:
         offset: ArrayLike | None = None,
         effective_rows: float | None = None,
     ) -> SigmoidCalibrator:
-        """Fit slope and intercept on rows that the trees have not seen.
+        """Fit slope and intercept on rows that the trees were not fitted on.
 
         Parameters
         ----------
         raw : array-like of float64, shape (n_rows,)
             Log-odds of the trees.
         y : array-like of bool or {0, 1}, shape (n_rows,)
-            Whether the positive class happened.
+            Outcome, 1 for the positive class.
         sample_weight : array-like of float64, shape (n_rows,), optional
             Weight of each row, >= 0 with a positive sum; 1 each if not given.
         offset : array-like of float64, shape (n_rows,), optional
@@ -207,13 +205,13 @@ class SigmoidCalibrator:
         self.slope_, self.intercept_ = slope, intercept
         independent = 1.0 if effective_rows is None else effective_rows / float(weight.sum())
         at = expit(base + slope * log_odds + intercept)
-        # The prior's rows are imagined: they are as independent as they claim to be.
+        # Pseudo-observations are independent by definition.
         information = (weight * independent + prior_weight) * at * (1.0 - at)
         self.covariance_ = _covariance(log_odds, information)
         return self
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated log-odds, ``slope raw + intercept``, without any offset.
+        """Return calibrated log-odds, ``slope raw + intercept``, without any offset.
 
         Parameters
         ----------
@@ -224,7 +222,7 @@ class SigmoidCalibrator:
         return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
 
     def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Lower bound of `log_odds` that the calibrated log-odds exceed with a probability of .9.
+        """Return the lower bound of `log_odds` that the calibrated log-odds exceed with a probability of .9.
 
         One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
         intercept, not what the trees themselves have missed.
@@ -241,7 +239,7 @@ class SigmoidCalibrator:
         return np.asarray(self.log_odds(at) - _NORMAL_90 * np.sqrt(variance))
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated probability of the positive class.
+        """Return the calibrated probability of the positive class.
 
         Parameters
         ----------
@@ -261,7 +259,7 @@ class SigmoidCalibrator:
         return np.asarray(expit(self.log_odds(raw)))
 
     def to_dict(self) -> dict[str, str | float]:
-        """Everything needed to predict again, in types that JSON keeps exactly.
+        """Return what is needed to predict again, in types that JSON keeps exactly.
 
         Raises
         ------
@@ -305,7 +303,7 @@ def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | Sigm
     Raises
     ------
     BundleError
-        If `values` describes no calibrator that is known here.
+        If `values` does not describe a known calibrator.
 
     Examples
     --------

@@ -1,13 +1,12 @@
-"""The reversal classifier: boosted trees, calibrated on the last of their own training rows."""
+"""Boosted trees, calibrated on the last part of their training rows."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import joblib
 import lightgbm
@@ -20,57 +19,36 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from slackwater.errors import DataError, ParameterError
 from slackwater.model_selection.calibration_split import calibration_split
 from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
+from slackwater.models.parameters import ModelParameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ReversalClassifier"]
 
-_LEAST = {"n_estimators": 1, "num_leaves": 2, "min_child_samples": 1, "subsample_freq": 0}
-_INTERVALS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "learning_rate": ("(0, inf)", lambda value: 0 < value < math.inf),
-    "reg_lambda": ("[0, inf)", lambda value: 0 <= value < math.inf),
-    "colsample_bytree": ("(0, 1]", lambda value: 0 < value <= 1),
-    "subsample": ("(0, 1]", lambda value: 0 < value <= 1),
-    "calibration_fraction": ("(0, 1)", lambda value: 0 < value < 1),
-}
+_DEFAULTS = ModelParameters()
+# scikit-learn's own conventions hold for the other two: `random_state` may be None, `n_jobs` -1.
+_CHECKED = tuple(each.name for each in fields(ModelParameters) if each.name not in ("random_state", "n_jobs"))
+_KINDS: dict[type, tuple[type, str]] = {int: (Integral, "an int"), float: (Real, "a number"), str: (str, "a text")}
 
 
 class ReversalClassifier(ClassifierMixin, BaseEstimator):
-    """Binary gradient-boosted trees (LightGBM) with a calibration that is fitted inside the training rows.
+    """Binary gradient-boosted trees (LightGBM), calibrated on the last part of the training rows.
 
     Parameters
     ----------
-    n_estimators : int, default=250
-        Trees, >= 1.
-    num_leaves : int, default=8
-        Leaves a tree at most, >= 2.
-    learning_rate : float, default=0.02
-        Shrinkage of each tree, > 0.
-    min_child_samples : int, default=60
-        Rows a leaf at least, >= 1.
-    colsample_bytree : float, default=0.4
-        Fraction of the columns drawn for each tree, in (0, 1].
-    subsample : float, default=0.7
-        Fraction of the rows drawn without replacement, in (0, 1].
-    subsample_freq : int, default=1
-        Draw new rows every so many trees; 0 draws none.
-    reg_lambda : float, default=20.0
-        L2 penalty on the leaf values, >= 0.
-    calibration : {"sigmoid", "none"}, default="sigmoid"
-        How log-odds become probabilities: by a :class:`~slackwater.models.calibration.SigmoidCalibrator`, or
-        taken at their word.
-    calibration_fraction : float, default=0.2
-        Fraction of the rows, the last in time, on which the calibrator is fitted; in (0, 1).
+    n_estimators, num_leaves, learning_rate, min_child_samples, colsample_bytree, subsample, subsample_freq, reg_lambda
+        Trees, as in LightGBM's own classifier; ranges and defaults are those of
+        :class:`~slackwater.models.parameters.ModelParameters`.
+    calibration, calibration_fraction
+        See the same class.
     embargo : timedelta or None, default=None
-        Time that must pass between the end of a label and the first calibration row, >= 0; a row whose label
-        ends later does not help to fit the calibrator. None is no time. Used only if `fit` gets the times.
+        Time between the end of a label and the first calibration row, >= 0; a row whose label ends later is not used
+        to fit the calibrator. None is zero. Used only if `fit` gets the times.
     random_state : int, RandomState or None, default=0
-        Draws of rows and columns. An int gives the same trees each time.
+        Source of the draws of rows and columns. An int gives the same trees each time.
     n_jobs : int or None, default=1
-        Threads, as in joblib: -1 all processors, None one. The trees do not depend on it. Two save a third of
-        the time on an idle machine (3,000 rows, 60 columns). On a busy one LightGBM's threads spin while they
-        wait for each other, and a fit that takes one thread 0.7 s took two of them 20 to 60 s.
+        Threads, as in joblib: -1 all processors, None one. The trees do not depend on it.
 
     Attributes
     ----------
@@ -87,7 +65,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    The recipe, for rows in order of time:
+    The fit, for rows in order of time:
 
     1. The last `calibration_fraction` of the rows are the tail.
     2. Of the rows before it, those whose label ended at least `embargo` before the first event of the tail are
@@ -95,16 +73,15 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
     3. Trees fitted on the head score the tail, and the calibrator is fitted to these scores.
     4. The trees are fitted anew on all rows.
 
-    What is calibrated is therefore the recipe, not this one set of trees, and nothing but training rows is
-    touched. Where the head or the tail holds one class only, there is nothing to calibrate on: `fit` warns,
-    and takes the log-odds at their word (`IdentityCalibrator`).
+    Only training rows are used, and the calibrator belongs to the procedure rather than to this one set of trees.
+    Where the head or the tail contains one class only, `fit` warns and does not calibrate (`IdentityCalibrator`).
 
-    :meth:`decision_function` gives the log-odds before calibration, whereas :meth:`predict` follows
+    :meth:`decision_function` returns the log-odds before calibration, whereas :meth:`predict` follows
     :meth:`predict_proba`: close to even odds the two may disagree about the class of a row. They never
-    disagree about the order of two rows, for the calibration is monotone.
+    disagree about the order of two rows, because the calibration is monotone.
 
     Classes are not reweighted, which would break the calibration. NaN means "unknown" and is allowed:
-    LightGBM learns at each split which way it goes. Infinity is refused.
+    LightGBM learns at each split which side it goes to. Infinity is refused.
 
     Examples
     --------
@@ -119,22 +96,24 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
     0
     """
 
+    text_format: ClassVar[str] = "lightgbm"
+
     def __init__(
         self,
         *,
-        n_estimators: int = 250,
-        num_leaves: int = 8,
-        learning_rate: float = 0.02,
-        min_child_samples: int = 60,
-        colsample_bytree: float = 0.4,
-        subsample: float = 0.7,
-        subsample_freq: int = 1,
-        reg_lambda: float = 20.0,
-        calibration: str = "sigmoid",
-        calibration_fraction: float = 0.2,
+        n_estimators: int = _DEFAULTS.n_estimators,
+        num_leaves: int = _DEFAULTS.num_leaves,
+        learning_rate: float = _DEFAULTS.learning_rate,
+        min_child_samples: int = _DEFAULTS.min_child_samples,
+        colsample_bytree: float = _DEFAULTS.colsample_bytree,
+        subsample: float = _DEFAULTS.subsample,
+        subsample_freq: int = _DEFAULTS.subsample_freq,
+        reg_lambda: float = _DEFAULTS.reg_lambda,
+        calibration: str = _DEFAULTS.calibration,
+        calibration_fraction: float = _DEFAULTS.calibration_fraction,
         embargo: timedelta | None = None,
-        random_state: int | np.random.RandomState | None = 0,
-        n_jobs: int | None = 1,
+        random_state: int | np.random.RandomState | None = _DEFAULTS.random_state,
+        n_jobs: int | None = _DEFAULTS.n_jobs,
     ) -> None:
         self.n_estimators = n_estimators
         self.num_leaves = num_leaves
@@ -158,8 +137,8 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         *,
         event_times: ArrayLike | None = None,
         label_end_times: ArrayLike | None = None,
-        base_log_odds: ArrayLike | None = None,
-        independence: float = 1.0,
+        init_score: ArrayLike | None = None,
+        mean_uniqueness: float = 1.0,
     ) -> ReversalClassifier:
         """Fit the calibrator on the last rows, and the trees on all of them.
 
@@ -172,18 +151,17 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_rows,), optional
             Weight of each row, >= 0, such as its mean uniqueness; 1 each if not given.
         event_times : array-like of datetimes, shape (n_rows,), optional
-            When each row was known; must not run backwards. Needed for the purge.
+            Time at which each row was known, non-decreasing. Needed for the purge.
         label_end_times : array-like of datetimes, shape (n_rows,), optional
-            When each label was settled. Needed for the purge: without the two, labels that reach into the
+            Time at which each label was known. Needed for the purge: without both times, labels that reach into the
             calibration tail stay in the head.
-        base_log_odds : array-like of shape (n_rows,), optional
-            Log-odds from which the trees start, such as those that each bet is offered at, finite. They are no part
-            of the model: trees and calibrator then hold what is known beyond them, and :meth:`decision_function`
-            and :meth:`predict_proba` speak of even odds. Without them the trees start from the share of the
-            positive class.
-        independence : float, default=1.0
-            Independent rows that a weight of one stands for, in (0, 1]: the mean uniqueness where labels overlap.
-            Widens the bounds of the calibrator.
+        init_score : array-like of shape (n_rows,), optional
+            Log-odds from which the trees start, such as the fair odds of each trade, finite. They are not part of the
+            model: trees and calibrator then contain the log-odds above them, as do :meth:`decision_function` and
+            :meth:`predict_proba`. Without them the trees start from the share of the positive class.
+        mean_uniqueness : float, default=1.0
+            Number of independent rows that a weight of one stands for, in (0, 1]: the mean uniqueness of overlapping
+            labels. Widens the bounds of the calibrator.
 
         Returns
         -------
@@ -195,13 +173,13 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         ParameterError
             If a parameter of the constructor is out of range, or one of the times is given without the other.
         SchemaError
-            If the times are no datetimes, not as many as the rows, or some are missing (NaT).
+            If the times are not datetimes, not as many as the rows, or some are missing (NaT).
         OrderError
             If `event_times` run backwards, or a label ends before its event.
         DataError
-            If `y` holds one class only.
+            If `y` contains one class only.
         ValueError
-            If `X` holds infinity, or `y` more than two classes.
+            If `X` contains infinity, or `y` more than two classes.
         """
         self._check_parameters()
         rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -214,18 +192,23 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             event_times=event_times,
             label_end_times=label_end_times,
         )
-        if not 0.0 < independence <= 1.0:
-            raise ParameterError(f"`independence` must be in (0, 1], was {independence!r}")
-        sample = _Sample(rows, target, weight, _checked_base(base_log_odds, len(rows)))
+        if not 0.0 < mean_uniqueness <= 1.0:
+            raise ParameterError(f"`mean_uniqueness` must be in (0, 1], was {mean_uniqueness!r}")
+        sample = _Sample(rows, target, weight, _checked_init_score(init_score, len(rows)))
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.calibrator_ = self._fitted_calibrator(
-            sample.take(head), sample.take(tail), seed=seed, independence=independence
+            sample.take(head), sample.take(tail), seed=seed, mean_uniqueness=mean_uniqueness
         )
         self.booster_ = self._boosted(sample, seed=seed)
         return self
 
+    def to_text(self) -> str:
+        """Return the trees as LightGBM's text, which `slackwater.models.predictor.FlattenedTrees` reads."""
+        check_is_fitted(self)
+        return str(self.booster_.model_to_string())
+
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Raw log-odds of the positive class: the sum of the trees, before calibration.
+        """Return raw log-odds of the positive class: the sum of the trees, before calibration.
 
         Parameters
         ----------
@@ -242,7 +225,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return self._raw(self.booster_, rows)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated probability of each class.
+        """Return the calibrated probability of each class.
 
         Parameters
         ----------
@@ -259,7 +242,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return np.column_stack([1.0 - positive, positive])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """More probable class of each row, by :meth:`predict_proba`.
+        """Return the more probable class of each row, by :meth:`predict_proba`.
 
         Parameters
         ----------
@@ -276,7 +259,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> NDArray[np.float64]:
-        """Share of each column in the total gain, shape (n_features_in_,); all 0 if no tree has a split."""
+        """Return the share of each column in the total gain, shape (n_features_in_,); all 0 if no tree has a split."""
         check_is_fitted(self)
         gain = np.asarray(self.booster_.feature_importance(importance_type="gain"), dtype=np.float64)
         return gain / gain.sum() if gain.any() else gain
@@ -288,21 +271,19 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _check_parameters(self) -> None:
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise ParameterError(f"`{name}` must be an int >= {least}, was {value!r}")
-        for name, (interval, contains) in _INTERVALS.items():
-            value = getattr(self, name)
-            if not isinstance(value, Real) or isinstance(value, bool) or not contains(float(value)):
-                raise ParameterError(f"`{name}` must be in {interval}, was {value!r}")
+        given = {name: getattr(self, name) for name in _CHECKED}
+        for name, value in given.items():
+            kind, text = _KINDS[type(getattr(_DEFAULTS, name))]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ParameterError(f"`{name}` must be {text}, was {value!r}")
+        ModelParameters(**given)  # the bounds
         if self.calibration not in ("sigmoid", "none"):
             raise ParameterError(f"`calibration` must be 'sigmoid' or 'none', was {self.calibration!r}")
         if self.embargo is not None and not (isinstance(self.embargo, timedelta) and self.embargo >= timedelta(0)):
             raise ParameterError(f"`embargo` must be None or a timedelta >= 0, was {self.embargo!r}")
 
     def _fitted_calibrator(
-        self, head: _Sample, tail: _Sample, *, seed: int, independence: float
+        self, head: _Sample, tail: _Sample, *, seed: int, mean_uniqueness: float
     ) -> IdentityCalibrator | SigmoidCalibrator:
         if self.calibration == "none":
             return IdentityCalibrator()
@@ -310,18 +291,18 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             n_classes = np.unique(rows.target[rows.weight > 0]).size
             if n_classes < 2:
                 warnings.warn(
-                    f"calibration skipped: the {rows.target.size} rows {place} the calibration tail hold "
-                    f"{n_classes} of 2 classes, so the raw log-odds are taken at their word",
+                    f"calibration skipped: the {rows.target.size} rows {place} the calibration tail contain "
+                    f"{n_classes} of 2 classes, so the raw log-odds are not calibrated",
                     UserWarning,
                     stacklevel=3,
                 )
                 return IdentityCalibrator()
         raw = self._raw(self._boosted(head, seed=seed), tail.X)
         if tail.base is None:
-            effective = independence * float(tail.weight.sum())
+            effective = mean_uniqueness * float(tail.weight.sum())
             return SigmoidCalibrator().fit(raw, tail.target, tail.weight, effective_rows=effective)
-        # Odds on offer count as fair, and what the trees see beyond them as noise, until enough rows say otherwise.
-        return SigmoidCalibrator(prior_slope=0.0).fit(raw, tail.target, independence * tail.weight, offset=tail.base)
+        # The prior holds the offered odds to be fair, and what the trees add to them to be noise.
+        return SigmoidCalibrator(prior_slope=0.0).fit(raw, tail.target, mean_uniqueness * tail.weight, offset=tail.base)
 
     def _boosted(self, sample: _Sample, *, seed: int) -> lightgbm.Booster:
         parameters = {
@@ -365,17 +346,17 @@ class _Sample(NamedTuple):
         return _Sample(self.X[rows], self.target[rows], self.weight[rows], base)
 
 
-def _checked_base(base_log_odds: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
-    if base_log_odds is None:
+def _checked_init_score(init_score: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:
+    if init_score is None:
         return None
-    base = np.asarray(base_log_odds, dtype=np.float64)
+    base = np.asarray(init_score, dtype=np.float64)
     if base.shape != (n_rows,) or not np.isfinite(base).all():
-        raise DataError(f"`base_log_odds` must be {n_rows} finite numbers, had shape {base.shape}")
+        raise DataError(f"`init_score` must be {n_rows} finite numbers, had shape {base.shape}")
     return base
 
 
 def _two_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Classes in order, and for each row the place of its class."""
+    """Return the classes in order, and for each row the position of its class."""
     check_classification_targets(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if kind != "binary":
@@ -383,5 +364,5 @@ def _two_classes(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
         raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
     classes, target = np.unique(y, return_inverse=True)
     if classes.size < 2:
-        raise DataError(f"`y` must hold two classes, held 1 class: {classes.tolist()}")
+        raise DataError(f"`y` must contain two classes, had 1 class: {classes.tolist()}")
     return classes, target

@@ -119,7 +119,7 @@ def parse_model_text(text: str) -> ModelText:
         )
     sizes = _integers(header, "tree_sizes", where="header")
     if not sizes:
-        raise BundleError("model text: holds no tree")
+        raise BundleError("model text: contains no tree")
     blocks = _tree_blocks(body, sizes)
     return ModelText(feature_names, [_tree(block, i, len(feature_names)) for i, block in enumerate(blocks)])
 
@@ -156,7 +156,7 @@ def _tree(block: str, index: int, n_features: int) -> Tree:
         _integers(entries, key, where=where) for key in ("split_feature", "decision_type", "left_child", "right_child")
     )
     if any(len(column) != n_splits for column in (threshold, feature, decision, left, right)):
-        raise BundleError(f"model text: {where}: {n_splits + 1} leaves need {n_splits} numbers a split entry")
+        raise BundleError(f"model text: {where}: {n_splits + 1} leaves need {n_splits} numbers per split entry")
     for f in feature:
         if not 0 <= f < n_features:
             raise BundleError(f"model text: {where}: `split_feature` must be in [0, {n_features - 1}], was {f}")

@@ -34,7 +34,7 @@ _ZERO = float(np.float32(1e-35))
 class FlattenedTrees:
     """The trees of a binary LightGBM model, ready to score.
 
-    Build it with :meth:`from_text` or :meth:`from_file`.
+    Create it with :meth:`from_text` or :meth:`from_file`.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class FlattenedTrees:
         Raises
         ------
         BundleError
-            If the text is no LightGBM model, is cut short or damaged, or needs something that is not
+            If the text is not a LightGBM model, is cut short or damaged, or needs something that is not
             supported here (see Notes of the class). The message names the tree and the entry.
         """
         return cls(parse_model_text(text))
@@ -122,7 +122,7 @@ class FlattenedTrees:
             raise BundleError(f"{os.fspath(path)}: {error}") from error
 
     def predict_raw(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Raw score of every row, in log-odds of the positive class.
+        """Return the raw score of every row, in log-odds of the positive class.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class FlattenedTrees:
         return raw
 
     def predict_raw_row(self, x: ArrayLike) -> float:
-        """Raw score of one row, in log-odds of the positive class; microseconds.
+        """Return the raw score of one row, in log-odds of the positive class.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class FlattenedTrees:
 
 
 def _comparable(threshold: float) -> float:
-    """Threshold that sends a value where LightGBM sends it, which first rounds what is within `_ZERO`."""
+    """Return the threshold that sends a value where LightGBM sends it, which first rounds what is within `_ZERO`."""
     if -_ZERO <= threshold < 0.0:
         return math.nextafter(-_ZERO, -math.inf)
     if 0.0 <= threshold < _ZERO:

@@ -1,7 +1,9 @@
-"""The plots of a run. Each title names the data set, and says SYNTHETIC where the market was simulated."""
+"""Plots of a run. Each title contains the name of the data set, and SYNTHETIC if the market was simulated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
-from slackwater.metrics.classification import average_precision_lift, calibration_bins
+from slackwater.metrics.classification import average_precision, calibration_bins
+from slackwater.models.targets import Target
 from slackwater.storage import atomic_directory
 
 __all__ = ["write_figures"]
@@ -23,25 +26,28 @@ def write_figures(
     scored: pd.DataFrame,
     equity: pd.DataFrame,
     sample: pd.DataFrame,
-    model_text: str | Path,
+    targets: Sequence[Target],
+    models: str | Path,
     title: str,
 ) -> None:
-    """Draw precision against recall, calibration, importance and equity into a directory of PNG files.
+    """Write plots of precision and recall, calibration, importance and equity as PNG files.
 
     Parameters
     ----------
     directory
-        Where they go; it appears whole or not at all.
+        Directory of the plots; it is written whole or not at all.
     scored
         Labels and out-of-fold predictions of the test events.
     equity
         Columns `time`, `equity_usd`.
     sample
-        Trades at constant risk.
-    model_text
-        The LightGBM text model of the direction.
+        Trades at unit risk.
+    targets
+        Targets that were fitted; precision, recall and importance are those of the headline target.
+    models
+        Directory with the LightGBM text model of each target, ``<name>.txt``.
     title
-        Of every figure, such as ``simulated, SYNTHETIC market``.
+        Second line of every title, such as ``simulated, SYNTHETIC market``.
     """
     import matplotlib as mpl
 
@@ -59,10 +65,11 @@ def write_figures(
         "font.size": 9,
         "savefig.bbox": "tight",
     }
+    (headline,) = (target for target in targets if target.headline)
     drawings: dict[str, Any] = {
-        "precision_recall": lambda axes: _precision_recall(axes, scored),
-        "calibration": lambda axes: _calibration(axes, scored),
-        "importance": lambda axes: _importance(axes, Path(model_text)),
+        "precision_recall": lambda axes: _precision_recall(axes, scored, headline),
+        "calibration": lambda axes: _calibration(axes, scored, targets),
+        "importance": lambda axes: _importance(axes, Path(models) / f"{headline.name}.txt"),
         "equity": lambda axes: _equity(axes, equity, sample),
     }
     with atomic_directory(directory) as root, mpl.rc_context(style):
@@ -75,30 +82,33 @@ def write_figures(
             plt.close(figure)
 
 
-def _precision_recall(axes: Any, scored: pd.DataFrame) -> str:
-    y, p = scored["y_direction"].to_numpy(), scored["p_direction"].to_numpy()
+def _precision_recall(axes: Any, scored: pd.DataFrame, target: Target) -> str:
+    y, p = scored[target.column].to_numpy(), scored[f"p_{target.name}"].to_numpy()
     precision, recall, _ = precision_recall_curve(y, p)
-    lift = average_precision_lift(y, p)
-    axes.plot(recall, precision, color=_BLUE, label=f"average precision {lift.average_precision:.3f}")
-    axes.axhline(lift.base_rate, color=_GREY, linestyle="--", label=f"base rate {lift.base_rate:.3f}")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(max(0.0, lift.base_rate - 0.15), 1.0))
+    base_rate = float(y.mean())
+    axes.plot(recall, precision, color=_BLUE, label=f"average precision {average_precision(y, p):.3f}")
+    axes.axhline(base_rate, color=_GREY, linestyle="--", label=f"base rate {base_rate:.3f}")
+    axes.set(
+        xlabel="Recall (fraction)", ylabel="Precision (fraction)", xlim=(0, 1), ylim=(max(0.0, base_rate - 0.15), 1.0)
+    )
     axes.legend(frameon=False)
     return "Precision and recall of reversals, out of sample"
 
 
-def _calibration(axes: Any, scored: pd.DataFrame) -> str:
-    for name, colour in (("direction", _BLUE), ("hit", _RED)):
-        p, y = scored[f"p_{name}"].to_numpy(), scored[f"y_{name}"].to_numpy()
+def _calibration(axes: Any, scored: pd.DataFrame, targets: Sequence[Target]) -> str:
+    shown = (target for target in targets if target.offset is None)
+    for target, colour in zip(shown, cycle((_BLUE, _RED, _INK)), strict=False):
+        p, y = scored[f"p_{target.name}"].to_numpy(), scored[target.column].to_numpy()
         which = calibration_bins(p)
         groups = pd.DataFrame({"p": p, "y": y}).groupby(which)
         means, counts = groups.mean(), groups.size()
         error = 1.96 * np.sqrt(means["y"] * (1.0 - means["y"]) / counts)
-        axes.errorbar(means["p"], means["y"], yerr=error, color=colour, marker="o", ms=4, lw=1, label=f"y_{name}")
+        axes.errorbar(means["p"], means["y"], yerr=error, color=colour, marker="o", ms=4, lw=1, label=target.column)
     low, high = axes.get_xlim()
-    axes.plot([low, high], [low, high], color=_GREY, linestyle="--", label="perfect")
-    axes.set(xlabel="predicted probability", ylabel="observed frequency")
+    axes.plot([low, high], [low, high], color=_GREY, linestyle="--", label="perfect calibration")
+    axes.set(xlabel="Predicted probability", ylabel="Observed frequency (fraction)")
     axes.legend(frameon=False)
-    return "Calibration in ten equal-count bins, out of sample (bars: 95 %, events taken as independent)"
+    return "Calibration in ten equal-count bins, out of sample (bars: 95 %, events as independent)"
 
 
 def _importance(axes: Any, model_text: Path) -> str:
@@ -108,9 +118,9 @@ def _importance(axes: Any, model_text: Path) -> str:
     gain = pd.Series(booster.feature_importance("gain"), index=booster.feature_name()).sort_values()
     top = 100.0 * gain.tail(20) / max(gain.sum(), 1e-12)
     axes.barh(top.index, top, color=_BLUE)
-    axes.set(xlabel="share of gain (%)")
+    axes.set(xlabel="Share of gain (%)")
     axes.tick_params(axis="y", labelsize=7)
-    return "What the direction model splits on"
+    return "Feature importance of the direction model"
 
 
 def _equity(axes: Any, equity: pd.DataFrame, sample: pd.DataFrame) -> str:
@@ -124,9 +134,9 @@ def _equity(axes: Any, equity: pd.DataFrame, sample: pd.DataFrame) -> str:
             where="post",
             color=_GREY,
             lw=1,
-            label="every accepted plan at constant risk",
+            label="every accepted plan at unit risk",
         )
-    axes.set(ylabel="USDT, net of all costs")
+    axes.set(xlabel="Time (UTC)", ylabel="Equity (USDT), net of all costs")
     axes.tick_params(axis="x", rotation=30)
     axes.legend(frameon=False)
-    return "Equity on paper, out of sample"
+    return "Paper-trading equity, out of sample"

@@ -1,4 +1,4 @@
-"""The picture of the liquidation map: where positions wait, what the price did to them, and what was liquidated."""
+"""Figure of the liquidation map: estimated liquidations by price and time, the price, and realised liquidations."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def write_map_figure(
     layer
         Of `slackwater.liquidity.density.LAYERS`.
     synthetic
-        Whether the market is simulated: then the title says SYNTHETIC.
+        Whether the market is simulated; the title then contains SYNTHETIC.
     dataset
         Name of the data set, for the title.
     pools
-        Pools a side that are labelled.
+        Number of pools per side that are labelled.
 
     Notes
     -----
@@ -185,7 +185,7 @@ def _price(axes: Any, bars: pd.DataFrame, bar_interval: timedelta) -> None:
     bottom = np.minimum(candles["open"], candles["close"])
     body = np.maximum((candles["open"] - candles["close"]).abs(), 1e-4 * candles["close"])
     axes.bar(middle, body, bottom=bottom, width=0.72 * days, color=colour, edgecolor=_NIGHT, lw=0.35, zorder=5)
-    axes.set_ylabel("price")
+    axes.set_ylabel("Price (quote currency)")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.6g}"))
 
 
@@ -230,7 +230,7 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     axes.xaxis.set_major_locator(FixedLocator([0.0, float(f"{50.0 * most:.1g}"), float(f"{100.0 * most:.1g}")]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g} %"))
     axes.tick_params(labelleft=False, left=False, labelsize=7)
-    axes.set_xlabel("estimated mass a bin / OI", fontsize=8, loc="left")
+    axes.set_xlabel("Estimated mass per bin (fraction of OI)", fontsize=8, loc="left")
     axes.grid(False)
     if np.isnan(end["atr_1d"]) or not history.bars["open_interest"].notna().any():
         return
@@ -264,7 +264,7 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
 
 
 def _apart(prices: NDArray[np.float64], gap: float, low: float, high: float) -> NDArray[np.float64]:
-    """Move labels so that neighbours do not overlap, as little as it takes."""
+    """Move labels so that neighbours do not overlap, as little as needed."""
     order = np.argsort(prices)
     places = prices.astype(float)[order]
     for _ in range(200):
@@ -312,7 +312,7 @@ def _liquidations(axes: Any, bars: pd.DataFrame, bar_interval: timedelta) -> Non
         axes.text(0.5, 0.5, "no liquidations in these data", transform=axes.transAxes, ha="center", color=_DIM)
         axes.set_yticks([])
     hours = width / timedelta(hours=1)
-    axes.set_ylabel(f"liquidated\ncoin / {hours:.3g} h, √ scale")
+    axes.set_ylabel(f"Liquidated (coin\nper {hours:.3g} h, √ scale)")
     locator = dates.AutoDateLocator(minticks=5, maxticks=11)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
@@ -331,8 +331,8 @@ def _legend(figure: Any, axes: Any, colours: Any, bars: pd.DataFrame) -> None:
     open_ = {"markerfacecolor": "none", "markeredgecolor": _MARK, "markersize": 5}
     axes.legend(
         handles=[
-            Patch(color=_SHORTS, label="shorts: wait above, forced to buy"),
-            Patch(color=_LONGS, label="longs: wait below, forced to sell"),
+            Patch(color=_SHORTS, label="shorts: above the price, forced to buy"),
+            Patch(color=_LONGS, label="longs: below the price, forced to sell"),
             mark("^", f"sweep of a level ({sweeps})", **filled),
             mark("d", f"glide through a level ({glides})", **open_),
         ],
@@ -365,8 +365,8 @@ def _titles(figure: Any, history: MapHistory, layer: str, synthetic: bool, datas
     figure.text(
         0.065,
         0.917,
-        "Brightness is estimated mass over open interest, as it was known at the time: a rank, never dollars. "
-        "Where the price crossed, the map is erased.",
+        "Brightness is estimated mass over open interest, as known at the time: a ranking, not an amount in dollars. "
+        "The map is erased where the price crossed it.",
         fontsize=8.5,
         color=_DIM,
     )

@@ -23,11 +23,11 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
     Parameters
     ----------
     history
-        Where they come from.
+        History that the pools were read from.
     pools
         What `MapHistory.pools` gave.
     synthetic
-        Whether the market is simulated; the title says so.
+        Whether the market is simulated; the title then contains SYNTHETIC.
     console
         Where to print; None: standard output.
     """
@@ -39,8 +39,9 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
         title=f"{history.symbol} at {end['event_time']:%Y-%m-%d %H:%M} UTC{mark}",
         caption=f"One daily true range (ATR) is {100.0 * end['atr_1d']:.2f} %, "
         f"open interest {end['open_interest']:,.6g} coin.\n"
-        "Shares and ranks are estimated from open interest, never dollars;\n"
-        "#1 is the densest pool of its layer (a half-life of memory, or the stops).",
+        "Shares and ranks are estimated from open interest,\n"
+        "they are not amounts in dollars; #1 is the densest pool\n"
+        "of its layer (a half-life of memory, or the stops).",
         title_justify="left",
         caption_justify="left",
     )

@@ -1,7 +1,7 @@
-"""The plots of the trades: the account, and what the same trades would have earned otherwise.
+"""Plots of the trades: the account, and the sensitivity of the same trades to costs, size, leverage, risk and venue.
 
-Each title says what to look for and names the data set, SYNTHETIC where the market was simulated. A table without
-trades gives a plot that says so.
+Each title names the data set, with the word SYNTHETIC where the market was simulated. A table without trades gives a
+plot with the words "no trades".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COSTS = {
     "latency": "#e3a48f",
     "funding": "#d9b44a",
 }
-_NET_BPS = "net result (bp of notional)"
+_NET_BPS = "Net result (bps of notional)"
 
 
 def write_trading_figures(
@@ -47,27 +47,27 @@ def write_trading_figures(
     venues: pd.DataFrame,
     title: str,
 ) -> None:
-    """Draw ten PNG files into a directory, one a question.
+    """Draw ten PNG files into a directory.
 
     Parameters
     ----------
     directory
-        Where they go; it appears whole or not at all.
+        Target directory; it appears whole or not at all.
     equity
         Columns `time`, `equity_usd` and `drawdown` (fraction of the peak), as in `Ledger.equity`.
     trades, sample
-        Trades of the account and trades at constant risk, as in `Ledger.trades`.
+        Trades of the account and unit-risk trades, as in `Ledger.trades`.
     exposure
         Columns `time`, `gross_notional_usd`, `net_notional_usd`, `open_risk_fraction` (of equity), `leverage`
         (gross notional over equity) and `n_positions`.
     cost, capacity, leverage, counterfactual, ruin
-        The tables of `slackwater.evidence.sensitivity`.
+        Tables of `slackwater.evidence.cost_sensitivity`, `slackwater.evidence.leverage` and `slackwater.evidence.ruin`.
     venues
-        One row a venue: `venue`, `n_trades`, `net_bps_mean`, `net_bps_low`, `net_bps_high`, `gross_bps`, and what
-        lies between net and gross: `fee_bps`, `spread_bps`, `impact_bps`, `stop_slippage_bps`, `latency_bps` and
-        `funding_bps` (negative if received), all basis points of notional a trade.
+        One row per venue: `venue`, `n_trades`, `net_bps_mean`, `net_bps_low`, `net_bps_high`, `gross_bps`, and the
+        parts between net and gross: `fee_bps`, `spread_bps`, `impact_bps`, `stop_slippage_bps`, `latency_bps` and
+        `funding_bps` (negative if received), all basis points of notional per trade.
     title
-        Of every figure, such as ``simulated, SYNTHETIC market``.
+        Second line of every title, such as ``simulated, SYNTHETIC market``.
     """
     import matplotlib as mpl
 
@@ -87,67 +87,67 @@ def write_trading_figures(
         "legend.fontsize": 8,
         "savefig.bbox": "tight",
     }
-    # Name: values that are known wherever there were trades, what to look for, and the drawing.
+    # Name: values that are known wherever there were trades, title, and drawing.
     drawings: dict[str, tuple[pd.Series, str, Callable[[Any], None]]] = {
         "equity_and_drawdown": (
             equity["equity_usd"].iloc[1:],
-            "The account on paper, net of all costs: what it earned, and how far it fell on the way",
+            "Equity and drawdown of the paper account, net of all costs",
             lambda figure: _equity_and_drawdown(figure, equity),
         ),
         "r_multiples": (
             sample["net_r"],
-            "What a trade pays for the risk it takes: a stop costs one R, a gap through it more",
+            "Distribution of net results per trade",
             lambda figure: _r_multiples(figure, sample, trades),
         ),
         "costs": (
             cost["net_bps_mean"],
-            "How much dearer may trading be before nothing is left?",
+            "Cost sensitivity",
             lambda figure: _costs(figure, cost),
         ),
         "capacity": (
             capacity["net_bps_mean"],
-            "How large can a trade be before its own impact eats what it earns?",
+            "Capacity: net result by notional per trade",
             lambda figure: _capacity(figure, capacity),
         ),
         "leverage": (
             leverage["median_r"],
-            "The same trades at more leverage: how many are knocked out before they are right?",
+            "Leverage sensitivity with stop",
             lambda figure: _leverage(figure, leverage[leverage["variant"] == "with stop"]),
         ),
         "leverage_without_stop": (
             leverage["median_r"],
-            "The same without a stop, the margin at risk: how many are liquidated before they are right?",
+            "Leverage sensitivity without stop, margin at risk",
             lambda figure: _leverage(figure, leverage[leverage["variant"] == "without stop"]),
         ),
         "counterfactuals": (
             counterfactual["net_bps_mean"],
-            "What stop and target are worth: the same trades without them",
+            "Counterfactuals: the same trades without stop or target",
             lambda figure: _counterfactuals(figure, counterfactual),
         ),
         "ruin": (
             ruin["ruin_probability"],
-            "How much risk in every trade does the account survive?",
+            "Probability of ruin by risk per trade",
             lambda figure: _ruin(figure, ruin),
         ),
         "venues": (
             venues["net_bps_mean"],
-            "The trades at each venue: what they earn, and what the costs take",
+            "Venue comparison: gross result, costs and net result",
             lambda figure: _venues(figure, venues),
         ),
         "exposure": (
             exposure.loc[exposure["n_positions"] > 0, "gross_notional_usd"],
-            "What the account carries: the most of every day",
+            "Exposure of the account, daily maximum",
             lambda figure: _exposure(figure, exposure),
         ),
     }
     with atomic_directory(directory) as root, mpl.rc_context(style):
-        for name, (known, caption, draw) in drawings.items():
+        for name, (known, heading, draw) in drawings.items():
             figure = plt.figure()
             if known.notna().any():
                 draw(figure)
             else:
                 _no_trades(figure)
-            figure.suptitle(f"{caption}\n{title}", x=0.01, ha="left", fontsize=11)
+            figure.suptitle(f"{heading}\n{title}", x=0.01, ha="left", fontsize=11)
             # Without the version and the date, the same run gives the same bytes.
             figure.savefig(root / f"{name}.png", metadata={"Software": None})
             plt.close(figure)
@@ -164,23 +164,23 @@ def _equity_and_drawdown(figure: Any, equity: pd.DataFrame) -> None:
     start = float(equity["equity_usd"].iloc[0])
     money.step(equity["time"], equity["equity_usd"], where="post", color=_BLUE, lw=1.2)
     money.axhline(start, color=_GREY, linestyle="--", lw=1, label=f"start: {start:,.0f} USDT")
-    money.set(ylabel="equity (USDT)")
+    money.set(ylabel="Equity (USDT)")
     money.yaxis.set_major_formatter("{x:,.0f}")
     _key(money)
     below = -100.0 * equity["drawdown"]
     deepest = int(below.to_numpy().argmin())
     fall.fill_between(equity["time"], below, step="post", color=_RED, alpha=0.5, lw=0)
-    fall.set(ylabel="below the peak (%)", ylim=(min(1.15 * float(below.min()), -1.0), 0.0))
+    fall.set(ylabel="Drawdown (%)", ylim=(min(1.15 * float(below.min()), -1.0), 0.0))
     day = f"{equity['time'].iloc[deepest]:%Y-%m-%d}"
-    fall.set_xlabel(f"deepest: {-below.iloc[deepest]:.1f} % below the peak, on {day} (UTC)")
+    fall.set_xlabel(f"Day (UTC); maximum drawdown {-below.iloc[deepest]:.1f} % on {day}")
 
 
 def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> None:
     axes = figure.subplots()
     lowest, highest = _R_BINS[0], _R_BINS[-1]
     for table, name, look in (
-        (sample, "every plan, at constant risk", {"color": _BLUE, "alpha": 0.55}),
-        (trades, "the account", {"color": _INK, "histtype": "step", "lw": 1.2}),
+        (sample, "unit-risk trades", {"color": _BLUE, "alpha": 0.55}),
+        (trades, "account", {"color": _INK, "histtype": "step", "lw": 1.2}),
     ):
         if len(table):
             r = table["net_r"].to_numpy()
@@ -190,14 +190,14 @@ def _r_multiples(figure: Any, sample: pd.DataFrame, trades: pd.DataFrame) -> Non
                 r.clip(lowest, highest), bins=_R_BINS, weights=weights, label=f"{name}: {r.size:,}, {what}", **look
             )
     axes.axvline(0.0, color=_INK, lw=0.8)
-    axes.axvline(-1.0, color=_RED, lw=1, linestyle="--", label="the planned loss, -1 R")
+    axes.axvline(-1.0, color=_RED, lw=1, linestyle="--", label="planned loss, -1 R")
     _key(axes, columns=1)
     r = sample["net_r"]
     tails = (
-        f"the outermost bars hold all beyond: {int((r < lowest).sum())} below {lowest:g} R (worst {r.min():.1f}), "
+        f"outermost bars hold all values beyond: {int((r < lowest).sum())} below {lowest:g} R (worst {r.min():.1f}), "
         f"{int((r > highest).sum())} above {highest:g} R (best {r.max():.1f})"
     )
-    axes.set(xlabel=f"net result (R: multiples of the planned loss)\n{tails}", ylabel="share of trades (%)")
+    axes.set(xlabel=f"Net result (R)\n{tails}", ylabel="Share of trades (%)")
 
 
 def _costs(figure: Any, cost: pd.DataFrame) -> None:
@@ -210,7 +210,7 @@ def _costs(figure: Any, cost: pd.DataFrame) -> None:
     _key(net)
     factor.plot(x, cost["profit_factor"], color=_INK, marker="o", ms=4)
     factor.axhline(1.0, color=_GREY, linestyle="--", lw=1)
-    factor.set(ylabel="profit factor", xlabel="fees and slippage, multiple of those assumed (funding as it was)")
+    factor.set(ylabel="Profit factor", xlabel="Fees and slippage (multiple of the assumed)")
 
 
 def _capacity(figure: Any, capacity: pd.DataFrame) -> None:
@@ -230,16 +230,14 @@ def _capacity(figure: Any, capacity: pd.DataFrame) -> None:
     if np.isfinite(zero):
         net.axvline(zero, color=_RED, lw=1, linestyle="--", label=f"break-even: {_short(float(f'{zero:.3g}'))} USDT")
     net.axhline(0.0, color=_INK, lw=0.8)
-    net.set(ylabel="bp of notional", xscale="log")
+    net.set(ylabel="Net result (bps of notional)", xscale="log")
     _key(net)
     share = 100.0 * capacity["share_within_depth"]
     if share.notna().any():
         depth.plot(x, share, color=_INK, marker="o", ms=4)
     else:
         depth.text(0.5, 0.5, "depth unknown", ha="center", va="center", color=_GREY, transform=depth.transAxes)
-    depth.set(
-        ylabel="within the depth\nlimit (% of trades)", ylim=(-4.0, 104.0), xlabel="notional of every trade (USDT)"
-    )
+    depth.set(ylabel="Within the depth\nlimit (% of trades)", ylim=(-4.0, 104.0), xlabel="Notional per trade (USDT)")
     depth.set_xticks(x, labels=[_short(value) for value in x])
     depth.minorticks_off()
 
@@ -252,15 +250,20 @@ def _leverage(figure: Any, leverage: pd.DataFrame) -> None:
         (
             ("stopped", "stopped", _GREY),
             ("liquidated", "liquidated", _RED),
-            ("knocked_out_before_reversal", "either, and the reversal came later", _INK),
+            ("exited_before_reversal", "either, before the reversal", _INK),
         )
     ):
         shares.bar(at + 0.27 * (i - 1), 100.0 * leverage[column], width=0.25, color=colour, label=name)
-    shares.set(ylabel="share of trades (%)")
+    shares.set(ylabel="Share of trades (%)")
     _key(shares)
     for axes, columns, label, factor in (
-        (r, ("median_r", "mean_r"), "net result (R)", 1.0),
-        (margin, ("median_return_on_margin", "return_on_margin_mean"), "net over margin\n(%, log beyond ±1)", 100.0),
+        (r, ("median_r", "mean_r"), "Net result (R)", 1.0),
+        (
+            margin,
+            ("median_return_on_margin", "return_on_margin_mean"),
+            "Net result\n(% of margin, log beyond ±1)",
+            100.0,
+        ),
     ):
         for column, name, look in zip(columns, ("median", "mean"), ("o-", "s--"), strict=True):
             axes.plot(at, factor * leverage[column], look, color=_BLUE if name == "median" else _INK, ms=4, label=name)
@@ -272,7 +275,7 @@ def _leverage(figure: Any, leverage: pd.DataFrame) -> None:
     left_out = [f"\n{n:,} not offered" if n else "" for n in leverage["not_offered"]]
     labels = [f"{value:g}×{out}" for value, out in zip(leverage["leverage"], left_out, strict=True)]
     margin.set_xticks(at, labels=labels)
-    margin.set(xlabel="margin leverage; one R is the loss at the nearer of stop and liquidation")
+    margin.set(xlabel="Margin leverage; one R is the loss at the nearer of stop and liquidation")
 
 
 def _counterfactuals(figure: Any, counterfactual: pd.DataFrame) -> None:
@@ -287,7 +290,7 @@ def _counterfactuals(figure: Any, counterfactual: pd.DataFrame) -> None:
         net.hlines(y, table[low], table[high], color=colour, lw=2, alpha=0.5)
         net.plot(table[mean], y, "o", color=colour, ms=5, label=name)
     net.axvline(0.0, color=_INK, lw=0.8)
-    worst = [f"{row.variant}\n(worst {row.worst_bps:,.0f} bp)" for row in counterfactual.itertuples()]
+    worst = [f"{row.variant}\n(worst {row.worst_bps:,.0f} bps)" for row in counterfactual.itertuples()]
     net.set_yticks(at, labels=worst)
     net.set(xlabel=_NET_BPS)
     left = np.zeros(len(counterfactual))
@@ -295,7 +298,7 @@ def _counterfactuals(figure: Any, counterfactual: pd.DataFrame) -> None:
         share = 100.0 * counterfactual[f"{name}_share"].to_numpy()
         exits.barh(at, share, left=left, color=colour, height=0.6, label=f"exit by {name}")
         left += share
-    exits.set(xlabel="share of trades (%)", xlim=(0.0, 100.0))
+    exits.set(xlabel="Share of trades (%)", xlim=(0.0, 100.0))
     exits.tick_params(left=False)
     net.invert_yaxis()  # shared
     figure.legend(loc="outside lower center", ncols=3)
@@ -307,18 +310,18 @@ def _ruin(figure: Any, ruin: pd.DataFrame) -> None:
     limit, years = ruin["drawdown"].iloc[0], ruin["years"].iloc[0]
     bars = chance.bar(at, 100.0 * ruin["ruin_probability"], width=0.5, color=_RED)
     chance.bar_label(bars, fmt="%.1f %%", padding=2)
-    chance.set(ylabel=f"chance of falling {100.0 * limit:g} %\nbelow the peak (%)")
+    chance.set(ylabel=f"Probability of a\n{100.0 * limit:g} % drawdown (%)")
     chance.set(ylim=(0.0, 115.0), yticks=range(0, 101, 25))  # room for the label of a certainty
-    middle.plot(at, 100.0 * ruin["median_annual_return"], "o-", color=_BLUE, ms=4, label="median return a year")
-    middle.plot(at, -100.0 * ruin["median_max_drawdown"], "s--", color=_INK, ms=4, label="median deepest fall")
+    middle.plot(at, 100.0 * ruin["median_annual_return"], "o-", color=_BLUE, ms=4, label="median return per year")
+    middle.plot(at, -100.0 * ruin["median_max_drawdown"], "s--", color=_INK, ms=4, label="median maximum drawdown")
     middle.axhline(0.0, color=_INK, lw=0.8)
-    middle.set(ylabel="% of equity")
+    middle.set(ylabel="Share of equity (%)")
     _key(middle)
     middle.set_xticks(at, labels=[f"{100.0 * fraction:g} %" for fraction in ruin["risk_fraction"]])
     streak = ruin["expected_longest_losing_streak"].iloc[0]
     middle.set_xlabel(
-        f"equity at risk in each trade, over {years:g} year{'s' if years != 1 else ''}; "
-        f"expect about {streak:.0f} losses in a row at worst"
+        f"Equity at risk per trade, over {years:g} year{'s' if years != 1 else ''}; "
+        f"expected longest losing streak {streak:.0f}"
     )
 
 
@@ -328,7 +331,7 @@ def _venues(figure: Any, venues: pd.DataFrame) -> None:
     paid, received = np.zeros(len(venues)), np.zeros(len(venues))
     for name, colour in _COSTS.items():
         part = venues[f"{name}_bps"].fillna(0.0).to_numpy()
-        # What is received hangs below zero, so that the two stacks do not hide each other.
+        # Amounts received are stacked below zero, so that the two stacks do not hide each other.
         foot = np.where(part >= 0.0, paid, received)
         axes.bar(at - 0.17, part, width=0.34, bottom=foot, color=colour, label=name.replace("_", " "))
         paid, received = paid + part.clip(min=0.0), received + part.clip(max=0.0)
@@ -338,7 +341,7 @@ def _venues(figure: Any, venues: pd.DataFrame) -> None:
     axes.axhline(0.0, color=_INK, lw=0.8)
     taken = zip(venues["venue"], venues["n_trades"], strict=True)
     axes.set_xticks(at, labels=[f"{venue}\n{n:,} trades" for venue, n in taken])
-    axes.set(ylabel="bp of notional, mean of trades", xlim=(-0.6, len(venues) - 0.4))
+    axes.set(ylabel="Mean per trade (bps of notional)", xlim=(-0.6, len(venues) - 0.4))
     figure.legend(loc="outside right center")
 
 
@@ -353,32 +356,32 @@ def _exposure(figure: Any, exposure: pd.DataFrame) -> None:
     for axes, column, factor, label, colour in (
         (notional, "gross_notional_usd", 1.0, "gross", _GREY),
         (notional, "net_notional_usd", 1.0, "net (long less short)", _BLUE),
-        (risk, "open_risk_fraction", 100.0, "open risk\n(% of equity)", _RED),
-        (leverage, "leverage", 1.0, "gross notional\nover equity", _GREY),
-        (positions, "n_positions", 1.0, "open positions", _INK),
+        (risk, "open_risk_fraction", 100.0, "Open risk\n(% of equity)", _RED),
+        (leverage, "leverage", 1.0, "Gross notional\n(multiple of equity)", _GREY),
+        (positions, "n_positions", 1.0, "Open positions", _INK),
     ):
         lowest, highest = factor * least[column], factor * most[column]
         axes.fill_between(edges, lowest, highest, step="post", color=colour, alpha=0.6, lw=0, label=label)
         axes.set(ylabel=label)
-    notional.set(ylabel="notional (USDT)")
+    notional.set(ylabel="Notional (USDT)")
     notional.yaxis.set_major_formatter(lambda value, _: _short(value))
     _key(notional)
     for axes in (risk, leverage, positions):
         axes.set_ylim(bottom=0.0)
     positions.yaxis.get_major_locator().set_params(integer=True)
-    positions.set_xlabel("day (UTC)")
+    positions.set_xlabel("Day (UTC)")
     figure.align_ylabels()
 
 
 def _states(exposure: pd.DataFrame) -> pd.DataFrame:
-    """Return the states by time, those that last beyond midnight at midnight too."""
+    """Return the states by time, with a copy at midnight of those that last beyond it."""
     states = exposure.drop_duplicates("time", keep="last").set_index("time").sort_index().select_dtypes("number")
     midnights = pd.date_range(states.index[0].ceil("D"), states.index[-1], freq="D")
     return states.reindex(states.index.union(midnights)).ffill()
 
 
 def _key(axes: Any, columns: int = 4) -> None:
-    """Write the legend above the plot, where there is nothing that it could hide."""
+    """Put the legend above the plot, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2)
 
 
@@ -387,7 +390,7 @@ def _mean_label(curve: pd.DataFrame) -> str:
 
 
 def _short(value: float) -> str:
-    """Return an amount with k or M, as on an axis."""
+    """Return an amount with the suffix k or M, as on an axis."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{unit}"

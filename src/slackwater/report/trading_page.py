@@ -1,9 +1,9 @@
-"""The tables of the trades as one page of Markdown, to be read in a terminal, a pull request or a browser."""
+"""Page of the trades in Markdown: the tables of stage `sensitivity` with their explanations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,85 @@ from slackwater.storage import significant
 __all__ = ["markdown_table", "trading_page"]
 
 
-def trading_page(title: str, sections: Mapping[str, tuple[str, pd.DataFrame]]) -> str:
-    """Return a page: a title, then a heading, a sentence and a table a section.
+_VENUE_FACTS = [
+    *("venue", "taker_fee_bps", "half_spread_bps", "relative_depth", "funding_interval_hours", "confirmed", "assumed")
+]
+# Heading to (table, text).
+_SECTIONS = {
+    "Cost sensitivity": (
+        "cost",
+        "The unit-risk trades at multiples of the assumed fees and slippage; funding does not change.",
+    ),
+    "Capacity": (
+        "capacity",
+        "The same trades at one notional each (USDT). Results are in basis points of notional per trade.",
+    ),
+    "Leverage": (
+        "leverage",
+        "Share of trades that exit before the reversal that the models predict (one standard deviation over the "
+        "horizon). With its stop a trade does not depend on leverage until liquidation comes before the stop; "
+        "without a stop the margin is the risk, and one R is the margin.",
+    ),
+    "Stop and target": (
+        "counterfactual",
+        "The same trades without stop, without target, and without both. Where the interval of a difference lies above "
+        "0, the level that was removed costs money on these data.",
+    ),
+    "Ruin": (
+        "ruin",
+        "Probability of a drawdown of `drawdown` within `years`, by the share of equity risked per trade: the trades "
+        "of the account, each at that share, without throttle and Kelly cap. Trades refused by its halts stay refused. "
+        "Returns compound without impact of the growing size.",
+    ),
+    "Ruin without position limits": (
+        "ruin_without_limits",
+        "The same if every plan were taken, also several per symbol at once.",
+    ),
+    "Venues": (
+        "venues",
+        "The same trades at the costs of each venue, in basis points of notional per trade; `n_common` are the trades "
+        "that every venue takes. Assumed facts, such as spread and depth, are equal at all venues.{left_out}",
+    ),
+    "Venue facts": ("venue_facts", "Facts under `assumed` have no dated answer of the venue."),
+    "Adversarial paths": (
+        "stress",
+        "Realised over planned loss when the path turns against every trade at the fill. `severity` is a fraction of "
+        "price (of the stop distance in `gap_beyond_stop`), or the funding rate per settlement; the last column must "
+        "be 0. A stop does not cap a loss at 2 %.",
+    ),
+    "Rule ablation": (
+        "rules",
+        "The gate with one rule toggled, on the same events; `difference_bps` is per event, with the rule less without "
+        "it, and `helps` tells whether its interval lies above 0. A rule that only makes positions smaller can add "
+        "trades: those that impact makes too expensive at the larger size.",
+    ),
+    "Drawdown control ablation": ("drawdown_control", "The account with one rule of drawdown control toggled."),
+}
+
+
+def trading_page(title: str, tables: Mapping[str, pd.DataFrame], unknown_venues: Sequence[str] = ()) -> str:
+    """Return the page of the trades in Markdown: per section a heading, a text and a table.
 
     Parameters
     ----------
     title
-        Names the data set, and says SYNTHETIC where the market was simulated.
-    sections
-        Heading to what to look for and the table.
+        Name of the data set, with the word SYNTHETIC where the market was simulated.
+    tables
+        Tables of stage `sensitivity`: ``cost``, ``capacity``, ``leverage``, ``counterfactual``, ``ruin``,
+        ``ruin_without_limits``, ``venues``, ``stress``, ``rules``, ``drawdown_control``.
+    unknown_venues
+        Venues that could not be compared, with the reason.
     """
+    venues = tables["venues"]
+    shown = {
+        **tables,
+        "venues": venues.drop(columns=[name for name in _VENUE_FACTS if name != "venue"]),
+        "venue_facts": venues[_VENUE_FACTS],
+    }
+    left_out = f" Left out: {'; '.join(unknown_venues)}." if unknown_venues else ""
     parts = [f"# {title}\n"]
-    for heading, (sentence, table) in sections.items():
-        parts.append(f"## {heading}\n\n{sentence}\n\n{markdown_table(table)}\n")
+    for heading, (name, text) in _SECTIONS.items():
+        parts.append(f"## {heading}\n\n{text.format(left_out=left_out)}\n\n{markdown_table(shown[name])}\n")
     return "\n".join(parts)
 
 

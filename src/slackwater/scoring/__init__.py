@@ -1,1 +1,1 @@
-"""Scores from an exported bundle: no labels, no training, nothing that loads code."""
+"""Scores and trade plans from an exported bundle; loading one runs no code of it and needs no training."""

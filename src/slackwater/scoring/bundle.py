@@ -1,13 +1,13 @@
-"""The scoring bundle on disk: text models, one JSON manifest, and the digest of every file. Never a pickle.
+"""The scoring bundle on disk: text models, one JSON manifest, and the digest of every file; no pickle.
 
 ::
 
     models/scorer/
-      manifest.json    what the bundle was made of and how it scores
-      direction.txt    LightGBM text models
+      manifest.json    data, settings, calibrators, verdict and hashes
+      direction.txt    one text per model (`slackwater.models.targets.Model.to_text`)
       hit.txt
       trade.txt
-      SHA256SUMS       written last: a bundle that was half copied has none, or one that does not agree
+      SHA256SUMS       written last: in a bundle that was copied in part it is missing or does not agree
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from slackwater.storage import atomic_directory, sha256_of
 
 __all__ = ["Bundle", "from_plain", "to_plain", "write_bundle"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _MANIFEST: Final = "manifest.json"
 _SUMS: Final = "SHA256SUMS"
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_.-]+)")
@@ -45,7 +45,7 @@ _REQUIRED: Final = (
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; a duration becomes ``{"seconds": n}``."""
+    """Return a value in types of JSON; a duration becomes ``{"seconds": n}``."""
     if isinstance(value, timedelta):
         return {"seconds": value.total_seconds()}
     if isinstance(value, Mapping):
@@ -78,11 +78,11 @@ def write_bundle(directory: str | Path, manifest: Mapping[str, Any], models: Map
     Parameters
     ----------
     directory
-        Where it goes; a bundle that is there is replaced.
+        Directory of the bundle; one that exists is replaced.
     manifest
-        Fit for `to_plain`; must hold the required keys.
+        Values fit for `to_plain`, with all required keys.
     models
-        Name to LightGBM text model.
+        Texts of the models by name.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def write_bundle(directory: str | Path, manifest: Mapping[str, Any], models: Map
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle that was read and found whole.
+    """A bundle that was read and whose digests agree.
 
     Parameters
     ----------
     manifest
         The manifest, with durations as `timedelta`.
     models
-        Name to LightGBM text model.
+        Texts of the models by name.
     digest
         Sha256 of ``SHA256SUMS``: two bundles with one digest are the same to the last byte.
     """
@@ -127,12 +127,14 @@ class Bundle:
         ------
         BundleError
             If the directory or a file is missing, a file is not listed, a digest differs, the manifest is not
-            what this version writes, or a name leads out of the directory.
+            of this version, or a name leads out of the directory.
         """
         root = Path(directory)
         sums = root / _SUMS
         if not sums.is_file():
-            raise BundleError(f"{root} is no scoring bundle: {_SUMS} is missing (half copied?); `dvc repro` makes one")
+            raise BundleError(
+                f"{root} is not a scoring bundle: {_SUMS} is missing (copied in part?); `dvc repro` makes one"
+            )
         expected: dict[str, str] = {}
         for line in _text(sums.read_bytes(), sums).splitlines():
             match = _LINE.fullmatch(line)
@@ -141,8 +143,8 @@ class Bundle:
             expected[match[2]] = match[1]
         present = {path.name for path in root.iterdir() if path.name != _SUMS}
         if present != set(expected):
-            lost, foreign = sorted(set(expected) - present), sorted(present - set(expected))
-            raise BundleError(f"{root}: missing files {lost}, unknown files {foreign}")
+            lost, unknown = sorted(set(expected) - present), sorted(present - set(expected))
+            raise BundleError(f"{root}: missing files {lost}, unknown files {unknown}")
         contents: dict[str, str] = {}
         for name, digest in expected.items():
             path = root / name
@@ -156,7 +158,7 @@ class Bundle:
         models = {}
         for name, model in manifest["models"].items():
             if model.get("file") not in contents:
-                raise BundleError(f"{root}: the manifest names {model.get('file')!r}, which the bundle does not hold")
+                raise BundleError(f"{root}: the manifest names {model.get('file')!r}, which is not in the bundle")
             models[name] = contents[model["file"]]
         return cls(manifest=manifest, models=models, digest=sha256_of(sums))
 

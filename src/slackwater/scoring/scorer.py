@@ -1,19 +1,32 @@
-"""The scorer: probabilities of a reversal from an exported bundle, for history and for live rows."""
+"""The scorer: from market data to scores and trade plans, with the models of an exported bundle.
+
+`ReversalScorer.score` scores a history of tables, `ScoreStream.update` one live bar; both take the same five steps:
+
+1. `MarketFrame` or `FrameStream` joins the tables to one row per bar close, from what was available by then.
+2. `FeatureEngine` computes the features of the row.
+3. At a signal event, `Orientation` mirrors the features so that the prior move always goes up.
+4. Each model returns raw log-odds, and its calibrator makes the outputs (`Target.outputs`) of them.
+5. `TrainingRange` names the features outside of the range that the models were trained on.
+
+`ReversalScorer.gate` turns a score into a trade plan or a refusal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slackwater.errors import BundleError, MissingDataError, SchemaError
+from slackwater.errors import BundleError, MissingDataError, ParameterError, SchemaError
 from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.extra import imported_class
+from slackwater.features.family import Family
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
@@ -23,51 +36,93 @@ from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
+from slackwater.models.targets import TARGETS, Calibrator, Target, TextModel
 from slackwater.models.training_range import TrainingRange
 from slackwater.scoring.bundle import Bundle
-from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
-from slackwater.trading.score import CONTEXT, Score
+from slackwater.trading.account import Account
+from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.gate import Gate
+from slackwater.trading.score import CONTEXT, MarketContext, Score
+from slackwater.types import Bools, Floats
 
-__all__ = ["EventScore", "ReversalScorer", "ScoreStream"]
+__all__ = ["READERS", "EventScore", "ReversalScorer", "ScoreStream"]
 
-_PROBABILITIES = ("direction", "hit")
-_TRADE = "trade"
+READERS: Final[Mapping[str, Callable[[str], TextModel]]] = {"lightgbm": FlattenedTrees.from_text}
+"""Readers of model texts by format."""
+
+_GATE_OUTPUTS = tuple(column for target in TARGETS for column in target.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventScore(Score):
-    """A score that remembers the features it was made from, for `ReversalScorer.explain`.
+    """A score with the features from which it was computed, for `ReversalScorer.explain`.
 
     Parameters
     ----------
     features
         All features at the decision, in the order of `FeatureEngine.names`.
+    other_outputs
+        Outputs of targets from outside the library by name, such as ``p_toy``; NaN where there is no event.
     """
 
-    features: NDArray[np.float64]
+    features: Floats
+    other_outputs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredModel:
+    """One model of a bundle: its target, its trees and its calibrator."""
+
+    target: Target
+    model: TextModel
+    calibrator: Calibrator
+    text: str
+    text_format: str
+
+    @classmethod
+    def read(
+        cls, text: str, entry: Mapping[str, Any], readers: Mapping[str, Callable[[str], TextModel]]
+    ) -> _StoredModel:
+        text_format = entry["format"]
+        if text_format not in readers:
+            raise BundleError(
+                f"{entry['file']} has the format {text_format!r}, readers are given for {sorted(readers)}; pass one in "
+                "`ReversalScorer.load(path, readers={...})`"
+            )
+        target, calibrator = Target(**entry["target"]), calibrator_from_dict(entry["calibrator"])
+        return cls(target, readers[text_format](text), calibrator, text, text_format)
+
+    def outputs(self, oriented: Floats) -> dict[str, Floats]:
+        return self.target.outputs(self.calibrator, self.model.predict_raw(oriented))
 
 
 class ReversalScorer:
-    """Scores events with the models of a bundle, and gates the scores.
+    """Scores and trade plans from the models of a bundle.
 
-    Make one with `load`. A scorer holds no market state: `score` starts from history, `stream` keeps its own.
+    Create one with `load`. A scorer has no market state: `score` starts from history, a `stream` has its own state.
 
     Attributes
     ----------
     manifest : dict
-        What the bundle says of itself: data set, verdict, features, hashes.
+        Contents of the bundle: data set, verdict, features, hashes.
     synthetic : bool
-        Whether the models learned from a simulated market. Such scores say nothing about a real one.
+        Whether the models were trained on a simulated market. Such scores are no evidence about a real one.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        families: Iterable[type[Family]] = (),
+        readers: Mapping[str, Callable[[str], TextModel]] | None = None,
+    ) -> None:
         manifest = bundle.manifest
         self.manifest = manifest
         self.digest = bundle.digest
         self.synthetic = bool(manifest["synthetic"])
         features = manifest["features"]
         self._spec = FrameSpec.from_dict(manifest["market"])
-        self._engine = FeatureEngine(default_families(self._spec.bar_interval, **features["families"]))
+        self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
         if self._engine.fingerprint != features["fingerprint"]:
             raise BundleError(
                 "the bundle was made with other features than this version computes "
@@ -81,49 +136,66 @@ class ReversalScorer:
         self._described = described
         self._orientation = Orientation(described)
         self._columns = np.array([self._engine.names.index(f.name) for f in described], dtype=np.intp)
-        self._texts = bundle.models
-        self._trees = {name: FlattenedTrees.from_text(text) for name, text in bundle.models.items()}
-        self._calibrators = {
-            name: calibrator_from_dict(model["calibrator"]) for name, model in manifest["models"].items()
+        known = {**READERS, **(readers or {})}
+        self._models = {
+            name: _StoredModel.read(bundle.models[name], entry, known) for name, entry in manifest["models"].items()
         }
-        lost = {*_PROBABILITIES, _TRADE} - set(self._trees)
+        lost = {target.name for target in TARGETS} - set(self._models)
         if lost:
             raise BundleError(f"the bundle lacks the models {sorted(lost)}")
         self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
-            raise BundleError("the training range of the bundle is not that of its features")
+            raise BundleError("the training range of the bundle does not have the columns of its features")
         self._gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
 
     @classmethod
-    def load(cls, path: str | Path) -> ReversalScorer:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        families: Iterable[type[Family]] = (),
+        readers: Mapping[str, Callable[[str], TextModel]] | None = None,
+    ) -> ReversalScorer:
         """Load a bundle.
+
+        Parameters
+        ----------
+        path
+            Directory of the bundle.
+        families
+            Feature families from outside of the library that the bundle was made with. Those whose modules the
+            process has imported are found without; loading imports nothing.
+        readers
+            Readers of the texts of models from outside the library, by format (`Model.text_format`).
 
         Raises
         ------
         BundleError
-            If it is damaged, incomplete, or made by another version of the features.
+            If it is damaged, incomplete, made by another version of the features, or needs a family or a reader that
+            was not given.
         """
-        return cls(Bundle.load(path))
+        return cls(Bundle.load(path), families=families, readers=readers)
 
     # -- history ---------------------------------------------------------------------------------------------
 
     def score(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """Score every event in a set of canonical tables.
+        """Return the scores of every event in a set of canonical tables.
 
         Parameters
         ----------
         tables
-            By canonical name (`slackwater.market.schemas.SCHEMAS`); `bars` is required and must have the spacing of
-            the bundle. Give `warm_up` of history before the first score you want.
+            Tables by canonical name (`slackwater.market.schemas.SCHEMAS`); `bars` is required and must have the spacing
+            of the bundle. Include `warm_up` of history before the first score you want.
 
         Returns
         -------
         DataFrame
-            One row a (symbol, bar close): the features table, then `direction` (1, -1; 0 where there is no event),
-            `p_direction` and `p_hit` (calibrated), `trade_edge` and `trade_edge_low` (log-odds beyond the fair ones
-            of the event's own trade, and their lower bound), all NaN where there is no event, `missing_features`
-            (names of features that should be known at an event and are not) and `out_of_range_features` (names, where
-            too many are outside of what the models have learned from).
+            One row per symbol and bar close: the features table, then `direction` (1, -1; 0 where there is no signal
+            event), `p_direction` and `p_hit` (calibrated probabilities), `trade_edge` and `trade_edge_low` (log-odds
+            above the fair ones of the event's own trade, and their lower bound) and the outputs of other targets, all
+            NaN where there is no event, `missing_features` (names of features that should be known at an
+            event and are not) and
+            `out_of_range_features` (names of features outside of the training range, where there are too many).
 
         Raises
         ------
@@ -139,69 +211,80 @@ class ReversalScorer:
         values = out[self._orientation.names].to_numpy(np.float64)[events]
         oriented = self._orientation.apply(values, direction[events])
         out["direction"] = direction.astype(np.int8)
-        for name, column in self._probabilities(oriented).items():
+        for name, column in self._outputs(oriented).items():
             out[name] = np.nan
             out.loc[out.index[events], name] = column
         missing: list[tuple[str, ...]] = [()] * len(out)
-        foreign = list(missing)
+        out_of_range = list(missing)
         outside = self._training_range.out_of_range(oriented, self._orientation.columns)
         for row, known, names in zip(events, ~np.isnan(values), outside, strict=True):
-            missing[row], foreign[row] = self._missing(known), names
+            missing[row], out_of_range[row] = self._missing(known), names
         out["missing_features"] = pd.Series(missing, dtype=object, index=out.index)
-        out["out_of_range_features"] = pd.Series(foreign, dtype=object, index=out.index)
+        out["out_of_range_features"] = pd.Series(out_of_range, dtype=object, index=out.index)
         return out
 
     # -- live ------------------------------------------------------------------------------------------------
 
     def frame_stream(self) -> FrameStream:
-        """Return a live frame that assembles the rows for `stream`, as the bundle's features were assembled."""
+        """Return a live frame that assembles rows for `stream` with the settings of the bundle."""
         return FrameStream(self._spec)
 
     def stream(self, symbol: str) -> ScoreStream:
-        """Return a stream for one symbol; warm it with `ScoreStream.warm` or `ScoreStream.load_state`."""
+        """Return a stream of scores for one symbol; prepare it with `ScoreStream.warm` or `ScoreStream.load_state`."""
         return ScoreStream(self, symbol)
 
     @property
     def warm_up(self) -> timedelta:
-        """History that a stream needs before all features are known."""
+        """Length of the history that a stream needs before all features are known."""
         return self._engine.warm_up
 
     # -- decisions -------------------------------------------------------------------------------------------
 
     def gate(self, score: Score | pd.Series, account: Account, **options: Any) -> TradePlan | Refusal:
-        """Decide on a score: a complete plan that keeps every rule, or a refusal that lists every reason.
+        """Return a complete plan that keeps every rule, or a refusal that lists every reason.
 
         Parameters
         ----------
         score
-            From a stream, or a row of `score`.
+            Score from a stream, or a row of `score`.
         account
             Equity and open positions.
         **options
-            As `slackwater.trading.gate.Gate.decide` takes them.
+            Options of `slackwater.trading.gate.Gate.decide`.
         """
         return self._gate.decide(score if isinstance(score, Score) else Score.from_row(score), account, **options)
 
     def explain(self, score: EventScore | pd.Series, *, model: str = "direction") -> pd.DataFrame:
-        """Return how much each feature moved the raw log-odds of an event.
+        """Return the contribution of each feature to the raw log-odds of an event.
 
         Parameters
         ----------
         score
-            From a stream, or a row of `score`; must be an event.
+            Score from a stream, or a row of `score`; must be an event.
         model
-            ``"direction"``, ``"hit"`` or ``"trade"``.
+            Name of a target that LightGBM fitted: ``"direction"``, ``"hit"`` or ``"trade"``.
 
         Returns
         -------
         DataFrame
             `feature`, `family`, `value` (oriented by the move) and `contribution` (SHAP value, log-odds), largest
-            first; a last row ``(base)`` holds the expected log-odds. Contributions add up to the raw score.
+            first; a last row ``(base)`` contains the expected log-odds. Contributions add up to the raw score.
+
+        Raises
+        ------
+        ParameterError
+            If the bundle has no such model, or LightGBM did not fit it.
+        SchemaError
+            If the score is not an event.
 
         Notes
         -----
         Takes milliseconds and imports LightGBM.
         """
+        stored = self._models.get(model)
+        if stored is None or stored.text_format != "lightgbm":
+            names = sorted(name for name, each in self._models.items() if each.text_format == "lightgbm")
+            raise ParameterError(f"`model` must be one of {names}, was {model!r}")
         import lightgbm  # slow to import, and only needed here
 
         if isinstance(score, EventScore):
@@ -210,9 +293,9 @@ class ReversalScorer:
             direction = float(score["direction"])
             values = score[self._orientation.names].to_numpy(np.float64)
         if direction == 0.0:
-            raise SchemaError(f"{score.symbol} at {score.event_time} is no event: there is nothing to explain")
+            raise SchemaError(f"{score.symbol} at {score.event_time} is not an event: there is nothing to explain")
         oriented = self._orientation.apply(values[None, :], np.array([direction]))
-        contributions = lightgbm.Booster(model_str=self._texts[model]).predict(oriented, pred_contrib=True)[0]
+        contributions = lightgbm.Booster(model_str=stored.text).predict(oriented, pred_contrib=True)[0]
         table = pd.DataFrame(
             {
                 "feature": [*self._orientation.columns, "(base)"],
@@ -224,22 +307,16 @@ class ReversalScorer:
         order = table["contribution"].abs()[:-1].sort_values(ascending=False, kind="stable").index
         return table.loc[[*order, len(table) - 1]].reset_index(drop=True)
 
-    def _probabilities(self, oriented: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Return what a score takes from the models, shape (n_rows,) each."""
-        raw = {name: trees.predict_raw(oriented) for name, trees in self._trees.items()}
-        trade = self._calibrators[_TRADE]
-        return {
-            **{f"p_{name}": self._calibrators[name].predict(raw[name]) for name in _PROBABILITIES},
-            "trade_edge": trade.log_odds(raw[_TRADE]),
-            "trade_edge_low": trade.log_odds_low(raw[_TRADE]),
-        }
+    def _outputs(self, oriented: Floats) -> dict[str, Floats]:
+        """Return the outputs of all models by name, shape (n_rows,) each."""
+        return {name: column for each in self._models.values() for name, column in each.outputs(oriented).items()}
 
-    def _missing(self, known: NDArray[np.bool_]) -> tuple[str, ...]:
+    def _missing(self, known: Bools) -> tuple[str, ...]:
         return tuple(name for name, there in zip(self._orientation.names, known, strict=True) if not there)
 
 
 class ScoreStream:
-    """Scores one symbol bar by bar, with the same kernels and models as `ReversalScorer.score`."""
+    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`."""
 
     def __init__(self, scorer: ReversalScorer, symbol: str) -> None:
         self.symbol = symbol
@@ -251,7 +328,7 @@ class ScoreStream:
         self._passed = [(name, INPUTS.index(name)) for name in CONTEXT if name not in names]
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> int:
-        """Advance through history; return how many bars were taken.
+        """Advance through history and return the number of bars.
 
         Raises
         ------
@@ -266,18 +343,18 @@ class ScoreStream:
         return bars
 
     def update(self, row: FrameRow | Mapping[str, Any]) -> EventScore:
-        """Take the row of one bar close and return its score.
+        """Advance by one bar and return its score.
 
         Parameters
         ----------
         row
-            From `FrameStream.close`, or a mapping with `symbol`, `event_time`, the prices and whatever other inputs
+            Row from `FrameStream.close`, or a mapping with `symbol`, `event_time`, the prices and the other inputs that
             are known.
 
         Returns
         -------
         EventScore
-            With `direction` 0 and NaN probabilities where there is no event.
+            Score with `direction` 0 and outputs of NaN where there is no event.
 
         Raises
         ------
@@ -294,15 +371,16 @@ class ScoreStream:
         scorer = self._scorer
         features = self._engine.update(taken)
         event = features[self._event]
-        probabilities: dict[str, Any] = {"p_direction": np.nan, "p_hit": np.nan}
+        outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
         missing: tuple[str, ...] = ()
-        foreign: tuple[str, ...] = ()
+        out_of_range: tuple[str, ...] = ()
         if event in (1.0, -1.0):
             values = features[scorer._columns]
             oriented = scorer._orientation.apply(values[None, :], np.array([event]))
-            probabilities = {name: float(column[0]) for name, column in scorer._probabilities(oriented).items()}
+            outputs = {name: float(column[0]) for name, column in scorer._outputs(oriented).items()}
             missing = scorer._missing(~np.isnan(values))
-            (foreign,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
+            (out_of_range,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
+        of_gate: dict[str, Any] = {name: outputs.pop(name) for name in _GATE_OUTPUTS}
         context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
         context |= {name: float(taken.values[at]) for name, at in self._passed}
         return EventScore(
@@ -311,21 +389,34 @@ class ScoreStream:
             available_time=taken.event_time + scorer._spec.decision_lag,
             direction=int(event) if event in (1.0, -1.0) else 0,
             missing_features=missing,
-            out_of_range_features=foreign,
+            out_of_range_features=out_of_range,
             features=features,
-            **probabilities,
-            **context,
+            other_outputs=outputs,
+            **of_gate,
+            context=MarketContext(**context),
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays, fit for `slackwater.storage.write_arrays`; `load_state` continues."""
+        """Return the state as plain arrays, fit for `slackwater.storage.write_arrays`."""
         return self._engine.save_state()
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from `save_state`; BundleError if it belongs to other features."""
+        """Continue from `save_state`; raise BundleError if it belongs to other features."""
         self._engine.load_state(arrays)
 
 
+def _families(
+    bar_interval: timedelta, parameters: Mapping[str, Any], given: Iterable[type[Family]]
+) -> tuple[Family, ...]:
+    """Return the families that a bundle describes; those from outside only if given or imported already."""
+    outside, given = parameters.get("extra", ()), tuple(given)
+    try:
+        extra = [imported_class(str(name), given) for name in outside]
+        return default_families(bar_interval, **{**parameters, "extra": extra})
+    except ParameterError as error:
+        raise BundleError(f"the bundle describes features that cannot be computed: {error}") from error
+
+
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo what reading a manifest does to lists."""
+    """Return values of a manifest with the lists that reading it made tuples."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

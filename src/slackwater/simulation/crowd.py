@@ -27,7 +27,7 @@ CALM, FINAL_PUSH, UNWIND = 0, 1, 2
 MOOD_LIMIT = 2.0
 #: A trend of this many daily volatilities is one unit of trend.
 TREND_UNIT = 0.7
-#: Some minutes see a large account act: activity is Pareto with this exponent, at most this multiple of its mean.
+#: Activity is Pareto (large accounts in some minutes) with this exponent, at most this multiple of its mean.
 BURST_EXPONENT, LARGEST_BURST = 1.28, 300.0
 #: Opening slows a little with respect to closing, so that the tiers rest at their quantity on average.
 OPENING_BALANCE = 0.07
@@ -116,7 +116,7 @@ def _burst(uniform: float) -> float:
 
 @njit(cache=True)
 def _stop_log_price(state: Record, side: int, uniform: float) -> float:
-    """Return where today's stops of a side are placed: a little beyond the extreme of the last 48 hours."""
+    """Return the log price of new stops of a side, a little beyond the extreme of the last 48 hours."""
     offset = STOP_OFFSET_LOW + STOP_OFFSET_SPAN * uniform
     if side == LONG:
         return min(state.low_48h - offset, state.log_price - SMALLEST_STOP_DISTANCE)

@@ -1,4 +1,4 @@
-"""The premium of the perpetual over its index, and the funding rate that is made of it."""
+"""Premium of the perpetual over its index, and the funding rate computed from it."""
 
 from __future__ import annotations
 

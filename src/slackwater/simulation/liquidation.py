@@ -51,7 +51,7 @@ def liquidated(minute: Record, side: int) -> float:
 
 @njit(cache=True)
 def settle_price(state: Record, minute: Record, law: Record, positions: Positions, sub_step: int) -> None:
-    """Move the price to where fundamental and pressure put it, until no more position is forced out on the way."""
+    """Move the price to the level implied by fundamental and pressure, until no more positions are forced out."""
     for _ in range(LONGEST_CASCADE):
         before = state.log_price
         state.log_price = priced_in(state, law)

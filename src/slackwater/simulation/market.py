@@ -194,7 +194,7 @@ def _tables(request: MarketRequest, symbols: Sequence[str], progress: Progress |
 
 
 def _one_symbol(request: MarketRequest, symbol: str) -> tuple[dict[str, Columns], dict[str, Columns]]:
-    """Return the columns of a symbol's tables and of its truth."""
+    """Return the columns of the tables and of the truth of one symbol."""
     parameters, listed = request.parameters(symbol), request.listed_minute(symbol)
     run = run_market(
         parameters,

@@ -203,7 +203,7 @@ def run_market(
 
 
 def _refuse_unequal_sides(interest: npt.NDArray[np.float64]) -> None:
-    """Raise DataError at the first minute in which longs and shorts do not hold the same."""
+    """Raise DataError at the first minute in which longs and shorts differ."""
     longs, shorts = interest[:, LONG], interest[:, SHORT]
     unequal = np.flatnonzero(~(np.abs(longs - shorts) <= ROUNDING * longs))
     if len(unequal):

@@ -107,7 +107,7 @@ class MarketRequest:
         return self.last_minute - self.listed_minute(symbol)
 
     def parameters(self, symbol: str) -> MarketParameters:
-        """Return the economics of a symbol."""
+        """Return the market parameters of a symbol."""
         return parameters_of(symbol, {"signal": self.signal, "whale_signal": self.whale_signal, **self.options})
 
 

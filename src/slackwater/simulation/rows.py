@@ -1,4 +1,4 @@
-"""Rows of events, whose number is not known beforehand."""
+"""Growing arrays for events whose number is not known beforehand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["with_room"]
 
 @njit(cache=True)
 def with_room(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the rows at the head of an array with room for as many again."""
+    """Return an array of twice the length that begins with the given rows."""
     roomier = np.empty((2 * rows.shape[0], rows.shape[1]))
     # Not a slice assignment: its error messages alone take numba four seconds to compile.
     for row in range(rows.shape[0]):

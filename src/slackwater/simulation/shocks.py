@@ -19,14 +19,14 @@ from slackwater.simulation.state import SUB_STEPS, Record
 __all__ = ["Streams", "draw_shocks", "random_streams"]
 
 MINUTES_PER_DAY = 1440.0
-#: Of the jumps and of the news, this share strikes all symbols at once.
+#: Share of jumps and news that strikes all symbols at once.
 COMMON_EVENT_SHARE = 0.5
 #: Correlation of a fall with the volatility that follows it, at skew 1.
 LEVERAGE_EFFECT = 0.45
 
 
 class Streams(NamedTuple):
-    """One generator a purpose: turning one knob leaves the draws of the others in place."""
+    """Random generators of a symbol, one per purpose, so that one parameter does not move the draws of another."""
 
     common: np.random.Generator
     price: np.random.Generator
@@ -55,7 +55,7 @@ def _generator(seed: int, names: Sequence[str]) -> np.random.Generator:
 
 @njit(cache=True)
 def draw_shocks(minute: Record, law: Record, common: Record, own: Record, crowd: Record) -> None:
-    """Fill the shocks of one minute; all are standardised but for the news, a log return.
+    """Fill the shocks of one minute; all are standardised except the news, which is a log return.
 
     With `skew`, a fall of the minute before raises volatility and a rise lowers it: returns of hours are then skewed,
     but the price stays a martingale, since volatility is set before the shock that it scales.

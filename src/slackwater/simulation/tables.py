@@ -159,7 +159,7 @@ def stack_tables(
 
 
 def _labels(codes: npt.NDArray[np.integer], names: Sequence[str]) -> Any:
-    """Return names by code as a pandas array of str, without a Python object a row."""
+    """Return names by code as a pandas array of str, without one Python object per row."""
     return pd.array(list(names), dtype="str").take(codes)
 
 
@@ -213,7 +213,7 @@ def _whale_transfers(symbol: str, run: MarketRun, parameters: MarketParameters, 
     minutes = first_minute + rows[:, 0].astype(np.int64) + 1
     keys = zip(minutes.tolist(), rows[:, 3].tolist(), strict=True)
     digests = [sha256(f"{symbol}/{minute}/{amount!r}".encode()).digest() for minute, amount in keys]
-    # The hash is as good as a generator, and says the same in a longer run.
+    # A hash replaces a generator, because it gives the same values in a longer run.
     uniform = np.array([(int.from_bytes(each[:6], "big") + 1) / 2**48 for each in digests])
     blocks = minutes * 60 + np.ceil(-block_seconds * np.log(uniform)).astype(np.int64)
     order = np.argsort(blocks, kind="stable")

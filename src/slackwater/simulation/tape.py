@@ -17,7 +17,7 @@ VOLUME_NOISE = 0.45
 #: Trades in a minute of average volume; more volume comes in larger trades, too.
 TRADES_PER_MINUTE, TRADES_EXPONENT, TRADES_NOISE = 900.0, 0.85, 0.25
 DEPTH_NOISE, DEPTH_MEMORY_MINUTES = 0.2, 30.0
-#: Between 1 % and 5 % rests this multiple of what rests within 1 %, in slower hands, and half as easily eaten.
+#: Depth between 1 % and 5 % as a multiple of that within 1 %; it varies more slowly and is depleted half as much.
 OUTER_DEPTH, OUTER_DEPTH_NOISE, OUTER_DEPTH_MEMORY_MINUTES = 2.2, 0.25, 240.0
 
 
@@ -63,7 +63,7 @@ def step_depth(state: Record, tape: Record) -> None:
 
 @njit(cache=True)
 def _quiet_depth(state: Record, law: Record) -> float:
-    """Return the coin within 1 % of the mid, a side, that the present volatility leaves in the book."""
+    """Return the coin per side within 1 % of the mid at the present volatility."""
     return law.depth_share * law.average_daily_volume * state.relative_volatility**-0.6
 
 
@@ -78,6 +78,6 @@ def side_depth(state: Record, law: Record, sign: float) -> float:
 
 @njit(cache=True)
 def outer_side_depth(state: Record, law: Record) -> float:
-    """Return the coin between 1 % and 5 % from the mid, a side."""
+    """Return the coin per side between 1 % and 5 % from the mid."""
     noise = math.exp(state.outer_depth_noise)
     return OUTER_DEPTH * _quiet_depth(state, law) * noise * (1.0 - 0.5 * state.depletion)

@@ -25,7 +25,7 @@ TASTE_MEMORY_MINUTES = 720.0
 TRADING_MINUTES = 240.0
 #: A pressure of this many daily volatilities is one standard deviation of it; a final push weighs as much as this many.
 PRESSURE_UNIT, FINAL_PUSH_WEIGHT = 0.5, 1.5
-#: Share of the transfers that follow what is wanted, and of large trades that are whales'; others know nothing.
+#: Share of the transfers that follow what is wanted, and of large trades that are whales'; others are uninformed.
 INFORMED_TRANSFERS, INFORMED_TRADES = 0.85, 0.7
 #: Sizes without an intention behind them: smallest as a share of the daily volume, and tail exponent.
 SMALLEST_TRANSFER_SHARE, TRANSFER_TAIL_EXPONENT = 1e-5, 1.4
@@ -44,7 +44,7 @@ def start_whales(state: Record, whales: Record) -> None:
 
 @njit(cache=True)
 def step_whales(state: Record, minute: Record, law: Record, whales: Record) -> None:
-    """Trade for a minute toward the wanted position: against pressure by `whale_signal`, and else by taste."""
+    """Trade for a minute toward the wanted position: against pressure by `whale_signal`, otherwise by taste."""
     taste_shock = math.sqrt(2.0 / TASTE_MEMORY_MINUTES) * whales.standard_normal()
     state.whale_taste += -state.whale_taste / TASTE_MEMORY_MINUTES + taste_shock
     insight = (state.crowd_pressure + state.forced_pressure) / (PRESSURE_UNIT * law.sigma_daily)
@@ -61,7 +61,7 @@ def step_whales(state: Record, minute: Record, law: Record, whales: Record) -> N
 def transfer(
     transfers: npt.NDArray[np.float64], state: Record, law: Record, row: int, whales: Record
 ) -> npt.NDArray[np.float64]:
-    """Now and then move coins between wallet and exchange; return the rows, which may have grown.
+    """Move coins between wallet and exchange at random times; return the rows, whose array may have grown.
 
     Coins move for the whole of what has come to be wanted, and so before most of it is traded.
     """
@@ -86,7 +86,7 @@ def transfer(
 def large_trade(
     trades: npt.NDArray[np.float64], state: Record, minute: Record, law: Record, row: int, stream: Record
 ) -> npt.NDArray[np.float64]:
-    """Now and then print a trade that stands out; return the rows, which may have grown."""
+    """Print large trades at random times; return the rows, whose array may have grown."""
     if stream.random() >= law.large_trades_per_day / MINUTES_PER_DAY:
         return trades
     pareto = (1.0 - stream.random()) ** (-1.0 / TRADE_TAIL_EXPONENT)
@@ -107,6 +107,6 @@ def large_trade(
 
 @njit(cache=True)
 def _direction(intention: float, informed_share: float, stream: Record) -> float:
-    """Return the sign of the intention where the mover is informed, and a coin toss where not."""
+    """Return the sign of the intention if the mover is informed, otherwise a random sign."""
     toss = 1.0 if stream.random() < 0.5 else -1.0
     return math.copysign(1.0, intention) if stream.random() < informed_share else toss

@@ -1,4 +1,4 @@
-"""Which trades are large: judged by the trades before them, in one pass and little memory."""
+"""Selection of large trades by the trades before them, in one pass and little memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from slackwater.errors import OrderError, ParameterError
+from slackwater.times import HOUR, HOUR_US, epochs_us
 
 __all__ = ["LargeTradeRule", "LargeTradeSelector", "TradeSizes", "select_large_trades"]
 
-HOUR: Final = 3_600_000_000
 #: Sizes are counted in bins of 2 %, from one USD to a billion: some hours of them are small beside their trades.
 BINS_PER_E: Final = 50
 SMALLEST_USD: Final = 1.0
@@ -25,7 +25,7 @@ BINS: Final = math.ceil(BINS_PER_E * math.log(1e9 / SMALLEST_USD)) + 1
 
 @dataclass(frozen=True, kw_only=True)
 class LargeTradeRule:
-    """What counts as large.
+    """Rule by which a trade is large.
 
     Parameters
     ----------
@@ -50,14 +50,13 @@ class LargeTradeRule:
             raise ParameterError(f"`quantile` must be in (0, 1), was {self.quantile}")
         if not self.floor_usd >= 0.0:
             raise ParameterError(f"`floor_usd` must be at least 0, was {self.floor_usd}")
-        hour = timedelta(hours=1)
-        if self.window < hour or self.window % hour or self.warm_up < hour or self.warm_up % hour:
+        if any(each < HOUR or each % HOUR for each in (self.window, self.warm_up)):
             raise ParameterError("`window` and `warm_up` must be whole hours, at least one")
 
 
 @dataclass(frozen=True)
 class TradeSizes:
-    """How many trades of each size there were, hour by hour.
+    """Number of trades of each size, hour by hour.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ class TradeSizes:
         notional : ndarray of float64, shape (n,)
             Positive, USD.
         """
-        hour = time // HOUR
+        hour = time // HOUR_US
         first = int(hour.min()) if len(hour) else 0
         many = int(hour.max()) - first + 1 if len(hour) else 0
         flat = np.bincount((hour - first) * BINS + _bin(notional), minlength=many * BINS)
@@ -98,7 +97,7 @@ class TradeSizes:
 
 
 class LargeTradeSelector:
-    """Selects large trades in the order of time; what it knows of the past is a count by size and hour.
+    """Selector of large trades in the order of time; its memory of the past is a count by size and hour.
 
     Parameters
     ----------
@@ -111,7 +110,7 @@ class LargeTradeSelector:
     >>> rule = LargeTradeRule(quantile=0.9, floor_usd=10.0, warm_up=timedelta(hours=1))
     >>> selector = LargeTradeSelector(rule)
     >>> selector.observe(TradeSizes.of(np.zeros(10, dtype=np.int64), np.arange(1.0, 11.0)))
-    >>> selector.select(np.array([HOUR, HOUR]), np.array([9.0, 50.0])).tolist()
+    >>> selector.select(np.array([HOUR_US, HOUR_US]), np.array([9.0, 50.0])).tolist()
     [False, True]
     """
 
@@ -121,8 +120,8 @@ class LargeTradeSelector:
         self._total = np.zeros(BINS, dtype=np.int64)
         self._first: int | None = None
         self._last = -(2**62)
-        self._window = rule.window // timedelta(hours=1)
-        self._warm_up = rule.warm_up // timedelta(hours=1)
+        self._window = rule.window // HOUR
+        self._warm_up = rule.warm_up // HOUR
 
     def observe(self, sizes: TradeSizes) -> None:
         """Take in the trades of some hours, not earlier than those before.
@@ -172,7 +171,7 @@ class LargeTradeSelector:
         notional : ndarray of float64, shape (n,)
             USD.
         """
-        hours, place = np.unique(time // HOUR, return_inverse=True)
+        hours, place = np.unique(time // HOUR_US, return_inverse=True)
         thresholds = np.array([self.threshold(hour) for hour in hours.tolist()], dtype=np.float64)
         return notional >= thresholds[place] if len(hours) else np.zeros(0, dtype=bool)
 
@@ -196,13 +195,13 @@ def select_large_trades(trades: pd.DataFrame, rule: LargeTradeRule | None = None
     large = np.zeros(len(trades), dtype=bool)
     for symbol, places in trades.groupby("symbol", sort=False, observed=True).indices.items():
         rows = trades.iloc[places]
-        time = rows["event_time"].dt.as_unit("us").astype("int64").to_numpy()
+        time = epochs_us(rows["event_time"])
         if (np.diff(time) < 0).any():
             raise OrderError(f"trades of {symbol} run backwards in `event_time`; sort them first")
         notional = (rows["price"] * rows["quantity"]).to_numpy()
         selector = LargeTradeSelector(rule)
         selected = np.zeros(len(time), dtype=bool)
-        edges = np.flatnonzero(np.diff(time // HOUR)) + 1
+        edges = np.flatnonzero(np.diff(time // HOUR_US)) + 1
         for hour in np.split(np.arange(len(time)), edges):
             selected[hour] = selector.select(time[hour], notional[hour])
             selector.observe(TradeSizes.of(time[hour], notional[hour]))

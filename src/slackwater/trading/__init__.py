@@ -1,1 +1,1 @@
-"""What a trade would be, what it would cost, and whether it is allowed to be."""
+"""Brackets, costs, sizes and rules of a trade; the gate, and the backtest through it."""

@@ -1,4 +1,4 @@
-"""What the gate has to know of the account: its equity and what it already holds."""
+"""State of the account that the gate decides on: equity, open positions, record and correlations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from slackwater.trading.drawdown_control import TrackRecord
 
 __all__ = ["Account", "Exposure", "OpenPosition"]
 
-_ONE_BET = 0.5
+_LINKED_ABOVE = 0.5
 _MOST = 1e15  # coins or USDT: nobody has more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What the account already carries, USDT.
+    """Sums over the open positions, as seen by a new trade, USDT.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Exposure:
     margin_usd
         Sum of the margins posted for them.
     risk_usd
-        Sum of what they lose at their stops.
+        Sum of their losses at their stops.
     cluster_risk_usd
-        The part of it that would win and lose together with the trade to be sized.
+        Part of `risk_usd` in the correlated cluster of the trade to be sized.
     cluster
         Symbols of those positions.
     """
@@ -47,7 +47,7 @@ class OpenPosition:
     Parameters
     ----------
     symbol
-        E.g. ``"BTCUSDT"``.
+        For example ``"BTCUSDT"``.
     side
         +1 long, -1 short.
     quantity
@@ -57,7 +57,7 @@ class OpenPosition:
     leverage
         Margin leverage, >= 1.
     risk_usd
-        What it loses at its stop with fees and slippage, counted from its entry, USDT, >= 0.
+        Loss at its stop with fees and slippage, counted from its entry, USDT, >= 0.
 
     Raises
     ------
@@ -112,12 +112,12 @@ class Account:
         Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot
         size on.
     open_positions
-        At most one a symbol is what the gate allows; it does not assume it.
+        The gate allows at most one per symbol, but does not assume it.
     record
-        What happened to the account so far; None: a fresh account, of which nothing bad is known.
+        History of the account; None: a fresh account without losses.
     correlations
         Of hourly returns over the last 30 days, by pair of symbols in either order, in [-1, 1]. A pair that is
-        not listed counts as one bet where both positions stand on the same side.
+        not listed counts as one cluster if both positions are on the same side.
 
     Examples
     --------
@@ -131,19 +131,19 @@ class Account:
     correlations: Mapping[tuple[str, str], float] | None = None
 
     def exposure(self, symbol: str, side: int) -> Exposure:
-        """Sum up the open positions as seen by a new trade.
+        """Return the sums over the open positions as seen by a new trade.
 
         Notes
         -----
-        Two positions are one bet where the product of their sides and of their correlation exceeds .5, and a
-        cluster is whatever such bets connect, also through a third position.
+        Two positions are linked where the product of their sides and of their correlation exceeds .5; a correlated
+        cluster holds all positions that such links connect, also through a third position.
         """
         positions = self.open_positions
         cluster: list[OpenPosition] = []
         reached = [(symbol, side)]
         while reached:
             here = reached.pop()
-            linked = [p for p in positions if p not in cluster and self._one_bet(here, (p.symbol, p.side))]
+            linked = [p for p in positions if p not in cluster and self._linked(here, (p.symbol, p.side))]
             cluster += linked
             reached += [(p.symbol, p.side) for p in linked]
         return Exposure(
@@ -154,13 +154,13 @@ class Account:
             cluster=tuple(sorted(position.symbol for position in cluster)),
         )
 
-    def _one_bet(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
+    def _linked(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
         known = self.correlations or {}
         pair = (one[0], other[0])
         correlation = 1.0 if one[0] == other[0] else known.get(pair, known.get(pair[::-1], math.nan))
         same_side = one[1] * other[1]
-        return same_side > 0 if math.isnan(correlation) else same_side * correlation > _ONE_BET
+        return same_side > 0 if math.isnan(correlation) else same_side * correlation > _LINKED_ABOVE
 
     def holds(self, symbol: str) -> bool:
-        """Whether a position in this symbol is open."""
+        """Return whether a position in this symbol is open."""
         return any(position.symbol == symbol for position in self.open_positions)

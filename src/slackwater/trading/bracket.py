@@ -1,7 +1,7 @@
 """Entry, stop and target of a trade against an extended move: three prices, set once.
 
-They are arithmetic on levels that were known at the decision, and know neither size nor account, so that
-labels can be made from the very bracket that is traded. The types offer no way to change them afterwards.
+They depend on levels that were known at the decision and on neither size nor account, so that labels measure the very
+bracket that is traded. The types are frozen: no later change is possible.
 """
 
 from __future__ import annotations
@@ -12,49 +12,16 @@ from dataclasses import dataclass
 
 from slackwater.errors import ParameterError
 from slackwater.market.rounding import round_down, round_up
-from slackwater.trading.reasons import Reason, ReasonCode
-from slackwater.trading.score import Score
+from slackwater.trading.reasons import Reason
+from slackwater.trading.rules import BracketRules
+from slackwater.trading.score import MarketContext
 
-__all__ = ["Bracket", "BracketRules", "Levels", "level_reasons", "stop_price", "target_price", "trade_levels"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BracketRules:
-    """Where stops and targets stand, and which stops are refused.
-
-    Parameters
-    ----------
-    stop_buffer_atr, target_buffer_atr
-        Stop beyond its level and target before its level, hourly true ranges, in [0, 100].
-    max_stop_distance
-        Distance of the stop from the entry, fraction of price, in (0, 0.08].
-    min_stop_atr, min_stop_ticks
-        A stop nearer than this many hourly true ranges or ticks stands in the noise, in [0, 100].
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its range.
-    """
-
-    stop_buffer_atr: float = 0.25
-    target_buffer_atr: float = 0.1
-    max_stop_distance: float = 0.08
-    min_stop_atr: float = 0.15
-    min_stop_ticks: float = 5.0
-
-    def __post_init__(self) -> None:
-        for name in ("stop_buffer_atr", "target_buffer_atr", "min_stop_atr", "min_stop_ticks"):
-            value = getattr(self, name)
-            if value is None or not 0.0 <= value <= 100.0:
-                raise ParameterError(f"`{name}` must be in [0, 100], was {value}")
-        if self.max_stop_distance is None or not 0.0 < self.max_stop_distance <= 0.08:
-            raise ParameterError(f"`max_stop_distance` must be in (0, 0.08], was {self.max_stop_distance}")
+__all__ = ["Bracket", "Levels", "level_reasons", "stop_price", "target_price", "trade_levels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """Stop and target of a trade before its entry price is known, and the levels that they hang on.
+    """Stop and target of a trade before its entry price is known, and the levels that they are placed at.
 
     Parameters
     ----------
@@ -84,14 +51,15 @@ class Levels:
         return Bracket(side=self.side, entry=quote, stop=self.stop, target=self.target)
 
 
-def trade_levels(score: Score, *, tick_size: float, rules: BracketRules) -> Levels:
-    """Place stop and target of the trade against the move of an event.
+def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: BracketRules) -> Levels:
+    """Return stop and target of the trade against the move of an event.
 
     Parameters
     ----------
-    score
-        Its direction is not 0; its close, true range and distances are positive and finite. NaN for a swept
-        extreme or a pool: there is none.
+    context
+        Close, true range and distances, positive and finite; NaN for a swept extreme or a pool that does not exist.
+    side
+        +1 long, -1 short.
     tick_size
         Price step, USDT.
     rules
@@ -104,30 +72,28 @@ def trade_levels(score: Score, *, tick_size: float, rules: BracketRules) -> Leve
 
     Examples
     --------
-    >>> import math, pandas as pd
-    >>> time = pd.Timestamp("2024-03-01", tz="UTC")
-    >>> score = Score(symbol="BTCUSDT", event_time=time, available_time=time, direction=-1, p_direction=0.6,
-    ...     p_hit=0.4, close=100.0, volatility_daily=0.03, atr_1h=0.01, atr_bar=0.003,
+    >>> import math
+    >>> context = MarketContext(close=100.0, volatility_daily=0.03, atr_1h=0.01, atr_bar=0.003,
     ...     distance_to_high_24h=math.log(1.05), distance_to_low_24h=math.log(100 / 98),
     ...     distance_to_high_72h=math.log(1.08), distance_to_low_72h=math.log(100 / 97),
     ...     volume_24h=1e4, depth_bid_1pct=300.0, depth_ask_1pct=300.0,
     ...     swept_extreme_distance_below=math.log(100 / 99), pool_distance_above=math.log(1.06))
-    >>> trade_levels(score, tick_size=0.1, rules=BracketRules())
+    >>> trade_levels(context, side=1, tick_size=0.1, rules=BracketRules())
     Levels(side=1, stop=98.7, target=105.9, stop_level='swept', target_level='pool')
     """
-    side, close = -score.direction, score.close
+    close = context.close
     if side > 0:
-        swept, extreme = score.swept_extreme_distance_below, score.distance_to_low_24h
-        pool, boundary = score.pool_distance_above, score.distance_to_high_72h
+        swept, extreme = context.swept_extreme_distance_below, context.distance_to_low_24h
+        pool, boundary = context.pool_distance_above, context.distance_to_high_72h
     else:
-        swept, extreme = score.swept_extreme_distance_above, score.distance_to_high_24h
-        pool, boundary = score.pool_distance_below, score.distance_to_low_72h
+        swept, extreme = context.swept_extreme_distance_above, context.distance_to_high_24h
+        pool, boundary = context.pool_distance_below, context.distance_to_low_72h
     stop_level, target_level = "range_24h", "range_72h"
     if swept >= 0.0:
         stop_level, extreme = "swept", swept
-    if rules.target_buffer_atr * score.atr_1h < pool < boundary:
+    if rules.target_buffer_atr * context.atr_1h < pool < boundary:
         target_level, boundary = "pool", pool
-    atr = score.atr_1h * close
+    atr = context.atr_1h * close
     return Levels(
         side=side,
         stop=stop_price(
@@ -150,14 +116,14 @@ def trade_levels(score: Score, *, tick_size: float, rules: BracketRules) -> Leve
 
 
 def level_reasons(
-    levels: Levels, score: Score, *, quote: float, tick_size: float, rules: BracketRules
+    levels: Levels, context: MarketContext, *, quote: float, tick_size: float, rules: BracketRules
 ) -> Iterator[Reason]:
-    """Yield every reason that the levels give not to enter at a price.
+    """Yield every reason in the levels not to enter at a price.
 
     Parameters
     ----------
-    levels, score
-        From `trade_levels`, and what it was given.
+    levels, context
+        Result and argument of `trade_levels`.
     quote
         Market price at which the order would be sent, USDT, > 0.
     tick_size
@@ -166,22 +132,22 @@ def level_reasons(
         The smallest and the largest distance of the stop.
     """
     side, stop, target = levels.side, levels.stop, levels.target
-    if side * (target - score.close) <= 0 or target <= 0:
-        message = f"the market at {score.close} stands at the far end of its 72 h range (target {target})"
-        yield Reason(ReasonCode.NO_TARGET, message)
+    if side * (target - context.close) <= 0 or target <= 0:
+        message = f"the price {context.close} stands at the far end of its 72 h range (target {target})"
+        yield Reason("no_target", message)
     elif side * (target - quote) <= 0:
         message = f"the price {quote} has already passed the target {target}"
-        yield Reason(ReasonCode.PRICE_MOVED_THROUGH, message)
+        yield Reason("price_moved_through", message)
     distance = side * (quote - stop)
-    noise = max(rules.min_stop_ticks * tick_size, rules.min_stop_atr * score.atr_1h * score.close)
-    if distance <= 0 and side * (score.close - stop) > 0:
-        yield Reason(ReasonCode.PRICE_MOVED_THROUGH, f"the price {quote} has already passed the stop {stop}")
+    noise = max(rules.min_stop_ticks * tick_size, rules.min_stop_atr * context.atr_1h * context.close)
+    if distance <= 0 and side * (context.close - stop) > 0:
+        yield Reason("price_moved_through", f"the price {quote} has already passed the stop {stop}")
     elif distance <= 0 or distance < noise:
-        message = f"the stop {stop} is {distance:.6g} USDT away, at least {noise:.6g} is out of the noise"
-        yield Reason(ReasonCode.STOP_IN_NOISE, message)
+        message = f"the stop {stop} is {distance:.6g} USDT away, required is at least {noise:.6g}"
+        yield Reason("stop_in_noise", message)
     if distance > rules.max_stop_distance * quote:
         message = f"the stop {stop} is {distance / quote:.2%} away, allowed is {rules.max_stop_distance:.2%}"
-        yield Reason(ReasonCode.STOP_TOO_FAR, message)
+        yield Reason("stop_too_far", message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +159,7 @@ class Bracket:
     side
         +1 long, -1 short.
     entry
-        Market price at which the order is sent; what the fill costs beyond it is slippage (`trading.costs`).
+        Market price at which the order is sent; the fill differs by slippage (`trading.costs`).
     stop
         Below the entry of a long, above that of a short; never negative.
     target
@@ -242,26 +208,9 @@ class Bracket:
 
 
 def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Stop beyond the swept extreme, rounded away from the entry, USDT.
+    """Return the stop `buffer_atr` hourly true ranges beyond an extreme price, rounded away from the entry, USDT.
 
-    Parameters
-    ----------
-    side
-        +1 long, -1 short.
-    extreme
-        Price of the swept level; for an event without one the 24 h low (long) or high (short), USDT.
-    atr_1h_usd
-        Mean true range of an hour, USDT.
-    tick_size
-        Price step, USDT.
-    buffer_atr
-        Distance beyond the extreme, in hourly true ranges, >= 0.
-
-    Returns
-    -------
-    float
-        Long: ``floor(extreme - buffer)``; short: ``ceil(extreme + buffer)``. May be negative for a long in a
-        market whose range exceeds its price: the caller refuses it.
+    May be negative for a long in a market whose range exceeds its price; the caller refuses it.
 
     Examples
     --------
@@ -273,26 +222,9 @@ def stop_price(*, side: int, extreme: float, atr_1h_usd: float, tick_size: float
 
 
 def target_price(*, side: int, boundary: float, atr_1h_usd: float, tick_size: float, buffer_atr: float) -> float:
-    """Target short of the opposite range boundary, rounded toward the entry, USDT.
+    """Return the target `buffer_atr` hourly true ranges before a boundary, rounded toward the entry, USDT.
 
-    Parameters
-    ----------
-    side
-        +1 long, -1 short.
-    boundary
-        High (long) or low (short) of the range, USDT.
-    atr_1h_usd
-        Mean true range of an hour, USDT.
-    tick_size
-        Price step, USDT.
-    buffer_atr
-        Distance before the boundary, in hourly true ranges, >= 0.
-
-    Returns
-    -------
-    float
-        Long: ``floor(boundary - buffer)``; short: ``ceil(boundary + buffer)``. On the wrong side of the price
-        where the market stands at the boundary: there is no target then, and the caller refuses.
+    Lies on the wrong side of the price where the market stands at the boundary; the caller refuses it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How alike symbols have moved lately: what makes two positions one bet."""
+"""Correlations of recent hourly returns, which put positions into one cluster."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from slackwater.times import HOUR_US
 from slackwater.trading.price_path import PricePath
 
 __all__ = ["HourlyCorrelations"]
 
-_HOUR_US = 3_600_000_000
 _WINDOW = 30 * 24
 _LEAST = 7 * 24
 
 
 class HourlyCorrelations:
-    """Correlation of hourly log returns over the last 30 days, as known at any moment.
+    """Correlations of hourly log returns over the last 30 days, as known at any time.
 
     Parameters
     ----------
     paths
-        By symbol.
+        Price paths by symbol.
 
     Notes
     -----
     The price of an hour is the close of the last bar that had closed by then; an hour in which none closed has
-    no return. Fewer than seven days of common returns say nothing, and the pair is left out.
+    no return. A pair with fewer than seven days of common returns is left out.
     """
 
     def __init__(self, paths: Mapping[str, PricePath]) -> None:
-        self._first = min((int(path.close_time[0]) // _HOUR_US for path in paths.values()), default=0)
-        last = max((int(path.close_time[-1]) // _HOUR_US for path in paths.values()), default=0)
-        hours = np.arange(self._first, last + 1) * _HOUR_US
+        self._first = min((int(path.close_time[0]) // HOUR_US for path in paths.values()), default=0)
+        last = max((int(path.close_time[-1]) // HOUR_US for path in paths.values()), default=0)
+        hours = np.arange(self._first, last + 1) * HOUR_US
         self._returns = {symbol: _hourly_returns(path, hours) for symbol, path in paths.items()}
         self._hour: int | None = None
         self._known: dict[tuple[str, str], float] = {}
 
     def at(self, time_us: int) -> Mapping[tuple[str, str], float]:
-        """Return the correlations by pair of symbols that were known at a moment (microseconds since 1970)."""
-        hour = time_us // _HOUR_US
+        """Return the correlations by pair of symbols that were known at a time (microseconds since 1970)."""
+        hour = time_us // HOUR_US
         if hour != self._hour:
             end = hour - self._first + 1
             self._hour, self._known = hour, self._over(slice(max(end - _WINDOW, 0), max(end, 0)))
@@ -60,6 +60,6 @@ class HourlyCorrelations:
 def _hourly_returns(path: PricePath, hours: np.ndarray) -> np.ndarray:
     """Return the log return of the hour that ends at each of `hours`."""
     at = np.searchsorted(path.close_time, hours, side="right") - 1
-    fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < _HOUR_US)
+    fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < HOUR_US)
     price = np.where(fresh, np.log(path.close[np.maximum(at, 0)]), np.nan)
     return np.append(np.nan, np.diff(price))

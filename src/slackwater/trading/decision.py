@@ -5,125 +5,114 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from slackwater.trading.reasons import Reason
+
+if TYPE_CHECKING:  # labels walk plans down price paths, and do not depend on how a plan is sized
+    from slackwater.trading.bracket import Bracket, Levels
+    from slackwater.trading.drawdown_control import Throttle
+    from slackwater.trading.score import Score
+    from slackwater.trading.sizing import Sizing
 
 __all__ = ["Refusal", "TradePlan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradePlan:
-    """A trade that obeys every rule, and every number that led to it. Prices, sizes and times never change.
+    """A trade that keeps every rule, and the parts that led to it. Prices, sizes and times never change.
+
+    The numbers most asked for are attributes of the plan too: ``plan.stop`` is ``plan.bracket.stop``.
 
     Parameters
     ----------
-    venue, symbol, event_time, decided_at
-        What, and when the score's bar closed and the decision was made (UTC).
-    expires
-        Time exit, UTC: `decided_at` + horizon. A backtest counts the horizon from the fill.
-    direction, side
-        Of the prior move (+1 up, -1 down); of the trade, its opposite (+1 long, -1 short).
-    p_direction, p_hit
-        Calibrated probabilities of the score.
+    venue, contract_confirmed
+        Name of the venue, and whether its margin tiers are a dated answer of the venue.
+    decided_at, expires
+        Time of the decision, and of the time exit (`decided_at` + horizon), UTC. A backtest counts the horizon from
+        the fill.
     equity
         Account value that the plan was sized on, USDT.
-    entry, stop, target
-        Market price at the decision, stop and target, USDT.
-    stop_level, target_level
-        What the stop and the target hang on (see `trading.bracket.Levels`).
-    quantity, notional_usd
-        Coins; coins × `entry`, USDT.
-    leverage, leverage_cap, margin_usd
-        Margin leverage to set on the venue, the cap it may have been lowered from, the margin it posts.
-    liquidation_price, bankruptcy_price
-        USDT, for the expected fill.
-    risk_usd, risk_fraction
-        Loss at the stop with fees and slippage, USDT and fraction of equity. A gap through the stop can lose
-        more.
-    reward_risk
-        Gain at the target over loss at the stop, both after costs.
-    p_fair, p_trade, p_trade_low
-        Probability of the target rather than the stop: in a market without an edge, as the model says, and at its
-        lower bound; the last two are NaN where there is no such model and no rule asks for it.
-    expectancy_low
-        Worth of the trade at that lower bound, multiples of `risk_usd`.
-    binding, caps
-        The cap that set the quantity, and every cap with the quantity that it alone would allow (see
-        `trading.sizing.Sizing`).
-    risk_multiplier, drawdown, loss_streak
-        Throttle on the risk, the drawdown (fraction) and the losses in a row that it was read from.
+    score
+        The score that was decided on.
+    levels, bracket
+        Levels that stop and target are placed at; entry (market price at the decision), stop and target.
+    sizing
+        Quantity, leverage, risk, odds and costs.
+    throttle
+        Factor on the risk, and the drawdown that it was computed from.
+    loss_streak
+        Losses in a row before this trade.
     cluster
-        Symbols of the open positions that are one bet with this one.
-    depth_1pct
-        Coins resting within 1 % of mid on the thinner side; NaN where the venue gives none and the depth rule
-        is off.
-    fee_fraction
-        Fee assumed for each order, fraction of notional.
-    entry_slippage, exit_slippage, stop_slippage
-        Slippage assumed for the entry (latency inside), a time exit and the stop, fractions of price.
-    latency_slippage
-        The part of `entry_slippage` that stands for latency.
-    cost_multiple
-        Factor on costs that all of these already contain.
-    volatility_daily, atr_1h, atr_bar, volume_24h
-        Of the score.
-    contract_confirmed
-        Whether the margin tiers are a dated answer of the venue.
+        Symbols of the open positions in the same correlated cluster.
     """
 
     venue: str
-    symbol: str
-    event_time: datetime
+    contract_confirmed: bool
     decided_at: datetime
     expires: datetime
-    direction: int
-    side: int
-    p_direction: float
-    p_hit: float
     equity: float
-    entry: float
-    stop: float
-    target: float
-    stop_level: str
-    target_level: str
-    quantity: float
-    notional_usd: float
-    leverage: int
-    leverage_cap: float
-    margin_usd: float
-    liquidation_price: float
-    bankruptcy_price: float
-    risk_usd: float
-    risk_fraction: float
-    reward_risk: float
-    p_fair: float
-    p_trade: float
-    p_trade_low: float
-    expectancy_low: float
-    binding: str
-    caps: tuple[tuple[str, float], ...]
-    risk_multiplier: float
-    drawdown: float
+    score: Score
+    levels: Levels
+    bracket: Bracket
+    sizing: Sizing
+    throttle: Throttle
     loss_streak: int
     cluster: tuple[str, ...]
-    depth_1pct: float
-    fee_fraction: float
-    entry_slippage: float
-    exit_slippage: float
-    stop_slippage: float
-    latency_slippage: float
-    cost_multiple: float
-    volatility_daily: float
-    atr_1h: float
-    atr_bar: float
-    volume_24h: float
-    contract_confirmed: bool
+
+    symbol = property(attrgetter("score.symbol"), doc="Symbol, such as ``BTCUSDT``.")
+    event_time = property(attrgetter("score.event_time"), doc="Close of the bar of the score, UTC.")
+    side = property(attrgetter("bracket.side"), doc="+1 long, -1 short.")
+    entry = property(attrgetter("bracket.entry"), doc="Market price at the decision, USDT.")
+    stop = property(attrgetter("bracket.stop"), doc="Stop, USDT.")
+    target = property(attrgetter("bracket.target"), doc="Target, USDT.")
+    quantity = property(attrgetter("sizing.quantity"), doc="Coins.")
+    notional_usd = property(attrgetter("sizing.notional_usd"), doc="Coins × `entry`, USDT.")
+    leverage = property(attrgetter("sizing.leverage"), doc="Margin leverage to set on the venue.")
+    liquidation_price = property(attrgetter("sizing.liquidation_price"), doc="For the expected fill, USDT.")
+    bankruptcy_price = property(attrgetter("sizing.bankruptcy_price"), doc="For the expected fill, USDT.")
+    risk_usd = property(attrgetter("sizing.risk_usd"), doc="Loss at the stop with fees and slippage, USDT.")
+    p_fair = property(attrgetter("sizing.p_fair"), doc="Probability of the target without an edge.")
+    p_trade_low = property(attrgetter("sizing.p_trade_low"), doc="Lower bound of the probability of the target.")
+    expectancy_low = property(attrgetter("sizing.expectancy_low"), doc="Expected value at that bound, R.")
+    binding = property(attrgetter("sizing.binding"), doc="The cap that set the quantity.")
+    caps = property(attrgetter("sizing.caps"), doc="Every cap with the quantity that it alone would allow.")
+    costs = property(attrgetter("sizing.costs"), doc="Costs of each order, `trading.costs.OrderCosts`.")
+
+    def flat(self) -> dict[str, Any]:
+        """Return every number under one name each: the columns of the ledger and the keys of the journal."""
+        score, context = self.score, self.score.context
+        return {
+            "symbol": score.symbol,
+            "event_time": score.event_time,
+            "direction": score.direction,
+            "p_direction": score.p_direction,
+            "p_hit": score.p_hit,
+            "volatility_daily": context.volatility_daily,
+            "atr_1h": context.atr_1h,
+            "atr_bar": context.atr_bar,
+            "volume_24h": context.volume_24h,
+            "depth_1pct": context.depth_1pct,
+            "stop_level": self.levels.stop_level,
+            "target_level": self.levels.target_level,
+            "risk_multiplier": self.throttle.multiplier,
+            "drawdown": self.throttle.drawdown,
+            **{
+                item.name: getattr(part, item.name)
+                for part in (self, self.bracket, self.sizing, self.costs)
+                for item in fields(part)
+                if item.name not in _PARTS
+            },
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a journal: times as ISO 8601 text, unknown numbers as None."""
-        numbers = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+        numbers = {name: _plain(value) for name, value in self.flat().items()}
         return {"decision": "plan", **numbers, "caps": dict(self.caps), "cluster": list(self.cluster)}
+
+
+_PARTS = ("score", "levels", "bracket", "sizing", "throttle", "costs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +122,7 @@ class Refusal:
     Parameters
     ----------
     symbol, event_time, decided_at
-        What, and when (UTC).
+        Symbol, close of the bar of the score, and time of the decision (UTC).
     reasons
         At least one.
     """
@@ -146,7 +135,7 @@ class Refusal:
     @property
     def codes(self) -> tuple[str, ...]:
         """The stable codes of the reasons, in order."""
-        return tuple(reason.code.value for reason in self.reasons)
+        return tuple(reason.code for reason in self.reasons)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a journal."""
@@ -155,7 +144,7 @@ class Refusal:
             "symbol": self.symbol,
             "event_time": _plain(self.event_time),
             "decided_at": _plain(self.decided_at),
-            "reasons": [{"code": reason.code.value, "message": reason.message} for reason in self.reasons],
+            "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
         }
 
 

@@ -1,8 +1,8 @@
-"""Rules that slow an account down after losses, and stop it before they ruin it.
+"""Drawdown control: rules that shrink trades after losses, and halt the account before they ruin it.
 
-A `TrackRecord` holds what has happened to the account, `DrawdownRules` the limits. `throttle` says by how much to
-shrink the next trade, `halts` why there must be none. Both only ever make trading smaller: nothing here answers a
-loss, or a win, with more risk than the base size.
+A `TrackRecord` holds the history of the account, `DrawdownRules` the limits. `throttle` returns the factor on the size
+of the next trade, `halts` the reasons against any trade. Neither a loss nor a win ever raises the risk above the base
+size.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from slackwater.errors import OrderError, ParameterError
-from slackwater.trading.reasons import Reason, ReasonCode
+from slackwater.trading.reasons import Reason
+from slackwater.trading.rules import DrawdownRules
 
-__all__ = ["RECOVERY_WINS", "DrawdownRules", "Throttle", "TrackRecord", "halts", "throttle"]
+__all__ = ["RECOVERY_WINS", "UNTHROTTLED", "Throttle", "TrackRecord", "halts", "throttle"]
 
 RECOVERY_WINS = 3
 """Wins in a row after which a losing streak is forgotten."""
@@ -23,7 +24,7 @@ RECOVERY_WINS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecord:
-    """What has happened to an account so far, as the rules of drawdown control read it. A value: it never changes.
+    """History of an account, as the rules of drawdown control read it; an immutable value.
 
     Parameters
     ----------
@@ -55,14 +56,14 @@ class TrackRecord:
 
     Notes
     -----
-    Recovery: the streak of losses is forgotten by a trade that is no loss and ends at a new equity high, or by
-    `RECOVERY_WINS` wins in a row. One win after five losses proves nothing, so it does not restore the size.
+    Recovery: a trade that is not a loss and ends at a new equity high resets the streak of losses, and so do
+    `RECOVERY_WINS` wins in a row. One win after five losses does not restore the size.
 
-    The peak counts open positions at the mark. A winner that gives some of it back, be it only the cost of its
-    exit, does not end at a new high.
+    The peak counts open positions at the mark. A winner that gives some of it back, if only the cost of its exit, does
+    not end at a new high.
 
     The day and the week start with the first observation in them, so observe at 00:00 UTC, before the trades
-    that end then are booked. What was lost between midnight and a later first observation counts for no day.
+    that end then are booked. A loss between midnight and a later first observation counts for no day.
 
     Examples
     --------
@@ -103,7 +104,7 @@ class TrackRecord:
 
     @classmethod
     def start(cls, equity: float, time: datetime) -> TrackRecord:
-        """Begin a record without a past.
+        """Return a record without a history.
 
         Parameters
         ----------
@@ -136,12 +137,12 @@ class TrackRecord:
         )
 
     def observed(self, time: datetime, equity: float) -> TrackRecord:
-        """Return the record after the account was seen at this value.
+        """Return the record after the account was observed at this value.
 
         Parameters
         ----------
         time
-            When it was seen, timezone-aware. Within a day the order of observations is free.
+            Time of the observation, timezone-aware. Within a day the order of observations is free.
         equity
             Account value with open positions at the mark, USDT; zero and below are a drawdown of 1 and more.
 
@@ -179,7 +180,7 @@ class TrackRecord:
         )
 
     def closed(self, time: datetime, net_usd: float, equity: float) -> TrackRecord:
-        """Return the record after a trade has ended.
+        """Return the record after the end of a trade.
 
         Parameters
         ----------
@@ -223,102 +224,17 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawdownRules:
-    """The limits; None switches a rule off.
-
-    Parameters
-    ----------
-    throttle_drawdown
-        Drawdown at which the size reaches zero, fraction of the peak, in (0, 1].
-    streak_grace
-        Losses in a row that cost nothing, >= 0; each further one halves the size.
-    streak_floor
-        What the streak leaves of the size however long it is, in [0, 1]. At 0 a long one leaves less than the
-        smallest order, and an account that cannot trade cannot recover.
-    max_drawdown
-        Drawdown at which the account stops for good, fraction of the peak, in (0, 1].
-    max_daily_loss, max_weekly_loss
-        Loss, realised and open, at which trading stops until the next UTC day or week: fraction of the equity at
-        the start of the day or week, in (0, 1].
-    max_daily_losing_trades
-        Losing trades at which trading stops until the next UTC day, >= 1.
-    cool_off
-        Pause after a loss that is the `cool_off_streak`-th in a row or a later one, > 0.
-    cool_off_streak
-        Losses in a row from which on each is followed by the pause, >= 1.
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its range.
-
-    Examples
-    --------
-    >>> DrawdownRules().max_daily_loss
-    0.03
-    >>> DrawdownRules(max_daily_loss=3.0)
-    Traceback (most recent call last):
-    slackwater.errors.ParameterError: `max_daily_loss` must be in (0, 1], was 3.0
-    """
-
-    throttle_drawdown: float | None = 0.15
-    streak_grace: int | None = 2
-    streak_floor: float = 1.0 / 16.0
-    max_drawdown: float | None = 0.15
-    max_daily_loss: float | None = 0.03
-    max_daily_losing_trades: int | None = 3
-    max_weekly_loss: float | None = 0.06
-    cool_off: timedelta | None = timedelta(hours=6)
-    cool_off_streak: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("throttle_drawdown", "max_drawdown", "max_daily_loss", "max_weekly_loss"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value <= 1.0:
-                raise ParameterError(f"`{name}` must be in (0, 1], was {value}")
-        if self.streak_floor is None or not 0.0 <= self.streak_floor <= 1.0:
-            raise ParameterError(f"`streak_floor` must be in [0, 1], was {self.streak_floor}")
-        for name, low in (("streak_grace", 0), ("max_daily_losing_trades", 1)):
-            value = getattr(self, name)
-            if value is not None:
-                _check_count(name, value, low)
-        if self.cool_off is not None and not self.cool_off > timedelta(0):
-            raise ParameterError(f"`cool_off` must be positive, was {self.cool_off}")
-        _check_count("cool_off_streak", self.cool_off_streak, 1)
-
-    @classmethod
-    def off(cls) -> DrawdownRules:
-        """Return rules of which none is on: every trade has its base size.
-
-        Examples
-        --------
-        >>> start = datetime(2024, 3, 1, tzinfo=UTC)
-        >>> halts(TrackRecord.start(10_000.0, start), 1.0, start, DrawdownRules.off())
-        ()
-        """
-        return cls(
-            throttle_drawdown=None,
-            streak_grace=None,
-            max_drawdown=None,
-            max_daily_loss=None,
-            max_daily_losing_trades=None,
-            max_weekly_loss=None,
-            cool_off=None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """By how much to shrink the next trade, and why.
+    """Factor on the size of the next trade, with its parts.
 
     Parameters
     ----------
     multiplier
         Factor on the base risk, the product of the two factors, in [0, 1].
     drawdown
-        Fraction of the peak that is lost right now, >= 0.
+        Present drawdown, fraction of the peak, >= 0.
     drawdown_factor, streak_factor
-        What the drawdown and the streak of losses leave, each in [0, 1].
+        Factors of the drawdown and of the streak of losses, each in [0, 1].
     """
 
     multiplier: float
@@ -327,13 +243,17 @@ class Throttle:
     streak_factor: float
 
 
+UNTHROTTLED = Throttle(multiplier=1.0, drawdown=0.0, drawdown_factor=1.0, streak_factor=1.0)
+"""Throttle of an account without a record."""
+
+
 def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Throttle:
-    """Say by how much to shrink the next trade.
+    """Return the factor on the size of the next trade.
 
     Parameters
     ----------
     record
-        The past.
+        History of the account.
     equity
         Account value now, open positions at the mark, USDT.
     rules
@@ -373,25 +293,25 @@ def throttle(record: TrackRecord, equity: float, rules: DrawdownRules) -> Thrott
 
 
 def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRules) -> tuple[Reason, ...]:
-    """Name every reason to make no new trade now.
+    """Return every reason not to make a new trade now.
 
     Parameters
     ----------
     record
-        The past.
+        History of the account.
     equity
         Account value now, open positions at the mark, USDT.
     now
         The clock, timezone-aware. If it stands in a later UTC day (week) than the record, that day (week) starts
         with `equity`, and the numbers of the old one no longer apply.
     rules
-        The limits. A limit that is met, not only one that is passed, stops.
+        The limits. Meeting a limit is enough to stop.
 
     Returns
     -------
     tuple of Reason
-        At most one a code: ``DRAWDOWN_STOP``, ``DAILY_HALT``, ``WEEKLY_HALT``, ``COOLING_OFF``; empty if a trade
-        is allowed.
+        At most one per code: ``drawdown_stop``, ``daily_halt``, ``weekly_halt``, ``cooling_off``; empty if a trade is
+        allowed.
 
     Raises
     ------
@@ -402,12 +322,12 @@ def halts(record: TrackRecord, equity: float, now: datetime, rules: DrawdownRule
 
     Notes
     -----
-    Open positions are none of its business: a halt forbids entries, it does not close anything.
+    A halt forbids entries; it does not close open positions.
 
     Examples
     --------
     >>> start = datetime(2024, 3, 1, tzinfo=UTC)
-    >>> [reason.code.value for reason in halts(TrackRecord.start(10_000.0, start), 9_650.0, start, DrawdownRules())]
+    >>> [reason.code for reason in halts(TrackRecord.start(10_000.0, start), 9_650.0, start, DrawdownRules())]
     ['daily_halt']
     """
     _check_aware("now", now)
@@ -426,7 +346,7 @@ def _drawdown_stop(seen: TrackRecord, rules: DrawdownRules) -> Iterator[Reason]:
             f"the account was {seen.worst_drawdown:.2%} below its peak, the stop is at {rules.max_drawdown:.2%}: "
             f"it goes back to paper until a new record is started"
         )
-        yield Reason(ReasonCode.DRAWDOWN_STOP, message)
+        yield Reason("drawdown_stop", message)
 
 
 def _daily_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
@@ -440,7 +360,7 @@ def _daily_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Itera
         causes.append(f"{seen.losing_trades_today} trades lost today, the limit is {rules.max_daily_losing_trades}")
     if causes:
         message = f"{' and '.join(causes)}: no new trade until {seen.day + timedelta(days=1)} 00:00 UTC"
-        yield Reason(ReasonCode.DAILY_HALT, message)
+        yield Reason("daily_halt", message)
 
 
 def _weekly_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iterator[Reason]:
@@ -449,7 +369,7 @@ def _weekly_halt(seen: TrackRecord, equity: float, rules: DrawdownRules) -> Iter
             f"equity is {equity:,.2f} USDT after {seen.week_start_equity:,.2f} at the start of the UTC week, the limit "
             f"is a loss of {rules.max_weekly_loss:.2%}: no new trade until {seen.week + timedelta(weeks=1)} 00:00 UTC"
         )
-        yield Reason(ReasonCode.WEEKLY_HALT, message)
+        yield Reason("weekly_halt", message)
 
 
 def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iterator[Reason]:
@@ -460,13 +380,13 @@ def _cooling_off(seen: TrackRecord, now: datetime, rules: DrawdownRules) -> Iter
             f"{seen.loss_streak} losses in a row, the last at {seen.last_loss_time}: no new trade until "
             f"{seen.last_loss_time + rules.cool_off}"
         )
-        yield Reason(ReasonCode.COOLING_OFF, message)
+        yield Reason("cooling_off", message)
 
 
 def _fraction_lost(before: float, now: float) -> float:
-    """Return the fraction of an equity that is lost; all of it where there was none, so that such an account halts.
+    """Return the lost fraction of an equity; 1 where there was none, so that such an account halts.
 
-    The difference is divided, not the quotient subtracted from 1: a loss of exactly the limit must not round to less.
+    The difference is divided, because ``1 - now / before`` could round a loss of exactly the limit to less.
     """
     return (before - now) / before if before > 0 else 1.0
 

@@ -1,4 +1,4 @@
-"""The books: every trade from plan to exit, every refusal with its reasons, and the equity that results."""
+"""Ledger of an account: every trade from plan to exit, every refusal with its reasons, and the resulting equity."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class ClosedTrade:
     Parameters
     ----------
     plan
-        What was decided.
+        The decision.
     entry_time, exit_time
         Open of the entry bar and close of the exit bar, UTC.
     exit_price
         Market price of the exit before slippage, USDT. A liquidation ends at the bankruptcy price, where the margin
-        is gone, or at the mark where funding has eaten the account.
+        is lost, or at the mark where funding has used up the account.
     exit_reason
         ``time``, ``target``, ``stop`` or ``liquidation``.
     funding_usd
@@ -90,7 +90,7 @@ class ClosedTrade:
 
     Notes
     -----
-    Prices are the market's; what an order costs beyond them stands in `slippage_usd`. So
+    Prices are those of the market; `slippage_usd` holds the cost of an order beyond them. So
     ``gross_usd = side × quantity × (exit - entry)`` and ``net = gross - fees - slippage - funding``.
     """
 
@@ -113,18 +113,19 @@ class ClosedTrade:
     @property
     def entry_costs_usd(self) -> float:
         """Fee and slippage of the entry, USDT."""
-        return self.plan.notional_usd * (self.plan.fee_fraction + self.plan.entry_slippage)
+        return self.plan.notional_usd * (self.plan.costs.fee_fraction + self.plan.costs.entry_slippage)
 
     @property
     def fees_usd(self) -> float:
         """Fees of both orders, USDT."""
-        return self.plan.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
+        return self.plan.costs.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
 
     @property
     def slippage_usd(self) -> float:
         """Spread, impact, stop slippage and latency of both orders, USDT; a target rests and has none."""
-        at_exit = {"time": self.plan.exit_slippage, "stop": self.plan.stop_slippage}.get(self.exit_reason, 0.0)
-        return self.plan.quantity * (self.plan.entry * self.plan.entry_slippage + self.exit_price * at_exit)
+        plan, costs = self.plan, self.plan.costs
+        at_exit = {"time": costs.exit_slippage, "stop": costs.stop_slippage}.get(self.exit_reason, 0.0)
+        return float(plan.quantity * (plan.entry * costs.entry_slippage + self.exit_price * at_exit))
 
     @property
     def net_usd(self) -> float:
@@ -134,47 +135,26 @@ class ClosedTrade:
     def to_row(self) -> dict[str, Any]:
         """Return the trade as a row of the trades table, without `equity_after`."""
         plan = self.plan
-        return {
-            "symbol": plan.symbol,
-            "event_time": plan.event_time,
+        values = plan.flat() | {
             "entry_time": self.entry_time,
             "exit_time": self.exit_time,
-            "side": plan.side,
-            "entry": plan.entry,
             "exit": self.exit_price,
-            "stop": plan.stop,
-            "target": plan.target,
-            "liquidation_price": plan.liquidation_price,
-            "quantity": plan.quantity,
-            "notional_usd": plan.notional_usd,
-            "leverage": plan.leverage,
-            "binding": plan.binding,
-            "risk_usd": plan.risk_usd,
-            "risk_fraction": plan.risk_fraction,
-            "reward_risk": plan.reward_risk,
-            "p_direction": plan.p_direction,
-            "p_trade": plan.p_trade,
-            "p_trade_low": plan.p_trade_low,
-            "expectancy_low": plan.expectancy_low,
-            "stop_level": plan.stop_level,
-            "target_level": plan.target_level,
-            "risk_multiplier": plan.risk_multiplier,
-            "drawdown": plan.drawdown,
             "exit_reason": self.exit_reason,
             "gross_usd": self.gross_usd,
             "fees_usd": self.fees_usd,
             "slippage_usd": self.slippage_usd,
-            "latency_usd": plan.notional_usd * plan.latency_slippage,
+            "latency_usd": plan.notional_usd * plan.costs.latency_slippage,
             "funding_usd": self.funding_usd,
             "net_usd": self.net_usd,
             "gross_bps": _BPS * self.gross_usd / plan.notional_usd,
             "net_bps": _BPS * self.net_usd / plan.notional_usd,
             "net_r": self.net_usd / plan.risk_usd,
         }
+        return {name: values[name] for name in _TRADE_COLUMNS if name in values}
 
 
 def trades_table(trades: Iterable[ClosedTrade]) -> pd.DataFrame:
-    """Return one row a trade, in the order given, with the columns of `Ledger.trades` but `equity_after`.
+    """Return one row per trade, in the order given, with the columns of `Ledger.trades` but `equity_after`.
 
     For trades that do not share an account.
     """
@@ -212,17 +192,17 @@ class Ledger:
         return self._equity[-1]
 
     def record_trade(self, trade: ClosedTrade) -> None:
-        """Book a trade at its exit. Trades come in the order of their exits."""
+        """Record a trade at its exit; trades must come in the order of their exits."""
         self._times.append(trade.exit_time)
         self._equity.append(self.cash + trade.net_usd)
         self._trades.append({**trade.to_row(), "equity_after": self.cash})
 
     def record_refusal(self, refusal: Refusal) -> None:
-        """Keep a refusal."""
+        """Record a refusal."""
         self._refusals.append(refusal)
 
     def trades(self) -> pd.DataFrame:
-        """Return one row a closed trade, in the order of exits.
+        """Return one row per closed trade, in the order of exits.
 
         Columns ending in `_usd` are USDT, in `_bps` basis points of the entry notional, `net_r` multiples of
         `risk_usd`. Times are UTC; `side` is +1 long, -1 short; `risk_fraction` is of the equity at the
@@ -231,13 +211,13 @@ class Ledger:
         return _table(self._trades, _TRADE_COLUMNS)
 
     def refusals(self) -> pd.DataFrame:
-        """Return one row a reason, with its code and message, by event time and symbol."""
+        """Return one row per reason, with its code and message, by event time and symbol."""
         rows = [
             {
                 "symbol": refusal.symbol,
                 "event_time": refusal.event_time,
                 "decided_at": refusal.decided_at,
-                "code": reason.code.value,
+                "code": reason.code,
                 "message": reason.message,
             }
             for refusal in self._refusals

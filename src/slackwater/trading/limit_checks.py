@@ -1,4 +1,7 @@
-"""Whether the trades of a backtest keep the rules that no parameter can loosen, read from the ledger alone."""
+"""Check of a finished backtest against the hard limits, using only its ledger.
+
+The limits are written here once more on purpose, independently of the rules of the gate.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _COST_OF_OPENING = 0.05
 
 
 def limit_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Mapping[str, Contract]) -> dict[str, int]:
-    """Count the trades, and the moments of the account, that break a rule.
+    """Count the trades, and the openings of positions, that break a hard limit.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ def limit_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Ma
         ``risk`` above 2 % of equity with fees and slippage, ``open_risk`` above 4 %, ``stop_side``, ``stop_distance``
         above 8 % of price, ``target_side``, ``liquidation_before_stop``, ``rounded_up`` (no whole number of lots),
         ``throttle`` (a multiplier outside of (0, 1]), ``ruin_on_record`` (less than nothing left, and no liquidation).
-        What is not a number breaks its rule.
+        NaN counts as a violation.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def limit_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Ma
 
     Notes
     -----
-    The gate looks at the account before a position is opened, at the price that is traded; the exposure is noted after
+    The gate sees the account before a position is opened, at the price that is traded; the exposure is recorded after
     its entry costs, at the mark. Both sums are therefore counted at openings only, and may exceed their limit by a
     twentieth.
     """
@@ -61,7 +64,7 @@ def limit_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Ma
         for symbol, quantity in zip(trades["symbol"], trades["quantity"], strict=True)
     ]
     opened = exposure["n_positions"].diff().fillna(exposure["n_positions"]) > 0
-    # What holds is written down and then turned round, so that NaN is a violation.
+    # Conditions are stated positively and negated, so NaN counts as a violation.
     kept = {
         "margin_leverage": trades["leverage"] <= 10,
         "total_notional": ~opened | (exposure["leverage"] <= 10.0 * (1.0 + _COST_OF_OPENING)),
@@ -80,7 +83,7 @@ def limit_violations(trades: pd.DataFrame, exposure: pd.DataFrame, contracts: Ma
 
 
 def require_limits(violations: Mapping[str, int]) -> None:
-    """Raise ContractError if a count is not 0: such a result is a bug, and must not be shown."""
+    """Raise ContractError if a count is not 0: such a result is a bug, and must not be published."""
     broken = {name: count for name, count in violations.items() if count}
     if broken:
-        raise ContractError(f"the backtest broke rules that cannot be broken: {broken}; report this as a bug")
+        raise ContractError(f"the backtest broke hard limits: {broken}; report this as a bug")

@@ -1,7 +1,7 @@
-"""What one trade wins and loses, costs inside, and what it is worth at given odds.
+"""Gain and loss of one trade after costs, and its expected value at given odds.
 
-Impact grows with the square root of the quantity and nothing else depends on it, so every amount a coin is a straight
-line in that root.
+Impact grows with the square root of the quantity and nothing else depends on the quantity, so every amount per coin is
+a straight line in that root.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import NamedTuple
 
 from slackwater.market.contracts import Contract
 from slackwater.trading.bracket import Bracket
-from slackwater.trading.costs import CostModel
-from slackwater.trading.score import Score
+from slackwater.trading.costs import CostModel, OrderCosts
+from slackwater.trading.score import MarketContext
 
-__all__ = ["Payoff", "RootLine"]
+__all__ = ["Payoff", "SqrtImpact"]
 
 
-class RootLine(NamedTuple):
-    """``at_zero + per_root × sqrt(quantity)``."""
+class SqrtImpact(NamedTuple):
+    """An amount per coin that impact makes a line in the root: ``at_zero + per_root × sqrt(quantity)``."""
 
     at_zero: float
     per_root: float
 
     def at(self, quantity: float) -> float:
-        """Value at a quantity >= 0, coins."""
+        """Return the value at a quantity >= 0, coins."""
         return self.at_zero + self.per_root * math.sqrt(quantity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payoff:
-    """The arithmetic of one trade.
+    """Payoff of one trade as a function of its quantity.
 
     Parameters
     ----------
@@ -39,61 +39,73 @@ class Payoff:
         Its three prices.
     contract, costs
         Facts and assumptions.
-    score
-        For the volume of 24 h, the volatility and the true range of a bar.
+    context
+        Volume of 24 h, volatility and true range of a bar.
 
     Attributes
     ----------
-    entry_slippage, stop_slippage : RootLine
-        Slippage of the entry, its latency inside, and of the stop, fractions of price.
-    unit_loss : RootLine
-        Loss a coin at the stop with fees and slippage, USDT.
-    unit_gain : RootLine
-        Gain a coin at the target after fees and slippage, USDT; negative where costs eat it.
+    entry_slippage, stop_slippage : SqrtImpact
+        Slippage of the entry, latency included, and of the stop, fractions of price.
+    unit_loss : SqrtImpact
+        Loss per coin at the stop with fees and slippage, USDT.
+    unit_gain : SqrtImpact
+        Gain per coin at the target after fees and slippage, USDT; negative where costs eat it.
 
     Notes
     -----
-    The *odds* of a trade are those of its target against its stop. In a market without drift that has time
-    enough they are fair: ``p = D / (D + T)``, D and T being the distances to stop and target. A time exit between
-    the two counts as the lottery of target and stop that is worth the same, so that fair odds stay fair however
-    many trades run out of time. An *edge* is what a model adds to the log of these odds, and 0 is none.
+    The *odds* of a trade are those of its target against its stop. In a market without drift and without a time exit
+    they are fair: ``p = D / (D + T)``, with D and T the distances to stop and target. A time exit between the two
+    counts as the lottery of target and stop with the same expected value, so fair odds stay fair however many trades
+    end at the time exit. An *edge* is the log-odds that a model adds to the fair ones; 0 is no edge.
     """
 
     bracket: Bracket
     contract: Contract
     costs: CostModel
-    score: Score
-    entry_slippage: RootLine = field(init=False)
-    stop_slippage: RootLine = field(init=False)
-    unit_loss: RootLine = field(init=False)
-    unit_gain: RootLine = field(init=False)
+    context: MarketContext
+    entry_slippage: SqrtImpact = field(init=False)
+    stop_slippage: SqrtImpact = field(init=False)
+    unit_loss: SqrtImpact = field(init=False)
+    unit_gain: SqrtImpact = field(init=False)
 
     def __post_init__(self) -> None:
-        plan, costs, score = self.bracket, self.costs, self.score
+        plan, costs, context = self.bracket, self.costs, self.context
         fee, spread = costs.fee_fraction(self.contract), costs.spread_slippage(self.contract)
-        impact = costs.impact_per_root(volume_24h=score.volume_24h, volatility_daily=score.volatility_daily)
-        entry = RootLine(spread + costs.latency_slippage(score.volatility_daily), impact)
-        stop = RootLine(spread + costs.stop_slippage_beyond_market(score.atr_bar), impact)
+        impact = costs.impact_per_root(volume_24h=context.volume_24h, volatility_daily=context.volatility_daily)
+        entry = SqrtImpact(spread + costs.latency_slippage(context.volatility_daily), impact)
+        stop = SqrtImpact(spread + costs.stop_slippage_beyond_market(context.atr_bar), impact)
         lines = {
             "entry_slippage": entry,
             "stop_slippage": stop,
-            "unit_loss": RootLine(
+            "unit_loss": SqrtImpact(
                 plan.stop_distance + plan.entry * (fee + entry.at_zero) + plan.stop * (fee + stop.at_zero),
                 (plan.entry + plan.stop) * impact,
             ),
-            "unit_gain": RootLine(
+            "unit_gain": SqrtImpact(
                 plan.target_distance - plan.entry * (fee + entry.at_zero) - plan.target * fee, -plan.entry * impact
             ),
         }
         for name, line in lines.items():
             object.__setattr__(self, name, line)
 
+    def order_costs(self, quantity: float) -> OrderCosts:
+        """Return the costs of each order at a quantity, coins."""
+        entry, latency = self.entry_slippage.at(quantity), self.costs.latency_slippage(self.context.volatility_daily)
+        return OrderCosts(
+            fee_fraction=self.costs.fee_fraction(self.contract),
+            entry_slippage=entry,
+            exit_slippage=entry - latency,
+            stop_slippage=self.stop_slippage.at(quantity),
+            latency_slippage=latency,
+            cost_multiple=self.costs.multiple,
+        )
+
     def reward_risk(self, quantity: float) -> float:
-        """Gain at the target over loss at the stop, both after costs."""
+        """Return the gain at the target over the loss at the stop, both after costs."""
         return self.unit_gain.at(quantity) / self.unit_loss.at(quantity)
 
     def net_of_costs(self, quantity: float, *, exit_price: float, exit_reason: str) -> float:
-        """Gain a coin after fees and slippage, before funding, USDT.
+        """Return the gain per coin after fees and slippage, before funding, USDT.
 
         Parameters
         ----------
@@ -104,17 +116,13 @@ class Payoff:
         exit_reason
             ``stop`` and ``time`` are market orders; a ``target`` rests and has no slippage.
         """
-        plan, fee = self.bracket, self.costs.fee_fraction(self.contract)
-        entry_slippage = self.entry_slippage.at(quantity)
-        at_exit = {
-            "stop": self.stop_slippage.at(quantity),
-            "time": entry_slippage - self.costs.latency_slippage(self.score.volatility_daily),
-        }.get(exit_reason, 0.0)
-        paid = plan.entry * (fee + entry_slippage) + exit_price * (fee + at_exit)
+        plan, costs = self.bracket, self.order_costs(quantity)
+        at_exit = {"stop": costs.stop_slippage, "time": costs.exit_slippage}.get(exit_reason, 0.0)
+        paid = plan.entry * (costs.fee_fraction + costs.entry_slippage) + exit_price * (costs.fee_fraction + at_exit)
         return plan.side * (exit_price - plan.entry) - paid
 
     def probability(self, edge: float) -> float:
-        """Probability of target rather than stop at an edge (log-odds); NaN at NaN."""
+        """Return the probability of target rather than stop at an edge (log-odds); NaN at NaN."""
         against = self.bracket.target_distance / self.bracket.stop_distance
         if edge < 0.0:  # no overflow at either end
             for_edge = math.exp(edge)
@@ -122,11 +130,11 @@ class Payoff:
         return 1.0 / (1.0 + against * math.exp(-edge))
 
     def expectancy(self, quantity: float, probability: float) -> float:
-        """Worth of the trade at a probability of its target, multiples of `unit_loss`."""
+        """Return the expected value of the trade at a probability of its target, in R (multiples of `unit_loss`)."""
         return probability * (1.0 + self.reward_risk(quantity)) - 1.0
 
     def kelly(self, quantity: float, probability: float) -> float:
-        """Share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, not above 1; 0 or less: nothing.
+        """Return the share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, <= 1; 0 or less: nothing.
 
         References
         ----------

@@ -1,54 +1,41 @@
-"""The recorded prices of one symbol: where an order meets them, how a position ends, what funding it pays."""
+"""Recorded prices of one symbol: the fill of an order, the exit of a position, and the funding that it pays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 from numba import njit
 
 from slackwater.errors import MissingDataError, OrderError, SchemaError
+from slackwater.times import SECOND_US, epochs_us, microseconds, timestamp
 from slackwater.trading.costs import funding_payment
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["PricePath", "microseconds", "moment", "price_paths", "since_1970", "walk_to_exit"]
+__all__ = ["PricePath", "price_paths", "walk_to_exit"]
 
-_PRICES = ["open", "high", "low", "close"]
-_MARK_PRICES = ["open", "high", "low"]
-_STAMP_TOLERANCE_US = 1_000_000  # some venues stamp a close one millisecond before the next open
+_PRICES = ("open", "high", "low", "close")
+_MARK_PRICES = ("open", "high", "low")
+_STAMP_TOLERANCE_US = SECOND_US  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
-
-
-def microseconds(duration: timedelta) -> int:
-    """Return a duration in whole microseconds, the resolution of every time in the project."""
-    return duration // timedelta(microseconds=1)
-
-
-def moment(time_us: int) -> pd.Timestamp:
-    """Return the time of a number of microseconds since 1970 (UTC)."""
-    return pd.Timestamp(time_us, unit="us", tz="UTC")
-
-
-def since_1970(time: datetime) -> int:
-    """Return the microseconds from 1970 (UTC) to a time."""
-    if isinstance(time, pd.Timestamp):
-        return int(time.value) // 1000  # nanoseconds, whatever the unit of the timestamp
-    return microseconds(time - moment(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PricePath:
-    """Bars and funding settlements of one symbol as arrays.
+    """Fine bars and funding settlements of one symbol as arrays, checked once.
 
     Parameters
     ----------
+    symbol
+        For messages.
     open_time, close_time
-        int64, microseconds since 1970 (UTC), rising, shape (n,).
+        int64, microseconds since 1970 (UTC), rising, shape (n,), n > 0.
     open, high, low, close
         float64, USDT, shape (n,): last trades. Orders are filled on them, and stops triggered.
     mark_open, mark_high, mark_low
@@ -56,30 +43,65 @@ class PricePath:
         trades themselves where no mark price is recorded: their wicks are longer, so that errs on the side of
         more liquidations.
     settlement_time, funding_rate
-        int64 and float64, shape (m,): settled rates, fraction of notional, at whatever interval.
+        int64 and float64, shape (m,): settled rates, fraction of notional, at any interval.
+
+    Raises
+    ------
+    SchemaError
+        If a price is not positive and finite, a bar's high is below or its low above its other prices, a bar closes
+        before it opens, or a funding rate is not finite.
+    OrderError
+        If times repeat or run backwards.
     """
 
-    open_time: np.ndarray
-    close_time: np.ndarray
-    open: np.ndarray
-    high: np.ndarray
-    low: np.ndarray
-    close: np.ndarray
-    mark_open: np.ndarray
-    mark_high: np.ndarray
-    mark_low: np.ndarray
-    settlement_time: np.ndarray
-    funding_rate: np.ndarray
+    symbol: str
+    open_time: Ints
+    close_time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    mark_open: Floats
+    mark_high: Floats
+    mark_low: Floats
+    settlement_time: Ints
+    funding_rate: Floats
+
+    def __post_init__(self) -> None:
+        for table, column, times in (
+            ("fine_bars", "open_time", self.open_time),
+            ("fine_bars", "event_time", self.close_time),
+            ("funding", "event_time", self.settlement_time),
+        ):
+            _require_rising(times, table, column, self.symbol)
+        sound = _usable(self.open) & _usable(self.high) & _usable(self.low) & _usable(self.close)
+        self._refuse("fine_bars", self.open_time, ~sound, "a price that is not positive and finite")
+        top, bottom = np.maximum(self.open, self.close), np.minimum(self.open, self.close)
+        crossed = (self.high < top) | (self.low > bottom)
+        self._refuse("fine_bars", self.open_time, crossed, "a high below or a low above its other prices")
+        inverted = self.close_time <= self.open_time
+        self._refuse("fine_bars", self.open_time, inverted, "a close that is not after its open")
+        marked = _usable(self.mark_open) & _usable(self.mark_high) & _usable(self.mark_low)
+        self._refuse("mark_price", self.open_time, ~marked, "a price that is not positive and finite")
+        unknown = ~np.isfinite(self.funding_rate)
+        self._refuse("funding", self.settlement_time, unknown, "a funding rate that is not finite")
+
+    def _refuse(self, table: str, times: Ints, bad: Bools, what: str) -> None:
+        if bad.any():
+            first = [str(timestamp(int(time))) for time in times[bad][:3]]
+            raise SchemaError(f"table {table}: {self.symbol} has {what} at {', '.join(first)}")
 
     def first_bar_from(self, time_us: int) -> int:
-        """Return the first bar that opens at or after a moment; the number of bars if there is none."""
+        """Return the first bar that opens at or after a time; the number of bars if there is none."""
         return int(np.searchsorted(self.open_time, time_us, side="left"))
 
     def mark_at(self, time_us: int) -> float:
-        """Return the mark price at the open of the bar in progress: known at that moment."""
+        """Return the mark price at the open of the bar in progress: known at that time."""
         return float(self.mark_open[np.searchsorted(self.open_time, time_us, side="right") - 1])
 
-    def hold(self, plan: TradePlan, *, entry_bar: int, horizon: timedelta) -> ClosedTrade:
+    def hold(
+        self, plan: TradePlan, *, entry_bar: int, horizon: timedelta, without: Collection[str] = ()
+    ) -> ClosedTrade:
         """Walk a plan from the open of its entry bar to its exit.
 
         Parameters
@@ -90,11 +112,13 @@ class PricePath:
             Counts like any other.
         horizon
             From the open of the entry bar to the time exit.
+        without
+            Levels that do not end the trade: ``stop``, ``target``, ``liquidation_price``.
 
         Notes
         -----
-        A liquidation ends at the bankruptcy price: the margin is gone. So does a fill that the market gives beyond
-        it, whatever triggered the order: what lies beyond is borne by the venue's insurance.
+        A liquidation ends at the bankruptcy price: the margin is lost. So does a fill beyond it, whatever triggered the
+        order: the venue's insurance bears the rest.
 
         Funding comes out of the account. A position whose funding has used up the equity that it was planned on is
         liquidated in that bar, at the worst of the mark and of the exit that the bar would have brought; and one
@@ -102,9 +126,9 @@ class PricePath:
         """
         reason, exit_us, price = self.exit(
             side=plan.side,
-            stop=plan.stop,
-            target=plan.target,
-            liquidation_price=plan.liquidation_price,
+            stop=-plan.side * math.inf if "stop" in without else plan.stop,
+            target=plan.side * math.inf if "target" in without else plan.target,
+            liquidation_price=(-plan.side * math.inf if "liquidation_price" in without else plan.liquidation_price),
             entry_bar=entry_bar,
             horizon=horizon,
         )
@@ -119,8 +143,8 @@ class PricePath:
             reason, exit_us = "liquidation", min(closes_us, exit_us)
         trade = ClosedTrade(
             plan=plan,
-            entry_time=moment(entry_us),
-            exit_time=moment(exit_us),
+            entry_time=timestamp(entry_us),
+            exit_time=timestamp(exit_us),
             exit_price=price,
             exit_reason=reason,
             funding_usd=self.funding_usd(side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=exit_us),
@@ -134,7 +158,7 @@ class PricePath:
         settled = self.settlement_time[first:last]
         mark = self.mark_open[np.searchsorted(self.open_time, settled, side="right") - 1]
         paid = np.cumsum(plan.side * plan.quantity * self.funding_rate[first:last] * mark)
-        costs = plan.notional_usd * (plan.fee_fraction + plan.entry_slippage)
+        costs = plan.notional_usd * (plan.costs.fee_fraction + plan.costs.entry_slippage)
         equity = plan.equity - costs + plan.side * plan.quantity * (mark - plan.entry) - paid
         broke = np.flatnonzero((paid > 0.0) & (equity <= 0.0))
         if not broke.size:
@@ -145,7 +169,7 @@ class PricePath:
     def exit(
         self, *, side: int, stop: float, target: float, liquidation_price: float, entry_bar: int, horizon: timedelta
     ) -> tuple[str, int, float]:
-        """Find how a position ends: the reason (of `EXIT_REASONS`), the time (microseconds), the market price.
+        """Return how a position ends: the reason (of `EXIT_REASONS`), the time (microseconds), the market price.
 
         A time exit that falls into a halt is filled at the open after it, for better or worse. A liquidation price
         of 0 (long) or infinity (short) is never reached.
@@ -163,23 +187,30 @@ class PricePath:
                 code = _STOP
         return EXIT_REASONS[code], exit_us, float(price)
 
-    def funding_usd(self, *, side: int, quantity: float, start_us: int, end_us: int) -> float:
+    def funding_usd(
+        self, *, side: int, quantity: float, start_us: int, end_us: int, rates: Floats | None = None
+    ) -> float:
         """Return the funding that a position pays at the settlements in (start, end], USDT."""
+        rates = self.funding_rate if rates is None else rates
         first, last = np.searchsorted(self.settlement_time, [start_us, end_us], side="right")
         return math.fsum(
             funding_payment(
                 side=side,
                 notional_usd=quantity * self.mark_at(int(self.settlement_time[index])),
-                funding_rate=float(self.funding_rate[index]),
+                funding_rate=float(rates[index]),
             )
             for index in range(first, last)
         )
 
 
 def price_paths(
-    fine_bars: pd.DataFrame, funding: pd.DataFrame | None, symbols: Iterable[str], *, mark: pd.DataFrame | None = None
+    fine_bars: pd.DataFrame,
+    funding: pd.DataFrame | None = None,
+    symbols: Iterable[str] | None = None,
+    *,
+    mark: pd.DataFrame | None = None,
 ) -> dict[str, PricePath]:
-    """Split the canonical tables into the paths of some symbols.
+    """Return the path of each symbol in the canonical tables.
 
     Parameters
     ----------
@@ -188,16 +219,15 @@ def price_paths(
     funding
         symbol, event_time, funding_rate; None where there is no funding.
     symbols
-        Those wanted.
+        Symbols wanted; None: all.
     mark
-        Bars of the mark price: symbol, open_time, open, high, low. None, and bars that it lacks: the last
-        trades stand in.
+        Bars of the mark price: symbol, open_time, open, high, low. None, and bars that it lacks: the last trades stand
+        in.
 
     Raises
     ------
     SchemaError
-        If a column is missing, times are naive, a price is not positive and finite, a bar's high is below or
-        its low above its other prices, a bar closes before it opens, or a funding rate is not finite.
+        If a column is missing, times are naive, or `PricePath` refuses a value.
     OrderError
         If times repeat or run backwards within a symbol.
     MissingDataError
@@ -209,46 +239,38 @@ def price_paths(
     if mark is not None:
         _require_columns("mark_price", mark, ["symbol", "open_time", *_MARK_PRICES])
     paths = {}
-    for symbol in sorted(set(symbols)):
+    for symbol in sorted(set(fine_bars["symbol"] if symbols is None else symbols)):
         bars = fine_bars[fine_bars["symbol"] == symbol]
         if bars.empty:
             known = ", ".join(map(str, fine_bars["symbol"].unique()))
             raise MissingDataError(f"table fine_bars holds no bars of {symbol}; it holds {known or 'nothing'}")
-        settled = rates[rates["symbol"] == symbol]
-        open_time = _rising_times("fine_bars", symbol, bars, "open_time")
-        close_time = _rising_times("fine_bars", symbol, bars, "event_time")
-        _check_bars(symbol, bars, open_time, close_time)
-        funding_rate = settled["funding_rate"].to_numpy(dtype="float64")
-        _refuse(symbol, "funding", settled, ~np.isfinite(funding_rate), "a funding rate that is not finite")
+        settlements = rates[rates["symbol"] == symbol]
+        open_time = _times("fine_bars", bars, "open_time")
         last = {name: bars[name].to_numpy(dtype="float64") for name in _PRICES}
         paths[symbol] = PricePath(
+            symbol=symbol,
             open_time=open_time,
-            close_time=close_time,
+            close_time=_times("fine_bars", bars, "event_time"),
             **last,
             **_marks(symbol, mark, open_time, last),
-            settlement_time=_rising_times("funding", symbol, settled, "event_time"),
-            funding_rate=funding_rate,
+            settlement_time=_times("funding", settlements, "event_time"),
+            funding_rate=settlements["funding_rate"].to_numpy(dtype="float64"),
         )
     return paths
 
 
-def _marks(
-    symbol: str, mark: pd.DataFrame | None, open_time: np.ndarray, last: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _marks(symbol: str, mark: pd.DataFrame | None, open_time: Ints, last: dict[str, Floats]) -> dict[str, Floats]:
     """Return the mark price of every bar, the last trades where it is not recorded."""
     marks = {f"mark_{name}": last[name] for name in _MARK_PRICES}
     bars = None if mark is None else mark[mark["symbol"] == symbol]
     if bars is None or bars.empty:
         return marks
-    marked = _rising_times("mark_price", symbol, bars, "open_time")
+    marked = _times("mark_price", bars, "open_time")
+    _require_rising(marked, "mark_price", "open_time", symbol)
     at = np.minimum(np.searchsorted(marked, open_time), len(marked) - 1)
     known = marked[at] == open_time
     for name in _MARK_PRICES:
-        price = bars[name].to_numpy(dtype="float64")
-        _refuse(
-            symbol, "mark_price", bars, ~((price > 0) & np.isfinite(price)), "a price that is not positive and finite"
-        )
-        marks[f"mark_{name}"] = np.where(known, price[at], last[name])
+        marks[f"mark_{name}"] = np.where(known, bars[name].to_numpy(dtype="float64")[at], last[name])
     return marks
 
 
@@ -268,12 +290,12 @@ def walk_to_exit(
     target: float,
     liquidation: float,
 ) -> tuple[int, int, float]:
-    """Walk one position down its path.
+    """Walk one position along its path to its exit.
 
     Parameters
     ----------
     open_, high, low, close
-        Path bars, float64, shape (n,).
+        Fine bars, float64, shape (n,).
     mark_open, mark_high, mark_low
         Mark price of the same bars.
     first, end
@@ -322,31 +344,22 @@ def _require_columns(table: str, rows: pd.DataFrame, columns: list[str]) -> None
         raise SchemaError(f"table {table} lacks the columns {', '.join(missing)}")
 
 
-def _rising_times(table: str, symbol: str, rows: pd.DataFrame, column: str) -> np.ndarray:
+def _times(table: str, rows: pd.DataFrame, column: str) -> Ints:
     if rows.empty:
         return np.empty(0, dtype="int64")
-    times = rows[column]
-    if getattr(times.dt, "tz", None) is None:
+    if getattr(rows[column].dt, "tz", None) is None:
         raise SchemaError(f"table {table}, column {column}: times must have a time zone")
-    moments = times.dt.as_unit("us").astype("int64").to_numpy()
-    backwards = np.append(False, np.diff(moments) <= 0)
-    if backwards.any():
+    return epochs_us(rows[column])
+
+
+def _require_rising(times: Ints, table: str, column: str, symbol: str) -> None:
+    backwards = np.flatnonzero(np.diff(times) <= 0) + 1
+    if backwards.size:
+        first = [str(timestamp(int(time))) for time in times[backwards[:3]]]
         raise OrderError(
-            f"table {table}, column {column}: times of {symbol} repeat or run backwards at rows "
-            f"{rows.index[backwards][:3].tolist()}"
+            f"table {table}, column {column}: times of {symbol} repeat or run backwards at {', '.join(first)}"
         )
-    return moments
 
 
-def _check_bars(symbol: str, bars: pd.DataFrame, open_time: np.ndarray, close_time: np.ndarray) -> None:
-    open_, high, low, close = (bars[name].to_numpy(dtype="float64") for name in _PRICES)
-    sound = np.isfinite(open_) & np.isfinite(high) & np.isfinite(low) & np.isfinite(close) & (low > 0)
-    _refuse(symbol, "fine_bars", bars, ~sound, "a price that is not positive and finite")
-    crossed = (high < np.maximum(open_, close)) | (low > np.minimum(open_, close))
-    _refuse(symbol, "fine_bars", bars, crossed, "a high below or a low above its other prices")
-    _refuse(symbol, "fine_bars", bars, close_time <= open_time, "a close that is not after its open")
-
-
-def _refuse(symbol: str, table: str, rows: pd.DataFrame, bad: np.ndarray, what: str) -> None:
-    if bad.any():
-        raise SchemaError(f"table {table}: {symbol} has {what} at rows {rows.index[bad][:3].tolist()}")
+def _usable(prices: Floats) -> Bools:
+    return np.isfinite(prices) & (prices > 0.0)

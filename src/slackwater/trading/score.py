@@ -1,4 +1,4 @@
-"""What the scorer says of one symbol at one decision: the only thing that the gate reads about the market."""
+"""A scorer's answer for one symbol at one decision, and the market context that it was made in."""
 
 from __future__ import annotations
 
@@ -12,52 +12,17 @@ import pandas as pd
 
 from slackwater.errors import DataError, SchemaError
 
-__all__ = ["CONTEXT", "Score", "event_scores"]
-
-CONTEXT: Final = (
-    "close",
-    "volatility_daily",
-    "atr_1h",
-    "atr_bar",
-    "distance_to_high_24h",
-    "distance_to_low_24h",
-    "distance_to_high_72h",
-    "distance_to_low_72h",
-    "volume_24h",
-    "depth_bid_1pct",
-    "depth_ask_1pct",
-    "swept_extreme_distance_above",
-    "swept_extreme_distance_below",
-    "pool_distance_above",
-    "pool_distance_below",
-    "trend_efficiency_72h",
-)
-"""Columns of the features table that a gate needs besides the probabilities."""
-
-_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low", "out_of_range_features")
+__all__ = ["CONTEXT", "SCORE_COLUMNS", "MarketContext", "Score", "event_scores"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One row of a scorer's answer.
+class MarketContext:
+    """Prices, ranges and liquidity at one bar close: what a trade is planned on besides the models.
 
-    Numbers are taken as they come, NaN and all: whether they may be traded on is the gate's question.
+    Numbers are taken as they come, NaN included: the gate decides whether they may be traded on.
 
     Parameters
     ----------
-    symbol
-        E.g. ``"BTCUSDT"``.
-    event_time
-        Close of the bar that the score describes, UTC.
-    available_time
-        Earliest moment at which the score could have been known (`event_time` + decision lag), UTC.
-    direction
-        +1 the prior move went up, -1 down, 0 no event at this bar.
-    p_direction
-        Calibrated probability of a reversal rather than a continuation, in [0, 1]; NaN where there is no
-        event.
-    p_hit
-        Calibrated probability that the reversal barrier is hit within the horizon, in [0, 1]; NaN likewise.
     close
         Last price of the bar, USDT.
     volatility_daily
@@ -77,28 +42,9 @@ class Score:
         Log distance from the close to the densest bin of the liquidation map, where that bin is a pool; NaN if
         there is none, or no map.
     trend_efficiency_72h
-        Move of 72 h over the path walked, in [-1, 1]; NaN if unknown.
-    trade_edge, trade_edge_low
-        What the model of the trade itself adds to the log of its fair odds (`trading.payoff.Payoff`), and the lower
-        bound of it that nine in ten keep; NaN where there is none.
-    missing_features
-        Features that should be there but are NaN.
-    out_of_range_features
-        Features outside of what the models have learned from, named where there are too many of them to trust
-        the score.
-
-    Raises
-    ------
-    SchemaError
-        If `direction` is none of +1, 0, -1, the symbol is empty, or a time is naive.
+        Net move of 72 h over the distance walked, in [-1, 1]; NaN if unknown.
     """
 
-    symbol: str
-    event_time: datetime
-    available_time: datetime
-    direction: int
-    p_direction: float
-    p_hit: float
     close: float
     volatility_daily: float
     atr_1h: float
@@ -115,6 +61,66 @@ class Score:
     pool_distance_above: float = math.nan
     pool_distance_below: float = math.nan
     trend_efficiency_72h: float = math.nan
+
+    @property
+    def depth_1pct(self) -> float:
+        """Coins resting within 1 % of mid on the thinner side; NaN if the venue gives none."""
+        return min(self.depth_bid_1pct, self.depth_ask_1pct)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:
+        """Return the context in a row that has every field of `CONTEXT`; raise SchemaError on text."""
+        return cls(**_numbers(row, CONTEXT))
+
+
+CONTEXT: Final = tuple(field.name for field in fields(MarketContext))
+"""Columns of the features table that a gate needs besides the probabilities."""
+
+_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One row of a scorer's answer.
+
+    Parameters
+    ----------
+    symbol
+        For example ``"BTCUSDT"``.
+    event_time
+        Close of the bar that the score describes, UTC.
+    available_time
+        Earliest time at which the score could have been known (`event_time` + decision lag), UTC.
+    direction
+        +1 the prior move went up, -1 down, 0 no event at this bar.
+    context
+        Prices, ranges and liquidity at that close.
+    p_direction
+        Calibrated probability of a reversal rather than a continuation, in [0, 1]; NaN where there is no event.
+    p_hit
+        Calibrated probability that the reversal barrier is hit within the horizon, in [0, 1]; NaN likewise.
+    trade_edge, trade_edge_low
+        Log-odds that the model of the trade adds to its fair odds (`trading.payoff.Payoff`), and their lower bound,
+        which nine in ten keep; NaN where there is none.
+    missing_features
+        Features that should be known but are NaN.
+    out_of_range_features
+        Features outside of the range that the models were trained on, named where there are too many to trust the
+        score.
+
+    Raises
+    ------
+    SchemaError
+        If `direction` is none of +1, 0, -1, the symbol is empty, or a time is naive.
+    """
+
+    symbol: str
+    event_time: datetime
+    available_time: datetime
+    direction: int
+    context: MarketContext
+    p_direction: float
+    p_hit: float
     trade_edge: float = math.nan
     trade_edge_low: float = math.nan
     missing_features: tuple[str, ...] = ()
@@ -132,42 +138,45 @@ class Score:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> Score:
-        """Build a score from a row of the scorer's table.
+        """Return the score in a row of the scorer's table.
 
         Parameters
         ----------
         row
-            Holds every field under its own name; other columns are ignored. A `direction` of NaN (features
-            not yet warm) reads as no event.
+            Every column of `SCORE_COLUMNS`; others are ignored. A `direction` of NaN (features not yet warm) is not
+            an event.
 
         Raises
         ------
         SchemaError
             If a column is missing or a value is of the wrong kind.
         """
-        missing = [name for name in _FIELDS if name not in row]
+        missing = [name for name in SCORE_COLUMNS if name not in row]
         if missing:
             raise SchemaError(f"a row of scores lacks the columns {', '.join(missing)}")
-        try:
-            numbers = {name: float(row[name]) for name in _NUMBERS}
-            direction = float(row["direction"])
-        except (TypeError, ValueError) as error:
-            raise SchemaError(f"a row of scores holds a value that is no number: {error}") from error
         return cls(
             symbol=row["symbol"],
             event_time=row["event_time"],
             available_time=row["available_time"],
-            direction=_whole(direction),
+            direction=_whole(_numbers(row, ["direction"])["direction"]),
+            context=MarketContext.from_row(row),
             missing_features=_names(row, "missing_features"),
             out_of_range_features=_names(row, "out_of_range_features"),
-            **numbers,
+            **_numbers(row, _FROM_MODELS),
         )
 
 
-_FIELDS = tuple(field.name for field in fields(Score))
-_KEYS = ("symbol", "event_time", "available_time")
-_NAME_LISTS = ("missing_features", "out_of_range_features")
-_NUMBERS = tuple(field.name for field in fields(Score) if field.name not in (*_KEYS, "direction", *_NAME_LISTS))
+SCORE_COLUMNS: Final = tuple(
+    name for field in fields(Score) for name in (CONTEXT if field.name == "context" else (field.name,))
+)
+"""Columns of a table of scores: the fields of `Score`, with those of its context in place of the context."""
+
+
+def _numbers(row: Mapping[str, Any] | pd.Series, names: Iterable[str]) -> dict[str, float]:
+    try:
+        return {name: float(row[name]) for name in names}
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"a row of scores holds a value that is not a number: {error}") from error
 
 
 def _whole(direction: float) -> int:
@@ -188,37 +197,39 @@ def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
 def event_scores(
     predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame, model_features: Sequence[str]
 ) -> pd.DataFrame:
-    """Return predicted events as the scores that `slackwater.trading.backtest.run_backtest` reads.
+    """Return predicted events as the scores that `slackwater.trading.backtest.Backtest` reads.
 
     Parameters
     ----------
     predictions
-        `symbol`, `event_time`, `trained_until` (when the last label that the models learned from was settled) and
-        what a score takes from models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `out_of_range_features`.
+        `symbol`, `event_time`, `trained_until` (when the last label that the models were trained on was known) and
+        the results of the models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `out_of_range_features`.
     labels
-        For the `direction` of each event. Nothing else of it is read.
+        `symbol`, `event_time` and the `direction` of each event.
     features
         `symbol`, `event_time`, `available_time`, `CONTEXT` and `model_features`.
     model_features
-        Names of the features that should be known: where one is not, the gate refuses, as it does live.
+        Names of the features that should be known; the gate refuses where one is not, as it does live.
 
     Raises
     ------
     SchemaError
         If an event has no row of features.
     DataError
-        If a prediction is not out of sample: its models knew labels that were settled after the event.
+        If a prediction is in sample: its models were trained on labels that became known after the event.
     """
     keys = ["symbol", "event_time"]
-    known_better = predictions["trained_until"] >= predictions["event_time"]
-    if known_better.any():
-        first = predictions.loc[known_better].iloc[0]
+    in_sample = predictions["trained_until"] >= predictions["event_time"]
+    if in_sample.any():
+        first = predictions.loc[in_sample].iloc[0]
         raise DataError(
-            f"{int(known_better.sum())} of {len(predictions)} predictions are in sample, first {first['symbol']} "
-            f"at {first['event_time']}: its models learned from labels settled until {first['trained_until']}; "
+            f"{int(in_sample.sum())} of {len(predictions)} predictions are in sample, first {first['symbol']} "
+            f"at {first['event_time']}: its models were trained on labels known until {first['trained_until']}; "
             f"only out-of-sample predictions can be traded"
         )
-    out = predictions[[*keys, *_FROM_MODELS]].merge(labels[[*keys, "direction"]], on=keys, validate="1:1")
+    out = predictions[[*keys, *_FROM_MODELS, "out_of_range_features"]].merge(
+        labels[[*keys, "direction"]], on=keys, validate="1:1"
+    )
     wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
     out = out.merge(features[wanted], on=keys, validate="1:1")
     if len(out) != len(predictions):

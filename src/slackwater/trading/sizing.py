@@ -1,158 +1,76 @@
-"""How much to trade: the smallest of several caps, rounded down, at a leverage that outlives the stop."""
+"""Size of a trade: the smallest of several caps, rounded down, at a leverage whose liquidation lies beyond the stop."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from slackwater.errors import ParameterError
-from slackwater.market.contracts import Contract, liquidation_price
+from slackwater.market.contracts import Contract, bankruptcy_price, liquidation_price
 from slackwater.market.rounding import round_down
 from slackwater.trading.account import Exposure
 from slackwater.trading.bracket import Bracket
-from slackwater.trading.costs import CostModel
+from slackwater.trading.costs import CostModel, OrderCosts
 from slackwater.trading.payoff import Payoff
-from slackwater.trading.reasons import Reason, ReasonCode
+from slackwater.trading.reasons import Reason
+from slackwater.trading.rules import SizingRules
 from slackwater.trading.score import Score
 
-__all__ = ["Sizing", "SizingRules", "size_position"]
+__all__ = ["Sizing", "size_position"]
 
-_BELOW = 1.0 - 1e-12  # keeps a product that was divided by a cap on the cap's own side
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizingRules:
-    """The limits that no trade may break. Their outer bounds are fixed: a parameter can only be stricter.
-
-    Parameters
-    ----------
-    risk_fraction
-        Equity at risk in one trade, fees and slippage inside, in (0, 0.02].
-    max_cluster_risk
-        Equity at risk in all positions that are one bet (`Account.exposure`), in (0, 0.02].
-    max_open_risk
-        Equity at risk in all positions, in (0, 0.04].
-    leverage_cap
-        Largest margin leverage of a position, and largest total notional over equity, in [1, 10].
-    depth_fraction
-        Share of the coins resting within 1 % of mid (the thinner side), in (0, 1]. None turns the rule off;
-        with it on, a venue that gives no depth gets no size.
-    volume_fraction
-        Share of the coins traded in the last 24 h, in (0, 0.1].
-    min_reward_risk
-        Gain at the target over loss at the stop, both after costs, in [0, 100].
-    min_expectancy
-        What a trade must be worth at the lower bound of its own odds, multiples of the loss at the stop, in
-        [0, 1]. None turns the rule off.
-    kelly_fraction
-        Share of the Kelly stake at that lower bound, in (0, 1]. None turns the rule off. With one of the two on,
-        a score without odds of the trade gets no size.
-    liquidation_buffer_stop, liquidation_buffer_atr, liquidation_buffer_price
-        The liquidation price lies beyond the stop by at least the largest of: this share of the stop
-        distance, this many hourly true ranges, this fraction of the entry price; each >= 0.
-    max_entry_slippage
-        Expected slippage of the entry beyond which no order is sent, fraction of price, in (0, 0.05].
-
-    Raises
-    ------
-    ParameterError
-        If a value is outside of its range.
-    """
-
-    risk_fraction: float = 0.01
-    max_cluster_risk: float = 0.02
-    max_open_risk: float = 0.04
-    leverage_cap: float = 5.0
-    depth_fraction: float | None = 0.02
-    volume_fraction: float = 0.001
-    min_reward_risk: float = 1.2
-    min_expectancy: float | None = 0.05
-    kelly_fraction: float | None = 0.25
-    liquidation_buffer_stop: float = 0.5
-    liquidation_buffer_atr: float = 0.2
-    liquidation_buffer_price: float = 0.003
-    max_entry_slippage: float = 0.02
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            low, high, open_low = _RANGES.get(field.name, (0.0, 100.0, False))
-            if value is None and field.name in _CAN_BE_OFF:
-                continue
-            if value is None or not (low < value <= high if open_low else low <= value <= high):
-                bracket = "(" if open_low else "["
-                raise ParameterError(f"`{field.name}` must be in {bracket}{low:g}, {high:g}], was {value}")
-
-    @property
-    def needs_odds(self) -> bool:
-        """Whether a score without odds of the trade itself is refused."""
-        return self.min_expectancy is not None or self.kelly_fraction is not None
-
-
-_CAN_BE_OFF = ("depth_fraction", "min_expectancy", "kelly_fraction")
-_RANGES = {  # name -> (low, high, whether low itself is excluded); the rest lies in [0, 100]
-    "risk_fraction": (0.0, 0.02, True),
-    "max_cluster_risk": (0.0, 0.02, True),
-    "max_open_risk": (0.0, 0.04, True),
-    "leverage_cap": (1.0, 10.0, False),
-    "depth_fraction": (0.0, 1.0, True),
-    "volume_fraction": (0.0, 0.1, True),
-    "min_expectancy": (0.0, 1.0, False),
-    "kelly_fraction": (0.0, 1.0, True),
-    "max_entry_slippage": (0.0, 0.05, True),
-}
+_BELOW = 1.0 - 1e-12  # guards against floating-point rounding pushing the size above its cap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """A size that obeys every rule, and the numbers that led to it.
+    """Size, leverage and risk of one plan, with the numbers that led to them.
 
     Parameters
     ----------
-    quantity, unrounded_quantity
-        Coins; the first is the second rounded down to the lot.
+    quantity, notional_usd
+        Coins, rounded down to the lot; coins × entry price, USDT.
     binding
         The cap that set the size: ``risk`` (``throttled_risk`` after losses), ``cluster_risk``, ``open_risk``,
         ``leverage``, ``margin``, ``margin_tier``, ``depth``, ``volume`` or ``kelly``.
     caps
         Every cap with the quantity that it alone would allow, coins.
-    leverage
-        Whole-numbered margin leverage, the largest that keeps the liquidation price beyond the stop.
-    liquidation_price
+    leverage, leverage_cap, margin_usd
+        Whole-numbered margin leverage, the largest that keeps the liquidation price beyond the stop; the cap that it
+        may have been lowered from; the margin that it posts.
+    liquidation_price, bankruptcy_price
         USDT, for the expected fill.
-    entry_slippage, stop_slippage
-        Fractions of the entry and of the stop price.
-    unit_loss_usd
-        Loss per coin at the stop with fees and slippage, USDT.
-    risk_usd
-        ``quantity × unit_loss_usd``.
+    risk_usd, risk_fraction
+        Loss at the stop with fees and slippage, USDT and fraction of equity. A gap through the stop can lose more.
     reward_risk
         Gain at the target over loss at the stop, both after costs.
     p_fair, p_trade, p_trade_low
-        Probability of the target rather than the stop: without an edge, as the model says, and at its lower bound;
-        NaN where the score has no odds.
+        Probability of the target rather than the stop: without an edge, by the model, and at its lower bound; the last
+        two are NaN where the score has no odds and no rule requires them.
     expectancy_low
-        Worth of the trade at the lower bound, multiples of `unit_loss_usd`.
+        Expected value of the trade at the lower bound, in R (multiples of `risk_usd`).
+    costs
+        Costs of each order at this quantity.
     """
 
     quantity: float
-    unrounded_quantity: float
+    notional_usd: float
     binding: str
     caps: tuple[tuple[str, float], ...]
     leverage: int
+    leverage_cap: float
+    margin_usd: float
     liquidation_price: float
-    entry_slippage: float
-    stop_slippage: float
-    unit_loss_usd: float
+    bankruptcy_price: float
     risk_usd: float
+    risk_fraction: float
     reward_risk: float
     p_fair: float
     p_trade: float
     p_trade_low: float
     expectancy_low: float
+    costs: OrderCosts
 
 
 def size_position(
@@ -166,21 +84,21 @@ def size_position(
     exposure: Exposure,
     risk_multiplier: float = 1.0,
 ) -> Sizing | tuple[Reason, ...]:
-    """Size one trade, or say every reason why it has no size.
+    """Return the size of one trade, or every reason why it has none.
 
     Parameters
     ----------
     bracket
         Its three prices.
     score
-        Volatility, true ranges, volume and depth, all finite and positive (depth: or NaN on both sides, which
-        gets no size unless the depth rule is off).
+        Odds of the trade, and the market context: volatility, true ranges, volume and depth, all finite and positive
+        (depth: or NaN on both sides, which gets no size unless the depth rule is off).
     contract, rules, costs
         Facts, limits and assumptions.
     equity
         Account value at the mark, USDT, > 0.
     exposure
-        What the account already carries.
+        Exposure that the account already carries.
     risk_multiplier
         Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.drawdown_control.throttle`).
 
@@ -195,17 +113,19 @@ def size_position(
     Depth is the thinner of the two sides.
 
     Leverage is chosen for the size that zero costs and no throttle would leave, and for its fill. So it never rises
-    because trading became dearer or trades lost, and neither does the size.
+    because of higher costs or of losses, and neither does the size.
     """
-    payoff = Payoff(bracket=bracket, contract=contract, costs=costs, score=score)
-    limits = _Limits(payoff=payoff, rules=rules, equity=equity)
-    depth = min(score.depth_bid_1pct, score.depth_ask_1pct)
+    # 1. Rules that need no quantity, and the room that the open positions leave.
+    context = score.context
+    payoff = Payoff(bracket=bracket, contract=contract, costs=costs, context=context)
+    limits = _Limits(payoff=payoff, rules=rules, equity=equity, edge_low=score.trade_edge_low)
+    depth = context.depth_1pct
     if rules.depth_fraction is not None and math.isnan(depth):
         message = "the venue gives no depth; `depth_fraction` must be off (null) for the volume cap to stand alone"
-        return (Reason(ReasonCode.MISSING_DEPTH, message), *limits.worth_reasons(0.0))
+        return (Reason("missing_depth", message), *limits.value_reasons(0.0))
     if risk_multiplier <= 0.0:
-        message = "the losses so far have throttled the risk of a trade to nothing"
-        return (Reason(ReasonCode.THROTTLED, message), *limits.worth_reasons(0.0))
+        message = "the losses so far have throttled the risk per trade to zero"
+        return (Reason("throttled", message), *limits.value_reasons(0.0))
     own_risk = "risk" if risk_multiplier >= 1.0 else "throttled_risk"
     budgets = {
         own_risk: rules.risk_fraction * min(risk_multiplier, 1.0) * equity,
@@ -218,28 +138,29 @@ def size_position(
     free_margin = equity - exposure.margin_usd
     full = _room_reasons(rules, equity, exposure, budget, min(notional_room, free_margin))
     if full:
-        return (*full, *limits.worth_reasons(0.0))
+        return (*full, *limits.value_reasons(0.0))
 
-    liquidity = {"volume": rules.volume_fraction * score.volume_24h}
+    # 2. Leverage, for the size that zero costs and no losses would leave: it must not rise because of either.
+    liquidity = {"volume": rules.volume_fraction * context.volume_24h}
     if rules.depth_fraction is not None:
         liquidity["depth"] = rules.depth_fraction * depth
-    # What zero costs and no losses would leave: leverage must not rise because of either.
     untouched = min(rules.risk_fraction * equity, budgets["cluster_risk"], budgets["open_risk"])
     bound = min(untouched / bracket.stop_distance, notional_room / bracket.entry, *liquidity.values())
     if bound < limits.smallest_order:
-        return (limits.too_small(bound, "the caps before costs"), *limits.worth_reasons(0.0))
+        return (limits.too_small(bound, "the caps before costs"), *limits.value_reasons(0.0))
     slippage = payoff.entry_slippage.at(bound)
     if slippage > rules.max_entry_slippage:
         message = f"entry slippage may be {slippage:.2%} of price, allowed is {rules.max_entry_slippage:.2%}"
-        return (Reason(ReasonCode.SLIPPAGE_TOO_HIGH, message), *limits.worth_reasons(bound))
+        return (Reason("slippage_too_high", message), *limits.value_reasons(bound))
     leverage = limits.largest_leverage(bound, slippage)
     if leverage is None:
         message = (
             f"no leverage from 1 to {rules.leverage_cap:g} keeps the liquidation price beyond the stop "
             f"{bracket.stop} by {limits.liquidation_buffer:.6g} USDT"
         )
-        return (Reason(ReasonCode.LIQUIDATION_BEFORE_STOP, message), *limits.worth_reasons(bound))
+        return (Reason("liquidation_before_stop", message), *limits.value_reasons(bound))
 
+    # 3. The smallest cap, rounded down.
     dearest = bracket.entry * (1.0 + slippage)
     caps = {
         tightest: limits.quantity_at_risk(budget),
@@ -251,53 +172,55 @@ def size_position(
     if rules.kelly_fraction is not None:
         caps["kelly"] = limits.kelly_quantity(rules.kelly_fraction)
     binding = min(caps, key=lambda name: caps[name])
-    unrounded = caps[binding] * _BELOW
-    quantity = round_down(unrounded, contract.lot_size)
-    reasons = limits.worth_reasons(quantity)
-    # Where Kelly stakes nothing, the trade is worth nothing, and that has been said.
+    quantity = round_down(caps[binding] * _BELOW, contract.lot_size)
+    reasons = limits.value_reasons(quantity)
+    # A Kelly cap of zero is already reported as expected_value_too_low; do not also report the size as too small.
     if quantity < limits.smallest_order and not (binding == "kelly" and reasons):
         reasons = (limits.too_small(quantity, binding), *reasons)
     if reasons:
         return reasons
-    entry_slippage, unit_loss = payoff.entry_slippage.at(quantity), payoff.unit_loss.at(quantity)
+    order_costs, risk_usd = payoff.order_costs(quantity), quantity * payoff.unit_loss.at(quantity)
+    fill = bracket.entry * (1.0 + bracket.side * order_costs.entry_slippage)
     return Sizing(
         quantity=quantity,
-        unrounded_quantity=unrounded,
+        notional_usd=quantity * bracket.entry,
         binding=binding,
         caps=tuple(caps.items()),
         leverage=leverage,
-        liquidation_price=limits.liquidation(quantity, leverage, entry_slippage),
-        entry_slippage=entry_slippage,
-        stop_slippage=payoff.stop_slippage.at(quantity),
-        unit_loss_usd=unit_loss,
-        risk_usd=quantity * unit_loss,
+        leverage_cap=rules.leverage_cap,
+        margin_usd=quantity * fill / leverage,
+        liquidation_price=limits.liquidation(quantity, leverage, order_costs.entry_slippage),
+        bankruptcy_price=bankruptcy_price(side=bracket.side, entry=fill, leverage=leverage),
+        risk_usd=risk_usd,
+        risk_fraction=risk_usd / equity,
         reward_risk=payoff.reward_risk(quantity),
         p_fair=payoff.probability(0.0),
         p_trade=payoff.probability(score.trade_edge),
         p_trade_low=limits.probability,
         expectancy_low=payoff.expectancy(quantity, limits.probability),
+        costs=order_costs,
     )
 
 
 def _room_reasons(
     rules: SizingRules, equity: float, exposure: Exposure, budget: float, room: float
 ) -> tuple[Reason, ...]:
-    """Reasons that the open positions alone give."""
+    """Return the reasons in the open positions alone."""
     reasons = []
     if budget <= 0:
         message = (
-            f"open positions risk {exposure.risk_usd:,.2f} USDT, {exposure.cluster_risk_usd:,.2f} in the same bet "
+            f"open positions risk {exposure.risk_usd:,.2f} USDT, {exposure.cluster_risk_usd:,.2f} in the same cluster "
             f"({', '.join(exposure.cluster) or 'none'}); the limits are {rules.max_open_risk:.2%} and "
             f"{rules.max_cluster_risk:.2%} of equity {equity:,.2f}"
         )
-        reasons.append(Reason(ReasonCode.OPEN_RISK_EXCEEDED, message))
+        reasons.append(Reason("open_risk_exceeded", message))
     if room <= 0:
         message = (
             f"open positions hold {exposure.notional_usd:,.2f} USDT of notional and "
             f"{exposure.margin_usd:,.2f} of margin; the limits are {rules.leverage_cap:g} and 1 times "
             f"equity {equity:,.2f}"
         )
-        reasons.append(Reason(ReasonCode.LEVERAGE_EXCEEDED, message))
+        reasons.append(Reason("leverage_exceeded", message))
     return tuple(reasons)
 
 
@@ -308,35 +231,36 @@ class _Limits:
     payoff: Payoff
     rules: SizingRules
     equity: float
+    edge_low: float
 
     @property
     def probability(self) -> float:
         """Probability of the target at the lower bound of the edge."""
-        return self.payoff.probability(self.payoff.score.trade_edge_low)
+        return self.payoff.probability(self.edge_low)
 
-    def worth_reasons(self, quantity: float) -> tuple[Reason, ...]:
-        """Reasons that the payoff gives, whatever the account holds."""
+    def value_reasons(self, quantity: float) -> tuple[Reason, ...]:
+        """Return the reasons in the payoff, whatever the account holds."""
         reasons = []
         reward_risk = self.payoff.reward_risk(quantity)
         if not reward_risk >= self.rules.min_reward_risk:
             message = f"reward to risk after costs is {reward_risk:.2f}, required is {self.rules.min_reward_risk:g}"
-            reasons.append(Reason(ReasonCode.REWARD_RISK_TOO_LOW, message))
+            reasons.append(Reason("reward_risk_too_low", message))
         if self.rules.needs_odds and math.isnan(self.probability):
             message = (
-                "the score has no odds of the trade itself; `min_expectancy` and `kelly_fraction` must be off (null) "
+                "the score has no odds of the trade; `min_expectancy` and `kelly_fraction` must be off (null) "
                 "to trade without"
             )
-            reasons.append(Reason(ReasonCode.NO_TRADE_PROBABILITY, message))
+            reasons.append(Reason("no_trade_probability", message))
         elif self.rules.needs_odds:
-            worth = self.payoff.expectancy(quantity, self.probability)
+            expected = self.payoff.expectancy(quantity, self.probability)
             required = self.rules.min_expectancy
-            if worth <= (0.0 if required is None else required):
+            if expected <= (0.0 if required is None else required):
                 message = (
-                    f"the trade is worth {worth:+.3f} R at the lower bound of its odds (target before stop "
+                    f"the expected value is {expected:+.3f} R at the lower bound of the odds (target before stop "
                     f"{self.probability:.4f}, fair {self.payoff.probability(0.0):.4f}), required is more than "
                     f"{0.0 if required is None else required:g}"
                 )
-                reasons.append(Reason(ReasonCode.EXPECTED_VALUE_TOO_LOW, message))
+                reasons.append(Reason("expected_value_too_low", message))
         return tuple(reasons)
 
     @property
@@ -347,8 +271,8 @@ class _Limits:
     def too_small(self, quantity: float, binding: str) -> Reason:
         contract = self.payoff.contract
         return Reason(
-            ReasonCode.BELOW_MINIMUM_SIZE,
-            f"{quantity:.6g} coins, set by {binding}, are worth {quantity * self.payoff.bracket.entry:,.2f} USDT; "
+            "below_minimum_size",
+            f"{quantity:.6g} coins, set by {binding}, are {quantity * self.payoff.bracket.entry:,.2f} USDT; "
             f"the smallest order is {contract.min_quantity:g} coins and {contract.min_notional_usd:g} USDT",
         )
 
@@ -389,10 +313,10 @@ class _Limits:
 
     @property
     def liquidation_buffer(self) -> float:
-        rules, plan, score = self.rules, self.payoff.bracket, self.payoff.score
+        rules, plan, context = self.rules, self.payoff.bracket, self.payoff.context
         return max(
             rules.liquidation_buffer_stop * plan.stop_distance,
-            rules.liquidation_buffer_atr * score.atr_1h * score.close,
+            rules.liquidation_buffer_atr * context.atr_1h * context.close,
             rules.liquidation_buffer_price * plan.entry,
         )
 
@@ -423,7 +347,7 @@ class _Limits:
 
 
 def _within(quantity: float, room: Callable[[float], float]) -> float:
-    """Return a quantity that was found to the last bits, from either side, where it leaves room."""
+    """Shrink the result of a root finder by a few ulps until it satisfies the constraint."""
     step = 2.0**-50
     while quantity > 0.0 and room(quantity) < 0.0:
         quantity *= 1.0 - step

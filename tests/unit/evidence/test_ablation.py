@@ -15,11 +15,10 @@ import pytest
 from slackwater.errors import ParameterError, SchemaError
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.evaluation import Resampling
-from slackwater.trading.backtest import constant_risk_trades, run_backtest
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.entry import EntryRules
+from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
+from tests.trading import traded, traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
@@ -106,7 +105,13 @@ def world(bad: Mapping[str, Any], *, every: int = 2, outcome: str = "lose") -> t
 
 
 def ablation(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.DataFrame:
-    return rule_ablation(events, path, **SETTINGS | {"resampling": RESAMPLING} | changes).set_index("rule")
+    options: dict[str, Any] = SETTINGS | {"resampling": RESAMPLING} | changes
+    gate, resampling = options.pop("gate"), options.pop("resampling")
+    progress = options.pop("progress", None)
+    backtest = Backtest.of(events, path, **options)
+    configured = backtest.unit_risk_trades(gate)
+    table = rule_ablation(backtest, gate, resampling, configured=configured, progress=progress)
+    return table.set_index("rule", drop=False)
 
 
 def gate(**parts: Any) -> Gate:
@@ -201,8 +206,8 @@ class TestRules:
         events = events.sample(frac=1.0, random_state=0)  # in no order, and the index in none
         table = ablation(events, path)
         runs = {
-            "as configured": constant_risk_trades(events, path, **SETTINGS),
-            "probability_threshold": constant_risk_trades(
+            "as configured": traded_at_unit_risk(events, path, **SETTINGS),
+            "probability_threshold": traded_at_unit_risk(
                 events, path, **SETTINGS | {"gate": gate(entry=EntryRules(probability_threshold=0.0))}
             ),
         }
@@ -229,15 +234,13 @@ class TestRules:
         """Catches a rule left out, and a gate that is compared with itself."""
         events, path = world({})
         told: list[tuple[int, int]] = []
-        table = rule_ablation(
-            events, path, **SETTINGS, resampling=RESAMPLING, progress=lambda done, n: told.append((done, n))
-        )
+        table = ablation(events, path, progress=lambda done, n: told.append((done, n)))
         assert list(zip(table["rule"], table["toggled"], strict=True)) == ROWS
         assert table[["difference_bps", "difference_low", "difference_high"]].iloc[0].isna().all()
         assert table["helps"].iloc[0] is None
         assert set(table["helps"].iloc[1:]) <= {True, False}
         assert not table["helps"].iloc[0]
-        assert told == [(done, 11) for done in range(1, 12)]
+        assert told == [(done, 10) for done in range(1, 11)]
 
     def test_a_rule_that_refuses_everything_has_no_trades_and_a_difference(self) -> None:
         """Catches a crash without trades, and a refusal of all that looks like no difference."""
@@ -257,7 +260,7 @@ class TestRules:
         assert len(table) == len(ROWS)
         assert (table["n_trades"] == 0).all()
         assert not table["helps"].any()
-        assert table.drop(columns=["toggled", "n_trades", "helps"]).isna().all(axis=None)
+        assert table.drop(columns=["rule", "toggled", "n_trades", "helps"]).isna().all(axis=None)
 
     def test_too_few_blocks_prove_nothing(self) -> None:
         """Catches help on a calendar that is too short for an interval."""
@@ -276,7 +279,10 @@ class TestRules:
 
 
 def drawdown_control(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.DataFrame:
-    return drawdown_ablation(events, path, **SETTINGS | changes).set_index("rule")
+    options: dict[str, Any] = SETTINGS | changes
+    gate, progress = options.pop("gate"), options.pop("progress", None)
+    backtest = Backtest.of(events, path, **options)
+    return drawdown_ablation(backtest, gate, configured=backtest.run(gate).equity, progress=progress).set_index("rule")
 
 
 def busy(pattern: str = "LLLWLLWWLLLL") -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -336,7 +342,7 @@ class TestDrawdownControl:
         assert table.index.tolist() == list(rules)
         assert table["toggled"].tolist() == ["", *["off" if configured else "on"] * 7]
         for name, these in rules.items():
-            result = run_backtest(events, path, **SETTINGS | {"gate": gate(drawdown_control=these)})
+            result = traded(events, path, **SETTINGS | {"gate": gate(drawdown_control=these)})
             equity = peak = 100_000.0
             days: dict[Any, list[float]] = {}
             deepest = 0.0
@@ -377,7 +383,7 @@ class TestDrawdownControl:
         assert (table["final_equity"] == 100_000.0).all()
         assert (table["max_drawdown"] == 0.0).all()
         assert table["worst_day"].isna().all()
-        assert told == [(done, 8) for done in range(1, 9)]
+        assert told == [(done, 7) for done in range(1, 8)]
 
     def test_bad_input_is_refused(self) -> None:
         """Catches an account without money."""

@@ -12,20 +12,15 @@ import pytest
 
 from slackwater.evidence.crossings import attribute
 from slackwater.evidence.map_history import busiest_moment, replay
-from slackwater.evidence.map_scorecard import (
-    Bands,
-    MapSnapshots,
-    map_scorecard,
-    scorecard_markdown,
-    scorecard_of,
-    take_snapshots,
-)
+from slackwater.evidence.map_scorecard import map_scorecard, scorecard_of
+from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
 from slackwater.features.engine import default_families
 from slackwater.features.family import Family
 from slackwater.liquidity.density import N_LAYERS
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import CLOSE
 from slackwater.market.spec import FrameSpec
+from slackwater.report.map_page import scorecard_markdown
 from tests.small_market import DECISION_LAG, small_market
 
 LAYERS = ("24h", "7d", "30d", "stops")

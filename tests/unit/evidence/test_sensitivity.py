@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,16 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tests.trading
 from slackwater.errors import DataError, MissingDataError, ParameterError
+from slackwater.evidence.cost_sensitivity import break_even, capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
-from slackwater.evidence.sensitivity import (
-    break_even,
-    capacity_curve,
-    cost_curve,
-    counterfactuals,
-    leverage_curve,
-    ruin_curve,
-)
+from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.ruin import ruin_curve
 from slackwater.market.contracts import bankruptcy_price, contract, liquidation_price
 from slackwater.metrics.selection import block_bootstrap_indices
 from slackwater.trading.costs import CostModel
@@ -41,7 +37,6 @@ Bar = tuple[float, float, float, float]
 
 def make_plan(**changes: Any) -> TradePlan:
     """A plan of which only what a curve may read is known: every other number is NaN, and would show."""
-    unknown = {"int": 0, "float": math.nan, "str": "", "bool": False, "datetime": START}
     known = {
         "symbol": "BTCUSDT",
         "side": 1,
@@ -64,7 +59,7 @@ def make_plan(**changes: Any) -> TradePlan:
         "volume_24h": 1e6,
         "depth_1pct": 500.0,
     }
-    return TradePlan(**{field.name: unknown.get(str(field.type)) for field in fields(TradePlan)} | known | changes)
+    return tests.trading.make_plan(**known | changes)
 
 
 def make_path(*bars: Bar, rate: float = 0.0) -> PricePath:
@@ -174,14 +169,19 @@ class TestCostCurve:
 
 def priced(plan: TradePlan, costs: CostModel) -> TradePlan:
     """The slippage that the gate writes into a plan."""
-    order = {"quantity": plan.quantity, "volume_24h": plan.volume_24h, "volatility_daily": plan.volatility_daily}
+    order = {
+        "quantity": plan.quantity,
+        "volume_24h": plan.score.context.volume_24h,
+        "volatility_daily": plan.score.context.volatility_daily,
+    }
     market = costs.market_slippage(BTC, **order)
-    return replace(
-        plan,
-        entry_slippage=market + plan.latency_slippage,
+    costed = replace(
+        plan.costs,
+        entry_slippage=market + plan.costs.latency_slippage,
         exit_slippage=market,
-        stop_slippage=costs.stop_slippage(BTC, **order, atr_bar=plan.atr_bar),
+        stop_slippage=costs.stop_slippage(BTC, **order, atr_bar=plan.score.context.atr_bar),
     )
+    return replace(plan, sizing=replace(plan.sizing, costs=costed))
 
 
 class TestCapacityCurve:
@@ -346,7 +346,7 @@ class TestLeverageCurve:
         table = self.curve(plan, *bars, leverages=(5, 50))
         assert table["liquidated"].tolist() == [0.0, 1.0]
         assert table["stopped"].tolist() == [0.0, 0.0]
-        assert table["knocked_out_before_reversal"].tolist() == [0.0, 1.0]
+        assert table["exited_before_reversal"].tolist() == [0.0, 1.0]
         assert table["median_r"].iloc[0] > 1.5
         assert table["median_r"].iloc[1] == pytest.approx(-1.0)  # liquidated: all that it could lose
         assert table["mean_r"].tolist() == pytest.approx(table["median_r"].tolist())
@@ -381,7 +381,7 @@ class TestLeverageCurve:
         for low, then, knocked in ((94, back, 1.0), (65, back, 1.0), (94, away, 0.0)):
             table = self.curve(make_plan(), QUIET, (100, 101, low, 97), then, leverages=(3,))
             assert table["stopped"].iloc[0] == 1.0
-            assert table["knocked_out_before_reversal"].iloc[0] == knocked
+            assert table["exited_before_reversal"].iloc[0] == knocked
             assert table["mean_r"].iloc[0] == pytest.approx(table["net_bps_mean"].iloc[0] * 0.2 / 104)
 
     def test_what_a_venue_does_not_offer_is_left_out(self) -> None:
@@ -414,7 +414,7 @@ class TestLeverageCurve:
         table = leverage_curve(trades, paths, CONTRACTS, HORIZON, leverages=(5, 50)).set_index(["variant", "leverage"])
         assert table["stopped"].tolist() == [1.0, 0.0, 0.0, 0.0]
         assert table["liquidated"].tolist() == [0.0, 1.0, 0.0, 1.0]
-        assert table["knocked_out_before_reversal"].tolist() == [1.0, 1.0, 0.0, 1.0]
+        assert table["exited_before_reversal"].tolist() == [1.0, 1.0, 0.0, 1.0]
         held = table.loc[("without stop", 5)]
         assert 0.0 < held["median_r"] < 1.0  # a tenth of price on a fifth of it
         assert table.loc[("without stop", 50), "median_r"] == pytest.approx(-1.0)
@@ -422,13 +422,13 @@ class TestLeverageCurve:
     def test_only_those_offered_are_compared(self) -> None:
         """Catches reversals that are paired with the wrong trades once some are left out."""
         large = make_plan(quantity=1.3e4, notional_usd=1.3e6, equity=1e6)
-        quiet = replace(large, symbol="ETHUSDT")
+        quiet = replace(large, score=replace(large.score, symbol="ETHUSDT"))
         dip, calm = make_path(*self.DIP), make_path()
         paths = {"BTCUSDT": dip, "ETHUSDT": calm}
         trades = [calm.hold(quiet, entry_bar=0, horizon=HORIZON), dip.hold(make_plan(), entry_bar=0, horizon=HORIZON)]
         table = leverage_curve(trades, paths, {"BTCUSDT": BTC, "ETHUSDT": BTC}, HORIZON, leverages=(100,))
         assert table["not_offered"].iloc[0] == 1
-        assert table["knocked_out_before_reversal"].iloc[0] == 1.0
+        assert table["exited_before_reversal"].iloc[0] == 1.0
 
     def test_bankruptcy_is_that_of_the_venue(self) -> None:
         """Catches a bankruptcy price that is not the one of market.contracts."""

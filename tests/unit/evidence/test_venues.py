@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tests.trading
 from slackwater.errors import DataError, MissingDataError, ParameterError
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.venues import venue_comparison
@@ -40,7 +41,6 @@ def make_plan(**changes: Any) -> TradePlan:
 
     25 coins of 250,000 at 4 % a day cost 10,000 × 1.6 × .04 × sqrt(.0001) = 6.4 bp of impact.
     """
-    unknown = {"int": 0, "float": math.nan, "str": "", "bool": False, "datetime": START}
     known = {
         "venue": "simulated",
         "symbol": "BTCUSDT",
@@ -57,7 +57,7 @@ def make_plan(**changes: Any) -> TradePlan:
         "volume_24h": 250_000.0,
         "depth_1pct": 500.0,
     }
-    return TradePlan(**{field.name: unknown.get(str(field.type)) for field in fields(TradePlan)} | known | changes)
+    return tests.trading.make_plan(**known | changes)
 
 
 def closed(
@@ -81,7 +81,7 @@ def many(n: int = 40) -> list[ClosedTrade]:
     for day in range(n):
         side = 1 if day % 2 else -1
         plan = make_plan(side=side, quantity=random.uniform(1.0, 40.0), bankruptcy_price=100.0 - side * 20.0)
-        plan = replace(plan, notional_usd=plan.quantity * plan.entry)
+        plan = replace(plan, sizing=replace(plan.sizing, notional_usd=plan.quantity * plan.entry))
         reason = ("time", "stop", "target", "liquidation")[day % 4]
         trades.append(closed(plan, price=100.0 + random.normal(0.0, 3.0), reason=reason, funding=0.7, day=day))
     return trades
@@ -163,18 +163,19 @@ def test_net_is_gross_less_every_part_and_the_ledger_agrees(multiple: float) -> 
         plan = trade.plan
         order = {
             "quantity": plan.quantity,
-            "volume_24h": plan.volume_24h,
-            "volatility_daily": plan.volatility_daily,
+            "volume_24h": plan.score.context.volume_24h,
+            "volatility_daily": plan.score.context.volatility_daily,
         }
         market = costs.market_slippage(whole, **order)
-        costed = replace(
-            plan,
+        parts = replace(
+            plan.costs,
             cost_multiple=multiple,
             fee_fraction=costs.fee_fraction(whole),
-            entry_slippage=market + plan.latency_slippage,
+            entry_slippage=market + plan.costs.latency_slippage,
             exit_slippage=market,
-            stop_slippage=costs.stop_slippage(whole, **order, atr_bar=plan.atr_bar),
+            stop_slippage=costs.stop_slippage(whole, **order, atr_bar=plan.score.context.atr_bar),
         )
+        costed = replace(plan, sizing=replace(plan.sizing, costs=parts))
         trades.append(replace(trade, plan=costed))
     row = compare(trades, {"bybit": whole}, costs).iloc[0]
     assert row["net_bps_mean"] == pytest.approx(row["gross_bps"] - row[PARTS].sum(), abs=1e-9)
@@ -215,7 +216,7 @@ def test_at_the_break_even_multiple_nothing_is_left() -> None:
     costs = CostModel(multiple=2.0)
     trade = closed(make_plan(cost_multiple=2.0), price=101.0, funding=0.5)
     multiple = compare([trade], {"bybit": BTC}, costs)["break_even_multiple"].iloc[0]
-    latency = trade.plan.latency_slippage / 2.0
+    latency = trade.plan.costs.latency_slippage / 2.0
     bare = closed(make_plan(cost_multiple=multiple, latency_slippage=multiple * latency), price=101.0, funding=0.5)
     at = compare([bare], {"bybit": BTC}, CostModel(multiple=multiple)).iloc[0]
     assert at["net_bps_mean"] == pytest.approx(0.0, abs=1e-9)
@@ -338,7 +339,7 @@ def test_hostile_input_is_named() -> None:
         compare(trades, {})
     with pytest.raises(ParameterError, match=r"must be that of the plans, 1\.0, was 2\.0"):
         compare(trades, {"bybit": BTC}, CostModel(multiple=2.0))
-    with pytest.raises(MissingDataError, match=r"`venues` of empty .* BTCUSDT"):
+    with pytest.raises(MissingDataError, match=r"`venues\[.empty.\]` .* BTCUSDT"):
         compare(trades, {"bybit": BTC, "empty": {}})
     with pytest.raises(MissingDataError, match=r"`paths` .* BTCUSDT"):
         compare(trades, {"bybit": BTC}, paths={})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics, verdict
-from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed
-from tests.small_bundle import RECIPE, training_set
+from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics
+from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed, verdict
+from slackwater.models.targets import TARGETS
+from tests.small_bundle import TRAINER, training_set
 
 RESAMPLING = Resampling(draws=100)
 
@@ -52,11 +54,9 @@ def test_a_simulated_market_is_never_promoted() -> None:
 def scored_events() -> pd.DataFrame:
     """Out-of-fold predictions and controls on a market in which nothing can be predicted."""
     training, _ = training_set()
-    targets = {name: training.labels[f"y_{name}"].to_numpy() for name in ("direction", "hit")}
-    predictions = RECIPE.predict_out_of_fold(training, targets)
-    controls = control_predictions(
-        training, RECIPE, price_columns=["return_24h"], volatility_columns=["volatility_daily"], seed=1
-    )
+    predictions = TRAINER.predict_out_of_fold(training)
+    families = {"return_24h": "price", "volatility_daily": "volatility"}
+    controls = control_predictions(training, TRAINER, families=families, seed=1)
     keys = ["symbol", "event_time"]
     return predictions.merge(controls.drop(columns=["row", "fold"]), on=keys).merge(training.labels, on=keys)
 
@@ -79,7 +79,7 @@ def test_controls_are_out_of_sample_too() -> None:
     scored = scored_events()
     y = training.labels["y_direction"].to_numpy()
     side = training.labels["direction"].to_numpy()
-    train, test = next(iter(RECIPE.splits(training)))
+    train, test = next(iter(TRAINER.splits(training)))
     first = scored[scored["fold"] == 0]
     assert len(first) == len(test)
     for d in (1, -1):
@@ -145,7 +145,7 @@ def test_double_costs_leave_funding_alone() -> None:
         pd.DataFrame({"equity_usd": [1.0]}),
         sample,
         RESAMPLING,
-    )["constant_risk"]
+    )["unit_risk"]
     assert metrics["funding_bps_mean"] == pytest.approx(-1.0)
     assert metrics["net_bps_mean_without_costs"] == pytest.approx(35.0)
     assert metrics["net_bps_mean_at_double_costs"] == pytest.approx(34.0 + 1.0 - 30.0)
@@ -165,8 +165,6 @@ def test_more_trials_than_returns_fail() -> None:
 
 def test_folds_in_parallel_give_the_same_predictions() -> None:
     training, _ = training_set()
-    targets = {"hit": training.labels["y_hit"].to_numpy()}
-    one = RECIPE.predict_out_of_fold(training, targets)
-    settings = {"first_train": RECIPE.first_train, "test": RECIPE.test, "embargo": RECIPE.embargo}
-    two = type(RECIPE)(**settings, model=RECIPE.model, parallel_folds=2).predict_out_of_fold(training, targets)
-    pd.testing.assert_frame_equal(one, two)
+    one = replace(TRAINER, targets=TARGETS[1:])
+    two = replace(one, validation=replace(one.validation, parallel_folds=2))
+    pd.testing.assert_frame_equal(one.predict_out_of_fold(training), two.predict_out_of_fold(training))

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
-from slackwater.features.engine import FAMILIES, FeatureEngine, default_families
+from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.families import FAMILIES
 from slackwater.features.funding import FundingFamily
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
@@ -166,17 +167,26 @@ def test_fingerprint_follows_every_parameter() -> None:
 
 
 def test_families_may_be_left_out_but_not_what_they_need() -> None:
-    """A subset gives the same values as the whole; an unknown order or a missing yardstick is refused."""
+    """A subset gives the same values as the whole; families that lack one are refused."""
     market = small_market(("BTCUSDT",), interval=HOUR, days=40)
     frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     some = FeatureEngine([f for f in ENGINE.families if f.name in ("volatility", "price", "order_flow")])
     pd.testing.assert_frame_equal(some.transform(frame)[some.names], ENGINE.transform(frame)[some.names])
     with pytest.raises(ParameterError, match=r"family price needs the families \['volatility'\]"):
         FeatureEngine(ENGINE.families[1:])
-    with pytest.raises(ParameterError, match="in this order"):
-        FeatureEngine(ENGINE.families[::-1])
-    with pytest.raises(ParameterError, match="in this order"):
+    with pytest.raises(ParameterError, match="at least one family"):
         FeatureEngine([])
+    with pytest.raises(ParameterError, match="two families are named price"):
+        FeatureEngine([*ENGINE.families, ENGINE.families[1]])
+
+
+def test_the_order_of_the_families_is_that_of_the_columns_alone() -> None:
+    """Catches a place in the state or the output that belongs to another family."""
+    market = small_market(("BTCUSDT",), interval=HOUR, days=40)
+    frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
+    backwards = FeatureEngine(ENGINE.families[::-1])
+    assert backwards.names != ENGINE.names
+    pd.testing.assert_frame_equal(backwards.transform(frame)[ENGINE.names], ENGINE.transform(frame)[ENGINE.names])
 
 
 def test_the_state_of_a_family_can_be_looked_at() -> None:
@@ -212,6 +222,7 @@ def test_wrong_parameters_are_refused() -> None:
 def test_manifest_lists_what_is_unavailable() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=40)
     del market["whale_transfers"], market["large_trades"], market["long_short_ratio"], market["liquidations"]
+    del market["exchange_flows"]
     market["bars"] = market["bars"].drop(columns="taker_buy_volume")
     frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     manifest = ENGINE.manifest(frame.available)

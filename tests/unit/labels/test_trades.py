@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import MissingDataError, ParameterError, SchemaError
+from slackwater.errors import ParameterError, SchemaError
 from slackwater.labels.trades import TRADE_COLUMNS, TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
-from slackwater.trading.backtest import constant_risk_trades
 from slackwater.trading.costs import CostModel
-from slackwater.trading.entry import EntryRules
 from slackwater.trading.gate import Gate
-from slackwater.trading.sizing import SizingRules
+from slackwater.trading.price_path import price_paths
+from slackwater.trading.rules import EntryRules, SizingRules
+from tests.trading import traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HORIZON = pd.Timedelta("4h")
@@ -66,7 +66,9 @@ def event(**changes: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def outcome(moves: dict[int, dict[str, float]], rules: TradeRules | None = None, **changes: Any) -> pd.Series:
     labels, features = event(**changes)
-    out = trade_outcomes(labels, features, path(moves), None, rules=rules or TradeRules(costs=FREE), horizon=HORIZON)
+    out = trade_outcomes(
+        labels, features, price_paths(path(moves)), rules=rules or TradeRules(costs=FREE), horizon=HORIZON
+    )
     assert tuple(out.columns) == TRADE_COLUMNS
     return out.iloc[0]
 
@@ -119,7 +121,9 @@ def test_a_larger_trade_pays_more_impact() -> None:
 def test_funding_is_paid_by_the_trade() -> None:
     labels, features = event()
     funding = pd.DataFrame({"symbol": "BTCUSDT", "event_time": [START + pd.Timedelta("2h")], "funding_rate": [0.001]})
-    out = trade_outcomes(labels, features, path({}), funding, rules=TradeRules(costs=FREE), horizon=HORIZON)
+    out = trade_outcomes(
+        labels, features, price_paths(path({}), funding), rules=TradeRules(costs=FREE), horizon=HORIZON
+    )
     assert out["net_r"].iloc[0] == pytest.approx(-0.001 * 50_000.0 / 500.0)  # a long pays a positive rate
 
 
@@ -159,7 +163,7 @@ def test_it_is_the_trade_that_the_backtest_makes() -> None:
         rules = SizingRules(min_reward_risk=0.0, min_expectancy=None, kelly_fraction=None)
         gate = Gate(entry=EntryRules(probability_threshold=0.0), rules=rules, horizon=HORIZON.to_pytimedelta())
         scores = features.assign(direction=-1, p_direction=0.6, p_hit=0.4, trade_edge=np.nan, trade_edge_low=np.nan)
-        (trade,) = constant_risk_trades(
+        (trade,) = traded_at_unit_risk(
             scores,
             path(moves),
             gate=gate,
@@ -170,11 +174,11 @@ def test_it_is_the_trade_that_the_backtest_makes() -> None:
             fine_bar_interval=MINUTE.to_pytimedelta(),
         )
         size = TradeRules(reference_notional_usd=trade.plan.notional_usd)
-        out = trade_outcomes(labels, features, path(moves), None, rules=size, horizon=HORIZON).iloc[0]
+        out = trade_outcomes(labels, features, price_paths(path(moves)), rules=size, horizon=HORIZON).iloc[0]
         assert (out["trade_stop"], out["trade_target"]) == (trade.plan.stop, trade.plan.target)
         assert (out["trade_exit"], out["trade_end_time"]) == (trade.exit_reason, trade.exit_time)
         assert out["net_r"] == pytest.approx(trade.net_usd / trade.plan.risk_usd, rel=1e-9)
-        assert out["reward_risk"] == pytest.approx(trade.plan.reward_risk, rel=1e-9)
+        assert out["reward_risk"] == pytest.approx(trade.plan.sizing.reward_risk, rel=1e-9)
 
 
 def test_without_drift_the_odds_are_fair() -> None:
@@ -188,7 +192,7 @@ def test_without_drift_the_odds_are_fair() -> None:
         bars["open"], bars["close"] = prices[:, 0], prices[:, -1]
         bars["high"], bars["low"] = prices.max(axis=1), prices.min(axis=1)
         labels, features = event()
-        out = trade_outcomes(labels, features, bars, None, rules=TradeRules(costs=FREE), horizon=HORIZON).iloc[0]
+        out = trade_outcomes(labels, features, price_paths(bars), rules=TradeRules(costs=FREE), horizon=HORIZON).iloc[0]
         payoffs.append(out["payoff"])
         fair.append(1.0 / (1.0 + math.exp(-out["fair_log_odds"])))
     error = np.nanmean(payoffs) - np.nanmean(fair)
@@ -198,10 +202,9 @@ def test_without_drift_the_odds_are_fair() -> None:
 def test_bad_tables_are_refused() -> None:
     labels, features = event()
     with pytest.raises(SchemaError, match="lacks the columns"):
-        trade_outcomes(labels, features.drop(columns="atr_1h"), path({}), None, rules=TradeRules(), horizon=HORIZON)
-    other = path({}).assign(symbol="ETHUSDT")
-    with pytest.raises(MissingDataError, match="no bars of BTCUSDT"):
-        trade_outcomes(labels, features, other, None, rules=TradeRules(), horizon=HORIZON)
+        trade_outcomes(
+            labels, features.drop(columns="atr_1h"), price_paths(path({})), rules=TradeRules(), horizon=HORIZON
+        )
     for size in (0.0, math.nan, math.inf):
         with pytest.raises(ParameterError, match="reference_notional_usd"):
             replace(TradeRules(), reference_notional_usd=size)

@@ -8,6 +8,7 @@ import pytest
 
 from slackwater.errors import DataError, OrderError, ParameterError, SchemaError
 from slackwater.labels.barriers import LABEL_COLUMNS, LabelReport, triple_barrier
+from slackwater.trading.price_path import price_paths
 
 MINUTE = timedelta(minutes=1)
 START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -41,7 +42,7 @@ def label(
     path: pd.DataFrame, events: pd.DataFrame | None = None, **changes: object
 ) -> tuple[pd.DataFrame, LabelReport]:
     arguments = {"horizon": HORIZON, "decision_lag": timedelta(seconds=5), "fine_bar_interval": MINUTE} | changes
-    return triple_barrier(events_at(EVENT) if events is None else events, path, **arguments)
+    return triple_barrier(events_at(EVENT) if events is None else events, price_paths(path), **arguments)
 
 
 def set_bar(path: pd.DataFrame, bar: int, *, log_high: float = 0.0, log_low: float = 0.0) -> None:
@@ -162,7 +163,8 @@ def test_a_gap_beyond_the_reversal_barrier_earns_the_barrier_only() -> None:
 def test_a_time_out_has_the_sign_of_its_return(log_close: float, y_direction: int) -> None:
     """Fails if a time-out is a loss in y_direction or a hit in y_hit, or its return has the wrong sign."""
     path = flat_path()
-    path.loc[ENTRY_BAR + HORIZON // MINUTE - 1, "close"] = 100 * np.exp(log_close)
+    bar, close = ENTRY_BAR + HORIZON // MINUTE - 1, 100 * np.exp(log_close)
+    path.loc[bar, ["high", "low", "close"]] = max(100.0, close), min(100.0, close), close
     labels, report = label(path)
     assert labels.loc[0, "code"] == 0
     assert labels.loc[0, "log_return"] == pytest.approx(-log_close)
@@ -331,10 +333,10 @@ def test_refuses_a_lag_longer_than_a_coarse_bar() -> None:
     ("change", "error", "named"),
     [
         (lambda p: p.drop(columns="low"), SchemaError, "low"),
-        (lambda p: p.assign(high=p["high"].where(p.index != 7)), SchemaError, "high"),
-        (lambda p: p.assign(low=p["low"].where(p.index != 7, 0.0)), SchemaError, "low"),
+        (lambda p: p.assign(high=p["high"].where(p.index != 7)), SchemaError, "positive and finite"),
+        (lambda p: p.assign(low=p["low"].where(p.index != 7, 0.0)), SchemaError, "positive and finite"),
         (lambda p: p.assign(open_time=p["open_time"].dt.tz_localize(None)), SchemaError, "open_time"),
-        (lambda p: p.assign(open_time=p["open_time"].where(p.index != 7)), SchemaError, "open_time"),
+        (lambda p: p.assign(open_time=p["open_time"].where(p.index != 7)), OrderError, "open_time"),
         (lambda p: p.iloc[[0, 2, 1]], OrderError, "fine_bars"),
         (lambda p: p.assign(symbol="ETHUSDT"), DataError, "BTCUSDT"),
     ],

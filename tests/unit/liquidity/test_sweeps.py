@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from slackwater.errors import ParameterError
 from slackwater.features import intermediates as m
 from slackwater.features.sweeps import _ABOVE, _BELOW, SweepsFamily
-from slackwater.liquidity.sweeps import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT, SweepRules
+from slackwater.liquidity.levels import ACTIVE, EXPIRED, GLIDED, STARTED, SWEPT
+from slackwater.liquidity.sweeps import SweepRules
 from slackwater.market import inputs as i
 
 HOUR = timedelta(hours=1)
-WIDTH = len(i.INPUTS) + m.INTERMEDIATES
+WIDTH = m.FIRST_EXTRA
 FAMILY = SweepsFamily(
     bar_interval=timedelta(minutes=5),
     level_windows=(2 * HOUR, 3 * HOUR),

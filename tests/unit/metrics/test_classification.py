@@ -6,8 +6,6 @@ from slackwater.metrics.classification import (
     auc,
     auc_from_counts,
     average_precision,
-    average_precision_from_counts,
-    average_precision_lift,
     brier_skill,
     calibration_bins,
     expected_calibration_error,
@@ -39,9 +37,6 @@ def test_counts_are_repetitions() -> None:
     counts = rng.integers(0, 4, 50)
     again = np.repeat(np.arange(50), counts)
     assert auc_from_counts(y, p)(counts) == pytest.approx(auc(y[again], p[again]), abs=1e-14)
-    assert average_precision_from_counts(y, p)(counts) == pytest.approx(
-        average_precision(y[again], p[again]), abs=1e-14
-    )
 
 
 def test_order_of_the_rows_does_not_matter() -> None:
@@ -50,15 +45,6 @@ def test_order_of_the_rows_does_not_matter() -> None:
     p = np.random.default_rng(1).random(60).round(1)
     for metric in (auc, average_precision, expected_calibration_error):
         assert metric(y, p) == pytest.approx(metric(y[::-1], p[::-1]), abs=1e-14)
-
-
-def test_average_precision_lift() -> None:
-    """Fails if the base rate is .5 by assumption, or difference and ratio are exchanged."""
-    lift = average_precision_lift([1, 0, 0, 0], [0.9, 0.1, 0.2, 0.3])
-    assert (lift.average_precision, lift.base_rate) == (1.0, 0.25)
-    assert (lift.difference, lift.ratio) == (0.75, 4.0)
-    blind = average_precision_lift([1, 0, 0, 0], [0.5] * 4)
-    assert (blind.difference, blind.ratio) == (0.0, 1.0)
 
 
 def test_the_training_base_rate_has_no_skill_wherever_the_test_rate_lies() -> None:
@@ -155,7 +141,6 @@ def test_one_class_gives_nan_and_no_crash(y: list[int]) -> None:
     """Fails if a fold with one class stops the run, or scores .5 as if something had been ranked."""
     p = [0.2, 0.5, 0.9][: len(y)]
     assert all(np.isnan(metric(y, p)) for metric in RANKING)
-    assert np.isnan(average_precision_lift(y, p).ratio)
     if y:
         assert 0 <= expected_calibration_error(y, p) <= 1
         assert np.isnan(brier_skill(y, p, float(y[0])))

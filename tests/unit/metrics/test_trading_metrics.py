@@ -4,7 +4,6 @@ import pytest
 from slackwater.errors import DataError, ParameterError
 from slackwater.metrics.trading import (
     expectancy_bps,
-    expectancy_r,
     halves_positive,
     longest_losing_streak,
     max_drawdown,
@@ -19,12 +18,6 @@ from slackwater.metrics.trading import (
 
 def dates(*days: str) -> np.ndarray:
     return np.array(days, dtype="datetime64[us]")
-
-
-def test_expectancy_in_r_is_the_mean_of_ratios() -> None:
-    """Fails if the mean result is divided by the mean stop: a trade with a tight stop risks as much as any other."""
-    assert expectancy_bps([20.0, -10.0, 5.0]) == 5.0
-    assert expectancy_r([20.0, -10.0], [10.0, 100.0]) == pytest.approx((2.0 - 0.1) / 2)
 
 
 def test_cost_multiples() -> None:
@@ -126,7 +119,6 @@ def test_no_trade_is_no_number_and_no_crash() -> None:
     assert np.isnan(
         [
             expectancy_bps([]),
-            expectancy_r([], []),
             net_at_cost_multiples([], [])[1.0],
             profit_factor([]),
             max_drawdown([]),
@@ -146,10 +138,6 @@ def test_refuses_by_name() -> None:
             metric([1.0, np.nan])
     with pytest.raises(DataError, match="`equity`"):
         max_drawdown([0.0, 1.0])
-    with pytest.raises(DataError, match="`stop_distance_bps`"):
-        expectancy_r([1.0], [0.0])
-    with pytest.raises(ParameterError, match="`stop_distance_bps`"):
-        expectancy_r([1.0], [1.0, 2.0])
     with pytest.raises(ParameterError, match="`cost_bps`"):
         net_at_cost_multiples([1.0], [])
     with pytest.raises(ParameterError, match="`multiples`"):

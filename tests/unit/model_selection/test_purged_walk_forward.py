@@ -19,7 +19,7 @@ def daily(n: int = 400, *, label_days: float = 1.0) -> tuple[pd.Series, pd.Serie
 
 
 def splitter(events: object, ends: object, **changes: object) -> PurgedWalkForward:
-    arguments = {"embargo": DAY, "first_train": 100 * DAY, "test": 30 * DAY, "min_train_rows": 10}
+    arguments = {"embargo": DAY, "min_train": 100 * DAY, "test": 30 * DAY, "min_train_rows": 10}
     return PurgedWalkForward(event_times=events, label_end_times=ends, **(arguments | changes))
 
 
@@ -108,7 +108,7 @@ def test_the_constructor_only_stores() -> None:
     stored = PurgedWalkForward(event_times=events, label_end_times=ends, embargo=-DAY)
     assert stored.event_times is events
     assert stored.label_end_times is ends
-    assert (stored.embargo, stored.first_train, stored.test) == (-DAY, 180 * DAY, 30 * DAY)
+    assert (stored.embargo, stored.min_train, stored.test) == (-DAY, 180 * DAY, 30 * DAY)
     with pytest.raises(TypeError):
         PurgedWalkForward(events, ends, DAY)
 
@@ -145,7 +145,7 @@ def test_takes_every_array_of_times(convert) -> None:
     [
         ({"embargo": -DAY}, ParameterError, "embargo"),
         ({"test": 0 * DAY}, ParameterError, "test"),
-        ({"first_train": -DAY}, ParameterError, "first_train"),
+        ({"min_train": -DAY}, ParameterError, "min_train"),
         ({"min_train_rows": 0}, ParameterError, "min_train_rows"),
     ],
 )

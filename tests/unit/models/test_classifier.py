@@ -187,6 +187,7 @@ def test_times_are_checked():
         ("n_estimators", True),
         ("num_leaves", 1),
         ("learning_rate", 0.0),
+        ("learning_rate", 1.01),
         ("learning_rate", float("inf")),
         ("learning_rate", float("nan")),
         ("min_child_samples", 0),
@@ -198,7 +199,7 @@ def test_times_are_checked():
         ("reg_lambda", -1.0),
         ("calibration", "isotonic"),
         ("calibration_fraction", 0.0),
-        ("calibration_fraction", 1.0),
+        ("calibration_fraction", 0.5),
         ("embargo", timedelta(seconds=-1)),
         ("embargo", 3600),
     ],
@@ -223,7 +224,7 @@ def test_what_cannot_be_learned_from():
         quick().fit(X, y).predict_proba(infinite)
     with pytest.raises(ValueError, match="Only binary classification is supported"):
         quick().fit(X, np.arange(N_ROWS) % 3)
-    with pytest.raises(DataError, match="held 1 class"):
+    with pytest.raises(DataError, match="had 1 class"):
         quick().fit(X, np.ones(N_ROWS))
 
 

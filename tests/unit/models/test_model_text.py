@@ -120,7 +120,7 @@ def test_texts_that_are_no_model(text):
 def test_a_model_without_trees(text):
     """Caught: a text whose trees were all removed, which would score 0 for every row."""
     head, _, _ = text.partition("tree_sizes=")
-    with pytest.raises(BundleError, match="holds no tree"):
+    with pytest.raises(BundleError, match="contains no tree"):
         parse_model_text(head + "tree_sizes=\n\nend of trees\n\nparameters:\n\nend of parameters\n")
 
 

@@ -1,4 +1,4 @@
-"""The recipe: it fits on settled labels only, and finds nothing where nothing is."""
+"""The trainer: it fits on settled labels only, and finds nothing where nothing is."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
+from slackwater.models.parameters import WalkForward
+from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import simulate_market
-from tests.small_bundle import RECIPE, training_set
+from slackwater.times import DAY
+from slackwater.trading.price_path import price_paths
+from tests.small_bundle import TRAINER, training_set
 
 BAR = timedelta(minutes=30)
+DIRECTION, HIT, TRADE = TARGETS
+ONLY_TRADE = replace(TRAINER, targets=(TRADE,))
 
 
 def test_no_model_of_trades_knows_a_trade_that_was_open_when_its_block_began() -> None:
     """The trade of an event can outlast its barriers: both must be settled, with the embargo to spare."""
     training, _ = training_set()
-    out = RECIPE.trades_out_of_fold(training)
+    out = pd.concat([TRAINER.predict_out_of_fold(training), TRAINER.training_facts(training)], axis=1)
     longer = training.labels["trade_end_time"] > training.labels["label_end_time"]
     assert longer.mean() > 0.2
     starts = out.groupby("fold")["event_time"].transform("min")
-    assert (out["trained_until"] + RECIPE.embargo < starts).all()
+    assert (out["trained_until"] + TRAINER.validation.embargo < starts).all()
     for fold, rows in out.groupby("fold"):
-        train = list(RECIPE.splits(training))[fold][0]
+        train = list(TRAINER.splits(training))[fold][0]
         assert training.labels["trade_end_time"].iloc[train].max() <= rows["trained_until"].iloc[0]
 
 
@@ -42,7 +48,7 @@ def test_odds_of_the_trade_are_learned_beyond_the_fair_ones() -> None:
     """A feature that knows the payoff must give an edge to the winners, and one that knows nothing none at all."""
     training, _ = training_set()
     known = training.features.assign(payoff=training.labels["payoff"])
-    edges = RECIPE.trades_out_of_fold(TrainingSet(features=known, labels=training.labels)).set_index("row")
+    edges = ONLY_TRADE.predict_out_of_fold(TrainingSet(features=known, labels=training.labels)).set_index("row")
     won = training.labels["y_trade"].iloc[edges.index] == 1.0
     # A tail of two dozen independent rows leaves the sceptic doubtful: the order is there, the size is not.
     assert auc(won, edges["trade_edge"]) > 0.85
@@ -53,8 +59,8 @@ def test_odds_of_the_trade_are_learned_beyond_the_fair_ones() -> None:
 def test_too_few_trades_are_refused() -> None:
     training, _ = training_set()
     labels = training.labels.assign(payoff=np.where(np.arange(len(training)) < 49, 0.5, np.nan))
-    with pytest.raises(DataError, match=r"49 of .* events have a trade, at least 50"):
-        RECIPE.fit_trade(TrainingSet(features=training.features, labels=labels))
+    with pytest.raises(DataError, match=r"49 of .* events have a label `payoff`, at least 50 .* target trade"):
+        TRAINER.fit(TrainingSet(features=training.features, labels=labels), TRADE)
 
 
 def test_every_fit_is_purged_and_embargoed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,17 +69,17 @@ def test_every_fit_is_purged_and_embargoed(monkeypatch: pytest.MonkeyPatch) -> N
     seen: list[pd.Timestamp] = []
     fit = Trainer.fit
 
-    def spy(self: Trainer, given: TrainingSet, y: np.ndarray, rows: np.ndarray | None = None) -> object:
+    def spy(self: Trainer, given: TrainingSet, target: Target, rows: np.ndarray | None = None) -> object:
         assert rows is not None
         seen.append(given.labels["label_end_time"].iloc[rows].max())
-        return fit(self, given, y, rows)
+        return fit(self, given, target, rows)
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    out = RECIPE.predict_out_of_fold(training, {"hit": training.labels["y_hit"].to_numpy()})
+    out = replace(TRAINER, targets=(HIT,)).predict_out_of_fold(training)
     starts = out.groupby("fold")["event_time"].min()
     assert len(seen) == len(starts) > 2
     for last_label, start in zip(seen, starts, strict=True):
-        assert last_label + RECIPE.embargo < start
+        assert last_label + TRAINER.validation.embargo < start
 
 
 def test_an_event_without_features_is_refused() -> None:
@@ -101,8 +107,7 @@ def null_market() -> TrainingSet:
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
-        tables["fine_bars"],
-        tables["funding"],
+        price_paths(tables["fine_bars"], tables["funding"]),
         trade=TradeRules(),
         horizon=timedelta(hours=24),
         decision_lag=timedelta(seconds=5),
@@ -112,21 +117,23 @@ def null_market() -> TrainingSet:
     return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
 
 
-NULL_RECIPE = replace(
-    RECIPE, first_train=timedelta(days=90), test=timedelta(days=30), embargo=timedelta(days=2), parallel_folds=2
+NULL_TRAINER = replace(
+    TRAINER,
+    validation=WalkForward(min_train=90 * DAY, test=30 * DAY, embargo=2 * DAY, parallel_folds=2),
+    targets=(DIRECTION,),
 )
 
 
 def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
     """Method, section 2.6: funding, open interest, liquidations and whales behave as usual, the price follows none."""
     y = null_market.labels["y_direction"].to_numpy()
-    out = NULL_RECIPE.predict_out_of_fold(null_market, {"direction": y})
+    out = NULL_TRAINER.predict_out_of_fold(null_market)
     n_eff = null_market.labels["weight"].sum() * len(out) / len(null_market)
     assert abs(auc(y[out["row"]], out["p_direction"]) - 0.5) < 3.0 * np.sqrt(1.0 / (3.0 * n_eff))
 
 
 def share_worth_a_trade(training: TrainingSet) -> float:
-    edges = NULL_RECIPE.trades_out_of_fold(training)
+    edges = replace(NULL_TRAINER, targets=(TRADE,)).predict_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].assign(trade_edge_low=edges["trade_edge_low"].to_numpy())
     return float(((expected_value_at_reference(labels) > 0.05) & (labels["reward_risk"] >= 1.2)).mean())
 
@@ -144,7 +151,7 @@ def test_folds_with_too_few_trades_have_no_odds() -> None:
     """NaN, which no gate trades on, and no end of the run: the direction can still be predicted."""
     training, _ = training_set()
     few = training.labels.assign(payoff=training.labels["payoff"].where(np.arange(len(training)) % 9 == 0))
-    out = RECIPE.trades_out_of_fold(TrainingSet(features=training.features, labels=few))
+    out = ONLY_TRADE.predict_out_of_fold(TrainingSet(features=training.features, labels=few))
     assert out.loc[out["fold"] == 0, ["trade_edge", "trade_edge_low"]].isna().all(axis=None)
 
 
@@ -154,5 +161,5 @@ def test_a_feature_that_knows_the_outcome_would_show(null_market: TrainingSet) -
         return_1h=null_market.features["return_1h"] - 60.0 * null_market.labels["log_return"].to_numpy()
     )
     y = null_market.labels["y_direction"].to_numpy()
-    out = NULL_RECIPE.predict_out_of_fold(TrainingSet(features=leaked, labels=null_market.labels), {"direction": y})
+    out = NULL_TRAINER.predict_out_of_fold(TrainingSet(features=leaked, labels=null_market.labels))
     assert auc(y[out["row"]], out["p_direction"]) > 0.65

@@ -12,8 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
-from slackwater.evidence.sensitivity import capacity_curve, cost_curve, counterfactuals, leverage_curve, ruin_curve
+from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.ruin import ruin_curve
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.trading.costs import CostModel
 from slackwater.trading.ledger import Ledger
@@ -67,7 +69,7 @@ def made_up() -> dict[str, pd.DataFrame]:
             "not_offered": [0, 0, 0, 0, 8, 60],
             "liquidated": [0.0, 0.0, 0.0, 0.04, 0.31, 0.74],
             "stopped": [0.46, 0.46, 0.46, 0.43, 0.22, 0.01],
-            "knocked_out_before_reversal": [0.14, 0.14, 0.14, 0.15, 0.2, 0.35],
+            "exited_before_reversal": [0.14, 0.14, 0.14, 0.15, 0.2, 0.35],
             "median_r": [0.18, 0.18, 0.18, 0.12, -0.4, -1.0],
             "mean_r": [0.12, 0.12, 0.12, 0.1, 0.02, -0.1],
             "net_bps_mean": [11.0, 11.0, 11.0, 9.0, 1.0, -4.0],
@@ -262,12 +264,12 @@ def test_numbers_that_a_reader_would_look_for(drawn: Drawn) -> None:
     """Catches a figure that draws a curve but not where it crosses, and fractions read as percentages."""
     assert "break-even: 134k USDT" in drawn["capacity"][1]
     assert "60 not offered" in drawn["leverage"][1]
-    assert "worst -1,910 bp" in drawn["counterfactuals"][1]
-    assert "chance of falling 30 %" in drawn["ruin"][1]
+    assert "worst -1,910 bps" in drawn["counterfactuals"][1]
+    assert "30 % drawdown" in drawn["ruin"][1]
     assert "71.0 %" in drawn["ruin"][1]
-    assert "about 9 losses in a row" in drawn["ruin"][1]
+    assert "expected longest losing streak 9" in drawn["ruin"][1]
     deepest = 100.0 * made_up()["equity"]["drawdown"].max()
-    assert f"deepest: {deepest:.1f} %" in drawn["equity_and_drawdown"][1]
+    assert f"maximum drawdown {deepest:.1f} %" in drawn["equity_and_drawdown"][1]
 
 
 def test_costs_of_a_venue_stack_to_what_lies_between_gross_and_net(drawn: Drawn) -> None:

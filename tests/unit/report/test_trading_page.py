@@ -30,5 +30,13 @@ def test_a_table_without_rows_keeps_its_head() -> None:
 
 
 def test_a_page_names_its_data() -> None:
-    page = trading_page("simulated, SYNTHETIC market", {"Costs": ("What they take.", pd.DataFrame({"x": [1]}))})
-    assert page.startswith("# simulated, SYNTHETIC market\n\n## Costs\n\nWhat they take.\n\n| x |")
+    names = "cost capacity leverage counterfactual ruin ruin_without_limits stress rules drawdown_control"
+    facts = ["taker_fee_bps", "half_spread_bps", "relative_depth", "funding_interval_hours", "confirmed", "assumed"]
+    tables = {name: pd.DataFrame({"x": [1]}) for name in names.split()}
+    venues = pd.DataFrame({"venue": ["okx"], "net_bps": [1.0]} | {fact: [0.0] for fact in facts})
+    page = trading_page("simulated, SYNTHETIC market", tables | {"venues": venues}, ["gate, without a lot"])
+    assert page.startswith("# simulated, SYNTHETIC market\n\n## Cost sensitivity\n\nThe unit-risk trades")
+    assert page.count("\n## ") == 11
+    assert "| venue | net_bps |" in page
+    assert "| venue | taker_fee_bps |" in page
+    assert "Left out: gate, without a lot." in page

@@ -66,7 +66,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a model that is named and not there": (
         lambda r: edit_manifest(r, lambda m: m["models"]["hit"].update(file="../hit.txt")),
-        "which the bundle does not hold",
+        "which is not in the bundle",
     ),
     "a missing section": (lambda r: edit_manifest(r, lambda m: m.pop("trading")), r"missing \['trading'\]"),
     "a model of another kind": (lambda r: ((r / "hit.txt").write_text("pickle"), rewrite_sums(r)), "model"),
@@ -83,7 +83,7 @@ def test_damage_is_refused(damage: str, small_bundle: Path, tmp_path: Path) -> N
 
 
 def test_an_empty_place_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="is no scoring bundle"):
+    with pytest.raises(BundleError, match="is not a scoring bundle"):
         ReversalScorer.load(tmp_path / "nothing")
 
 

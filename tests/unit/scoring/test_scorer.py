@@ -19,6 +19,7 @@ from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.scoring.bundle import Bundle, write_bundle
 from slackwater.storage import read_arrays, write_arrays
+from slackwater.trading.score import CONTEXT
 from tests.small_bundle import BAR, market
 from tests.small_market import DECISION_LAG
 
@@ -60,7 +61,7 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
         "depth_bid_1pct",
         "volume_24h",
     ):
-        np.testing.assert_array_equal([getattr(s, name) for s in live], history[name])
+        np.testing.assert_array_equal([getattr(s.context if name in CONTEXT else s, name) for s in live], history[name])
     assert [s.missing_features for s in live] == history["missing_features"].tolist()
     assert [s.out_of_range_features for s in live] == history["out_of_range_features"].tolist()
     assert [s.available_time for s in live] == history["available_time"].tolist()
@@ -183,7 +184,7 @@ def test_the_gate_answers_rows_and_stream_scores_alike(scorer: sw.ReversalScorer
     plans = [a for a in answers if isinstance(a, sw.TradePlan)]
     assert plans
     assert all(isinstance(a, sw.TradePlan | sw.Refusal) for a in answers)
-    assert max(p.risk_fraction for p in plans) <= 0.01
+    assert max(p.sizing.risk_fraction for p in plans) <= 0.01
     quiet = scores[scores["direction"] == 0].iloc[-1]
     refused = scorer.gate(quiet, account)
     assert isinstance(refused, sw.Refusal)
@@ -219,7 +220,7 @@ def test_contributions_add_up_to_the_raw_score(scorer: sw.ReversalScorer, scores
     assert float(calibrator.predict(np.array([raw]))[0]) == pytest.approx(event["p_direction"], rel=1e-9)
     assert why["feature"].iloc[-1] == "(base)"
     assert why["contribution"].abs()[:-1].is_monotonic_decreasing
-    with pytest.raises(SchemaError, match="is no event"):
+    with pytest.raises(SchemaError, match="is not an event"):
         scorer.explain(scores[scores["direction"] == 0].iloc[-1])
 
 

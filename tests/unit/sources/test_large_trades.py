@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import OrderError, ParameterError
-from slackwater.sources.large_trades import HOUR, LargeTradeRule, LargeTradeSelector, TradeSizes, select_large_trades
+from slackwater.sources.large_trades import LargeTradeRule, LargeTradeSelector, TradeSizes, select_large_trades
+from slackwater.times import HOUR_US
 
 RULE = LargeTradeRule(quantile=0.99, floor_usd=1_000.0, window=timedelta(hours=48), warm_up=timedelta(hours=6))
 
 
 def trades(seed: int = 1, many: int = 20_000, hours: int = 96) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    time = np.sort(rng.integers(0, hours * HOUR, many))
+    time = np.sort(rng.integers(0, hours * HOUR_US, many))
     return pd.DataFrame(
         {
             "symbol": "BTCUSDT",
@@ -30,7 +31,7 @@ def trades(seed: int = 1, many: int = 20_000, hours: int = 96) -> pd.DataFrame:
 
 def naive(table: pd.DataFrame, rule: LargeTradeRule) -> pd.DataFrame:
     """Judge each trade by the trades of the hours before its own, with numpy's own quantile."""
-    hour = table["event_time"].dt.as_unit("us").astype("int64").to_numpy() // HOUR
+    hour = table["event_time"].dt.as_unit("us").astype("int64").to_numpy() // HOUR_US
     size = (table["price"] * table["quantity"]).to_numpy()
     window, warm = rule.window // timedelta(hours=1), rule.warm_up // timedelta(hours=1)
     keep = []
@@ -105,9 +106,9 @@ def test_backwards_is_refused() -> None:
     with pytest.raises(OrderError, match="BTCUSDT run backwards"):
         select_large_trades(trades()[::-1], RULE)
     selector = LargeTradeSelector(RULE)
-    selector.observe(TradeSizes.of(np.array([5 * HOUR]), np.array([10.0])))
+    selector.observe(TradeSizes.of(np.array([5 * HOUR_US]), np.array([10.0])))
     with pytest.raises(OrderError, match="in the order of time"):
-        selector.observe(TradeSizes.of(np.array([4 * HOUR]), np.array([10.0])))
+        selector.observe(TradeSizes.of(np.array([4 * HOUR_US]), np.array([10.0])))
 
 
 @pytest.mark.parametrize("wrong", [{"quantile": 1.0}, {"floor_usd": -1.0}, {"window": timedelta(minutes=30)}])

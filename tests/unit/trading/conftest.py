@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from slackwater.trading.drawdown_control import TrackRecord
-from slackwater.trading.score import Score
+from slackwater.trading.score import MarketContext, Score
+from tests.trading import changed
 
 EVENT_TIME = pd.Timestamp("2024-03-01 12:00", tz="UTC")
 
@@ -25,23 +26,25 @@ def make_score() -> Callable[..., Score]:
         direction=-1,
         p_direction=0.62,
         p_hit=0.4,
-        close=50_000.0,
-        volatility_daily=0.03,
-        atr_1h=0.006,
-        atr_bar=0.0015,
-        distance_to_high_24h=0.05,
-        distance_to_low_24h=0.02,
-        distance_to_high_72h=0.08,
-        distance_to_low_72h=0.03,
-        volume_24h=20_000.0,
-        depth_bid_1pct=300.0,
-        depth_ask_1pct=400.0,
+        context=MarketContext(
+            close=50_000.0,
+            volatility_daily=0.03,
+            atr_1h=0.006,
+            atr_bar=0.0015,
+            distance_to_high_24h=0.05,
+            distance_to_low_24h=0.02,
+            distance_to_high_72h=0.08,
+            distance_to_low_72h=0.03,
+            volume_24h=20_000.0,
+            depth_bid_1pct=300.0,
+            depth_ask_1pct=400.0,
+        ),
         trade_edge=0.9,
         trade_edge_low=0.7,
     )
 
     def make(**changes: Any) -> Score:
-        return replace(base, **changes)
+        return changed(base, **changes)
 
     return make
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
-from slackwater.trading.backtest import BacktestResult, constant_risk_trades, run_backtest
+from slackwater.trading.backtest import BacktestResult
 from slackwater.trading.costs import CostModel
-from slackwater.trading.drawdown_control import DrawdownRules
-from slackwater.trading.gate import Gate, Refusal
+from slackwater.trading.decision import Refusal
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.rules import DrawdownRules, SizingRules
 from slackwater.trading.score import CONTEXT, Score, event_scores
-from slackwater.trading.sizing import SizingRules
+from tests.trading import changed, row_of, traded, traded_at_unit_risk
 
 EVENT = pd.Timestamp("2024-03-01 12:00", tz="UTC")
 LAG = timedelta(seconds=5)
@@ -47,7 +48,7 @@ def disturb(path: pd.DataFrame, time: str, **prices: float) -> pd.DataFrame:
 
 
 def table(*scores: Score) -> pd.DataFrame:
-    return pd.DataFrame([asdict(score) for score in scores]).drop(columns=["missing_features", "out_of_range_features"])
+    return pd.DataFrame([row_of(score) for score in scores]).drop(columns=["missing_features", "out_of_range_features"])
 
 
 def at(score: Score, minutes: float) -> Score:
@@ -58,11 +59,11 @@ def at(score: Score, minutes: float) -> Score:
 
 def short(score: Score) -> Score:
     """The same setup after a rise."""
-    return replace(score, direction=1, distance_to_high_24h=0.02, distance_to_low_24h=0.05, distance_to_low_72h=0.08)
+    return changed(score, direction=1, distance_to_high_24h=0.02, distance_to_low_24h=0.05, distance_to_low_72h=0.08)
 
 
 def ether(score: Score) -> Score:
-    return replace(score, symbol="ETHUSDT", close=3_000.0, depth_bid_1pct=1e5, depth_ask_1pct=1e5, volume_24h=1e7)
+    return changed(score, symbol="ETHUSDT", close=3_000.0, depth_bid_1pct=1e5, depth_ask_1pct=1e5, volume_24h=1e7)
 
 
 def only(**rules: Any) -> DrawdownRules:
@@ -79,7 +80,7 @@ def run(scores: pd.DataFrame, fine_bars: pd.DataFrame, **changes: Any) -> Backte
         "horizon": HORIZON,
         "fine_bar_interval": timedelta(minutes=1),
     }
-    return run_backtest(scores, fine_bars, **options | changes)
+    return traded(scores, fine_bars, **options | changes)
 
 
 def test_entry_is_the_next_open_and_the_exit_the_horizon(make_score: Callable[..., Score]) -> None:
@@ -172,7 +173,7 @@ def test_one_position_a_symbol_until_the_exit_bar_closes(make_score: Callable[..
 def test_same_direction_positions_share_the_cluster_cap(make_score: Callable[..., Score]) -> None:
     """Catches two symbols decided at one moment that do not see each other."""
     eth = ether(make_score())
-    sol = replace(eth, symbol="SOLUSDT", close=100.0)
+    sol = changed(eth, symbol="SOLUSDT", close=100.0)
     path = pd.concat([bars(), bars("ETHUSDT", price=3_000.0), bars("SOLUSDT", price=100.0)])
     gate = replace(GATE, rules=SizingRules(risk_fraction=0.009), drawdown_control=DrawdownRules.off())
     trades = run(table(make_score(), eth, sol), path.reset_index(drop=True), gate=gate).trades
@@ -221,7 +222,7 @@ def test_the_end_of_the_path_and_its_holes(make_score: Callable[..., Score]) -> 
     assert str(path["event_time"].max()) in result.refusals["message"][1]
 
 
-def constant_risk(scores: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> list[ClosedTrade]:
+def unit_risk(scores: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> list[ClosedTrade]:
     options: dict[str, Any] = {
         "gate": GATE,
         "funding": None,
@@ -230,21 +231,21 @@ def constant_risk(scores: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> l
         "horizon": HORIZON,
         "fine_bar_interval": timedelta(minutes=1),
     }
-    return constant_risk_trades(scores, path, **options | changes)
+    return traded_at_unit_risk(scores, path, **options | changes)
 
 
-def test_constant_risk_ignores_the_account(make_score: Callable[..., Score]) -> None:
+def test_unit_risk_ignores_the_account(make_score: Callable[..., Score]) -> None:
     """Catches a verdict sample thinned or shrunk by other trades."""
     scores = table(*(at(make_score(), 10 * step) for step in range(3)))
     seen: list[tuple[int, int]] = []
-    trades = constant_risk(scores, bars(), progress=lambda done, total: seen.append((done, total)))
+    trades = unit_risk(scores, bars(), progress=lambda done, total: seen.append((done, total)))
     assert len(trades) == 3
     assert len({trade.plan.quantity for trade in trades}) == 1
     assert len(run(scores, bars()).trades) == 1
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_constant_risk_knows_no_drawdown_control(make_score: Callable[..., Score]) -> None:
+def test_unit_risk_knows_no_drawdown_control(make_score: Callable[..., Score]) -> None:
     """Catches a sample that ends with the account's first bad week."""
     scores, path = [], bars()
     for minute in range(0, 300, 20):
@@ -253,19 +254,19 @@ def test_constant_risk_knows_no_drawdown_control(make_score: Callable[..., Score
         path = disturb(path, clock, low=48_000.0)
     account = run(table(*scores), path)
     assert {"cooling_off"} <= set(account.refusals["code"])
-    trades = constant_risk(table(*scores), path)
+    trades = unit_risk(table(*scores), path)
     assert len(trades) == 15
     assert {trade.exit_reason for trade in trades} == {"stop"}
-    assert {trade.plan.risk_multiplier for trade in trades} == {1.0}
+    assert {trade.plan.throttle.multiplier for trade in trades} == {1.0}
 
 
-def test_constant_risk_trades_come_in_the_order_of_their_exits(make_score: Callable[..., Score]) -> None:
+def test_unit_risk_trades_come_in_the_order_of_their_exits(make_score: Callable[..., Score]) -> None:
     """Catches a series whose next trade began before the last one was known."""
     path = pd.concat(
         [disturb(bars(), "13:59", low=48_000.0), disturb(bars("ETHUSDT", price=3_000.0), "12:40", low=1.0)]
     )
     scores = table(make_score(), at(make_score(), 60), ether(at(make_score(), 30)))
-    trades = constant_risk(scores, path.reset_index(drop=True))
+    trades = unit_risk(scores, path.reset_index(drop=True))
     exits = [(trade.exit_time.strftime("%H:%M"), trade.plan.symbol) for trade in trades]
     assert exits == [("12:41", "ETHUSDT"), ("14:00", "BTCUSDT"), ("14:00", "BTCUSDT")]
     assert [trade.plan.event_time.hour for trade in trades] == [12, 12, 13]
@@ -295,7 +296,7 @@ def test_progress_is_reported(make_score: Callable[..., Score]) -> None:
 )
 def test_lists_of_features_reach_the_gate(make_score: Callable[..., Score], column: str, code: str) -> None:
     """Catches a column that the engine drops before the gate can see it."""
-    scores = pd.DataFrame([asdict(make_score(**{column: ("funding_rate",)}))])
+    scores = pd.DataFrame([row_of(make_score(**{column: ("funding_rate",)}))])
     assert run(scores, bars()).refusals["code"].tolist() == [code]
     assert "funding_rate" in run(scores, bars()).refusals["message"][0]
     assert len(run(scores.drop(columns=column), bars()).trades) == 1
@@ -304,7 +305,7 @@ def test_lists_of_features_reach_the_gate(make_score: Callable[..., Score], colu
 def test_a_refusal_carries_every_reason(make_score: Callable[..., Score]) -> None:
     """Catches a refusal of which only the first reason is kept, or none of its numbers."""
     bad = replace(at(make_score(), 20), p_direction=0.3, missing_features=("basis",))
-    result = run(pd.DataFrame([asdict(make_score()), asdict(bad)]), bars())
+    result = run(pd.DataFrame([row_of(make_score()), row_of(bad)]), bars())
     refusals = result.refusals
     assert refusals["code"].tolist() == ["missing_features", "probability_below_threshold", "position_open"]
     assert set(refusals["event_time"]) == {bad.event_time}
@@ -589,7 +590,7 @@ def test_an_empty_exposure_has_the_columns_of_a_full_one(make_score: Callable[..
 def test_predictions_in_sample_are_not_traded(make_score: Callable[..., Score]) -> None:
     """Catches a backtest of what the models have learned by heart."""
     row = {"wanted": 1.0, "trained_until": EVENT - pd.Timedelta("1h")}
-    rows = pd.DataFrame([asdict(at(make_score(), minute)) | row for minute in (0, 60)])
+    rows = pd.DataFrame([row_of(at(make_score(), minute)) | row for minute in (0, 60)])
     predicted = ["symbol", "event_time", "trained_until", "p_direction", "p_hit", "trade_edge", "trade_edge_low"]
     predictions = rows[[*predicted, "out_of_range_features"]]
     labels, features = rows[["symbol", "event_time", "direction"]], rows[["symbol", "event_time", "available_time"]]

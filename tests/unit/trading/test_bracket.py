@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.trading.bracket import (
-    Bracket,
-    BracketRules,
-    Levels,
-    level_reasons,
-    stop_price,
-    target_price,
-    trade_levels,
-)
+from slackwater.trading.bracket import Bracket, Levels, level_reasons, stop_price, target_price, trade_levels
+from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import Score
 
 BARE = BracketRules(stop_buffer_atr=0.0, target_buffer_atr=0.0)
@@ -79,7 +72,7 @@ def test_each_side_hangs_on_its_own_levels(
 ) -> None:
     """Catches a level of the other side or window, NaN that wins a comparison, and a name that does not fit."""
     score = make_score(direction=direction, **EVERY_LEVEL | dict.fromkeys(missing, math.nan))
-    levels = trade_levels(score, tick_size=0.01, rules=BARE)
+    levels = trade_levels(score.context, side=-direction, tick_size=0.01, rules=BARE)
     assert levels.side == -direction
     assert log_distances(levels) == (stop, target)
     assert (levels.stop_level, levels.target_level) == names
@@ -92,11 +85,17 @@ def test_a_swept_extreme_that_was_passed_again_counts_as_none(
     """Catches a stop on the wrong side of the market, and `>` where the price stands on the very extreme."""
     name = f"swept_extreme_distance_{above_or_below}"
     failed = trade_levels(
-        make_score(direction=direction, **EVERY_LEVEL | {name: -1e-9}), tick_size=0.01, rules=BracketRules()
+        make_score(direction=direction, **EVERY_LEVEL | {name: -1e-9}).context,
+        side=-direction,
+        tick_size=0.01,
+        rules=BracketRules(),
     )
     assert failed.stop_level == "range_24h"
     touched = trade_levels(
-        make_score(direction=direction, **EVERY_LEVEL | {name: 0.0}), tick_size=0.01, rules=BracketRules()
+        make_score(direction=direction, **EVERY_LEVEL | {name: 0.0}).context,
+        side=-direction,
+        tick_size=0.01,
+        rules=BracketRules(),
     )
     assert touched.stop_level == "swept"
     assert touched.stop == 1_000.0 + direction * 2.5
@@ -118,7 +117,7 @@ def test_a_pool_must_stand_between_the_buffer_and_the_boundary(
 ) -> None:
     """Catches a target beyond the range, and one that the market has already reached."""
     score = make_score(direction=-1, **EVERY_LEVEL | {"pool_distance_above": pool})
-    assert trade_levels(score, tick_size=0.01, rules=BracketRules()).target_level == level
+    assert trade_levels(score.context, side=1, tick_size=0.01, rules=BracketRules()).target_level == level
 
 
 def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., Score]) -> None:
@@ -126,8 +125,8 @@ def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., S
     rules = BracketRules(stop_buffer_atr=0.5, target_buffer_atr=0.2)
     for direction in (-1, 1):
         score = make_score(direction=direction, **EVERY_LEVEL)
-        bare = trade_levels(score, tick_size=0.01, rules=BARE)
-        moved = trade_levels(score, tick_size=0.01, rules=rules)
+        bare = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=BARE)
+        moved = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=rules)
         assert bare.side * (bare.stop - moved.stop) == pytest.approx(5.0)
         assert bare.side * (bare.target - moved.target) == pytest.approx(2.0)
 
@@ -135,7 +134,7 @@ def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., S
 def test_a_range_wider_than_the_price_gives_a_negative_stop(make_score: Callable[..., Score]) -> None:
     """Catches a stop that is silently lifted to zero: the gate refuses it, the bracket reports it."""
     score = make_score(close=1.0, atr_1h=0.5, distance_to_low_24h=3.0)
-    assert trade_levels(score, tick_size=0.1, rules=BracketRules(stop_buffer_atr=1.0)).stop < 0
+    assert trade_levels(score.context, side=1, tick_size=0.1, rules=BracketRules(stop_buffer_atr=1.0)).stop < 0
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -151,8 +150,8 @@ def test_levels_make_a_trade_only_between_them(side: int) -> None:
 
 def reasons_at(score: Score, side: int, price: float, rules: BracketRules) -> tuple[list[str], Bracket | None]:
     levels = Levels(side=side, stop=100.0 - side, target=100.0 + 2 * side, stop_level="swept", target_level="pool")
-    reasons = level_reasons(levels, score, quote=price, tick_size=0.01, rules=rules)
-    return [reason.code.value for reason in reasons], levels.at(price)
+    reasons = level_reasons(levels, score.context, quote=price, tick_size=0.01, rules=rules)
+    return [reason.code for reason in reasons], levels.at(price)
 
 
 @pytest.mark.parametrize("side", [1, -1])

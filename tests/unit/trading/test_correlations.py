@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater.times import epoch_us
 from slackwater.trading.correlations import HourlyCorrelations
-from slackwater.trading.price_path import price_paths, since_1970
+from slackwater.trading.price_path import price_paths
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 PAIR = ("BTCUSDT", "ETHUSDT")
@@ -27,7 +28,7 @@ def correlations(*tables: pd.DataFrame) -> HourlyCorrelations:
 
 
 def hours(count: float) -> int:
-    return since_1970(START + pd.Timedelta(count, "h"))
+    return epoch_us(START + pd.Timedelta(count, "h"))
 
 
 @pytest.fixture

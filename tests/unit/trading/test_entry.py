@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.trading.entry import EntryRules, entry_reasons
+from slackwater.trading.entry import entry_reasons
+from slackwater.trading.rules import EntryRules
 from slackwater.trading.score import Score
 
 FADE = EntryRules(max_trend_efficiency=0.5)
@@ -20,7 +21,7 @@ SWEEP = EntryRules(require_sweep=True)
 
 def codes(score: Score, rules: EntryRules | None = None, *, after: timedelta = timedelta(seconds=5)) -> list[str]:
     """Reasons a while after the bar has closed."""
-    return [reason.code.value for reason in entry_reasons(score, score.event_time + after, rules or EntryRules())]
+    return [reason.code for reason in entry_reasons(score, score.event_time + after, rules or EntryRules())]
 
 
 def test_a_sound_score_is_not_refused(make_score: Callable[..., Score]) -> None:
@@ -126,7 +127,7 @@ def test_all_reasons_are_named(make_score: Callable[..., Score]) -> None:
     )
     rules = EntryRules(max_trend_efficiency=0.5, require_sweep=True)
     reasons = [*entry_reasons(score, score.event_time + timedelta(hours=1), rules)]
-    assert [reason.code.value for reason in reasons] == [
+    assert [reason.code for reason in reasons] == [
         "stale",
         "missing_features",
         "out_of_distribution",

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import ParameterError
+from slackwater.trading.account import Account
 from slackwater.trading.costs import CostModel
-from slackwater.trading.gate import Account, Gate, Refusal, TradePlan
+from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger, trades_table
 from slackwater.trading.score import Score
 
@@ -46,7 +48,7 @@ def test_a_stop_at_its_price_loses_exactly_one_r(plan: TradePlan) -> None:
 
 def test_a_target_pays_the_reward_that_was_promised(plan: TradePlan) -> None:
     """Catches a reward-to-risk ratio that is not the one earned."""
-    assert closed(plan, price=plan.target, reason="target").to_row()["net_r"] == pytest.approx(plan.reward_risk)
+    assert closed(plan, price=plan.target, reason="target").to_row()["net_r"] == pytest.approx(plan.sizing.reward_risk)
 
 
 def test_net_is_gross_less_every_cost(plan: TradePlan) -> None:
@@ -54,7 +56,7 @@ def test_net_is_gross_less_every_cost(plan: TradePlan) -> None:
     row = closed(plan, price=plan.entry, reason="time", funding=7.0).to_row()
     assert row["gross_usd"] == 0.0
     assert row["fees_usd"] == pytest.approx(2 * 0.0005 * plan.notional_usd)
-    assert row["slippage_usd"] == pytest.approx(2 * plan.entry_slippage * plan.notional_usd)
+    assert row["slippage_usd"] == pytest.approx(2 * plan.costs.entry_slippage * plan.notional_usd)
     assert row["net_usd"] == pytest.approx(-row["fees_usd"] - row["slippage_usd"] - 7.0)
     assert row["net_bps"] == pytest.approx(1e4 * row["net_usd"] / plan.notional_usd)
 
@@ -62,9 +64,11 @@ def test_net_is_gross_less_every_cost(plan: TradePlan) -> None:
 @pytest.mark.parametrize("reason", ["target", "stop", "time", "liquidation"])
 def test_what_an_exit_costs_depends_on_how_it_came(plan: TradePlan, reason: str) -> None:
     """Catches a resting target that slips, a stop that does not, and a market order at the price of another."""
-    at_exit = {"target": 0.0, "stop": plan.stop_slippage, "time": plan.exit_slippage, "liquidation": 0.0}[reason]
+    at_exit = {"target": 0.0, "stop": plan.costs.stop_slippage, "time": plan.costs.exit_slippage, "liquidation": 0.0}[
+        reason
+    ]
     row = closed(plan, price=40_000.0, reason=reason).to_row()
-    entry = plan.notional_usd * plan.entry_slippage
+    entry = plan.notional_usd * plan.costs.entry_slippage
     assert row["slippage_usd"] == pytest.approx(entry + plan.quantity * 40_000.0 * at_exit)
     assert row["fees_usd"] == pytest.approx(0.0005 * plan.quantity * (plan.entry + 40_000.0))
 
@@ -90,13 +94,17 @@ def test_latency_is_a_part_of_the_slippage(make_score: Callable[..., Score]) -> 
     row = closed(late, price=late.entry, reason="time").to_row()
     latency = late.notional_usd * 0.03 * np.sqrt(30 / 86_400)
     assert row["latency_usd"] == pytest.approx(latency)
-    assert row["slippage_usd"] == pytest.approx(2 * late.notional_usd * late.exit_slippage + latency)
+    assert row["slippage_usd"] == pytest.approx(2 * late.notional_usd * late.costs.exit_slippage + latency)
 
 
 def test_the_table_shows_what_the_plan_was_made_of(plan: TradePlan) -> None:
     """Catches a column of the plan that is lost or filled from another."""
     ledger = Ledger(initial_equity=100_000.0, start=START)
-    shrunk = replace(plan, risk_multiplier=0.25, drawdown=0.07, stop_level="swept", target_level="pool")
+    shrunk = replace(
+        plan,
+        throttle=replace(plan.throttle, multiplier=0.25, drawdown=0.07),
+        levels=replace(plan.levels, stop_level="swept", target_level="pool"),
+    )
     ledger.record_trade(closed(shrunk, price=plan.stop, reason="stop"))
     row = ledger.trades().iloc[0]
     same = (
@@ -104,7 +112,7 @@ def test_the_table_shows_what_the_plan_was_made_of(plan: TradePlan) -> None:
         "risk_fraction reward_risk p_direction p_trade p_trade_low expectancy_low stop_level target_level "
         "risk_multiplier drawdown"
     )
-    assert {name: row[name] for name in same.split()} == {name: getattr(shrunk, name) for name in same.split()}
+    assert {name: row[name] for name in same.split()} == {name: shrunk.flat()[name] for name in same.split()}
     assert row["exit"] == plan.stop
     assert row["equity_after"] == ledger.cash
 

@@ -25,7 +25,9 @@ FREE = CostModel(multiple=0.0)
 @pytest.fixture
 def make_payoff(make_score: Callable[..., Score]) -> Callable[..., Payoff]:
     def make(bracket: Bracket = LONG, costs: CostModel = FREE) -> Payoff:
-        return Payoff(bracket=bracket, contract=contract("binance", "BTCUSDT"), costs=costs, score=make_score())
+        return Payoff(
+            bracket=bracket, contract=contract("binance", "BTCUSDT"), costs=costs, context=make_score().context
+        )
 
     return make
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,21 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, SchemaError
-from slackwater.trading.score import CONTEXT, Score, event_scores
+from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores
+from tests.trading import row_of
 
 
 def same(one: Score, other: Score) -> bool:
     """Whether all fields agree, NaN agreeing with NaN."""
-    return repr(asdict(one)) == repr(asdict(other))
+    return repr(row_of(one)) == repr(row_of(other))
 
 
 def test_a_row_survives_the_table(make_score: Callable[..., Score]) -> None:
     """Catches a field read under another name, and types that pandas changed on the way."""
-    names = [field.name for field in fields(Score) if field.type == "float"]
+    names = [*CONTEXT, "p_direction", "p_hit", "trade_edge", "trade_edge_low"]
     numbers = {name: 0.01 * place for place, name in enumerate(names)} | {"depth_bid_1pct": math.nan}
     score = make_score(missing_features=("funding_rate",), out_of_range_features=("spread", "depth"), **numbers)
-    table = pd.DataFrame([asdict(score) | {"return_24h": 0.1}])
+    table = pd.DataFrame([row_of(score) | {"return_24h": 0.1}])
     table["direction"] = table["direction"].astype("int8")
     for row in (table.iloc[0], table.to_dict("records")[0]):
         read = Score.from_row(row)
@@ -37,13 +37,13 @@ def test_a_row_survives_the_table(make_score: Callable[..., Score]) -> None:
 @pytest.mark.parametrize("direction", [math.nan, np.nan, 0.0])
 def test_direction_that_is_not_warm_is_no_event(make_score: Callable[..., Score], direction: float) -> None:
     """Catches int(nan)."""
-    assert Score.from_row(asdict(make_score()) | {"direction": direction}).direction == 0
+    assert Score.from_row(row_of(make_score()) | {"direction": direction}).direction == 0
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Score)])
+@pytest.mark.parametrize("name", SCORE_COLUMNS)
 def test_missing_column_is_named(make_score: Callable[..., Score], name: str) -> None:
     """Catches a default that hides an absent column."""
-    row = asdict(make_score())
+    row = row_of(make_score())
     del row[name]
     with pytest.raises(SchemaError, match=name):
         Score.from_row(row)
@@ -53,9 +53,9 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
     ("change", "named"),
     [
         ({"direction": 0.5}, "direction"),
-        ({"direction": "up"}, "no number"),
-        ({"close": "dear"}, "no number"),
-        ({"close": None}, "no number"),
+        ({"direction": "up"}, "not a number"),
+        ({"close": "dear"}, "not a number"),
+        ({"close": None}, "not a number"),
         ({"symbol": ""}, "symbol"),
         ({"symbol": 7}, "symbol"),
         ({"event_time": pd.Timestamp("2024-03-01")}, "event_time"),
@@ -63,13 +63,13 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
         ({"missing_features": "funding_rate"}, "in a sequence"),
         ({"missing_features": math.nan}, "in a sequence"),
         ({"out_of_range_features": "funding_rate"}, "in a sequence"),
-        ({"trade_edge": "large"}, "no number"),
+        ({"trade_edge": "large"}, "not a number"),
     ],
 )
 def test_malformed_rows_are_refused(make_score: Callable[..., Score], change: dict[str, Any], named: str) -> None:
     """Catches a naive time, a name spelled into letters, and text where a number belongs."""
     with pytest.raises(SchemaError, match=named):
-        Score.from_row(asdict(make_score()) | change)
+        Score.from_row(row_of(make_score()) | change)
 
 
 def tables(make_score: Callable[..., Score]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -78,7 +78,7 @@ def tables(make_score: Callable[..., Score]) -> tuple[pd.DataFrame, pd.DataFrame
     for hours, direction in ((0, -1), (5, 1), (9, 0)):
         score = make_score(direction=direction, p_direction=0.6 + 0.01 * hours)
         later = {name: getattr(score, name) + pd.Timedelta(hours=hours) for name in ("event_time", "available_time")}
-        rows.append(asdict(score) | later | {"funding_rate": math.nan if hours else 0.0001, "return_24h": -0.05})
+        rows.append(row_of(score) | later | {"funding_rate": math.nan if hours else 0.0001, "return_24h": -0.05})
     table = pd.DataFrame(rows)
     keys = ["symbol", "event_time"]
     features = table[[*keys, "available_time", *CONTEXT, "funding_rate", "return_24h"]]

@@ -13,13 +13,13 @@ from slackwater.errors import SchemaError
 __all__ = ["Clock", "utc"]
 
 UNITS: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-"""Ticks a second. Between 2001 and 2100 no number can be two of them."""
+"""Ticks per second. Between 2001 and 2100 no number fits two of them."""
 EARLIEST: Final = 1e9
 LATEST: Final = 4.1e9
 
 
 class Clock(str):
-    """What form the stamps of a file had, such as ``ms since 1970``."""
+    """Form of the stamps of a file, such as ``ms since 1970``."""
 
 
 def utc(values: pd.Series, where: str, offset: timedelta | None) -> tuple[pd.Series, Clock]:
@@ -28,17 +28,17 @@ def utc(values: pd.Series, where: str, offset: timedelta | None) -> tuple[pd.Ser
     Parameters
     ----------
     values
-        Times, ISO 8601 text, or numbers since 1970 in s, ms, us or ns: their size tells which.
+        Times, ISO 8601 text, or numbers since 1970 in s, ms, us or ns, recognised by their size.
     where
         File and column, for messages.
     offset
-        How far the clock of the file is ahead of UTC. None: it is UTC, and the stamps say so.
+        How far the clock of the file is ahead of UTC. None: the stamps state their zone, or count from 1970.
 
     Raises
     ------
     SchemaError
-        If a stamp is missing or none, numbers do not share a unit, or times do not say their zone and no offset
-        does.
+        If a stamp is missing or is not a time, numbers do not share a unit, or times state no zone and `offset` is
+        None.
     """
     if values.isna().any():
         row = int(np.flatnonzero(values.isna().to_numpy())[0])
@@ -55,7 +55,7 @@ def utc(values: pd.Series, where: str, offset: timedelta | None) -> tuple[pd.Ser
         if offset is None:
             raise SchemaError(
                 f"{where} must hold timezone-aware times (UTC), holds naive times, first {times.head(3).tolist()}; "
-                'say how far they are ahead of UTC, such as `utc_offset: "+00:00"`'
+                'give how far they are ahead of UTC, such as `utc_offset: "+00:00"`'
             )
         times, form = times.dt.tz_localize("UTC"), f"{form}, naive"
     times = times.dt.tz_convert("UTC").dt.as_unit("us")
@@ -86,7 +86,7 @@ def _text(values: pd.Series, where: str) -> pd.Series:
         # pandas takes "now" and "today" for times.
         strange = values[~texts | ~values.astype("str").str.match(r"\s*\d").to_numpy(dtype=bool)]
         if len(strange):
-            raise SchemaError(f"{where} must hold ISO 8601 times of one zone: {strange.iloc[0]!r:.60} is none")
+            raise SchemaError(f"{where} must hold ISO 8601 times of one zone: {strange.iloc[0]!r:.60} is not one")
     try:
         return pd.to_datetime(values, format="ISO8601")
     except (ValueError, TypeError, OverflowError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -14,26 +14,27 @@ import pandas as pd
 from slackwater.errors import MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.market.quality.ledger import Finding, findings_from
 from slackwater.market.quality.order import in_order
-from slackwater.market.schemas import SCHEMAS, validate
+from slackwater.market.schemas import SCHEMAS, known_table, validate
 from slackwater.sources.own_files.raw_columns import SUFFIXES
-from slackwater.sources.own_files.table_file import SYMBOL_MARK, ReadFile, TableFile, read_file
+from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request, Source, checked_path
+from slackwater.sources.own_files.table_file import TableFile
 from slackwater.storage import read_json
 
-__all__ = ["Reading", "canonical_files", "read_directory"]
+__all__ = ["Reading", "read_directory"]
 
 FETCHED: Final = "fetch.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a directory holds.
+    """Tables that were read from a directory.
 
     Parameters
     ----------
     tables
-        Canonical tables; every row is one of a file.
+        Canonical tables; every row is one of a file, or computed from them.
     findings
-        What had to be done about their rows, and what whoever filled the directory found.
+        What had to be done about their rows, and what was found when the directory was filled.
     files
         What was understood of the files of each table.
     """
@@ -45,28 +46,32 @@ class Reading:
 
 def read_directory(
     directory: str | Path,
-    tables: Mapping[str, TableFile] | None = None,
+    tables: Mapping[str, Source | Sequence[Source]] | None = None,
     *,
     lags: Mapping[str, timedelta],
     symbols: Sequence[str] | None = None,
     sha256: Mapping[str, str] | None = None,
+    now: datetime | None = None,
 ) -> Reading:
-    """Read canonical tables from a directory of parquet or CSV files.
+    """Read canonical tables from a directory of files.
 
     Parameters
     ----------
     directory
-        Where the files are.
+        Path of the directory.
     tables
-        Canonical name to file. None: every file whose name is that of a canonical table. Tables that are not named
-        are absent, and so are the features that need them.
+        Canonical name to source, or to several sources whose rows are joined (`sources_of` makes them of the options
+        in ``params.yaml``). None: every file whose name is that of a canonical table. Tables that are not named are
+        absent, and so are the features that need them.
     lags
-        How long after its stamp a row of each table can be known, where neither the file nor `tables` says it.
+        Time from the stamp of a row of each table to its availability, where neither the file nor `tables` gives it.
     symbols
         The symbols wanted; every one must have bars. None: all that the bars hold. A table of other symbols alone is
         refused.
     sha256
         Expected digests by name of file; files that are not named are not checked.
+    now
+        Time after which no transfer can have happened; None: the time of the clock.
 
     Returns
     -------
@@ -78,47 +83,50 @@ def read_directory(
     MissingDataError
         If the directory or a file is not there, or a symbol has no bars.
     SchemaError
-        If a file is neither parquet nor CSV, lacks a column, or holds values that its schema refuses; with the rows.
+        If a file cannot be read as what it should be, lacks a column, or holds values that its schema refuses; with
+        the rows.
     OrderError
         If rows contradict each other.
     DataError
         If a digest differs, or a file leads out of the directory.
     ParameterError
-        If ``{symbol}`` stands in the name of a file and `symbols` is None, or a digest is for no file that is read.
+        If the name of a file contains ``{symbol}`` and `symbols` is None, a digest is for no file that is read, or a
+        table is computed from one that is not named.
     """
     root = Path(directory)
     if not root.is_dir():
         raise MissingDataError(f"there is no directory {root}; link or copy the data set there")
-    sources = canonical_files(root) if tables is None else dict(tables)
-    if not {"bars", "fine_bars"} & set(sources):
-        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `fine_bars`")
-    digests = dict(sha256 or {})
-    files = {name: list(_read(root, name, source, lags[name], symbols, digests)) for name, source in sources.items()}
-    unread = sorted(set(digests) - {each.path.relative_to(root).as_posix() for read in files.values() for each in read})
-    if unread:
-        raise ParameterError(f"`sha256` names files that no table reads: {unread}")
-    whole = {name: _joined(read) for name, read in files.items()}
+    given = canonical_files(root) if tables is None else tables
+    sources = {name: [*each] if isinstance(each, Sequence) else [each] for name, each in given.items()}
+    _check(root, sources, symbols, dict(sha256 or {}))
+    origins = {
+        name: ", ".join(str(root / s.files[0]) for s in each if s.files) or name for name, each in sources.items()
+    }
+    files, whole, wanted = _read(root, sources, lags, symbols, now)
     for name, rows in whole.items():
         nameless = np.flatnonzero(rows["symbol"].isna())
         if len(nameless):
-            file = root / sources[name].file
             raise SchemaError(
-                f"{file} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
+                f"{origins[name]} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
             )
-    bars = whole["bars" if "bars" in whole else "fine_bars"]
-    wanted = sorted(set(symbols) if symbols is not None else set(bars["symbol"].astype("str")))
     out: dict[str, pd.DataFrame] = {}
     findings = _found_before(root)
-    for name, rows in whole.items():
+    used = {need for each in sources.values() for source in each for need in source.needs}
+    for name in sources:
+        rows, origin = whole[name], origins[name]
+        findings += [finding for read in files[name] for finding in read.findings]
         table = rows[rows["symbol"].isin(wanted)].reset_index(drop=True)
         lost = sorted(set(wanted) - set(table["symbol"]))
-        if table.empty or (lost and name in ("bars", "fine_bars")):
+        if (table.empty and name not in used) or (lost and name in ("bars", "fine_bars")):
             found = sorted(set(rows["symbol"].astype("str")))
-            raise MissingDataError(f"{root / sources[name].file} (table {name}): no rows of {lost}; it holds {found}")
-        findings += [_no_rows(name, symbol, bars) for symbol in lost if not _told(findings, name, symbol)]
+            raise MissingDataError(f"{origin} (table {name}): no rows of {lost}; it holds {found}")
+        findings += [
+            _no_rows(name, symbol, whole[_grid(sources)]) for symbol in lost if not _told(findings, name, symbol)
+        ]
+        if table.empty:  # another table is computed from it, of rows that belong to no symbol
+            continue
         table, made = in_order(table, name)
         refused = [finding for finding in made if finding.action == "refused"]
-        origin = str(root / sources[name].file)
         if refused:
             raise OrderError(f"{origin}: {refused[0]}")
         findings += made
@@ -144,34 +152,56 @@ def canonical_files(directory: str | Path) -> dict[str, TableFile]:
     return {name: TableFile(file=names[0]) for name, names in found.items() if names}
 
 
+def _check(
+    root: Path, sources: Mapping[str, Sequence[Source]], symbols: Sequence[str] | None, digests: Mapping[str, str]
+) -> None:
+    """Raise if a file, a table or a symbol is missing, before anything is read."""
+    if not {"bars", "fine_bars"} & set(sources):
+        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `fine_bars`")
+    named = set()
+    for name, source in ((name, source) for name, each in sources.items() for source in each):
+        known_table(name)
+        for need in set(source.needs) - set(sources):
+            raise ParameterError(f"{root}: table {name} is computed from {need}, which is not among the tables")
+        for file in source.files:
+            if SYMBOL_MARK in file and symbols is None:
+                raise ParameterError(f"{file} (table {name}) has one file per symbol: name the `symbols`")
+            for each in {file.replace(SYMBOL_MARK, symbol): None for symbol in symbols or ("",)}:
+                checked_path(root, each, name, digests.get(each, ""))
+                named.add(each)
+    unread = sorted(set(digests) - named)
+    if unread:
+        raise ParameterError(f"`sha256` names files that no table reads: {unread}")
+
+
+def _grid(sources: Mapping[str, Sequence[Source]]) -> str:
+    return "bars" if "bars" in sources else "fine_bars"
+
+
 def _read(
     root: Path,
-    name: str,
-    source: TableFile,
-    lag: timedelta,
+    sources: Mapping[str, Sequence[Source]],
+    lags: Mapping[str, timedelta],
     symbols: Sequence[str] | None,
-    digests: Mapping[str, str],
-) -> list[ReadFile]:
-    if SYMBOL_MARK not in source.file:
-        return [read_file(root, name, source, lag=lag, sha256=digests.get(source.file, ""))]
-    if symbols is None:
-        raise ParameterError(f"{source.file} (table {name}) has one file a symbol: name the `symbols`")
-    return [
-        read_file(
-            root,
-            name,
-            source,
-            lag=lag,
-            symbol=symbol,
-            sha256=digests.get(source.file.replace(SYMBOL_MARK, symbol), ""),
-        )
-        for symbol in symbols
-    ]
-
-
-def _joined(read: Sequence[ReadFile]) -> pd.DataFrame:
-    tables = [each.table for each in read]
-    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+    now: datetime | None,
+) -> tuple[dict[str, list[ReadFile]], dict[str, pd.DataFrame], list[str]]:
+    """Return the files of each table, their rows, and the symbols wanted."""
+    # The bars come first, because they may name the symbols; last what is computed from other tables.
+    order = sorted(sources, key=lambda name: (name != _grid(sources), any(source.needs for source in sources[name])))
+    wanted = None if symbols is None else list(dict.fromkeys(symbols))
+    files: dict[str, list[ReadFile]] = {}
+    whole: dict[str, pd.DataFrame] = {}
+    for name in order:
+        request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
+        files[name] = [read for source in sources[name] for read in source.read(request)]
+        parts = [read.table for read in files[name]]
+        rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        if len(sources[name]) > 1:  # each may be in order, and the one after the other not
+            rows = rows.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
+        whole[name] = rows
+        if wanted is None:
+            wanted = sorted(set(whole[name]["symbol"].dropna().astype("str")))
+    return {name: files[name] for name in sources}, whole, wanted or []
 
 
 def _told(findings: Sequence[Finding], table: str, symbol: str) -> bool:

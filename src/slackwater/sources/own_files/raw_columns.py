@@ -42,7 +42,7 @@ class RawFile:
 
     @property
     def headless(self) -> bool:
-        """Whether the columns have no names."""
+        """True if the columns have no names."""
         return bool(self.first_row)
 
     def read(self, wanted: Collection[Name]) -> pd.DataFrame:
@@ -87,7 +87,7 @@ class RawFile:
 
 
 def open_raw(path: Path) -> RawFile:
-    """Return what columns a file has.
+    """Return the columns of a file, unread.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def open_raw(path: Path) -> RawFile:
 
 
 def _is_value(cell: str) -> bool:
-    """Whether a cell of the first row is a number or a time, which no header holds."""
+    """Return whether a cell of the first row is a number or a time, which no header holds."""
     for parse in (float, datetime.fromisoformat):
         try:
             parse(cell)

@@ -2,203 +2,211 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 import pandas as pd
 
-from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.schemas import SCHEMAS
+from slackwater.errors import SchemaError
+from slackwater.market.schemas import known_table
 from slackwater.market.tables import Table
 from slackwater.sources.own_files.clock import utc
 from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
-from slackwater.storage import sha256_of
+from slackwater.sources.own_files.screen import Screen
+from slackwater.sources.own_files.source import SYMBOL_MARK, FileSource, ReadFile, Request
 
-__all__ = ["SYMBOL_MARK", "ReadFile", "TableFile", "read_file"]
+__all__ = ["ColumnMap", "TableFile"]
 
-SYMBOL_MARK: Final = "{symbol}"
+TIMES: Final = ("open_time", "bucket_start", "event_time", "available_time", "seen")
+NET_FLOW: Final[Mapping[str, tuple[str, ...]]] = {"netflow_usd": ("inflow_usd", "outflow_usd")}
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableFile:
-    """Where a canonical table is, and how to read it.
+class ColumnMap(FileSource):
+    """A source that maps the columns of a parquet or CSV file to ours.
 
     Parameters
     ----------
     file
-        Name of a parquet or CSV file in the directory. With ``{symbol}`` in it there is one file a symbol.
-    available_after
-        How long after `event_time` a row can be known; unused where the file has `available_time`. None: the default
-        lag of the table.
+        Name of the file in the directory. With ``{symbol}`` in it there is one file per symbol.
     columns
-        The file's column for each canonical one whose name differs; a position from 0 where a CSV file has no header.
+        The file's column for each of ours whose name differs; a position from 0 where a CSV file has no header.
     constants
-        Value of each canonical column that the file lacks because it never changes, such as `symbol`.
+        Value of each column that the file lacks because it never changes, such as `symbol`.
     values
-        For a canonical column of text: what each of the file's values means, such as ``{"side": {"SELL": "long"}}``.
+        For a column of text: what each of the file's values means, such as ``{"side": {"SELL": "long"}}``.
     scale
-        Factor from the file's unit to the canonical one, such as 0.01 coin a contract.
+        Factor from the file's unit to ours, such as 0.01 coin per contract.
     utc_offset
-        How far the clock of the file is ahead of UTC. None: the stamps say their zone, or count from 1970.
-    bar_length
-        Where the file stamps a row at its opening only: how much later it closes. `columns` then names `open_time`.
+        How far the clock of the file is ahead of UTC. None: the stamps state their zone, or count from 1970.
     """
 
-    file: str
-    available_after: timedelta | None = None
     columns: Mapping[str, Name] = field(default_factory=dict)
     constants: Mapping[str, str | float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
     utc_offset: timedelta | None = None
-    bar_length: timedelta | None = None
 
+    def rows(
+        self,
+        request: Request,
+        wanted: Iterable[str],
+        needed: Iterable[str],
+        *,
+        derivable: Mapping[str, tuple[str, ...]] | None = None,
+        symbol: str | None = None,
+    ) -> ReadFile:
+        """Return the rows of the file under our names.
 
-@dataclass(frozen=True, kw_only=True)
-class ReadFile:
-    """A table as it was read, and what was understood on the way.
+        Parameters
+        ----------
+        request
+            Directory and table.
+        wanted, needed
+            Our columns, and those of them that must be there.
+        derivable
+            Columns that need not be there because the caller makes them of others, and these others.
+        symbol
+            What ``{symbol}`` stands for.
 
-    Parameters
-    ----------
-    table
-        With canonical names, not yet validated.
-    path
-        The file.
-    mapped
-        The file's name or position of each canonical column.
-    headless
-        Whether it is a CSV file without a header.
-    clock
-        The form of its stamps.
-    lag
-        How long after its stamp a row counts as known; None where the file says it itself.
-    """
+        Raises
+        ------
+        SchemaError
+            If the file cannot be read, lacks a column, or holds other things than times, numbers or known values
+            where they must be; or the map names a column that is not among those wanted.
+        """
+        self._refuse_unknown(request.table, wanted)
+        path = request.root / self.file.replace(SYMBOL_MARK, symbol or "")
+        raw = open_raw(path)
+        given = {column: f"always {value}" for column, value in self.constants.items()}
+        given |= {"symbol": "in the name of the file"} if symbol else {}
+        mapped = self._mapped(raw, request.table, [name for name in wanted if name not in given], needed, derivable)
+        read = raw.read(mapped.values())
+        table = pd.DataFrame({column: read[theirs] for column, theirs in mapped.items()}).assign(**self.constants)
+        if symbol:
+            table["symbol"] = symbol
+        where, clock = f"{path} (table {request.table})", ""
+        for column in TIMES:
+            if column in table:
+                named = f"{where}: column `{mapped.get(column, column)}`"
+                table[column], clock = utc(table[column], named, self.utc_offset)
+        # A map may serve several files: what an optional column of one of them means is irrelevant where it is absent.
+        for column in set(self.scale) & set(table):
+            table[column] = _numbers(table[column], column, where) * self.scale[column]
+        for column in set(self.values) & set(table):
+            table[column] = _translated(table[column], column, self.values[column], where)
+        return ReadFile(
+            table=table,
+            origin=f"{path.name}{' (no header)' if raw.headless else ''}",
+            columns=given | {column: self._described(column, theirs) for column, theirs in mapped.items()},
+            unread=tuple(str(name) for name in raw.names if name not in mapped.values()),
+            clock=str(clock),
+        )
 
-    table: pd.DataFrame
-    path: Path
-    mapped: Mapping[str, Name]
-    headless: bool
-    clock: str
-    lag: timedelta | None
+    def _described(self, column: str, theirs: Name) -> str:
+        factor = f" x {self.scale[column]:g}" if column in self.scale else ""
+        return f"from {f'position {theirs}' if isinstance(theirs, int) else theirs}{factor}"
 
+    def _refuse_unknown(self, table: str, have: Iterable[str]) -> None:
+        for what in ("columns", "constants", "values", "scale"):
+            unknown = sorted(set(getattr(self, what)) - set(have))
+            if unknown:
+                raise SchemaError(
+                    f"the column map of table {table} names {unknown} under `{what}`; the columns are {', '.join(have)}"
+                )
 
-def read_file(
-    root: Path, name: str, source: TableFile, *, lag: timedelta, symbol: str | None = None, sha256: str = ""
-) -> ReadFile:
-    """Return the rows of one file under canonical names.
-
-    Parameters
-    ----------
-    root
-        The directory; no file outside of it is read.
-    name
-        Canonical table.
-    source
-        Where and how.
-    lag
-        Default of `available_after`.
-    symbol
-        What ``{symbol}`` stands for.
-    sha256
-        Expected digest; empty: not checked.
-
-    Raises
-    ------
-    MissingDataError
-        If the file is not there.
-    DataError
-        If it leads out of the directory, or its digest differs.
-    SchemaError
-        If the file cannot be read, lacks a column, or holds stamps that are none; or the map names a column that the
-        table does not have.
-    """
-    schema = SCHEMAS.get(name)
-    if schema is None:
-        raise SchemaError(f"there is no canonical table `{name}`; there are {', '.join(SCHEMAS)}")
-    path = root / source.file.replace(SYMBOL_MARK, symbol or "")
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{path} leads out of {root}")
-    if not path.is_file():
-        raise MissingDataError(f"there is no file {path} (table {name})")
-    if sha256 and sha256_of(path) != sha256:
-        raise DataError(f"{path}: its sha256 is {sha256_of(path)}, the parameters expect {sha256}")
-    _refuse_unknown(source, schema)
-    raw = open_raw(path)
-    mapped = _mapped(raw, source, schema, symbol)
-    where = f"{path} (table {name})"
-    read = raw.read(mapped.values())
-    table = pd.DataFrame({column: read[theirs] for column, theirs in mapped.items()})
-    for column, value in source.constants.items():
-        table[column] = value
-    if symbol:
-        table["symbol"] = symbol
-    clock = ""
-    for column in ("open_time", "event_time", "available_time"):
-        if column in table:
-            table[column], clock = utc(
-                table[column], f"{where}: column `{mapped.get(column, column)}`", source.utc_offset
-            )
-    _give_both_ends(table, schema, source.bar_length)
-    # A map may serve several files: what an optional column of one of them means is no matter where it is absent.
-    for column in set(source.scale) & set(table):
-        table[column] = _numbers(table[column], column, where) * source.scale[column]
-    for column in set(source.values) & set(table):
-        table[column] = _translated(table[column], column, source.values[column], where)
-    after: timedelta | None = lag if source.available_after is None else source.available_after
-    if "available_time" in table:
-        after = None
-    else:
-        table["available_time"] = table["event_time"] + after
-    return ReadFile(table=table, path=path, mapped=mapped, headless=raw.headless, clock=str(clock), lag=after)
-
-
-def _refuse_unknown(source: TableFile, schema: Table) -> None:
-    have = {column.name for column in schema.columns} | ({"open_time"} if source.bar_length else set())
-    for what in ("columns", "constants", "values", "scale"):
-        unknown = sorted(set(getattr(source, what)) - have)
-        if unknown:
-            raise SchemaError(
-                f"the column map of table {schema.name} names {unknown} under `{what}`, which the table does not have"
-            )
-
-
-def _mapped(raw: RawFile, source: TableFile, schema: Table, symbol: str | None) -> dict[str, Name]:
-    """Return the file's column for each canonical one that it has."""
-    given = set(source.constants) | ({"symbol"} if symbol else set())
-    wanted = [column.name for column in schema.columns if column.name not in given]
-    if source.bar_length and "open_time" not in wanted:
-        wanted.append("open_time")
-    theirs = {column: source.columns.get(column, column) for column in wanted}
-    found = {column: raw.position(name) for column, name in theirs.items()}
-    needed = set(schema.required) - given - {"available_time"}
-    if source.bar_length:
-        needed -= {"event_time", "open_time"} if found["open_time"] is not None else {"open_time"}
-    lost = [column for column in wanted if found[column] is None and (column in needed or column in source.columns)]
-    if lost:
+    def _mapped(
+        self,
+        raw: RawFile,
+        table: str,
+        wanted: Iterable[str],
+        needed: Iterable[str],
+        derivable: Mapping[str, tuple[str, ...]] | None,
+    ) -> dict[str, Name]:
+        """Return the file's column for each of ours that it has."""
+        theirs = {column: self.columns.get(column, column) for column in wanted}
+        found = {column: raw.position(name) for column, name in theirs.items()}
+        lost = [column for column in theirs if found[column] is None and (column in needed or column in self.columns)]
+        for column, others in (derivable or {}).items():
+            if column in lost and column not in self.columns and all(found.get(each) is not None for each in others):
+                lost.remove(column)
+        if not lost:
+            return {column: name for column, name in found.items() if name is not None}
         listed = ", ".join(c if c == theirs[c] else f"{theirs[c]} (for {c})" for c in lost)
         if raw.headless:
             raise SchemaError(
-                f"{raw.path} (table {schema.name}) has no header and no position for {listed}: name positions under "
+                f"{raw.path} (table {table}) has no header and no position for {listed}: name positions under "
                 f"`columns`, such as {{event_time: 0}}; its first row is {', '.join(raw.first_row)}"
             )
         have = ", ".join(sorted(map(str, raw.names)))
-        raise SchemaError(f"{raw.path} (table {schema.name}): missing column {listed}; it has {have}")
-    return {column: name for column, name in found.items() if name is not None}
+        raise SchemaError(
+            f"{raw.path} (table {table}): missing column {listed}; it has {have}; name it under `columns`, or its only "
+            "value under `constants`"
+        )
 
 
-def _give_both_ends(table: pd.DataFrame, schema: Table, length: timedelta | None) -> None:
-    """Add the end or the beginning of bars that are stamped at one of them."""
-    if length is None:
-        return
-    if "event_time" not in table:
-        table["event_time"] = table["open_time"] + length
-    elif "open_time" not in table:
-        table["open_time"] = table["event_time"] - length
-    if "open_time" not in {column.name for column in schema.columns}:
-        del table["open_time"]
+@dataclass(frozen=True, kw_only=True)
+class TableFile(ColumnMap):
+    """A file of a canonical table, with or without canonical names: the kind ``columns``.
+
+    Parameters
+    ----------
+    available_after
+        How long after `event_time` a row can be known; unused where the file has `available_time`. None: the default
+        lag of the table.
+    bar_length
+        Where the file stamps a row at its opening alone: how much later it closes. `columns` then names `open_time`,
+        or `bucket_start` for exchange flows.
+    known_since
+        Values are as they were published from this time on. Rows before it may have been restated, and are masked.
+
+    Notes
+    -----
+    Exchange flows without a net flow are the inflow less the outflow.
+    """
+
+    available_after: timedelta | None = None
+    bar_length: timedelta | None = None
+    known_since: datetime | None = None
+
+    def read(self, request: Request) -> list[ReadFile]:
+        """Return the rows of the file, or of the file of each symbol; see `ColumnMap.rows`."""
+        if SYMBOL_MARK not in self.file:
+            return [self._read(request, None)]
+        return [self._read(request, symbol) for symbol in request.symbols or ()]
+
+    def _read(self, request: Request, symbol: str | None) -> ReadFile:
+        schema = known_table(request.table)
+        opening, derivable = self._derivable(schema)
+        wanted = dict.fromkeys([*(column.name for column in schema.columns), *derivable])
+        needed = {*schema.required, *derivable} - {"available_time"}
+        read = self.rows(request, wanted, needed, derivable=derivable, symbol=symbol)
+        table, columns = read.table, dict(read.columns)
+        if self.bar_length is not None:
+            ends = {"event_time": (opening, self.bar_length), opening: ("event_time", -self.bar_length)}
+            for name, (other, length) in ends.items():
+                if name not in table:
+                    table[name], columns[name] = table[other] + length, "the other end of the bar"
+        if "available_time" not in table:
+            lag = request.lag if self.available_after is None else self.available_after
+            table["available_time"], columns["available_time"] = table["event_time"] + lag, "the stamp and its lag"
+        if "netflow_usd" in derivable and "netflow_usd" not in table:
+            table["netflow_usd"] = table["inflow_usd"] - table["outflow_usd"]
+            columns["netflow_usd"] = "inflow - outflow"
+        screen = Screen(request.table)
+        table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
+        return replace(read, table=table.reset_index(drop=True), columns=columns, findings=screen.findings)
+
+    def _derivable(self, schema: Table) -> tuple[str, dict[str, tuple[str, ...]]]:
+        """Return the column of openings, and which columns can be made of which others."""
+        names = {column.name for column in schema.columns}
+        opening = "bucket_start" if "bucket_start" in names else "open_time"
+        derivable = {name: parts for name, parts in NET_FLOW.items() if name in names}
+        if self.bar_length is not None:
+            derivable |= {"event_time": (opening,), opening: ("event_time",)}
+        return opening, derivable
 
 
 def _numbers(values: pd.Series, column: str, where: str) -> pd.Series:

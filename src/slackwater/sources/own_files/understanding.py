@@ -1,8 +1,8 @@
-"""What was understood of a directory of files, as a page to read before anything is made of it."""
+"""A page with what was understood of a directory of files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pandas as pd
@@ -12,7 +12,7 @@ from slackwater.market.quality.ledger import Finding
 from slackwater.market.quality.order import usual_spacing
 from slackwater.market.schemas import SCHEMAS
 from slackwater.sources.own_files.directory import Reading
-from slackwater.sources.own_files.table_file import ReadFile, TableFile
+from slackwater.sources.own_files.source import ReadFile
 
 __all__ = ["clock_against", "understanding"]
 
@@ -20,27 +20,33 @@ LONGEST: Final = 3
 """Findings of one rule, table and symbol that are listed one by one; `defects.json` has all of them."""
 
 
-def understanding(reading: Reading, sources: Mapping[str, TableFile], findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield the lines that say what was made of every file, and what is wrong with its content.
+def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the lines that describe what was made of every file, and what is wrong with its content.
 
     Parameters
     ----------
     reading
         What `read_directory` returned.
-    sources
-        What it was told of each table; a table that is missing was recognised by the name of its file.
     findings
         What was found in the content.
     """
-    for name, table in reading.tables.items():
-        files = reading.files[name]
+    for name, files in reading.files.items():
+        table = reading.tables.get(name, files[0].table)
         yield f"{name}: {len(table):,} rows of {', '.join(sorted(set(table['symbol'])))}"
-        yield f"  files    {', '.join(_described(file) for file in files)}"
         first, last = table["event_time"].min(), table["event_time"].max()
         yield f"  span     {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {_spacing(table)}"
-        yield f"  clock    {', '.join(sorted({file.clock for file in files}))}; {_lag(files[0])}"
-        for line in _columns(name, files[0], sources.get(name)):
-            yield f"  column   {line}"
+        alike: dict[object, list[ReadFile]] = {}
+        for file in files:
+            alike.setdefault((tuple(file.columns.items()), file.unread), []).append(file)
+        for group in alike.values():
+            yield f"  files    {', '.join(file.origin for file in group)}"
+            yield f"  clock    {', '.join(sorted({file.clock for file in group}))}; known {_lag(group)} after the stamp"
+            for column in SCHEMAS[name].columns:
+                made = group[0].columns.get(column.name, "not there")
+                unit = f", {column.unit}" if column.unit and column.kind == "number" and made != "not there" else ""
+                yield f"  column   {column.name} {'' if made.startswith('from ') else 'is '}{made}{unit}"
+            if group[0].unread:
+                yield f"  unread   {', '.join(group[0].unread)}"
     yield f"findings: {len(findings)}" if findings else "findings: none"
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
@@ -79,10 +85,6 @@ def clock_against(bars: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def _described(file: ReadFile) -> str:
-    return f"{file.path.name}{' (no header)' if file.headless else ''}"
-
-
 def _spacing(table: pd.DataFrame) -> str:
     steps = {usual_spacing(rows["event_time"]) for _, rows in table.groupby("symbol")}
     if steps == {None}:
@@ -90,27 +92,7 @@ def _spacing(table: pd.DataFrame) -> str:
     return "every " + " or ".join(sorted(str(step) for step in steps if step is not None))
 
 
-def _lag(file: ReadFile) -> str:
-    return "the file says when a row is known" if file.lag is None else f"known {file.lag} after the stamp"
-
-
-def _columns(name: str, file: ReadFile, source: TableFile | None) -> Iterator[str]:
-    for column in SCHEMAS[name].columns:
-        if column.name in file.mapped:
-            theirs = file.mapped[column.name]
-            factor = source.scale.get(column.name) if source else None
-            times = f" x {factor:g}" if factor else ""
-            unit = f", {column.unit}" if column.unit else ""
-            yield f"{column.name} from {f'position {theirs}' if isinstance(theirs, int) else theirs}{times}{unit}"
-        elif column.name in file.table:
-            yield f"{column.name} is {_made(column.name, source)}"
-        else:
-            yield f"{column.name} is not there"
-
-
-def _made(column: str, source: TableFile | None) -> str:
-    if source is not None and column in source.constants:
-        return f"always {source.constants[column]}"
-    return {"symbol": "in the name of the file", "available_time": "the stamp and its lag"}.get(
-        column, "the other end of the bar"
-    )
+def _lag(files: Sequence[ReadFile]) -> str:
+    lags = pd.concat([file.table["available_time"] - file.table["event_time"] for file in files])
+    shortest, longest = (str(lag.to_pytimedelta()) for lag in (lags.min(), lags.max()))
+    return shortest if shortest == longest else f"{shortest} to {longest}"

@@ -1,17 +1,16 @@
-"""When a transfer could have been known: once it is certain, and once an indexer has told of it."""
+"""Times until a transfer is certain, and until an indexer reports it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 import pandas as pd
 
-from slackwater.errors import ParameterError, SchemaError
+from slackwater.errors import SchemaError
 
-__all__ = ["CONFIRMATION", "Availability"]
+__all__ = ["CONFIRMATION", "INDEXER_LAG", "waits"]
 
 CONFIRMATION: Final[Mapping[str, timedelta]] = {
     "bitcoin": timedelta(minutes=30),  # 3 blocks of 10 minutes
@@ -24,70 +23,37 @@ CONFIRMATION: Final[Mapping[str, timedelta]] = {
     "arbitrum": timedelta(minutes=20),  # until its batch is final on Ethereum
     "hyperliquid": timedelta(seconds=1),  # final with its block
 }
-"""From the block of a transfer to the moment at which nobody takes it back: usual practice, no promise of a chain."""
+"""Time from the block of a transfer until it is final by usual practice; no chain guarantees it."""
+
+INDEXER_LAG: Final = timedelta(minutes=2)
+"""Default time from the confirmation of a transfer to the message of an indexer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Availability:
-    """How long it takes until a transfer is known.
+def waits(chains: pd.Series, confirmation: Mapping[str, timedelta] | None = None) -> pd.Series:
+    """Return how long each transfer takes to be certain.
 
     Parameters
     ----------
-    indexer_lag
-        From then to the message of an indexer.
+    chains : Series, shape (rows,)
+        Chain of each transfer.
     confirmation
-        By chain, over `CONFIRMATION`.
+        Time by chain, over `CONFIRMATION`.
 
     Raises
     ------
-    ParameterError
-        If a duration is negative.
+    SchemaError
+        If the time of a chain is not known.
 
     Examples
     --------
-    >>> Availability(indexer_lag=timedelta(minutes=5)).of("bitcoin")
-    datetime.timedelta(seconds=2100)
+    >>> waits(pd.Series(["bitcoin"])).item()
+    Timedelta('0 days 00:30:00')
     """
-
-    indexer_lag: timedelta = timedelta(minutes=2)
-    confirmation: Mapping[str, timedelta] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, value in {"indexer_lag": self.indexer_lag, **self.confirmation}.items():
-            if value < timedelta(0):
-                raise ParameterError(f"`{name}` must not be negative, was {value}")
-
-    def of(self, chain: str) -> timedelta:
-        """Return the time from a block of a chain to the message.
-
-        Raises
-        ------
-        SchemaError
-            If nobody said how long that chain takes.
-        """
-        known = {**CONFIRMATION, **self.confirmation}
-        if chain not in known:
-            raise SchemaError(
-                f"it is not known when a transfer on {chain!r} is certain; give "
-                f"`confirmation={{{chain!r}: timedelta(...)}}`; there are {', '.join(known)}"
-            )
-        return known[chain] + self.indexer_lag
-
-    def available(self, event_time: pd.Series, chain: pd.Series, seen: pd.Series | None = None) -> pd.Series:
-        """Return when each transfer could have been known.
-
-        Parameters
-        ----------
-        event_time
-            Time of the block.
-        chain
-            On which chain.
-        seen
-            When it was recorded live, where that is known. It is no earlier than the rest, and may be later.
-        """
-        waits = chain.map({name: self.of(name) for name in chain.unique()})
-        out = event_time + waits.astype("timedelta64[us]")
-        if seen is None:
-            return out
-        late = seen.notna() & (seen > out)
-        return out.where(~late, seen)
+    known = {**CONFIRMATION, **(confirmation or {})}
+    unknown = sorted(set(chains) - set(known))
+    if unknown:
+        raise SchemaError(
+            f"it is not known when a transfer on {unknown[0]!r} is certain: give `confirmation: {{{unknown[0]}: 10m}}` "
+            f"with its time; there are {', '.join(known)}"
+        )
+    return chains.map(known).astype("timedelta64[us]")

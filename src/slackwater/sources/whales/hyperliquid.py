@@ -1,169 +1,174 @@
-"""Wallets of Hyperliquid: their fills, and what they put in and take out.
+"""Wallets of Hyperliquid: their fills, and their deposits and withdrawals.
 
 Every wallet is public there, and the venue is the other side of each deposit: no provider's label is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import MissingDataError, SchemaError
+from slackwater.errors import SchemaError
 from slackwater.market.schemas import validate
 from slackwater.sources.large_trades import LargeTradeRule, select_large_trades
 from slackwater.sources.own_files.clock import utc
-from slackwater.sources.whales.availability import Availability
-from slackwater.sources.whales.json_file import json_documents, require_columns
-from slackwater.sources.whales.labels import Labels
-from slackwater.sources.whales.transfers import Screen, WhaleTable, canonical_transfers
+from slackwater.sources.own_files.screen import Screen
+from slackwater.sources.own_files.source import FileSource, ReadFile, Request
+from slackwater.sources.whales.availability import CONFIRMATION, INDEXER_LAG
+from slackwater.sources.whales.json_file import json_rows, require_columns
+from slackwater.sources.whales.transfers import TransferOptions, perpetuals
 
-__all__ = ["read_fills", "read_ledger"]
+__all__ = ["HyperliquidFills", "HyperliquidLedger"]
 
-#: Sides of fills: of the interface, and of the first archive.
 _SIDES: Final = {"B": "buy", "A": "sell", "Bid": "buy", "Ask": "sell"}
-#: Ledger updates that cross the border of the venue; the rest moves money within it.
+"""Sides of fills: of the interface, and of the first archive."""
 _CROSSINGS: Final = {"deposit": 1.0, "withdraw": -1.0}
+"""Ledger updates that cross the border of the venue; the rest moves money within it."""
+_FILL: Final = {"symbol": "coin", "event_time": "time", "side": "side", "price": "px", "quantity": "sz"}
 
 
-def read_fills(
-    fills: str | Path | pd.DataFrame | Sequence[Mapping[str, Any]],
-    *,
-    symbols: Mapping[str, str],
-    rule: LargeTradeRule | None = None,
-    availability: Availability | None = None,
-) -> WhaleTable:
-    """Select the large aggressor trades of fills.
+@dataclass(frozen=True, kw_only=True)
+class HyperliquidFills(FileSource, LargeTradeRule):
+    """Large aggressor trades among fills: the kind ``hyperliquid_fills``.
+
+    The file holds fills as the interface returns them (``userFills``: coin, px, sz, side, time, crossed, tid), of one
+    or many wallets, as JSON, JSON lines or parquet.
 
     Parameters
     ----------
-    fills
-        Fills as the interface gives them (``userFills``: coin, px, sz, side, time, crossed, tid), of one or many
-        wallets: JSON, JSON lines, parquet, or a table.
     symbols
-        Coin to perpetual, such as ``{"BTC": "BTCUSDT"}``; other coins are passed over.
-    rule
-        What counts as large: above a quantile of the trades of the hours before, and a floor in USD.
-    availability
-        How long a fill takes to be known.
-
-    Returns
-    -------
-    WhaleTable
-        Canonical ``large_trades``. Of the two fills of a trade only the aggressor's counts. Fills of one wallet, side
-        and price at one time are one order, and one trade.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    SchemaError
-        If a fill lacks a field, or none is of a wanted coin.
+        Coin to perpetual, beside the coin of each perpetual of the data set; other coins are left out.
+    indexer_lag
+        Time from a fill to its message.
+    quantile, floor_usd, window, warm_up
+        What counts as large; see `LargeTradeRule`.
     """
-    origin, rows = _rows(fills)
-    require_columns(rows, ("coin", "px", "sz", "side", "time", "crossed"), origin)
-    require_columns(rows, [name for name in ("tid", "user") if name in rows], origin)
-    screen = Screen("large_trades")
-    rows = rows.assign(symbol=rows["coin"].map(dict(symbols)))
-    rows = rows[rows["symbol"].notna()].reset_index(drop=True)
-    if rows.empty:
-        raise SchemaError(f"{origin}: no fill of {', '.join(symbols)}")
-    rows["event_time"], _ = utc(rows["time"], f"{origin}: `time`", None)
-    for ours, theirs in (("price", "px"), ("quantity", "sz")):
-        rows[ours] = pd.to_numeric(rows[theirs], errors="coerce")
-    bad = ~(
-        np.isfinite(rows["price"]) & (rows["price"] > 0.0) & np.isfinite(rows["quantity"]) & (rows["quantity"] > 0.0)
-    )
-    rows = screen.drop(rows, bad, "unreadable", "`px` or `sz` is no positive number")
-    side = rows["side"].map(_SIDES)
-    rows = screen.drop(rows.assign(side=side), side.isna(), "unreadable", f"`side` is none of {', '.join(_SIDES)}")
-    told = rows["crossed"].map(lambda value: isinstance(value, (bool, np.bool_))).to_numpy(dtype=bool)
-    rows = screen.drop(rows, ~told, "unreadable", "`crossed` is neither true nor false")
-    rows = rows[rows["crossed"].astype(bool)]
-    if "tid" in rows:
-        twice = rows.duplicated(["symbol", "tid"])
-        rows = screen.drop(rows, twice, "doubled_rows", "the same fill again", action="repaired")
-    order = ["symbol", "event_time", "side", "price", *(["user"] if "user" in rows else [])]
-    trades = rows.groupby(order, as_index=False, sort=True)["quantity"].sum()
-    large = select_large_trades(trades.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True), rule)
-    wait = (availability or Availability()).of("hyperliquid")
-    table = large.assign(available_time=large["event_time"] + wait)
-    return WhaleTable(table=validate(table, "large_trades", origin=origin), findings=screen.findings)
+
+    symbols: Mapping[str, str] = field(default_factory=dict)
+    indexer_lag: timedelta = INDEXER_LAG
+
+    def read(self, request: Request) -> list[ReadFile]:
+        """Return canonical ``large_trades``.
+
+        Of the two fills of a trade only the aggressor's counts. Fills of one wallet, side and price at one time are
+        one order, and one trade.
+
+        Raises
+        ------
+        SchemaError
+            If the file cannot be read, a fill lacks a field, or none is of a wanted coin.
+        """
+        path, screen = request.root / self.file, Screen(request.table)
+        origin, rows = str(path), _rows(path)
+        require_columns(rows, (*_FILL.values(), "crossed"), origin)
+        require_columns(rows, [name for name in ("tid", "user") if name in rows], origin)
+        times, clock = utc(rows["time"], f"{origin}: `time`", None)
+        # 1. Usable fills of wanted coins.
+        named = perpetuals(request.symbols or (), self.symbols)
+        coins = rows["coin"].astype("str").str.upper()
+        rows = rows.assign(event_time=times, symbol=coins.map(named), asset=rows["coin"])
+        note = "no perpetual of the data set is on this coin"
+        rows = screen.drop(rows, rows["symbol"].isna(), "other_asset", note, action="recorded")
+        if rows.empty:
+            raise SchemaError(f"{origin}: no fill of {', '.join(named)}")
+        rows = rows.assign(side=rows["side"].map(_SIDES))
+        for ours, theirs in (("price", "px"), ("quantity", "sz")):
+            rows = rows.assign(**{ours: pd.to_numeric(rows[theirs], errors="coerce")})
+        numbers = rows[["price", "quantity"]]
+        bad = ~(np.isfinite(numbers) & (numbers > 0.0)).all(axis=1)
+        rows = screen.drop(rows, bad, "unreadable", "`px` or `sz` is not a positive number")
+        rows = screen.drop(rows, rows["side"].isna(), "unreadable", f"`side` is not one of {', '.join(_SIDES)}")
+        told = rows["crossed"].map(lambda value: isinstance(value, (bool, np.bool_))).to_numpy(dtype=bool)
+        rows = screen.drop(rows, ~told, "unreadable", "`crossed` is neither true nor false")
+        # 2. The aggressor's fills, each once, joined to orders.
+        rows = rows[rows["crossed"].astype(bool)]
+        if "tid" in rows:
+            twice = rows.duplicated(["symbol", "tid"])
+            rows = screen.drop(rows, twice, "doubled_rows", "the same fill again", action="repaired")
+        order = ["symbol", "event_time", "side", "price", *(["user"] if "user" in rows else [])]
+        trades = rows.groupby(order, as_index=False, sort=True)["quantity"].sum()
+        # 3. The large ones.
+        trades = trades.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
+        large = select_large_trades(trades, self)
+        table = large.assign(available_time=large["event_time"] + CONFIRMATION["hyperliquid"] + self.indexer_lag)
+        columns = {ours: f"from {theirs}" for ours, theirs in _FILL.items()}
+        return [
+            ReadFile(
+                table=validate(table, request.table, origin=origin),
+                origin=path.name,
+                columns=columns | {"available_time": "the stamp, its confirmation and the indexer"},
+                unread=_unread(rows, {*_FILL.values(), *_FILL, "asset", "crossed", "tid", "user"}),
+                clock=str(clock),
+                findings=screen.findings,
+            )
+        ]
 
 
-def read_ledger(
-    updates: str | Path | pd.DataFrame | Sequence[Mapping[str, Any]],
-    *,
-    user: str = "",
-    availability: Availability | None = None,
-    now: datetime | None = None,
-) -> WhaleTable:
-    """Read deposits and withdrawals of wallets as transfers of USDC.
+@dataclass(frozen=True, kw_only=True)
+class HyperliquidLedger(TransferOptions):
+    """Deposits and withdrawals of wallets as transfers of USDC: the kind ``hyperliquid_ledger``.
+
+    The file holds ``userNonFundingLedgerUpdates`` as the interface returns them (time, hash, delta), or the table of
+    the first archive (time, user, delta_usd), as JSON, JSON lines or parquet. Transfers within the venue are left out.
+    No perpetual is on USDC: the rows become features as flows (the kind ``from_transfers``).
 
     Parameters
     ----------
-    updates
-        ``userNonFundingLedgerUpdates`` as the interface gives them (time, hash, delta), or the table of the first
-        archive (time, user, delta_usd): JSON, JSON lines, parquet, or a table.
     user
         The wallet, where the updates do not name it.
-    availability
-        How long an update takes to be known.
-    now
-        Rows of a later time are masked.
-
-    Returns
-    -------
-    WhaleTable
-        Canonical ``whale_transfers`` under the symbol USDC: make flows of them (`flows_from_transfers`) to set them
-        beside a perpetual. Transfers within the venue are passed over.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    SchemaError
-        If an update lacks a field.
     """
-    origin, rows = _rows(updates)
-    rows = _of_archive(rows, origin) if "delta_usd" in rows else _of_interface(rows, origin)
-    rows["event_time"], _ = utc(rows["time"], f"{origin}: `time`", None)
-    onto = rows["usdc"] > 0.0
-    wallet = rows["user"] if "user" in rows else pd.Series(user or None, index=rows.index, dtype="str")
-    table = pd.DataFrame(
-        {
-            "event_time": rows["event_time"],
-            "chain": "hyperliquid",
-            "asset": "USDC",
-            "amount": rows["usdc"].abs(),
-            "amount_usd": rows["usdc"].abs(),
-            "tx_hash": rows["hash"],
-            "source": "hyperliquid",
-            "from_owner": wallet.where(onto, "Hyperliquid"),
-            "from_owner_type": np.where(onto, "wallet", "exchange"),
-            "to_owner": wallet.where(~onto, "Hyperliquid"),
-            "to_owner_type": np.where(onto, "exchange", "wallet"),
-        }
-    )
-    return canonical_transfers(
-        table[rows["usdc"] != 0.0],
-        symbols={},
-        origin=origin,
-        availability=availability or Availability(),
-        # The venue itself is one side of each: nobody restates that.
-        labels=Labels.point_in_time(),
-        address_book=None,
-        now=now,
-    )
+
+    user: str | None = None
+
+    def read(self, request: Request) -> list[ReadFile]:
+        """Return canonical ``whale_transfers``; see `TransferOptions.canonical` for errors.
+
+        Raises
+        ------
+        SchemaError
+            If the file cannot be read, or an update lacks a field.
+        """
+        path = request.root / self.file
+        origin, rows = str(path), _rows(path)
+        of_archive = "delta_usd" in rows
+        amount = "delta_usd" if of_archive else "delta"
+        unread = _unread(rows, {"time", "user", "hash", amount})
+        rows = _of_archive(rows, origin) if of_archive else _of_interface(rows, origin)
+        times, clock = utc(rows["time"], f"{origin}: `time`", None)
+        onto = rows["usdc"] > 0.0
+        wallet = rows["user"] if "user" in rows else pd.Series(self.user, index=rows.index, dtype="str")
+        table = pd.DataFrame(
+            {
+                "event_time": times,
+                "chain": "hyperliquid",
+                "asset": "USDC",
+                "amount": rows["usdc"].abs(),
+                "amount_usd": rows["usdc"].abs(),
+                "tx_hash": rows["hash"],
+                "source": "hyperliquid",
+                "from_owner": wallet.where(onto, "Hyperliquid"),
+                "from_owner_type": np.where(onto, "wallet", "exchange"),
+                "to_owner": wallet.where(~onto, "Hyperliquid"),
+                "to_owner_type": np.where(onto, "exchange", "wallet"),
+            }
+        )[rows["usdc"] != 0.0]
+        columns = {name: f"always {table[name].iloc[0]}" for name in ("chain", "asset", "source") if len(table)}
+        columns |= {"event_time": "from time", "amount": f"from {amount}", "amount_usd": f"from {amount}"}
+        columns |= {"tx_hash": "from user and time" if of_archive else "from hash"}
+        columns |= {f"{side}_owner{end}": f"the sign of {amount}" for side in ("from", "to") for end in ("", "_type")}
+        read = ReadFile(table=table, origin=path.name, columns=columns, unread=unread, clock=str(clock))
+        return [self.canonical(read, request)]
 
 
 def _of_archive(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
     require_columns(rows, ("time", "user", "delta_usd"), origin)
-    # It has no hashes: wallet and time stand for one.
+    # It has no hashes; wallet and time identify an update.
     name = rows["user"].astype("str") + "@" + rows["time"].astype("str")
     return rows.assign(usdc=pd.to_numeric(rows["delta_usd"], errors="coerce"), hash=name)
 
@@ -182,31 +187,20 @@ def _of_interface(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
     return rows.assign(usdc=pd.to_numeric(amounts, errors="coerce").astype("float64") * rows["sign"].astype("float64"))
 
 
-def _rows(content: str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]) -> tuple[str, pd.DataFrame]:
-    if isinstance(content, pd.DataFrame):
-        return "the table", content.reset_index(drop=True)
-    if not isinstance(content, (str, Path)):
-        return "the rows", _table(list(content), "the rows")
-    path = Path(content)
+def _rows(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
-        if not path.is_file():
-            raise MissingDataError(f"there is no file {path}")
         try:
-            return str(path), pd.read_parquet(path)
+            return pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise SchemaError(f"{path} is not a readable parquet file: {error}") from None
-    return str(path), _table(_flat(json_documents(path)), str(path))
-
-
-def _table(rows: list[Any], origin: str) -> pd.DataFrame:
+    rows = json_rows(path)
     for place, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):
-            raise SchemaError(f"{origin}: row {place} must map names to values, was {row!r:.60}")
+            raise SchemaError(f"{path}: row {place} must map names to values, was {row!r:.60}")
+    if not rows:
+        raise SchemaError(f"{path} holds no rows")
     return pd.DataFrame(rows)
 
 
-def _flat(contents: Iterable[Any]) -> list[Any]:
-    out: list[Any] = []
-    for content in contents:
-        out += content if isinstance(content, list) else [content]
-    return out
+def _unread(rows: pd.DataFrame, used: set[str]) -> tuple[str, ...]:
+    return tuple(str(name) for name in rows if name not in used)

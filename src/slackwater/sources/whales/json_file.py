@@ -1,35 +1,38 @@
-"""Files of JSON from others: every way in which they can be damaged is named."""
+"""JSON files of others: a damaged one is refused with the reason."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import MissingDataError, SchemaError
+from slackwater.errors import SchemaError
 
-__all__ = ["json_documents", "require_columns"]
+__all__ = ["json_rows", "require_columns"]
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def json_documents(path: Path) -> list[Any]:
-    """Return what a file holds: one value, or one a line.
+def json_rows(path: Path, unpacked: Callable[[Any, Path], Any] = lambda content, _: content) -> list[Any]:
+    """Return the rows of a file: of the one value that it holds, or of one value per line.
+
+    Parameters
+    ----------
+    path
+        JSON, or lines of it.
+    unpacked
+        Called with each value and the path: returns a row, or a list of rows.
 
     Raises
     ------
-    MissingDataError
-        If there is no such file.
     SchemaError
-        If it is neither, is no UTF-8, or is nested too deeply.
+        If the file is neither, is not UTF-8, or is nested too deeply.
     """
-    if not path.is_file():
-        raise MissingDataError(f"there is no file {path}")
     try:
         text = path.read_text(encoding="utf-8-sig")
         try:
@@ -38,19 +41,20 @@ def json_documents(path: Path) -> list[Any]:
             documents = [json.loads(line, parse_int=_integer) for line in text.split("\n") if line.strip()]
         if _SURROGATE.search(text):  # half of a character, which no text holds
             json.dumps(documents, ensure_ascii=False).encode()
-        return documents
     except (OSError, ValueError, RecursionError) as error:
         raise SchemaError(f"{path} is neither JSON nor lines of it: {error}") from None
+    contents = [unpacked(document, path) for document in documents]
+    return [row for content in contents for row in (content if isinstance(content, list) else [content])]
 
 
 def _integer(digits: str) -> float:
-    """Beyond 64 bits it is no integer that pandas could hold, nor the id of anything."""
+    """Return an integer, or a float beyond 64 bits, which pandas could not hold as an integer."""
     whole = int(digits) if len(digits) <= len(str(-(2**63))) else None
     return whole if whole is not None and -(2**63) <= whole < 2**63 else float(digits)
 
 
 def require_columns(rows: pd.DataFrame, names: Sequence[str], origin: str) -> None:
-    """Raise SchemaError unless the rows have these columns, and a text or a number in each place of them."""
+    """Raise SchemaError unless the rows have these columns, with a text or a number in each place."""
     lacking = [name for name in names if name not in rows]
     if lacking:
         raise SchemaError(f"{origin} lacks {', '.join(lacking)}; it has {', '.join(map(str, rows.columns))}")

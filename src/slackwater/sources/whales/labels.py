@@ -1,27 +1,28 @@
-"""Who owns an address, and since when one could know.
+"""Owners of addresses, each since the time at which they were known.
 
 Providers restate their labels: an address that is found to be an exchange's today is one in the whole history that they
-hand out tomorrow. A model that learns from such a history knows what nobody knew. So labels are used only where it is
-said since when they stood as they are; rows before that are refused.
+hand out tomorrow. A model that learns from such a history uses what was not known then. So labels are used only with
+the time since which they stood as they are; rows before that are masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import OrderError, ParameterError, SchemaError
+from slackwater.errors import SchemaError
+from slackwater.market.schemas import SCHEMAS
+from slackwater.sources.own_files.clock import utc
+from slackwater.sources.own_files.raw_columns import open_raw
 
-__all__ = ["OWNER_TYPES", "AddressBook", "Labels"]
+__all__ = ["owner_types", "owners_at", "read_labels"]
 
-OWNER_TYPES: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
+_TYPES: Final = next(column.values for column in SCHEMAS["whale_transfers"].columns if column.name == "to_owner_type")
+_COLUMNS: Final = ("address", "owner", "owner_type", "known_since")
 
-#: What providers call them.
 _ALIASES: Final = {
     "": "unknown",
     "other": "unknown",
@@ -42,95 +43,66 @@ _ALIASES: Final = {
     "private": "wallet",
     "whale": "wallet",
 }
+"""Names of providers for the types of owners."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What a source's labels are worth.
+def read_labels(path: Path) -> pd.DataFrame:
+    """Read a label file: CSV or parquet with the columns `address`, `owner`, `owner_type` and `known_since`.
 
-    Parameters
-    ----------
-    known_since
-        They stood as they are from this moment on: the start of a live record, or the day of a download for rows that
-        came after it. Rows that happened before are refused.
+    An address may come again with a later time: from then on the later row counts. Addresses that begin with ``0x``
+    are compared in small letters.
 
-    Examples
-    --------
-    >>> Labels.point_in_time().known_since.year
-    1970
-    """
-
-    known_since: datetime
-
-    def __post_init__(self) -> None:
-        if self.known_since.tzinfo is None:
-            raise ParameterError(f"`known_since` must carry a time zone, was {self.known_since}")
-
-    @classmethod
-    def point_in_time(cls) -> Labels:
-        """Declare that every label is the one that stood at the time of its row, as in a live record of messages."""
-        return cls(known_since=datetime(1970, 1, 1, tzinfo=UTC))
-
-
-class AddressBook:
-    """Addresses that are known to be somebody's, each since a moment.
-
-    Parameters
-    ----------
-    rows
-        Address, owner, type of owner, and since when that is known (with a time zone). An address may come again with
-        a later moment: from then on the later row counts.
+    Returns
+    -------
+    DataFrame
+        These columns, in the order of time.
 
     Raises
     ------
-    ParameterError
-        If a moment is naive, or a type unknown.
-    OrderError
-        If an address has two rows of one moment.
-
-    Examples
-    --------
-    >>> book = AddressBook([("3Fu", "Kraken", "exchange", datetime(2024, 1, 1, tzinfo=UTC))])
-    >>> at = pd.Series(pd.to_datetime(["2023-12-31", "2024-01-02"], utc=True))
-    >>> book.owners(pd.Series(["3Fu", "3Fu"]), at)["owner_type"].tolist()
-    ['unknown', 'exchange']
+    SchemaError
+        If the file cannot be read, lacks a column or rows, or a row is wrong; the message names it.
     """
+    file = open_raw(path)
+    lacking = [name for name in _COLUMNS if file.position(name) is None]
+    if lacking:
+        raise SchemaError(f"{path}: a label file has {', '.join(_COLUMNS)}; this one lacks {', '.join(lacking)}")
+    table = file.read(_COLUMNS)
+    if table.empty:
+        raise SchemaError(f"{path} holds no labels")
+    types, strange = owner_types(table["owner_type"])
+    nameless = table["address"].isna()
+    address = _comparable(table["address"])
+    known_since, _ = utc(table["known_since"], f"{path}: column `known_since`", None)
+    table = table.assign(address=address, owner_type=types, known_since=known_since)
+    for bad, reason in (
+        (nameless, "has no address"),
+        (strange, f"must have an `owner_type` of {', '.join(_TYPES)}"),
+        (table.duplicated(["address", "known_since"]), "repeats an address and its `known_since`"),
+    ):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise SchemaError(f"{path}: row {row + 1} {reason}, was {file.read(_COLUMNS).iloc[row].tolist()}")
+    return table.sort_values("known_since", kind="stable", ignore_index=True)
 
-    def __init__(self, rows: Iterable[tuple[str, str, str, datetime]]) -> None:
-        entries = sorted(rows, key=lambda row: (row[0], row[3]))
-        for address, _, kind, since in entries:
-            if since.tzinfo is None:
-                raise ParameterError(f"address {address}: the moment must carry a time zone, was {since}")
-            if kind not in OWNER_TYPES:
-                raise ParameterError(f"address {address}: must be one of {', '.join(OWNER_TYPES)}, was {kind!r}")
-        table = pd.DataFrame(entries, columns=["address", "owner", "owner_type", "since"])
-        table["since"] = pd.to_datetime(table["since"], utc=True).astype("datetime64[us, UTC]")
-        twice = table.duplicated(["address", "since"])
-        if twice.any():
-            raise OrderError(f"address {table['address'][twice].iloc[0]} has two rows of one moment")
-        self.table = table.sort_values("since", kind="stable", ignore_index=True)
 
-    def owners(self, addresses: pd.Series, known_at: pd.Series) -> pd.DataFrame:
-        """Return owner and type of each address as they were known at a moment each; unknown where nobody knew.
+def owners_at(labels: pd.DataFrame, addresses: pd.Series, times: pd.Series) -> pd.DataFrame:
+    """Return owner and type of each address as they were known at the time of each row, else unknown.
 
-        Parameters
-        ----------
-        addresses
-            Of each row.
-        known_at
-            UTC.
-        """
-        asked = pd.DataFrame({"address": addresses.astype("str"), "since": known_at.dt.as_unit("us")})
-        asked = asked.reset_index(drop=True)
-        asked["row"] = np.arange(len(asked))
-        asked = asked.sort_values("since", kind="stable")
-        found = pd.merge_asof(asked, self.table.astype({"address": "str"}), on="since", by="address")
-        found = found.sort_values("row").set_index(addresses.index)
-        return pd.DataFrame({"owner": found["owner"], "owner_type": found["owner_type"].fillna("unknown")})
+    Parameters
+    ----------
+    labels
+        What `read_labels` returned.
+    addresses, times : Series, shape (rows,)
+        Address, and time up to which its owner may have become known.
+    """
+    asked = pd.DataFrame({"address": _comparable(addresses), "known_since": times.dt.as_unit("us")})
+    asked = asked.reset_index(drop=True).rename_axis("row").reset_index().sort_values("known_since", kind="stable")
+    found = pd.merge_asof(asked, labels, on="known_since", by="address").sort_values("row").set_index(addresses.index)
+    return pd.DataFrame({"owner": found["owner"], "owner_type": found["owner_type"].fillna("unknown")})
 
 
 def owner_types(values: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return types of owners by their canonical names, and which of them nobody knows; these are ``unknown``.
+    """Return types of owners by their canonical names, and which of them are not known; these are ``unknown``.
 
     Examples
     --------
@@ -140,22 +112,10 @@ def owner_types(values: pd.Series) -> tuple[pd.Series, pd.Series]:
     """
     text = values.astype("str").str.strip().str.lower().str.replace("_", " ")
     text = text.mask(values.isna(), "unknown").replace(_ALIASES)
-    strange = ~text.isin(OWNER_TYPES)
+    strange = ~text.isin(_TYPES)
     return text.mask(strange, "unknown"), strange
 
 
-def require(labels: Labels | None, book: AddressBook | None, source: str) -> None:
-    """Raise if nobody said what the labels of a source are worth.
-
-    Raises
-    ------
-    SchemaError
-        Always then; with what may be said.
-    """
-    if labels is None and book is None:
-        raise SchemaError(
-            f"{source}: providers restate the labels of addresses, so that a history handed out today knows what "
-            "nobody knew then. Say `labels=Labels(known_since=...)` for rows after a download or from the start of a "
-            "live record, `Labels.point_in_time()` for labels that stood at the time of each row, or give an "
-            "`address_book` of your own"
-        )
+def _comparable(addresses: pd.Series) -> pd.Series:
+    text = addresses.astype("str").fillna("").str.strip()
+    return text.where(~text.str.startswith("0x"), text.str.lower())

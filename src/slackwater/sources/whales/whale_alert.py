@@ -1,9 +1,9 @@
-"""Transfers as Whale Alert tells them: the answers of its interface (version 1), or a record of its messages."""
+"""Transfers of Whale Alert: the answers of its interface (version 1), or a record of its messages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,107 +11,77 @@ import pandas as pd
 
 from slackwater.errors import SchemaError
 from slackwater.sources.own_files.clock import utc
-from slackwater.sources.whales.availability import Availability
-from slackwater.sources.whales.json_file import json_documents, require_columns
-from slackwater.sources.whales.labels import AddressBook, Labels
-from slackwater.sources.whales.transfers import WhaleTable, canonical_transfers
+from slackwater.sources.own_files.source import ReadFile, Request
+from slackwater.sources.whales.json_file import json_rows, require_columns
+from slackwater.sources.whales.transfers import LabelledTransfers
 
-__all__ = ["read_whale_alert"]
+__all__ = ["WhaleAlert"]
 
-#: What it names otherwise than we do.
 _CHAINS: Final = {"binancechain": "bsc", "xrp": "ripple", "xrpl": "ripple", "binance smart chain": "bsc"}
-#: The name of the time at which a recorder took a message in, if it noted it.
-_SEEN: Final = "received_at"
+"""Chains that it names otherwise than we do."""
+_NEEDED: Final = {
+    "event_time": "timestamp",
+    "chain": "blockchain",
+    "asset": "symbol",
+    "amount": "amount",
+    "amount_usd": "amount_usd",
+    "tx_hash": "hash",
+}
+_OPTIONAL: Final = {"id": "id", "seen": "received_at"}
+_END: Final = {"address": "address", "owner": "owner", "owner_type": "owner_type"}
 
 
-def read_whale_alert(
-    path: str | Path,
-    *,
-    symbols: Mapping[str, str],
-    labels: Labels | None = None,
-    address_book: AddressBook | None = None,
-    availability: Availability | None = None,
-    now: datetime | None = None,
-) -> WhaleTable:
-    """Read transfers of a file of Whale Alert's JSON.
+@dataclass(frozen=True, kw_only=True)
+class WhaleAlert(LabelledTransfers):
+    """Whale Alert's JSON: the kind ``whale_alert``.
 
-    Parameters
-    ----------
-    path
-        An answer (``{"transactions": [...]}``), a list of transactions, or one of either a line. Transactions may
-        carry ``received_at``, the time since 1970 at which a recorder took them in.
-    symbols
-        Asset to perpetual, such as ``{"BTC": "BTCUSDT"}``.
-    labels, address_book
-        Since when the owners in it stood as they are, or an address book of one's own.
-    availability
-        How long a transfer takes to be known.
-    now
-        Rows of a later time are masked.
-
-    Returns
-    -------
-    WhaleTable
-        Canonical ``whale_transfers``, sorted by symbol and time.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such file.
-    SchemaError
-        If it is no JSON of transactions, or nothing is said about the labels.
+    The file is an answer (``{"transactions": [...]}``), a list of transactions, or one of either per line.
+    Transactions may carry ``received_at``, the time since 1970 at which a recorder took them in.
     """
-    source = Path(path)
-    rows = [_row(item, place, source) for place, item in enumerate(_transactions(source), start=1)]
-    if not rows:
-        raise SchemaError(f"{source} holds no transactions")
-    table = pd.DataFrame(rows)
-    require_columns(table, list(table), str(source))
-    table["event_time"], _ = utc(table["event_time"], f"{source}: `timestamp`", None)
-    seen = table.pop("seen").dropna()
-    if len(seen):
-        table["seen"], _ = utc(seen.infer_objects(), f"{source}: `{_SEEN}`", None)
-    return canonical_transfers(
-        table,
-        symbols=symbols,
-        origin=str(source),
-        availability=availability or Availability(),
-        labels=labels,
-        address_book=address_book,
-        now=now,
-    )
+
+    def read(self, request: Request) -> list[ReadFile]:
+        """Return canonical ``whale_transfers``; see `TransferOptions.canonical` for errors.
+
+        Raises
+        ------
+        SchemaError
+            If the file is not JSON of transactions.
+        """
+        path = request.root / self.file
+        items = json_rows(path, _transactions)
+        rows = [_row(item, place, path) for place, item in enumerate(items, start=1)]
+        if not rows:
+            raise SchemaError(f"{path} holds no transactions")
+        table = pd.DataFrame(rows)
+        require_columns(table, list(table), str(path))
+        table["event_time"], clock = utc(table["event_time"], f"{path}: `timestamp`", None)
+        seen = table.pop("seen").dropna()
+        if len(seen):
+            table["seen"], _ = utc(seen.infer_objects(), f"{path}: `{_OPTIONAL['seen']}`", None)
+        columns = {ours: f"from {theirs}" for ours, theirs in _NEEDED.items()} | {"source": "always whale_alert"}
+        columns |= {f"{side}_{end}": f"from {side}.{end}" for side in ("from", "to") for end in _END}
+        used = {*_NEEDED.values(), *_OPTIONAL.values(), "from", "to"}
+        unread = tuple(dict.fromkeys(str(name) for item in items for name in item if name not in used))
+        read = ReadFile(table=table, origin=path.name, columns=columns, unread=unread, clock=str(clock))
+        return self.labelled(read, request)
 
 
-def _transactions(source: Path) -> list[Any]:
-    out: list[Any] = []
-    for content in json_documents(source):
-        if isinstance(content, dict) and content.get("result") == "error":
-            raise SchemaError(f"{source} holds an error of Whale Alert: {str(content.get('message'))[:100]}")
-        if isinstance(content, dict) and "transactions" in content:
-            content = content["transactions"]
-        out += content if isinstance(content, list) else [content]
-    return out
+def _transactions(content: Any, path: Path) -> Any:
+    if isinstance(content, dict) and content.get("result") == "error":
+        raise SchemaError(f"{path} holds an error of Whale Alert: {str(content.get('message'))[:100]}")
+    return content["transactions"] if isinstance(content, dict) and "transactions" in content else content
 
 
-def _row(item: Any, place: int, source: Path) -> dict[str, Any]:
+def _row(item: Any, place: int, path: Path) -> dict[str, Any]:
     try:
-        chain = str(item["blockchain"]).lower()
-        row = {
-            "id": item.get("id"),
-            "event_time": item["timestamp"],
-            "seen": item.get(_SEEN),
-            "chain": _CHAINS.get(chain, chain),
-            "asset": item["symbol"],
-            "amount": item["amount"],
-            "amount_usd": item["amount_usd"],
-            "tx_hash": item["hash"],
-            "source": "whale_alert",
-        }
+        row = {ours: item[theirs] for ours, theirs in _NEEDED.items()}
+        row |= {ours: item.get(theirs) for ours, theirs in _OPTIONAL.items()}
+        chain = str(row["chain"]).lower()
+        row |= {"chain": _CHAINS.get(chain, chain), "source": "whale_alert"}
         for side in ("from", "to"):
-            end = item[side]
-            row |= {f"{side}_address": end.get("address", ""), f"{side}_owner": end.get("owner") or None}
-            row[f"{side}_owner_type"] = end.get("owner_type")
+            end: Mapping[str, Any] = item[side]
+            row |= {f"{side}_{name}": end.get(name) or None for name in _END}
     except (KeyError, TypeError, AttributeError) as error:
-        reason = f"lacks {error}" if isinstance(error, KeyError) else "is no transaction"
-        raise SchemaError(f"{source}: transaction {place} {reason}: {item!r:.100}") from None
+        reason = f"lacks {error}" if isinstance(error, KeyError) else "is not a transaction"
+        raise SchemaError(f"{path}: transaction {place} {reason}: {item!r:.100}") from None
     return row

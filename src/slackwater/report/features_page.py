@@ -1,4 +1,4 @@
-"""The catalogue of features as a page: every output of every family, from the descriptions that the code keeps."""
+"""The catalogue of features as a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 from inspect import getmodule
 from typing import Final
 
-from slackwater.features.family import Family, Feature, duration_name
+from slackwater.durations import duration_name
+from slackwater.features.family import Family, Feature
 
 __all__ = ["features_page"]
 
@@ -15,15 +16,15 @@ _HEAD: Final = """# Features
 
 This page is written by `slackwater features > docs/features.md`; a test compares the two.
 
-A family is one compiled kernel; history and live rows run the same code, and every output keeps the contract of
+A family is one compiled kernel; history and live rows run the same code, and every output satisfies the contract of
 `slackwater.check_features`. Windows are durations, so the same families work on any bars; names carry them, and the
 ones below are the defaults on bars of {interval}. {count} outputs: those marked *context* are for the gate and the
 reader, those marked *event* are triggers, all others may feed a classifier.
 
-**Symmetry** says what becomes of a value when the market is turned upside down: *odd* changes its sign, *even* keeps
-it, *pair* takes the value of the output of the other side. **Needs** are the inputs without which it is unknown; those
-in brackets sharpen it where they are known. A value is NaN until its family is warm, and wherever an input that it
-needs is unknown, stale or impossible.
+**Symmetry** is what happens to a value when the price path is mirrored: *odd* changes its sign, *even* keeps it, *pair*
+takes the value of the output of the other side. **Needs** lists the inputs without which it is unknown; those in
+brackets refine it where they are known. A value is NaN until its family is warm, and wherever an input that it needs is
+unknown, stale or impossible.
 """
 
 

@@ -1,0 +1,1 @@
+"""Examples that the documentation walks through, and that tests run."""

@@ -1,0 +1,30 @@
+"""Settings of the block bootstrap; reading them imports no compiled code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from slackwater.settings import Within, settings
+from slackwater.times import DAY
+
+__all__ = ["BootstrapSettings"]
+
+
+@settings
+class BootstrapSettings:
+    """Settings of the block bootstrap (`slackwater.metrics.selection.bootstrap_interval`).
+
+    Parameters
+    ----------
+    draws
+        Number of draws, >= 50: fewer do not resolve a 95 % interval.
+    mean_block
+        Mean length of a block, >= 1 day.
+    seed
+        Seed of the draws, >= 0.
+    """
+
+    draws: Annotated[int, Within(ge=50)] = 2000
+    mean_block: Annotated[timedelta, Within(ge=DAY)] = 14 * DAY
+    seed: Annotated[int, Within(ge=0)] = 0

@@ -1,0 +1,84 @@
+"""Settings of the classifier and of the walk-forward; reading them imports neither LightGBM nor scikit-learn."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from slackwater.settings import PositiveDuration, Within, settings
+from slackwater.times import DAY
+
+__all__ = ["ModelParameters", "WalkForward"]
+
+_Share = Annotated[float, Within(gt=0.0, le=1.0)]
+_Count = Annotated[int, Within(ge=1)]
+
+
+@settings
+class ModelParameters:
+    """Parameters of `slackwater.models.classifier.ReversalClassifier`.
+
+    Parameters
+    ----------
+    n_estimators
+        Number of trees, >= 1.
+    num_leaves
+        Largest number of leaves per tree, >= 2.
+    learning_rate
+        Shrinkage of each tree, in (0, 1].
+    min_child_samples
+        Smallest number of rows per leaf, >= 1.
+    colsample_bytree
+        Fraction of the columns drawn for each tree, in (0, 1].
+    subsample
+        Fraction of the rows drawn without replacement, in (0, 1].
+    subsample_freq
+        Number of trees between two draws of rows, >= 0; 0 draws none.
+    reg_lambda
+        L2 penalty on the leaf values, >= 0.
+    calibration
+        Calibration of the log-odds: ``"sigmoid"`` (`slackwater.models.calibration.SigmoidCalibrator`) or ``"none"``.
+    calibration_fraction
+        Fraction of the rows, the last in time, on which the calibrator is fitted, in (0, 0.5).
+    random_state
+        Seed of the draws of rows and columns, >= 0.
+    n_jobs
+        Threads of one fit, >= 1. The trees do not depend on it. Small fits wait longer for a second thread than it
+        saves.
+    """
+
+    n_estimators: _Count = 250
+    num_leaves: Annotated[int, Within(ge=2)] = 8
+    learning_rate: _Share = 0.02
+    min_child_samples: _Count = 60
+    colsample_bytree: _Share = 0.4
+    subsample: _Share = 0.7
+    subsample_freq: Annotated[int, Within(ge=0)] = 1
+    reg_lambda: Annotated[float, Within(ge=0.0)] = 20.0
+    calibration: Literal["sigmoid", "none"] = "sigmoid"
+    calibration_fraction: Annotated[float, Within(gt=0.0, lt=0.5)] = 0.2
+    random_state: Annotated[int, Within(ge=0)] = 0
+    n_jobs: _Count = 1
+
+
+@settings
+class WalkForward:
+    """Settings of the purged, expanding walk-forward (`slackwater.model_selection.walk_forward.PurgedWalkForward`).
+
+    Parameters
+    ----------
+    min_train
+        Time from the first event to the first test block, positive.
+    test
+        Length of a test block, positive.
+    embargo
+        Time between the end of the last training label and the test block, not negative.
+    parallel_folds
+        Number of folds fitted at the same time, >= 1. Folds are small: one thread each is faster than several threads
+        that wait for one another at every split.
+    """
+
+    min_train: PositiveDuration = 180 * DAY
+    test: PositiveDuration = 30 * DAY
+    embargo: Annotated[timedelta, Within(ge=timedelta(0))] = 2 * DAY
+    parallel_folds: _Count = 1
