@@ -11,7 +11,7 @@ from slackwater.errors import ParameterError
 from slackwater.simulation.minute_step import SNAPSHOT_MINUTES
 from slackwater.simulation.parameters import MarketParameters, parameters_of
 from slackwater.simulation.tables import DEFAULT_LAGS
-from slackwater.times import MINUTE, timestamp
+from slackwater.times import MINUTE_US, epoch_us
 
 __all__ = ["MarketRequest"]
 
@@ -127,7 +127,7 @@ def _whole_minutes(name: str, time: datetime) -> int:
         raise ParameterError(f"`{name}` must be a datetime, was {time!r}")
     if time.tzinfo is None:
         raise ParameterError(f"`{name}` must carry a time zone, was {time.isoformat()}")
-    minutes, rest = divmod(time - timestamp(0), MINUTE)
+    minutes, rest = divmod(epoch_us(time), MINUTE_US)
     if rest or minutes % SNAPSHOT_MINUTES:
         raise ParameterError(f"`{name}` must be on whole {SNAPSHOT_MINUTES} minutes, was {time.isoformat()}")
     return minutes

@@ -85,7 +85,7 @@ class FetchRequest:
 
     @property
     def from_archive(self) -> bool:
-        """Whether the tables come from the archive; otherwise from the exchange's own interface."""
+        """True if the tables come from the archive, not from the exchange's own interface."""
         return self.source == "archive" or (self.source is None and find_venue(self.venue).archive)
 
     @property
