@@ -33,7 +33,8 @@ MEMORY = """
 import re, sys
 from pathlib import Path
 from datetime import datetime, timedelta, UTC
-from slackwater.sources.fetch import FetchRequest, fetch
+from slackwater.sources.fetch import fetch
+from slackwater.sources.request import FetchRequest
 start = datetime(2022, 9, 1, tzinfo=UTC)
 for days in (300, 720):
     request = FetchRequest(

@@ -14,7 +14,8 @@ import pandas as pd
 
 from campaigns.default_run import parameters_digest
 from slackwater.config import Params, load_params
-from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
+from slackwater.report.facts_page import facts_page
+from slackwater.simulation.facts import SEEDS_THAT_HOLD, facts_hold, seeds_that_hold, stylised_facts
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.storage import read_json, write_report
 
@@ -47,10 +48,11 @@ def main() -> None:
     markets = []
     for signal in SIGNALS:
         facts = facts_by_seed(params, signal=signal)
-        sys.stdout.write(f"SYNTHETIC market, signal {signal:g}\n\n{facts_page(facts)}\n\n")
+        good = seeds_that_hold(facts)
+        text = facts_page(facts, holding=good, share=SEEDS_THAT_HOLD)
+        sys.stdout.write(f"SYNTHETIC market, signal {signal:g}\n\n{text}\n\n")
         sys.stdout.flush()
         rows = {seed: dict(zip(each["name"], each["value"], strict=True)) for seed, each in facts.items()}
-        good = sum(bool(each["holds"].dropna().all()) for each in facts.values())
         tested = facts[SEEDS[0]].query("low > -inf")
         ranges = {row["name"]: (row["low"], row["high"]) for row in tested.to_dict("records")}
         markets.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})

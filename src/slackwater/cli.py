@@ -1,4 +1,4 @@
-"""The command ``slackwater``: a thin shell over the library."""
+"""Command line of slackwater."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Annotated
 import typer
 
 from slackwater import __version__
-from slackwater.errors import SlackwaterError
+from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.market.venues import EXCHANGES
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 BundlePath = Annotated[Path, typer.Option(help="Directory of the scoring bundle.")]
+ParamsPath = Annotated[Path, typer.Option(help="File of parameters.")]
+Symbols = Annotated[str, typer.Option(help="Comma-separated symbols, such as BTCUSDT,ETHUSDT.")]
+VenueName = Annotated[str, typer.Option(help=f"One of {', '.join(EXCHANGES)}.")]
 
 
 @app.callback(invoke_without_command=True)
 def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Predict reversals after liquidation cascades, and gate every trade."""
+    """Predict reversals after liquidation cascades, and gate trades."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -25,7 +29,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
-    """Say what a bundle was made of and what it may be used for, clause by clause."""
+    """Print the data set, features and verdict of a scoring bundle."""
     from slackwater.scoring.bundle import Bundle
 
     manifest = Bundle.load(bundle).manifest
@@ -41,11 +45,11 @@ def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
 
 @app.command()
 def score(
-    tables: Annotated[Path, typer.Argument(help="Directory of canonical tables, one parquet file each.")],
-    out: Annotated[Path, typer.Argument(help="Parquet file to write: one row an event.")],
+    tables: Annotated[Path, typer.Argument(help="Directory of canonical tables, one parquet file per table.")],
+    out: Annotated[Path, typer.Argument(help="Parquet file to write, one row per event.")],
     bundle: BundlePath = Path("models/scorer"),
 ) -> None:
-    """Score every event in a directory of canonical tables."""
+    """Score all events of a directory of canonical tables."""
     from slackwater.market.inputs import INPUT_TABLES
     from slackwater.scoring.scorer import ReversalScorer
     from slackwater.storage import read_tables, write_parquet
@@ -60,9 +64,9 @@ def score(
 
 @app.command()
 def features(
-    bar_minutes: Annotated[int, typer.Option(help="Spacing of the bars, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(help="Bar interval, in minutes.")] = 5,
 ) -> None:
-    """Print the catalogue of features with their default windows, as Markdown."""
+    """Print the catalogue of features with default windows, as Markdown."""
     from datetime import timedelta
 
     from slackwater.features.engine import default_families
@@ -74,9 +78,9 @@ def features(
 @app.command("check-features")
 def check_features(
     family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
-    data: Annotated[Path | None, typer.Option(help="Canonical tables; a SYNTHETIC market if left out.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Canonical tables; by default a SYNTHETIC market.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
-    bar_minutes: Annotated[int, typer.Option(min=1, help="Spacing of the bars, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(min=1, help="Bar interval, in minutes.")] = 5,
     decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
     cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
 ) -> None:
@@ -112,19 +116,18 @@ def check_features(
 
 @app.command()
 def zones(
-    symbol: Annotated[str, typer.Option(help="The perpetual, such as BTCUSDT.")],
-    at: Annotated[str, typer.Option(help="Moment, UTC, such as 2024-06-01T12:00Z; the last bar if left out.")] = "",
+    symbol: Annotated[str, typer.Option(help="Symbol, such as BTCUSDT.")],
+    at: Annotated[str, typer.Option(help="Time, UTC, such as 2024-06-01T12:00Z; by default the last bar.")] = "",
     tables: Annotated[Path, typer.Option(help="Directory of canonical tables.")] = Path("data/tables"),
     layer: Annotated[str, typer.Option(help="Layer to list and draw: fast, middle, slow, stops, or all.")] = "all",
-    days: Annotated[float, typer.Option(min=0.1, help="Span of the picture, days.")] = 7.0,
-    plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
-    params: Annotated[Path, typer.Option(help="Parameters that the tables were made with.")] = Path("params.yaml"),
+    days: Annotated[float, typer.Option(min=0.1, help="Span of the figure, in days.")] = 7.0,
+    plot: Annotated[Path | None, typer.Option(help="PNG file to write.")] = None,
+    params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """List the pools of the liquidation map above and below the price, and draw the map."""
     from datetime import timedelta
 
     from slackwater.config import load_params
-    from slackwater.errors import ParameterError
     from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
     from slackwater.report.map_figure import write_map_figure
@@ -152,31 +155,32 @@ def zones(
             synthetic=effective.dataset.synthetic,
             dataset=effective.dataset.name,
         )
-        typer.echo(f"drawn: {plot}")
+        typer.echo(f"written: {plot}")
 
 
 @app.command()
 def fetch(
-    symbols: Annotated[str, typer.Option(help="Names, with commas between them, such as BTCUSDT,ETHUSDT.")],
-    start: Annotated[str, typer.Option("--from", help="First day, UTC, such as 2024-01-01.")],
-    end: Annotated[str, typer.Option("--to", help="Day or moment at which to end, UTC.")],
-    out: Annotated[Path, typer.Option(help="New directory for the tables, or one that was fetched before.")],
-    venue: Annotated[str, typer.Option(help="binance, bybit, okx or gate.")] = "binance",
-    tables: Annotated[str, typer.Option(help="Tables, with commas; all but large_trades if left out.")] = "",
-    interval: Annotated[str, typer.Option(help="Of the bars: 1m, 5m, 15m or 1h.")] = "1m",
-    source: Annotated[str, typer.Option(help="archive or exchange; the archive where there is one.")] = "",
-    mirror: Annotated[str, typer.Option(help="URL of a copy of the archive, or of the exchange.")] = "",
-    cache: Annotated[Path | None, typer.Option(help="Where downloads are kept; .cache beside --out.")] = None,
-    delay: Annotated[float, typer.Option(min=0.0, help="Least seconds between two requests.")] = 0.02,
+    symbols: Symbols,
+    start: Annotated[str, typer.Option("--from", help="Start, UTC, such as 2024-01-01.")],
+    end: Annotated[str, typer.Option("--to", help="End, UTC.")],
+    out: Annotated[Path, typer.Option(help="New directory of tables, or one of an earlier fetch.")],
+    venue: VenueName = "binance",
+    tables: Annotated[str, typer.Option(help="Comma-separated; by default all but large_trades.")] = "",
+    interval: Annotated[str, typer.Option(help="Bar interval: 1m, 5m, 15m or 1h.")] = "1m",
+    source: Annotated[str, typer.Option(help="archive or exchange; by default the archive where there is one.")] = "",
+    mirror: Annotated[str, typer.Option(help="Root URL of a copy of the archive or the exchange.")] = "",
+    cache: Annotated[Path | None, typer.Option(help="Directory of downloads; by default .cache beside --out.")] = None,
+    delay: Annotated[float, typer.Option(min=0.0, help="Least time between two requests, in seconds.")] = 0.02,
 ) -> None:
-    """Fetch a data set: name symbols and dates, get canonical tables and a record of what is missing.
+    """Fetch canonical tables of symbols and dates from a venue, with a record of what is missing.
 
-    A run that was stopped or killed takes up where it was when it is started again.
+    A run that was stopped or killed continues when it is started again.
     """
-    from slackwater.sources.fetch import FetchRequest, datasets_entry, summary
+    from slackwater.sources.fetch import datasets_entry, summary
     from slackwater.sources.fetch import fetch as fetch_tables
     from slackwater.sources.http import Politeness
     from slackwater.sources.progress import ProgressBar
+    from slackwater.sources.request import FetchRequest
     from slackwater.times import parse_time
 
     request = FetchRequest(
@@ -194,7 +198,7 @@ def fetch(
                 request, out, cache=cache, mirror=mirror, politeness=Politeness(delay=delay), progress=bar
             )
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
+        typer.echo("stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
     for line in summary(manifest):
         typer.echo(line)
@@ -203,17 +207,17 @@ def fetch(
 
 @app.command()
 def contracts(
-    venue: Annotated[str, typer.Option(help="binance, bybit, okx or gate.")],
-    symbols: Annotated[str, typer.Option(help="Names, with commas between them, such as BTCUSDT,ETHUSDT.")],
-    out: Annotated[Path, typer.Option(help="JSON file for the facts; `read_contracts` merges it over the built-in.")],
-    mirror: Annotated[str, typer.Option(help="URL that stands in for the venue.")] = "",
+    venue: VenueName,
+    symbols: Symbols,
+    out: Annotated[Path, typer.Option(help="JSON file to write; `read_contracts` merges it over the built-in facts.")],
+    mirror: Annotated[str, typer.Option(help="Root URL of a server to ask instead of the venue.")] = "",
 ) -> None:
-    """Ask a venue for the facts of its contracts: order steps, funding terms and margin tiers, with their date.
+    """Fetch contract facts from a venue: order steps, funding terms and margin tiers, with their date.
 
-    It needs the extra `exchange` (pip install "slackwater[exchange]"). No public address states fees, nor the tiers of
+    This needs the extra `exchange` (pip install "slackwater[exchange]"). No public address has fees, or the tiers of
     Binance: add those of your account by hand.
     """
-    from slackwater.sources.exchange import contract_facts_entry, refresh_contract_facts
+    from slackwater.sources.exchange.refresh import contract_facts_entry, refresh_contract_facts
 
     content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None)
     for symbol, facts in content["contracts"].items():
@@ -226,40 +230,38 @@ def contracts(
 
 @app.command()
 def simulate(
-    facts: Annotated[bool, typer.Option("--facts", help="Hold the stylised facts against their ranges.")] = False,
-    out: Annotated[Path | None, typer.Option(help="New directory for the tables, one parquet file each.")] = None,
-    defects: Annotated[bool, typer.Option("--defects", help="Put defects into what --out writes.")] = False,
-    defect: Annotated[list[str] | None, typer.Option(help="Only this kind of defect; may be repeated.")] = None,
-    symbols: Annotated[str, typer.Option(help="Names, with commas between them.")] = "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT",
-    start: Annotated[str, typer.Option(help="First moment, UTC, on whole five minutes.")] = "2023-01-01",
-    days: Annotated[int, typer.Option(min=1, help="Length of the market.")] = 731,
-    seed: Annotated[int, typer.Option(min=0, help="Seed, the first one of several.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds --facts tries.")] = 5,
-    signal: Annotated[float, typer.Option(help="How much can be predicted, 0 (nothing) to 1.")] = 0.4,
-    whale_signal: Annotated[float, typer.Option(help="How much the whales know, 0 to 1.")] = 0.5,
+    facts: Annotated[bool, typer.Option("--facts", help="Compare the stylised facts with their ranges.")] = False,
+    out: Annotated[Path | None, typer.Option(help="New directory of tables, one parquet file per table.")] = None,
+    defects: Annotated[bool, typer.Option("--defects", help="Inject defects into the tables of --out.")] = False,
+    defect: Annotated[list[str] | None, typer.Option(help="Only this kind of defect; repeatable.")] = None,
+    symbols: Symbols = "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT",
+    start: Annotated[str, typer.Option(help="Start, UTC, a multiple of five minutes.")] = "2023-01-01",
+    days: Annotated[int, typer.Option(min=1, help="Length, in days.")] = 731,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; with --facts the first of several.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of --facts.")] = 5,
+    signal: Annotated[float, typer.Option(help="Predictability of the direction, 0 (none) to 1.")] = 0.4,
+    whale_signal: Annotated[float, typer.Option(help="Information of the whales, 0 to 1.")] = 0.5,
     option: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER of the market, such as skew=0.5.")] = None,
 ) -> None:
-    """Make a SYNTHETIC market: measure it, or write its tables; status 1 if its facts do not hold.
+    """Simulate a SYNTHETIC market: write its tables, or compare its stylised facts with their ranges.
 
-    With several seeds all facts must hold on four of five. The market of `--out` is that of the first seed; its
-    `defects.json` lists what `--defects` put in.
+    The status is 1 unless all facts hold on four seeds of five. `--out` is the market of the first seed; its
+    `defects.json` lists the injected defects.
     """
-    from dataclasses import replace
     from datetime import timedelta
 
-    from slackwater.errors import ParameterError
+    from slackwater.report.facts_page import facts_page
     from slackwater.simulation import market
-    from slackwater.simulation.defects import DEFECT_KINDS, inject_defects
-    from slackwater.simulation.facts import facts_hold, facts_page, stylised_facts
-    from slackwater.storage import atomic_directory, write_json, write_parquet
+    from slackwater.simulation.defects import DEFECT_KINDS, write_with_defects
+    from slackwater.simulation.facts import SEEDS_THAT_HOLD, facts_by_seed, facts_hold, seeds_that_hold
     from slackwater.times import parse_time
 
     if not facts and out is None:
         raise ParameterError("nothing to do: give `--facts`, `--out`, or both")
     if (defects or defect) and out is None:
-        raise ParameterError("`--defects` spoils the tables that are written: give `--out` too")
+        raise ParameterError("`--defects` changes the tables of `--out`: give `--out` too")
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
-        raise ParameterError(f"`--out` must be a new directory, {out} is there")
+        raise ParameterError(f"`--out` must be a new directory, {out} exists")
     first = parse_time(start, "--start")
     request = market.MarketRequest(
         symbols=[name.strip() for name in symbols.split(",")],
@@ -270,17 +272,9 @@ def simulate(
         whale_signal=whale_signal,
         options=_numbers(option or []),
     )
-    typer.echo(f"SYNTHETIC market, signal {signal:g} by construction; it says nothing about a real edge")
+    typer.echo(f"SYNTHETIC market, signal {signal:g} by construction; it is not evidence of a real edge")
     if out is not None and (defects or defect):
-        made = market.simulate(request)
-        spoilt, key = inject_defects(made.tables, seed, defect or DEFECT_KINDS)
-        with atomic_directory(out) as directory:
-            for name, table in spoilt.items():
-                write_parquet(table, directory / f"{name}.parquet")
-            for name, table in made.truth.items():
-                write_parquet(table, directory / market.TRUTH / f"{name}.parquet")
-            injected = [each.to_dict() for each in key]
-            write_json({"synthetic": True, "seed": seed, "defects": injected}, directory / "defects.json")
+        key = write_with_defects(out, request, defect or DEFECT_KINDS)
         for each in key:
             typer.echo(f"  {each.kind:<22}{each.table:<16}{each.symbol:<10}{each.start:%Y-%m-%d %H:%M}  {each.note}")
         typer.echo(f"written with {len(key)} defects: {out}")
@@ -288,25 +282,19 @@ def simulate(
         market.stream_market(out, request)
         typer.echo(f"written: {out}")
     if facts:
-        skewed = request.options.get("skew", 0.0) > 0.0
-        measured = {
-            number: stylised_facts(*market.simulate(replace(request, seed=number)), skewed=skewed)
-            for number in range(seed, seed + seeds)
-        }
-        typer.echo(facts_page(measured))
+        measured = facts_by_seed(request, range(seed, seed + seeds))
+        typer.echo(facts_page(measured, holding=seeds_that_hold(measured), share=SEEDS_THAT_HOLD))
         if not facts_hold(measured):
             raise typer.Exit(1)
 
 
 def _names(text: str) -> list[str]:
-    """Return the names in a text with commas between them."""
+    """Return the names in a comma-separated text."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _numbers(options: list[str]) -> dict[str, float]:
     """Return the values by name of options such as ``skew=0.5``."""
-    from slackwater.errors import ParameterError
-
     numbers = {}
     for text in options:
         name, _, value = text.partition("=")
@@ -319,13 +307,12 @@ def _numbers(options: list[str]) -> dict[str, float]:
 
 @app.command()
 def understand(
-    dataset: Annotated[str, typer.Argument(help="Name of an entry of `datasets` that is a directory of files.")],
-    against: Annotated[str, typer.Option(help="Another such entry, to hold the clock of the bars against.")] = "",
-    params: Annotated[Path, typer.Option(help="Parameters that name the entries.")] = Path("params.yaml"),
+    dataset: Annotated[str, typer.Argument(help="Entry of `datasets` that is a directory of files.")],
+    against: Annotated[str, typer.Option(help="Another such entry, to compare the clock of the bars with.")] = "",
+    params: ParamsPath = Path("params.yaml"),
 ) -> None:
-    """Say what is understood of a data set of your own: files, columns, units, clocks, and what is wrong with it."""
+    """Print how a data set of your own is read: files, columns, units, clocks and findings."""
     from slackwater.config import load_params
-    from slackwater.errors import ParameterError
     from slackwater.market.quality.detectors import examine_tables
     from slackwater.sources.own_files.directory import read_directory
     from slackwater.sources.own_files.kinds import sources_of
@@ -336,7 +323,7 @@ def understand(
         effective = load_params(params, name)
         entry, market = effective.dataset, effective.market
         if entry.path is None:
-            raise ParameterError(f"data set {name} is no directory of files: nothing has to be understood")
+            raise ParameterError(f"data set {name} is not a directory of files; name an entry that has a `path`")
         sources = sources_of(entry.model_dump()["tables"])
         reading = read_directory(entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256)
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}

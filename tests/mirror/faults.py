@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slackwater.errors import MissingDataError, SourceError
-from slackwater.sources.fetch import FetchRequest, fetch
+from slackwater.sources.fetch import fetch
 from slackwater.sources.http import Politeness
+from slackwater.sources.request import FetchRequest
 from slackwater.storage import sha256_of
 from tests.mirror.server import FAULTS, Mirror
 

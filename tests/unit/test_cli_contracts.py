@@ -38,5 +38,5 @@ def test_an_unknown_venue_is_one_line_and_no_file(tmp_path: Path) -> None:
     arguments = ["contracts", "--venue", "deribit", "--symbols", "BTCUSDT", "--out", str(out)]
     done = subprocess.run([SLACKWATER, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("slackwater: ParameterError: `venue` must be one of")
+    assert done.stderr.startswith("slackwater: ParameterError: `venue` must be a known venue")
     assert not out.exists()

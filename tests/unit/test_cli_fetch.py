@@ -98,6 +98,6 @@ def test_a_run_that_is_interrupted_says_how_it_goes_on(tmp_path: Path) -> None:
         other.send_signal(signal.SIGINT)
         _, said = other.communicate(timeout=60)
     assert other.returncode == 130
-    assert "stopped; the same command goes on from here" in said
+    assert "stopped; the same command continues from here" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()

@@ -100,5 +100,5 @@ def test_what_is_refused_is_said_and_not_raised(params: Path) -> None:
     params.write_text(yaml.safe_dump(content))
     with pytest.raises(SchemaError, match="has no header and no position for"):
         run("ahead")
-    with pytest.raises(ParameterError, match="data set simulated is no directory of files"):
+    with pytest.raises(ParameterError, match="data set simulated is not a directory of files"):
         run("simulated")

@@ -1,39 +1,43 @@
-"""Defects on demand: what goes wrong in real feeds, put into good tables, so that validation has something to catch."""
+"""Injection of defects of real feeds into the tables of a simulated market."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.simulation.market import TRUTH, simulate
+from slackwater.simulation.request import MarketRequest
+from slackwater.storage import atomic_directory, write_json, write_parquet
+from slackwater.times import HOUR
 
-__all__ = ["DEFECT_KINDS", "Defect", "inject_defects"]
+__all__ = ["DEFECT_KINDS", "Defect", "inject_defects", "write_with_defects"]
 
-HOUR: Final = timedelta(hours=1)
-CONTRACTS_PER_COIN: Final = 1000.0
+_CONTRACTS_PER_COIN: Final = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defect:
-    """One defect that was put in: a line of the key.
+    """One injected defect, an entry of the key.
 
     Parameters
     ----------
     kind
         One of `DEFECT_KINDS`.
     table, symbol
-        Where it is.
+        Its place.
     start, end
-        First and last `event_time` that it touches, as they were before.
+        First and last `event_time` of the changed rows, before the change.
     rows
-        How many rows it touches.
+        Number of changed rows.
     note
-        What was done to them.
+        The change.
     """
 
     kind: str
@@ -66,11 +70,11 @@ def _zero(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _contracts(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(open_interest=rows["open_interest"] * CONTRACTS_PER_COIN)
+    return rows.assign(open_interest=rows["open_interest"] * _CONTRACTS_PER_COIN)
 
 
 def _milliseconds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the stamps in milliseconds, and read them as if they were microseconds."""
+    """Return stamps in milliseconds that are read as microseconds."""
     return rows.assign(
         **{
             name: pd.to_datetime(rows[name].dt.as_unit("us").astype("int64") // 1000, unit="us", utc=True)
@@ -89,7 +93,7 @@ def _times(rows: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class _Injection:
-    """What `change` does to the rows of a span, and whether whoever delivers the table sorts it again."""
+    """A change of the rows of a span, and whether the changed table is sorted again."""
 
     kind: str
     table: str
@@ -113,43 +117,43 @@ INJECTIONS: Final = (
 )
 
 DEFECT_KINDS: Final = tuple(dict.fromkeys(each.kind for each in INJECTIONS))
-"""What can be injected."""
+"""Kinds of defects that can be injected."""
 
 
 def inject_defects(
     tables: Mapping[str, pd.DataFrame], seed: int, kinds: Collection[str] = DEFECT_KINDS
 ) -> tuple[dict[str, pd.DataFrame], list[Defect]]:
-    """Put defects into good tables, and say where they are.
+    """Return tables with injected defects, and the key of the defects.
 
     Parameters
     ----------
     tables : Mapping of str to DataFrame
-        Canonical tables, sorted by symbol and event time. They are not changed. Those that are absent are passed over.
+        Canonical tables, sorted by symbol and event time. They are not changed; absent ones are skipped.
     seed : int
-        At least 0; says which symbols and times are hit. A defect does not depend on which others are asked for.
+        At least 0; determines the symbols and times. A defect does not depend on the other kinds.
     kinds : collection of str
-        Which of `DEFECT_KINDS`; default: all of them.
+        Some of `DEFECT_KINDS`, by default all.
 
     Returns
     -------
     tables : dict of str to DataFrame
         The tables with their defects; the others are the same objects.
     key : list of Defect
-        What was injected. No two defects touch the same time of a table.
+        The injected defects; no two of them change the same time of a table.
 
     Raises
     ------
     ParameterError
         If a kind is unknown, the seed is negative, or a table is too short for its defects.
     MissingDataError
-        If no table is there that could hold one.
+        If no table can hold one of these defects.
     """
     unknown = sorted(set(kinds) - set(DEFECT_KINDS))
     if unknown:
         raise ParameterError(f"`kinds` must be among {', '.join(DEFECT_KINDS)}; one was {unknown[0]!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ParameterError(f"`seed` must be an integer of at least 0, was {seed!r}")
-    # Rows keep their number among the good rows until the end, so that one defect does not move the next.
+    # Rows keep their number among the original rows until the end, so that one defect does not move the next.
     good = {name: tables[name].reset_index(drop=True) for name in {each.table for each in INJECTIONS} & set(tables)}
     spoilt, key = dict(good), []
     for place, injection in enumerate(INJECTIONS):
@@ -180,8 +184,31 @@ def inject_defects(
     return {name: spoilt[name].reset_index(drop=True) if name in hit else tables[name] for name in tables}, key
 
 
+def write_with_defects(out: Path, request: MarketRequest, kinds: Collection[str] = DEFECT_KINDS) -> list[Defect]:
+    """Write the tables of a simulated market with defects, its truth, and the key as ``defects.json``; return the key.
+
+    Parameters
+    ----------
+    out
+        Directory to write; it appears complete or not at all.
+    request
+        The market; its seed determines the defects, too.
+    kinds
+        See `inject_defects`.
+    """
+    made = simulate(request)
+    tables, key = inject_defects(made.tables, request.seed, kinds)
+    with atomic_directory(out) as directory:
+        for folder, content in ((directory, tables), (directory / TRUTH, made.truth)):
+            for name, table in content.items():
+                write_parquet(table, folder / f"{name}.parquet")
+        injected = [each.to_dict() for each in key]
+        write_json({"synthetic": True, "seed": request.seed, "defects": injected}, directory / "defects.json")
+    return key
+
+
 def _chosen_rows(table: pd.DataFrame, injection: _Injection, chance: np.random.Generator) -> pd.DataFrame:
-    """Return the rows of one symbol over the injection's span, inside of the part of the time that is its own."""
+    """Return the rows of one symbol over the injection's span, within its own part of the time."""
     symbol = chance.choice(sorted(set(table["symbol"])))
     rows = table[table["symbol"] == symbol]
     first, last = rows["event_time"].iloc[0], rows["event_time"].iloc[-1]

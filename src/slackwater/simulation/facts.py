@@ -1,42 +1,43 @@
-"""Stylised facts: what every real market of this kind shows, measured on tables and held against a range.
+"""Stylised facts of markets of perpetuals: measures on tables, with a range for each.
 
 The ranges are design judgement informed by public measurements of perpetuals (see also Cont 2001, "Empirical
 properties of asset returns", and arXiv 1707.07618, 2009.06874, 2402.11930). Tails and skew are ratios of quantiles:
-under such tails moments do not settle within years.
+under such tails, sample moments do not converge within years.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.simulation.market import simulate
+from slackwater.simulation.request import MarketRequest
+from slackwater.times import DAY_US, HOUR_US, MINUTE_US
+from slackwater.types import Floats
 
 __all__ = [
+    "SEEDS_THAT_HOLD",
     "autocorrelation",
+    "facts_by_seed",
     "facts_hold",
-    "facts_page",
     "hill_exponent",
+    "seeds_that_hold",
     "stylised_facts",
     "variance_ratio",
 ]
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
-"""Microseconds."""
-
 SEEDS_THAT_HOLD: Final = 0.8
 """Share of the seeds on which all facts must hold."""
 
-# A measure of fewer values says more about the sample than about the market.
+# A measure of fewer values describes the sample and not the market.
 FEWEST_RETURNS: Final = 30
 FEWEST_SETTLEMENTS: Final = 60
 BEYOND_QUANTILE: Final = 3.0
@@ -83,7 +84,7 @@ def variance_ratio(log_prices: Floats, steps: int) -> float:
 
 
 class _Symbol:
-    """What one symbol did, in the form that the measures read."""
+    """Tables of one symbol, in the form that the measures read."""
 
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self.tables = tables
@@ -91,7 +92,7 @@ class _Symbol:
         self.log_prices = np.log(tables["fine_bars"]["close"].to_numpy("float64"))
         self.returns_1m = np.diff(self.log_prices)
         self.moves_1m = np.abs(self.returns_1m)
-        self.days = (self.times[-1] - self.times[0] + MINUTE) / DAY
+        self.days = (self.times[-1] - self.times[0] + MINUTE_US) / DAY_US
 
     def closes(self, spacing: int) -> pd.Series:
         """Return the log closes at whole multiples of a spacing (microseconds), by time."""
@@ -111,8 +112,8 @@ class _Symbol:
 
     def liquidated_by_hour(self) -> pd.Series:
         """Return the coin liquidated in every hour of the path, by the start of the hour."""
-        hours = np.arange(self.times[0] // HOUR, self.times[-1] // HOUR + 1)
-        stamps = _event_times(self.tables["liquidations"]) // HOUR - hours[0]
+        hours = np.arange(self.times[0] // HOUR_US, self.times[-1] // HOUR_US + 1)
+        stamps = _event_times(self.tables["liquidations"]) // HOUR_US - hours[0]
         inside = (stamps >= 0) & (stamps < len(hours))
         quantity = self.column("liquidations", "quantity")[inside]
         return pd.Series(np.bincount(stamps[inside], quantity, len(hours)), index=hours)
@@ -126,7 +127,7 @@ def _event_times(table: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _spread(symbol: _Symbol) -> float:
-    return float(np.std(symbol.returns(DAY)))
+    return float(np.std(symbol.returns(DAY_US)))
 
 
 def _tail(symbol: _Symbol, *, spacing: int, far: float) -> float:
@@ -138,7 +139,7 @@ def _tail(symbol: _Symbol, *, spacing: int, far: float) -> float:
 
 
 def _skew(symbol: _Symbol) -> float:
-    low, high = np.quantile(symbol.returns(HOUR), [0.01, 0.99])
+    low, high = np.quantile(symbol.returns(HOUR_US), [0.01, 0.99])
     return float(-low / high)
 
 
@@ -159,7 +160,7 @@ def _trends(symbol: _Symbol, *, minutes: int) -> float:
 
 
 def _big_quarters(symbol: _Symbol, *, sign: float) -> float:
-    return float(np.sum(sign * symbol.returns(15 * MINUTE) > 0.03)) / symbol.days * 365.0
+    return float(np.sum(sign * symbol.returns(15 * MINUTE_US) > 0.03)) / symbol.days * 365.0
 
 
 def _settled(symbol: _Symbol, measure: Callable[[Floats], float]) -> float:
@@ -178,7 +179,7 @@ def _interest_per_volume(symbol: _Symbol) -> float:
 
 
 def _interest_spread(symbol: _Symbol) -> float:
-    changes = np.diff(np.log(symbol.interest(DAY)))
+    changes = np.diff(np.log(symbol.interest(DAY_US)))
     return float(np.std(changes)) if len(changes) >= FEWEST_RETURNS else math.nan
 
 
@@ -187,7 +188,7 @@ def _liquidated_a_day(symbol: _Symbol) -> float:
 
 
 def _liquidated_of_decreases(symbol: _Symbol) -> float:
-    decreases = -np.diff(symbol.interest(HOUR)).clip(max=0.0)
+    decreases = -np.diff(symbol.interest(HOUR_US)).clip(max=0.0)
     liquidated = symbol.column("liquidations", "quantity").sum()
     return float(liquidated / decreases.sum()) if decreases.any() else math.nan
 
@@ -206,7 +207,7 @@ def _within_a_second(symbol: _Symbol) -> float:
 
 
 def _hourly_returns(symbol: _Symbol) -> pd.Series:
-    return symbol.closes(HOUR).diff()
+    return symbol.closes(HOUR_US).diff()
 
 
 def _hourly_liquidations(symbol: _Symbol) -> pd.Series:
@@ -261,9 +262,9 @@ FUNDING, INTEREST, FORCED = ("funding",), ("open_interest",), ("liquidations",)
 FACTS: Final = (
     _Fact("daily_sd_least", 0.025, 0.060, _spread, "daily returns of the calmest symbol", over=_least),
     _Fact("daily_sd_most", 0.025, 0.060, _spread, "daily returns of the wildest symbol", over=_most),
-    _Fact("tail_5m", 8.0, 15.0, partial(_tail, spacing=5 * MINUTE, far=0.999), "q99.9/q75 of absolute r"),
-    _Fact("tail_1h", 8.0, 13.0, partial(_tail, spacing=HOUR, far=0.999), "q99.9/q75 of absolute r"),
-    _Fact("tail_1d", 3.0, 5.0, partial(_tail, spacing=DAY, far=0.99), "q99/q75 of absolute r"),
+    _Fact("tail_5m", 8.0, 15.0, partial(_tail, spacing=5 * MINUTE_US, far=0.999), "q99.9/q75 of absolute r"),
+    _Fact("tail_1h", 8.0, 13.0, partial(_tail, spacing=HOUR_US, far=0.999), "q99.9/q75 of absolute r"),
+    _Fact("tail_1d", 3.0, 5.0, partial(_tail, spacing=DAY_US, far=0.99), "q99/q75 of absolute r"),
     _Fact("hill_1m", 2.5, 3.5, _tail_exponent, "exponent of the top 1 % of absolute r"),
     _Fact("acf_return_1m", -0.03, 0.03, _repeats, "r over 1 min, lag 1"),
     _Fact("acf_move_1m", 0.30, 0.45, partial(_clusters, minutes=1), "absolute r over 1 min, lag 1 min"),
@@ -328,7 +329,7 @@ def stylised_facts(
     Returns
     -------
     DataFrame
-        A row a fact: `name`, `value` (NaN: not to be had), `low` and `high` (infinite: reported and not tested),
+        One row per fact: `name`, `value` (NaN: absent), `low` and `high` (infinite: reported and not tested),
         `holds` (missing where there is no value or no range) and `note`.
 
     Raises
@@ -356,68 +357,38 @@ def stylised_facts(
     return facts.astype({"name": "str", "holds": "boolean", "note": "str"})
 
 
+def facts_by_seed(request: MarketRequest, seeds: Iterable[int]) -> dict[int, pd.DataFrame]:
+    """Return the stylised facts of a market on several seeds.
+
+    Parameters
+    ----------
+    request : MarketRequest
+        The market; its own seed does not count.
+    seeds : iterable of int
+        The seeds.
+    """
+    skewed = request.options.get("skew", 0.0) > 0.0
+    return {seed: stylised_facts(*simulate(replace(request, seed=seed)), skewed=skewed) for seed in seeds}
+
+
 def facts_hold(by_seed: Mapping[int, pd.DataFrame]) -> bool:
-    """Return whether all facts with a range hold on at least 80 % of the seeds; a fact that is absent does not hold.
+    """Return whether all facts with a range hold on at least 80 % of the seeds; an absent fact does not hold.
 
     Parameters
     ----------
     by_seed : Mapping of int to DataFrame
-        Seed to what `stylised_facts` returned.
+        Seed to the return value of `stylised_facts`.
 
     Raises
     ------
     ParameterError
         If there is no seed.
     """
-    return _seeds_that_hold(by_seed) >= SEEDS_THAT_HOLD * len(by_seed)
+    return seeds_that_hold(by_seed) >= SEEDS_THAT_HOLD * len(by_seed)
 
 
-def facts_page(by_seed: Mapping[int, pd.DataFrame]) -> str:
-    """Return the facts beside their ranges as Markdown: a row a fact, a column a seed, misses marked.
-
-    Parameters
-    ----------
-    by_seed : Mapping of int to DataFrame
-        Seed to what `stylised_facts` returned.
-
-    Raises
-    ------
-    ParameterError
-        If there is no seed.
-    """
-    whole = _seeds_that_hold(by_seed)
-    first = next(iter(by_seed.values()))
-    lines = [
-        ["fact", "range", *(f"seed {seed}" for seed in by_seed), "holds on", "what"],
-        ["---", "---", *("---:" for _ in by_seed), "---", "---"],
-    ]
-    for row, fact in first.iterrows():
-        tested = math.isfinite(fact["low"])
-        cells = [each.loc[row] for each in by_seed.values()]
-        count = sum(cell["holds"] is not pd.NA and bool(cell["holds"]) for cell in cells)
-        lines.append(
-            [
-                fact["name"],
-                f"{fact['low']:.4g} to {fact['high']:.4g}" if tested else "",
-                *(_cell(cell) for cell in cells),
-                f"{count} of {len(cells)}{'' if count >= SEEDS_THAT_HOLD * len(cells) else '  MISS'}" if tested else "",
-                fact["note"],
-            ]
-        )
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    page = [f"| {' | '.join(cells)} |" for cells in padded]
-    return "\n".join([*page, "", f"All facts hold on {whole} of {len(by_seed)} seeds."])
-
-
-def _cell(fact: pd.Series) -> str:
-    if math.isnan(fact["value"]):
-        return "absent"
-    missed = fact["holds"] is not pd.NA and not fact["holds"]
-    return f"{fact['value']:.4g}{' MISS' if missed else ''}"
-
-
-def _seeds_that_hold(by_seed: Mapping[int, pd.DataFrame]) -> int:
+def seeds_that_hold(by_seed: Mapping[int, pd.DataFrame]) -> int:
+    """Return on how many seeds all facts with a range hold; parameter and error as in `facts_hold`."""
     if not by_seed:
         raise ParameterError("`by_seed` must hold at least one seed")
     tested = (facts[np.isfinite(facts["low"])] for facts in by_seed.values())

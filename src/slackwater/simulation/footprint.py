@@ -1,4 +1,4 @@
-"""Memory and disk that a request needs, and the refusal of requests that exceed the machine."""
+"""Memory and disk that a request needs, and the refusal of a request that exceeds the machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIB: Final = 2.0**30
 
 
 def memory_needed(request: MarketRequest) -> float:
-    """Return the bytes of memory for all tables of a request and the work on its last symbol."""
+    """Return the bytes of memory for all tables of a request, and for the work on one symbol."""
     minutes = [request.minutes(symbol) for symbol in request.symbols]
     return BYTES_AT_REST + TABLES_BYTES_PER_MINUTE * sum(minutes) + WORKING_BYTES_PER_MINUTE * max(minutes)
 
@@ -34,7 +34,7 @@ def streaming_memory_needed(request: MarketRequest) -> float:
 
 
 def disk_needed(request: MarketRequest) -> float:
-    """Return the bytes on disk of all tables of a request as parquet files."""
+    """Return the bytes on disk of all tables of a request."""
     return float(DISK_BYTES_PER_MINUTE * sum(request.minutes(symbol) for symbol in request.symbols))
 
 
@@ -43,17 +43,17 @@ def refuse_beyond_memory(needed: float) -> None:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise ParameterError(
-            f"this market needs about {needed / GIB:,.1f} GiB of memory and the machine has {there / GIB:,.1f}: "
-            "ask for a shorter span or fewer symbols, or write it symbol by symbol (`stream_market`)"
+            f"this market needs about {needed / GIB:,.1f} GiB of memory and the machine has {there / GIB:,.1f}; "
+            "choose a shorter span or fewer symbols, or write it symbol by symbol (`stream_market`)"
         )
 
 
 def refuse_beyond_disk(needed: float, directory: Path) -> None:
-    """Raise ParameterError with the estimate if fewer than `needed` bytes are free on the disk of `directory`."""
+    """Raise ParameterError with the estimate if the disk of `directory` has less than `needed` bytes free."""
     parent = next(each for each in (directory, *directory.absolute().parents) if each.exists())
     there = shutil.disk_usage(parent).free
     if needed > there:
         raise ParameterError(
-            f"this market needs about {needed / GIB:,.1f} GiB on the disk of {parent} and {there / GIB:,.1f} are free: "
-            "ask for a shorter span or fewer symbols"
+            f"this market needs about {needed / GIB:,.1f} GiB on the disk of {parent} and {there / GIB:,.1f} are free; "
+            "choose a shorter span or fewer symbols"
         )

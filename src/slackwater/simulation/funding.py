@@ -65,7 +65,7 @@ def funding_rate(mean_premium: float, hours: int) -> float:
 
 @njit(cache=True)
 def start_funding_interval(state: Record) -> None:
-    """Reset the mean premium after a settlement."""
+    """Clear the premia of the interval that has ended."""
     state.premium_sum = 0.0
     state.premium_weight = 0.0
     state.interval_minutes = 0.0

@@ -97,7 +97,7 @@ def print_orders(
     row: int,
     orders: Record,
 ) -> npt.NDArray[np.float64]:
-    """Print the liquidations of a minute as single orders; return the rows, whose array may have grown.
+    """Append the liquidations of a minute as single orders; return the rows, which may have grown.
 
     What is too small for an order waits for the next one, so that the printed orders add up to what was liquidated.
     """

@@ -1,4 +1,4 @@
-"""Public functions that simulate a market as canonical tables."""
+"""The simulated market as tables; the public interface of this package."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ __all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_ma
 
 Progress = Callable[[str], None]
 
-#: Subdirectory to which `stream_market` writes the truth, apart from the canonical tables.
+#: Directory of the truth, apart from the tables.
 TRUTH = "truth"
 
 
 class SimulatedMarket(NamedTuple):
-    """Published tables of a simulated market, and its hidden truth.
+    """Tables of a simulated market, and its truth.
 
     Attributes
     ----------
     tables : dict of str to DataFrame
         Canonical tables, sorted by symbol and event time: `fine_bars` and `mark_price` (1-minute bars),
-        `open_interest`, `premium_index` and `depth` (every 5 minutes), `funding` (settled every 8 or 4 hours),
+        `open_interest`, `premium_index` and `depth` (every 5 minutes), `funding` (every 8 or 4 hours),
         `liquidations`, `large_trades` and `whale_transfers` (events). Prices are quote currency per coin,
         quantities coin, rates fractions. The `event_time` of a transfer is its block's, a random while after the coins
         were sent.
@@ -78,17 +78,17 @@ def simulate_market(
     progress: Progress | None = None,
     **options: float,
 ) -> dict[str, pd.DataFrame]:
-    """Simulate perpetual futures on a synthetic market.
+    """Return the tables of perpetual futures on a SYNTHETIC market.
 
     At `signal` 0 the log price is a martingale, and a symmetric one at `skew` 0: nothing predicts its direction,
-    although all other tables keep their dynamics.
+    although every other table is as active.
 
     Parameters
     ----------
     symbols, start, end, seed, signal, whale_signal, listings, liquidation_cap, lags
         See `MarketRequest`.
     progress : callable, optional
-        Called with one line per symbol.
+        Function that is called with one line per symbol.
     **options : float
         Any other field of `MarketParameters`, for all symbols alike, such as `skew`.
 
@@ -104,7 +104,7 @@ def simulate_market(
 
     Notes
     -----
-    The numbers say nothing about real markets: whatever predictability there is was put in by `signal`.
+    The numbers are not evidence about real markets: all predictability comes from `signal`.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def simulate_market(
 
 
 def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
-    """Simulate a request, and return the tables and the truth.
+    """Return the tables and the truth of a simulated market.
 
     Raises
     ------
@@ -142,17 +142,17 @@ def simulate(request: MarketRequest, *, progress: Progress | None = None) -> Sim
 
 
 def stream_market(directory: str | Path, request: MarketRequest, *, progress: Progress | None = None) -> None:
-    """Simulate symbol by symbol into parquet files, holding one symbol in memory at a time.
+    """Write a simulated market to parquet files symbol by symbol, with one symbol in memory at a time.
 
     Parameters
     ----------
     directory : path
-        Directory for one file per table with one part (row groups) per symbol, for `slackwater.storage.read_tables`;
-        the truth is written to its subdirectory `TRUTH`. It appears whole or not at all, in place of what was there.
+        Directory of one file per table, with row groups per symbol, as `slackwater.storage.read_tables` reads it; the
+        truth is in its subdirectory `TRUTH`. It appears complete or not at all, and replaces an existing one.
     request : MarketRequest
-        Market to simulate.
+        The request.
     progress : callable, optional
-        Called with one line per symbol.
+        Function that is called with one line per symbol.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Simulation loop: the order in which the parts of the market act in each minute."""
+"""One minute of the market, in the order in which its parts act, and the loop over minutes."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ from slackwater.simulation.whales import (
     transfer,
 )
 
-__all__ = ["BURN_IN_MINUTES", "LATENT", "SNAPSHOT_MINUTES", "MarketRun", "run_market"]
+__all__ = ["LATENT", "SNAPSHOT_MINUTES", "MarketRun", "run_market"]
 
-#: Burn-in before the first recorded minute, so that positions exist when recording begins.
-BURN_IN_MINUTES = 10 * 1440
+#: Length of the market before its first recorded minute, so that it does not start without positions.
+_BURN_IN_MINUTES = 10 * 1440
 #: Open interest, premium, depth and the latent state are recorded at whole multiples of this.
 SNAPSHOT_MINUTES = 5
-#: Columns of the latent state, in the order in which `_record_latent` writes them.
+#: Latent state, invisible to participants, in the order of `_record_latent`.
 LATENT = (
     "fundamental",
     "crowd_pressure",
@@ -92,7 +92,7 @@ ROUNDING = 1e-9
 
 
 class MarketRun(NamedTuple):
-    """Recorded run of one symbol as float64 arrays with one row per minute unless noted.
+    """History of the market of one symbol: float64 arrays, one row per minute unless stated otherwise.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class MarketRun(NamedTuple):
     trades : shape (minutes,)
         Number of trades.
     mark_gap : shape (minutes,)
-        By how much the mark price lies above the traded one, log price.
+        Mark price above the traded one, log price.
     interest : shape (minutes, 2)
         Coin held long and coin held short by all participants at the close.
     liquidated : shape (minutes, 2)
@@ -194,7 +194,7 @@ def run_market(
     )
     state, minute = (np.zeros(1, dtype).view(np.recarray)[0] for dtype in (STATE, MINUTE))
     tiers = leverage_tiers(parameters)
-    first_row = -(BURN_IN_MINUTES + unlisted_minutes)
+    first_row = -(_BURN_IN_MINUTES + unlisted_minutes)
     funding, orders, transfers, large_trades = _run_minutes(
         run, state, minute, parameters.as_record(), empty_positions(), tiers, streams, first_minute, first_row
     )
@@ -280,7 +280,7 @@ def _decide(
     tiers: npt.NDArray[np.void],
     streams: Streams,
 ) -> None:
-    """Let crowd, whales and hunters trade on what is known at the open; market makers take the other side."""
+    """Trade for crowd, whales and hunters on what is known at the open; market makers take the other side."""
     step_mood(state, minute, law)
     trade_crowd(state, minute, law, positions, tiers, streams.crowd)
     step_exhaustion(state, law, crowding(positions), streams.crowd)

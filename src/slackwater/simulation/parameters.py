@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from slackwater.errors import ParameterError
+from slackwater.errors import ParameterError, did_you_mean
 
-__all__ = ["KNOWN_SYMBOLS", "MarketParameters", "parameters_of"]
+__all__ = ["MarketParameters", "parameters_of"]
 
 
 #: A day far beyond all runs.
@@ -27,10 +26,10 @@ def _bounded(default: float, low: float, high: float, unit: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class MarketParameters:
-    """The market of one symbol.
+    """Parameters of the market of one symbol.
 
-    Every field carries its range and unit in its metadata. Prices, pressures and premia are stated relative to
-    `sigma_daily`, so that symbols of different volatility are the same market at another scale.
+    The metadata of every field contain its range and unit. Prices, pressures and premia are stated relative to
+    `sigma_daily`, so that markets of different volatility differ only in scale.
 
     Raises
     ------
@@ -53,14 +52,14 @@ class MarketParameters:
     average_daily_volume: float = _bounded(2e7, 1e-3, 1e15, "coin per day")
     open_interest: float = _bounded(7e6, 1e-3, 1e15, "coin")
 
-    # How much can be predicted. `signal` scales the response of the price to pressure and nothing else.
+    # Predictability. `signal` scales the response of the price to pressure and nothing else.
     signal: float = _bounded(0.4, 0.0, 1.0, "fraction of the pressure that moves the price")
     whale_signal: float = _bounded(0.5, 0.0, 1.0, "weight of the pressure in what whales want")
 
     # Zero: rises and falls are alike. Above, falls make volatility; the price stays a martingale.
-    skew: float = _bounded(0.0, 0.0, 1.0, "how much more falls than rises raise the volatility that follows")
+    skew: float = _bounded(0.0, 0.0, 1.0, "excess of the volatility after falls over that after rises")
 
-    # What symbols share.
+    # Shared by all symbols.
     common_price_share: float = _bounded(0.88, 0.0, 1.0, "share of the variance of price shocks")
     common_volatility_share: float = _bounded(0.4, 0.0, 1.0, "share of the variance of log volatility")
     common_mood_share: float = _bounded(0.1, 0.0, 1.0, "share of the variance of the crowd's mood")
@@ -97,7 +96,7 @@ class MarketParameters:
     whale_transfers_per_day: float = _bounded(29.0, 0.0, 1000.0, "per day")
     large_trades_per_day: float = _bounded(150.0, 0.0, 1440.0, "per day")
 
-    # Sweeps: someone trades through the highs or lows where the stops wait, and out again.
+    # Sweeps: trades through the highs or lows where the stops are, and back.
     sweeps_per_day: float = _bounded(4.0, 0.0, 1000.0, "per day spent within reach of the stops")
     sweep_size: float = _bounded(0.005, 0.0, 0.5, "of the daily volume")
 
@@ -132,8 +131,8 @@ class MarketParameters:
         return record.view(np.recarray)[0]
 
 
-#: What is particular to a symbol; everything else is the same market.
-KNOWN_SYMBOLS: Mapping[str, Mapping[str, float]] = {
+#: Parameters of symbols that differ from the defaults.
+_KNOWN_SYMBOLS: Mapping[str, Mapping[str, float]] = {
     "BTCUSDT": {
         "sigma_daily": 0.0275,
         "start_price": 60_000.0,
@@ -167,12 +166,12 @@ KNOWN_SYMBOLS: Mapping[str, Mapping[str, float]] = {
 
 
 def parameters_of(symbol: str, options: Mapping[str, float]) -> MarketParameters:
-    """Return the parameters of a symbol: the defaults, what is known of the symbol, then `options`.
+    """Return the parameters of a symbol: the defaults, those of the symbol, then `options`.
 
     Parameters
     ----------
     symbol : str
-        Name of the perpetual. A name that is not in `KNOWN_SYMBOLS` gets the defaults of `MarketParameters`.
+        Name of the perpetual. Symbols without parameters of their own get the defaults of `MarketParameters`.
     options : Mapping of str to float
         Fields of `MarketParameters` that replace the symbol's own.
 
@@ -189,7 +188,5 @@ def parameters_of(symbol: str, options: Mapping[str, float]) -> MarketParameters
     names = [each.name for each in dataclasses.fields(MarketParameters)]
     for name in options:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean `{close[0]}`?" if close else "see `MarketParameters` for the names"
-            raise ParameterError(f"`{name}` is not an option of the simulated market: {hint}")
-    return MarketParameters(**{**KNOWN_SYMBOLS.get(symbol, {}), **options})
+            raise ParameterError(f"`{name}` is not an option of the simulated market{did_you_mean(name, names)}")
+    return MarketParameters(**{**_KNOWN_SYMBOLS.get(symbol, {}), **options})

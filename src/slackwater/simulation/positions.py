@@ -79,7 +79,7 @@ class Positions(NamedTuple):
 
 
 def empty_positions() -> Positions:
-    """Return positions without any holdings."""
+    """Return a market without positions."""
     shape = (2, len(TIERS))
     return Positions(np.zeros((2, BINS, len(TIERS))), np.ones(shape), np.zeros(shape))
 

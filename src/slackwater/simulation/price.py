@@ -1,7 +1,7 @@
 """The price process: log price = fundamental + signal × (crowd pressure + forced pressure).
 
 The fundamental is a martingale with stochastic volatility. Pressure is what flow would do to the price; `signal`
-scales that response and nothing else, so that at signal 0 the log price is a martingale while every flow lives on.
+scales that response alone, so that at signal 0 the log price is a martingale while all flows continue.
 """
 
 from __future__ import annotations

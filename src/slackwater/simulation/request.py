@@ -1,49 +1,49 @@
-"""Request for a simulated market, with its checks."""
+"""Request for a simulated market, with checks of every field."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from slackwater.errors import ParameterError
 from slackwater.simulation.minute_step import SNAPSHOT_MINUTES
 from slackwater.simulation.parameters import MarketParameters, parameters_of
 from slackwater.simulation.tables import DEFAULT_LAGS
+from slackwater.times import MINUTE_US, epoch_us
 
 __all__ = ["MarketRequest"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LARGEST_SEED = 2**63 - 1
+_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarketRequest:
-    """Request to simulate perpetual futures over a span of time.
+    """Request for simulated perpetual futures over a span of time.
 
     Parameters
     ----------
     symbols : sequence of str
         Names of the perpetuals; their order does not matter, and each symbol's market is the same with or without
-        the others. BTCUSDT, ETHUSDT, SOLUSDT and XRPUSDT have a volatility, price and size of their own, and XRPUSDT
+        the others. BTCUSDT, ETHUSDT, SOLUSDT and XRPUSDT have their own volatility, price and size, and XRPUSDT
         settles funding every four hours from October 2023.
     start, end : datetime
-        Timezone-aware; the first open and the last close. Both on whole five minutes, `start` not before 1970.
+        First open and last close, with a time zone; multiples of five minutes, `start` not before 1970.
     seed : int
         In [0, 2**63). The same seed gives the same bytes, and a longer run begins with the shorter one.
     signal : float, default 0.4
-        In [0, 1]. How much of the pressure of crowd, whales and forced trades moves the price.
+        Share of the pressure of crowd, whales and forced trades that moves the price, in [0, 1].
     whale_signal : float, default 0.5
-        In [0, 1]. How much whales lean against the pressure, rather than follow their own taste.
+        Weight of the pressure against which whales trade, rather than for reasons of their own, in [0, 1].
     listings : Mapping of str to datetime, optional
-        Symbol to its first open, on whole five minutes inside of the span; default: `start`. What follows is the
-        same market as without the listing.
+        First open by symbol, a multiple of five minutes within the span; by default `start`. The market afterwards is
+        the same as without the listing.
     liquidation_cap : timedelta, optional
-        Interval in which the venue publishes only the last liquidation of a symbol (Binance: one second), as in
-        `slackwater.market.frame`. By default every liquidation is published.
+        Length of the slots of which the venue publishes only the last liquidation per symbol (Binance: one second).
+        None: it publishes every one.
     lags : Mapping of str to timedelta, optional
-        Table name to the lag of `available_time` behind `event_time`; replaces the defaults of the tables it names.
+        Lag of `available_time` behind `event_time` by table; replaces the defaults of these tables.
     options : Mapping of str to float, optional
         Any other field of `MarketParameters`, for all symbols alike.
 
@@ -51,7 +51,7 @@ class MarketRequest:
     ------
     ParameterError
         If a symbol is missing, repeated or not a name; a time is naive, off the five minutes, or `end` is not after
-        `start`; a listing is outside of the span or names a symbol that was not requested; a seed, signal, cap, lag or
+        `start`; a listing is outside of the span or of another symbol; a seed, signal, cap, lag or
         option is outside of its range; or an option is unknown.
     """
 
@@ -72,11 +72,11 @@ class MarketRequest:
             raise ParameterError(f"`start` must not be before 1970, was {self.start.isoformat()}")
         if _whole_minutes("end", self.end) <= self.first_minute:
             raise ParameterError(f"`end` must be after `start` ({self.start.isoformat()}), was {self.end.isoformat()}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= LARGEST_SEED:
-            raise ParameterError(f"`seed` must be an integer in [0, {LARGEST_SEED}], was {self.seed!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= _LARGEST_SEED:
+            raise ParameterError(f"`seed` must be an integer in [0, {_LARGEST_SEED}], was {self.seed!r}")
         for symbol, listing in self.listings.items():
             if symbol not in self.symbols:
-                raise ParameterError(f"`listings` must name requested symbols; one was `{symbol}`")
+                raise ParameterError(f"`listings` must name symbols of the request; one was `{symbol}`")
             if not self.first_minute <= _whole_minutes(f"listings[{symbol}]", listing) < self.last_minute:
                 raise ParameterError(
                     f"`listings[{symbol}]` must lie between `start` and `end`, was {listing.isoformat()}"
@@ -127,7 +127,7 @@ def _whole_minutes(name: str, time: datetime) -> int:
         raise ParameterError(f"`{name}` must be a datetime, was {time!r}")
     if time.tzinfo is None:
         raise ParameterError(f"`{name}` must carry a time zone, was {time.isoformat()}")
-    minutes, rest = divmod(time - EPOCH, timedelta(minutes=1))
+    minutes, rest = divmod(epoch_us(time), MINUTE_US)
     if rest or minutes % SNAPSHOT_MINUTES:
         raise ParameterError(f"`{name}` must be on whole {SNAPSHOT_MINUTES} minutes, was {time.isoformat()}")
     return minutes

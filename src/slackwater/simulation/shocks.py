@@ -1,4 +1,4 @@
-"""Exogenous shocks per minute, partly common to all symbols and partly specific to one.
+"""External shocks per minute: partly common to all symbols, partly the symbol's own.
 
 The common generator is consumed by the same draws in every symbol and every minute, whatever the state, so that
 all symbols see the same common shocks however many of them are simulated.

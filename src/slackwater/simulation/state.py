@@ -1,4 +1,4 @@
-"""State of the market between minutes, and flows within a minute.
+"""State of the market between minutes, and record of a minute.
 
 Both are numpy records: the kernels read and write them by field name and in place.
 """

@@ -1,7 +1,7 @@
-"""Stop hunts: someone trades through the 48-hour extreme, behind which the stops wait, and out again.
+"""Stop hunts: trades through the 48-hour extreme, behind which the stops are, and back.
 
 The stops that are hit are forced trades and carry the price on; the hunter sells into them. As with all flow, the
-price heeds it by `signal` alone.
+price responds in proportion to `signal`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RAID_MINUTES, EXIT_MINUTES = 10, 60
 
 @njit(cache=True)
 def step_sweeps(state: Record, minute: Record, law: Record, positions: Positions, sweeps: Record) -> None:
-    """Set what the hunter trades in this minute (coin): nothing, the raid, or the way out of it."""
+    """Set the trade of the hunter in this minute, in coin: none, the raid, or its exit."""
     chance = sweeps.random()
     size = law.sweep_size * law.average_daily_volume
     minute.hunter_net = 0.0

@@ -1,4 +1,4 @@
-"""Conversion of the arrays of a run to canonical tables."""
+"""Canonical tables from the arrays of a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pandas as pd
 from slackwater.market.tables import LAGS
 from slackwater.simulation.minute_step import LATENT, SNAPSHOT_MINUTES, MarketRun
 from slackwater.simulation.parameters import MarketParameters
+from slackwater.times import MINUTE_US, microseconds
 
 __all__ = ["DEFAULT_LAGS", "Columns", "columns_of_run", "stack_tables", "truth_of_run", "venue_feed"]
 
@@ -32,7 +33,7 @@ _TABLES = (
     "depth",
 )
 DEFAULT_LAGS: Mapping[str, timedelta] = {name: LAGS[name] for name in _TABLES}
-"""Default availability lags of the simulated tables."""
+"""Availability lags of the simulated tables: the usual ones."""
 
 #: Chain of a coin, and mean seconds from the decision to move coins to the block that holds them.
 CHAINS = {"BTC": ("bitcoin", 900.0), "ETH": ("ethereum", 20.0), "SOL": ("solana", 2.0), "XRP": ("ripple", 5.0)}
@@ -41,7 +42,6 @@ QUOTES = ("USDT", "USDC", "USD")
 EXCHANGES = np.array(["binance", "bybit", "coinbase", "kraken", "okx"], dtype=object)
 WALLET = "unknown"
 
-MICROSECONDS_PER_MINUTE = 60_000_000
 PRICES = ("open", "high", "low", "close")
 #: Names of the sides by their codes.
 SIDES = {"liquidations": ("long", "short"), "large_trades": ("sell", "buy")}
@@ -57,9 +57,9 @@ def columns_of_run(
     symbol : str
         Name of the perpetual.
     run : MarketRun
-        What its market did.
+        History of its market.
     parameters : MarketParameters
-        Its start price and tick.
+        Parameters with start price and tick.
     first_minute : int
         Open time of the first row, in minutes since 1970 UTC.
 
@@ -98,7 +98,7 @@ def columns_of_run(
 
 
 def truth_of_run(run: MarketRun, parameters: MarketParameters, *, first_minute: int) -> dict[str, Columns]:
-    """Return the columns of the truth: the latent state and every liquidation."""
+    """Return the truth, which participants cannot see, as columns: the latent state, and every liquidation."""
     snapshots = first_minute + SNAPSHOT_MINUTES * (1 + np.arange(len(run.latent), dtype=np.int64))
     latent: Columns = {"event_time": _time(snapshots)}
     latent |= {name: run.latent[:, place].copy() for place, name in enumerate(LATENT)}
@@ -106,11 +106,11 @@ def truth_of_run(run: MarketRun, parameters: MarketParameters, *, first_minute: 
 
 
 def venue_feed(liquidations: Columns, cap: timedelta) -> Columns:
-    """Return the liquidations that a venue publishes: the last one in each interval of `cap`, on either side.
+    """Return the published liquidations: the last one per slot of `cap`, whatever its side.
 
     Slots begin at whole multiples of `cap` since 1970. Binance does so with a cap of one second.
     """
-    slots = liquidations["event_time"].view(np.int64) // (cap // timedelta(microseconds=1))
+    slots = liquidations["event_time"].view(np.int64) // microseconds(cap)
     last = np.append(slots[1:] != slots[:-1], True) if len(slots) else np.zeros(0, dtype=bool)
     return {name: values[last] for name, values in liquidations.items()}
 
@@ -245,4 +245,4 @@ def _price(run: MarketRun, parameters: MarketParameters, log_price: npt.NDArray[
 
 
 def _time(minutes: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
-    return (minutes * MICROSECONDS_PER_MINUTE).view("datetime64[us]")
+    return (minutes * MINUTE_US).view("datetime64[us]")

@@ -1,8 +1,8 @@
-"""Whales: large holders who lean against pressure; their coins move on chain before they trade.
+"""Whales: large holders that trade against pressure; their coins move on chain before they trade.
 
-They deal in blocks with market makers, so that their own flow adds no pressure. With `whale_signal` they see what
-nobody publishes: how far pressure has displaced the price, and that a final push is on. Without it they follow their
-own taste, and their coins tell nothing.
+They deal in blocks with market makers, so that their own flow adds no pressure. With `whale_signal` they use
+what is not published: the displacement of the price by pressure, and whether a final push is on. Without it they trade
+for reasons of their own, and their coins contain no information.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LARGE_TRADE_COLUMNS = 5
 
 @njit(cache=True)
 def start_whales(state: Record, whales: Record) -> None:
-    """Draw the taste of the whales from its stationary distribution."""
+    """Draw the preference of whales from its stationary distribution."""
     state.whale_taste = whales.standard_normal()
 
 

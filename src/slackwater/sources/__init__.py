@@ -1,1 +1,1 @@
-"""Where tables come from: a simulated market, or files."""
+"""Sources of tables: venues, the public archive of Binance, whale data, and files of your own."""

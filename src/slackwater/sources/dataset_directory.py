@@ -1,4 +1,4 @@
-"""A directory of canonical tables that is filled piece by piece, and seen as a whole or not at all."""
+"""A directory of canonical tables that is filled in pieces and appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ import pyarrow.parquet as pq
 from slackwater.errors import OrderError, ParameterError, SchemaError
 from slackwater.market.schemas import SCHEMAS
 from slackwater.storage import atomic_directory, read_json, sha256_of
+from slackwater.times import microseconds, timestamp
 
-__all__ = ["MANIFEST", "DatasetTable", "dataset_directory", "earlier_fetch"]
+__all__ = ["GROUP_ROWS", "MANIFEST", "DatasetTable", "dataset_directory", "earlier_fetch"]
 
 MANIFEST: Final = "fetch.json"
-#: Rows are written in groups of this size, whatever the pieces in which they come, so that the same rows are the same
-#: bytes.
+#: Rows per row group, whatever the size of the pieces, so that equal rows are equal bytes.
 GROUP_ROWS: Final = 1 << 17
-#: What file managers leave wherever they were: nothing that anybody would miss.
-OF_THE_DESKTOP: Final = (".DS_Store", "Thumbs.db", "desktop.ini")
-TIME: Final = pa.timestamp("us", tz="UTC")
+#: Files of file managers, which may be lost.
+_OF_THE_DESKTOP: Final = (".DS_Store", "Thumbs.db", "desktop.ini")
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_BEFORE_ALL: Final = (-(2**62), -(2**62))
 
 
 class DatasetTable:
-    """Appends rows to a canonical table on disk, symbol by symbol and in the order of time.
+    """Writer of a canonical table on disk, symbol by symbol and ordered by time.
 
     Parameters
     ----------
     directory
-        Where to write ``<name>.parquet``.
+        Directory of ``<name>.parquet``.
     name
-        Which of `slackwater.market.schemas.SCHEMAS`.
+        Name in `slackwater.market.schemas.SCHEMAS`.
     lag
-        From `event_time` to `available_time`, or from the piece's own `stamp` where it has one.
+        Time from `event_time` (from `stamp` in pieces that have it) to `available_time`.
     """
 
     def __init__(self, directory: Path, name: str, *, lag: timedelta) -> None:
@@ -58,7 +59,7 @@ class DatasetTable:
         self._waiting_rows = 0
         self._writer: pq.ParquetWriter | None = None
         self._symbol = ""
-        self._times: tuple[int, int] = (-(2**62), -(2**62))
+        self._times = _BEFORE_ALL
 
     def __enter__(self) -> DatasetTable:
         return self
@@ -74,33 +75,33 @@ class DatasetTable:
     def append(self, symbol: str, piece: pa.Table) -> int:
         """Append rows of a symbol, sorted by `event_time`.
 
-        Rows that an earlier piece of the symbol reaches already are left out: files overlap at midnight.
+        Rows within the span of an earlier piece of the symbol are left out: files overlap at midnight.
 
         Parameters
         ----------
         symbol
-            Not before the one of the last piece, by name.
+            Symbol; not before that of the last piece, by name.
         piece
             The columns of the schema without `symbol` and `available_time`; others are dropped.
 
         Returns
         -------
         int
-            Rows left out.
+            Number of rows left out.
 
         Raises
         ------
         OrderError
-            If symbols come out of order, or rows of the piece do.
+            If symbols, or rows of the piece, are out of order.
         """
         if symbol < self._symbol:
             raise OrderError(f"table {self.schema.name}: {symbol} comes after {self._symbol}")
         if symbol > self._symbol:
-            self._symbol, self._times = symbol, (-(2**62), -(2**62))
+            self._symbol, self._times = symbol, _BEFORE_ALL
         before = len(piece)
         time = piece["event_time"].cast(pa.int64()).to_numpy()
         if (np.diff(time) < 0).any():
-            raise OrderError(f"table {self.schema.name}, {symbol}: rows run backwards in `event_time`")
+            raise OrderError(f"table {self.schema.name}, {symbol}: `event_time` runs backwards")
         # Events may share a stamp, rows with a key may not.
         new = time > self._times[1] if "event_time" in self.schema.key else time >= self._times[1]
         if not new.all():
@@ -108,7 +109,7 @@ class DatasetTable:
         if not len(piece):
             return before
         self._times = (int(time[0]), int(time[-1]))
-        first, last = (pd.Timestamp(int(each), unit="us", tz="UTC") for each in self._times)
+        first, last = (timestamp(each) for each in self._times)
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
         self._waiting.append(self._canonical(symbol, piece))
@@ -121,8 +122,8 @@ class DatasetTable:
 
     def _canonical(self, symbol: str, piece: pa.Table) -> pa.Table:
         stamp = piece["stamp" if "stamp" in piece.column_names else "event_time"]
-        lag = pa.scalar(self.lag // timedelta(microseconds=1), type=pa.int64())
-        known = pc.add(stamp.cast(pa.int64()), lag).cast(TIME)
+        lag = pa.scalar(microseconds(self.lag), type=pa.int64())
+        known = pc.add(stamp.cast(pa.int64()), lag).cast(_TIME)
         columns = {"symbol": pa.repeat(pa.scalar(symbol), len(piece)), "event_time": piece["event_time"]}
         columns |= {"available_time": known}
         for column in self.schema.columns:
@@ -144,12 +145,12 @@ class DatasetTable:
 
 @contextmanager
 def dataset_directory(out: str | Path) -> Iterator[Path]:
-    """Yield a directory to fill, which takes the place of `out` if the block ends without an error.
+    """Yield a directory to fill, which replaces `out` if the block ends without an error.
 
     Raises
     ------
     ParameterError
-        If `out` holds anything that was not fetched into it, or is being filled by another process.
+        If `out` holds files that are not of a fetch, or another process is filling it.
     """
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,26 +161,26 @@ def dataset_directory(out: str | Path) -> Iterator[Path]:
         except BlockingIOError:
             raise ParameterError(f"{target} is being filled by another process") from None
         _restore(target)
-        _refuse_foreign(target)
+        _refuse_others(target)
         with atomic_directory(target) as directory:
             yield directory
 
 
 def earlier_fetch(out: str | Path) -> dict[str, Any] | None:
-    """Return what an earlier run wrote of `out` into its ``fetch.json``; None if there is nothing.
+    """Return the ``fetch.json`` of an earlier run in `out`; None if there is none.
 
     Raises
     ------
     ParameterError
-        If `out` holds anything that was not fetched into it.
+        If `out` holds files that are not of a fetch.
     """
     target = Path(out)
-    _refuse_foreign(target)
+    _refuse_others(target)
     return dict(read_json(target / MANIFEST)) if (target / MANIFEST).is_file() else None
 
 
 def _restore(target: Path) -> None:
-    """Clear away what a killed run left behind; if it was killed while directories changed places, put back the old."""
+    """Delete the leftovers of a killed run; if it was killed while directories changed places, restore the old one."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.(old\.)?[a-z0-9_]{{8}}")
     for left in sorted(target.parent.iterdir()):
         if pattern.fullmatch(left.name) and left.is_dir() and _left_by_a_run(left, target):
@@ -189,18 +190,18 @@ def _restore(target: Path) -> None:
 
 
 def _left_by_a_run(left: Path, target: Path) -> bool:
-    """Return whether a directory holds nothing but what a run writes: somebody else's may have such a name."""
+    """Return whether a directory holds only files that a run writes: another one may have such a name."""
     ours = {target.name, MANIFEST, *(f"{name}.parquet" for name in SCHEMAS)}
     return all(path.name in ours or path.name.startswith(f".{MANIFEST}.") for path in left.iterdir())
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Raise if something would be lost: a file, or a directory with anything that a fetch did not write."""
+def _refuse_others(target: Path) -> None:
+    """Raise if files would be lost that a fetch did not write."""
     if not target.exists():
         return
     if not target.is_dir():
         raise ParameterError(f"{target} is a file; name a directory")
-    held = {path.name for path in target.iterdir() if path.name not in OF_THE_DESKTOP}
+    held = {path.name for path in target.iterdir() if path.name not in _OF_THE_DESKTOP}
     if not held:
         return
     if MANIFEST not in held:

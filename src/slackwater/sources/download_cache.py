@@ -1,9 +1,9 @@
-"""Where downloads are kept: by what they contain, and never under their final name before they are whole.
+"""Cache of downloads, addressed by content; a file has its final name only when it is complete.
 
 ::
 
-    <root>/content/<sha256>          whole files
-    <root>/urls/<sha256 of URL>.json      which of them a URL gave
+    <root>/content/<sha256>          complete files
+    <root>/urls/<sha256 of URL>.json      the file of a URL
     <root>/urls/<sha256 of URL>.part      a file that is coming in, and beside it the version that it is of
 """
 
@@ -28,15 +28,15 @@ class Download:
     Parameters
     ----------
     url
-        Where it came from, without credentials.
+        URL, without credentials.
     path
-        Where it is; its name is its sha256.
+        Path; the file name is its sha256.
     sha256
         Digest of the content.
     size
         Bytes.
     verified
-        Whether the server's checksum was there and agreed.
+        Whether the server published a checksum, which agreed.
     """
 
     url: str
@@ -47,14 +47,14 @@ class Download:
 
 
 class CacheEntry:
-    """What the cache holds of one URL.
+    """Entry of the cache for one URL.
 
     Parameters
     ----------
     root
         Directory of the cache.
     url
-        Without credentials: it is written down.
+        URL without credentials, which is written to disk.
     """
 
     def __init__(self, root: Path, url: str) -> None:
@@ -65,19 +65,19 @@ class CacheEntry:
 
     @property
     def partial(self) -> Path:
-        """The file that is coming in."""
+        """Path of the incomplete file."""
         return self._record.with_suffix(".part")
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold a lock that other threads and processes wait for; it ends with the process, however that ends."""
+        """Lock the entry against other threads and processes; the lock ends with the process at the latest."""
         self._record.parent.mkdir(parents=True, exist_ok=True)
         with self._record.with_suffix(".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def kept(self) -> Download | None:
-        """Return the file if it is there and whole; a torn file or record counts as absent."""
+        """Return the file if it is complete; a damaged file or record counts as absent."""
         try:
             known = read_json(self._record)
             path = self._content / str(known["sha256"])
@@ -88,7 +88,7 @@ class CacheEntry:
         return Download(url=self.url, path=path, sha256=path.name, size=size, verified=verified) if whole else None
 
     def keep(self, sha256: str, *, verified: bool) -> Download:
-        """Give the partial file, which is whole by now, its final name, and return it."""
+        """Give the completed partial file its final name, and return it."""
         path = self._content / sha256
         size = self.partial.stat().st_size
         self._content.mkdir(parents=True, exist_ok=True)
@@ -98,11 +98,11 @@ class CacheEntry:
         return Download(url=self.url, path=path, sha256=sha256, size=size, verified=verified)
 
     def forget(self, download: Download) -> None:
-        """Drop the record of the file. Its content stays: others may have served the same, and be read just now."""
+        """Drop the record of the file. Its content stays, since another URL may share it and be read at this time."""
         self._record.unlink(missing_ok=True)
 
     def resumable(self) -> tuple[int, str]:
-        """Return how many bytes came in before, and of which version; (0, "") where they cannot be trusted."""
+        """Return the bytes received so far and their version; (0, "") where they cannot be resumed."""
         try:
             version = self._version.read_text(encoding="utf-8")
             size = self.partial.stat().st_size
@@ -111,12 +111,12 @@ class CacheEntry:
         return (size, version) if version and size else (0, "")
 
     def begin(self, version: str) -> None:
-        """Begin anew with a file of a version; an empty text: it has no name, and cannot be resumed."""
+        """Start a new partial file; without a version (an empty text) it cannot be resumed."""
         self.discard()
         with atomic_file(self._version) as note:
             note.write_text(version, encoding="utf-8")
 
     def discard(self) -> None:
-        """Drop what came in so far."""
+        """Delete the partial file."""
         self.partial.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)

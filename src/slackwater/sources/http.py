@@ -1,4 +1,4 @@
-"""Polite downloads: tried again, resumed, verified, and kept in a cache."""
+"""Downloads of files with retries, resumption, checksums and a cache."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from slackwater.errors import ParameterError, SchemaError, SourceError
 from slackwater.sources.download_cache import CacheEntry, Download
 from slackwater.storage import sha256_of
 
-__all__ = ["Download", "Downloader", "Politeness", "split_credentials"]
+__all__ = ["LATER", "Downloader", "Politeness", "retry_after", "split_credentials"]
 
-CHECKSUM_BYTES: Final = 4096
-#: Answers that say "later": too many requests, banned for a while, unavailable.
+_CHECKSUM_BYTES: Final = 4096
+#: Statuses of servers that must be asked later: banned, too many requests, unavailable.
 LATER: Final = frozenset({418, 429, 503})
 
 
 class _TransientError(Exception):
-    """Worth another try."""
+    """A failure after which the request is repeated."""
 
 
 class _DamagedError(Exception):
-    """The content is not what its checksum says."""
+    """The content differs from its checksum."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Politeness:
-    """How hard a server may be asked.
+    """Limits of requests to a server.
 
     Parameters
     ----------
     attempts
         Tries of one file before it counts as unreachable, at least 1.
     first_wait, longest_wait
-        Seconds before the second try, doubled (with jitter) up to the longest.
+        Wait before the second try, which doubles (with jitter) up to the longest, in seconds.
     longest_retry_after
-        Longest wait that a server may ask for, in seconds; one that asks for more is unreachable.
+        Longest wait that a server may demand, in seconds; one that demands more is unreachable.
     delay
-        Least seconds between the starts of two requests, over all threads.
+        Least time between the starts of two requests, over all threads, in seconds.
     timeout
-        Seconds without a byte after which a connection counts as lost.
+        Time without a byte after which a connection counts as lost, in seconds.
     largest_file
         Largest answer that is accepted, in bytes.
     """
@@ -74,22 +74,32 @@ class Politeness:
         if not self.timeout > 0.0 or self.largest_file < 1:
             raise ParameterError("`timeout` and `largest_file` must be positive")
 
+    @property
+    def tries(self) -> str:
+        """Number of tries, for messages."""
+        return f"{self.attempts} tries" if self.attempts > 1 else "one try"
+
+    def wait(self, attempt: int) -> float:
+        """Return the wait after a try in seconds; half of it is random, so that threads do not return all at once."""
+        grown = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
+        return grown * (0.5 + 0.5 * random.random())  # noqa: S311 not a secret
+
 
 class Downloader:
-    """Downloads files into a cache; may be used by several threads, and by several processes on one cache.
+    """Downloader of files into a cache, which several threads and processes may share.
 
     Parameters
     ----------
     cache
-        Directory of the cache. What it holds is never asked for again.
+        Directory of the cache. Its files are never requested again.
     politeness
-        How hard the server may be asked.
+        Limits of requests.
     on_bytes
-        Called with the number of bytes of each chunk that came in, from the thread of the download.
+        Function that is called with the bytes of each received chunk, from the thread of the download.
 
     Examples
     --------
-    >>> with Downloader(".cache") as downloader:  # a directory is made when something comes
+    >>> with Downloader(".cache") as downloader:  # the directory is made with the first file
     ...     downloader.fetch("ftp://example.org/file.zip")
     Traceback (most recent call last):
     slackwater.errors.ParameterError: a URL must begin with http:// or https://, was ftp://example.org/file.zip
@@ -129,12 +139,12 @@ class Downloader:
         Parameters
         ----------
         url
-            Address of the file. ``url + ".CHECKSUM"`` is asked first: where the server has it, the content must agree.
+            Address of the file. Where the server has ``url + ".CHECKSUM"``, the content must agree with it.
 
         Returns
         -------
         Download or None
-            None: the server has no such file.
+            None: the server does not have the file.
 
         Raises
         ------
@@ -153,7 +163,7 @@ class Downloader:
             try:
                 return self._download(entry, credentials, expected)
             except _DamagedError:
-                # Archives are published anew now and then: ask once more for both.
+                # Archives are published anew now and then: request both once more.
                 expected = self._checksum(public, credentials)
             try:
                 return self._download(entry, credentials, expected)
@@ -161,7 +171,7 @@ class Downloader:
                 raise SchemaError(f"{public}: {error}; it was downloaded twice and is refused") from None
 
     def forget(self, download: Download) -> None:
-        """Drop a file from the cache, such as one that turned out to be no archive."""
+        """Drop a file from the cache, such as one that is not an archive."""
         CacheEntry(self.cache, download.url).forget(download)
 
     def _checksum(self, url: str, credentials: httpx.BasicAuth | None) -> str:
@@ -171,10 +181,10 @@ class Downloader:
             with self._answer(f"{url}.CHECKSUM", credentials, {}) as answer:
                 if answer is None:
                     return ""
-                text = b"".join(_at_most(answer.iter_raw(), CHECKSUM_BYTES, f"{url}.CHECKSUM"))
+                text = b"".join(_at_most(answer.iter_raw(), _CHECKSUM_BYTES, f"{url}.CHECKSUM"))
                 found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
                 if found is None:
-                    raise _TransientError(f"the checksum is none: {text[:60]!r}")
+                    raise _TransientError(f"the checksum is not a sha256: {text[:60]!r}")
                 return found[1].decode().lower()
 
         return self._persist(ask, f"{url}.CHECKSUM")
@@ -185,11 +195,11 @@ class Downloader:
         sha256 = sha256_of(entry.partial)
         if expected and sha256 != expected:
             entry.discard()
-            raise _DamagedError(f"its sha256 is {sha256}, its checksum says {expected}")
+            raise _DamagedError(f"its sha256 is {sha256}, its checksum {expected}")
         return entry.keep(sha256, verified=bool(expected))
 
     def _stream(self, entry: CacheEntry, credentials: httpx.BasicAuth | None) -> bool:
-        """Stream an answer to the partial file, from where it ended last time; False: there is no such file."""
+        """Append an answer to the partial file; False: there is no such file."""
         have, version = entry.resumable()
         headers = {"range": f"bytes={have}-", "if-range": version} if have else {}
         with self._answer(entry.url, credentials, headers) as answer:
@@ -198,13 +208,13 @@ class Downloader:
                 return False
             if answer.status_code == 416:
                 entry.discard()
-                raise _TransientError("the rest that was asked for is not there")
+                raise _TransientError("the requested rest does not exist")
             if answer.status_code == 200:
                 have = 0
                 entry.begin(_version_of(answer))
             elif not _continues(answer, have):
                 entry.discard()
-                raise _TransientError(f"another part than asked for: {answer.headers.get('content-range')}")
+                raise _TransientError(f"another part than requested: {answer.headers.get('content-range')}")
             with entry.partial.open("ab") as file:
                 try:
                     for chunk in _at_most(answer.iter_raw(), self.politeness.largest_file - have, entry.url):
@@ -221,9 +231,9 @@ class Downloader:
     def _answer(
         self, url: str, credentials: httpx.BasicAuth | None, headers: dict[str, str]
     ) -> Iterator[httpx.Response | None]:
-        """Yield an answer with content, or None where there is no such file; raise what else it may be."""
+        """Yield an answer with content, or None where there is no such file; raise for every other one."""
         self._wait_for_turn()
-        # Content as it is: a server that compresses a zip once more would break its checksum and its length.
+        # A server that compresses a zip once more would break its checksum and its length.
         asked = {"accept-encoding": "identity", **headers}
         try:
             with self._client.stream("GET", url, headers=asked, auth=credentials) as answer:
@@ -238,7 +248,7 @@ class Downloader:
                     yield answer
                 elif 300 <= status < 400:
                     target = split_credentials(answer.headers.get("location", "somewhere else"))[0]
-                    raise SourceError(f"{url} is not there, the server sends on to {target}; name that one")
+                    raise SourceError(f"{url} is not there, the server redirects to {target}; name that one")
                 else:
                     raise SourceError(f"{url}: the server refuses with status {status}")
         except httpx.TransportError as error:  # a body that is shorter than promised is one of them
@@ -257,11 +267,11 @@ class Downloader:
         self._stop.wait(seconds)
 
     def _told_to_wait(self, answer: httpx.Response) -> Exception:
-        """Return the error of an answer that says "later", and let all threads wait for as long as it asks."""
-        wait = _retry_after(answer.headers.get("retry-after", ""))
+        """Return the error of an answer with a status of `LATER`, and let all threads wait as long as it demands."""
+        wait = retry_after(answer.headers.get("retry-after", ""))
         if wait > self.politeness.longest_retry_after:
             return SourceError(
-                f"{answer.url.copy_with(userinfo=b'')}: the server answered {answer.status_code} and wants no request "
+                f"{answer.url.copy_with(userinfo=b'')}: the server answered {answer.status_code} and allows no request "
                 f"for {wait:,.0f} s; try again then, what came in so far is kept"
             )
         with self._turn:
@@ -269,17 +279,11 @@ class Downloader:
         return _TransientError(f"the server answered {answer.status_code}")
 
     def _persist(self, action: Callable[[], Any], url: str) -> Any:
-        """Try, and try again with growing waits; a failure that stays becomes one clear error."""
+        """Repeat an action with growing waits; a failure that persists becomes one error."""
         rules = self.politeness
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            grown = min(rules.longest_wait, rules.first_wait * 2.0 ** (state.attempt_number - 1))
-            # Half of it at random, so that the threads do not come back all at once.
-            return grown * (0.5 + 0.5 * random.random())  # noqa: S311 no secret
-
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(rules.attempts),
-            wait=wait,
+            wait=lambda state: rules.wait(state.attempt_number),
             retry=tenacity.retry_if_exception_type(_TransientError),
             sleep=self._pause,
             reraise=True,
@@ -287,19 +291,18 @@ class Downloader:
         try:
             return retrying(action)
         except _TransientError as error:
-            tries = f"{rules.attempts} tries" if rules.attempts > 1 else "one try"
             raise SourceError(
-                f"{url} could not be downloaded after {tries}: {error}; run it again, what came in so far is kept"
+                f"{url} could not be downloaded after {rules.tries}: {error}; run it again, what came in so far is kept"
             ) from None
 
 
 def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
-    """Return a URL without its user and password, and these for the request alone.
+    """Return a URL without its credentials, and the credentials.
 
     Raises
     ------
     ParameterError
-        If it is no http or https URL, or has a query or a fragment.
+        If it is not an http or https URL, or has a query or a fragment.
 
     Examples
     --------
@@ -316,7 +319,7 @@ def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
     if parts.scheme not in ("http", "https") or not host:
         raise ParameterError(f"a URL must begin with http:// or https://, was {public}")
     if parts.query or parts.fragment:
-        raise ParameterError(f"a URL of files has no `?` and no `#`, {public} had")
+        raise ParameterError(f"a URL of files must not have `?` or `#`, {public} had")
     credentials = (
         httpx.BasicAuth(unquote(parts.username or ""), unquote(parts.password or ""))
         if parts.username or parts.password
@@ -326,7 +329,7 @@ def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:
 
 
 def _version_of(answer: httpx.Response) -> str:
-    """Return what names the version of an answer: a strong ETag, or the time of its last change, or nothing."""
+    """Return the version of an answer: a strong ETag, or the time of its last change, or an empty text."""
     tag = str(answer.headers.get("etag", ""))
     return tag if tag and not tag.startswith("W/") else str(answer.headers.get("last-modified", ""))
 
@@ -345,8 +348,8 @@ def _at_most(chunks: Iterator[bytes], limit: int, url: str) -> Iterator[bytes]:
         yield chunk
 
 
-def _retry_after(text: str) -> float:
-    """Return the seconds that a server asks to wait: a number, or a date; 0 where it says nothing that can be read."""
+def retry_after(text: str) -> float:
+    """Return the wait in a ``Retry-After`` header in seconds, from a number or a date; 0 where it cannot be read."""
     if re.fullmatch(r"\d{1,9}", text.strip()):
         return float(text)
     try:

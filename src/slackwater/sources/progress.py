@@ -1,54 +1,41 @@
-"""What is told while files come in, and a bar that shows it."""
+"""Progress of downloads, and a bar that displays it."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ["Progress", "ProgressBar", "Silence"]
-
-
-class Progress(Protocol):
-    """Whom to tell while files come in; calls may come from several threads."""
-
-    def expect(self, files: int) -> None:
-        """Hear that so many more files are to come."""
-
-    def receive(self, count: int) -> None:
-        """Hear that so many bytes came in."""
-
-    def finish(self, name: str) -> None:
-        """Hear that a file is done, there or not."""
+__all__ = ["Progress", "ProgressBar"]
 
 
-class Silence:
-    """A progress that nobody looks at."""
+class Progress:
+    """Receiver of the progress, which does nothing; calls may come from several threads."""
 
     def expect(self, files: int) -> None:
-        """Do nothing."""
+        """Receive a number of further files."""
 
     def receive(self, count: int) -> None:
-        """Do nothing."""
+        """Receive a number of downloaded bytes."""
 
     def finish(self, name: str) -> None:
-        """Do nothing."""
+        """Receive the name of a file that is done, whether it exists or not."""
 
 
-class ProgressBar:
-    """A bar on stderr: files, bytes, speed and the time that is left."""
+class ProgressBar(Progress):
+    """Bar on stderr with files, bytes and the remaining time."""
 
     def __init__(self) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._total = 0
         self._bytes = 0
-        self._bar: Any = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("files, {task.fields[megabytes]:,.1f} MB"),
-            TimeRemainingColumn(),
+        self._bar: Any = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("files, {task.fields[megabytes]:,.1f} MB"),
+            progress.TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )

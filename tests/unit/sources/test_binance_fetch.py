@@ -17,9 +17,10 @@ from slackwater.market.schemas import SCHEMAS, validate
 from slackwater.sources.binance_archive import parts
 from slackwater.sources.binance_archive.catalogue import DEFAULT_LAGS
 from slackwater.sources.binance_archive.parts import read_part
-from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
+from slackwater.sources.fetch import datasets_entry, fetch, summary
 from slackwater.sources.http import Politeness
 from slackwater.sources.own_files.directory import read_directory
+from slackwater.sources.request import FetchRequest
 from slackwater.storage import read_tables
 from tests.mirror.archive import archive_file
 from tests.mirror.faults import QUICK, BadNetwork, Watch, digests, fetch_and_kill, fetch_until_whole, request
@@ -112,7 +113,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path: Path) -> None:
         ("metrics", "2024-01-05"): "not published yet",
         ("metrics", "2024-01-03"): "the archive has no such file",
         ("fundingRate", "2024-01-01"): (
-            "the month is not over, until then it is published by the exchange's own interface alone"
+            "the month is not over; until then it is on the exchange's own interface alone"
         ),
     }
     assert "no longer has liquidations" in manifest["absent"]["liquidations"]
@@ -227,7 +228,7 @@ def test_what_was_not_fetched_is_never_replaced(tmp_path: Path) -> None:
         for changes, message in (
             ({"tables": ["fine_bars"]}, "holds the tables mark_price"),
             ({"tables": ["fine_bars", "mark_price"], "symbols": ["ETHUSDT"]}, "holds the symbols BTCUSDT"),
-            ({"tables": ["fine_bars", "mark_price"], "start": datetime(2024, 1, 6, tzinfo=UTC)}, "ask for all of it"),
+            ({"tables": ["fine_bars", "mark_price"], "start": datetime(2024, 1, 6, tzinfo=UTC)}, "request all of it"),
             ({"tables": ["fine_bars", "mark_price"], "interval": "5m"}, "fetched with interval 1m"),
         ):
             with pytest.raises(ParameterError, match=message):
@@ -242,7 +243,7 @@ def test_what_was_not_fetched_is_never_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"venue": "mtgox"}, "`venue` must be one of"),
+        ({"venue": "mtgox"}, "`venue` must be a known venue"),
         ({"symbols": []}, "`symbols` must be names"),
         ({"symbols": ["BTCUSDT", "BTCUSDT"]}, "each once"),
         ({"symbols": ["../x"]}, "a symbol of Binance is a name"),
@@ -313,7 +314,7 @@ def test_a_wrong_name_beside_a_right_one_is_an_error_that_costs_nothing(tmp_path
     """Fails where the entry that is printed names a symbol that the data set does not have."""
     with running(Mirror()) as mirror:
         with pytest.raises(
-            MissingDataError, match=r"no bars were found of DOGEUSDT from .* no such file.* is that its name"
+            MissingDataError, match=r"no bars were found of DOGEUSDT from .* no such file.* check its name"
         ):
             bring(tmp_path / "out", mirror, symbols=["BTCUSDT", "DOGEUSDT"])
         assert not (tmp_path / "out").exists()
@@ -355,7 +356,7 @@ def test_a_part_that_another_run_made_meanwhile_stands(tmp_path: Path, monkeypat
 
 
 def test_a_part_that_goes_while_it_is_read_is_an_error_and_no_empty_table(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match="is gone from the cache: run it again"):
+    with pytest.raises(SchemaError, match="is gone from the cache; run it again"):
         read_part(tmp_path / "gone", "fine_bars")
 
 

@@ -63,7 +63,7 @@ def test_pieces_out_of_order_are_refused(tmp_path: Path) -> None:
         table.append("B", piece(0, 3))
         with pytest.raises(OrderError, match="A comes after B"):
             table.append("A", piece(0, 3))
-        with pytest.raises(OrderError, match="run backwards"):
+        with pytest.raises(OrderError, match="runs backwards"):
             table.append("B", piece(0, 9).take([3, 2]))
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from slackwater.market.schemas import validate
-from slackwater.sources.fetch import FetchRequest, datasets_entry, fetch, summary
+from slackwater.sources.fetch import datasets_entry, fetch, summary
 from slackwater.sources.http import Politeness
+from slackwater.sources.request import FetchRequest
 from slackwater.storage import read_tables, sha256_of
 from tests.venues.natives import NATIVES
 from tests.venues.server import Habits, VenueServer, running

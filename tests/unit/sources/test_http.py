@@ -138,7 +138,9 @@ def test_another_part_than_asked_for_is_refused(tmp_path: Path) -> None:
 def test_a_checksum_that_never_agrees_is_a_named_refusal_and_keeps_nothing(tmp_path: Path) -> None:
     with running(Mirror(served, faults=always("wrong_checksum", of=FILE + ".CHECKSUM"))) as mirror:
         downloader = Downloader(tmp_path, politeness=QUICK)
-        with pytest.raises(SchemaError, match=r"file\.zip: its sha256 is .*, its checksum says .*downloaded twice"):
+        with pytest.raises(
+            SchemaError, match=r"file\.zip: its sha256 is .*, its checksum [0-9a-f]+; .*downloaded twice"
+        ):
             downloader.fetch(mirror.url + FILE)
         downloader.close()
         assert sum(path == FILE for path, _ in mirror.requests) == 2
@@ -194,7 +196,7 @@ def test_a_wait_beyond_all_measure_is_an_error_and_not_a_sleep(tmp_path: Path) -
     with (
         running(mirror),
         Downloader(tmp_path, politeness=QUICK) as downloader,
-        pytest.raises(SourceError, match="wants no request for 86,400 s"),
+        pytest.raises(SourceError, match="allows no request for 86,400 s"),
     ):
         downloader.fetch(mirror.url + FILE)
 

@@ -1,86 +1,62 @@
-"""Which files of the archive hold a table, and where they are."""
+"""The files of the archive that contain a table, and their paths."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 from slackwater.errors import ParameterError
 from slackwater.market.tables import LAGS
 
-__all__ = ["ARCHIVE_URL", "DATA_TYPES", "DEFAULT_LAGS", "INTERVALS", "ArchiveFile", "DataType", "market_of", "plan"]
+__all__ = ["ARCHIVE_URL", "DATA_TYPES", "DEFAULT_LAGS", "ArchiveFile", "DataType", "market_of", "plan"]
 
 ARCHIVE_URL: Final = "https://data.binance.vision"
 
 Period = Literal["daily", "monthly"]
 Market = Literal["um", "cm"]
 
-INTERVALS: Final[Mapping[str, timedelta]] = {
-    "1m": timedelta(minutes=1),
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "1h": timedelta(hours=1),
-}
-
-_TABLES: Final = (
-    "fine_bars",
-    "mark_price",
-    "premium_index",
-    "funding",
-    "open_interest",
-    "long_short_ratio",
-    "depth",
-    "large_trades",
-    "liquidations",
-)
-DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {name: LAGS[name] for name in _TABLES}
-"""Availability lags of the tables in the archive. The archive comes a day later; its rows stand for what a live feed
-would have had."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DataType:
-    """One kind of file.
+    """A kind of file.
 
     Parameters
     ----------
     name
-        As the archive calls it.
+        Name in the archive.
     tables
-        The canonical tables in it.
+        Canonical tables in it.
     periods
         Lengths of its files.
     by_interval
         Whether it comes in several intervals.
     absent
-        Market to the reason why that market has none, or none that can be used.
+        Reason by market that has no such files, or none that can be used.
     """
 
     name: str
     tables: tuple[str, ...]
     periods: tuple[Period, ...] = ("monthly", "daily")
     by_interval: bool = False
-    absent: Mapping[Market, str]
+    absent: Mapping[Market, str] = field(default_factory=dict)
 
-
-_EVERYWHERE: Final[Mapping[Market, str]] = {}
 
 DATA_TYPES: Final[tuple[DataType, ...]] = (
-    DataType(name="klines", tables=("fine_bars",), by_interval=True, absent=_EVERYWHERE),
-    DataType(name="markPriceKlines", tables=("mark_price",), by_interval=True, absent=_EVERYWHERE),
-    DataType(name="premiumIndexKlines", tables=("premium_index",), by_interval=True, absent=_EVERYWHERE),
-    DataType(name="fundingRate", tables=("funding",), periods=("monthly",), absent=_EVERYWHERE),
-    DataType(name="metrics", tables=("open_interest", "long_short_ratio"), periods=("daily",), absent=_EVERYWHERE),
+    DataType(name="klines", tables=("fine_bars",), by_interval=True),
+    DataType(name="markPriceKlines", tables=("mark_price",), by_interval=True),
+    DataType(name="premiumIndexKlines", tables=("premium_index",), by_interval=True),
+    DataType(name="fundingRate", tables=("funding",), periods=("monthly",)),
+    DataType(name="metrics", tables=("open_interest", "long_short_ratio"), periods=("daily",)),
     DataType(
         name="bookDepth",
         tables=("depth",),
         periods=("daily",),
         absent={"cm": "the unit of coin-margined depth is not documented"},
     ),
-    DataType(name="aggTrades", tables=("large_trades",), absent=_EVERYWHERE),
+    DataType(name="aggTrades", tables=("large_trades",)),
     DataType(
         name="liquidationSnapshot",
         tables=("liquidations",),
@@ -89,10 +65,13 @@ DATA_TYPES: Final[tuple[DataType, ...]] = (
     ),
 )
 
+DEFAULT_LAGS: Final[Mapping[str, timedelta]] = {name: LAGS[name] for each in DATA_TYPES for name in each.tables}
+"""Availability lags of the tables in the archive: those of a live feed, although the archive is a day later."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveFile:
-    """One file of the archive: a symbol, and a day or a month that begins with `first`."""
+    """A file of the archive: a symbol, and a day or a month that begins with `first`."""
 
     type: DataType
     symbol: str
@@ -107,12 +86,12 @@ class ArchiveFile:
 
     @property
     def start(self) -> datetime:
-        """First moment that the file tells of, UTC."""
+        """Start of the file's span, UTC."""
         return datetime(self.first.year, self.first.month, self.first.day, tzinfo=UTC)
 
     @property
     def end(self) -> datetime:
-        """Moment at which the next file begins, UTC."""
+        """End of the file's span, at which the next one starts, UTC."""
         return _next_month(self.start) if self.period == "monthly" else self.start + timedelta(days=1)
 
     @property
@@ -141,17 +120,11 @@ class ArchiveFile:
         return "/".join([*folders, f"{self.name}.zip"])
 
     def days(self) -> list[ArchiveFile]:
-        """Return the daily files that hold the same as a monthly one; none where there are no daily ones."""
+        """Return the daily files of a monthly one; empty where the type has no daily files."""
         if self.period == "daily" or "daily" not in self.type.periods:
             return []
         return [
-            ArchiveFile(
-                type=self.type,
-                symbol=self.symbol,
-                interval=self.interval,
-                period="daily",
-                first=self.first + timedelta(days=day),
-            )
+            replace(self, period="daily", first=self.first + timedelta(days=day))
             for day in range((self.end - self.start).days)
         ]
 
@@ -162,30 +135,30 @@ def market_of(symbol: str) -> Market:
     Raises
     ------
     ParameterError
-        If it is no name of a perpetual.
+        If it is not a name of a perpetual.
 
     Examples
     --------
     >>> market_of("BTCUSDT"), market_of("BTCUSD_PERP")
     ('um', 'cm')
     """
-    # Letters of any script, but nothing that means something in a path or a URL.
+    # Letters of any script, but no character with a meaning in a path or a URL.
     if not re.fullmatch(r"\w{2,40}", symbol) or symbol != symbol.upper():
         raise ParameterError(f"a symbol of Binance is a name such as BTCUSDT or BTCUSD_PERP, was {symbol!r}")
     if symbol.endswith("_PERP"):
         return "cm"
     if "_" in symbol:
-        raise ParameterError(f"{symbol!r} is no perpetual of Binance; one is named BTCUSDT or BTCUSD_PERP")
+        raise ParameterError(f"{symbol!r} is not a perpetual of Binance; one is named BTCUSDT or BTCUSD_PERP")
     return "um"
 
 
 def plan(
     data_type: DataType, symbol: str, start: datetime, end: datetime, *, interval: str, now: datetime
 ) -> list[ArchiveFile]:
-    """Return the files that hold a symbol from `start` to `end`, in the order of time, without overlaps.
+    """Return the files that hold a symbol from `start` to `end`, ordered by time, without overlaps.
 
-    Whole months that are over come as one file, if the type has monthly files; the rest comes by the day. A type
-    without daily files comes by the month alone.
+    Whole months in the past are one file, if the type has monthly files; the rest are daily files. A type without daily
+    files has monthly ones only.
 
     Parameters
     ----------

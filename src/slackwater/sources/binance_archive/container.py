@@ -1,4 +1,4 @@
-"""The one csv inside of a zip, opened without trusting the zip."""
+"""The single csv in a zip, read with limits on its size."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from slackwater.errors import SchemaError
 
 __all__ = ["open_csv"]
 
-LARGEST_CSV: Final = 32 << 30
-#: A csv of numbers shrinks about five times, one of nothing but zeros fifty times; a bomb more than a thousand times.
-LARGEST_RATIO: Final = 200
-SMALL: Final = 1 << 20
+_LARGEST_CSV: Final = 32 << 30
+#: A csv of numbers shrinks about fivefold, one of zeros only fiftyfold, a zip bomb more than a thousandfold.
+_LARGEST_RATIO: Final = 200
+_SMALL: Final = 1 << 20
 
 
 @contextmanager
 def open_csv(path: str | Path, *, origin: str, name: str) -> Iterator[IO[bytes]]:
-    """Yield the csv inside of a zip as a stream; nothing is ever unpacked to disk.
+    """Yield the csv in a zip as a stream; nothing is unpacked to disk.
 
     Parameters
     ----------
     path
         The zip.
     origin
-        Where it came from, for messages.
+        Source of the file, for messages.
     name
         Name that the csv must have, without its ending.
 
     Raises
     ------
     SchemaError
-        If the file is no zip, damaged, or encrypted; if it does not hold exactly one csv of that name; or if the csv
-        is, or says it is, too large. What is only found while reading is raised out of the block.
+        If the file is not a zip, damaged, or encrypted; if it does not hold exactly one csv of that name; or if the csv
+        is too large. Damage found while reading is raised out of the block.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -60,8 +60,8 @@ def _only_member(archive: zipfile.ZipFile, origin: str, name: str) -> zipfile.Zi
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SchemaError(f"{origin} is compressed by method {member.compress_type}; the archive only uses deflate")
     size, packed = member.file_size, member.compress_size
-    if size > LARGEST_CSV or (size > SMALL and size > LARGEST_RATIO * max(packed, 1)):
-        raise SchemaError(f"{origin} would unpack {packed:,} bytes to {size:,}: that is no csv of market data")
+    if size > _LARGEST_CSV or (size > _SMALL and size > _LARGEST_RATIO * max(packed, 1)):
+        raise SchemaError(f"{origin} would unpack {packed:,} bytes to {size:,}: that is not a csv of market data")
     return member
 
 

@@ -1,4 +1,4 @@
-"""Rows of a csv of the archive: header or none, milliseconds or microseconds, and rows that cannot be read."""
+"""Rows of a csv of the archive, with or without a header, in milliseconds or microseconds."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Columns = dict[str, npt.NDArray[Any]]
 
 Kind = Literal["number", "time", "clock", "flag", "text", "unused"]
 
-BLOCK_BYTES: Final = 4 << 20
-LONGEST_LINE: Final = 1 << 20
+_BLOCK_BYTES: Final = 4 << 20
+_LONGEST_LINE: Final = 1 << 20
 #: The year 5138 in milliseconds, 1973 in microseconds: what is larger counts microseconds.
 MICROSECONDS_FROM: Final = 1e14
-#: Year 1973 in milliseconds, year 2286 in microseconds: what is outside is no time.
+#: Year 1973 in milliseconds, year 2286 in microseconds: values outside are not times.
 FIRST_TIME, LAST_TIME = 1e11, 1e16
 
 _TYPES: Final[Mapping[str, pa.DataType]] = {
@@ -54,7 +54,7 @@ class Layout:
     """The columns of a kind of file: name to kind, in the order of files without a header.
 
     ``"time"`` is a count of milliseconds or microseconds, ``"clock"`` a text such as ``2024-01-01 00:05:00``, UTC;
-    columns that are ``"unused"`` are not looked at.
+    ``"unused"`` columns are not read.
     """
 
     columns: Mapping[str, Kind]
@@ -76,12 +76,12 @@ class CsvRows:
     layout
         Its columns.
     origin
-        Where it came from, for messages.
+        Source of the file, for messages.
 
     Attributes
     ----------
     unreadable
-        Reason to the number of rows that were left out for it, complete when the iteration has ended.
+        Number of rows left out by reason, complete after the iteration.
 
     Raises
     ------
@@ -116,11 +116,11 @@ class CsvRows:
     def _blocks(self) -> Iterator[bytes]:
         """Yield pieces that end with the end of a line."""
         rest = b""
-        while chunk := self.stream.read(BLOCK_BYTES):
+        while chunk := self.stream.read(_BLOCK_BYTES):
             rest += chunk
             cut = rest.rfind(b"\n") + 1
-            if len(rest) - cut > LONGEST_LINE:
-                raise SchemaError(f"{self.origin} has a line of more than {LONGEST_LINE:,} bytes")
+            if len(rest) - cut > _LONGEST_LINE:
+                raise SchemaError(f"{self.origin} has a line of more than {_LONGEST_LINE:,} bytes")
             if cut:
                 yield rest[:cut]
             rest = rest[cut:]

@@ -1,11 +1,11 @@
-"""From a request to tables on disk: plan the files, download and parse them side by side, and put them in order."""
+"""Tables of the archive on disk: plan the files, download and parse them in parallel, and write them in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,13 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slackwater.errors import ParameterError, SchemaError
+from slackwater.errors import SchemaError
 from slackwater.market.quality.ledger import Finding
 from slackwater.sources.binance_archive.catalogue import (
-    ARCHIVE_URL,
     DATA_TYPES,
     DEFAULT_LAGS,
-    INTERVALS,
     ArchiveFile,
     DataType,
     market_of,
@@ -28,77 +26,22 @@ from slackwater.sources.binance_archive.catalogue import (
 from slackwater.sources.binance_archive.parts import parsed_part, read_findings, read_part, read_sizes
 from slackwater.sources.dataset_directory import DatasetTable
 from slackwater.sources.http import Downloader, Politeness
-from slackwater.sources.large_trades import LargeTradeRule, LargeTradeSelector
-from slackwater.sources.progress import Progress, Silence
+from slackwater.sources.large_trades import LargeTradeSelector
+from slackwater.sources.progress import Progress
+from slackwater.sources.request import FetchRequest
+from slackwater.times import DAY
 
-__all__ = ["ArchiveRequest", "FileOutcome", "fetch_archive"]
+__all__ = ["fetch_archive"]
 
 #: Files that are downloaded and parsed at the same time.
-WORKERS: Final = 4
-#: Findings of one kind that are as near to each other are told as one.
-NEIGHBOURS: Final = timedelta(days=2)
+_WORKERS: Final = 4
+#: Findings of one kind that are at most this far apart are joined.
+_NEIGHBOURS: Final = 2 * DAY
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveRequest:
-    """What is wanted of the archive.
-
-    Parameters
-    ----------
-    symbols
-        Perpetuals such as BTCUSDT or BTCUSD_PERP.
-    start, end
-        UTC.
-    tables
-        Names among `DEFAULT_LAGS`.
-    interval
-        Of the bars, the mark price and the premium index.
-    mirror
-        Root of the archive, or of a copy of it.
-    lags
-        From `event_time` to `available_time`, by table.
-    large_trades
-        What counts as a large trade.
-    """
-
-    symbols: Sequence[str]
-    start: datetime
-    end: datetime
-    tables: Sequence[str]
-    interval: str = "1m"
-    mirror: str = ARCHIVE_URL
-    lags: Mapping[str, timedelta] = field(default_factory=lambda: DEFAULT_LAGS)
-    large_trades: LargeTradeRule = field(default_factory=LargeTradeRule)
-
-    def __post_init__(self) -> None:
-        if self.interval not in INTERVALS:
-            raise ParameterError(f"`interval` must be one of {', '.join(INTERVALS)}, was {self.interval!r}")
-        unknown = sorted(set(self.tables) - set(DEFAULT_LAGS))
-        if unknown or not self.tables:
-            raise ParameterError(
-                f"`tables` must be among {', '.join(DEFAULT_LAGS)}; {', '.join(unknown) or 'none'} is not"
-            )
-        for symbol in self.symbols:
-            market_of(symbol)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileOutcome:
-    """What became of one file.
-
-    Parameters
-    ----------
-    file
-        The file.
-    status
-        ``"read"``, ``"missing"``: the archive does not have it, or ``"refused"``: it cannot be used.
-    reason
-        Why it was not read.
-    part
-        Directory of the parsed tables.
-    sha256, verified
-        Digest of the zip, and whether the archive's checksum said the same.
-    """
+class _FileOutcome:
+    """A file that was read (`part`: directory of the parsed tables), missing or refused, with the reason."""
 
     file: ArchiveFile
     status: Literal["read", "missing", "refused"]
@@ -109,42 +52,45 @@ class FileOutcome:
 
 
 def fetch_archive(
-    request: ArchiveRequest,
+    request: FetchRequest,
     directory: str | Path,
     *,
+    mirror: str,
     cache: str | Path,
     politeness: Politeness | None = None,
     progress: Progress | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Write the tables that were asked for into a directory, and return what there is to know about them.
+    """Write the requested tables into a directory, and return a record of them.
 
     Parameters
     ----------
     request
-        What is wanted.
+        The request.
     directory
         An existing directory for ``<table>.parquet``.
+    mirror
+        Root of the archive, or of a copy of it.
     cache
-        Where downloads and parsed files are kept; a run that was killed takes up from there.
+        Directory of downloads and parsed files, from which a killed run continues.
     politeness, progress, now
-        How hard the server may be asked; whom to tell; the time, by default that of the clock.
+        Limits of requests; receiver of the progress; the time, by default that of the clock.
 
     Returns
     -------
     dict
         `tables`: rows, first and last stamp by table. `absent`: reason by table. `files`: every file that was read.
-        `missing` and `refused`: spans of files that were not, with reasons. `findings`: what was found in the files.
+        `missing` and `refused`: spans of files that were not, with reasons. `findings`: findings about the rows.
 
     Raises
     ------
     SourceError
-        If the server cannot be reached. What came in so far stays in the cache.
+        If the server cannot be reached. Complete downloads stay in the cache.
     """
-    told = progress or Silence()
-    types = [each for each in DATA_TYPES if set(each.tables) & set(request.tables)]
-    with Downloader(Path(cache), politeness=politeness, on_bytes=told.receive) as downloader:
-        harvest = _Harvest(request, downloader, Path(cache) / "parts", told, now or datetime.now(UTC))
+    watched = progress or Progress()
+    types = [each for each in DATA_TYPES if set(each.tables) & set(request.wanted)]
+    with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive) as downloader:
+        harvest = _Harvest(request, mirror, downloader, Path(cache) / "parts", watched, now or datetime.now(UTC))
         outcomes = harvest.gather(types)
     tables: dict[str, dict[str, Any]] = {}
     findings = [
@@ -152,9 +98,9 @@ def fetch_archive(
         for outcome in outcomes
         if outcome.part is not None
         for finding in read_findings(outcome.part)
-        if finding.table in request.tables
+        if finding.table in request.wanted
     ]
-    for name in sorted(request.tables):
+    for name in request.wanted:
         of_table = [outcome for outcome in outcomes if name in outcome.file.type.tables]
         written = _write_table(name, of_table, request, Path(directory), findings)
         if written is not None:
@@ -164,7 +110,7 @@ def fetch_archive(
     ]
     return {
         "tables": tables,
-        "absent": {name: _why_absent(name, request) for name in sorted(request.tables) if name not in tables},
+        "absent": {name: _why_absent(name, request) for name in request.wanted if name not in tables},
         "files": [
             {"path": each.file.path, "sha256": each.sha256, "verified": each.verified}
             for each in outcomes
@@ -180,13 +126,14 @@ def fetch_archive(
 class _Harvest:
     """Downloads and parses files, several at a time."""
 
-    request: ArchiveRequest
+    request: FetchRequest
+    mirror: str
     downloader: Downloader
     store: Path
     progress: Progress
     now: datetime
 
-    def gather(self, types: Sequence[DataType]) -> list[FileOutcome]:
+    def gather(self, types: Sequence[DataType]) -> list[_FileOutcome]:
         """Return the outcome of every file, ordered by type, symbol and time."""
         wanted = [
             file
@@ -196,23 +143,23 @@ class _Harvest:
             for file in plan(
                 data_type,
                 symbol,
-                self.request.start,
-                self.request.end,
+                self.request.start.astimezone(UTC),
+                self.request.end.astimezone(UTC),
                 interval=self.request.interval,
                 now=self.now,
             )
         ]
         self.progress.expect(len(wanted))
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch")
+        pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch")
         try:
-            running: list[Future[list[FileOutcome]]] = [pool.submit(self._obtain, file) for file in wanted]
+            running: list[Future[list[_FileOutcome]]] = [pool.submit(self._obtain, file) for file in wanted]
             return [outcome for future in running for outcome in future.result()]
         finally:
-            # The first error ends the others: they stop at their next piece, and keep what came in.
+            # The first error ends the others: they stop at their next chunk, and keep what they received.
             self.downloader.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _obtain(self, file: ArchiveFile) -> list[FileOutcome]:
+    def _obtain(self, file: ArchiveFile) -> list[_FileOutcome]:
         outcome = self._read(file)
         days = file.days() if outcome.status in ("missing", "refused") else []
         if not days:
@@ -220,20 +167,20 @@ class _Harvest:
             return [outcome]
         self.progress.expect(len(days))
         self.progress.finish(file.name)
-        # What is wrong with a month stays on record although its days come.
+        # A refused month stays on record although its days may be read.
         month = [outcome] if outcome.status == "refused" else []
         return [*month, *(each for day in days for each in self._obtain(day))]
 
-    def _read(self, file: ArchiveFile) -> FileOutcome:
-        url = f"{self.request.mirror.rstrip('/')}/{file.path}"
+    def _read(self, file: ArchiveFile) -> _FileOutcome:
+        url = f"{self.mirror.rstrip('/')}/{file.path}"
         reason = ""
         for _ in range(2):
             try:
                 download = self.downloader.fetch(url)
             except SchemaError as error:
-                return FileOutcome(file=file, status="refused", reason=str(error))
+                return _FileOutcome(file=file, status="refused", reason=str(error))
             if download is None:
-                return FileOutcome(file=file, status="missing", reason=self._why_missing(file))
+                return _FileOutcome(file=file, status="missing", reason=self._why_missing(file))
             try:
                 part = parsed_part(
                     download.path,
@@ -247,27 +194,27 @@ class _Harvest:
                 reason = str(error)
                 if download.verified:
                     break
-                # Without a checksum a torn answer looks like a file: it is asked for once more.
+                # Without a checksum a torn answer looks like a file: request it once more.
                 self.downloader.forget(download)
             else:
-                return FileOutcome(
+                return _FileOutcome(
                     file=file, status="read", part=part, sha256=download.sha256, verified=download.verified
                 )
-        return FileOutcome(file=file, status="refused", reason=reason)
+        return _FileOutcome(file=file, status="refused", reason=reason)
 
     def _why_missing(self, file: ArchiveFile) -> str:
         if file.end <= self.now:
             return "the archive has no such file"
         if file.type.periods == ("monthly",):
-            return "the month is not over, until then it is published by the exchange's own interface alone"
+            return "the month is not over; until then it is on the exchange's own interface alone"
         return "not published yet"
 
 
 def _write_table(
-    name: str, outcomes: Sequence[FileOutcome], request: ArchiveRequest, directory: Path, findings: list[Finding]
+    name: str, outcomes: Sequence[_FileOutcome], request: FetchRequest, directory: Path, findings: list[Finding]
 ) -> dict[str, Any] | None:
-    """Write one table; None if there are no rows."""
-    with DatasetTable(directory, name, lag=request.lags[name]) as table:
+    """Write one table and return its record; None if there are no rows."""
+    with DatasetTable(directory, name, lag=DEFAULT_LAGS[name]) as table:
         for symbol in sorted(request.symbols):
             parts = [each.part for each in outcomes if each.file.symbol == symbol and each.part is not None]
             pieces = _large_trades(parts, request, symbol, findings) if name == "large_trades" else _pieces(parts, name)
@@ -294,9 +241,9 @@ def _pieces(parts: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 
 def _large_trades(
-    parts: Sequence[Path], request: ArchiveRequest, symbol: str, findings: list[Finding]
+    parts: Sequence[Path], request: FetchRequest, symbol: str, findings: list[Finding]
 ) -> Iterator[pa.Table]:
-    """Yield the large trades of each file, judged by the trades of the hours before."""
+    """Yield the large trades of each file, relative to the trades of the hours before."""
     selector = LargeTradeSelector(request.large_trades)
     for number, part in enumerate(parts):
         sizes = read_sizes(part)
@@ -311,7 +258,7 @@ def _large_trades(
                     end=start + request.large_trades.warm_up,
                     rows=0,
                     action="recorded",
-                    note="no trade is called large before there is something to compare it with",
+                    note="no trade counts as large before there are trades to compare it with",
                 )
             )
         selector.observe(sizes)
@@ -338,27 +285,27 @@ def _overlap(name: str, symbol: str, piece: pa.Table, rows: int) -> Finding:
         end=pd.Timestamp(piece["event_time"][min(rows, len(piece)) - 1].as_py()),
         rows=rows,
         action="repaired",
-        note="the file before reaches as far; its rows stand",
+        note="rows that the file before already contains",
     )
 
 
 def _merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with those of neighbouring files that say the same as one."""
+    """Return findings with equal ones of neighbouring files joined."""
     merged: dict[tuple[str, str, str, str, str], list[Finding]] = {}
     for each in findings:
         run = merged.setdefault((each.table, each.symbol, each.rule, each.action, each.note), [])
-        if run and each.start - run[-1].end <= NEIGHBOURS:
+        if run and each.start - run[-1].end <= _NEIGHBOURS:
             run[-1] = replace(run[-1], end=max(run[-1].end, each.end), rows=run[-1].rows + each.rows)
         else:
             run.append(each)
     return [each for run in merged.values() for each in run]
 
 
-def _asked(outcome: FileOutcome, request: ArchiveRequest) -> list[str]:
-    return [name for name in outcome.file.type.tables if name in request.tables]
+def _asked(outcome: _FileOutcome, request: FetchRequest) -> list[str]:
+    return [name for name in outcome.file.type.tables if name in request.wanted]
 
 
-def _unread(outcome: FileOutcome, table: str) -> Finding:
+def _unread(outcome: _FileOutcome, table: str) -> Finding:
     missing = outcome.status == "missing"
     return Finding(
         table=table,
@@ -372,14 +319,14 @@ def _unread(outcome: FileOutcome, table: str) -> Finding:
     )
 
 
-def _why_absent(name: str, request: ArchiveRequest) -> str:
+def _why_absent(name: str, request: FetchRequest) -> str:
     data_type = next(each for each in DATA_TYPES if name in each.tables)
     reasons = {data_type.absent.get(market_of(symbol), "") for symbol in request.symbols}
     return "; ".join(sorted(reasons - {""})) or "the archive has no rows in this span"
 
 
-def _spans(outcomes: Sequence[FileOutcome]) -> list[dict[str, Any]]:
-    """Return runs of neighbouring files of the same fate, as one entry each."""
+def _spans(outcomes: Sequence[_FileOutcome]) -> list[dict[str, Any]]:
+    """Return one entry per run of neighbouring files with the same outcome."""
     spans: list[dict[str, Any]] = []
     for each in outcomes:
         file = each.file

@@ -1,4 +1,4 @@
-"""Open interest and long/short ratios, funding, and bands of depth."""
+"""Open interest, long/short ratios, funding, and bands of depth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from slackwater.sources.binance_archive.csv_rows import Columns, Layout
 from slackwater.sources.binance_archive.screening import Screening
+from slackwater.times import DAY_US, MINUTE_US, SECOND_US, epoch_us
 
 __all__ = [
     "DEPTH",
@@ -35,17 +36,15 @@ METRICS: Final = Layout(
 FUNDING: Final = Layout({"calc_time": "time", "funding_interval_hours": "number", "last_funding_rate": "number"})
 DEPTH: Final = Layout({"timestamp": "clock", "percentage": "number", "depth": "number", "notional": "number"})
 
-SECOND: Final = 1_000_000
-FIVE_MINUTES: Final = 300 * SECOND
 #: Rows of a whole day.
-DAY_ROWS: Final = 288
+_DAY_ROWS: Final = 288
 
-#: From this day on a row of a USD-margined file is stamped by the start of its five minutes: a row stamped T holds what
-#: was so at T + 5 min. Coin-margined files always were so.
+#: From this day on a row of a USD-margined file is stamped by the start of its five minutes: a row stamped T describes
+#: T + 5 min. Coin-margined files always were stamped so.
 STAMPED_BY_START: Final = datetime(2026, 6, 25, tzinfo=UTC)
 
-#: What is called a ratio here, and the column of the archive.
-RATIOS: Final = {
+#: Columns of the archive by canonical name.
+_RATIOS: Final = {
     "top_trader_ratio": "sum_toptrader_long_short_ratio",
     "top_trader_account_ratio": "count_toptrader_long_short_ratio",
     "account_ratio": "count_long_short_ratio",
@@ -54,7 +53,7 @@ RATIOS: Final = {
 
 
 def parse_open_interest(rows: Columns, screening: Screening) -> Columns:
-    """Return open interest in coin; of coin-margined files that is the value, the interest itself counts contracts."""
+    """Return open interest in coin, which is the value in coin-margined files, where the interest counts contracts."""
     name = "sum_open_interest_value" if screening.file.market == "cm" else "sum_open_interest"
     rows = screening.finite(_stamped(rows, screening), (name,))
     rows = screening.mask(rows, rows[name] < 0.0, "negative_open_interest")
@@ -65,30 +64,30 @@ def parse_open_interest(rows: Columns, screening: Screening) -> Columns:
 def parse_long_short_ratio(rows: Columns, screening: Screening) -> Columns:
     """Return the ratios of longs to shorts; rows without the ratio of the top traders are left out."""
     rows = _stamped(rows, screening)
-    columns = {"event_time": rows["event_time"]} | {ours: rows[theirs] for ours, theirs in RATIOS.items()}
+    columns = {"event_time": rows["event_time"]} | {ours: rows[theirs] for ours, theirs in _RATIOS.items()}
     unpublished = np.isnan(columns["top_trader_ratio"]) | (columns["top_trader_ratio"] == 0.0)
     screening.note(columns, unpublished, "not_published", "no ratio of the top traders")
     columns = {name: values[~unpublished] for name, values in columns.items()}
     wrong = (columns["top_trader_ratio"] < 0.0) | np.isinf(columns["top_trader_ratio"])
-    for name in RATIOS:
+    for name in _RATIOS:
         wrong |= (columns[name] < 0.0) | np.isinf(columns[name])
     columns = screening.mask(columns, wrong, "impossible_ratio", "a ratio is not positive")
     return screening.once(screening.in_order(columns), ("event_time",))
 
 
 def parse_funding(rows: Columns, screening: Screening) -> Columns:
-    """Return settled funding; `stamp` is what the venue wrote, `event_time` the settlement that it stands for."""
+    """Return funding; `stamp` is that of the venue, `event_time` that of the settlement."""
     stamp = rows["calc_time"]
-    # Milliseconds of delay in the stamp are no time of settlement.
-    settled = (stamp + 30 * SECOND) // (60 * SECOND) * (60 * SECOND)
-    near = np.abs(stamp - settled) <= SECOND
+    # A stamp is delayed by milliseconds after the settlement.
+    due = (stamp + MINUTE_US // 2) // MINUTE_US * MINUTE_US
+    near = np.abs(stamp - due) <= SECOND_US
     columns = {
-        "event_time": np.where(near, settled, stamp),
-        "stamp": np.where(near, np.maximum(stamp, settled), stamp),
+        "event_time": np.where(near, due, stamp),
+        "stamp": np.where(near, np.maximum(stamp, due), stamp),
         "funding_rate": rows["last_funding_rate"],
         "interval_hours": rows["funding_interval_hours"],
     }
-    columns = screening.inside_period(columns, SECOND)
+    columns = screening.inside_period(columns, SECOND_US)
     columns = screening.finite(columns, ("funding_rate", "interval_hours"))
     hours = columns["interval_hours"]
     columns = screening.mask(columns, (hours <= 0.0) | (hours > 24.0), "impossible_interval")
@@ -98,7 +97,7 @@ def parse_funding(rows: Columns, screening: Screening) -> Columns:
 
 
 def parse_depth(rows: Columns, screening: Screening) -> Columns:
-    """Return coin within 1 % and 5 % of the price, one row a snapshot; snapshots without the 1 % bands are masked."""
+    """Return coin within 1 % and 5 % of the price, one row per snapshot; snapshots without the 1 % bands are masked."""
     columns = {
         "event_time": rows["timestamp"],
         "band": rows["percentage"],
@@ -132,26 +131,26 @@ def parse_depth(rows: Columns, screening: Screening) -> Columns:
 
 def _stamped(rows: Columns, screening: Screening) -> Columns:
     """Return rows of metrics with `event_time`, the end of their five minutes."""
-    foreign = rows["symbol"] != screening.file.symbol
+    other = rows["symbol"] != screening.file.symbol
     columns = {name: values for name, values in rows.items() if name not in ("symbol", "create_time")}
     columns["event_time"] = rows["create_time"]
-    columns = screening.mask(columns, foreign, "foreign_symbol", "a row of another symbol")
+    columns = screening.mask(columns, other, "foreign_symbol", "a row of another symbol")
     columns = screening.inside_period(columns, 0)
     if _stamped_by_start(columns, screening):
-        columns["event_time"] = columns["event_time"] + FIVE_MINUTES
+        columns["event_time"] = columns["event_time"] + 5 * MINUTE_US
         screening.repaired(columns, "stamped_by_start", "moved by five minutes, to when the row could be known")
     return columns
 
 
 def _stamped_by_start(columns: Columns, screening: Screening) -> bool:
-    """Whether stamps are the start of five minutes: by the date, or because a whole day begins at its own midnight.
+    """Return whether stamps are the start of five minutes: by the date, or because a whole day contains its midnight.
 
-    The second is a guard against a switch of other symbols at another time. If it is wrong, rows come five minutes
+    The second condition guards against a switch of other symbols at another time. If it is wrong, rows are five minutes
     late, never early.
     """
     file, time = screening.file, columns["event_time"]
     if file.market == "cm" or file.start >= STAMPED_BY_START:
         return True
-    midnight = int(file.start.timestamp()) * SECOND
-    whole = len(np.unique(time)) >= DAY_ROWS
-    return bool(whole and (time == midnight).any() and not (time == midnight + 86_400 * SECOND).any())
+    midnight = epoch_us(file.start)
+    whole = len(np.unique(time)) >= _DAY_ROWS
+    return bool(whole and (time == midnight).any() and not (time == midnight + DAY_US).any())

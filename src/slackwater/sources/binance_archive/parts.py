@@ -1,4 +1,4 @@
-"""A file of the archive, parsed once: its tables, what was found, and where that is kept."""
+"""Parsed files of the archive: their tables and findings, kept in the cache."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Part:
     tables
         Canonical name to rows, sorted by `event_time`.
     findings
-        What was found in the file.
+        Findings about the file.
     sizes
-        Sizes of all trades, of a file of trades.
+        Sizes of all trades, for a file of trades.
     """
 
     tables: Mapping[str, pa.Table]
@@ -76,23 +76,23 @@ class Part:
 
 
 def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floor_usd: float = 100_000.0) -> Part:
-    """Parse a zip of the archive.
+    """Return the tables and findings of a zip of the archive.
 
     Parameters
     ----------
     path
         The zip.
     file
-        What it should be.
+        The file that it should be.
     origin
-        Where it came from, for messages; by default the path.
+        Source of the file, for messages; by default the path.
     floor_usd
-        Trades below are counted and not kept.
+        Least notional of a trade that is kept.
 
     Raises
     ------
     SchemaError
-        If it is no such zip, or too many of its rows cannot be used.
+        If it is not such a zip, or too many of its rows cannot be used.
     """
     origin = origin or str(path)
     with open_csv(path, origin=origin, name=file.name) as stream:
@@ -130,7 +130,7 @@ def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floo
 def parsed_part(
     path: str | Path, file: ArchiveFile, *, sha256: str, store: str | Path, origin: str, floor_usd: float
 ) -> Path:
-    """Return the directory of a parsed file, parsing it only if that was not done before.
+    """Return the directory of a parsed file, which is parsed unless the store holds it.
 
     Parameters
     ----------
@@ -139,13 +139,13 @@ def parsed_part(
     file, origin, floor_usd
         See `parse_archive`.
     store
-        Where parts are kept. Their names are made of the content of the zip and of the parser's own code, so that a
-        part is never taken for another one, nor for that of an earlier parser.
+        Directory of the parts. Their names depend on the content of the zip and on the code of the parser, so that a
+        part of another file or of an earlier parser is never used.
 
     Raises
     ------
     SchemaError
-        See `parse_archive`. Nothing is kept then.
+        See `parse_archive`. Nothing is stored then.
     """
     key = digest_of([sha256, file.path, floor_usd, _code_digest()])
     part = Path(store) / key[:2] / key
@@ -153,39 +153,39 @@ def parsed_part(
         parsed = parse_archive(path, file, origin=origin, floor_usd=floor_usd)
         with first_directory(part) as directory:
             for name, table in parsed.tables.items():
-                # Numbers of a market hardly repeat: a dictionary of them costs time and saves nothing.
+                # Numbers of a market hardly repeat, so that dictionary encoding costs time and saves nothing.
                 texts = [column for column in ("side",) if column in table.column_names]
                 to = directory / f"{name}.parquet"
                 pq.write_table(table, to, compression="zstd", compression_level=1, use_dictionary=texts)
             if parsed.sizes is not None:
                 sizes: dict[str, npt.NDArray[Any]] = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
                 write_arrays(sizes, directory / "sizes.npz")
-            write_json([_plain(finding) for finding in parsed.findings], directory / "findings.json")
+            write_json([finding.to_dict() for finding in parsed.findings], directory / "findings.json")
     return part
 
 
 def read_part(part: Path, table: str) -> pa.Table | None:
-    """Read one table of a parsed file; None where the file has nothing for it.
+    """Return one table of a parsed file; None where the file has no rows for it.
 
     Raises
     ------
     SchemaError
-        If the part is damaged; it is dropped, and parsed anew by the next run.
+        If the part is damaged; it is deleted, and the next run parses the file again.
     """
     path = part / f"{table}.parquet"
     if not path.is_file():
         if not part.is_dir():
-            raise SchemaError(f"{part} is gone from the cache: run it again")
+            raise SchemaError(f"{part} is gone from the cache; run it again")
         return None
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise SchemaError(f"{path} is damaged ({error}); it is dropped: run it again") from None
+        raise SchemaError(f"{path} is damaged ({error}) and was deleted; run it again") from None
 
 
 def read_findings(part: Path) -> list[Finding]:
-    """Read what was found in a parsed file."""
+    """Return the findings about a parsed file."""
     return [
         Finding(**{**row, "start": pd.Timestamp(row["start"]), "end": pd.Timestamp(row["end"])})
         for row in read_json(part / "findings.json")
@@ -193,7 +193,7 @@ def read_findings(part: Path) -> list[Finding]:
 
 
 def read_sizes(part: Path) -> TradeSizes:
-    """Read how many trades of each size a parsed file of trades has."""
+    """Return the sizes of all trades of a parsed file of trades."""
     sizes = read_arrays(part / "sizes.npz")
     return TradeSizes(sizes["hours"], sizes["counts"])
 
@@ -211,13 +211,9 @@ def _arrow(columns: Columns) -> pa.Table:
     return pa.table(arrays)
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
-    return vars(finding) | {"start": finding.start.isoformat(), "end": finding.end.isoformat()}
-
-
 @cache
 def _code_digest() -> str:
-    """Return a digest of the parser's own code: another parser may read another table out of the same file."""
+    """Return a digest of the code of the parser, on which the tables of a file depend."""
     here = Path(__file__).parent
     files = [*sorted(here.glob("*.py")), Path(large_trades.__file__)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

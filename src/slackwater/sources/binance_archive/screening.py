@@ -1,4 +1,4 @@
-"""Rows that are taken out or repaired, each with a finding, and the point from which a file is refused."""
+"""Boolsing and repair of rows, with findings, and the refusal of files with too many masked rows."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from slackwater.errors import SchemaError
 from slackwater.market.quality.ledger import Action, Finding
 from slackwater.sources.binance_archive.catalogue import ArchiveFile
 from slackwater.sources.binance_archive.csv_rows import Columns
+from slackwater.times import epoch_us, timestamp
+from slackwater.types import Bools, Ints
 
 __all__ = ["Screening"]
 
-MASKED_SHARE: Final = 0.01
-"""Share of a file's rows above which a defect is no accident, and the whole file is refused."""
-MASKED_ROWS: Final = 10
-"""So many rows are an accident in any file, unless they are all of it."""
-
-Mask = npt.NDArray[np.bool_]
+_MASKED_SHARE: Final = 0.01
+"""Share of masked rows above which a file is refused."""
+_MASKED_ROWS: Final = 10
+"""Number of masked rows that is accepted in a file of any length."""
 
 
 @dataclass
 class Screening:
-    """What is done to the rows of one table of one file.
+    """Screening of the rows of one table of one file.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class Screening:
     table
         Canonical name of the table.
     origin
-        Where it came from, for messages.
+        Source of the file, for messages.
 
     Attributes
     ----------
     findings
-        What was found, in the order in which it was looked for.
+        Findings, in the order of the checks.
     """
 
     file: ArchiveFile
@@ -50,7 +50,7 @@ class Screening:
     findings: list[Finding] = field(default_factory=list)
     _masked: dict[str, int] = field(default_factory=dict)
 
-    def mask(self, columns: Columns, bad: Mask, rule: str, note: str = "") -> Columns:
+    def mask(self, columns: Columns, bad: Bools, rule: str, note: str = "") -> Columns:
         """Return the rows that are not `bad`; the others count against the file."""
         if not bad.any():
             return columns
@@ -59,20 +59,20 @@ class Screening:
         return {name: values[~bad] for name, values in columns.items()}
 
     def unreadable(self, reasons: dict[str, int]) -> None:
-        """Take note of rows that the csv reader left out."""
+        """Record rows that the csv reader left out; they count against the file."""
         for reason, rows in reasons.items():
             self._masked[reason] = self._masked.get(reason, 0) + rows
             self._note("unreadable", rows, "masked", reason)
 
     def inside_period(self, columns: Columns, slack: int) -> Columns:
-        """Return the rows stamped inside of the file's own period, give or take `slack` microseconds."""
+        """Return the rows stamped within the file's period, up to `slack` microseconds outside."""
         time = columns["event_time"]
-        first, last = _microseconds(self.file.start), _microseconds(self.file.end)
+        first, last = epoch_us(self.file.start), epoch_us(self.file.end)
         outside = (time < first - slack) | (time > last + slack)
         return self.mask(columns, outside, "outside_period", "stamped outside of the day or month of the file")
 
     def finite(self, columns: Columns, names: Sequence[str]) -> Columns:
-        """Return the rows whose named numbers are there and finite."""
+        """Return the rows whose named numbers are finite."""
         bad = np.zeros(len(columns["event_time"]), dtype=bool)
         for name in names:
             bad |= ~np.isfinite(columns[name])
@@ -90,7 +90,7 @@ class Screening:
         return {name: values[order] for name, values in columns.items()}
 
     def once(self, columns: Columns, key: Sequence[str]) -> Columns:
-        """Return the first of sorted rows that share a key; the others are repetitions, or contradict it."""
+        """Return the first of sorted rows with equal keys; the others are copies, or contradict it."""
         if len(columns["event_time"]) < 2:
             return columns
         repeated = np.append(False, np.logical_and.reduce([_same(columns[name]) for name in key]))
@@ -104,28 +104,28 @@ class Screening:
             )
         return {name: values[~repeated] for name, values in columns.items()}
 
-    def note(self, columns: Columns, rows: Mask, rule: str, note: str) -> None:
-        """Record what is odd about some rows; nothing is changed."""
+    def note(self, columns: Columns, rows: Bools, rule: str, note: str) -> None:
+        """Record some rows without a change."""
         if rows.any():
             self._record(columns["event_time"][rows], rule, "recorded", note)
 
     def repaired(self, columns: Columns, rule: str, note: str) -> None:
-        """Record what was done to all rows."""
+        """Record a repair of all rows."""
         if len(columns["event_time"]):
             self._record(columns["event_time"], rule, "repaired", note)
 
     def count(self, rule: str, rows: int, note: str) -> None:
-        """Record what is missing somewhere in the file."""
+        """Record rows that are missing in the file."""
         if rows:
             self._note(rule, rows, "recorded", note)
 
     def judge(self, kept: int) -> None:
-        """Refuse the file if too much of it had to be taken out, or nothing is left.
+        """Refuse the file if too many rows were masked, or none are left.
 
         Raises
         ------
         SchemaError
-            With the rules that took rows out, the worst first.
+            With the rules that masked rows, ordered by the number of rows.
         """
         masked = sum(self._masked.values())
         rules = ", ".join(
@@ -135,21 +135,21 @@ class Screening:
             raise SchemaError(
                 f"{self.origin} (table {self.table}) has no rows that can be used; {rules or 'it has none'}"
             )
-        if masked > max(MASKED_ROWS, MASKED_SHARE * (kept + masked)):
+        if masked > max(_MASKED_ROWS, _MASKED_SHARE * (kept + masked)):
             raise SchemaError(
                 f"{self.origin} (table {self.table}): {masked:,} of {kept + masked:,} rows cannot be used: {rules}"
             )
 
     def leave_out(self, reason: str) -> None:
-        """Record that the file gives nothing to this table."""
+        """Record that the table was refused."""
         self._note("refused_table", 0, "refused", reason)
 
     def refuse(self, reason: str) -> SchemaError:
-        """Return the error of a file that is not what it should be."""
+        """Return the error that refuses the file."""
         return SchemaError(f"{self.origin} (table {self.table}): {reason}")
 
-    def _record(self, times: npt.NDArray[np.int64], rule: str, action: Action, note: str) -> None:
-        self._add(rule, _timestamp(int(times.min())), _timestamp(int(times.max())), len(times), action, note)
+    def _record(self, times: Ints, rule: str, action: Action, note: str) -> None:
+        self._add(rule, timestamp(int(times.min())), timestamp(int(times.max())), len(times), action, note)
 
     def _note(self, rule: str, rows: int, action: Action, note: str) -> None:
         self._add(rule, pd.Timestamp(self.file.start), pd.Timestamp(self.file.end), rows, action, note)
@@ -169,16 +169,8 @@ class Screening:
         )
 
 
-def _same(values: npt.NDArray[np.generic]) -> Mask:
-    """Return whether each value but the first equals the one before it; what is missing equals what is missing."""
+def _same(values: npt.NDArray[np.generic]) -> Bools:
+    """Return whether each value but the first equals the one before it; missing values are equal."""
     now, before = values[1:], values[:-1]
     equal = np.asarray(now == before)
     return equal | ((now != now) & (before != before)) if values.dtype.kind == "f" else equal
-
-
-def _microseconds(time: object) -> int:
-    return int(pd.Timestamp(time).value // 1000)
-
-
-def _timestamp(microseconds: int) -> pd.Timestamp:
-    return pd.Timestamp(microseconds, unit="us", tz="UTC")

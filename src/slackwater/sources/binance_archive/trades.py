@@ -12,7 +12,7 @@ from slackwater.sources.binance_archive.csv_rows import Columns, CsvRows, Layout
 from slackwater.sources.binance_archive.screening import Screening
 from slackwater.sources.large_trades import TradeSizes
 
-__all__ = ["AGG_TRADES", "TradeCandidates", "parse_trades"]
+__all__ = ["AGG_TRADES", "parse_trades"]
 
 AGG_TRADES: Final = Layout(
     {
@@ -25,28 +25,28 @@ AGG_TRADES: Final = Layout(
         "is_buyer_maker": "flag",
     }
 )
-#: Spread of the logarithms of a column, from which on it is suspicious for a price.
-WIDE_PRICES: Final = 0.5
+#: Spread of the logarithms of a column above which it is suspicious for a price.
+_WIDE_PRICES: Final = 0.5
 
 
 @dataclass(frozen=True)
-class TradeCandidates:
-    """What is kept of a file of trades.
+class _TradeCandidates:
+    """Trades of a file that may be large, and the sizes of all its trades.
 
     Parameters
     ----------
     columns
         Trades of at least the floor, sorted by time: `event_time`, `side`, `price`, `quantity` (coin), `trade_id`.
     sizes
-        How many trades of each size there were, hour by hour: all of them.
+        Number of trades by size and hour, of all trades.
     """
 
     columns: Columns
     sizes: TradeSizes
 
 
-def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> TradeCandidates:
-    """Return the trades that may be large, and what all trades say about what is large.
+def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> _TradeCandidates:
+    """Return the trades that may be large, and the sizes of all trades.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
     screening
         Of the table `large_trades`.
     floor_usd
-        Smaller trades are counted, and not kept.
+        Least notional of a trade that is kept; smaller ones are counted only.
 
     Raises
     ------
     SchemaError
-        If price and quantity stand in each other's place, or too many rows cannot be used.
+        If price and quantity are swapped, or too many rows cannot be used.
     """
     pieces: list[Columns] = []
     counted = TradeSizes.of(np.zeros(0, dtype=np.int64), np.zeros(0))
@@ -96,8 +96,8 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
         pieces.append({name: values[kept] for name, values in columns.items()})
     screening.unreadable(rows.unreadable)
     prices, quantities = np.mean(spread, axis=0) if spread else (0.0, 0.0)
-    if prices > WIDE_PRICES and prices > quantities:
-        raise screening.refuse("price and quantity stand in each other's place")
+    if prices > _WIDE_PRICES and prices > quantities:
+        raise screening.refuse("price and quantity are swapped")
     if trades:
         lost = round(last_id - first_id) + 1 - trades
         screening.count("missing_trades", max(0, lost), "ids that are not in the file")
@@ -105,7 +105,7 @@ def parse_trades(rows: CsvRows, screening: Screening, *, floor_usd: float) -> Tr
     whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     whole = screening.once(screening.in_order(whole, "trade_id"), ("event_time", "trade_id"))
     whole["side"] = np.where(whole.pop("sold"), "sell", "buy").astype(object)
-    return TradeCandidates(whole, counted)
+    return _TradeCandidates(whole, counted)
 
 
 def _each_once(columns: Columns, previous: Columns | None, screening: Screening) -> tuple[Columns, Columns]:

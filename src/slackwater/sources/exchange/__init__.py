@@ -1,23 +1,16 @@
-"""Venues through ccxt: bars, funding, open interest, ratios, liquidations, and what a contract says.
+"""Interfaces of venues, through ccxt: market data, contract terms, and recorded messages.
 
-======== ====================================================================================
-module   what it knows
-======== ====================================================================================
-fetch    which tables of which symbols, and what to say where there are none
-binance, what each venue has, how to ask for it, and where its rows hold what
-bybit,
-okx, gate
-endpoint how an answer becomes rows
-pages    how a long range becomes many answers
-tables   when a row could be known, and which rows cannot be used
-client   how to ask politely, and what an error means
-refresh  what a contract says today: steps, funding, margin tiers
-messages what recorded websocket messages say
-======== ====================================================================================
+::
+
+    fetch        canonical tables of symbols (`fetch_exchange`)
+    refresh      contract facts of today: steps, funding, margin tiers (`refresh_contract_facts`)
+    messages     recorded websocket messages (`read_messages`)
+    venues       the venues; find one by name
+      binance, bybit, okx, gate    one object per venue
+      venue, endpoint    the types of these objects
+    pages        long ranges from many answers
+    tables       availability of rows, and rows that cannot be used
+    settlements  intervals of funding from its settlements
+    client       requests, retries and errors
+    listing      terms of an instrument
 """
-
-from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
-from slackwater.sources.exchange.messages import read_messages
-from slackwater.sources.exchange.refresh import contract_facts_entry, refresh_contract_facts
-
-__all__ = ["ExchangeTables", "contract_facts_entry", "fetch_exchange", "read_messages", "refresh_contract_facts"]

@@ -1,46 +1,47 @@
-"""One venue through ccxt: asked politely, its errors named, and never with a key."""
+"""A client of one venue's public interface, through ccxt, without a key."""
 
 from __future__ import annotations
 
 import email.utils
-import random
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import tenacity
 
 from slackwater.errors import MissingDataError, SourceError
-from slackwater.sources.http import LATER, Politeness, split_credentials
+from slackwater.sources.exchange.venue import Venue
+from slackwater.sources.http import LATER, Politeness, retry_after, split_credentials
 
 __all__ = ["Client", "TooOldError"]
 
-#: Characters of a venue's own words that go into a message.
-QUOTED: Final = 200
+#: Characters of a venue's message that are quoted.
+_QUOTED: Final = 200
 
 
 class _TransientError(Exception):
-    """Worth another try: a page of a proxy, a body that was cut off, a server that has no time."""
+    """An answer to be requested again: a page of a proxy, a body that was cut off, an overloaded server."""
 
 
 class TooOldError(Exception):
-    """The venue does not go back as far as it was asked."""
+    """The venue's history does not reach the requested range."""
 
 
 class Client:
-    """Asks one venue's public addresses.
+    """Client of one venue's public addresses.
+
+    The addresses, parameters and rate limits are ccxt's; `slackwater.sources.http` downloads files and has neither.
 
     Parameters
     ----------
     venue
-        Its name in ccxt.
+        The venue.
     base_url
-        Where to ask instead of the venue itself, such as a mirror; the paths stay the venue's own.
+        Root of a server to ask instead of the venue, such as a mirror; paths stay the same.
     politeness
-        How often to try, and how long to wait. `delay` is used where it is longer than the venue's own rate limit.
+        Limits of retries and waits. `delay` is added to the rate limits of ccxt.
 
     Raises
     ------
@@ -48,24 +49,21 @@ class Client:
         If ccxt is not installed.
     """
 
-    def __init__(self, venue: str, *, base_url: str | None = None, politeness: Politeness | None = None) -> None:
+    def __init__(self, venue: Venue, *, base_url: str | None = None, politeness: Politeness | None = None) -> None:
         self.venue = venue
         self.politeness = politeness or Politeness()
         ccxt = _ccxt()
         self._errors = ccxt
-        self._exchange = getattr(ccxt, venue)(
-            {
-                # A copy on one's own machine has no limit that one could exceed.
-                "enableRateLimit": base_url is None,
-                "timeout": round(self.politeness.timeout * 1000),
-            }
-        )
-        if base_url is not None:
-            base = split_credentials(base_url)[0].rstrip("/")
+        # A mirror has no rate limit.
+        settings = {"enableRateLimit": base_url is None, "timeout": round(self.politeness.timeout * 1000)}
+        self._exchange = (ccxt.Exchange if venue.url else getattr(ccxt, venue.name))(settings)
+        base = base_url and split_credentials(base_url)[0].rstrip("/")
+        if base and not venue.url:
             self._exchange.urls["api"] = _moved(self._exchange.urls["api"], base)
+        self._root = base or venue.url.rstrip("/")
         self.server_time: datetime | None = None
         self._status = 0
-        self._exchange.session.hooks["response"].append(self._hear_status)
+        self._exchange.session.hooks["response"].append(self._note_status)
 
     def ask(self, method: str, params: dict[str, Any], *, too_old: tuple[str, ...] = ()) -> Any:
         """Return the venue's answer.
@@ -73,18 +71,18 @@ class Client:
         Parameters
         ----------
         method, params
-            An address by the name that ccxt gives it, and what to send.
+            An address by its name in ccxt (a path where the venue has a `url`), and its parameters.
         too_old
-            Parts of what the venue says where its history does not go back so far.
+            Parts of the venue's message for a range before its history.
 
         Raises
         ------
         TooOldError
-            If it says so.
+            If the message contains one of them.
         SourceError
-            If the venue cannot be reached after so many tries, or refuses.
+            If the venue cannot be reached after the allowed number of tries, or refuses.
         """
-        rules = self.politeness
+        rules, name = self.politeness, self.venue.name
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(rules.attempts),
             wait=self._wait,
@@ -94,45 +92,47 @@ class Client:
         try:
             answer = retrying(self._try, method, params)
         except (self._errors.NetworkError, _TransientError) as error:
-            tries = f"{rules.attempts} tries" if rules.attempts > 1 else "one try"
             raise SourceError(
-                f"{self.venue} could not be asked for {method} after {tries}: {_words(error)}; run it again later"
+                f"{name} could not be asked for {method} after {rules.tries}: {_words(error)}; run it again later"
             ) from None
         except self._errors.BaseError as error:
             if any(part.lower() in str(error).lower() for part in too_old):
                 raise TooOldError(_words(error)) from None
-            asked = ", ".join(f"{name} {value}" for name, value in params.items())
-            raise SourceError(f"{self.venue} refuses {method} ({asked}): {_words(error)}") from None
-        self._hear_time()
+            asked = ", ".join(f"{key} {value}" for key, value in params.items())
+            raise SourceError(f"{name} refuses {method} ({asked}): {_words(error)}") from None
+        self._note_time()
         if rules.delay:
             time.sleep(rules.delay)
         return answer
 
+    def time(self, now: datetime | None = None) -> datetime:
+        """Return the time: the earlier of the own clock and the venue's, so that an open bar never counts as closed."""
+        own = now or datetime.now(UTC)
+        return own if self.server_time is None else min(own, self.server_time)
+
     def _try(self, method: str, params: dict[str, Any]) -> Any:
-        call: Callable[[dict[str, Any]], Any] = getattr(self._exchange, method)
         self._status = 0
         try:
-            answer = call(params)
+            if self.venue.url:
+                answer = self._exchange.fetch(f"{self._root}{method}?{urlencode(params)}")
+            else:
+                call: Callable[[dict[str, Any]], Any] = getattr(self._exchange, method)
+                answer = call(params)
         except ValueError as error:
             raise _TransientError(str(error)) from None
         except self._errors.BaseError as error:
-            # Whatever the words: with such a status they are no answer to what was asked.
+            # With such a status the message is not an answer to the request, whatever it contains.
             if self._status in LATER or self._status >= 500:
                 raise _TransientError(_words(error)) from None
             raise
         if not isinstance(answer, (dict, list)):
-            raise _TransientError(f"{answer!r:.60} is no JSON")
+            raise _TransientError(f"{answer!r:.60} is not JSON")
         return answer
 
-    def moment(self, now: datetime | None = None) -> datetime:
-        """Return the time: the earlier one of the own clock and the venue's, so that no open bar counts as closed."""
-        own = now or datetime.now(UTC)
-        return own if self.server_time is None else min(own, self.server_time)
-
-    def _hear_status(self, answer: Any, *args: Any, **options: Any) -> None:
+    def _note_status(self, answer: Any, *args: Any, **options: Any) -> None:
         self._status = int(answer.status_code)
 
-    def _hear_time(self) -> None:
+    def _note_time(self) -> None:
         text = _header(self._exchange.last_response_headers, "date")
         try:
             self.server_time = email.utils.parsedate_to_datetime(text).astimezone(UTC)
@@ -141,10 +141,8 @@ class Client:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         rules = self.politeness
-        grown = min(rules.longest_wait, rules.first_wait * 2.0 ** (state.attempt_number - 1))
-        asked = _header(self._exchange.last_response_headers, "retry-after")
-        told = float(asked) if re.fullmatch(r"\d{1,9}", asked) else 0.0
-        return max(grown * (0.5 + 0.5 * random.random()), min(told, rules.longest_retry_after))  # noqa: S311 no secret
+        asked = retry_after(_header(self._exchange.last_response_headers, "retry-after"))
+        return max(rules.wait(state.attempt_number), min(asked, rules.longest_retry_after))
 
 
 def _ccxt() -> Any:
@@ -169,6 +167,6 @@ def _header(headers: Any, name: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    """Return what the venue said, on one line and short: an HTML page may come in place of JSON."""
+    """Return the venue's message on one short line: it may be a page of HTML."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:QUOTED]}"
+    return f"{type(error).__name__}: {text[:_QUOTED]}"

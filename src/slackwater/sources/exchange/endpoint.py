@@ -1,4 +1,4 @@
-"""What one address of a venue gives: how to ask it, and where its rows hold what."""
+"""An endpoint of a venue: its parameters, its limits, and the places of the values in its rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import pandas as pd
 
 from slackwater.errors import SourceError
 
-__all__ = ["HOUR", "MINUTE", "Ask", "Endpoint", "at", "number"]
+__all__ = ["MILLISECOND", "Ask", "Endpoint", "at", "number"]
 
-MINUTE: Final = 60_000
-HOUR: Final = 60 * MINUTE
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """What is asked of an endpoint: an instrument by the venue's name, and moments in milliseconds, both included."""
+    """A range of one instrument, by the venue's names; times in milliseconds since 1970, both included."""
 
     instrument: str
     first: int
@@ -29,7 +28,7 @@ class Ask:
 
 
 def at(*path: str) -> Callable[[Any], Any]:
-    """Return what takes the value at a path of keys out of an answer."""
+    """Return a function that takes the value at a path of keys out of an answer."""
 
     def take(answer: Any) -> Any:
         for key in path:
@@ -40,7 +39,7 @@ def at(*path: str) -> Callable[[Any], Any]:
 
 
 def number(value: Any) -> float:
-    """Return a number of an answer, NaN where it is none.
+    """Return a value of an answer as a number, NaN where it is not one.
 
     Examples
     --------
@@ -57,50 +56,46 @@ def number(value: Any) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One address of a venue that gives rows by time.
+    """An address of a venue that returns rows by time.
 
     Parameters
     ----------
     method
-        Name that ccxt gives it.
+        Name in ccxt, or a path where the venue has a `url`.
     params
-        What to send.
+        Function from a range to the parameters of a request.
     rows
-        Takes the list of rows out of an answer.
+        Function that takes the list of rows out of an answer.
     columns
-        Our name to the place in a row (a number in a list, a key in a mapping). ``time`` is among them.
+        Place in a row (a number in a list, a key in a mapping) by our name. ``time`` is among them.
     periods
-        Milliseconds to the venue's name of that spacing; empty where rows come when they come.
+        The venue's name of each spacing; empty where rows are irregular.
     limit
         Rows of a full page.
     time_unit
-        Milliseconds of one unit of time.
+        Milliseconds per unit of time.
     stamp
-        ``"start"``: a row is stamped by the start of its period. ``"moment"``: by the moment that it tells of.
+        ``"start"``: a row is stamped by the start of its period. ``"event"``: by the time that it describes.
     in_contracts
-        The columns that count contracts, not coin.
+        Columns that count contracts, not coin.
     finish
-        Makes the columns of a canonical table of those that were read, such as a ratio of two shares.
-    history
-        How far back the venue goes; None: not known, ask.
-    history_points
-        The same in periods.
-    span_points
-        Longest range of one answer, in periods; a longer one is refused by the venue.
-    span
-        The same as a time, where rows come when they come.
+        Function that derives the columns of a canonical table, such as a ratio of two shares.
+    history, history_points
+        Length of the venue's history, as a time or in periods; None: not known.
+    span, span_points
+        Longest range per request, as a time or in periods; None: any.
     too_old
-        What the venue says where it is asked for more; an answer with it is an empty one.
+        Parts of the venue's message for a range before its history; such an answer counts as empty.
     """
 
     method: str
     params: Callable[[Ask], dict[str, Any]]
     rows: Callable[[Any], Any] = lambda answer: answer
     columns: Mapping[str, int | str]
-    periods: Mapping[int, str] = field(default_factory=dict)
+    periods: Mapping[timedelta, str] = field(default_factory=dict)
     limit: int
     time_unit: int = 1
-    stamp: Literal["start", "moment"] = "moment"
+    stamp: Literal["start", "event"] = "event"
     in_contracts: frozenset[str] = frozenset()
     finish: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table
     history: timedelta | None = None
@@ -109,16 +104,21 @@ class Endpoint:
     span: timedelta | None = None
     too_old: tuple[str, ...] = ()
 
-    def longest_range(self, period: int) -> int | None:
-        """Return how many milliseconds may be asked for at once, for rows of a period; None: any."""
+    def longest_range(self, interval: timedelta) -> int | None:
+        """Return the longest range per request in milliseconds, for bars of an interval; None: any."""
         if self.span is not None:
-            return self.span // timedelta(milliseconds=1)
-        return self.span_points and self.span_points * period
+            return self.span // MILLISECOND
+        return self.span_points and self.span_points * self.period_ms(interval)
 
-    def period(self, interval: int) -> int:
-        """Return the spacing of its rows for bars of an interval, in milliseconds: that one, or its finest."""
-        if not self.periods:
-            return 0
+    def period_ms(self, interval: timedelta) -> int:
+        """Return the spacing of the rows in milliseconds, for bars of an interval; 0 where rows are irregular."""
+        return self._period(interval) // MILLISECOND if self.periods else 0
+
+    def period_name(self, interval: timedelta) -> str:
+        """Return the venue's name of that spacing; empty where rows are irregular."""
+        return self.periods[self._period(interval)] if self.periods else ""
+
+    def _period(self, interval: timedelta) -> timedelta:
         return interval if interval in self.periods else min(self.periods)
 
     def parse(self, answer: Any, *, contract_size: float = 1.0) -> pd.DataFrame:
@@ -127,32 +127,29 @@ class Endpoint:
         Parameters
         ----------
         answer
-            JSON as the venue sent it.
+            Decoded JSON.
         contract_size
-            Coins of one contract.
+            Coins per contract.
 
         Raises
         ------
         SourceError
-            If it is not what this address gives.
+            If the answer does not have the form of this endpoint.
         """
         try:
             rows = list(self.rows(answer))
             values = {ours: [number(row[place]) for row in rows] for ours, place in self.columns.items()}
         except (KeyError, IndexError, TypeError) as error:
-            raise SourceError(f"{self.method} answered with something else than its rows: {_reason(error)}") from None
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise SourceError(f"{self.method} answered with something else than its rows: {reason}") from None
         table = pd.DataFrame(values, dtype="float64")
         bad = table["time"].isna() | (table["time"] <= 0.0) | (table["time"] * self.time_unit >= 1e14)
         if bad.any():
             raise SourceError(
-                f"{self.method} answered with {int(bad.sum())} rows whose time is none in "
+                f"{self.method} answered with {int(bad.sum())} rows whose time is not in "
                 f"{'milliseconds' if self.time_unit == 1 else 'seconds'}, the first: {rows[int(bad.argmax())]!r:.120}"
             )
         table["time"] = (table["time"] * self.time_unit).round().astype("int64")
         for name in self.in_contracts:
             table[name] *= contract_size
         return table
-
-
-def _reason(error: Exception) -> str:
-    return f"no {error}" if isinstance(error, KeyError) else str(error)

@@ -1,59 +1,54 @@
-"""Canonical tables of a venue, straight from its public addresses."""
+"""Canonical tables of a venue, from its public addresses."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import pandas as pd
 
-from slackwater.errors import ParameterError
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.schemas import SCHEMAS, refuse_both_kinds_of_liquidations, validate
-from slackwater.sources.exchange.binance import BINANCE
-from slackwater.sources.exchange.bybit import BYBIT
 from slackwater.sources.exchange.client import Client, TooOldError
-from slackwater.sources.exchange.endpoint import HOUR, MINUTE, Ask, Endpoint
-from slackwater.sources.exchange.gate import GATE
+from slackwater.sources.exchange.endpoint import MILLISECOND, Ask, Endpoint
 from slackwater.sources.exchange.listing import Listing, listing_of
-from slackwater.sources.exchange.okx import OKX
 from slackwater.sources.exchange.pages import Pages, read_pages
 from slackwater.sources.exchange.tables import Notes, canonical, stamped
 from slackwater.sources.exchange.venue import Venue
+from slackwater.sources.exchange.venues import find_venue
 from slackwater.sources.http import Politeness
+from slackwater.sources.intervals import INTERVALS
+from slackwater.sources.request import FetchRequest
+from slackwater.times import DAY, HOUR, epoch_us
 
-__all__ = ["INTERVALS", "VENUES", "ExchangeTables", "fetch_exchange"]
-
-VENUES: Final[dict[str, Venue]] = {venue.name: venue for venue in (BINANCE, BYBIT, OKX, GATE)}
-INTERVALS: Final = {"1m": MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": HOUR}
+__all__ = ["ExchangeTables", "fetch_exchange"]
 
 _NOWHERE: Final = {
-    "large_trades": "venues give the trades of the last minutes alone; Binance's archive has all of them",
-    "depth": "venues give the book of this moment alone; Binance's archive has bands of it",
-    "whale_transfers": "no venue publishes wallets; bring transfers from an indexer",
-    "exchange_flows": "no venue publishes wallets; bring flows from an indexer",
+    "large_trades": "venues publish the trades of the last minutes alone; Binance's archive has all of them",
+    "depth": "venues publish the current book alone; Binance's archive has bands of it",
+    "whale_transfers": "no venue publishes wallets; take transfers from an indexer",
+    "exchange_flows": "no venue publishes wallets; take flows from an indexer",
 }
-#: An interval before the first settlement must be seen to tell its length.
-_BEFORE: Final = {"funding": 24 * HOUR}
-#: Funding is paid in whole hours; what is older by more than this is missing.
-_LATE: Final = {"funding": 8 * HOUR}
+#: The interval of a settlement is the time since the one before, so that reading begins earlier.
+_BEFORE: Final = {"funding": DAY // MILLISECOND}
+#: Longest usual time between rows of tables without a spacing; a longer one at either end is a finding.
+_LATE: Final = {"funding": 8 * HOUR // MILLISECOND}
 
 
 @dataclass(kw_only=True)
 class ExchangeTables:
-    """What a venue gave.
+    """Tables of a venue.
 
     Parameters
     ----------
     tables
         Canonical tables by name, none of them empty.
     absent
-        Table to the reason why there is none.
+        Reason by table that has no rows.
     findings
-        What was repaired, masked, or ends early.
+        Findings: rows repaired or masked, and histories that begin late or end early.
     """
 
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -62,7 +57,7 @@ class ExchangeTables:
 
 
 def fetch_exchange(
-    venue: str,
+    venue: str | Venue,
     symbols: Sequence[str],
     start: datetime,
     end: datetime,
@@ -78,24 +73,18 @@ def fetch_exchange(
 
     Parameters
     ----------
-    venue
-        One of `VENUES`.
-    symbols
-        Canonical, such as BTCUSDT.
-    start, end
-        With a time zone; rows with ``start <= event_time <= end``.
-    tables
-        Canonical names. ``fine_bars`` and ``bars`` are the same bars.
-    interval
-        Of the bars, one of `INTERVALS`; statistics come at the same spacing, but no finer than five minutes.
+    venue, symbols, start, end, tables, interval
+        See `slackwater.sources.request.FetchRequest`. ``fine_bars`` and ``bars`` are the same bars; statistics have the
+        spacing of the bars, but not less than five minutes.
     base_url
-        Where to ask instead of the venue itself.
+        Root of a server to ask instead of the venue.
     politeness
-        How often to try, and how long to wait.
+        Limits of retries and waits.
     progress
-        Told a line for each table of each symbol.
+        Function that is called with a line per table and symbol.
     now
-        The time by the own clock; that of the venue counts where it is earlier. What is not over by then is left out.
+        The time, by default that of the clock. The venue's clock counts where it is earlier. Rows that become known
+        later are left out.
 
     Returns
     -------
@@ -111,47 +100,50 @@ def fetch_exchange(
     SourceError
         If the venue cannot be reached, refuses, or answers with something else than its rows.
     SchemaError
-        If both kinds of liquidations are asked for.
+        If both kinds of liquidations are requested.
     """
-    _check(venue, symbols, start, end, tables, interval)
-    source, say = VENUES[venue], progress or (lambda _: None)
-    client = Client(venue, base_url=base_url, politeness=politeness)
+    FetchRequest(
+        venue=venue, symbols=symbols, start=start, end=end, tables=tables, interval=interval, source="exchange"
+    )
+    refuse_both_kinds_of_liquidations(set(tables))
+    source, report = find_venue(venue), progress or (lambda _: None)
+    client = Client(source, base_url=base_url, politeness=politeness)
     out = ExchangeTables()
     listings = {symbol: listing_of(client, source, symbol) for symbol in sorted(symbols)}
     for name in dict.fromkeys(tables):
         endpoints = source.tables.get("bars" if name == "fine_bars" else name)
         if endpoints is None:
-            out.absent[name] = source.absent.get(name) or _NOWHERE[name]
+            out.absent[name] = source.absent.get(name) or _NOWHERE.get(name, f"{source.name} does not have it")
             continue
         pieces = []
         for symbol, listing in listings.items():
             notes = Notes(name, symbol)
             reader = _Reader(client, listing, notes, start, end, INTERVALS[interval], now)
             piece = reader.read(endpoints)
-            say(f"{venue} {symbol} {name}: {len(piece):,} rows")
+            report(f"{source.name} {symbol} {name}: {len(piece):,} rows")
             if piece.empty:
-                notes.span("no_rows", start, end, 0, "recorded", f"{venue} has no rows of that time")
+                notes.span("no_rows", start, end, 0, "recorded", f"{source.name} has no rows in this span")
             out.findings += notes.findings
             pieces.append(piece)
         table = pd.concat([piece for piece in pieces if len(piece)] or pieces[:1], ignore_index=True)
         if len(table):
-            out.tables[name] = validate(table, name, origin=venue)
+            out.tables[name] = validate(table, name, origin=source.name)
         else:
-            said = sorted({finding.note for finding in out.findings if finding.table == name})
-            out.absent[name] = "; ".join([f"{venue} has no rows of that time", *said])
+            reasons = sorted({finding.note for finding in out.findings if finding.table == name})
+            out.absent[name] = "; ".join(dict.fromkeys([f"{source.name} has no rows in this span", *reasons]))
     return out
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads one table of one symbol."""
+    """Reader of one table of one symbol."""
 
     client: Client
     listing: Listing
     notes: Notes
     start: datetime
     end: datetime
-    interval: int
+    interval: timedelta
     now: datetime | None
 
     def read(self, endpoints: Sequence[Endpoint]) -> pd.DataFrame:
@@ -161,42 +153,43 @@ class _Reader:
         for _, other in others:
             rows = rows.merge(other.drop_duplicates("time", keep=False), on="time", how="left")
         self._complete(rows, main)
-        moment = self.client.moment(self.now)
-        period = main.period(self.interval)
-        table = canonical(stamped(rows, main, period), name, self.listing.symbol, now=moment, notes=self.notes)
+        table = canonical(
+            stamped(rows, main, main.period_ms(self.interval)),
+            name,
+            self.listing.symbol,
+            now=self.client.time(self.now),
+            notes=self.notes,
+        )
         return table[table["event_time"].between(pd.Timestamp(self.start), pd.Timestamp(self.end))]
 
     def _range(self, endpoint: Endpoint) -> tuple[int, int, int]:
-        """Return the first and last stamp to ask for, and the first that was wanted, in milliseconds."""
-        period = endpoint.period(self.interval)
+        """Return the first and last stamp to request, and the first of the span of the user, in milliseconds."""
+        period = endpoint.period_ms(self.interval)
         shift = period if endpoint.stamp == "start" else 0
-        moment = _milliseconds(self.client.moment(self.now))
+        now = _milliseconds(self.client.time(self.now))
         step = max(period, 1)
         first = -(-(_milliseconds(self.start) - shift) // step) * step
-        last = min(_milliseconds(self.end), moment) - shift
+        last = min(_milliseconds(self.end), now) - shift
         wanted = first
         first -= _BEFORE.get(self.notes.table, 0)
         if endpoint.history is not None:
-            first = max(first, -(-(moment - endpoint.history // timedelta(milliseconds=1)) // step) * step)
+            first = max(first, -(-(now - endpoint.history // MILLISECOND) // step) * step)
         if endpoint.history_points is not None:
-            first = max(first, -(-(moment - endpoint.history_points * step) // step) * step)
+            first = max(first, -(-(now - endpoint.history_points * step) // step) * step)
         return first, last, wanted
 
     def _rows(self, endpoint: Endpoint) -> pd.DataFrame:
         first, last, _ = self._range(endpoint)
-        period = endpoint.period(self.interval)
+        period = endpoint.period_ms(self.interval)
         refused: list[str] = []
 
         def ask(low: int, high: int) -> pd.DataFrame:
-            asked = Ask(
-                instrument=self.listing.instrument, first=low, last=high, period=endpoint.periods.get(period, "")
-            )
+            name = endpoint.period_name(self.interval)
+            asked = Ask(instrument=self.listing.instrument, first=low, last=high, period=name)
             try:
                 answer = self.client.ask(endpoint.method, endpoint.params(asked), too_old=endpoint.too_old)
             except TooOldError as error:
                 refused.append(str(error))
-                answer = None
-            if answer is None:
                 return pd.DataFrame({"time": pd.Series(dtype="int64")})
             return endpoint.parse(answer, contract_size=self.listing.contract_size)
 
@@ -207,7 +200,7 @@ class _Reader:
             resolution=period or endpoint.time_unit,
             limit=endpoint.limit,
             repeats="event_time" not in SCHEMAS[self.notes.table].key,
-            span=endpoint.longest_range(period),
+            span=endpoint.longest_range(self.interval),
         )
         self._note_pages(pages, endpoint, refused)
         if pages.rows.empty:
@@ -216,39 +209,35 @@ class _Reader:
 
     def _note_pages(self, pages: Pages, endpoint: Endpoint, refused: list[str]) -> None:
         if refused:
-            self.notes.span("history_limit", self.start, self.end, 0, "recorded", f"the venue says: {refused[0]}")
+            self.notes.span("history_limit", self.start, self.end, 0, "recorded", f"answer of the venue: {refused[0]}")
         if pages.foreign and pages.rows.empty:
-            note = f"{endpoint.method} answered with {pages.foreign} rows of other times than were asked"
+            note = f"{endpoint.method} answered with {pages.foreign} rows outside of the range of the request"
             self.notes.span("foreign_times", self.start, self.end, pages.foreign, "masked", note)
-        for moment in pages.crowded:
-            time = pd.Timestamp(moment, unit="ms", tz="UTC")
-            note = f"{endpoint.limit} rows or more share this stamp, which is all that the venue gives at once"
-            self.notes.span("crowded", time, time, endpoint.limit, "recorded", note)
+        for time in pages.crowded:
+            note = f"{endpoint.limit} rows or more share this stamp, the most that the venue returns per request"
+            self.notes.span("crowded", _time(time), _time(time), endpoint.limit, "recorded", note)
 
     def _complete(self, rows: pd.DataFrame, endpoint: Endpoint) -> None:
-        """Note where a history begins later or ends earlier than it was asked for."""
+        """Note where a history begins later or ends earlier than requested."""
         first, last, wanted = self._range(endpoint)
-        period = endpoint.period(self.interval)
+        period = endpoint.period_ms(self.interval)
         name = self.notes.table
         if not period and name not in _LATE:
-            return  # Events come when they come.
+            return  # Events are irregular.
         slack = max(period, _LATE.get(name, 0))
-        if rows.empty:
-            times = pd.Series([last])
-        else:
-            times = rows["time"]
+        times = rows["time"] if len(rows) else pd.Series([last])
         oldest, newest = int(times.min()), int(times.max())
         if oldest - wanted >= slack and (len(rows) or first > wanted):
             note = "the venue does not go back further"
             if endpoint.history is not None and first > wanted:
-                note = f"the venue keeps {(endpoint.history + timedelta(days=1)).days} days"
+                note = f"the venue keeps {(endpoint.history + DAY).days} days"
             elif endpoint.history_points is not None and first > wanted:
                 note = "the venue keeps 10,000 rows"
-            elif self.listing.listed is not None and oldest <= _milliseconds(self.listing.listed) + 24 * HOUR:
+            elif self.listing.listed is not None and oldest <= _milliseconds(self.listing.listed + DAY):
                 note = f"listed {self.listing.listed:%Y-%m-%d}"
             lost = (oldest - wanted) // period if period else 0
             self.notes.span("history_begins", _time(wanted), _time(oldest), lost, "recorded", note)
-        # The last period may be open still, and the one before it be published late.
+        # The last period may still be open, and the one before it may be published late.
         if len(rows) and last - newest > slack + 2 * period:
             lost = (last - newest) // period if period else 0
             note = "the venue has nothing newer"
@@ -262,30 +251,8 @@ def _made(endpoint: Endpoint) -> list[str]:
 
 
 def _milliseconds(time: datetime) -> int:
-    return (time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return epoch_us(time) // 1000
 
 
 def _time(milliseconds: int) -> pd.Timestamp:
     return pd.Timestamp(milliseconds, unit="ms", tz="UTC")
-
-
-def _check(
-    venue: str, symbols: Sequence[str], start: datetime, end: datetime, tables: Sequence[str], interval: str
-) -> None:
-    if venue not in VENUES:
-        near = difflib.get_close_matches(str(venue).lower(), VENUES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ParameterError(f"`venue` must be one of {', '.join(VENUES)}, was {venue!r}{hint}")
-    if isinstance(symbols, str) or not symbols:
-        raise ParameterError(f"`symbols` must be names such as BTCUSDT, was {symbols!r}")
-    for name, time in (("start", start), ("end", end)):
-        if time.tzinfo is None:
-            raise ParameterError(f"`{name}` must carry a time zone, was {time}")
-    if end <= start:
-        raise ParameterError(f"`end` must be after `start`, was {end} and {start}")
-    unknown = sorted(set(tables) - set(SCHEMAS))
-    if unknown or not tables:
-        raise ParameterError(f"`tables` must name canonical tables ({', '.join(SCHEMAS)}), was {unknown or 'empty'}")
-    if interval not in INTERVALS:
-        raise ParameterError(f"`interval` must be one of {', '.join(INTERVALS)}, was {interval!r}")
-    refuse_both_kinds_of_liquidations(set(tables))

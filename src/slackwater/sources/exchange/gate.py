@@ -1,25 +1,27 @@
-"""Gate, perpetuals margined in USDT: what it has, and how its rows are laid out."""
+"""Gate, perpetuals margined in USDT: endpoints and contract terms."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.market.contracts import base_asset
-from slackwater.sources.exchange.endpoint import HOUR, MINUTE, Ask, Endpoint, number
-from slackwater.sources.exchange.listing import moment_of
+from slackwater.sources.exchange.endpoint import Ask, Endpoint, number
+from slackwater.sources.exchange.listing import time_of
 from slackwater.sources.exchange.venue import TierRow, Venue
+from slackwater.sources.intervals import INTERVALS
+from slackwater.times import HOUR, MINUTE
 
-__all__ = ["GATE"]
+__all__ = ["VENUE"]
 
-_BARS: Final = {MINUTE: "1m", 5 * MINUTE: "5m", 15 * MINUTE: "15m", HOUR: "1h"}
+_BARS: Final = {duration: name for name, duration in INTERVALS.items()}
 _STATISTICS: Final = {5 * MINUTE: "5m", 15 * MINUTE: "15m", HOUR: "1h"}
 _PRICES: Final[dict[str, int | str]] = {"time": "t", "open": "o", "high": "h", "low": "l", "close": "c"}
-SECOND: Final = 1000
+_CANDLES: Final = "publicFuturesGetSettleCandlesticks"
+_SECOND: Final = 1000  # milliseconds
 
 
 def _instrument(symbol: str) -> str:
@@ -28,32 +30,32 @@ def _instrument(symbol: str) -> str:
 
 
 def _range(ask: Ask) -> dict[str, Any]:
-    return {"settle": "usdt", "contract": ask.instrument, "from": -(-ask.first // SECOND), "to": ask.last // SECOND}
+    return {"settle": "usdt", "contract": ask.instrument, "from": -(-ask.first // _SECOND), "to": ask.last // _SECOND}
 
 
-def _candles(prefix: str, columns: dict[str, int | str], **changes: Any) -> Endpoint:
+def _candles(
+    method: str, columns: dict[str, int | str], *, limit: int = 1999, prefix: str = "", **changes: Any
+) -> Endpoint:
     return Endpoint(
-        method="publicFuturesGetSettleCandlesticks",
+        method=method,
         # `limit` excludes `from` and `to`.
         params=lambda ask: _range(ask) | {"contract": f"{prefix}{ask.instrument}", "interval": ask.period},
         columns=columns,
         periods=_BARS,
-        limit=1999,
-        span_points=1999,
-        time_unit=SECOND,
+        limit=limit,
+        span_points=limit,
+        time_unit=_SECOND,
         stamp="start",
-        # 10,000 points since February 2026; some less, because time passes while they are read.
+        # 10,000 points since February 2026; a few less, because time passes while they are read.
         history_points=9_990,
         too_old=("too long ago",),
         **changes,
     )
 
 
-def _same(table: pd.DataFrame) -> pd.DataFrame:
-    return table
-
-
-def _statistic(*in_contracts: str, finish: Callable[[pd.DataFrame], pd.DataFrame] = _same, **columns: str) -> Endpoint:
+def _statistic(
+    *in_contracts: str, finish: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table, **columns: str
+) -> Endpoint:
     return Endpoint(
         method="publicFuturesGetSettleContractStats",
         # There is no `to`.
@@ -61,14 +63,14 @@ def _statistic(*in_contracts: str, finish: Callable[[pd.DataFrame], pd.DataFrame
             "settle": "usdt",
             "contract": ask.instrument,
             "interval": ask.period,
-            "from": -(-ask.first // SECOND),
+            "from": -(-ask.first // _SECOND),
             "limit": 100,
         },
         columns={"time": "time", **columns},
         periods=_STATISTICS,
         limit=100,
-        time_unit=SECOND,
-        # Not documented: the start is the safe reading, which makes rows late at worst.
+        time_unit=_SECOND,
+        # Not documented: the start is the safe assumption, which makes rows late at worst.
         stamp="start",
         in_contracts=frozenset(in_contracts),
         finish=finish,
@@ -77,13 +79,13 @@ def _statistic(*in_contracts: str, finish: Callable[[pd.DataFrame], pd.DataFrame
 
 
 def _published(table: pd.DataFrame) -> pd.DataFrame:
-    """Where there is no ratio, there is a zero."""
+    """Replace zeros, which Gate gives where there is no ratio, by missing values."""
     ratios = ["top_trader_account_ratio", "account_ratio"]
     return table.assign(**table[ratios].mask(table[ratios] == 0.0))
 
 
 def _liquidated(table: pd.DataFrame) -> pd.DataFrame:
-    """`size` is that of the position: above 0 a long was liquidated. `left` is what nobody took."""
+    """Return liquidations. `size` is signed by the position (above 0: a long); `left` was not filled."""
     filled = table["size"].abs() - table["left"].abs()
     side = np.where(table["size"] > 0.0, "long", "short")
     out = pd.DataFrame({"time": table["time"], "side": side, "price": table["fill_price"], "quantity": filled})
@@ -97,7 +99,7 @@ def _read_listing(answer: Any, instrument: str) -> dict[str, Any] | None:
     limit = number(answer.get("funding_rate_limit"))
     return {
         "contract_size": size,
-        "listed": moment_of(number(answer.get("create_time")) * 1000.0),
+        "listed": time_of(number(answer.get("create_time")) * 1000.0),
         "tick_size": number(answer["order_price_round"]),
         "lot_size": size,
         "min_quantity": size * number(answer["order_size_min"]),
@@ -112,7 +114,7 @@ def _read_tiers(answer: Any) -> list[TierRow]:
     return [(number(row["risk_limit"]), number(row["maintenance_rate"]), number(row["leverage_max"])) for row in answer]
 
 
-GATE: Final = Venue(
+VENUE: Final = Venue(
     name="gate",
     instrument=_instrument,
     listing=lambda instrument: (
@@ -123,21 +125,10 @@ GATE: Final = Venue(
     tiers=lambda instrument: ("publicFuturesGetSettleRiskLimitTiers", {"settle": "usdt", "contract": instrument}),
     read_tiers=_read_tiers,
     tables={
-        "bars": (_candles("", _PRICES | {"volume": "v"}, in_contracts=frozenset({"volume"})),),
-        "mark_price": (_candles("mark_", _PRICES),),
+        "bars": (_candles(_CANDLES, _PRICES | {"volume": "v"}, in_contracts=frozenset({"volume"})),),
+        "mark_price": (_candles(_CANDLES, _PRICES, prefix="mark_"),),
         "premium_index": (
-            Endpoint(
-                method="publicFuturesGetSettlePremiumIndex",
-                params=lambda ask: _range(ask) | {"interval": ask.period},
-                columns={"time": "t", "premium_index": "c"},
-                periods=_BARS,
-                limit=1000,
-                span_points=1000,
-                time_unit=SECOND,
-                stamp="start",
-                history_points=9_990,
-                too_old=("too long ago",),
-            ),
+            _candles("publicFuturesGetSettlePremiumIndex", {"time": "t", "premium_index": "c"}, limit=1000),
         ),
         "funding": (
             Endpoint(
@@ -145,7 +136,7 @@ GATE: Final = Venue(
                 params=lambda ask: _range(ask) | {"limit": 1000},
                 columns={"time": "t", "funding_rate": "r"},
                 limit=1000,
-                time_unit=SECOND,
+                time_unit=_SECOND,
             ),
         ),
         "open_interest": (_statistic("open_interest", open_interest="open_interest"),),
@@ -164,10 +155,10 @@ GATE: Final = Venue(
                 params=lambda ask: _range(ask) | {"limit": 1000},
                 columns={"time": "time", "size": "size", "left": "left", "fill_price": "fill_price"},
                 limit=1000,
-                time_unit=SECOND,
+                time_unit=_SECOND,
                 in_contracts=frozenset({"size", "left"}),
                 finish=_liquidated,
-                span=timedelta(hours=1),
+                span=HOUR,
                 too_old=("too long ago",),
             ),
         ),

@@ -1,4 +1,4 @@
-"""What a venue says of an instrument: its unit, its steps, its funding."""
+"""Terms of an instrument: its unit, its steps, its funding."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from slackwater.sources.exchange.client import Client
     from slackwater.sources.exchange.venue import Venue
 
-__all__ = ["Listing", "listing_of", "moment_of"]
+__all__ = ["Listing", "listing_of", "time_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """An instrument by the venue's own answer; NaN where the venue says nothing.
+    """Terms of an instrument by the venue's own answer; NaN where they are missing.
 
     Parameters
     ----------
     symbol, instrument
         Its canonical name, and the venue's.
     contract_size
-        Coins of one contract, 1 where the venue counts in coin.
+        Coins per contract, 1 where the venue counts in coin.
     listed
-        When trading began.
+        Start of trading.
     tick_size, min_notional_usd
         USDT.
     lot_size, min_quantity
         Coins.
     funding_interval_hours, funding_floor, funding_cap
-        Of today.
+        Terms of today: hours, and fractions of notional.
     """
 
     symbol: str
@@ -51,12 +51,12 @@ class Listing:
 
 
 def listing_of(client: Client, venue: Venue, symbol: str) -> Listing:
-    """Ask a venue for an instrument.
+    """Return the terms of an instrument of a venue.
 
     Raises
     ------
     ParameterError
-        If the venue does not list it, or it is no perpetual margined in its quote currency.
+        If the venue does not list it, or it is not a perpetual margined in its quote currency.
     SourceError
         If the answer cannot be read.
     """
@@ -65,9 +65,9 @@ def listing_of(client: Client, venue: Venue, symbol: str) -> Listing:
     try:
         answer = client.ask(method, params)
     except SourceError as error:
-        # Venues refuse the name of an instrument that they do not have.
+        # Venues refuse unknown instruments with various codes.
         if "refuses" in str(error):
-            raise ParameterError(f"{venue.name} does not know {symbol} (as {instrument}): {error}") from None
+            raise ParameterError(f"{venue.name} has no {symbol} (as {instrument}): {error}") from None
         raise
     try:
         facts = venue.read_listing(answer, instrument)
@@ -77,11 +77,11 @@ def listing_of(client: Client, venue: Venue, symbol: str) -> Listing:
         raise ParameterError(f"{venue.name} lists no perpetual {symbol} (as {instrument})")
     listing = Listing(symbol=symbol, instrument=instrument, **facts)
     if not (math.isfinite(listing.contract_size) and listing.contract_size > 0.0):
-        raise SourceError(f"{venue.name} does not say how many coins a contract of {instrument} is")
+        raise SourceError(f"{venue.name} does not publish the coins per contract of {instrument}")
     return listing
 
 
-def moment_of(milliseconds: Any) -> datetime | None:
-    """Return a time of an answer; None where there is none."""
+def time_of(milliseconds: Any) -> datetime | None:
+    """Return a time of an answer, in UTC; None where it is missing."""
     value = number(milliseconds)
     return datetime.fromtimestamp(value / 1000.0, UTC) if value > 0.0 else None

@@ -1,20 +1,23 @@
-"""OKX, swaps margined in USDT: what it has, and how its rows are laid out."""
+"""OKX, swaps margined in USDT: endpoints, contract terms, messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pandas as pd
 
+from slackwater.errors import SchemaError
 from slackwater.market.contracts import base_asset
-from slackwater.sources.exchange.endpoint import HOUR, MINUTE, Ask, Endpoint, at, number
-from slackwater.sources.exchange.listing import moment_of
+from slackwater.sources.exchange.endpoint import MILLISECOND, Ask, Endpoint, at, number
+from slackwater.sources.exchange.listing import time_of
 from slackwater.sources.exchange.venue import TierRow, Venue
+from slackwater.sources.intervals import INTERVALS
+from slackwater.times import HOUR, MINUTE
 
-__all__ = ["OKX"]
+__all__ = ["VENUE"]
 
-_BARS: Final = {MINUTE: "1m", 5 * MINUTE: "5m", 15 * MINUTE: "15m", HOUR: "1H"}
+_BARS: Final = dict(zip(INTERVALS.values(), ("1m", "5m", "15m", "1H"), strict=True))
 _STATISTICS: Final = {5 * MINUTE: "5m", 15 * MINUTE: "15m", HOUR: "1H"}
 _PRICES: Final[dict[str, int | str]] = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4}
 
@@ -25,7 +28,7 @@ def _instrument(symbol: str) -> str:
 
 
 def _older_than(limit: int) -> Callable[[Ask], dict[str, Any]]:
-    """Ask for the newest rows of a range by its end alone: `before` and `after` exclude what they name."""
+    """Return the parameters for the newest rows of a range by its end alone: `before` and `after` are exclusive."""
     return lambda ask: {
         "instId": ask.instrument,
         "after": ask.last + 1,
@@ -66,12 +69,12 @@ def _candles(method: str, limit: int, **columns: int) -> Endpoint:
 
 
 def _confirmed(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out bars that the venue itself calls unfinished."""
+    """Leave out bars that the venue marks as unfinished."""
     return table[table["confirm"] != 0.0].drop(columns="confirm")
 
 
-def _settled(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the rate that was paid, which differs from the announced one by rounding; old rows lack it."""
+def _paid(table: pd.DataFrame) -> pd.DataFrame:
+    """Take the paid rate, which differs from the announced one by rounding; old rows lack it."""
     return table.assign(funding_rate=table["realized_rate"].fillna(table["funding_rate"]))[["time", "funding_rate"]]
 
 
@@ -81,7 +84,7 @@ def _read_listing(answer: Any, instrument: str) -> dict[str, Any] | None:
             size = number(row["ctVal"]) * number(row.get("ctMult") or 1)
             return {
                 "contract_size": size,
-                "listed": moment_of(row.get("listTime")),
+                "listed": time_of(row.get("listTime")),
                 "tick_size": number(row["tickSz"]),
                 "lot_size": size * number(row["lotSz"]),
                 "min_quantity": size * number(row["minSz"]),
@@ -97,14 +100,41 @@ def _read_tiers(answer: Any) -> list[TierRow]:
 def _read_funding(answer: Any, instrument: str) -> dict[str, float]:
     row = answer["data"][0]
     return {
-        "funding_interval_hours": (number(row["nextFundingTime"]) - number(row["fundingTime"])) / HOUR,
+        "funding_interval_hours": (number(row["nextFundingTime"]) - number(row["fundingTime"])) / (HOUR // MILLISECOND),
         "funding_floor": number(row.get("minFundingRate")),
         "funding_cap": number(row.get("maxFundingRate")),
     }
 
 
-OKX: Final = Venue(
+def _read_message(message: Any, contract_sizes: Mapping[str, float]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the ``liquidation-orders``, whose side is that of the position; in net mode that of the order."""
+    if message.get("arg", {}).get("channel") != "liquidation-orders":
+        return
+    for each in message.get("data", ()):
+        if not str(each["instId"]).endswith("-USDT-SWAP"):
+            continue
+        symbol = str(each["instId"]).removesuffix("-SWAP").replace("-", "")
+        if symbol not in contract_sizes:
+            raise SchemaError(f"OKX counts contracts: name the coins per contract of {symbol} ({base_asset(symbol)})")
+        for detail in each["details"]:
+            by_order = {"sell": "long", "buy": "short"}[detail["side"]]
+            position = detail.get("posSide", "net")
+            yield (
+                "liquidations",
+                {
+                    "symbol": symbol,
+                    "side": position if position in ("long", "short") else by_order,
+                    "price": number(detail["bkPx"]),
+                    "quantity": number(detail["sz"]) * contract_sizes[symbol],
+                    "time": detail["ts"],
+                    "sent": detail["ts"],
+                },
+            )
+
+
+VENUE: Final = Venue(
     name="okx",
+    read_message=_read_message,
     instrument=_instrument,
     listing=lambda instrument: ("publicGetPublicInstruments", {"instType": "SWAP", "instId": instrument}),
     read_listing=_read_listing,
@@ -128,7 +158,7 @@ OKX: Final = Venue(
                 rows=at("data"),
                 columns={"time": "fundingTime", "funding_rate": "fundingRate", "realized_rate": "realizedRate"},
                 limit=100,
-                finish=_settled,
+                finish=_paid,
             ),
         ),
         "open_interest": (_statistic("publicGetRubikStatContractsOpenInterestHistory", contracts=1, open_interest=2),),

@@ -1,8 +1,8 @@
-"""Reading a range of time page by page: all of it, nothing twice, whichever end a venue begins with.
+"""Reading a range of time page by page, completely and without repetition.
 
-A venue answers with at most so many rows of the range that it was asked for: the oldest (Binance), the newest
-(Bybit, OKX), those after its own idea of a start, or fewer than it could. So nothing is assumed: whatever came is one
-block of rows, and what lies before it and after it is asked for again, until there is nothing.
+A venue answers with a limited number of rows of the range: the oldest (Binance), the newest (Bybit, OKX), those after
+another start, or fewer than its limit. Nothing of this is assumed: an answer is one block of rows, and the ranges
+before and after it are requested again until they are empty.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["Pages", "read_pages"]
 
 @dataclass(kw_only=True)
 class Pages:
-    """What came of a range.
+    """Rows of a range.
 
     Parameters
     ----------
     rows
         Column `time` (milliseconds since 1970, ascending) and others.
     foreign
-        Rows that the venue sent in answers that held nothing of what was asked.
+        Rows in answers without any row of the requested range.
     crowded
-        Milliseconds at which there were as many rows as a page holds: more of them cannot be reached.
+        Times in milliseconds with as many rows as a page holds; further rows cannot be reached.
     """
 
     rows: pd.DataFrame
@@ -49,7 +49,7 @@ def read_pages(
     Parameters
     ----------
     ask
-        Takes the first and last moment, both included, and returns rows: some of those, and perhaps others.
+        Function from the first and last time, both included, to rows: some of these, and perhaps others.
     first, last
         Milliseconds since 1970.
     resolution
@@ -57,9 +57,9 @@ def read_pages(
     limit
         Rows of a full page.
     repeats
-        Whether several rows may share a time, so that a full page may end in the middle of them.
+        Whether several rows may share a time, so that a full page may end between them.
     span
-        Longest range that may be asked at once, in milliseconds; None: any.
+        Longest range per request, in milliseconds; None: any.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def read_pages(
     """
     out = Pages(rows=pd.DataFrame({"time": pd.Series(dtype="int64")}))
     kept: list[pd.DataFrame] = []
-    # The newest range is on top: where a history ends, nothing older is asked for in vain but once.
+    # The newest range is on top, so that at most one request goes beyond the start of a history.
     ranges = _cut(first, last, span)
     while ranges:
         low, high = ranges.pop()
@@ -86,7 +86,7 @@ def read_pages(
             if oldest == newest:
                 out.crowded.append(oldest)
             elif len(inside) == len(page):
-                # Either end may have been cut off in the middle of a moment: ask for that moment again.
+                # Either end may have been cut off between rows of one time: request that time again.
                 before, after = oldest, newest
                 inside = inside[~inside["time"].isin([oldest, newest])]
         kept.append(inside)

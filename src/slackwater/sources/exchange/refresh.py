@@ -1,4 +1,4 @@
-"""Facts of contracts as the venue states them today, in a file that `slackwater.market.contract_file` merges."""
+"""Contract facts of a venue as of today, in a file that `slackwater.market.contract_file` merges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import copy
 import itertools
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ import yaml
 from slackwater.errors import ParameterError, SourceError
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.contracts import base_asset, venue_contracts
+from slackwater.market.venues import VenueFacts
 from slackwater.sources.exchange.client import Client
-from slackwater.sources.exchange.fetch import VENUES
 from slackwater.sources.exchange.listing import Listing, listing_of
-from slackwater.sources.exchange.venue import TierRow, Venue
+from slackwater.sources.exchange.venue import Address, TierRow, Venue
+from slackwater.sources.exchange.venues import find_venue
 from slackwater.sources.http import Politeness
 from slackwater.storage import write_json
 
@@ -31,7 +33,7 @@ _FUNDING = ("funding_interval_hours", "funding_floor", "funding_cap")
 
 
 def refresh_contract_facts(
-    venue: str,
+    venue: str | Venue,
     symbols: Sequence[str],
     out: str | Path | None = None,
     *,
@@ -39,45 +41,44 @@ def refresh_contract_facts(
     politeness: Politeness | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Ask a venue for steps, funding terms and margin tiers of contracts.
+    """Return the order steps, funding terms and margin tiers of contracts, as a venue publishes them.
 
     Parameters
     ----------
     venue
-        One of `slackwater.sources.exchange.fetch.VENUES`.
+        Name of one of `slackwater.sources.exchange.venues.VENUES`, or a venue from outside the library.
     symbols
-        Canonical, such as BTCUSDT.
+        Canonical names, such as BTCUSDT.
     out
-        File to write; None: only return.
+        File to write.
     base_url, politeness
-        See `slackwater.sources.exchange.fetch_exchange`.
+        See `slackwater.sources.exchange.fetch.fetch_exchange`.
     now
-        The date of the facts; by default that of the clock.
+        Date of the facts, by default that of the clock.
 
     Returns
     -------
     dict
-        The content of the file: facts, and under ``notes`` what the venue does not tell. Fees are never in it: no
+        Content of the file: facts, and under ``notes`` what the venue does not publish. It never contains fees: no
         public address states those of an account.
 
     Raises
     ------
     ParameterError
-        If the venue does not know a symbol, or its facts make no contract.
+        If the venue does not list a symbol, or its facts are not a valid contract.
     SourceError
         If it cannot be reached or its answer cannot be read.
     """
-    if venue not in VENUES:
-        raise ParameterError(f"`venue` must be one of {', '.join(VENUES)}, was {venue!r}")
+    source = find_venue(venue)
     if isinstance(symbols, str) or not symbols:
         raise ParameterError(f"`symbols` must be names such as BTCUSDT, was {symbols!r}")
     for symbol in symbols:
         if symbol != symbol.upper():
             raise ParameterError(f"a symbol is a name such as BTCUSDT, was {symbol!r}")
         base_asset(symbol)
-    source, client = VENUES[venue], Client(venue, base_url=base_url, politeness=politeness)
+    client = Client(source, base_url=base_url, politeness=politeness)
     contracts: dict[str, Any] = {}
-    notes = [f"fees are not asked for: no public address of {venue} states those of an account"]
+    notes = [f"fees are not asked for: no public address of {source.name} states those of an account"]
     for symbol in sorted(symbols):
         listing = listing_of(client, source, symbol)
         facts = {name: getattr(listing, name) for name in (*_STEPS, *_FUNDING)}
@@ -89,36 +90,36 @@ def refresh_contract_facts(
             names = ("notional_cap_usd", "maintenance_rate", "max_leverage")
             contracts[symbol]["tiers"] = [dict(zip(names, tier, strict=True)) for tier in tiers]
     content = {
-        "venue": venue,
-        "as_of": f"{now or client.moment():%Y-%m-%d}",
-        "source": f"{venue}, its public addresses",
+        "venue": source.name,
+        "as_of": f"{now or client.time():%Y-%m-%d}",
+        "source": f"{source.name}, its public addresses",
         "contracts": contracts,
         "notes": notes,
     }
-    _check(content, notes)
+    _check(content, notes, source.facts or source.name)
     if out is not None:
         write_json(content, out)
     return content
 
 
-def _check(content: dict[str, Any], notes: list[str]) -> None:
-    """Refuse facts that would not be read again, and note what a symbol that is not built in still needs."""
-    built_in, whole = venue_contracts(content["venue"]), copy.deepcopy(content)
+def _check(content: dict[str, Any], notes: list[str], venue: str | VenueFacts) -> None:
+    """Refuse facts that could not be read again, and note what a symbol that is not built in still needs."""
+    built_in, whole = venue_contracts(venue), copy.deepcopy(content)
     for symbol, facts in whole["contracts"].items():
         lacking = [] if symbol in built_in else [name for name in _NOT_PUBLIC if name not in facts]
         if lacking:
             notes.append(f"{symbol} is not built in: add its {', '.join(lacking)} before you trade on these facts")
             facts |= dict.fromkeys(lacking, 0.0)
-    merge_contracts(whole, content["venue"])
+    merge_contracts(whole, venue)
 
 
 def contract_facts_entry(content: Mapping[str, Any]) -> str:
-    """Return the lines of ``params.yaml`` that make a data set trade on these facts, indented for its entry.
+    """Return these facts as lines of ``params.yaml``, indented for the entry of a data set.
 
     Parameters
     ----------
     content
-        What `refresh_contract_facts` returned.
+        Return value of `refresh_contract_facts`.
 
     Examples
     --------
@@ -134,28 +135,32 @@ def contract_facts_entry(content: Mapping[str, Any]) -> str:
     return textwrap.indent(text, "    ")
 
 
+@contextmanager
+def _readable(client: Client, address: Address, expected: str) -> Iterator[Any]:
+    """Yield an answer; where the block cannot read it, raise an error that names the address."""
+    try:
+        yield client.ask(*address)
+    except (KeyError, IndexError, TypeError) as error:
+        name, method = client.venue.name, address[0]
+        raise SourceError(f"{name} answered {method} with something else than {expected}: {error!r}") from None
+
+
 def _funding(client: Client, venue: Venue, listing: Listing) -> dict[str, float]:
     if venue.funding is None:
         return {}
-    method, params = venue.funding(listing.instrument)
-    try:
-        return venue.read_funding(client.ask(method, params), listing.instrument)
-    except (KeyError, IndexError, TypeError) as error:
-        raise SourceError(f"{venue.name} answered {method} with something else than its terms: {error!r}") from None
+    with _readable(client, venue.funding(listing.instrument), "its terms") as answer:
+        return venue.read_funding(answer, listing.instrument)
 
 
 def _tiers(client: Client, venue: Venue, listing: Listing) -> tuple[list[TierRow], list[str]]:
     if venue.tiers is None:
         return [], [f"margin tiers need an API key on {venue.name}; the built-in ones stay"]
-    method, params = venue.tiers(listing.instrument)
-    try:
-        rows = sorted(venue.read_tiers(client.ask(method, params)))
-    except (KeyError, IndexError, TypeError) as error:
-        raise SourceError(f"{venue.name} answered {method} with something else than tiers: {error!r}") from None
+    with _readable(client, venue.tiers(listing.instrument), "tiers") as answer:
+        rows = sorted(venue.read_tiers(answer))
     notes = []
     if venue.tiers_in_contracts is not None:
-        method, params = venue.tiers_in_contracts(listing.instrument)
-        price = venue.read_mark_price(client.ask(method, params))
+        with _readable(client, venue.tiers_in_contracts(listing.instrument), "a price") as answer:
+            price = venue.read_mark_price(answer)
         rows = [(cap * listing.contract_size * price, rate, leverage) for cap, rate, leverage in rows]
         notes.append(f"the caps are contracts, given here in USDT at a mark price of {price:g}")
     joined = _joined(rows)
@@ -165,7 +170,7 @@ def _tiers(client: Client, venue: Venue, listing: Listing) -> tuple[list[TierRow
 
 
 def _joined(rows: Sequence[TierRow]) -> list[TierRow]:
-    """Join tiers of one maintenance rate: the cap of the last, the leverage of the lowest."""
+    """Join tiers of one maintenance rate: the highest cap, the lowest leverage."""
     out = []
     for _, each in itertools.groupby(rows, key=lambda row: row[1]):
         same = list(each)

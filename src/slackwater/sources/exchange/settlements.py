@@ -1,6 +1,6 @@
-"""How many hours each settled funding rate is for, told from the times of the settlements alone.
+"""Interval of each funding settlement, from the times of the settlements alone.
 
-Venues state the interval of today only, and change it: from 8 hours to 4, 2 or 1, and back.
+Venues publish the interval of today only, and change it: from 8 hours to 4, 2 or 1, and back.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-__all__ = ["INTERVALS", "settlement_hours"]
+__all__ = ["settlement_hours"]
 
-#: Hours that venues have used.
-INTERVALS: Final = (1.0, 2.0, 4.0, 8.0)
+#: Hours in use by venues.
+_INTERVALS: Final = (1.0, 2.0, 4.0, 8.0)
 #: Settlements are stamped within this of their hour.
-TOLERANCE_HOURS: Final = 1.0 / 60.0
+_TOLERANCE_HOURS: Final = 1.0 / 60.0
 
 
 def settlement_hours(times: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -30,9 +29,9 @@ def settlement_hours(times: pd.Series) -> tuple[pd.Series, pd.Series]:
     Returns
     -------
     hours : Series of float64
-        The time since the settlement before. Where that is no interval of a venue, or longer than both its
-        neighbours, which agree, settlements are missing: then the interval is that of a neighbour. NaN where nothing
-        tells it.
+        Time since the settlement before. Where that is not an interval of a venue, or is longer than both its
+        neighbours, which agree, settlements are missing: then the interval is that of a neighbour. NaN where it cannot
+        be determined.
     missing : Series of bool
 
     Notes
@@ -48,19 +47,11 @@ def settlement_hours(times: pd.Series) -> tuple[pd.Series, pd.Series]:
     """
     gaps = times.diff().dt.total_seconds().to_numpy(np.float64) / 3600.0
     hours = np.full(len(gaps), np.nan)
-    for interval in INTERVALS:
-        hours[np.abs(gaps - interval) <= TOLERANCE_HOURS] = interval
-    before, after = _shifted(hours, 1), _shifted(hours, -1)
+    for interval in _INTERVALS:
+        hours[np.abs(gaps - interval) <= _TOLERANCE_HOURS] = interval
+    steps = pd.Series(hours)
+    before, after = steps.shift(1).to_numpy(), steps.shift(-1).to_numpy()
     hours[(hours > before) & (before == after)] = np.nan
     missing = np.isnan(hours) & ~np.isnan(gaps)
     filled = pd.Series(hours, index=times.index).bfill().ffill()
     return filled, pd.Series(missing, index=times.index)
-
-
-def _shifted(values: NDArray[np.float64], by: int) -> NDArray[np.float64]:
-    out = np.full(len(values), np.nan)
-    if by > 0:
-        out[by:] = values[:-by]
-    else:
-        out[:by] = values[-by:]
-    return out

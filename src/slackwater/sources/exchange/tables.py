@@ -1,4 +1,4 @@
-"""From the rows of a venue to canonical tables: when a row could be known, and which rows cannot be used."""
+"""Canonical tables from the rows of a venue: availability of rows, and rows that cannot be used."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from slackwater.market.schemas import SCHEMAS
 from slackwater.market.tables import LAGS as DEFAULT_LAGS
 from slackwater.sources.exchange.endpoint import Endpoint
 from slackwater.sources.exchange.settlements import settlement_hours
+from slackwater.times import SECOND, timestamps
 
 __all__ = ["LAGS", "Notes", "canonical", "stamped"]
 
 LAGS: Final[Mapping[str, timedelta]] = {
     **DEFAULT_LAGS,
-    "open_interest": timedelta(seconds=30),
-    "long_short_ratio": timedelta(seconds=30),
-    "liquidation_totals": timedelta(seconds=30),
+    **dict.fromkeys(("open_interest", "long_short_ratio", "liquidation_totals"), 30 * SECOND),
 }
-"""From the end of a row's period to when a live client would have had it; listed where it is not the default."""
+"""Time from the end of a row's period to its arrival at a live client; entries here differ from the default."""
 
 _PRICES: Final = ("open", "high", "low", "close")
 
 
 class Notes:
-    """Findings about one table of one symbol."""
+    """Collector of the findings about one table of one symbol."""
 
     def __init__(self, table: str, symbol: str) -> None:
         self.table, self.symbol = table, symbol
@@ -57,22 +56,21 @@ class Notes:
 
 
 def stamped(rows: pd.DataFrame, endpoint: Endpoint, period: int) -> pd.DataFrame:
-    """Return rows with `event_time`, and `known_from`: the end of what a row may tell of.
+    """Return rows with `event_time`, and `known_from`: the end of the span that a row may describe.
 
     Notes
     -----
-    A bar happens at its close. A statistic of a period that is stamped by a moment may still be a snapshot of the end
-    of the period that begins then (one venue switched from the one to the other without a word), so that it counts as
-    known only after it.
+    A bar is stamped by its close. A statistic of a period may be a snapshot of the end of the period that begins at its
+    stamp (one venue switched from one to the other without notice), so that it counts as known only after that period.
     """
-    time = _times(rows["time"])
+    time = pd.Series(timestamps(rows["time"].to_numpy(np.int64) * 1000), index=rows.index)
     end = time + pd.Timedelta(milliseconds=period)
     event = end if endpoint.stamp == "start" else time
     return rows.assign(event_time=event, known_from=end, open_time=time).drop(columns="time")
 
 
 def canonical(rows: pd.DataFrame, name: str, symbol: str, *, now: datetime, notes: Notes) -> pd.DataFrame:
-    """Return a canonical table of what came of one symbol, and note every row that is not in it.
+    """Return the canonical table of one symbol, with a finding for every row that is left out.
 
     Parameters
     ----------
@@ -83,9 +81,9 @@ def canonical(rows: pd.DataFrame, name: str, symbol: str, *, now: datetime, note
     symbol
         Canonical symbol.
     now
-        What would be known only later is not finished, and left out.
+        The time; rows that become known later are left out.
     notes
-        Where findings go.
+        Receiver of the findings.
     """
     schema = SCHEMAS[name]
     if name == "funding":
@@ -94,7 +92,7 @@ def canonical(rows: pd.DataFrame, name: str, symbol: str, *, now: datetime, note
     if "event_time" in schema.key:
         table = _once(table, notes)
     unfinished = table["available_time"] > pd.Timestamp(now)
-    notes.add("unfinished", table["event_time"][unfinished], "masked", "not over, or not yet published for sure")
+    notes.add("unfinished", table["event_time"][unfinished], "masked", "not over, or perhaps not yet published")
     table = table[~unfinished]
     table = _usable(table, name, notes)
     known = [column.name for column in schema.columns if column.name in table]
@@ -105,12 +103,12 @@ def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
     numbers = [column for column in SCHEMAS[name].columns if column.kind == "number" and column.name in table]
     required = [column.name for column in numbers if not column.nullable]
     for column in numbers:
-        # A number that is none, where a venue need not give one, is unknown.
+        # An impossible value in a column that may be missing is unknown.
         if column.nullable:
             low = table[column.name] < (column.minimum if column.minimum is not None else -np.inf)
             table = table.assign(**{column.name: table[column.name].mask(low | np.isinf(table[column.name]))})
     unreadable = ~np.isfinite(table[required]).all(axis=1)
-    notes.add("unreadable", table["event_time"][unreadable], "masked", "a number is missing, or none")
+    notes.add("unreadable", table["event_time"][unreadable], "masked", "a number is missing or unreadable")
     table = table[~unreadable]
     if name == "long_short_ratio" and "top_trader_ratio" in table:
         silent = table["top_trader_ratio"] == 0.0
@@ -131,28 +129,22 @@ def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
 
 
 def _once(table: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """Return one row a time: the second copy of a row is taken out, rows that contradict each other are masked."""
+    """Return one row per time: copies are taken out, rows that contradict each other are masked."""
     copies = table.duplicated()
     notes.add("doubled_rows", table["event_time"][copies], "repaired", "the same row twice")
     table = table[~copies]
     unlike = table.duplicated("event_time", keep=False)
-    notes.add("conflicting_rows", table["event_time"][unlike], "masked", "several rows of one time that differ")
+    notes.add("conflicting_rows", table["event_time"][unlike], "masked", "rows of one time that differ")
     return table[~unlike]
 
 
 def _settlements(rows: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """Return funding with the hours that each rate is for, and stamps without their milliseconds of delay."""
-    minute = pd.Timedelta(minutes=1)
-    settled = rows["event_time"].dt.round(minute)
-    near = (rows["event_time"] - settled).abs() <= pd.Timedelta(seconds=1)
-    event = settled.where(near, rows["event_time"])
+    """Return funding with the interval of each rate in hours, and stamps without their milliseconds of delay."""
+    due = rows["event_time"].dt.round("1min")
+    near = (rows["event_time"] - due).abs() <= SECOND
+    event = due.where(near, rows["event_time"])
     hours, missing = settlement_hours(event)
     notes.add("gap", event[missing], "recorded", "settlements before these are missing")
     return rows.assign(
         event_time=event, known_from=event.where(event > rows["known_from"], rows["known_from"]), interval_hours=hours
     )
-
-
-def _times(milliseconds: pd.Series) -> pd.Series:
-    stamps = milliseconds.to_numpy(np.int64) * 1000
-    return pd.Series(pd.DatetimeIndex(stamps.astype("datetime64[us]")).tz_localize("UTC"), index=milliseconds.index)

@@ -15,7 +15,7 @@ import pytest
 
 from slackwater.errors import MissingDataError, ParameterError, SchemaError, SourceError
 from slackwater.market.schemas import validate
-from slackwater.sources.exchange import ExchangeTables, fetch_exchange
+from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
 from slackwater.sources.http import Politeness
 from tests.venues import truth
 from tests.venues.natives import NATIVES
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 20, 12, 2, 10, tzinfo=UTC)
 START = NOW - timedelta(days=8)
 #: Quick, for servers on loopback.
 PATIENT = Politeness(attempts=6, first_wait=0.01, longest_wait=0.02)
-VENUES = sorted(NATIVES)
+NAMES = sorted(NATIVES)
 
 
 def ms(time: datetime) -> int:
@@ -57,7 +57,7 @@ def expected_closes(step: int, start: datetime = START, end: datetime = NOW) -> 
     return [t for t in range(first, ms(end) + 1, step) if t + 2_000 <= ms(NOW)]
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_bars_are_complete_and_in_coin(name: str) -> None:
     """Catches a page that begins late, contracts taken for coin, and the bar that is still open."""
     step = 5 * MINUTE
@@ -74,7 +74,7 @@ def test_bars_are_complete_and_in_coin(name: str) -> None:
         np.testing.assert_allclose(bars["taker_buy_volume"], bars["volume"] / 2)
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_clock_that_is_ahead_closes_no_bar(name: str) -> None:
     """The venue's own clock tells which bar is open: an open bar has a close that is none yet."""
     with venue(name) as server:
@@ -83,7 +83,7 @@ def test_a_clock_that_is_ahead_closes_no_bar(name: str) -> None:
     assert milliseconds(ahead.tables["bars"]["event_time"]) == expected_closes(5 * MINUTE, NOW - timedelta(hours=2))
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_page_is_asked_for_twice(name: str) -> None:
     """Politeness: as many requests as there are pages, and one or two for the ends."""
     pages = {"binance": 1500, "bybit": 1000, "okx": 300, "gate": 1999}
@@ -94,7 +94,7 @@ def test_no_page_is_asked_for_twice(name: str) -> None:
     assert len({tuple(sorted(query.items())) for query in asked}) == len(asked)
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("cap", [7, 450])
 def test_short_pages_lose_nothing(name: str, cap: int) -> None:
     """A venue that gives fewer rows than it promises: the promised length must not decide that a page was the last."""
@@ -104,7 +104,7 @@ def test_short_pages_lose_nothing(name: str, cap: int) -> None:
     assert milliseconds(bars["event_time"]) == expected_closes(5 * MINUTE, start)
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_that_come_twice_count_once(name: str) -> None:
     with venue(name, repeats=True) as server:
         found = fetch(name, server, "bars", "funding")
@@ -113,7 +113,7 @@ def test_rows_that_come_twice_count_once(name: str) -> None:
     assert {f.table for f in repaired} == {"bars", "funding"}
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_venue_that_ignores_the_range_gives_nothing_and_says_so(name: str) -> None:
     """Catches the newest rows sold as those of last month, which would be a silent shift in time."""
     start, end = NOW - timedelta(days=25), NOW - timedelta(days=20)
@@ -121,10 +121,10 @@ def test_a_venue_that_ignores_the_range_gives_nothing_and_says_so(name: str) -> 
         found = fetch(name, server, "bars", start=start, end=end)
         assert len(server.requests) < 10
     assert not found.tables
-    assert "other times than were asked" in found.absent["bars"]
+    assert "rows outside of the range of the request" in found.absent["bars"]
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_history_that_begins_late_is_said_to(name: str) -> None:
     listed = NOW - timedelta(days=2)
     with venue(name, listed=ms(listed)) as server:
@@ -135,7 +135,7 @@ def test_a_history_that_begins_late_is_said_to(name: str) -> None:
     assert finding.rows == pytest.approx(6 * DAY / (5 * MINUTE), abs=1)
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_mark_and_premium(name: str) -> None:
     """Catches the mark price asked for as the last price, and the wrong column of the premium."""
     step = 5 * MINUTE
@@ -156,7 +156,7 @@ def test_mark_and_premium(name: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_funding_has_the_interval_of_its_own_time(name: str) -> None:
     """Catches the interval of today given to all of history, and delays in stamps taken for times."""
     change = ms(NOW - timedelta(days=4)) // DAY * DAY
@@ -172,7 +172,7 @@ def test_funding_has_the_interval_of_its_own_time(name: str) -> None:
     assert (funding["available_time"] >= funding["event_time"] + pd.Timedelta("60s")).all()
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_lost_settlement_is_a_gap_and_no_longer_interval(name: str) -> None:
     lost = ms(NOW - timedelta(days=4)) // DAY * DAY + 8 * HOUR
     with venue(name, missing_settlements=(lost,)) as server:
@@ -182,7 +182,7 @@ def test_a_lost_settlement_is_a_gap_and_no_longer_interval(name: str) -> None:
     assert ms(gap.start) == lost + 8 * HOUR
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_open_interest_is_in_coin_and_known_a_period_later(name: str) -> None:
     """Catches contracts taken for coin, and a snapshot of the end of a period that is known at its start."""
     with venue(name) as server:
@@ -218,7 +218,7 @@ def test_gate_keeps_ten_thousand_bars() -> None:
     assert [f.note for f in found.findings if f.rule == "history_begins"] == ["the venue keeps 10,000 rows"]
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_ratios_are_where_they_belong(name: str) -> None:
     """Catches the ratio of all accounts taken for that of the top traders' positions."""
     kinds = {
@@ -260,7 +260,7 @@ def test_totals_of_gate_end_with_their_bucket() -> None:
         fetch("gate", server, "liquidation_totals", "liquidations")
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_table_is_canonical_or_absent_with_a_reason(name: str) -> None:
     wanted = ["bars", "mark_price", "premium_index", "funding", "open_interest", "long_short_ratio", "liquidations"]
     wanted += ["large_trades", "depth", "whale_transfers", "exchange_flows"]
@@ -275,7 +275,7 @@ def test_every_table_is_canonical_or_absent_with_a_reason(name: str) -> None:
     assert all(len(reason) > 20 for reason in found.absent.values())
 
 
-@pytest.mark.parametrize(("name", "fault"), list(itertools.product(VENUES, FAULTS)))
+@pytest.mark.parametrize(("name", "fault"), list(itertools.product(NAMES, FAULTS)))
 def test_faults_on_the_wire_change_nothing(name: str, fault: str) -> None:
     """Every second answer fails: the tables must be those of a quiet network."""
     tables = ("bars", "funding")
@@ -303,8 +303,9 @@ def test_a_ban_is_waited_out_as_long_as_the_venue_says() -> None:
         import tenacity
 
         from slackwater.sources.exchange.client import Client
+        from slackwater.sources.exchange.venues import VENUES
 
-        client = Client("binance", base_url=server.url, politeness=PATIENT)
+        client = Client(VENUES["binance"], base_url=server.url, politeness=PATIENT)
         real = client._wait
 
         def spy(state: tenacity.RetryCallState) -> float:
@@ -317,18 +318,18 @@ def test_a_ban_is_waited_out_as_long_as_the_venue_says() -> None:
     assert waits == [40.0, 40.0]
 
 
-@pytest.mark.parametrize("name", VENUES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_symbol_that_is_not_listed_is_named(name: str) -> None:
     with venue(name) as server, pytest.raises(ParameterError, match=rf"{name} .*NOCOINUSDT"):
         fetch_exchange(name, ["NOCOINUSDT"], START, NOW, ["bars"], base_url=server.url, now=NOW, politeness=PATIENT)
 
 
 WRONG: dict[str, tuple[dict[str, object], str]] = {
-    "venue": ({"venue": "binanse"}, "`venue` must be one of .* did you mean 'binance'"),
+    "venue": ({"venue": "binanse"}, "`venue` must be a known venue, was 'binanse'; did you mean `binance`"),
     "symbols as text": ({"symbols": "BTCUSDT"}, "`symbols` must be names"),
     "naive start": ({"start": datetime(2026, 1, 1)}, "`start` must carry a time zone"),
     "end before start": ({"end": START - timedelta(days=1)}, "`end` must be after `start`"),
-    "unknown table": ({"tables": ["candles"]}, "`tables` must name canonical tables .* was .'candles'"),
+    "unknown table": ({"tables": ["candles"]}, "`tables` must be among .*; candles is not"),
     "interval": ({"interval": "3m"}, "`interval` must be one of 1m, 5m, 15m, 1h, was '3m'"),
 }
 
@@ -362,7 +363,7 @@ def test_without_ccxt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_ccxt_is_imported_only_where_a_venue_is_asked() -> None:
     """It takes a second and 40 MB that nobody else should pay."""
-    code = "import sys, slackwater.sources.exchange as e; sys.exit('ccxt' in sys.modules)"
+    code = "import sys, slackwater.sources.fetch; sys.exit('ccxt' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

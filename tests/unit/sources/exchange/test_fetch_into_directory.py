@@ -10,8 +10,9 @@ import pytest
 from slackwater.market.frame import MarketFrame
 from slackwater.market.schemas import validate
 from slackwater.market.spec import FrameSpec
-from slackwater.sources.fetch import FetchRequest, fetch
+from slackwater.sources.fetch import fetch
 from slackwater.sources.http import Politeness
+from slackwater.sources.request import FetchRequest
 from slackwater.storage import read_json, read_tables
 from tests.venues.natives import NATIVES
 from tests.venues.server import Habits, VenueServer, running

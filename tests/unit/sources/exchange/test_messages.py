@@ -80,18 +80,18 @@ BAD = {
     "a list as symbol": (
         "binance",
         binance("BUY").replace('"BTCUSDT"', '["BTCUSDT"]'),
-        "line 2 is no message of binance",
+        "line 2 is not a message of binance",
     ),
-    "half a character": ("binance", binance("BUY").replace("BTCUSDT", "\\ud800"), "line 2 is no message of binance"),
-    "null": ("binance", "null", "line 2 is no message of binance"),
-    "a number": ("bybit", "5", "line 2 is no message of bybit"),
-    "a list": ("okx", "[1]", "line 2 is no message of okx"),
-    "a list as argument": ("okx", '{"arg": [1]}', "line 2 is no message of okx"),
-    "nested without end": ("okx", "[" * 100_000, "line 2 is no message of okx"),
-    "no json": ("binance", "hello", "line 2 is no message of binance"),
-    "unknown side": ("binance", binance("HOLD"), "line 2 is no message of binance .'HOLD'."),
-    "no quantity": ("bybit", bybit("Buy").replace('"v"', '"w"'), "line 2 is no message of bybit .'v'."),
-    "contracts of unknown size": ("okx", okx("long", "sell"), "name the coins of one contract of BTCUSDT"),
+    "half a character": ("binance", binance("BUY").replace("BTCUSDT", "\\ud800"), "line 2 is not a message of binance"),
+    "null": ("binance", "null", "line 2 is not a message of binance"),
+    "a number": ("bybit", "5", "line 2 is not a message of bybit"),
+    "a list": ("okx", "[1]", "line 2 is not a message of okx"),
+    "a list as argument": ("okx", '{"arg": [1]}', "line 2 is not a message of okx"),
+    "nested without end": ("okx", "[" * 100_000, "line 2 is not a message of okx"),
+    "no json": ("binance", "hello", "line 2 is not a message of binance"),
+    "unknown side": ("binance", binance("HOLD"), "line 2 is not a message of binance .'HOLD'."),
+    "no quantity": ("bybit", bybit("Buy").replace('"v"', '"w"'), "line 2 is not a message of bybit .'v'."),
+    "contracts of unknown size": ("okx", okx("long", "sell"), "name the coins per contract of BTCUSDT"),
 }
 
 
@@ -105,14 +105,14 @@ def test_bad_lines_are_named(case: str) -> None:
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     path.write_bytes(binance("BUY").encode() + b"\n\xff\n")
-    with path.open(encoding="utf-8") as lines, pytest.raises(SchemaError, match="the lines are no UTF-8"):
+    with path.open(encoding="utf-8") as lines, pytest.raises(SchemaError, match="the lines are not UTF-8"):
         read_messages(lines, "binance")
 
 
 def test_a_price_that_is_none_is_refused_and_an_unknown_venue_too() -> None:
     with pytest.raises(SchemaError, match="column `price`"):
         read_messages([bybit("Buy").replace('"99.5"', '"x"')], "bybit")
-    with pytest.raises(ParameterError, match="`venue` must be one of binance, bybit, okx"):
+    with pytest.raises(ParameterError, match=r"whose messages can be read \(binance, bybit, okx\), was 'gate'"):
         read_messages([], "gate")
 
 

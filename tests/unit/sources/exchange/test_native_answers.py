@@ -12,7 +12,7 @@ import pytest
 
 from slackwater.errors import SourceError
 from slackwater.sources.exchange.endpoint import Endpoint
-from slackwater.sources.exchange.fetch import VENUES
+from slackwater.sources.exchange.venues import VENUES
 
 ROOT = Path("data/external/native/rest_json")
 
@@ -131,8 +131,8 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "rows that are none": ({"result": {"list": "soon"}}, "string index out of range"),
     "short rows": ({"result": {"list": [["1670608800000", "1"]]}}, "list index out of range"),
     "no rows but null": ({"result": {"list": None}}, "NoneType"),
-    "microseconds": ({"result": {"list": [["1670608800000000", *"123456"]]}}, "whose time is none in milliseconds"),
-    "no time": ({"result": {"list": [["soon", *"123456"]]}}, "1 rows whose time is none"),
+    "microseconds": ({"result": {"list": [["1670608800000000", *"123456"]]}}, "whose time is not in milliseconds"),
+    "no time": ({"result": {"list": [["soon", *"123456"]]}}, "1 rows whose time is not"),
 }
 
 

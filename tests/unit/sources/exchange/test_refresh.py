@@ -11,7 +11,7 @@ import pytest
 from slackwater.errors import ParameterError
 from slackwater.market.contract_file import merge_contracts, read_contracts
 from slackwater.market.contracts import contract
-from slackwater.sources.exchange import refresh_contract_facts
+from slackwater.sources.exchange.refresh import refresh_contract_facts
 from slackwater.sources.http import Politeness
 from tests.venues.natives import NATIVES
 from tests.venues.server import Habits, VenueServer, running
@@ -111,7 +111,7 @@ def test_a_coin_that_is_not_built_in_is_asked_for_too_and_says_what_it_lacks(tmp
 
 
 def test_unknown_names_are_named() -> None:
-    with pytest.raises(ParameterError, match="`venue` must be one of binance, bybit, okx, gate"):
+    with pytest.raises(ParameterError, match="`venue` must be a known venue, was 'deribit'"):
         refresh_contract_facts("deribit", ["BTCUSDT"])
     with pytest.raises(ParameterError, match="`symbols` must be names"):
         refresh_contract_facts("okx", "BTCUSDT")
