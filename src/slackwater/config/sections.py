@@ -176,7 +176,7 @@ class Dataset(Section):
 
     name: str
     source: Literal["simulate", "parquet"]
-    venue: Annotated[str, _one_of(VENUES, "venue")]
+    venue: Annotated[str, AfterValidator(_venue)]
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     simulate: SimulateSource | None = None
     path: InRepository | None = None
