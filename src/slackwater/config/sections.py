@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from slackwater.config.derived import Section, SettingsSection, section
 from slackwater.config.fields import Duration, InRepository, OptionalDuration, Positive, TableName, Time
