@@ -71,7 +71,7 @@ class FrameStream:
     --------
     >>> from datetime import timedelta
     >>> frames = FrameStream(FrameSpec(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5)))
-    >>> time = pd.Timestamp("2024-01-01 01:00", tz="UTC")
+    >>> time = datetime.fromisoformat("2024-01-01T01:00Z")
     >>> stamp = {"symbol": "BTCUSDT", "event_time": time, "available_time": time + timedelta(seconds=2)}
     >>> prices = {"open": 100.0, "high": 102.0, "low": 99.0, "close": 101.0, "volume": 7.0}
     >>> frames.push("bars", stamp | prices | {"open_time": time - timedelta(hours=1)})
