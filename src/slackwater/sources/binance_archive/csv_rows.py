@@ -237,7 +237,7 @@ class CsvRows:
 
 
 def _microseconds(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return times in microseconds since 1970, 0 for what is not a time."""
+    """Return times in microseconds since 1970, 0 for values that are not times."""
     with np.errstate(invalid="ignore"):
         valid = (values >= FIRST_TIME) & (values <= LAST_TIME)
     out = np.where(valid, values, 0.0)
