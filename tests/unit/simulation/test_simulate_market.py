@@ -517,7 +517,7 @@ class TestBadInput:
             ({"end": START + DAY + timedelta(seconds=1)}, "`end` must be on whole 5 minutes"),
             ({"start": datetime(1969, 1, 1, tzinfo=UTC)}, "`start` must not be before 1970"),
             ({"start": "2024-03-01"}, "`start` must be a datetime"),
-            ({"listings": {"ETHUSDT": START}}, "`listings` must name requested symbols; one was `ETHUSDT`"),
+            ({"listings": {"ETHUSDT": START}}, "`listings` must name symbols of the request; one was `ETHUSDT`"),
             ({"listings": {"BTCUSDT": START + DAY}}, r"`listings\[BTCUSDT\]` must lie between `start` and `end`"),
             ({"listings": {"BTCUSDT": START - DAY}}, r"`listings\[BTCUSDT\]` must lie between"),
             ({"listings": {"BTCUSDT": datetime(2024, 3, 1)}}, r"`listings\[BTCUSDT\]` must carry a time zone"),
