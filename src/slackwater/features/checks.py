@@ -310,39 +310,98 @@ def check_finite(engine: FeatureEngine, frame: MarketFrame) -> Violations:
 
 
 def check_memory(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Run the kernels from outside once more with every index checked, over the rows of the first symbol."""
+    """Run the kernels from outside once more with every index checked, over the rows of the first symbol.
+
+    A violation that says "unsafe" is one with which the compiled kernel may end the process, or cannot run at all.
+    """
     out: Violations = {}
     for family, state, constants, times, rows in engine.replay_extras(frame):
         symbol, names = str(frame.table["symbol"].iloc[0]), [f.name for f in family.features()]
         careful = njit(boundscheck=True, error_model="numpy")(getattr(family.advance, "py_func"))  # noqa: B009
         outputs = np.empty(len(names))
-        what = ""
         for time, row in zip(times, rows, strict=True):
-            before = row.copy()
-            try:
-                careful(state, constants, row, outputs)
-            except IndexError as error:
-                what = f"reads or writes beyond its row, state, constants or outputs ({error})"
-            if not np.array_equal(row, before, equal_nan=True):
-                what = "writes into its row, which later families read"
-            if what:
+            if what := _misuse(careful, state, constants, row, outputs):
                 out |= dict.fromkeys(names, Violation(what=f"{what}, first {symbol} at {time}"))
                 break
     return out
 
 
+def _misuse(careful: Callable[..., None], state: Floats, constants: Floats, row: Floats, outputs: Floats) -> str:
+    """Return what a kernel does that it may not, in one row; empty if nothing."""
+    before = row.copy()
+    try:
+        careful(state, constants, row, outputs)
+    except IndexError as error:
+        # Beyond the row there is another row; beyond the rest is memory of others. Which of the two it is shows where
+        # there is space beyond the rest.
+        try:
+            careful(_with_space(state), _with_space(constants), row, _with_space(outputs))
+        except IndexError:
+            return f"reads beyond its row ({error})"
+        return f"{_UNSAFE}: reads or writes beyond its state, constants or outputs ({error})"
+    except Exception as error:
+        return f"{_UNSAFE}: raises {type(error).__name__}: {error}"
+    if not np.array_equal(row, before, equal_nan=True):
+        return "writes into its row, which later families read"
+    return f"{_UNSAFE}: is infinite; a value is a number or NaN" if np.isinf(outputs).any() else ""
+
+
+def _with_space(own: Floats) -> Floats:
+    out = np.zeros(own.size + _SPACE)  # pages that are not touched take no memory
+    out[: own.size] = own
+    return out
+
+
+_UNSAFE: Final = "unsafe"
+_SPACE: Final = 20_000_000
+
+
+def check_declared_inputs(engine: FeatureEngine, frame: MarketFrame, names: Sequence[str]) -> Violations:
+    """Compare some outputs with those over a frame without the inputs that their families do not declare.
+
+    Prices of bars stay, and so do the inputs of all families that the engine runs: those leave intermediates.
+    """
+    declared = {i for f in engine.features for i in (*f.inputs, *f.refined_by)} | {"open", "high", "low", "close"}
+    hidden = [name for name in frame.inputs if name not in declared]
+    table = frame.table.assign(**dict.fromkeys(hidden, np.nan))
+    whole, narrow = engine.transform(frame), engine.transform(frame.with_table(table))
+    wanted = list(names)
+    return _differences(
+        wanted,
+        whole[wanted].to_numpy(np.float64),
+        narrow[wanted].to_numpy(np.float64),
+        0.0,
+        "reads an input that it does not declare",
+        whole,
+    )
+
+
+def check_known(engine: FeatureEngine, frame: MarketFrame, names: Sequence[str]) -> Violations:
+    """Return the outputs without a single number, although all inputs that they declare are there."""
+    values = engine.transform(frame)
+    silent = [f for f in engine.features if f.name in names and values[f.name].isna().all()]
+    return {
+        f.name: Violation(what=f"is never known, although its inputs {', '.join(f.inputs)} are")
+        for f in silent
+        if set(f.inputs) <= frame.available
+    }
+
+
 def run_checks(
     engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
 ) -> dict[str, Violations]:
-    """Return the violations of every check, by check; see `check_features`."""
+    """Return the violations of every check, by check; of the memory check alone if a kernel is unsafe to run."""
     spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
 
     def build(given: Tables) -> pd.DataFrame:
         return engine.transform(MarketFrame.from_tables(given, spec))
 
     frame = MarketFrame.from_tables(tables, spec)
+    memory = check_memory(engine, frame)
+    if any(_UNSAFE in violation.what for violation in memory.values()):
+        return {"memory": memory}  # the compiled kernel is not run
     return {
-        "memory": check_memory(engine, frame),
+        "memory": memory,
         "finite": check_finite(engine, frame),
         "parity": check_parity(engine, frame),
         "prefix_invariance": check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=cuts),

@@ -275,6 +275,8 @@ class FeatureEngine:
             if np.isinf(made).any():
                 i, j = np.argwhere(np.isinf(made))[0]
                 name = self.names[place[4] + j]
+                self._states.pop(symbol, None)
+                self._last.pop(symbol, None)
                 raise ContractError(f"{name}: infinite for {symbol} at {list(times)[i]}; a value is a number or NaN")
 
     def _refuse(self, row: FrameRow, fate: int, last: int) -> None:

@@ -56,7 +56,7 @@ def load_class(spec: str) -> type[Family]:
     module_name, class_name = _parts(spec)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may also end the process
         raise ParameterError(
             f"features.extra: {spec}: module {module_name} cannot be imported, {type(error).__name__}: {error}; "
             "it must be installed or lie below the working directory"

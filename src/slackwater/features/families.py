@@ -108,6 +108,8 @@ def require_compatible(families: Sequence[Family], inputs: Sequence[str]) -> Non
         if lost:
             where = "before it" if set(lost) <= set(names) else "and they are not given"
             raise ParameterError(f"family {family.name} needs the families {lost} {where}")
+        if not family.features():
+            raise ParameterError(f"family {family.name} has no outputs")
         for feature in family.features():
             if feature.name in homes:
                 raise ParameterError(f"families {homes[feature.name]} and {family.name} both name {feature.name}")

@@ -16,7 +16,16 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from slackwater.features.checks import Build, Tables, Violation, Violations, check_prefix_invariance, run_checks
+from slackwater.features.checks import (
+    Build,
+    Tables,
+    Violation,
+    Violations,
+    check_declared_inputs,
+    check_known,
+    check_prefix_invariance,
+    run_checks,
+)
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
@@ -26,6 +35,8 @@ from slackwater.market.spec import FrameSpec
 __all__ = ["FamilyReport", "MutantResult", "check_family"]
 
 _CUTS: Final = 6
+_DEGREES: Final = (1, 2, 4, 8, 16, 32, 64)
+"""Bars by which inputs are moved, until the checks see it."""
 
 _KEYS: Final = ["symbol", "event_time", "available_time"]
 
@@ -80,23 +91,31 @@ def check_family(
     read = _tables_read(families, tables)
     found = run_checks(engine, read, decision_lag=decision_lag, cuts=cuts)
     checks = {check: {n: why for n, why in violations.items() if n in names} for check, violations in found.items()}
+    if list(found) == ["memory"]:
+        return FamilyReport(checks=checks, mutants=())
     spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
+    frame = MarketFrame.from_tables(tables, spec)
+    checks["declared_inputs"] = check_declared_inputs(engine, frame, names)
+    checks["known"] = check_known(engine, frame, names)
 
     honest = _builder(engine, names, spec)
     whole = honest(read)
     results = []
-    for name, mutant in _mutants(engine, family, read, spec):
-        other = mutant(read)
-        among = _differing_rows(whole, other, names)
-        if not len(among):
-            results.append(MutantResult(name=name, caught=None))
-            continue
-        lag = {"decision_lag": decision_lag, "cuts": _CUTS, "among": among}
-        for column, why in check_prefix_invariance(honest, read, **lag).items():  # type: ignore[arg-type]
-            checks["prefix_invariance"].setdefault(column, why)
-        accused = check_prefix_invariance(mutant, read, **lag)  # type: ignore[arg-type]
-        column = min(accused, key=lambda c: (accused[c].event_time is None, accused[c].event_time), default="")
-        results.append(MutantResult(name=name, caught=bool(accused), column=column, violation=accused.get(column)))
+    lag = {"decision_lag": decision_lag, "cuts": _CUTS}
+    for name, degrees in _mutants(engine, family, read, spec):
+        result = MutantResult(name=name, caught=None)
+        for mutant in degrees:
+            among = _differing_rows(whole, mutant(read), names)
+            if not len(among):
+                continue
+            for column, why in check_prefix_invariance(honest, read, among=among, **lag).items():  # type: ignore[arg-type]
+                checks["prefix_invariance"].setdefault(column, why)
+            accused = check_prefix_invariance(mutant, read, among=among, **lag)  # type: ignore[arg-type]
+            column = min(accused, key=lambda c: (accused[c].event_time is None, accused[c].event_time), default="")
+            result = MutantResult(name=name, caught=bool(accused), column=column, violation=accused.get(column))
+            if accused:
+                break
+        results.append(result)
     return FamilyReport(checks=checks, mutants=tuple(results))
 
 
@@ -132,22 +151,26 @@ def _differing_rows(one: pd.DataFrame, two: pd.DataFrame, names: list[str]) -> n
     return np.flatnonzero(both if both.any() else differs.any(axis=1))
 
 
-def _mutants(engine: FeatureEngine, family: Family, tables: Tables, spec: FrameSpec) -> Iterator[tuple[str, Build]]:
+def _mutants(
+    engine: FeatureEngine, family: Family, tables: Tables, spec: FrameSpec
+) -> Iterator[tuple[str, list[Build]]]:
+    """Yield each defect in rising degrees: what lags by some bars looks ahead only if its inputs come earlier still."""
     build = partial(_builder, engine, [feature.name for feature in family.features()], spec)
     for table in tables:
         fed = [name for name in INPUT_TABLES[table] if name in INPUTS]
-        yield f"inputs of `{table}` one bar ahead", build(frame=partial(_one_bar_ahead, fed))
+        yield f"inputs of `{table}` one bar ahead", [build(frame=partial(_ahead, fed, bars)) for bars in _DEGREES]
         if table != "bars":
-            yield f"a later row of `{table}` under an earlier stamp", build(tables=partial(_later_row, table))
-            yield f"`{table}` stamped one bar early", build(tables=partial(_early_stamp, table, spec.bar_interval))
-    yield "centred window over the outputs", build(features=_centred)
+            yield f"a later row of `{table}` under an earlier stamp", [build(tables=partial(_later_row, table))]
+            early = [build(tables=partial(_early_stamp, table, bars * spec.bar_interval)) for bars in _DEGREES]
+            yield f"`{table}` stamped one bar early", early
+    yield "centred window over the outputs", [build(features=_centred)]
 
 
-def _one_bar_ahead(fed: list[str], frame: MarketFrame) -> MarketFrame:
+def _ahead(fed: list[str], bars: int, frame: MarketFrame) -> MarketFrame:
     table = frame.table.copy()
     known = table["close"].notna()
-    ahead = table.loc[known, ["symbol", *fed]].groupby("symbol")[fed].shift(-1)
-    # The last row of a symbol has no next one, and keeps its own values.
+    ahead = table.loc[known, ["symbol", *fed]].groupby("symbol")[fed].shift(-bars)
+    # The last rows of a symbol have no later one, and keep their own values.
     table.loc[known, fed] = ahead.where(ahead.notna(), table.loc[known, fed])
     return frame.with_table(table)
 

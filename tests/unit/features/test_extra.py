@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,3 +210,11 @@ def test_settings_on_the_command_line_are_those_of_the_class() -> None:
     ):
         with pytest.raises(ParameterError, match=message):
             family_settings(PressureFamily, texts)
+
+
+def test_a_module_that_ends_the_process_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a check that passes in silence, since the module called `sys.exit(0)`."""
+    (tmp_path / "module_that_exits.py").write_text("import sys\n\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ParameterError, match="module_that_exits cannot be imported, SystemExit"):
+        load_class("module_that_exits:X")
