@@ -11,7 +11,6 @@ from slackwater.evidence.map_scorecard import map_scorecard
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
-from slackwater.market.spec import FrameSpec
 from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.kinds import sources_of
 
@@ -31,12 +30,10 @@ def test_the_scorecard_runs_on_real_liquidations() -> None:
     params = resolve(yaml.safe_load((ROOT / "params.yaml").read_text()) | {"dataset": NAME})
     market = params.market
     files = sources_of(params.dataset.model_dump()["tables"])
-    raw = read_directory(DIRECTORY, files, lags=market.available_after, symbols=params.dataset.symbols).tables
+    raw = read_directory(DIRECTORY, files, lags=market.lags, symbols=params.dataset.symbols).tables
     assert "long_short_ratio" not in raw
     tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})
-    frame = MarketFrame.from_tables(
-        tables, FrameSpec(bar_interval=market.bar_interval, decision_lag=market.decision_lag)
-    )
+    frame = MarketFrame.from_tables(tables, market.spec)
     families = default_families(market.bar_interval, **params.features.model_dump())
     card = map_scorecard(frame, families, draws=200, mean_block=params.evaluation.mean_block)
     assert card["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
