@@ -78,6 +78,8 @@ def synthetic_values(symbols: int, bars: int, seed: int = 0) -> NDArray[np.float
         "top_trader_ratio": np.exp(0.3 * wander(rng, size, 0.99)),
         "depth_bid_1pct": rng.gamma(5.0, 10.0, size),
         "depth_ask_1pct": rng.gamma(5.0, 10.0, size),
+        "exchange_netflow_coin_usd": 1e6 * wander(rng, size, 0.9),
+        "exchange_netflow_stable_usd": 1e6 * wander(rng, size, 0.9),
     }
     return np.stack([columns[name] for name in INPUTS], axis=-1)
 
