@@ -28,6 +28,7 @@ from slackwater.operators import (
     COVERAGE,
     family_kernel,
     kernel,
+    operator,
     ring_get,
     ring_put,
     ring_size,
@@ -76,16 +77,19 @@ def _add_net_flow(state, totals, net, flow):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _net_inflow(state, at, since, usual, net, n_window, n_usual):  # type: ignore[no-untyped-def]
-    """Return the mean net flow of a window over the usual size of a flow; NaN where one of them is not covered."""
-    covered = (
-        totals_since(state, at, since, net + 2) >= COVERAGE * n_window
-        and totals_since(state, at, usual, net + 2) >= COVERAGE * n_usual
-    )
-    size = totals_since(state, at, usual, net + 1)
-    if not covered or not size > 0.0:
+def _usual_flow(state, at, usual, net, n_usual, flow):  # type: ignore[no-untyped-def]
+    """Return the total size of a net flow over the usual window; NaN where it is not covered, or `flow` is unknown."""
+    if math.isnan(flow) or not totals_since(state, at, usual, net + 2) >= COVERAGE * n_usual:
         return np.nan
-    return totals_since(state, at, since, net) / size * n_usual / n_window
+    size = totals_since(state, at, usual, net + 1)
+    return size if size > 0.0 else np.nan
+
+
+@operator
+def _net_inflow(state, at, since, net, size, n_window, n_usual):  # type: ignore[no-untyped-def]
+    """Return the mean net flow of a window over the usual `size` of a flow; NaN where one of them is not covered."""
+    covered = totals_since(state, at, since, net + 2) >= COVERAGE * n_window
+    return totals_since(state, at, since, net) / size * n_usual / n_window if covered else np.nan
 
 
 @family_kernel
@@ -117,6 +121,12 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if math.isnan(row[CLOSE]) or count < constants[_WARM]:
         out[:] = np.nan
         return
+    n_short = whole(constants[_BURST])
+    n_usual = whole(constants[_USUAL])
+    short = totals_before(totals, _COLUMNS, mask, count, n_short)
+    usual = totals_before(totals, _COLUMNS, mask, count, n_usual)
+    coin = _usual_flow(state, totals, usual, _COIN, n_usual, row[EXCHANGE_NETFLOW_COIN_USD])
+    stable = _usual_flow(state, totals, usual, _STABLE, n_usual, row[EXCHANGE_NETFLOW_STABLE_USD])
     for j in range(n):
         window = whole(constants[_WINDOWS + j])
         before = totals_before(totals, _COLUMNS, mask, count, window)
@@ -136,26 +146,13 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         bought = totals_since(state, totals, before, _BUY) - totals_since(state, totals, before, _SELL)
         out[4 * n + j] = bought / traded if covered else np.nan
         out[5 * n + j] = ratio - ring_get(state, ratios, mask, count, window)
-    o = 6 * n
-    n_short = whole(constants[_BURST])
-    n_usual = whole(constants[_USUAL])
-    short = totals_before(totals, _COLUMNS, mask, count, n_short)
-    usual = totals_before(totals, _COLUMNS, mask, count, n_usual)
+        out[6 * n + 3 + j] = _net_inflow(state, totals, before, _COIN, coin, window, n_usual)
+        out[7 * n + 3 + j] = _net_inflow(state, totals, before, _STABLE, stable, window, n_usual)
     burst = _burst(state, totals, short, usual, _TO, _FROM, _TO_ROWS, n_short, n_usual)
-    out[o] = burst if transfers else np.nan
+    out[6 * n] = burst if transfers else np.nan
     burst = _burst(state, totals, short, usual, _BUY, _SELL, _BUY_ROWS, n_short, n_usual)
-    out[o + 1] = burst if large else np.nan
-    out[o + 2] = ratio
-    o += 3
-    coin_known = not math.isnan(row[EXCHANGE_NETFLOW_COIN_USD])
-    stable_known = not math.isnan(row[EXCHANGE_NETFLOW_STABLE_USD])
-    for j in range(n):
-        window = whole(constants[_WINDOWS + j])
-        before = totals_before(totals, _COLUMNS, mask, count, window)
-        coin = _net_inflow(state, totals, before, usual, _COIN, window, n_usual)
-        stable = _net_inflow(state, totals, before, usual, _STABLE, window, n_usual)
-        out[o + j] = coin if coin_known else np.nan
-        out[o + n + j] = stable if stable_known else np.nan
+    out[6 * n + 1] = burst if large else np.nan
+    out[6 * n + 2] = ratio
 
 
 @dataclass(frozen=True, kw_only=True)
