@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipelines._stage import Stage, run
-from slackwater.evidence.map_history import busiest_moment, density_family, replay
+from slackwater.evidence.map_history import close_after_busiest_day, density_family, replay
 from slackwater.evidence.map_scorecard import map_scorecard
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
@@ -35,7 +35,7 @@ def main(stage: Stage) -> None:
     write_report({"dataset": name, "synthetic": synthetic, **card}, "reports/map_scorecard.json")
     stage.say(f"{name}{', SYNTHETIC market' if synthetic else ''}\n{scorecard_markdown(card)}")
     symbol = next(symbol for symbol, _ in frame.symbols())
-    at = busiest_moment(frame, symbol, after=AFTERMATH, window=density_family(families).warm_up)
+    at = close_after_busiest_day(frame, symbol, after=AFTERMATH, window=density_family(families).warm_up)
     history = replay(frame, families, symbol, at=at, span=SPAN)
     write_map_figure(history, "reports/liquidation_map.png", synthetic=synthetic, dataset=name)
 

@@ -100,13 +100,13 @@ def check_features(
     from slackwater.features.mutants import check_family
     from slackwater.market.inputs import INPUT_TABLES
     from slackwater.report.family_report import family_report
-    from slackwater.simulation.sample import sample_market
+    from slackwater.simulation.feature_check_market import feature_check_market
     from slackwater.storage import read_tables
 
     kind = load_class(family)
     interval = timedelta(minutes=bar_minutes)
     families = families_needed(kind, interval, family_settings(kind, settings or []))
-    tables = sample_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
+    tables = feature_check_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
     lag = parse_duration(decision_lag)
     report = check_family(families, tables, decision_lag=lag, cuts=cuts)
     typer.echo(family_report(report, family=family, synthetic=data is None))

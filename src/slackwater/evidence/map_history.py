@@ -32,7 +32,7 @@ from slackwater.storage import read_tables
 
 __all__ = [
     "MapHistory",
-    "busiest_moment",
+    "close_after_busiest_day",
     "density_family",
     "layer_names",
     "map_engine",
@@ -269,7 +269,7 @@ def replay(
     )
 
 
-def busiest_moment(frame: MarketFrame, symbol: str, *, after: timedelta, window: timedelta) -> pd.Timestamp:
+def close_after_busiest_day(frame: MarketFrame, symbol: str, *, after: timedelta, window: timedelta) -> pd.Timestamp:
     """Return a close soon after the day with the most liquidations.
 
     Parameters

@@ -141,7 +141,7 @@ def verdict(
     ece_bound = max(0.03, d["ece_if_perfect_q99"])
     slope = (d["reliability_slope_low"], d["reliability_slope_high"])
     if n_trials == 1 and unit_risk["entry_time"].dt.date.nunique() > 2:
-        # Trades overlap: those of one day count as one bet.
+        # Trades overlap: those of one day count as one observation.
         returns = unit_risk.groupby(unit_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
         own = [float(returns.mean() / returns.std(ddof=1))]
         ratio = deflated_sharpe_ratio(returns, trial_sharpe_ratios=own)

@@ -15,7 +15,7 @@ from slackwater.types import Bools
 __all__ = ["BAR_RULE", "impossible_bars", "resample_bars"]
 
 BAR_RULE: Final = "prices (open, high, low, close) must be positive and finite, and high and low enclose the others"
-"""What makes a row a bar, for messages."""
+"""Condition on the four prices of a bar, in the words of messages."""
 
 
 def impossible_bars(prices: Mapping[str, Any] | pd.DataFrame) -> Bools:

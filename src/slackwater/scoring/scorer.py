@@ -106,7 +106,7 @@ class ReversalScorer:
     manifest : dict
         Contents of the bundle: data set, verdict, features, hashes.
     synthetic : bool
-        Whether the models were trained on a simulated market. Such scores are no evidence about a real one.
+        Whether the models were trained on a simulated market. Such scores are not evidence about a real one.
     """
 
     def __init__(

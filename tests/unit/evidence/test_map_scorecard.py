@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.evidence.crossings import attribute
-from slackwater.evidence.map_history import busiest_moment, replay
+from slackwater.evidence.map_history import close_after_busiest_day, replay
 from slackwater.evidence.map_scorecard import map_scorecard, scorecard_of
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
 from slackwater.features.engine import default_families
@@ -226,12 +226,12 @@ def test_a_replay_to_a_moment_is_that_of_data_that_end_there() -> None:
     np.testing.assert_array_equal(whole.mass, short.mass)
 
 
-def test_the_busiest_moment_follows_the_largest_liquidations() -> None:
+def test_the_close_after_busiest_day_follows_the_largest_liquidations() -> None:
     tables = small_market(("BTCUSDT",), days=45, interval=BAR)
     liquidations = tables["liquidations"].copy()
     row = len(liquidations) * 2 // 3
     liquidations.loc[row, "quantity"] = 1e6
     frame = frame_of(liquidations=liquidations)
-    at = busiest_moment(frame, "BTCUSDT", after=timedelta(days=2), window=timedelta(days=10))
+    at = close_after_busiest_day(frame, "BTCUSDT", after=timedelta(days=2), window=timedelta(days=10))
     late = at - liquidations["event_time"].iloc[row]
     assert timedelta(days=1) < late < timedelta(days=4)

@@ -113,7 +113,7 @@ def event_clock(rows: pd.DataFrame, bars: pd.DataFrame) -> list[LaggedSpan]:
     Stretches of 3 hours are tested, and only with bars of 15 minutes or less, because a longer bar contains many prices
     of the next one. Of 10 events or more that mostly lie outside their bars, eight of ten must lie inside at one lag;
     of 10 or more that do not fit among others that do, in 5 bars or more, nine of ten. Prices outside every bar, such
-    as bankruptcy prices far from the market, are no evidence about the clock.
+    as bankruptcy prices far from the market, are not evidence about the clock.
     """
     spacing = usual_spacing(bars["event_time"])
     if len(rows) < EVENTS or spacing is None or spacing > LONGEST_EVENT_BAR:

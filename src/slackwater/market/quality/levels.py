@@ -70,12 +70,12 @@ def volume_in_other_unit(rows: pd.DataFrame) -> Bools:
     their trades, the volume per trade must jump; elsewhere the range of the bars must stay within a factor of 3, which
     it does not when a market becomes active.
     """
-    worth = rows["volume"] * rows["close"]
+    turnover = rows["volume"] * rows["close"]
     if counts_trades(rows):
-        days = _daily_medians(rows, worth / rows["trade_count"].where(rows["trade_count"] > 0.0))
+        days = _daily_medians(rows, turnover / rows["trade_count"].where(rows["trade_count"] > 0.0))
         steady = np.ones(max(len(days) - 1, 0), dtype=bool)
     else:
-        days = _daily_medians(rows, worth, rows["high"] / rows["low"] - 1.0)
+        days = _daily_medians(rows, turnover, rows["high"] / rows["low"] - 1.0)
         span = days["beside"].to_numpy()
         steady = np.maximum(span[1:], span[:-1]) <= RANGE_FACTOR * np.minimum(span[1:], span[:-1])
     return _on_days_apart(rows, days, steady)
@@ -102,12 +102,12 @@ def _daily_medians(rows: pd.DataFrame, values: pd.Series, beside: pd.Series | No
     return alive.median().assign(weight=sizes).loc[judged]
 
 
-def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, foreign: Bools) -> Bools:
+def _on_days_apart(rows: pd.DataFrame, days: pd.DataFrame, unexplained: Bools) -> Bools:
     if len(days) < 3:
         return np.zeros(len(rows), dtype=bool)
     next_day = np.diff(days.index.to_numpy()) == 1
     level, weight = days["level"].to_numpy(), days["weight"].to_numpy(dtype=np.float64)
-    apart = _apart_from_most(level, next_day, foreign, weight, DAILY_FACTOR)
+    apart = _apart_from_most(level, next_day, unexplained, weight, DAILY_FACTOR)
     return np.isin(_day_of(rows), days.index.to_numpy()[apart])
 
 
@@ -116,14 +116,14 @@ def _neighbours(rows: pd.DataFrame) -> Bools:
     return np.asarray(steps <= max(LONGEST_STEP, 1.5 * np.median(steps)) if len(steps) else steps > 0)
 
 
-def _apart_from_most(level: Floats, near: Bools, foreign: Bools, weight: Floats, factor: float) -> Bools:
+def _apart_from_most(level: Floats, near: Bools, unexplained: Bools, weight: Floats, factor: float) -> Bools:
     """Flag values (above 0) that jumps by `factor` separate from the level that holds most of the weight.
 
-    Whether a step is between neighbours (`near`), and whether the market cannot have made it (`foreign`).
+    Whether a step is between neighbours (`near`), and whether the market cannot have made it (`unexplained`).
     """
     steps = np.diff(np.log(level))
     jumps = near & (np.abs(steps) >= np.log(factor))
-    if not (jumps & foreign).any():
+    if not (jumps & unexplained).any():
         return np.zeros(len(level), dtype=bool)
     # Only jumps are summed: market moves in between do not change the level.
     path = np.concatenate([[0.0], np.cumsum(np.where(jumps, steps, 0.0))])

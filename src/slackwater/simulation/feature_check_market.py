@@ -13,12 +13,14 @@ from slackwater.market.bars import resample_bars
 from slackwater.simulation.market import simulate
 from slackwater.simulation.request import MarketRequest
 
-__all__ = ["sample_market"]
+__all__ = ["feature_check_market"]
 
 _START = datetime(2023, 1, 1, tzinfo=UTC)
 
 
-def sample_market(families: Sequence[Family], bar_interval: timedelta, *, seed: int = 1) -> dict[str, pd.DataFrame]:
+def feature_check_market(
+    families: Sequence[Family], bar_interval: timedelta, *, seed: int = 1
+) -> dict[str, pd.DataFrame]:
     """Return canonical tables of two symbols: the warm-up of the families, and two weeks or two thousand bars more."""
     more = max(timedelta(days=14), 2_000 * bar_interval)
     days = -(-(FeatureEngine(families).warm_up + more) // timedelta(days=1))
