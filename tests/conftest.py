@@ -1,4 +1,4 @@
-"""Shared by all tests: quiet tools, a cache of kernels per worker, fixed draws in a build, and one small bundle."""
+"""Shared by all tests: quiet tools, one cache of kernels, fixed draws in a build, and one small bundle."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import slackwater  # noqa: F401  (names the cache of kernels, before numba is imported)
-
-# Workers that compile the same kernel at once would overwrite each other's index of numba's cache.
-if "NUMBA_CACHE_DIR" in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] += f"-{os.environ['PYTEST_XDIST_WORKER']}"
+from tests.compile_lock import CompileLock
 
 # A build must not fail by chance; at the desk every run draws anew.
 settings.register_profile("build", derandomize=True, deadline=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("build" if os.environ.get("CI") else "desk")
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    CompileLock(Path(os.environ.get("NUMBA_CACHE_DIR", tempfile.gettempdir())) / "compiling.lock").install()
 
 
 @pytest.fixture(scope="session")
