@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint deps setup ui bench campaigns lock clean
+.PHONY: repro test tests lint deps setup ui bench campaigns lock clean
 
 repro: deps
 	dvc repro
@@ -20,7 +20,11 @@ repro: deps
 deps: $(STAMP)
 	python -m pipelines._deps
 
-test: lint
+# Side by side: types are checked by one process, and the first tests wait for kernels that another one compiles.
+test: $(STAMP)
+	$(MAKE) --jobs 2 --output-sync=target lint tests
+
+tests: $(STAMP)
 	pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP)
