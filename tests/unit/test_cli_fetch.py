@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from slackwater.config import load_params
+from tests.command import slackwater
 from tests.mirror.server import Mirror, running
 
 SLACKWATER = str(Path(sys.executable).parent / "slackwater")
@@ -70,7 +71,8 @@ def test_the_printed_entry_is_one_that_the_parameters_take(tmp_path: Path, monke
 def test_a_date_is_never_guessed(day: str, tmp_path: Path) -> None:
     """The third of February, or the second of March? And of which year?"""
     with running(Mirror()) as mirror:
-        done = run(mirror, tmp_path / "out", "--from", day)
+        done = slackwater("fetch", "--symbols", "BTCUSDT", "--from", day, "--to", "2024-01-05",
+                          "--out", str(tmp_path / "out"), "--mirror", mirror.url)  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("slackwater: ParameterError: `--from` must")
     assert not mirror.requests

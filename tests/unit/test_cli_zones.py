@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import pytest
 
 from pipelines._closure import ROOT
 from slackwater.storage import write_tables
+from tests.command import slackwater
 from tests.small_market import small_market
-
-SLACKWATER = str(Path(sys.executable).parent / "slackwater")
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +23,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def zones(tables: Path, *arguments: str, fails: bool = False) -> str:
-    command = [SLACKWATER, "zones", "--tables", str(tables), "--params", str(ROOT / "params.yaml"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = slackwater("zones", "--tables", str(tables), "--params", str(ROOT / "params.yaml"), *arguments)
     output = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, output
     assert "Traceback" not in output
