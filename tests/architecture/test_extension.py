@@ -22,9 +22,8 @@ from slackwater.labels.trades import TradeRules
 from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
-from slackwater.market.tables import STAMP, TABLES, Column, Table, newest
+from slackwater.market.tables import TABLES
 from slackwater.market.venues import ContractFacts, FactSource, OrderSteps, VenueFacts
-from slackwater.models.calibration import IdentityCalibrator
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import Trainer, TrainingSet
@@ -37,23 +36,13 @@ from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
 from slackwater.trading.score import Score, event_scores
 from tests.small_market import DECISION_LAG, small_market
+from tests.toys import SPOT_BASIS, ToyModel
 
 BAR = timedelta(hours=1)
 HORIZON = timedelta(hours=12)
 SOURCE = FactSource("invented for a test")
 
-# -- a table: columns, key, lag and join in one object ---------------------------------------------------------
-
-SPOT_BASIS = Table(
-    name="spot_basis",
-    columns=(*STAMP, Column(name="basis", kind="number", unit="fraction")),
-    key=("symbol", "event_time"),
-    lag=timedelta(seconds=2),
-    inputs=("spot_basis",),
-    signed=("spot_basis",),
-    join=newest("basis"),
-    staleness=timedelta(hours=3),
-)
+# A table is one object with its columns, key, lag and join; this one has a place of its own for other tests.
 SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG, tables=(*TABLES, SPOT_BASIS))
 
 
@@ -101,25 +90,7 @@ class ClosedHigher:
         return (events["log_return"] > 0.0).astype(np.float64), events["label_end_time"]
 
 
-class ShareOfOnes:
-    """A model that predicts the share of ones in its training rows."""
-
-    text_format = "share_of_ones"
-    calibrator_ = IdentityCalibrator()
-
-    def fit(self, X: Any, y: Any, sample_weight: Any, **_: Any) -> ShareOfOnes:
-        share = np.average(y, weights=sample_weight)
-        self.log_odds_ = float(np.log(share / (1.0 - share)))
-        return self
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        return np.full(len(X), self.log_odds_)
-
-    def to_text(self) -> str:
-        return repr(self.log_odds_)
-
-
-TARGET = Target(name="closed_higher", column="y_closed_higher", model=ShareOfOnes)
+TARGET = Target(name="closed_higher", column="y_closed_higher", model=ToyModel)
 
 
 # -- a rule of the gate ----------------------------------------------------------------------------------------
@@ -220,7 +191,7 @@ def test_a_label_and_its_model_are_trained_beside_the_others(training: TrainingS
     assert {"p_direction", "p_hit", "trade_edge", "p_closed_higher"} <= set(predicted)
     per_fold = predicted.groupby("fold")["p_closed_higher"].nunique()
     assert (per_fold == 1).all()
-    assert TRAINER.fit(training, TARGET).to_text() == repr(TRAINER.fit(training, TARGET).log_odds_)
+    assert TRAINER.fit(training, TARGET).to_text() == repr(TRAINER.fit(training, TARGET).constant)
 
 
 def test_a_small_pipeline_runs_with_all_of_them(

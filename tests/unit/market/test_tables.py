@@ -18,19 +18,10 @@ from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.market.tables import STAMP, TABLES, Column, Table, newest, summed
 from tests.ragged_market import BAR, LAG, ragged_market
+from tests.toys import SPOT_BASIS
 
 HOUR = timedelta(hours=1)
 
-BASIS = Table(
-    name="spot_basis",
-    columns=(*STAMP, Column(name="basis", kind="number", unit="fraction")),
-    key=("symbol", "event_time"),
-    lag=timedelta(seconds=2),
-    inputs=("spot_basis",),
-    signed=("spot_basis",),
-    join=newest("basis"),
-    staleness=timedelta(minutes=20),
-)
 VOTES = Table(
     name="votes",
     columns=(*STAMP, *(Column(name=name, kind="number", minimum=0.0) for name in ("up", "down"))),
@@ -40,7 +31,7 @@ VOTES = Table(
     join=summed("up", "down"),
     staleness=timedelta(minutes=20),
 )
-SPEC = FrameSpec(bar_interval=BAR, decision_lag=LAG, tables=(*TABLES, BASIS, VOTES))
+SPEC = FrameSpec(bar_interval=BAR, decision_lag=LAG, tables=(*TABLES, SPOT_BASIS, VOTES))
 
 
 def outside_market(seed: int = 0) -> dict[str, pd.DataFrame]:
@@ -123,14 +114,14 @@ def test_settings_of_a_frame_survive_json() -> None:
 
 
 BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
-    "without the canonical ones": ({"tables": (BASIS,)}, "must be the canonical ones, then others"),
-    "twice the same": ({"tables": (*TABLES, BASIS, BASIS)}, "of new names"),
+    "without the canonical ones": ({"tables": (SPOT_BASIS,)}, "must be the canonical ones, then others"),
+    "twice the same": ({"tables": (*TABLES, SPOT_BASIS, SPOT_BASIS)}, "of new names"),
     "an input of another table": (
-        {"tables": (*TABLES, Table(**(vars(BASIS) | {"inputs": ("close",), "signed": ()})))},
+        {"tables": (*TABLES, Table(**(vars(SPOT_BASIS) | {"inputs": ("close",), "signed": ()})))},
         r"must feed inputs of new names, fed \['close'\]",
     ),
     "inputs without a join": (
-        {"tables": (*TABLES, Table(**(vars(BASIS) | {"join": None, "staleness": None})))},
+        {"tables": (*TABLES, Table(**(vars(SPOT_BASIS) | {"join": None, "staleness": None})))},
         "have inputs and no join",
     ),
     "a staleness of nothing": ({"staleness": {"funding": timedelta(0)}}, "`staleness` must be positive"),
@@ -146,7 +137,7 @@ def test_tables_that_do_not_fit_are_refused(case: str) -> None:
 
 BAD_TABLES: dict[str, tuple[dict[str, Any], str]] = {
     "a name with capitals": ({"name": "Basis"}, "table 'Basis': `name` must be a lower-case identifier"),
-    "no stamp": ({"columns": BASIS.columns[1:]}, "`columns` must begin with STAMP"),
+    "no stamp": ({"columns": SPOT_BASIS.columns[1:]}, "`columns` must begin with STAMP"),
     "a key that is no column": ({"key": ("block",)}, "`key` must name columns"),
     "a join of another column": ({"join": newest("price")}, "`join` must read columns of the table"),
     "a join without staleness": ({"staleness": None}, "`join` and `staleness` must be given together"),
@@ -159,7 +150,7 @@ BAD_TABLES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_table_that_contradicts_itself_is_refused(case: str) -> None:
     change, message = BAD_TABLES[case]
     with pytest.raises(ParameterError, match=message):
-        Table(**(vars(BASIS) | change))
+        Table(**(vars(SPOT_BASIS) | change))
 
 
 # -- exchange flows ----------------------------------------------------------------------------------------------

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import slackwater as sw
 from slackwater.errors import BundleError
-from slackwater.models.calibration import IdentityCalibrator
 from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import TrainingSet
 from tests.small_bundle import TRAINER, make_bundle, market, training_set
-
-
-class ToyModel:
-    """Log-odds of the share of ones: the smallest model there is."""
-
-    text_format: ClassVar[str] = "toy"
-
-    def __init__(self, constant: float = 0.0) -> None:
-        self.constant = constant
-        self.calibrator_ = IdentityCalibrator()
-
-    def fit(self, X: Any, y: Any, sample_weight: Any, **_: Any) -> ToyModel:
-        share = float(np.average(y, weights=sample_weight))
-        self.constant = float(np.log(share / (1.0 - share)))
-        return self
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        return np.full(len(X), self.constant)
-
-    predict_raw = decision_function
-
-    def to_text(self) -> str:
-        return json.dumps(self.constant)
-
-    @classmethod
-    def from_text(cls, text: str) -> ToyModel:
-        return cls(json.loads(text))
-
+from tests.toys import ToyModel
 
 TOY = Target(name="toy", column="y_toy", model=ToyModel)
 
