@@ -14,15 +14,15 @@ from slackwater.market.bars import resample_bars
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.models.training import Trainer, TrainingSet
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.parameters import MarketParameters
 from slackwater.storage import digest_of
 from slackwater.trading.costs import CostModel
 from slackwater.trading.price_path import price_paths
 
 
-def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Feature]]:
-    """Simulate the default market with other settings (`market`: seed, signal, ...), and compute features and labels.
+def training_set(params: Params, *, skew: float | None = None, **market: Any) -> tuple[TrainingSet, list[Feature]]:
+    """Simulate the default market with other settings (`skew`, and `market`: seed, signal, ...), and compute features and labels.
 
     Returns
     -------
@@ -31,7 +31,8 @@ def training_set(params: Params, **market: Any) -> tuple[TrainingSet, list[Featu
     """
     made = params.dataset.simulate.model_dump() | market
     rules = params.market
-    tables = simulate_market(params.dataset.symbols, **made)
+    request = MarketRequest(symbols=params.dataset.symbols, options={} if skew is None else {"skew": skew}, **made)
+    tables = dict(simulate(request).tables)
     tables["bars"] = resample_bars(tables["fine_bars"], rules.bar_interval)
     frame = MarketFrame.from_tables(
         tables,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.kinds import sources_of
@@ -19,7 +19,8 @@ def main(stage: Stage) -> None:
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
         own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
-        reading = Reading(tables=simulate_market(dataset.symbols, lags=own, progress=stage.say, **made))
+        request = MarketRequest(symbols=dataset.symbols, lags=own, **made)
+        reading = Reading(tables=simulate(request, progress=stage.say).tables)
     else:
         sources = sources_of(dataset.model_dump()["tables"])
         reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)

@@ -21,7 +21,7 @@ from slackwater.config import load_params
 from slackwater.errors import ParameterError
 from slackwater.features.engine import default_families
 from slackwater.models.classifier import ReversalClassifier
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.request import MarketRequest
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -109,11 +109,11 @@ def test_every_stage_output_is_read_or_shown() -> None:
 
 
 def test_parameters_match_the_signatures_that_they_reach() -> None:
-    """Two signatures are written in full: scikit-learn reads that of an estimator, a user that of the simulator."""
+    """Two signatures are written in full: scikit-learn reads that of an estimator, a user that of a `MarketRequest`."""
     params = load_params(ROOT / "params.yaml")
     assert set(params.model.model_dump()) <= set(inspect.signature(ReversalClassifier).parameters)
     assert params.dataset.simulate is not None
-    assert set(params.dataset.simulate.model_dump()) <= set(inspect.signature(simulate_market).parameters)
+    assert set(params.dataset.simulate.model_dump()) <= set(inspect.signature(MarketRequest).parameters)
 
 
 def test_params_repeat_the_defaults_of_the_library() -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ from slackwater.simulation.tables import (
 )
 from slackwater.storage import atomic_directory
 
-__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_market", "stream_market"]
+__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "stream_market"]
 
 Progress = Callable[[str], None]
 
@@ -64,43 +63,23 @@ class SimulatedMarket(NamedTuple):
     truth: dict[str, pd.DataFrame]
 
 
-def simulate_market(
-    symbols: Sequence[str],
-    *,
-    start: datetime,
-    end: datetime,
-    seed: int,
-    signal: float = 0.4,
-    whale_signal: float = 0.5,
-    listings: Mapping[str, datetime] | None = None,
-    liquidation_cap: timedelta | None = None,
-    lags: Mapping[str, timedelta] | None = None,
-    progress: Progress | None = None,
-    **options: float,
-) -> dict[str, pd.DataFrame]:
-    """Return the tables of perpetual futures on a SYNTHETIC market.
+def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
+    """Return the tables and the truth of perpetual futures on a SYNTHETIC market.
 
     At `signal` 0 the log price is a martingale, and a symmetric one at `skew` 0: nothing predicts its direction,
     although every other table is as active.
 
     Parameters
     ----------
-    symbols, start, end, seed, signal, whale_signal, listings, liquidation_cap, lags
-        See `MarketRequest`.
+    request : MarketRequest
+        Symbols, span, seed and parameters of the market.
     progress : callable, optional
         Function that is called with one line per symbol.
-    **options : float
-        Any other field of `MarketParameters`, for all symbols alike, such as `skew`.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        The canonical tables of a `SimulatedMarket`.
 
     Raises
     ------
     ParameterError
-        If the request is impossible (see `MarketRequest`), or larger than the machine's memory.
+        If the tables are larger than the machine's memory; the message has the estimate.
 
     Notes
     -----
@@ -110,32 +89,9 @@ def simulate_market(
     --------
     >>> from datetime import UTC, datetime
     >>> new_year = datetime(2024, 1, 1, tzinfo=UTC)
-    >>> simulate_market(["BTCUSDT"], start=new_year, end=new_year, seed=1)
-    Traceback (most recent call last):
-    slackwater.errors.ParameterError: `end` must be after `start` (2024-01-01T00:00:00+00:00), was ...
-    """
-    request = MarketRequest(
-        symbols=symbols,
-        start=start,
-        end=end,
-        seed=seed,
-        signal=signal,
-        whale_signal=whale_signal,
-        listings=listings or {},
-        liquidation_cap=liquidation_cap,
-        lags=lags or {},
-        options=options,
-    )
-    return simulate(request, progress=progress).tables
-
-
-def simulate(request: MarketRequest, *, progress: Progress | None = None) -> SimulatedMarket:
-    """Return the tables and the truth of a simulated market.
-
-    Raises
-    ------
-    ParameterError
-        If the tables are larger than the machine's memory; the message has the estimate.
+    >>> request = MarketRequest(symbols=["BTCUSDT"], start=new_year, end=datetime(2024, 1, 2, tzinfo=UTC), seed=1)
+    >>> len(simulate(request).tables["fine_bars"])
+    1440
     """
     refuse_beyond_memory(memory_needed(request))
     return _tables(request, request.symbols, progress)

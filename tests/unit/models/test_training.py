@@ -21,7 +21,7 @@ from slackwater.metrics.classification import auc
 from slackwater.models.parameters import WalkForward
 from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import Trainer, TrainingSet
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.times import DAY
 from slackwater.trading.price_path import price_paths
 from tests.small_bundle import TRAINER, training_set
@@ -94,13 +94,14 @@ def test_an_event_without_features_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def null_market() -> TrainingSet:
-    tables = simulate_market(
-        ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"],
+    request = MarketRequest(
+        symbols=["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"],
         start=datetime(2023, 1, 1, tzinfo=UTC),
         end=datetime(2023, 12, 1, tzinfo=UTC),
         seed=5,
         signal=0.0,
     )
+    tables = dict(simulate(request).tables)
     engine = FeatureEngine(default_families(BAR))
     tables["bars"] = resample_bars(tables["fine_bars"], BAR)
     frame = MarketFrame.from_tables(tables, FrameSpec(bar_interval=BAR, decision_lag=timedelta(seconds=5)))

@@ -13,7 +13,7 @@ import pytest
 from slackwater.errors import DataError, MissingDataError, ParameterError
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.simulation.defects import DEFECT_KINDS, Defect, inject_defects
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.market import MarketRequest, simulate
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -22,7 +22,8 @@ SPACING = {"fine_bars": timedelta(minutes=1)}  # what the stage `validate` knows
 
 @cache
 def good() -> dict[str, pd.DataFrame]:
-    return simulate_market(["BTCUSDT", "XRPUSDT"], start=START, end=START + timedelta(days=12), seed=5)
+    end = START + timedelta(days=12)
+    return simulate(MarketRequest(symbols=["BTCUSDT", "XRPUSDT"], start=START, end=end, seed=5)).tables
 
 
 def spoilt(kind: str, table: str, seed: int = 7) -> tuple[dict[str, pd.DataFrame], Defect]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from slackwater.errors import DataError, ParameterError
 from slackwater.market.schemas import SCHEMAS, validate
 from slackwater.simulation import footprint, minute_step
 from slackwater.simulation.funding import funding_rate
-from slackwater.simulation.market import TRUTH, MarketRequest, simulate, simulate_market, stream_market
+from slackwater.simulation.market import TRUTH, MarketRequest, simulate, stream_market
 from slackwater.simulation.minute_step import LATENT, MarketRun, run_market
 from slackwater.simulation.parameters import MarketParameters, parameters_of
 from slackwater.simulation.shocks import random_streams
@@ -71,9 +72,18 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
 
 @cache
 def market(
-    symbols: tuple[str, ...] = ("BTCUSDT", "XRPUSDT"), days: int = 20, **options: float
+    symbols: tuple[str, ...] = ("BTCUSDT", "XRPUSDT"),
+    days: int = 20,
+    signal: float = MarketRequest.signal,
+    whale_signal: float = MarketRequest.whale_signal,
+    **options: float,
 ) -> dict[str, pd.DataFrame]:
-    return simulate_market(symbols, start=START, end=START + days * DAY, seed=5, **options)
+    given = {"signal": signal, "whale_signal": whale_signal, "options": options}
+    return tables_of(symbols, start=START, end=START + days * DAY, **given)
+
+
+def tables_of(symbols: Sequence[str], **request: Any) -> dict[str, pd.DataFrame]:
+    return simulate(MarketRequest(symbols=symbols, **({"seed": 5} | request))).tables
 
 
 @cache
@@ -116,7 +126,7 @@ class TestTables:
             assert (table["available_time"] - table["event_time"] == lag).all(), name
 
     def test_given_lags_replace_only_their_own_table(self):
-        tables = simulate_market(
+        tables = tables_of(
             ["BTCUSDT"], start=START, end=START + DAY, seed=5, lags={"open_interest": timedelta(seconds=1)}
         )
         late = tables["open_interest"]
@@ -182,7 +192,7 @@ class TestTables:
     def test_a_symbol_settles_every_four_hours_from_its_day_on(self):
         """Fails when the switch hangs on the length of the run, or the rate is not halved with the interval."""
         start = datetime(2023, 9, 30, tzinfo=UTC)
-        funding = simulate_market(["XRPUSDT"], start=start, end=start + 2 * DAY, seed=5)["funding"]
+        funding = tables_of(["XRPUSDT"], start=start, end=start + 2 * DAY, seed=5)["funding"]
         assert funding["interval_hours"].tolist() == [8.0] * 3 + [4.0] * 6
         assert (funding["event_time"].diff().iloc[1:] == funding["interval_hours"].iloc[1:] * timedelta(hours=1)).all()
         assert funding_rate(0.0002, 4) == funding_rate(0.0002, 8) / 2 == 0.5e-4
@@ -211,7 +221,9 @@ class TestTables:
 
     def test_a_price_never_falls_below_one_tick(self):
         """Fails when a cheap coin is rounded to a price of zero."""
-        tables = simulate_market(["DUST"], start=START, end=START + DAY, seed=5, start_price=1e-6, price_decimals=4)
+        tables = tables_of(
+            ["DUST"], start=START, end=START + DAY, seed=5, options={"start_price": 1e-6, "price_decimals": 4}
+        )
         assert (tables["fine_bars"]["low"] == 1e-4).all()
 
 
@@ -220,9 +232,10 @@ class TestReproducibility:
         """Fails when a stream is keyed by hash(), which Python salts anew in every process."""
         code = (
             "import hashlib, datetime as d\n"
-            "from slackwater.simulation.market import simulate_market\n"
+            "from slackwater.simulation.market import MarketRequest, simulate\n"
             "start = d.datetime(2024, 3, 1, tzinfo=d.UTC)\n"
-            "tables = simulate_market(['BTCUSDT'], start=start, end=start + d.timedelta(days=4), seed=5)\n"
+            "end = start + d.timedelta(days=4)\n"
+            "tables = simulate(MarketRequest(symbols=['BTCUSDT'], start=start, end=end, seed=5)).tables\n"
             "text = ''.join(table.to_csv() for table in tables.values())\n"
             "print(hashlib.sha256(text.encode()).hexdigest())\n"
         )
@@ -231,7 +244,7 @@ class TestReproducibility:
         assert there == hashlib.sha256(text.encode()).hexdigest()
 
     def test_another_seed_is_another_market(self):
-        other = simulate_market(["BTCUSDT"], start=START, end=START + DAY, seed=6)["fine_bars"]["close"]
+        other = tables_of(["BTCUSDT"], start=START, end=START + DAY, seed=6)["fine_bars"]["close"]
         assert (other.to_numpy() != market(("BTCUSDT",))["fine_bars"]["close"].to_numpy()[:1440]).mean() > 0.9
 
     @pytest.mark.parametrize("days", [7, 13])
@@ -242,7 +255,7 @@ class TestReproducibility:
             name: table[table["event_time"] <= end].reset_index(drop=True)
             for name, table in market(("BTCUSDT", "XRPUSDT"), 20).items()
         }
-        shorter = simulate_market(["BTCUSDT", "XRPUSDT"], start=START, end=end, seed=5)
+        shorter = tables_of(["BTCUSDT", "XRPUSDT"], start=START, end=end, seed=5)
         assert_same_tables(shorter, longer)
 
     def test_a_symbol_is_the_same_with_or_without_the_others(self):
@@ -256,7 +269,7 @@ class TestReproducibility:
     def test_times_of_another_zone_mean_the_same_instants(self):
         zone = timezone(timedelta(hours=-5))
         start = START.astimezone(zone)
-        there = simulate_market(["BTCUSDT"], start=start, end=start + 20 * DAY, seed=5)
+        there = tables_of(["BTCUSDT"], start=start, end=start + 20 * DAY, seed=5)
         assert_same_tables(there, market(("BTCUSDT",)))
 
 
@@ -343,7 +356,7 @@ class TestListings:
 
     def test_nothing_is_published_before_and_the_same_market_after(self):
         """Fails when a listing shifts the common shocks, or the market of another symbol."""
-        listed = simulate_market(
+        listed = tables_of(
             ["BTCUSDT", "XRPUSDT"], start=START, end=START + 20 * DAY, seed=5, listings={"XRPUSDT": self.LISTED}
         )
         first = listed["fine_bars"].groupby("symbol")["open_time"].min()
@@ -523,18 +536,18 @@ class TestBadInput:
             ({"listings": {"BTCUSDT": datetime(2024, 3, 1)}}, r"`listings\[BTCUSDT\]` must carry a time zone"),
             ({"liquidation_cap": timedelta(0)}, "`liquidation_cap` must be a positive timedelta, or None"),
             ({"liquidation_cap": 1}, "`liquidation_cap` must be a positive timedelta"),
-            ({"skew": -0.1}, r"`skew` must be in \[0, 1\]"),
-            ({"sweep_size": -1}, "`sweep_size` must be in"),
+            ({"options": {"skew": -0.1}}, r"`skew` must be in \[0, 1\]"),
+            ({"options": {"sweep_size": -1}}, "`sweep_size` must be in"),
             ({"seed": -1}, "`seed` must be an integer"),
             ({"seed": 1.5}, "`seed` must be an integer"),
             ({"signal": 1.01}, r"`signal` must be in \[0, 1\]"),
             ({"signal": -0.1}, "`signal` must be in"),
             ({"signal": float("nan")}, "`signal` must be in"),
             ({"whale_signal": 2}, "`whale_signal` must be in"),
-            ({"sigma_daily": -0.02}, "`sigma_daily` must be in .* was -0.02"),
-            ({"sigma_daily": "0.02"}, "`sigma_daily` must be a number, was '0.02'"),
-            ({"price_decimals": 1.5}, "`price_decimals` must be a whole number"),
-            ({"sigma_dayly": 0.02}, "`sigma_dayly` is not an option .* did you mean `sigma_daily`"),
+            ({"options": {"sigma_daily": -0.02}}, "`sigma_daily` must be in .* was -0.02"),
+            ({"options": {"sigma_daily": "0.02"}}, "`sigma_daily` must be a number, was '0.02'"),
+            ({"options": {"price_decimals": 1.5}}, "`price_decimals` must be a whole number"),
+            ({"options": {"sigma_dayly": 0.02}}, "`sigma_dayly` is not an option .* did you mean `sigma_daily`"),
             ({"lags": {"bars": DAY}}, "`lags` must name tables .* `bars`"),
             ({"lags": {"fine_bars": -DAY}}, r"`lags\[fine_bars\]` must be a timedelta of at least 0"),
             ({"lags": {"fine_bars": 2}}, r"`lags\[fine_bars\]` must be a timedelta"),
@@ -542,9 +555,8 @@ class TestBadInput:
     )
     def test_it_is_refused_by_name(self, change, message):
         arguments = {"symbols": ["BTCUSDT"], "start": START, "end": START + DAY, "seed": 5} | change
-        symbols = arguments.pop("symbols")
         with pytest.raises(ParameterError, match=message):
-            simulate_market(symbols, **arguments)
+            MarketRequest(**arguments)
 
     def test_every_default_lies_inside_of_its_own_range(self):
         assert MarketParameters().signal == 0.4
@@ -553,5 +565,6 @@ class TestBadInput:
 
 def test_progress_hears_of_every_symbol():
     heard: list[str] = []
-    simulate_market(["BTCUSDT", "NEWUSDT"], start=START, end=START + DAY, seed=5, progress=heard.append)
+    request = MarketRequest(symbols=["BTCUSDT", "NEWUSDT"], start=START, end=START + DAY, seed=5)
+    simulate(request, progress=heard.append)
     assert heard == ["BTCUSDT: simulated 1,440 minutes", "NEWUSDT: simulated 1,440 minutes"]

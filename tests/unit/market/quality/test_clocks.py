@@ -12,7 +12,7 @@ import pytest
 from slackwater.errors import SchemaError
 from slackwater.market.quality.clocks import event_clock, settlement_shift, table_clock
 from slackwater.market.quality.detectors import clean_tables, examine_tables
-from slackwater.simulation.market import simulate_market
+from slackwater.simulation.market import MarketRequest, simulate
 
 Tables = dict[str, pd.DataFrame]
 TIMES = ("open_time", "event_time", "available_time")
@@ -23,7 +23,8 @@ SPACING = {"fine_bars": MINUTE}
 @cache
 def market() -> Tables:
     start = datetime(2024, 3, 1, tzinfo=UTC)
-    tables = simulate_market(["XRPUSDT"], start=start, end=start + timedelta(days=10), seed=11)
+    request = MarketRequest(symbols=["XRPUSDT"], start=start, end=start + timedelta(days=10), seed=11)
+    tables = simulate(request).tables
     return tables | {"liquidation_totals": totals(tables["liquidations"])}
 
 
