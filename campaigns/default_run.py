@@ -22,7 +22,7 @@ from slackwater.trading.price_path import price_paths
 
 
 def training_set(params: Params, *, skew: float | None = None, **market: Any) -> tuple[TrainingSet, list[Feature]]:
-    """Simulate the default market with other settings (`skew`, and `market`: seed, signal, ...), and compute features and labels.
+    """Simulate the default market with other settings (seed, signal, skew, ...), and compute features and labels.
 
     Returns
     -------
