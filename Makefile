@@ -22,7 +22,7 @@ deps: $(STAMP)
 
 # Side by side: types are checked by one process, and the first tests wait for kernels that another one compiles.
 test: $(STAMP)
-	$(MAKE) --jobs 2 --output-sync=target lint tests
+	$(MAKE) --jobs 2 lint tests
 
 tests: $(STAMP)
 	pytest --numprocesses auto --maxprocesses 4 --dist worksteal
