@@ -70,7 +70,7 @@ def test_what_collides_is_refused_before_anything_runs(family: type, message: st
 
 
 def test_parameters_of_an_outside_family_are_checked() -> None:
-    with pytest.raises(ParameterError, match=r"`outside.window` must be a positive multiple of the bar interval"):
+    with pytest.raises(ParameterError, match=r"`features.outside.window` must be a positive multiple"):
         default_families(HOUR, extra=[outside.Outside], extra_parameters={"outside": {"window": timedelta(minutes=90)}})
     with pytest.raises(ParameterError, match=r"features.outside: .*windw"):
         default_families(HOUR, extra=[outside.Outside], extra_parameters={"outside": {"windw": HOUR}})

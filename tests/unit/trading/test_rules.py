@@ -105,7 +105,7 @@ class TestRuleFromOutside:
         backtest = Backtest.of(scores, bars, initial_equity=1e5, decision_lag=timedelta(0), **timing)
         gate = Gate(horizon=HORIZON, extra_rules=(NoWeekends(),))
         trades = backtest.unit_risk_trades(gate)
-        table = rule_ablation(backtest, gate, Resampling(draws=50), configured=trades).set_index("rule")
+        table = rule_ablation(backtest, gate, Resampling(draws=100), configured=trades).set_index("rule")
         assert table.loc["no_weekends", "toggled"] == "off"
         assert table.loc[["as configured", "no_weekends"], "n_trades"].tolist() == [6, 9]
 
