@@ -266,7 +266,7 @@ def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
         # Late enough for every feature to be warm, where there is so much history, and before the last known value.
         known = ~np.isnan(first)
         last = len(rows) - 1 - np.argmax(known[::-1], axis=0)[known.any(axis=0)]
-        half = max(min(9 * len(rows) // 10, *last), 1)
+        half = max(min([9 * len(rows) // 10, *last]), 1)
         live.reset()
         for row in rows[:half]:
             live.update(row)

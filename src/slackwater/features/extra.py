@@ -14,6 +14,7 @@ import inspect
 import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -168,6 +169,8 @@ def require_family(found: Any, spec: str = "", *, taken: Collection[str] = ()) -
     lost = [*sorted(found.__abstractmethods__), *(name for name in ("name", "advance") if not hasattr(found, name))]
     if lost:
         raise ParameterError(f"{where} lacks {', '.join(lost)}")
+    if own := sorted({"name", "advance", "needs", "tolerance"} & {each.name for each in fields(found)}):
+        raise ParameterError(f"{where}: {', '.join(own)} must be of the class, not parameters: annotate as ClassVar")
     name = getattr(found, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ParameterError(f"{where}: `name` must be letters, digits and `_`, such as my_family, was {name!r}")

@@ -139,17 +139,19 @@ def _tables_read(families: tuple[Family, ...], tables: Tables, spec: FrameSpec) 
 
 
 def _known(engine: FeatureEngine, family: Family, frame: MarketFrame) -> Violations:
-    """Return the outputs without a single number, and whether that is because no table feeds their inputs."""
+    """Return the outputs without a single number although their inputs are fed, or with one although they are not."""
     values = engine.transform(frame)
     out: Violations = {}
     for feature in family.features():
-        if not values[feature.name].isna().all():
-            continue
-        if absent := sorted(set(feature.inputs) - frame.available):
-            out[feature.name] = not_examined(f"no table that was given feeds {', '.join(absent)}: add it")
-        else:
+        silent = values[feature.name].isna().all()
+        absent = ", ".join(sorted(set(feature.inputs) - frame.available))
+        if silent and absent:
+            out[feature.name] = not_examined(f"no table that was given feeds {absent}: add it")
+        elif silent:
             what = f"is never known, although its inputs {', '.join(feature.inputs)} are"
             out[feature.name] = Violation(what=what)
+        elif absent:
+            out[feature.name] = Violation(what=f"has values although no table that was given feeds {absent}")
     return out
 
 
