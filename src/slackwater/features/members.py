@@ -1,4 +1,4 @@
-"""What a family from outside states of itself, checked before a kernel runs: outputs, constants, state, warm-up."""
+"""Check of the members of a family from outside, before a kernel runs: outputs, constants, state, warm-up."""
 
 from __future__ import annotations
 

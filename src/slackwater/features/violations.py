@@ -1,4 +1,4 @@
-"""What a check of features finds: columns that differ, by name, and columns that it could not examine."""
+"""Findings of a check of features: columns that differ, by name, and columns that it could not examine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of the gate from outside the library: what they must be, and what becomes of one that fails."""
+"""Rules of the gate from outside the library: their requirements, and the refusal where one fails."""
 
 from __future__ import annotations
 
