@@ -68,8 +68,8 @@ class FamilyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the family keeps the contract, and every check that applies had values to compare."""
-        return not self.broken and not self._has("not examined")
+        """Whether the family keeps the contract, every check that applies had values, and a mutant was caught."""
+        return not self.broken and not self._has("not examined") and any(mutant.caught for mutant in self.mutants)
 
     def _has(self, verdict: str) -> bool:
         return any(why.verdict == verdict for found in self.checks.values() for why in found.values())

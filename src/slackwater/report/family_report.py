@@ -27,7 +27,7 @@ def family_report(report: FamilyReport, *, family: str, synthetic: bool) -> str:
     elif report.broken:
         end = "the family does NOT keep the contract"
     else:
-        end = "the family was NOT fully examined: see above what the data lack"
+        end = "the family was NOT fully examined: see above what was not"
     return "\n".join([*lines, "", end])
 
 
