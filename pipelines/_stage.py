@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ class Stage:
         if section not in self._declared:
             raise ParameterError(f"stage {self.name} reads `{section}` but does not declare it in dvc.yaml")
         return getattr(self._params, section)
+
+    def require_families(self, tables: Collection[str]) -> None:
+        """Refuse families in ``features.extra`` that a later stage could not run on the tables of some names.
+
+        The first stage calls it, before anything long. It imports by name and not by a statement: no output depends on
+        the outcome, and as a dep every edit of a kernel would run the first stage again.
+        """
+        if self._params.features.extra:
+            import_module("pipelines._families").require_families(self._params, tables)
 
     def params(self) -> Params:
         """Return all sections, for a stage that declares all of them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from pipelines._closure import code_digest, stage_files
+from pipelines._families import settings_of
 from pipelines._stage import Stage, run
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
@@ -26,7 +27,7 @@ def main(stage: Stage) -> None:
         "verdict": verdict,
         "market": params.market.spec.to_dict(),
         "features": {
-            "families": params.features.model_dump(),
+            "families": settings_of(params.features),
             "fingerprint": features["fingerprint"],
             "model_features": features["model_features"],
             "unavailable_families": features["unavailable_families"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines._families import engine_of
 from pipelines._stage import Stage, run
-from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.storage import read_tables, write_json, write_parquet
@@ -11,8 +11,9 @@ from slackwater.storage import read_tables, write_json, write_parquet
 
 def main(stage: Stage) -> None:
     """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
-    frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), stage.market.spec)
-    engine = FeatureEngine(default_families(stage.market.bar_interval, **stage.features.model_dump()))
+    spec = stage.market.spec
+    engine = engine_of(stage.features, spec.bar_interval, spec.inputs)
+    frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), spec)
     engine.require_fed(frame.available)
     features = engine.transform(frame)
     manifest = engine.manifest(frame.available)

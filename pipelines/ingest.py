@@ -6,7 +6,7 @@ from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.tables import DEFAULT_LAGS
-from slackwater.sources.own_files.directory import Reading, read_directory
+from slackwater.sources.own_files.directory import Reading, canonical_files, read_directory
 from slackwater.sources.own_files.kinds import sources_of
 from slackwater.storage import write_json, write_tables
 
@@ -14,8 +14,9 @@ from slackwater.storage import write_json, write_tables
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and the findings made while reading them."""
     dataset, lags = stage.dataset, stage.market.lags
-    contracts_of(stage)  # wrong facts are refused here, not in a later stage
+    contracts_of(stage)  # wrong facts and families are refused here, not in a later stage
     if dataset.source == "simulate":
+        stage.require_families(DEFAULT_LAGS)
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
         own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
@@ -23,6 +24,7 @@ def main(stage: Stage) -> None:
         reading = Reading(tables=simulate(request, progress=stage.say).tables)
     else:
         sources = sources_of(dataset.model_dump()["tables"])
+        stage.require_families(canonical_files(dataset.path) if sources is None else sources)
         reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")

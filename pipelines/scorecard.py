@@ -22,7 +22,7 @@ def main(stage: Stage) -> None:
     """Write ``reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
     frame = MarketFrame.from_tables(read_tables("data/tables", TABLES), stage.market.spec)
-    families = default_families(stage.market.bar_interval, **stage.features.model_dump())
+    families = default_families(stage.market.bar_interval, **stage.features.of_the_library())
     card = map_scorecard(
         frame,
         families,

@@ -77,25 +77,28 @@ def features(
 
 @app.command("check-features")
 def check_features(
-    family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
+    families: Annotated[list[str], typer.Argument(help="Families of your own, such as my_package.my_module:MyFamily.")],
     data: Annotated[Path | None, typer.Option(help="Canonical tables; by default a SYNTHETIC market.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, or FAMILY.NAME=VALUE; repeatable.")
+    ] = None,
     bar_minutes: Annotated[int, typer.Option(min=1, help="Bar interval, in minutes.")] = 5,
     decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
     cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
 ) -> None:
-    """Check a feature family for look-ahead and the rest of the contract; status 1 if it breaks it.
+    """Check feature families for look-ahead and the rest of the contract; status 1 if one breaks it.
 
     The contract: live equals history to the last bit, later data changes nothing, values are known after the declared
     warm-up, mirrored prices give mirrored features, the unit of the price does not matter, a restart changes nothing,
     absent tables stay unknown, nothing is infinite. Then look-aheads are planted into the family, to show that the
-    checks would have seen them.
+    checks would have seen them. What could not be examined, for want of data, counts as not kept. Of several families,
+    one that needs another stands after it.
     """
     from datetime import timedelta
 
-    from slackwater.config.family_settings import family_settings
+    from slackwater.config.family_settings import settings_of_texts
     from slackwater.durations import parse_duration
-    from slackwater.features.engine import families_needed
+    from slackwater.features.engine import FeatureEngine, families_needed, with_needs
     from slackwater.features.extra import load_class
     from slackwater.features.mutants import check_family
     from slackwater.market.inputs import INPUT_TABLES
@@ -103,14 +106,21 @@ def check_features(
     from slackwater.simulation.feature_check_market import feature_check_market
     from slackwater.storage import read_tables
 
-    kind = load_class(family)
+    try:
+        lag = parse_duration(decision_lag)
+    except ValueError as error:
+        raise ParameterError(f"`--decision-lag` {error}") from None
+    kinds = [load_class(family) for family in families]
     interval = timedelta(minutes=bar_minutes)
-    families = families_needed(kind, interval, family_settings(kind, settings or []))
-    tables = feature_check_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
-    lag = parse_duration(decision_lag)
-    report = check_family(families, tables, decision_lag=lag, cuts=cuts)
-    typer.echo(family_report(report, family=family, synthetic=data is None))
-    if not report.passed:
+    made = families_needed(kinds, interval, settings_of_texts(kinds, settings or []))
+    FeatureEngine(made)  # refuses what collides
+    tables = feature_check_market(made, interval) if data is None else read_tables(data, INPUT_TABLES)
+    passed = True
+    for kind, name in zip(kinds, families, strict=True):
+        report = check_family(with_needs(made, [kind.name]), tables, decision_lag=lag, cuts=cuts)
+        typer.echo(family_report(report, family=name, synthetic=data is None))
+        passed = passed and report.passed
+    if not passed:
         raise typer.Exit(1)
 
 
@@ -141,7 +151,7 @@ def zones(
         tables,
         symbol,
         spec=effective.market.spec,
-        features=effective.features.model_dump(),
+        features=effective.features.of_the_library(),
         at=parse_time(at, "--at") if at else None,
         span=timedelta(days=days),
     )

@@ -18,8 +18,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
-from numbers import Integral
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from slackwater.errors import ParameterError
 
@@ -71,16 +83,15 @@ def settings(cls: type[_T]) -> type[_T]:
 
 
 def check_settings(instance: Any) -> None:
-    """Raise ParameterError if a field of a settings object is out of bounds, or fields contradict each other."""
-    for name, (optional, whole, bounds) in _bounded(instance.__class__).items():
+    """Raise ParameterError if a field of a settings object has another type or is out of bounds, or fields clash.
+
+    Types are as strict as in ``params.yaml``: text is not a number, True is not 1, a list is not a tuple, and no number
+    is NaN or infinite.
+    """
+    for name, hint in _hints(instance.__class__).items():
         value = getattr(instance, name)
-        if value is None and optional:
-            continue
-        for item in value if isinstance(value, tuple) else (value,):
-            if whole and not isinstance(item, Integral):
-                raise ParameterError(f"`{name}` must be a whole number, was {item!r}")
-            for bound in bounds:
-                _require_within(item, bound, name)
+        if wanted := _lacking(value, hint):
+            raise ParameterError(f"`{name}` must be {wanted}, was {value!r}")
     together = getattr(instance, "_check_together", None)
     if together is not None:
         together()
@@ -96,25 +107,68 @@ def bounds_of(hint: Any) -> Iterator[Within]:
 
 
 @cache
-def _bounded(cls: type) -> dict[str, tuple[bool, bool, tuple[Within, ...]]]:
-    """Return, for each bounded field of a settings class: may be None, must be whole, and its bounds."""
-    hints = get_type_hints(cls, include_extras=True)
-    found = {each.name: tuple(bounds_of(hints[each.name])) for each in fields(cls)}
-    return {
-        name: (type(None) in get_args(hints[name]), _is_whole(hints[name]), bounds)
-        for name, bounds in found.items()
-        if bounds
-    }
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the type hints of the fields of a settings class.
 
-
-def _is_whole(hint: Any) -> bool:
-    return hint is int or any(_is_whole(part) for part in get_args(hint))
-
-
-def _require_within(value: Any, bounds: Within, name: str) -> None:
+    Raises
+    ------
+    ParameterError
+        If a hint names what its module does not have.
+    """
     try:
-        holds = bounds.holds(value)
-    except TypeError:
-        holds = False
-    if not holds:
-        raise ParameterError(f"`{name}` must be {bounds}, was {value!r}")
+        hints = get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ParameterError(f"the type hints of {cls.__qualname__} cannot be read: {error}") from error
+    return {each.name: hints[each.name] for each in fields(cls)}
+
+
+def _lacking(value: Any, hint: Any, bounds: tuple[Within, ...] = ()) -> str:
+    """Return what a value must be and is not, in words; empty if it is."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _lacking(value, parts[0], (*bounds, *(item for item in hint.__metadata__ if isinstance(item, Within))))
+    if origin in (Union, UnionType):
+        wanted = [_lacking(value, part, bounds) for part in parts]
+        return "" if "" in wanted else wanted[0]
+    if origin is Literal:
+        return "" if any(value == part and type(value) is type(part) for part in parts) else _one_of(parts)
+    if origin is tuple:
+        return _lacking_of_tuple(value, parts, bounds)
+    kind = origin or hint
+    if kind in _NAMES:
+        lacking = not _is_a(value, kind)
+        words = " and ".join(map(str, bounds)) if bounds and (kind is not int or not lacking) else _NAMES[kind]
+        return words if lacking or not all(bound.holds(value) for bound in bounds) else ""
+    if not isinstance(kind, type) or isinstance(value, kind):
+        return ""
+    return "None" if kind is NoneType else f"of type {kind.__name__}"
+
+
+def _lacking_of_tuple(value: Any, parts: tuple[Any, ...], bounds: tuple[Within, ...]) -> str:
+    if not isinstance(value, tuple):
+        return "a tuple"
+    if parts[-1:] != (Ellipsis,) and len(value) != len(parts):
+        return f"a tuple of {len(parts)}"
+    hints = parts[:1] * len(value) if parts[-1:] == (Ellipsis,) else parts
+    return next(filter(None, (_lacking(item, hint, bounds) for item, hint in zip(value, hints, strict=True))), "")
+
+
+_NAMES: Final = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    timedelta: "a duration (timedelta)",
+}
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if kind is int:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _one_of(values: tuple[Any, ...]) -> str:
+    return f"one of {', '.join(map(repr, values))}"

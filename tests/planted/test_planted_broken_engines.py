@@ -67,8 +67,8 @@ class Extended(FeatureEngine):
     engine; a subclass breaks one of them.
     """
 
-    def __init__(self, families: tuple[Family, ...]) -> None:
-        super().__init__(families)
+    def __init__(self, families: tuple[Family, ...], **options: Any) -> None:
+        super().__init__(families, **options)
         self.memories: dict[str, Row] = {}
         self.at = {name: i for i, name in enumerate(self.names)}
         self.features = tuple(self.describe(f) for f in self.features)
@@ -151,8 +151,8 @@ class LiveKnowsNoNaN(Extended):
 class LiveOverlooksMissingBars(Extended):
     """Every row is taken for the one right after the last, so that a gap ages nothing."""
 
-    def __init__(self, families: tuple[Family, ...]) -> None:
-        super().__init__(families)
+    def __init__(self, families: tuple[Family, ...], **options: Any) -> None:
+        super().__init__(families, **options)
         self.last: dict[str, pd.Timestamp] = {}
 
     def update(self, row: FrameRow) -> Row:

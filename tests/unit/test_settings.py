@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -132,3 +133,53 @@ def test_a_field_that_is_left_out_is_given_when_building() -> None:
     """Catches a section that asks for what another section holds."""
     narrow = section(Rules, leave_out=["count"]).model_validate({k: v for k, v in WRITTEN.items() if k != "count"})
     assert narrow.build(count=3).count == 3
+
+
+@settings
+class Kinds:
+    """Fields without bounds."""
+
+    on: bool = True
+    text: str = "a"
+    share: float = 0.5
+    count: int = 1
+    pair: tuple[float, float] = (0.0, 1.0)
+    age: timedelta | None = None
+    kind: Literal["sigmoid", "none"] = "none"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("on", "yes", "true or false"),
+        ("on", 1, "true or false"),
+        ("text", 3, "text"),
+        ("share", True, "a finite number"),
+        ("share", "0.5", "a finite number"),
+        ("share", (0.5,), "a finite number"),
+        ("share", float("nan"), "a finite number"),
+        ("share", float("inf"), "a finite number"),
+        ("count", True, "a whole number"),
+        ("count", 1.0, "a whole number"),
+        ("pair", [0.0, 1.0], "a tuple"),
+        ("pair", (0.0,), "a tuple of 2"),
+        ("pair", (0.0, "1"), "a finite number"),
+        ("age", 5, r"a duration \(timedelta\)"),
+        ("kind", "isotonic", "one of 'sigmoid', 'none'"),
+    ],
+)
+def test_python_is_as_strict_as_yaml(field: str, value: Any, wanted: str) -> None:
+    """Catches a type that params.yaml refuses and a class built in Python takes."""
+    with pytest.raises(ParameterError, match=f"^`{field}` must be {wanted}, was"):
+        Kinds(**{field: value})
+    written = {"on": True, "text": "a", "share": 0.5, "count": 1, "pair": [0.0, 1.0], "age": None, "kind": "none"}
+    if not isinstance(value, list):  # the list of YAML
+        with pytest.raises(ValidationError):
+            section(Kinds).model_validate(written | {field: value})
+    assert section(Kinds).model_validate(written).build() == Kinds()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Catches a strictness that refuses what a computation returns."""
+    assert Kinds(share=np.float32(0.5), count=np.int64(3)).count == 3
+    assert Kinds(share=1).share == 1

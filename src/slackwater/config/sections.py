@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from slackwater.config.derived import Section, SettingsSection, section
 from slackwater.config.fields import Duration, InRepository, OptionalDuration, Positive, TableName, Time
 from slackwater.config.own_files import TableSources
-from slackwater.durations import duration_text, parse_duration
+from slackwater.durations import duration_text
 from slackwater.errors import did_you_mean
 from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
@@ -75,26 +75,6 @@ ExtraFamily = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 """A family from outside of the library, ``module:Class``."""
 
 
-def _typed(value: Any) -> Any:
-    """Return the parameter of a family from outside, as its class takes it: text such as ``24h`` is a duration."""
-    if isinstance(value, list | tuple):
-        return tuple(_typed(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _typed(item) for key, item in value.items()}
-    try:
-        return parse_duration(value)
-    except ValueError:
-        return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return duration_text(value) if isinstance(value, timedelta) else value
-
-
 class Features(Section):
     """Parameters of the feature families by family, and families from outside (docs/own_features.md)."""
 
@@ -109,9 +89,12 @@ class Features(Section):
     whale_flows: section(parameters.WhaleFlowsParameters)  # type: ignore[valid-type]
     order_flow: section(parameters.OrderFlowParameters)  # type: ignore[valid-type]
     extra: tuple[ExtraFamily, ...] = ()
-    extra_parameters: Annotated[
-        dict[str, dict[str, Any]], BeforeValidator(_typed), PlainSerializer(_plain, when_used="json")
-    ] = Field(default_factory=dict)
+    extra_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Of the families in `extra`, by name, as YAML reads them; `slackwater.config.family_settings` types them."""
+
+    def of_the_library(self) -> dict[str, Any]:
+        """Return the parameters of the families of slackwater alone, for which no module is imported."""
+        return self.model_dump(exclude={"extra", "extra_parameters"})
 
     @model_validator(mode="before")
     @classmethod
@@ -123,6 +106,8 @@ class Features(Section):
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
         extra = data["extra"]
         rest["extra"] = tuple(extra) if isinstance(extra, list) else extra
+        if wrong := [name for name, parameters in own.items() if not isinstance(parameters, dict)]:
+            raise ValueError(f"`features.{wrong[0]}` must be a mapping of parameters, was {own[wrong[0]]!r}")
         return {**rest, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 

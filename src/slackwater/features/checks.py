@@ -12,31 +12,34 @@ saved_state        a restart that changes a value
 absent_tables      an absent table that becomes a number, or that disturbs features which do not need it
 finite             an infinite value
 memory             a kernel from outside that reads or writes beyond its row, state, constants or outputs
+                   (`slackwater.features.kernel_checks`)
 ================== =====================================================================================
 
-A check returns the violations by feature; `run_checks` runs all of them, and `check_features` raises `ContractError`.
+A check returns the violations by feature, and those of which it compared no value; `run_checks` runs all of them, and
+`check_features` raises `ContractError`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numba import njit
+from numpy.typing import NDArray
 
 from slackwater.errors import ContractError
 from slackwater.features.engine import FeatureEngine
+from slackwater.features.kernel_checks import UNSAFE, check_memory
 from slackwater.features.orientation import Orientation
+from slackwater.features.violations import Violation, Violations, differences, not_examined
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES, INPUTS, SIGNED
 from slackwater.market.spec import FrameSpec
-from slackwater.types import Floats
+from slackwater.market.tables import TABLES, Table
+from slackwater.types import Ints
 
 __all__ = [
     "Violation",
@@ -56,24 +59,6 @@ __all__ = [
 Tables = Mapping[str, pd.DataFrame]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Violation:
-    """How a feature breaks a check: what is wrong, the first bar where it is, and the two values that differ there."""
-
-    what: str
-    symbol: str = ""
-    event_time: pd.Timestamp | None = None
-    found: float = math.nan
-    expected: float = math.nan
-
-    def __str__(self) -> str:
-        """Return it as one sentence."""
-        if self.event_time is None:
-            return self.what
-        return f"{self.what}, first {self.symbol} at {self.event_time}: {self.found!r} against {self.expected!r}"
-
-
-Violations = dict[str, Violation]
 Build = Callable[[Tables], pd.DataFrame]
 
 _KEYS: Final = ["symbol", "event_time"]
@@ -87,32 +72,11 @@ _OPPOSITE: Final = (
 )
 _QUANTITIES: Final = ("volume", "taker_buy_volume", "open_interest", *chain.from_iterable(_OPPOSITE))
 
+_MORE: Final = 3
+"""Rows in which a feature is compared that the choice at random misses."""
+
 STEPPING_SHARE: Final = 0.25
 """Share of late starts after which a feature that takes steps may differ: an argmax flips at a rounding error."""
-
-
-def _differences(
-    names: list[str], one: Floats, two: Floats, tolerance: float, what: str, bars: pd.DataFrame
-) -> Violations:
-    """Compare columns; a value that is unknown on one side only is a difference. `bars` names the rows."""
-    out = {}
-    for j, name in enumerate(names):
-        a, b = one[:, j], two[:, j]
-        mask = np.isnan(a) != np.isnan(b)
-        with np.errstate(invalid="ignore"):
-            far = np.abs(a - b) > tolerance * np.maximum(1.0, np.maximum(np.abs(a), np.abs(b)))
-        bad = mask | far
-        if bad.any():
-            times = bars["event_time"].where(bad)
-            row = int(times.argmin()) if times.notna().any() else int(np.argmax(bad))
-            out[name] = Violation(
-                what=f"{what}: {int(bad.sum())} of {len(a)} rows differ",
-                symbol=str(bars["symbol"].iloc[row]),
-                event_time=bars["event_time"].iloc[row],
-                found=float(a[row]),
-                expected=float(b[row]),
-            )
-    return out
 
 
 def check_parity(engine: FeatureEngine, frame: MarketFrame) -> Violations:
@@ -120,7 +84,7 @@ def check_parity(engine: FeatureEngine, frame: MarketFrame) -> Violations:
     history = engine.transform(frame)
     live = _fresh(engine)
     rows = np.array([live.update(row) for symbol, _ in frame.symbols() for row in frame.rows(symbol)])
-    return _differences(engine.names, rows, history[engine.names].to_numpy(), 0.0, "live differs from history", history)
+    return differences(engine.names, rows, history[engine.names].to_numpy(), 0.0, "live differs from history", history)
 
 
 def check_prefix_invariance(
@@ -150,9 +114,12 @@ def check_prefix_invariance(
     names = [c for c in whole.columns if c not in (*_KEYS, "available_time")]
     rng = np.random.default_rng(seed)
     # The first rows are all unknown: cut where most values are known, or nothing would be compared.
-    known = whole[names].notna().mean(axis=1).to_numpy()
-    candidates = np.flatnonzero(known >= 0.95 * known.max()) if among is None else np.asarray(among)
+    known = whole[names].notna().to_numpy()
+    share = known.mean(axis=1)
+    candidates = np.flatnonzero(share >= 0.95 * share.max()) if among is None else np.asarray(among)
     chosen = rng.choice(candidates, size=min(cuts, len(candidates)), replace=False)
+    if among is None:
+        chosen = np.append(chosen, _more_known(known, chosen, rng))
     full_rows, cut_rows = [], []
     for position in chosen:
         row = whole.iloc[position]
@@ -166,7 +133,16 @@ def check_prefix_invariance(
         full_rows.append(row[names].to_numpy(np.float64))
         cut_rows.append(same.iloc[0][names].to_numpy(np.float64))
     what, bars = "changes when later data arrives", whole.iloc[chosen]
-    return _differences(names, np.array(full_rows), np.array(cut_rows), 1e-9, what, bars)
+    return differences(names, np.array(full_rows), np.array(cut_rows), 1e-9, what, bars)
+
+
+def _more_known(known: NDArray[np.bool_], chosen: Ints, rng: np.random.Generator) -> Ints:
+    """Return rows to compare besides the chosen ones, so that every column has one in which it is known, if any."""
+    more = [np.empty(0, dtype=np.int64)]
+    for column in np.flatnonzero(~known[chosen].any(axis=0) & known.any(axis=0)):
+        rows = np.flatnonzero(known[:, column])
+        more.append(rng.choice(rows, size=min(_MORE, len(rows)), replace=False))
+    return np.unique(np.concatenate(more))
 
 
 def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8, seed: int = 0) -> Violations:
@@ -178,41 +154,28 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
     bars: less history than the warm-up remains in them.
     """
     whole = engine.transform(frame)
-    rng = np.random.default_rng(seed)
+    present = frame.table["close"].notna().to_numpy()
     out: Violations = {}
+    rng = np.random.default_rng(seed)
     for family in engine.families:
         described = [f for f in family.features() if f.role != "event"]
         names = [f.name for f in described]
         bars = int(engine.warm_up_of(family) / engine.bar_interval)
-        late_rows, whole_rows, compared = [], [], []
-        for symbol, where in frame.symbols():
-            length = where.stop - where.start
-            latest = length - bars - 2
-            if latest <= 0:
-                what = f"history of {symbol} is shorter than {bars} bars, its warm-up"
-                out |= dict.fromkeys(names, Violation(what=what))
-                continue
-            for offset in rng.integers(1, latest + 1, size=starts):
-                first = where.start + int(offset)
-                part = frame.table.iloc[first : first + bars + 2].reset_index(drop=True)
-                if part["close"].isna().any():
-                    continue
-                late = engine.transform(frame.with_table(part)).iloc[-1:]
-                same = whole.merge(late[_KEYS], on=_KEYS)
-                if len(same):
-                    late_rows.append(late[names].to_numpy(np.float64)[0])
-                    whole_rows.append(same[names].to_numpy(np.float64)[0])
-                    compared.append(same[_KEYS].iloc[:1])
-        if not late_rows:
+        first, why = _late_starts(frame, present, whole[names].notna().to_numpy(), bars, starts, rng)
+        if not len(first):
+            out |= dict.fromkeys(names, not_examined(why))
             continue
+        late = pd.concat([_from(engine, frame, at, bars + 2) for at in first], ignore_index=True)
+        same = whole.iloc[np.cumsum(present)[first + bars + 1] - 1]
+        late_rows, whole_rows = late[names].to_numpy(np.float64), same[names].to_numpy(np.float64)
         # A thousandth is a lot for a range of a thousandth: differences count in standard deviations.
         deviations = whole[names].replace([np.inf, -np.inf], np.nan).std().to_numpy(np.float64)
         spread = np.where(deviations > 0.0, deviations, 1.0)
-        one, two = np.array(late_rows) / spread, np.array(whole_rows) / spread
+        one, two = late_rows / spread, whole_rows / spread
         what = "still depends on where history began, in standard deviations"
-        broken = _differences(names, one, two, family.tolerance, what, pd.concat(compared, ignore_index=True))
+        broken = differences(names, one, two, family.tolerance, what, late)
         for feature in described:
-            if feature.name in broken and feature.steps:
+            if feature.name in broken and feature.steps and broken[feature.name].verdict == "broken":
                 at = names.index(feature.name)
                 close = np.isclose(one[:, at], two[:, at], rtol=family.tolerance, atol=family.tolerance, equal_nan=True)
                 if 1.0 - close.mean() <= STEPPING_SHARE:
@@ -221,7 +184,42 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
     return out
 
 
-def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations:
+def _late_starts(
+    frame: MarketFrame,
+    present: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    bars: int,
+    starts: int,
+    rng: np.random.Generator,
+) -> tuple[Ints, str]:
+    """Return rows of the frame at which history may start late, some per symbol; if none, why not.
+
+    The stretch of `bars` + 2 from a start has no missing bar. `known` tells which features are known at each bar.
+    """
+    out, why = [np.empty(0, dtype=np.int64)], []
+    missing = np.concatenate([[0], np.cumsum(~present)])
+    for symbol, where in frame.symbols():
+        first = np.arange(where.start + 1, where.stop - bars - 1)
+        if not len(first):
+            why.append(f"history of {symbol} is shorter than {bars} bars, the warm-up: give more of it")
+            continue
+        first = first[missing[first + bars + 2] == missing[first]]
+        if not len(first):
+            why.append(f"every stretch of {bars} bars of {symbol}, the warm-up, misses bars: give data with fewer gaps")
+            continue
+        chosen = rng.integers(len(first), size=starts)
+        more = _more_known(known[np.cumsum(present)[first + bars + 1] - 1], chosen, rng)
+        out.append(first[np.append(chosen, more)])
+    return np.concatenate(out), "; ".join(why)
+
+
+def _from(engine: FeatureEngine, frame: MarketFrame, first: int, count: int) -> pd.DataFrame:
+    """Return the last row of features over some rows of a frame, as if history began there."""
+    part = frame.table.iloc[first : first + count].reset_index(drop=True)
+    return engine.transform(frame.with_table(part)).iloc[-1:]
+
+
+def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame, *, signed: Sequence[str] = _SIGNED) -> Violations:
     """Mirror the price path and compare with the features mirrored as they declare."""
     width = _bin_width(engine)
     table = frame.table.copy()
@@ -231,7 +229,7 @@ def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations
     table["high"], table["low"] = np.exp(logs["low"]), np.exp(logs["high"])
     table["taker_buy_volume"] = frame.table["volume"] - frame.table["taker_buy_volume"]
     table["top_trader_ratio"] = 1.0 / frame.table["top_trader_ratio"]
-    for name in _SIGNED:
+    for name in signed:
         table[name] = -frame.table[name]
     for one, two in _OPPOSITE:
         table[one], table[two] = frame.table[two], frame.table[one]
@@ -240,7 +238,7 @@ def check_sign_symmetry(engine: FeatureEngine, frame: MarketFrame) -> Violations
     upright = engine.transform(frame)
     turned = orientation.apply(upright[engine.names].to_numpy(np.float64), np.full(len(upright), -1.0))[:, :-1]
     mirrored = engine.mirrored().transform(mirror)[engine.names].to_numpy(np.float64)
-    return _differences(engine.names, mirrored, turned, 1e-6, "does not mirror with the price as declared", upright)
+    return differences(engine.names, mirrored, turned, 1e-6, "does not mirror with the price as declared", upright)
 
 
 def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 700) -> Violations:
@@ -255,34 +253,40 @@ def check_price_scale(engine: FeatureEngine, frame: MarketFrame, *, bins: int = 
     names = [f.name for f in engine.features if f.unit != "coin"]
     before = engine.transform(frame)
     one, two = (features[names].to_numpy(np.float64) for features in (scaled, before))
-    return _differences(names, one, two, 1e-6, "depends on the unit of the price", before)
+    return differences(names, one, two, 1e-6, "depends on the unit of the price", before)
 
 
 def check_saved_state(engine: FeatureEngine, frame: MarketFrame) -> Violations:
     """Stop in the middle, restore into a new engine, and compare the rest; also reset and run again."""
-    out: Violations = {}
+    whole, again, bars = [], [], []
     for symbol, _ in frame.symbols():
         rows = list(frame.rows(symbol))
-        # Late enough for every feature to be warm, where there is so much history.
-        half = 9 * len(rows) // 10
         live = _fresh(engine)
         first = np.array([live.update(row) for row in rows])
+        # Late enough for every feature to be warm, where there is so much history, and before the last known value.
+        known = ~np.isnan(first)
+        last = len(rows) - 1 - np.argmax(known[::-1], axis=0)[known.any(axis=0)]
+        half = max(min([9 * len(rows) // 10, *last]), 1)
         live.reset()
         for row in rows[:half]:
             live.update(row)
         restored = _fresh(engine)
         restored.load_state(live.save_state())
-        rest = np.array([restored.update(row) for row in rows[half:]])
-        bars = pd.DataFrame({"symbol": symbol, "event_time": [row.event_time for row in rows[half:]]})
-        out |= _differences(engine.names, rest, first[half:], 0.0, "a restart changes it", bars)
-    return out
+        again.append(np.array([restored.update(row) for row in rows[half:]]).reshape(-1, len(engine.names)))
+        whole.append(first[half:])
+        bars.append(pd.DataFrame({"symbol": symbol, "event_time": [row.event_time for row in rows[half:]]}))
+    rest, table = np.concatenate(again), pd.concat(bars, ignore_index=True)
+    return differences(engine.names, rest, np.concatenate(whole), 0.0, "a restart changes it", table)
 
 
-def check_absent_tables(build: Build, engine: FeatureEngine, tables: Tables) -> Violations:
+def check_absent_tables(
+    build: Build, engine: FeatureEngine, tables: Tables, *, feeds: Mapping[str, Sequence[str]] = INPUT_TABLES
+) -> Violations:
     """Leave out one table at a time: what needs it is unknown, and the rest stays to the last bit."""
     whole = build(tables)
-    out: Violations = {}
-    for absent, inputs in INPUT_TABLES.items():
+    silent = not_examined("no value of it is known with all tables")
+    out: Violations = {name: silent for name in engine.names if whole[name].isna().all()}
+    for absent, inputs in feeds.items():
         if absent == "bars" or absent not in tables:
             continue
         part = build({name: table for name, table in tables.items() if name != absent})
@@ -298,7 +302,7 @@ def check_absent_tables(build: Build, engine: FeatureEngine, tables: Tables) -> 
                 out[feature.name] = Violation(what=f"has other rows when `{absent}` is absent")
             elif not found.equals(expected):
                 values = (found.to_numpy()[:, None], expected.to_numpy()[:, None])
-                out |= _differences([feature.name], *values, 0.0, what, part)
+                out |= differences([feature.name], *values, 0.0, what, part)
     return out
 
 
@@ -306,115 +310,52 @@ def check_finite(engine: FeatureEngine, frame: MarketFrame) -> Violations:
     """Compare with the same values without infinities."""
     features = engine.transform(frame)
     values = features[engine.names].to_numpy(np.float64)
-    return _differences(engine.names, values, np.where(np.isinf(values), np.nan, values), 0.0, "is infinite", features)
-
-
-def check_memory(engine: FeatureEngine, frame: MarketFrame) -> Violations:
-    """Run the kernels from outside once more with every index checked, over the rows of the first symbol.
-
-    A violation that says "unsafe" is one with which the compiled kernel may end the process, or cannot run at all.
-    """
-    out: Violations = {}
-    for family, state, constants, times, rows in engine.replay_extras(frame):
-        symbol, names = str(frame.table["symbol"].iloc[0]), [f.name for f in family.features()]
-        careful = njit(boundscheck=True, error_model="numpy")(getattr(family.advance, "py_func"))  # noqa: B009
-        outputs = np.empty(len(names))
-        for time, row in zip(times, rows, strict=True):
-            if what := _misuse(careful, state, constants, row, outputs):
-                out |= dict.fromkeys(names, Violation(what=f"{what}, first {symbol} at {time}"))
-                break
-    return out
-
-
-def _misuse(careful: Callable[..., None], state: Floats, constants: Floats, row: Floats, outputs: Floats) -> str:
-    """Return what a kernel does that it may not, in one row; empty if nothing."""
-    before = row.copy()
-    try:
-        careful(state, constants, row, outputs)
-    except IndexError as error:
-        # Beyond the row there is another row; beyond the rest is memory of others. Which of the two it is shows where
-        # there is space beyond the rest.
-        try:
-            careful(_with_space(state), _with_space(constants), row, _with_space(outputs))
-        except IndexError:
-            return f"reads beyond its row ({error})"
-        return f"{_UNSAFE}: reads or writes beyond its state, constants or outputs ({error})"
-    except Exception as error:
-        return f"{_UNSAFE}: raises {type(error).__name__}: {error}"
-    if not np.array_equal(row, before, equal_nan=True):
-        return "writes into its row, which later families read"
-    return f"{_UNSAFE}: is infinite; a value is a number or NaN" if np.isinf(outputs).any() else ""
-
-
-def _with_space(own: Floats) -> Floats:
-    out = np.zeros(own.size + _SPACE)  # pages that are not touched take no memory
-    out[: own.size] = own
-    return out
-
-
-_UNSAFE: Final = "unsafe"
-_SPACE: Final = 20_000_000
-
-
-def check_declared_inputs(engine: FeatureEngine, frame: MarketFrame, names: Sequence[str]) -> Violations:
-    """Compare some outputs with those over a frame without the inputs that their families do not declare.
-
-    Prices of bars stay, and so do the inputs of all families that the engine runs: those leave intermediates.
-    """
-    declared = {i for f in engine.features for i in (*f.inputs, *f.refined_by)} | {"open", "high", "low", "close"}
-    hidden = [name for name in frame.inputs if name not in declared]
-    table = frame.table.assign(**dict.fromkeys(hidden, np.nan))
-    whole, narrow = engine.transform(frame), engine.transform(frame.with_table(table))
-    wanted = list(names)
-    return _differences(
-        wanted,
-        whole[wanted].to_numpy(np.float64),
-        narrow[wanted].to_numpy(np.float64),
-        0.0,
-        "reads an input that it does not declare",
-        whole,
-    )
-
-
-def check_known(engine: FeatureEngine, frame: MarketFrame, names: Sequence[str]) -> Violations:
-    """Return the outputs without a single number, although all inputs that they declare are there."""
-    values = engine.transform(frame)
-    silent = [f for f in engine.features if f.name in names and values[f.name].isna().all()]
-    return {
-        f.name: Violation(what=f"is never known, although its inputs {', '.join(f.inputs)} are")
-        for f in silent
-        if set(f.inputs) <= frame.available
-    }
+    return differences(engine.names, values, np.where(np.isinf(values), np.nan, values), 0.0, "is infinite", features)
 
 
 def run_checks(
-    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
+    engine: FeatureEngine,
+    tables: Tables,
+    *,
+    decision_lag: timedelta = timedelta(seconds=5),
+    cuts: int = 30,
+    outside: Sequence[Table] = (),
 ) -> dict[str, Violations]:
-    """Return the violations of every check, by check; of the memory check alone if a kernel is unsafe to run."""
-    spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
+    """Return the violations of every check, by check; of the memory check alone if a kernel is unsafe to run.
+
+    `outside` describes the tables that are not canonical, as in `FrameSpec`; the rest is as in `check_features`.
+    """
+    spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag, tables=(*TABLES, *outside))
+    feeds = {table.name: table.inputs for table in spec.tables if table.inputs}
 
     def build(given: Tables) -> pd.DataFrame:
         return engine.transform(MarketFrame.from_tables(given, spec))
 
     frame = MarketFrame.from_tables(tables, spec)
     memory = check_memory(engine, frame)
-    if any(_UNSAFE in violation.what for violation in memory.values()):
+    if any(UNSAFE in violation.what for violation in memory.values()):
         return {"memory": memory}  # the compiled kernel is not run
+    signed = [spec.inputs[position] for position in spec.signed]
     return {
         "memory": memory,
         "finite": check_finite(engine, frame),
         "parity": check_parity(engine, frame),
         "prefix_invariance": check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=cuts),
         "warm_up": check_warm_up(engine, frame),
-        "sign_symmetry": check_sign_symmetry(engine, frame),
+        "sign_symmetry": check_sign_symmetry(engine, frame, signed=signed),
         "price_scale": check_price_scale(engine, frame),
         "saved_state": check_saved_state(engine, frame),
-        "absent_tables": check_absent_tables(build, engine, tables),
+        "absent_tables": check_absent_tables(build, engine, tables, feeds=feeds),
     }
 
 
 def check_features(
-    engine: FeatureEngine, tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
+    engine: FeatureEngine,
+    tables: Tables,
+    *,
+    decision_lag: timedelta = timedelta(seconds=5),
+    cuts: int = 30,
+    outside: Sequence[Table] = (),
 ) -> None:
     """Run every check over every family.
 
@@ -424,21 +365,31 @@ def check_features(
         The features under test, and canonical tables with more history than ``engine.warm_up``.
     decision_lag, cuts
         As in `FrameSpec`, and the cuts of the prefix invariance.
+    outside
+        Tables that are not canonical, as in `FrameSpec`; give the engine their inputs too.
 
     Raises
     ------
     ContractError
-        Naming every feature that breaks a check, how, and the first bar where it does.
+        Naming every feature that breaks a check, how, and the first bar where it does; or of which a check compared
+        no value, although a table feeds its inputs.
     """
-    results = run_checks(engine, tables, decision_lag=decision_lag, cuts=cuts)
-    broken = [f"{name} ({check}): {why}" for check, found in results.items() for name, why in found.items()]
+    results = run_checks(engine, tables, decision_lag=decision_lag, cuts=cuts, outside=outside)
+    fed = {name for table in (*TABLES, *outside) if table.name in tables for name in table.inputs}
+    absent = {feature.name for feature in engine.features if not set(feature.inputs) <= fed}
+    broken = [
+        f"{name} ({check}): {why}"
+        for check, found in results.items()
+        for name, why in found.items()
+        if why.verdict == "broken" or name not in absent
+    ]
     if broken:
         raise ContractError(f"{len(broken)} violations of the feature contract:\n" + "\n".join(broken))
 
 
 def _fresh(engine: FeatureEngine) -> FeatureEngine:
     """Return an engine of the same kind and families with an empty state."""
-    return type(engine)(engine.families)
+    return type(engine)(engine.families, inputs=engine.inputs)
 
 
 def _bin_width(engine: FeatureEngine) -> float:

@@ -24,11 +24,13 @@ from slackwater.features import (
     volatility,
     whales,
 )
+from slackwater.features.extra import require_family
 from slackwater.features.family import Family
+from slackwater.features.members import check_members
 from slackwater.market.inputs import INPUTS
 from slackwater.operators import kernel, operator
 
-__all__ = ["FAMILIES", "advance_families", "advance_family", "require_compatible"]
+__all__ = ["FAMILIES", "LIBRARY_NAMES", "advance_families", "advance_family", "require_compatible"]
 
 FAMILIES: Final[tuple[type[Family], ...]] = (
     volatility.VolatilityFamily,
@@ -42,6 +44,7 @@ FAMILIES: Final[tuple[type[Family], ...]] = (
     whales.WhaleFlowsFamily,
     order_flow.OrderFlowFamily,
 )
+LIBRARY_NAMES: Final = tuple(family.name for family in FAMILIES)
 
 
 def _advance_down(advance, at, state, constants, rows, out):  # type: ignore[no-untyped-def]
@@ -91,34 +94,31 @@ def advance_family(advance, at, close, state, constants, rows, gap, out):  # typ
 
 
 def require_compatible(families: Sequence[Family], inputs: Sequence[str]) -> None:
-    """Refuse families that cannot run together."""
+    """Refuse families that cannot run together, or are not what the engine can run."""
     if not families:
         raise ParameterError("`families` must hold at least one family")
     if tuple(inputs[: len(INPUTS)]) != INPUTS:
         raise ParameterError("`inputs` must begin with the inputs of slackwater.market.inputs.INPUTS")
     homes: dict[str, str] = {}
     seen: list[str] = []
-    names = [family.name for family in families]
     for family in families:
+        from_outside = type(family) not in FAMILIES
+        if from_outside:
+            require_family(type(family), taken=LIBRARY_NAMES)
+            check_members(family, inputs)
         if family.name in seen:
             raise ParameterError(f"two families are named {family.name}; a family is given once")
         seen.append(family.name)
-        from_outside = type(family) not in FAMILIES
-        lost = [name for name in family.needs if name not in (seen if from_outside else names)]
+    for place, family in enumerate(families):
+        known = seen[:place] if type(family) not in FAMILIES else seen
+        lost = [name for name in family.needs if name not in known]
         if lost:
-            where = "before it" if set(lost) <= set(names) else "and they are not given"
+            where = "before it" if set(lost) <= set(seen) else "and they are not given"
             raise ParameterError(f"family {family.name} needs the families {lost} {where}")
-        if not family.features():
-            raise ParameterError(f"family {family.name} has no outputs")
         for feature in family.features():
             if feature.name in homes:
                 raise ParameterError(f"families {homes[feature.name]} and {family.name} both name {feature.name}")
             homes[feature.name] = family.name
-            unknown = sorted({*feature.inputs, *feature.refined_by} - set(inputs))
-            if unknown:
-                raise ParameterError(
-                    f"{family.name}.{feature.name} reads {unknown}, which no table feeds; inputs are {list(inputs)}"
-                )
     intervals = {family.bar_interval for family in families}
     if len(intervals) != 1:
         raise ParameterError(f"all families must share one bar interval, had {sorted(intervals)}")

@@ -11,7 +11,7 @@ from typing import Final
 
 from slackwater.market.inputs import INPUTS
 
-__all__ = ["FIRST_EXTRA"]
+__all__ = ["FIRST_EXTRA", "WRITERS"]
 
 _FIRST: Final = len(INPUTS)
 
@@ -48,6 +48,14 @@ POOL_ABOVE: Final = _FIRST + 12
 CONSUMED_BELOW: Final = _FIRST + 13
 """Mass that this bar erased from below the price, as a fraction of open interest."""
 CONSUMED_ABOVE: Final = _FIRST + 14
+
+WRITERS: Final = {
+    **dict.fromkeys((LOG_CLOSE, LOG_HIGH, LOG_LOW, RETURN, VOLATILITY, ATR_HOUR, ATR_DAY), "volatility"),
+    OPEN_INTEREST_CHANGE: "open_interest",
+    **dict.fromkeys((LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT), "liquidations"),
+    **dict.fromkeys((POOL_BELOW, POOL_ABOVE, CONSUMED_BELOW, CONSUMED_ABOVE), "liquidation_density"),
+}
+"""The family that writes each intermediate: what reads one needs it."""
 
 FIRST_EXTRA: Final = _FIRST + 15
 """Where the inputs of tables from outside of the library begin, in the order of the frame's inputs."""

@@ -7,7 +7,7 @@ check runs at bars where the mutant differs from the family: there the family mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,21 +16,14 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from slackwater.features.checks import (
-    Build,
-    Tables,
-    Violation,
-    Violations,
-    check_declared_inputs,
-    check_known,
-    check_prefix_invariance,
-    run_checks,
-)
+from slackwater.features.checks import Build, Tables, check_prefix_invariance, run_checks
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
+from slackwater.features.kernel_checks import check_declarations
+from slackwater.features.violations import Violation, Violations, not_examined
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import TABLES, Table
 
 __all__ = ["FamilyReport", "MutantResult", "check_family"]
 
@@ -69,13 +62,26 @@ class FamilyReport:
     mutants: tuple[MutantResult, ...]
 
     @property
+    def broken(self) -> bool:
+        """Whether an output breaks a check, or a mutant that changes an output stayed unseen."""
+        return self._has("broken") or any(mutant.caught is False for mutant in self.mutants)
+
+    @property
     def passed(self) -> bool:
-        """Whether the family keeps the contract, and no mutant that changes an output stayed unseen."""
-        return not any(self.checks.values()) and all(mutant.caught is not False for mutant in self.mutants)
+        """Whether the family keeps the contract, every check that applies had values, and a mutant was caught."""
+        return not self.broken and not self._has("not examined") and any(mutant.caught for mutant in self.mutants)
+
+    def _has(self, verdict: str) -> bool:
+        return any(why.verdict == verdict for found in self.checks.values() for why in found.values())
 
 
 def check_family(
-    families: tuple[Family, ...], tables: Tables, *, decision_lag: timedelta = timedelta(seconds=5), cuts: int = 30
+    families: tuple[Family, ...],
+    tables: Tables,
+    *,
+    decision_lag: timedelta = timedelta(seconds=5),
+    cuts: int = 30,
+    outside: Sequence[Table] = (),
 ) -> FamilyReport:
     """Run the whole contract over the last of some families, then plant mutants into it.
 
@@ -83,34 +89,40 @@ def check_family(
     ----------
     families
         The family under test after the families that it needs.
-    tables, decision_lag, cuts
+    tables, decision_lag, cuts, outside
         As in `slackwater.features.checks.check_features`.
     """
-    family, engine = families[-1], FeatureEngine(families)
+    spec = FrameSpec(bar_interval=families[-1].bar_interval, decision_lag=decision_lag, tables=(*TABLES, *outside))
+    family, engine = families[-1], FeatureEngine(families, inputs=spec.inputs)
     names = [feature.name for feature in family.features()]
-    read = _tables_read(families, tables)
-    found = run_checks(engine, read, decision_lag=decision_lag, cuts=cuts)
+    read = _tables_read(families, tables, spec)
+    found = run_checks(engine, read, decision_lag=decision_lag, cuts=cuts, outside=outside)
     checks = {check: {n: why for n, why in violations.items() if n in names} for check, violations in found.items()}
     if list(found) == ["memory"]:
         return FamilyReport(checks=checks, mutants=())
-    spec = FrameSpec(bar_interval=engine.bar_interval, decision_lag=decision_lag)
     frame = MarketFrame.from_tables(tables, spec)
-    checks["declared_inputs"] = check_declared_inputs(engine, frame, names)
-    checks["known"] = check_known(engine, frame, names)
+    checks |= {
+        check: {n: why for n, why in violations.items() if n in names}
+        for check, violations in check_declarations(engine, frame).items()
+    }
+    checks["known"] = _known(engine, family, frame)
+    for check, left_out in _left_out(family, read).items():
+        checks[check] = left_out | checks[check]
 
     honest = _builder(engine, names, spec)
     whole = honest(read)
     results = []
-    lag = {"decision_lag": decision_lag, "cuts": _CUTS}
     for name, degrees in _mutants(engine, family, read, spec):
         result = MutantResult(name=name, caught=None)
         for mutant in degrees:
             among = _differing_rows(whole, mutant(read), names)
             if not len(among):
                 continue
-            for column, why in check_prefix_invariance(honest, read, among=among, **lag).items():  # type: ignore[arg-type]
-                checks["prefix_invariance"].setdefault(column, why)
-            accused = check_prefix_invariance(mutant, read, among=among, **lag)  # type: ignore[arg-type]
+            for column, why in _accused(honest, read, among, decision_lag).items():
+                earlier = checks["prefix_invariance"].get(column)
+                if earlier is None or earlier.verdict != "broken":
+                    checks["prefix_invariance"][column] = why
+            accused = _accused(mutant, read, among, decision_lag)
             column = min(accused, key=lambda c: (accused[c].event_time is None, accused[c].event_time), default="")
             result = MutantResult(name=name, caught=bool(accused), column=column, violation=accused.get(column))
             if accused:
@@ -119,10 +131,49 @@ def check_family(
     return FamilyReport(checks=checks, mutants=tuple(results))
 
 
-def _tables_read(families: tuple[Family, ...], tables: Tables) -> dict[str, pd.DataFrame]:
+def _tables_read(families: tuple[Family, ...], tables: Tables, spec: FrameSpec) -> dict[str, pd.DataFrame]:
     """Return the bars, and the tables that feed an input of the families."""
     inputs = {name for f in families for feature in f.features() for name in (*feature.inputs, *feature.refined_by)}
-    return {name: table for name, table in tables.items() if name == "bars" or inputs & set(INPUT_TABLES.get(name, ()))}
+    fed = {table.name: inputs & set(table.inputs) for table in spec.tables}
+    return {name: table for name, table in tables.items() if name == "bars" or fed.get(name)}
+
+
+def _known(engine: FeatureEngine, family: Family, frame: MarketFrame) -> Violations:
+    """Return the outputs without a single number although their inputs are fed, or with one although they are not."""
+    values = engine.transform(frame)
+    out: Violations = {}
+    for feature in family.features():
+        silent = values[feature.name].isna().all()
+        absent = ", ".join(sorted(set(feature.inputs) - frame.available))
+        if silent and absent:
+            out[feature.name] = not_examined(f"no table that was given feeds {absent}: add it")
+        elif silent:
+            what = f"is never known, although its inputs {', '.join(feature.inputs)} are"
+            out[feature.name] = Violation(what=what)
+        elif absent:
+            out[feature.name] = Violation(what=f"has values although no table that was given feeds {absent}")
+    return out
+
+
+def _left_out(family: Family, read: Tables) -> dict[str, Violations]:
+    """Return what checks leave out by their nature: it neither breaks nor keeps them."""
+
+    def of(names: list[str], why: str) -> Violations:
+        return dict.fromkeys(names, Violation(what=why, verdict="does not apply"))
+
+    described = family.features()
+    alone = [f.name for f in described] if len(read) == 1 else []
+    return {
+        "warm_up": of([f.name for f in described if f.role == "event"], "a cooldown begins where history does"),
+        "price_scale": of([f.name for f in described if f.unit == "coin"], "an amount in coin depends on the price"),
+        "absent_tables": of(alone, "the family reads the bars alone"),
+    }
+
+
+def _accused(build: Build, tables: Tables, among: np.ndarray, decision_lag: timedelta) -> Violations:
+    """Return the outputs that the prefix check accuses at some rows."""
+    found = check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=_CUTS, among=[*among])
+    return {name: why for name, why in found.items() if why.verdict == "broken"}
 
 
 def _builder(
@@ -157,7 +208,7 @@ def _mutants(
     """Yield each defect in rising degrees: what lags by some bars looks ahead only if its inputs come earlier still."""
     build = partial(_builder, engine, [feature.name for feature in family.features()], spec)
     for table in tables:
-        fed = [name for name in INPUT_TABLES[table] if name in INPUTS]
+        fed = [name for each in spec.tables if each.name == table for name in each.inputs]
         yield f"inputs of `{table}` one bar ahead", [build(frame=partial(_ahead, fed, bars)) for bars in _DEGREES]
         if table != "bars":
             yield f"a later row of `{table}` under an earlier stamp", [build(tables=partial(_later_row, table))]

@@ -18,13 +18,13 @@ class BootstrapSettings:
     Parameters
     ----------
     draws
-        Number of draws, >= 50: fewer do not resolve a 95 % interval.
+        Number of draws, >= 100: fewer do not resolve a 95 % interval.
     mean_block
         Mean length of a block, >= 1 day.
     seed
         Seed of the draws, >= 0.
     """
 
-    draws: Annotated[int, Within(ge=50)] = 2000
+    draws: Annotated[int, Within(ge=100)] = 2000
     mean_block: Annotated[timedelta, Within(ge=DAY)] = 14 * DAY
     seed: Annotated[int, Within(ge=0)] = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from slackwater.errors import ParameterError
 from slackwater.market.contract_file import merge_contracts
@@ -20,6 +20,7 @@ from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.drawdown_control import UNTHROTTLED, halts, throttle
 from slackwater.trading.entry import entry_reasons
+from slackwater.trading.extra_rules import GateRule, check_rules, reasons_of
 from slackwater.trading.input_checks import input_violations
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import BracketRules, DrawdownRules, EntryRules, SizingRules
@@ -29,20 +30,6 @@ from slackwater.trading.sizing import Sizing, size_position
 __all__ = ["Gate", "GateRule"]
 
 _MAX_EQUITY = 1e12
-
-
-class GateRule(Protocol):
-    """A rule from outside the library; the gate refuses a score for which it yields a reason.
-
-    `name` is its row in the rule ablation. The gate calls it only on signal events whose numbers are plausible.
-    """
-
-    @property
-    def name(self) -> str:
-        """Stable name in snake case."""
-
-    def reasons(self, score: Score, account: Account, now: datetime) -> Iterator[Reason]:
-        """Yield every reason not to trade on the score now, each with a stable code of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +46,12 @@ class Gate:
     horizon
         Time after which a position is closed, in (0, 30 days].
     extra_rules
-        Rules from outside the library, each with its own name.
+        Rules from outside the library, each with its own name; a score is refused if one of them fails.
 
     Raises
     ------
     ParameterError
-        If a value is outside of its range, or two extra rules share a name.
+        If a value is outside of its range, or an extra rule could not be asked or shares its name.
 
     Examples
     --------
@@ -118,9 +105,7 @@ class Gate:
     def __post_init__(self) -> None:
         if not timedelta(0) < self.horizon <= 30 * DAY:
             raise ParameterError(f"`horizon` must be in (0, 30 days], was {self.horizon}")
-        names = [rule.name for rule in self.extra_rules]
-        if len(set(names)) < len(names):
-            raise ParameterError(f"`extra_rules` must have different names, were {names}")
+        check_rules(self.extra_rules)
 
     def decide(
         self, score: Score, account: Account, *, now: datetime | None = None, price: float | None = None
@@ -169,7 +154,7 @@ class Gate:
             reasons.append(Reason("unknown_contract", message))
         if score.direction != 0 and not bad_inputs:
             for rule in self.extra_rules:
-                reasons.extend(rule.reasons(score, account, decided_at))
+                reasons.extend(reasons_of(rule, score, account, decided_at))
             if contract is not None:
                 planned = self._planned(score, account, contract, quote, decided_at, reasons)
                 if planned is not None:

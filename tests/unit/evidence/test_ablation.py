@@ -24,7 +24,7 @@ START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
 HORIZON = 4 * HOUR
 DAYS = 20
-RESAMPLING = Resampling(draws=60, mean_block=timedelta(days=2))
+RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 SETTINGS: dict[str, Any] = {
     "gate": Gate(horizon=HORIZON),
     "funding": None,
@@ -264,7 +264,7 @@ class TestRules:
 
     def test_too_few_blocks_prove_nothing(self) -> None:
         """Catches help on a calendar that is too short for an interval."""
-        row = ablation(*world({"p_direction": 0.5}), resampling=Resampling(draws=60)).loc["probability_threshold"]
+        row = ablation(*world({"p_direction": 0.5}), resampling=Resampling(draws=100)).loc["probability_threshold"]
         assert row["difference_bps"] > 50.0
         assert math.isnan(row["difference_low"])
         assert not row["helps"]

@@ -28,7 +28,7 @@ from slackwater.trading.price_path import PricePath, price_paths
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
 HORIZON = 4 * HOUR
-RESAMPLING = Resampling(draws=60, mean_block=timedelta(days=2))
+RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 BTC = contract("binance", "BTCUSDT")  # half-spread .5 bp, first tier to 300,000 USDT at 150x
 CONTRACTS = {"BTCUSDT": BTC}
 QUIET = (100.0, 101.0, 99.0, 100.0)

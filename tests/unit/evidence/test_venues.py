@@ -28,7 +28,7 @@ from slackwater.trading.price_path import PricePath, price_paths
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
-RESAMPLING = Resampling(draws=60, mean_block=timedelta(days=2))
+RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 COSTS = CostModel()
 BTC = replace(contract("bybit", "BTCUSDT"), half_spread=0.0001)  # fee 5.5 bp, lot .001 coins
 REAL = {name: venue_contracts(name) for name in EXCHANGES}

@@ -213,9 +213,9 @@ def test_wrong_parameters_are_refused() -> None:
         default_families(HOUR, prices={})
     with pytest.raises(ParameterError, match=r"features.price: .*event_windw"):
         default_families(HOUR, price={"event_windw": HOUR})
-    with pytest.raises(ParameterError, match=r"`price.event_window` must be a positive multiple of the bar interval"):
+    with pytest.raises(ParameterError, match=r"`features.price.event_window` must be a positive multiple"):
         default_families(HOUR, price={"event_window": timedelta(minutes=90)})
-    with pytest.raises(ParameterError, match=r"`liquidations.windows` must be distinct"):
+    with pytest.raises(ParameterError, match=r"`features.liquidations.windows` must be distinct"):
         default_families(HOUR, liquidations={"windows": (HOUR, HOUR)})
 
 

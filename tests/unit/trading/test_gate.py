@@ -289,8 +289,19 @@ def test_the_venue_decides_by_its_contracts(make_score: Callable[..., Score]) ->
 
 # -- The reasons --------------------------------------------------------------------------------------------------
 
+
+class Raises:
+    """A rule from outside that does not work."""
+
+    name = "raises"
+
+    def reasons(self, score: Score, account: Account, now: datetime) -> Any:
+        raise KeyError(score.symbol)
+
+
 PROVOKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     # code: (changes of the score, what else: `gate`, `record`, `positions`, `equity`, `price`, `after`)
+    "rule_failed": ({}, {"gate": Gate(extra_rules=(Raises(),))}),
     "no_event": ({"direction": 0}, {}),
     "no_probability": ({"p_direction": math.nan}, {}),
     "probability_below_threshold": ({"p_direction": 0.5499}, {}),

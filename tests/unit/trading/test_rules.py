@@ -18,7 +18,7 @@ from slackwater.trading.account import Account
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.gate import Gate
-from slackwater.trading.reasons import Reason
+from slackwater.trading.reasons import CODES, Reason
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules, Switch, switches
 from slackwater.trading.score import Score
 from tests.trading import reason_codes, row_of
@@ -105,7 +105,7 @@ class TestRuleFromOutside:
         backtest = Backtest.of(scores, bars, initial_equity=1e5, decision_lag=timedelta(0), **timing)
         gate = Gate(horizon=HORIZON, extra_rules=(NoWeekends(),))
         trades = backtest.unit_risk_trades(gate)
-        table = rule_ablation(backtest, gate, Resampling(draws=50), configured=trades).set_index("rule")
+        table = rule_ablation(backtest, gate, Resampling(draws=100), configured=trades).set_index("rule")
         assert table.loc["no_weekends", "toggled"] == "off"
         assert table.loc[["as configured", "no_weekends"], "n_trades"].tolist() == [6, 9]
 
@@ -113,3 +113,74 @@ class TestRuleFromOutside:
         """Catches two rows of the ablation that cannot be told apart."""
         with pytest.raises(ParameterError, match="`extra_rules` must have different names"):
             Gate(extra_rules=(NoWeekends(), NoWeekends()))
+
+
+class Gives:
+    """A rule that returns what it was made with, or calls it."""
+
+    def __init__(self, given: Any, name: Any = "gives") -> None:
+        self.given, self.name = given, name
+
+    def reasons(self, score: Score, account: Account, now: datetime) -> Any:
+        return self.given() if callable(self.given) else self.given
+
+
+def _raises_after_one() -> Iterator[Reason]:
+    yield Reason("mine", "first")
+    raise ZeroDivisionError("by zero")
+
+
+class NoReasons:
+    name = "no_reasons"
+
+
+class TestRuleThatFails:
+    @pytest.mark.parametrize(
+        ("given", "codes", "said"),
+        [
+            (None, ("rule_failed",), "TypeError"),
+            (7, ("rule_failed",), "TypeError"),
+            ("weekend", ("rule_failed",), "must yield Reason, yielded 'w'"),
+            ([None], ("rule_failed",), "must yield Reason, yielded None"),
+            ([("code", "message")], ("rule_failed",), "must yield Reason"),
+            ([Reason("stale", "too old")], ("rule_failed",), "`stale` of the library with: too old"),
+            ([Reason("Not Snake", "x")], ("rule_failed",), "codes in snake case, gave 'Not Snake'"),
+            ([Reason(3, "x")], ("rule_failed",), "gave 3"),  # type: ignore[arg-type]
+            ([Reason("mine", "")], ("rule_failed",), "must give a sentence with the code `mine`"),
+            (_raises_after_one, ("mine", "rule_failed"), "raised ZeroDivisionError: by zero"),
+            (lambda: iter(lambda: Reason("mine", "again"), None), ("mine", "rule_failed"), "more than 100 reasons"),
+        ],
+    )
+    def test_the_score_is_refused_and_the_rule_is_named(
+        self, make_score: Callable[..., Score], given: Any, codes: tuple[str, ...], said: str
+    ) -> None:
+        """Catches a decision that is lost in an exception, and a trade past a rule that did not work."""
+        decision = Gate(extra_rules=(Gives(given),)).decide(make_score(), Account(equity=100_000.0))
+        assert isinstance(decision, Refusal)
+        assert decision.codes == codes
+        assert "the rule `gives` (Gives)" in decision.reasons[-1].message
+        assert said in decision.reasons[-1].message
+
+    @pytest.mark.parametrize(
+        ("rules", "message"),
+        [
+            ([NoWeekends()], "must be a tuple of rules"),
+            (NoWeekends(), "must be a tuple of rules"),
+            ((NoWeekends,), r"not the class NoWeekends: NoWeekends\(\)"),
+            ((NoReasons(),), "NoReasons must have a `name` and a method `reasons"),
+            ((Gives([], name=""),), "must be text in snake case, such as no_weekends, was ''"),
+            ((Gives([], name=3),), "was 3"),
+            ((Gives([], name="as configured"),), "snake case"),
+            ((Gives([], name="kelly_fraction"),), "must not be that of a rule of the library"),
+            ((Gives([], name="trade_odds"),), "must not be that of a rule of the library"),
+        ],
+    )
+    def test_a_gate_with_a_rule_that_cannot_be_asked_is_refused(self, rules: Any, message: str) -> None:
+        """Catches a fault that would show at the first signal event."""
+        with pytest.raises(ParameterError, match=message):
+            Gate(extra_rules=rules)
+
+
+def test_the_codes_of_the_library_are_listed() -> None:
+    """Catches a new code that a rule from outside could give too."""
+    assert reason_codes() == CODES

@@ -15,6 +15,7 @@ from slackwater.errors import MissingDataError, OrderError, ParameterError, Sche
 from slackwater.market.quality.ledger import Finding, findings_from
 from slackwater.market.quality.order import in_order
 from slackwater.market.schemas import SCHEMAS, known_table, validate
+from slackwater.market.tables import LAGS
 from slackwater.sources.own_files.raw_columns import SUFFIXES
 from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request, Source, checked_path
 from slackwater.sources.own_files.table_file import TableFile
@@ -48,7 +49,7 @@ def read_directory(
     directory: str | Path,
     tables: Mapping[str, Source | Sequence[Source]] | None = None,
     *,
-    lags: Mapping[str, timedelta],
+    lags: Mapping[str, timedelta] | None = None,
     symbols: Sequence[str] | None = None,
     sha256: Mapping[str, str] | None = None,
     now: datetime | None = None,
@@ -65,6 +66,7 @@ def read_directory(
         absent, and so are the features that need them.
     lags
         Time from the stamp of a row of each table to its availability, where neither the file nor `tables` gives it.
+        Tables that are not named have the lag of `slackwater.market.tables.LAGS`.
     symbols
         The symbols wanted; every one must have bars. None: all that the bars hold. A table of other symbols alone is
         refused.
@@ -102,7 +104,7 @@ def read_directory(
     origins = {
         name: ", ".join(str(root / s.files[0]) for s in each if s.files) or name for name, each in sources.items()
     }
-    files, whole, wanted = _read(root, sources, lags, symbols, now)
+    files, whole, wanted = _read(root, sources, LAGS | dict(lags or {}), symbols, now)
     for name, rows in whole.items():
         nameless = np.flatnonzero(rows["symbol"].isna())
         if len(nameless):
