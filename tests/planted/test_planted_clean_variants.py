@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.features.checks import check_prefix_invariance
+from slackwater.features.violations import broken
 from tests.planted.builders import (
     BAR,
     DAY_BARS,
@@ -221,4 +222,4 @@ def test_prefix_invariance_lets_pass(variant: str) -> None:
     build, market = CLEAN[variant], MARKETS.get(variant, market_of())()
     features = build(market)
     assert is_alive(features["planted" if "planted" in features else "return_4h"])
-    assert check_prefix_invariance(build, market, decision_lag=DECISION_LAG, cuts=CUTS) == {}
+    assert broken(check_prefix_invariance(build, market, decision_lag=DECISION_LAG, cuts=CUTS)) == {}

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from slackwater.features.checks import check_prefix_invariance
+from slackwater.features.violations import broken
 from slackwater.market.inputs import INPUT_TABLES
 from tests.planted.builders import (
     ALL,
@@ -592,7 +593,7 @@ LEAKS: dict[str, Leak] = {
 @cache
 def accused(build: Build, market: Callable[[], Tables]) -> dict[str, str]:
     """What the check finds; several leaks share one honest builder."""
-    return check_prefix_invariance(build, market(), decision_lag=DECISION_LAG, cuts=CUTS)
+    return broken(check_prefix_invariance(build, market(), decision_lag=DECISION_LAG, cuts=CUTS))
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -619,4 +620,5 @@ def test_a_table_that_lies_about_its_availability_deceives_the_check() -> None:
     archive = metrics_archive()
     liar = read_archive(archive, "open_interest", lambda created: created)
     tables = archive | {"open_interest": liar}
-    assert check_prefix_invariance(interest_change(DECISION_LAG), tables, decision_lag=DECISION_LAG, cuts=CUTS) == {}
+    found = check_prefix_invariance(interest_change(DECISION_LAG), tables, decision_lag=DECISION_LAG, cuts=CUTS)
+    assert broken(found) == {}

@@ -16,7 +16,7 @@ from slackwater.features.extra import failure_of
 from slackwater.features.families import advance_family
 from slackwater.features.family import Family
 from slackwater.features.intermediates import FIRST_EXTRA, WRITERS
-from slackwater.features.violations import Violation, Violations, differences
+from slackwater.features.violations import Violation, Violations, broken, differences
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import CLOSE, INPUTS
 from slackwater.types import Floats
@@ -158,7 +158,7 @@ class _Run:
         hidden = self._outputs()
         self._rows[:, at] = given
         found = differences(names, self._whole[:, columns], hidden[:, columns], 0.0, what, self._bars)
-        return {name: why for name, why in found.items() if why.verdict == "broken"}
+        return broken(found)
 
     def _outputs(self) -> Floats:
         state, outputs = self._fresh.copy(), len(self._names)

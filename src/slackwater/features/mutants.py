@@ -20,7 +20,7 @@ from slackwater.features.checks import Build, Tables, check_prefix_invariance, r
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.features.kernel_checks import check_declarations
-from slackwater.features.violations import Violation, Violations, not_examined
+from slackwater.features.violations import Violation, Violations, broken, not_examined
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import TABLES, Table
@@ -173,7 +173,7 @@ def _left_out(family: Family, read: Tables) -> dict[str, Violations]:
 def _accused(build: Build, tables: Tables, among: np.ndarray, decision_lag: timedelta) -> Violations:
     """Return the outputs that the prefix check accuses at some rows."""
     found = check_prefix_invariance(build, tables, decision_lag=decision_lag, cuts=_CUTS, among=[*among])
-    return {name: why for name, why in found.items() if why.verdict == "broken"}
+    return broken(found)
 
 
 def _builder(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from slackwater.types import Floats
 
-__all__ = ["Violation", "Violations", "differences", "not_examined"]
+__all__ = ["Violation", "Violations", "broken", "differences", "not_examined"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,11 @@ class Violation:
 
 
 Violations = dict[str, Violation]
+
+
+def broken(found: Violations) -> Violations:
+    """Return what is broken, without what was not examined."""
+    return {name: why for name, why in found.items() if why.verdict == "broken"}
 
 
 def not_examined(what: str) -> Violation:
