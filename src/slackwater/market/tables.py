@@ -254,8 +254,8 @@ _PRICES: Final = (
 _BARS: Final = (
     *_PRICES,
     _amount("volume"),
-    _amount("taker_buy_volume", optional=True),
-    _amount("trade_count", "trades", optional=True),
+    _amount("taker_buy_volume", optional=True, nullable=True),
+    _amount("trade_count", "trades", optional=True, nullable=True),
 )
 
 TABLES: Final[tuple[Table, ...]] = (

@@ -14,6 +14,7 @@ import yaml
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL
 from slackwater.sources.binance_archive.fetch import fetch_archive
+from slackwater.sources.coverage import NOT_DELIVERED, coverage_lines
 from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_fetch
 from slackwater.sources.exchange.fetch import fetch_exchange
 from slackwater.sources.http import Politeness, split_credentials
@@ -110,7 +111,7 @@ def _refuse_nothing(request: FetchRequest, found: dict[str, Any]) -> None:
 
 
 def summary(manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield a summary of a fetch, line by line: tables, absent tables, missing and refused files, findings.
+    """Yield a summary of a fetch: tables, absent tables, missing and refused files, findings, and a coverage table.
 
     Parameters
     ----------
@@ -129,6 +130,8 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
     for finding in manifest["findings"]:
         if finding["rule"] in ("missing_file", "refused_file"):
             continue  # listed above
+        if finding["rule"] == NOT_DELIVERED:
+            continue  # listed below
         key = (finding["table"], finding["rule"], finding["action"])
         counted[key] = counted.get(key, 0) + finding["rows"]
     for (table, rule, action), rows in sorted(counted.items()):
@@ -136,6 +139,7 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
     unverified = sum(not each["verified"] for each in manifest["files"])
     if unverified:
         yield f"{unverified:,} of {len(manifest['files']):,} files came without a checksum"
+    yield from coverage_lines(manifest["coverage"])
 
 
 def datasets_entry(manifest: dict[str, Any], out: str | Path) -> str:

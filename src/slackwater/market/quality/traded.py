@@ -90,4 +90,4 @@ def counts_trades(bars: pd.DataFrame) -> bool:
 
 
 def _before(values: pd.Series) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(values.to_numpy(dtype=np.float64))])
+    return np.concatenate([[0.0], np.cumsum(values.fillna(0.0).to_numpy(dtype=np.float64))])
