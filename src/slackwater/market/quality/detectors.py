@@ -13,6 +13,7 @@ import pandas as pd
 from slackwater.market.bars import impossible_bars
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
+from slackwater.market.quality.halts import after_settlement, settlement, without_trades
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
 from slackwater.market.quality.levels import (
@@ -37,6 +38,8 @@ ROW_LIMIT: Final = 0.01
 SPAN_LIMIT: Final = 0.05
 """The same for lasting defects, such as an outage: every venue has bad days, but no usable one is bad for weeks per
 year."""
+ANY_BUT_ALL: Final = 1.0 - 1e-12
+"""The same for rows after the end of a contract, which may be most of them."""
 APART: Final = pd.Timedelta(days=1)
 """Masked rows of one rule that are less than this apart make one finding."""
 FINEST: Final = ("fine_bars", "bars")
@@ -62,6 +65,13 @@ def _alone(find: Callable[[pd.DataFrame], Bools]) -> Find:
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("ohlc_violation", FINEST, ROW_LIMIT, "high and low do not enclose open and close", _alone(impossible_bars)),
+    Rule(
+        "without_trades",
+        FINEST,
+        ANY_BUT_ALL,
+        "flat bars without a trade for far longer than is usual: settled, delisted, halted, or not yet listed",
+        _alone(without_trades),
+    ),
     Rule(
         "repeated_bar",
         FINEST,
@@ -113,6 +123,13 @@ RULES: Final[tuple[Rule, ...]] = (
         _alone(depth_in_other_unit),
     ),
     Rule("stale_depth", ("depth",), SPAN_LIMIT, "a band unchanged for an hour or more", _alone(frozen_depth)),
+    Rule(
+        "after_settlement",
+        ("funding",),
+        ANY_BUT_ALL,
+        "later than the last trade of a contract that was settled or delisted: nobody pays it",
+        after_settlement,
+    ),
     Rule(
         "impossible_funding",
         ("funding",),
@@ -212,7 +229,8 @@ def examine_tables(
             ledger.findings += findings
             usable[name][symbol] = kept
         if name in FINEST and not traded:
-            traded = {symbol: Traded.of(rows) for symbol, rows in usable[name].items()}
+            ends = {symbol: settlement(rows) for symbol, rows in _symbols(whole[name])}
+            traded = {symbol: Traded.of(rows, settled=ends[symbol]) for symbol, rows in usable[name].items()}
     refused = {finding.table for finding in ledger.refused}
     _hold_clocks({name: symbols for name, symbols in usable.items() if name not in refused}, ledger)
     refused = {finding.table for finding in ledger.refused}
