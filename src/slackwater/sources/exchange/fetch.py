@@ -224,8 +224,9 @@ class _Reader:
         name = self.notes.table
         if not period and name not in _LATE:
             return  # Events are irregular.
-        slack = max(period, _LATE.get(name, 0))
         times = rows["time"] if len(rows) else pd.Series([last])
+        usual = 0 if period or len(times) < 2 else int(times.sort_values().diff().median())
+        slack = max(period, _LATE.get(name, 0), usual)
         oldest, newest = int(times.min()), int(times.max())
         if oldest - wanted >= slack and (len(rows) or first > wanted):
             note = "the venue does not go back further"
