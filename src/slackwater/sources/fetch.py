@@ -48,7 +48,7 @@ def fetch(
     mirror
         Root of a copy of the archive, or of the exchange's interface.
     politeness, progress
-        Limits of requests, and receiver of the progress (archive only).
+        Limits of requests, and receiver of the progress.
     now
         The time, by default that of the clock.
 
@@ -82,7 +82,7 @@ def fetch(
             )
             asked = request.to_dict() | {"mirror": split_credentials(root)[0]}
         else:
-            found = _from_exchange(request, directory, mirror, politeness, time)
+            found = _from_exchange(request, directory, mirror, politeness, progress or Progress(), time)
             asked = request.to_dict()
         _refuse_nothing(request, found)
         for name, table in found["tables"].items():
@@ -190,7 +190,12 @@ def _refuse_less(request: FetchRequest, out: Path) -> None:
 
 
 def _from_exchange(
-    request: FetchRequest, directory: Path, base_url: str, politeness: Politeness | None, now: datetime
+    request: FetchRequest,
+    directory: Path,
+    base_url: str,
+    politeness: Politeness | None,
+    progress: Progress,
+    now: datetime,
 ) -> dict[str, Any]:
     found = fetch_exchange(
         request.venue,
@@ -201,6 +206,7 @@ def _from_exchange(
         interval=request.interval,
         base_url=base_url or None,
         politeness=politeness,
+        progress=progress.say,
         now=now,
     )
     tables: dict[str, Any] = {}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import math
+import queue
 import random
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
@@ -22,7 +25,9 @@ from slackwater.errors import ParameterError, SchemaError, SourceError
 from slackwater.sources.download_cache import CacheEntry, Download
 from slackwater.storage import sha256_of
 
-__all__ = ["LATER", "Downloader", "Politeness", "retry_after", "split_credentials"]
+__all__ = ["LATER", "Downloader", "Politeness", "Waits", "retry_after", "split_credentials", "within"]
+
+Answer = TypeVar("Answer")
 
 _CHECKSUM_BYTES: Final = 4096
 #: Statuses of servers that must be asked later: banned, too many requests, unavailable.
@@ -52,7 +57,11 @@ class Politeness:
     delay
         Least time between the starts of two requests, over all threads, in seconds.
     timeout
-        Time without a byte after which a connection counts as lost, in seconds.
+        Time without a byte after which a connection counts as lost, in seconds; the connection and the head of an
+        answer may take twice as long, and `least_rate` is measured over this time.
+    least_rate
+        Bytes per second below which a connection counts as lost, so that a server that drips cannot hold a download
+        open for ever. What came in so far is kept and continued.
     largest_file
         Largest answer that is accepted, in bytes.
     """
@@ -63,12 +72,13 @@ class Politeness:
     longest_retry_after: float = 300.0
     delay: float = 0.0
     timeout: float = 30.0
+    least_rate: float = 1024.0
     largest_file: int = 8 << 30
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ParameterError(f"`attempts` must be at least 1, was {self.attempts}")
-        for name in ("first_wait", "longest_wait", "longest_retry_after", "delay"):
+        for name in ("first_wait", "longest_wait", "longest_retry_after", "delay", "least_rate"):
             if not getattr(self, name) >= 0.0:
                 raise ParameterError(f"`{name}` must be at least 0 seconds, was {getattr(self, name)}")
         if not self.timeout > 0.0 or self.largest_file < 1:
@@ -85,6 +95,34 @@ class Politeness:
         return grown * (0.5 + 0.5 * random.random())  # noqa: S311 not a secret
 
 
+class Waits:
+    """Teller of what is waited for between two tries, which does not repeat itself within some seconds.
+
+    Parameters
+    ----------
+    tell
+        Function that is called with each line.
+    """
+
+    EVERY: Final = 5.0
+
+    def __init__(self, tell: Callable[[str], None] | None) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._told = -math.inf
+
+    def tell(self, server: str, state: tenacity.RetryCallState, rules: Politeness) -> None:
+        """Tell which server failed and how, and when it is asked again; for ``before_sleep`` of tenacity."""
+        with self._lock:
+            if self._tell is None or time.monotonic() - self._told < self.EVERY:
+                return
+            self._told = time.monotonic()
+        error = state.outcome.exception() if state.outcome else None
+        wait = state.next_action.sleep if state.next_action else 0.0
+        again = f"try {state.attempt_number + 1} of {rules.attempts} in {wait:.1f} s"
+        self._tell(f"waiting for {server}: {' '.join(str(error).split())[:200]}; {again}")
+
+
 class Downloader:
     """Downloader of files into a cache, which several threads and processes may share.
 
@@ -96,6 +134,8 @@ class Downloader:
         Limits of requests.
     on_bytes
         Function that is called with the bytes of each received chunk, from the thread of the download.
+    on_wait
+        Function that is called with a line about what is waited for, at most once in five seconds.
 
     Examples
     --------
@@ -111,10 +151,12 @@ class Downloader:
         *,
         politeness: Politeness | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
         self.cache = Path(cache)
         self.politeness = politeness or Politeness()
         self._on_bytes = on_bytes or (lambda _: None)
+        self._waits = Waits(on_wait)
         self._client = httpx.Client(timeout=self.politeness.timeout, headers={"user-agent": "slackwater"})
         self._turn = threading.Lock()
         self._not_before = 0.0
@@ -181,7 +223,8 @@ class Downloader:
             with self._answer(f"{url}.CHECKSUM", credentials, {}) as answer:
                 if answer is None:
                     return ""
-                text = b"".join(_at_most(answer.iter_raw(), _CHECKSUM_BYTES, f"{url}.CHECKSUM"))
+                chunks = self._fast_enough(answer.iter_raw())
+                text = b"".join(_at_most(chunks, _CHECKSUM_BYTES, f"{url}.CHECKSUM"))
                 found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
                 if found is None:
                     raise _TransientError(f"the checksum is not a sha256: {text[:60]!r}")
@@ -217,7 +260,8 @@ class Downloader:
                 raise _TransientError(f"another part than requested: {answer.headers.get('content-range')}")
             with entry.partial.open("ab") as file:
                 try:
-                    for chunk in _at_most(answer.iter_raw(), self.politeness.largest_file - have, entry.url):
+                    chunks = self._fast_enough(answer.iter_raw())
+                    for chunk in _at_most(chunks, self.politeness.largest_file - have, entry.url):
                         if self._stop.is_set():
                             raise SourceError(f"{entry.url}: the download was stopped")
                         file.write(chunk)
@@ -236,7 +280,10 @@ class Downloader:
         # A server that compresses a zip once more would break its checksum and its length.
         asked = {"accept-encoding": "identity", **headers}
         try:
-            with self._client.stream("GET", url, headers=asked, auth=credentials) as answer:
+            wanted = self._client.build_request("GET", url, headers=asked)
+            send = partial(self._client.send, wanted, auth=credentials, stream=True)
+            # A head that drips passes every timeout of a read.
+            with contextlib.closing(within(2.0 * self.politeness.timeout, send)) as answer:
                 status = answer.status_code
                 if status in (404, 410):
                     yield None
@@ -251,10 +298,26 @@ class Downloader:
                     raise SourceError(f"{url} is not there, the server redirects to {target}; name that one")
                 else:
                     raise SourceError(f"{url}: the server refuses with status {status}")
+        except TimeoutError as error:
+            raise _TransientError(str(error)) from None
         except httpx.TransportError as error:  # a body that is shorter than promised is one of them
             raise _TransientError(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise ParameterError(f"{url} is not a URL: {error}") from None
+
+    def _fast_enough(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield chunks; raise if fewer bytes than the least rate came in over the time of a timeout."""
+        rules = self.politeness
+        begun, received = time.monotonic(), 0
+        for chunk in chunks:
+            received += len(chunk)
+            passed = time.monotonic() - begun
+            if passed >= rules.timeout:
+                rate = received / passed
+                if rate < rules.least_rate:
+                    raise _TransientError(f"it sends {rate:,.0f} bytes per second, fewer than {rules.least_rate:,.0f}")
+                begun, received = time.monotonic(), 0
+            yield chunk
 
     def _wait_for_turn(self) -> None:
         with self._turn:
@@ -286,6 +349,7 @@ class Downloader:
             wait=lambda state: rules.wait(state.attempt_number),
             retry=tenacity.retry_if_exception_type(_TransientError),
             sleep=self._pause,
+            before_sleep=lambda state: self._waits.tell(urlsplit(url).netloc, state, rules),
             reraise=True,
         )
         try:
@@ -294,6 +358,39 @@ class Downloader:
             raise SourceError(
                 f"{url} could not be downloaded after {rules.tries}: {error}; run it again, what came in so far is kept"
             ) from None
+
+
+def within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """Return what a call returns, however its answer drips in.
+
+    Parameters
+    ----------
+    seconds
+        Longest time, in total.
+    call
+        Call without arguments. One that takes longer is left to itself, and ends with the process at the latest.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes longer.
+    """
+    done: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((call(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    threading.Thread(target=run, daemon=True, name="answer").start()
+    try:
+        answer, error = done.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no whole answer within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return cast(Answer, answer)
 
 
 def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:

@@ -13,6 +13,7 @@ import pandas as pd
 from slackwater.market.bars import impossible_bars
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
+from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
 from slackwater.market.quality.halts import after_settlement, settlement, without_trades
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
@@ -28,7 +29,7 @@ from slackwater.market.quality.stale import frozen_depth, frozen_open_interest, 
 from slackwater.market.quality.traded import Traded
 from slackwater.market.schemas import describe_rows, known_table, refuse_both_kinds_of_liquidations, validate
 from slackwater.market.tables import TABLES, Table
-from slackwater.times import epochs_us
+from slackwater.times import HOUR_US, epochs_us, timestamp
 from slackwater.types import Bools
 
 __all__ = ["ROW_LIMIT", "SPAN_LIMIT", "absent_tables", "clean_tables", "examine_tables"]
@@ -235,6 +236,10 @@ def examine_tables(
     _hold_clocks({name: symbols for name, symbols in usable.items() if name not in refused}, ledger)
     refused = {finding.table for finding in ledger.refused}
     cleaned = {name: _joined(whole[name], usable[name]) for name in tables if name in usable and name not in refused}
+    bars = next((cleaned[name] for name in FINEST if name in cleaned), None)
+    for name in ("liquidations", "liquidation_totals"):
+        if name in cleaned and bars is not None:
+            cleaned[name] = _without_dead_feed(name, cleaned[name], dict(_symbols(bars)), ledger)
     return cleaned, ledger
 
 
@@ -376,6 +381,39 @@ def _without_lagged(
         if chosen.any():
             ledger.add(Finding.of_rows(rows[chosen], name, symbol, "clock_shift", action, str(span)))
     return rows[~off] if action == "masked" else rows
+
+
+# -- feeds of liquidations -----------------------------------------------------------------------------------
+
+
+def _without_dead_feed(
+    name: str, table: pd.DataFrame, bars: Mapping[str, pd.DataFrame], ledger: DefectLedger
+) -> pd.DataFrame:
+    """Return a feed of liquidations that is unknown where it was dead."""
+    parts, found = [], False
+    for symbol, rows in _symbols(table):
+        spans = dead_spans(rows, bars[symbol]) if symbol in bars else []
+        stamps = epochs_us(rows["event_time"])
+        for start, end in spans:
+            found = True
+            note = (
+                f"{(end - start) / HOUR_US:,.0f} h in which less than {DEAD:.0%} of the usual share of the volume was "
+                "liquidated while the market traded and moved: unknown, not zero"
+            )
+            ledger.add(
+                Finding(
+                    table=name,
+                    symbol=symbol,
+                    rule="dead_feed",
+                    start=timestamp(start),
+                    end=timestamp(end),
+                    rows=int(inside_spans(stamps, [(start, end)]).sum()),
+                    action="masked",
+                    note=note,
+                )
+            )
+        parts.append(without_spans(rows, bars[symbol], spans) if spans else rows)
+    return pd.concat(parts, ignore_index=True) if found else table
 
 
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -20,9 +20,8 @@ __all__ = ["after_settlement", "settlement", "without_trades"]
 
 SHORTEST: Final = timedelta(hours=1)
 FACTOR: Final = 5.0
-NEVER: Final = 0.6
-"""A run of flat bars without a trade counts if it takes an hour or more, and five times as long as the next shorter run
-of the symbol; five bars if single ones occur, three if there are none."""
+"""A run of flat bars without a trade counts if it takes an hour or more, and five times as long as a bar and as the
+next shorter run of the symbol."""
 PER_WEEK: Final = 1.0
 """Runs that are more frequent than this, such as every night, are a habit of the symbol and do not count."""
 
@@ -68,7 +67,7 @@ def _still(rows: pd.DataFrame) -> Bools:
 
 def _unusual_from(lengths: Ints, bars: Ints, weeks: float) -> float:
     """Return the length from which a run is unusual, in us; infinite where none is."""
-    usual = NEVER * float(np.median(bars))
+    usual = float(np.median(bars))
     ordered = np.sort(lengths)
     for place, length in enumerate(ordered.tolist()):
         rare = len(ordered) - place <= 1.0 + PER_WEEK * weeks

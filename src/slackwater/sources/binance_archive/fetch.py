@@ -23,7 +23,7 @@ from slackwater.sources.binance_archive.catalogue import (
 from slackwater.sources.binance_archive.parts import parsed_part, read_findings
 from slackwater.sources.binance_archive.tables import holes_of_part, write_table
 from slackwater.sources.coverage import NOT_DELIVERED, Hole, coverage_entry, not_delivered
-from slackwater.sources.http import Downloader, Politeness
+from slackwater.sources.http import Downloader, Politeness, split_credentials
 from slackwater.sources.progress import Progress
 from slackwater.sources.request import FetchRequest
 from slackwater.times import DAY, timestamp
@@ -88,7 +88,7 @@ def fetch_archive(
     """
     watched = progress or Progress()
     types = [each for each in DATA_TYPES if set(each.tables) & set(request.wanted)]
-    with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive) as downloader:
+    with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive, on_wait=watched.say) as downloader:
         harvest = _Harvest(request, mirror, downloader, Path(cache) / "parts", watched, now or datetime.now(UTC))
         outcomes = harvest.gather(types)
     tables: dict[str, dict[str, Any]] = {}
@@ -156,6 +156,7 @@ class _Harvest:
             )
         ]
         self.progress.expect(len(wanted))
+        self.progress.say(f"asking {split_credentials(self.mirror)[0]} for {len(wanted):,} files")
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch")
         try:
             running: list[Future[list[_FileOutcome]]] = [pool.submit(self._obtain, file) for file in wanted]
