@@ -7,22 +7,40 @@ import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pandas as pd
 import yaml
 
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.market.quality.ledger import Finding
 from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL
 from slackwater.sources.binance_archive.fetch import fetch_archive
-from slackwater.sources.coverage import NOT_DELIVERED, coverage_lines
+from slackwater.sources.coverage import (
+    NOT_DELIVERED,
+    Hole,
+    coverage_entry,
+    coverage_lines,
+    holes_of_funding,
+    holes_of_grid,
+    not_delivered,
+    whole_span,
+)
 from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_fetch
-from slackwater.sources.exchange.fetch import fetch_exchange
+from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
 from slackwater.sources.http import Politeness, split_credentials
+from slackwater.sources.intervals import INTERVALS
 from slackwater.sources.progress import Progress
 from slackwater.sources.request import FetchRequest
 from slackwater.storage import sha256_of, write_json, write_parquet
+from slackwater.times import HOUR, MINUTE, epochs_us
 
 __all__ = ["datasets_entry", "fetch", "summary"]
+
+#: Spacing of the statistics of venues, unless that of the bars is longer.
+_LEAST_STATISTIC: Final = 5 * MINUTE
+#: What is younger than this may not be published yet.
+_UNPUBLISHED: Final = HOUR
 
 
 def fetch(
@@ -56,7 +74,7 @@ def fetch(
     -------
     dict
         Content of ``fetch.json``: the request, tables with rows and checksums, absent tables, missing and refused
-        files, and the findings.
+        files, the coverage of each table and symbol, and the findings, one per span that was not delivered among them.
 
     Raises
     ------
@@ -219,4 +237,46 @@ def _from_exchange(
             "last": table["event_time"].max().isoformat(),
         }
     empty: dict[str, Any] = {"files": [], "missing": [], "refused": []}
-    return {"tables": tables, "absent": found.absent, **empty, "findings": found.findings}
+    coverage, lost = _exchange_coverage(request, found, now)
+    return {
+        "tables": tables,
+        "absent": found.absent,
+        **empty,
+        "coverage": coverage,
+        "findings": [*found.findings, *lost],
+    }
+
+
+def _exchange_coverage(
+    request: FetchRequest, found: ExchangeTables, now: datetime
+) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """Return the coverage of each table and symbol of an exchange, and a finding per span that did not come."""
+    coverage, findings = [], []
+    for name in request.wanted:
+        table = found.tables.get(name)
+        absent = name in found.absent
+        note = found.absent[name] if absent else "not over, or not yet published"
+        since = request.start if absent else now - _UNPUBLISHED
+        for symbol in sorted(request.symbols):
+            rows = None if table is None else table[table["symbol"] == symbol]
+            times = {"start": pd.Timestamp(since), "end": pd.Timestamp(request.end)}
+            why = Finding(table=name, symbol=symbol, rule="absent", **times, rows=0, action="recorded", note=note)
+            told = [each for each in found.findings if (each.table, each.symbol) == (name, symbol)]
+            lost = not_delivered(name, symbol, _exchange_holes(name, rows, request), [why] if absent else [*told, why])
+            count = 0 if rows is None else len(rows)
+            coverage.append(coverage_entry(name, symbol, request.start, request.end, count, lost))
+            findings += lost
+    return coverage, findings
+
+
+def _exchange_holes(name: str, rows: pd.DataFrame | None, request: FetchRequest) -> list[Hole]:
+    if rows is None or rows.empty:
+        return whole_span(request.start, request.end)
+    times = epochs_us(rows["event_time"])
+    if name == "funding":
+        return holes_of_funding(times, rows["interval_hours"].to_numpy(), request.start, request.end)
+    if name == "liquidations":
+        return []  # events come when they come
+    bars = name in ("bars", "fine_bars", "mark_price", "premium_index")
+    interval = INTERVALS[request.interval]
+    return holes_of_grid(times, request.start, request.end, interval if bars else max(interval, _LEAST_STATISTIC))

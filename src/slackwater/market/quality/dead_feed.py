@@ -27,9 +27,9 @@ DEAD: Final = 0.01
 NEARLY: Final = 0.05
 SHARP: Final = 0.75
 FEW: Final = 0.2
-"""A window is dead below the first share of the median, of the amount and of the amount per coin traded. A feed stops at
-once: three quarters of the windows in a row that are below the second share must be dead, and the windows between both
-shares must be few beside the dead ones."""
+"""A window is dead below the first share of the median, of the amount and of the amount per coin traded. A feed stops
+at once: three quarters of the windows in a row that are below the second share must be dead, and the windows between
+both shares must be few beside the dead ones."""
 LEAST_TRADED: Final = 0.1
 LEAST_MOVE: Final = 0.1
 """And only if the volume and the range of its price are at least this share of their medians."""
@@ -119,7 +119,8 @@ def _dead_windows(liquidated: Floats, traded: Floats, low: Floats, high: Floats,
     """Return which windows are dead, by their first step; None if the feed is not steady enough at this length."""
     amount, volume = _rolling(liquidated, length), _rolling(traded, length)
     view = np.lib.stride_tricks.sliding_window_view
-    top, bottom = view(high, length).max(axis=1), view(low, length).min(axis=1)
+    top: Floats = view(high, length).max(axis=1)
+    bottom: Floats = view(low, length).min(axis=1)
     known = (volume > 0.0) & (bottom < np.inf)
     if known.sum() < LEAST_WINDOWS:
         return None
