@@ -23,7 +23,9 @@ FACTOR: Final = 5.0
 """A run of flat bars without a trade counts if it takes an hour or more, and five times as long as a bar and as the
 next shorter run of the symbol."""
 PER_WEEK: Final = 1.0
-"""Runs that are more frequent than this, such as every night, are a habit of the symbol and do not count."""
+PER_TRADED_BAR: Final = 0.02
+"""Runs that are more frequent than either, such as every night, are a habit of the symbol and do not count; the first one
+is allowed."""
 
 
 def without_trades(rows: pd.DataFrame) -> Bools:
@@ -36,8 +38,8 @@ def without_trades(rows: pd.DataFrame) -> Bools:
     edges = np.diff(np.concatenate([[0], still.astype(np.int8), [0]]))
     first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     lengths = closes[last] - opens[first]
-    weeks = (closes[-1] - opens[0]) / (7 * DAY_US)
-    for place in np.flatnonzero(lengths >= _unusual_from(lengths, closes - opens, weeks)):
+    rare = 1.0 + min(PER_WEEK * (closes[-1] - opens[0]) / (7 * DAY_US), PER_TRADED_BAR * (~still).sum())
+    for place in np.flatnonzero(lengths >= _unusual_from(lengths, closes - opens, rare)):
         out[first[place] : last[place] + 1] = True
     return out
 
@@ -65,13 +67,12 @@ def _still(rows: pd.DataFrame) -> Bools:
     return np.asarray(still)
 
 
-def _unusual_from(lengths: Ints, bars: Ints, weeks: float) -> float:
+def _unusual_from(lengths: Ints, bars: Ints, rare: float) -> float:
     """Return the length from which a run is unusual, in us; infinite where none is."""
     usual = float(np.median(bars))
     ordered = np.sort(lengths)
     for place, length in enumerate(ordered.tolist()):
-        rare = len(ordered) - place <= 1.0 + PER_WEEK * weeks
-        if rare and length >= max(FACTOR * usual, microseconds(SHORTEST)):
+        if len(ordered) - place <= rare and length >= max(FACTOR * usual, microseconds(SHORTEST)):
             return float(length)
         usual = max(usual, float(length))
     return float("inf")
