@@ -24,8 +24,8 @@ FACTOR: Final = 5.0
 next shorter run of the symbol."""
 PER_WEEK: Final = 1.0
 PER_TRADED_BAR: Final = 0.02
-"""Runs that are more frequent than either, such as every night, are a habit of the symbol and do not count; the first one
-is allowed."""
+"""Runs that are more frequent than either, such as every night, are a habit of the symbol and do not count; one is
+allowed."""
 
 
 def without_trades(rows: pd.DataFrame) -> Bools:

@@ -147,5 +147,5 @@ def test_quiet_markets_and_sparse_feeds_are_alive() -> None:
 def test_a_feed_is_not_dead_while_the_market_is() -> None:
     """Catches a halt of the venue taken for one of the feed."""
     table = bars("1h", np.zeros(HOURS, dtype=bool))
-    table.loc[500:560, "volume"] /= 1000.0
+    table.loc[500:560, "volume"] /= 20.0
     assert examine(bars=table, liquidation_totals=totals(table, 0.001, 500, 561))[1] == []
