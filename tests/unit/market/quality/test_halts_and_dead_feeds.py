@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -149,3 +150,25 @@ def test_a_feed_is_not_dead_while_the_market_is() -> None:
     table = bars("1h", np.zeros(HOURS, dtype=bool))
     table.loc[500:560, "volume"] /= 20.0
     assert examine(bars=table, liquidation_totals=totals(table, 0.001, 500, 561))[1] == []
+
+
+REAL = Path("data/external/cq_btc_binance_1h/cq_btc_binance_1h_20230416_20241231.parquet")
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL} is not linked (see the README)")
+def test_the_dead_hours_of_a_real_feed_are_unknown() -> None:
+    """The set marks them in a column of its own."""
+    rows = pd.read_parquet(REAL).assign(symbol="BTCUSDT")
+    rows["open_time"] = rows["t_open_utc"].dt.as_unit("us")
+    rows["event_time"] = rows["open_time"] + pd.Timedelta("1h")
+    rows["available_time"] = rows["event_time"] + pd.Timedelta("2s")
+    names = {"long_liquidations": "long_quantity", "short_liquidations": "short_quantity"}
+    feed = rows.rename(columns=names)[["symbol", "event_time", "available_time", *names.values()]]
+    prices = ["symbol", "open_time", "event_time", "available_time", "open", "high", "low", "close", "volume"]
+    cleaned, _ = examine(bars=rows[prices], liquidation_totals=feed)
+    unknown = MarketFrame.from_tables(cleaned, SPEC).table["liquidated_long"].isna().to_numpy()
+    dead = rows["liq_outage"].astype(bool).to_numpy()
+    assert dead.sum() == 561
+    assert unknown[dead].all()
+    assert unknown[~dead].sum() <= 6
