@@ -260,7 +260,7 @@ def _exchange_coverage(
         for symbol in sorted(request.symbols):
             rows = None if table is None else table[table["symbol"] == symbol]
             times = {"start": pd.Timestamp(since), "end": pd.Timestamp(request.end)}
-            why = Finding(table=name, symbol=symbol, rule="absent", **times, rows=0, action="recorded", note=note)
+            why = Finding(table=name, symbol=symbol, rule=NOT_DELIVERED, **times, rows=0, action="recorded", note=note)
             told = [each for each in found.findings if (each.table, each.symbol) == (name, symbol)]
             lost = not_delivered(name, symbol, _exchange_holes(name, rows, request), [why] if absent else [*told, why])
             count = 0 if rows is None else len(rows)

@@ -265,7 +265,7 @@ def _reasons(name: str, symbol: str, request: FetchRequest, findings: Sequence[F
         start, end = pd.Timestamp(request.start), pd.Timestamp(request.end)
         span = {"start": start, "end": end}
         why = data_type.absent[market_of(symbol)]
-        return [Finding(table=name, symbol=symbol, rule="absent", **span, rows=0, action="recorded", note=why)]
+        return [Finding(table=name, symbol=symbol, rule=NOT_DELIVERED, **span, rows=0, action="recorded", note=why)]
     own = [each for each in findings if (each.table, each.symbol) == (name, symbol)]
     return [each for each in own if each.action in ("masked", "refused") or each.rule in _LEFT_OUT]
 
