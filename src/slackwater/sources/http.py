@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import math
-import queue
 import random
 import re
 import threading
@@ -15,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
@@ -23,11 +21,10 @@ import tenacity
 
 from slackwater.errors import ParameterError, SchemaError, SourceError
 from slackwater.sources.download_cache import CacheEntry, Download
+from slackwater.sources.patience import Waits, within
 from slackwater.storage import sha256_of
 
-__all__ = ["LATER", "Downloader", "Politeness", "Waits", "retry_after", "split_credentials", "within"]
-
-Answer = TypeVar("Answer")
+__all__ = ["LATER", "Downloader", "Politeness", "retry_after", "split_credentials"]
 
 _CHECKSUM_BYTES: Final = 4096
 #: Statuses of servers that must be asked later: banned, too many requests, unavailable.
@@ -93,34 +90,6 @@ class Politeness:
         """Return the wait after a try in seconds; half of it is random, so that threads do not return all at once."""
         grown = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
         return grown * (0.5 + 0.5 * random.random())  # noqa: S311 not a secret
-
-
-class Waits:
-    """Teller of what is waited for between two tries, which does not repeat itself within some seconds.
-
-    Parameters
-    ----------
-    tell
-        Function that is called with each line.
-    """
-
-    EVERY: Final = 5.0
-
-    def __init__(self, tell: Callable[[str], None] | None) -> None:
-        self._tell = tell
-        self._lock = threading.Lock()
-        self._told = -math.inf
-
-    def tell(self, server: str, state: tenacity.RetryCallState, rules: Politeness) -> None:
-        """Tell which server failed and how, and when it is asked again; for ``before_sleep`` of tenacity."""
-        with self._lock:
-            if self._tell is None or time.monotonic() - self._told < self.EVERY:
-                return
-            self._told = time.monotonic()
-        error = state.outcome.exception() if state.outcome else None
-        wait = state.next_action.sleep if state.next_action else 0.0
-        again = f"try {state.attempt_number + 1} of {rules.attempts} in {wait:.1f} s"
-        self._tell(f"waiting for {server}: {' '.join(str(error).split())[:200]}; {again}")
 
 
 class Downloader:
@@ -349,7 +318,7 @@ class Downloader:
             wait=lambda state: rules.wait(state.attempt_number),
             retry=tenacity.retry_if_exception_type(_TransientError),
             sleep=self._pause,
-            before_sleep=lambda state: self._waits.tell(urlsplit(url).netloc, state, rules),
+            before_sleep=lambda state: self._waits.tell(urlsplit(url).netloc, state, rules.attempts),
             reraise=True,
         )
         try:
@@ -358,39 +327,6 @@ class Downloader:
             raise SourceError(
                 f"{url} could not be downloaded after {rules.tries}: {error}; run it again, what came in so far is kept"
             ) from None
-
-
-def within(seconds: float, call: Callable[[], Answer]) -> Answer:
-    """Return what a call returns, however its answer drips in.
-
-    Parameters
-    ----------
-    seconds
-        Longest time, in total.
-    call
-        Call without arguments. One that takes longer is left to itself, and ends with the process at the latest.
-
-    Raises
-    ------
-    TimeoutError
-        If it takes longer.
-    """
-    done: queue.SimpleQueue[tuple[Answer | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put((call(), None))
-        except BaseException as error:
-            done.put((None, error))
-
-    threading.Thread(target=run, daemon=True, name="answer").start()
-    try:
-        answer, error = done.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"no whole answer within {seconds:g} s") from None
-    if error is not None:
-        raise error
-    return cast(Answer, answer)
 
 
 def split_credentials(url: str) -> tuple[str, httpx.BasicAuth | None]:

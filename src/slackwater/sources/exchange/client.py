@@ -14,7 +14,8 @@ import tenacity
 
 from slackwater.errors import MissingDataError, SourceError
 from slackwater.sources.exchange.venue import Venue
-from slackwater.sources.http import LATER, Politeness, Waits, retry_after, split_credentials, within
+from slackwater.sources.http import LATER, Politeness, retry_after, split_credentials
+from slackwater.sources.patience import Waits, within
 
 __all__ = ["Client", "TooOldError"]
 
@@ -102,7 +103,7 @@ class Client:
             stop=tenacity.stop_after_attempt(rules.attempts),
             wait=self._wait,
             retry=tenacity.retry_if_exception_type((self._errors.NetworkError, _TransientError)),
-            before_sleep=lambda state: self._waits.tell(name, state, rules),
+            before_sleep=lambda state: self._waits.tell(name, state, rules.attempts),
             reraise=True,
         )
         try:
