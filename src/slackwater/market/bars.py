@@ -49,7 +49,9 @@ def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
     start = bars["open_time"].dt.floor(pd.Timedelta(interval))
     grouped = bars.groupby([bars["symbol"], start.rename("start")], sort=True)
     how = {"event_time": "max", "available_time": "max", "open": "first", "high": "max", "low": "min", "close": "last"}
-    how |= {name: "sum" for name in ("volume", "taker_buy_volume") if name in bars}
-    out = grouped.agg(how)
+    amounts = [name for name in ("volume", "taker_buy_volume") if name in bars]
+    out = grouped.agg(how | dict.fromkeys(amounts, "sum"))
+    for name in amounts:  # a sum with an unknown part is unknown
+        out[name] = out[name].where(grouped[name].count() == parts)
     out = out[grouped.size() == parts].reset_index().rename(columns={"start": "open_time"})
     return out[[c for c in bars.columns if c in out]]

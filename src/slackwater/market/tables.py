@@ -196,7 +196,8 @@ def _with_their_time(*names: str) -> Split:
 def _by_side(first: str, second: str) -> Split:
     def split(columns: Columns) -> list[NDArray[Any]]:
         side, quantity = columns["side"], columns["quantity"]
-        return [np.where(side == name, quantity, 0.0) for name in (first, second)]
+        unknown = np.isnan(quantity)
+        return [np.where((side == name) | unknown, quantity, 0.0) for name in (first, second)]
 
     return split
 
@@ -254,8 +255,8 @@ _PRICES: Final = (
 _BARS: Final = (
     *_PRICES,
     _amount("volume"),
-    _amount("taker_buy_volume", optional=True),
-    _amount("trade_count", "trades", optional=True),
+    _amount("taker_buy_volume", optional=True, nullable=True),
+    _amount("trade_count", "trades", optional=True, nullable=True),
 )
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -308,7 +309,13 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         name="liquidations",
-        columns=(*STAMP, _text("side", "long", "short"), _price("price"), _amount("quantity", positive=True)),
+        # A row without a quantity marks a time in which the feed is not to be trusted: both sides are unknown then.
+        columns=(
+            *STAMP,
+            _text("side", "long", "short"),
+            _price("price"),
+            _amount("quantity", positive=True, nullable=True),
+        ),
         key=(),
         lag=5 * SECOND,
         inputs=("liquidated_long", "liquidated_short", "liquidated_long_estimate", "liquidated_short_estimate"),
@@ -317,7 +324,7 @@ TABLES: Final[tuple[Table, ...]] = (
     ),
     Table(
         name="liquidation_totals",
-        columns=(*STAMP, _amount("long_quantity"), _amount("short_quantity")),
+        columns=(*STAMP, _amount("long_quantity", nullable=True), _amount("short_quantity", nullable=True)),
         key=_ONE_PER_TIME,
         lag=5 * SECOND,
         inputs=("liquidated_long", "liquidated_short"),

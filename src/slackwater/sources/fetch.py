@@ -7,21 +7,40 @@ import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pandas as pd
 import yaml
 
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.market.quality.ledger import Finding
 from slackwater.sources.binance_archive.catalogue import ARCHIVE_URL
 from slackwater.sources.binance_archive.fetch import fetch_archive
+from slackwater.sources.coverage import (
+    NOT_DELIVERED,
+    Hole,
+    coverage_entry,
+    coverage_lines,
+    holes_of_funding,
+    holes_of_grid,
+    not_delivered,
+    whole_span,
+)
 from slackwater.sources.dataset_directory import MANIFEST, dataset_directory, earlier_fetch
-from slackwater.sources.exchange.fetch import fetch_exchange
+from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
 from slackwater.sources.http import Politeness, split_credentials
+from slackwater.sources.intervals import INTERVALS
 from slackwater.sources.progress import Progress
 from slackwater.sources.request import FetchRequest
 from slackwater.storage import sha256_of, write_json, write_parquet
+from slackwater.times import HOUR, MINUTE, epochs_us
 
 __all__ = ["datasets_entry", "fetch", "summary"]
+
+#: Spacing of the statistics of venues, unless that of the bars is longer.
+_LEAST_STATISTIC: Final = 5 * MINUTE
+#: What is younger than this may not be published yet.
+_UNPUBLISHED: Final = HOUR
 
 
 def fetch(
@@ -47,7 +66,7 @@ def fetch(
     mirror
         Root of a copy of the archive, or of the exchange's interface.
     politeness, progress
-        Limits of requests, and receiver of the progress (archive only).
+        Limits of requests, and receiver of the progress.
     now
         The time, by default that of the clock.
 
@@ -55,7 +74,7 @@ def fetch(
     -------
     dict
         Content of ``fetch.json``: the request, tables with rows and checksums, absent tables, missing and refused
-        files, and the findings.
+        files, the coverage of each table and symbol, and the findings, one per span that was not delivered among them.
 
     Raises
     ------
@@ -81,7 +100,7 @@ def fetch(
             )
             asked = request.to_dict() | {"mirror": split_credentials(root)[0]}
         else:
-            found = _from_exchange(request, directory, mirror, politeness, time)
+            found = _from_exchange(request, directory, mirror, politeness, progress or Progress(), time)
             asked = request.to_dict()
         _refuse_nothing(request, found)
         for name, table in found["tables"].items():
@@ -110,7 +129,7 @@ def _refuse_nothing(request: FetchRequest, found: dict[str, Any]) -> None:
 
 
 def summary(manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield a summary of a fetch, line by line: tables, absent tables, missing and refused files, findings.
+    """Yield a summary of a fetch: tables, absent tables, missing and refused files, findings, and a coverage table.
 
     Parameters
     ----------
@@ -129,6 +148,8 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
     for finding in manifest["findings"]:
         if finding["rule"] in ("missing_file", "refused_file"):
             continue  # listed above
+        if finding["rule"] == NOT_DELIVERED:
+            continue  # listed below
         key = (finding["table"], finding["rule"], finding["action"])
         counted[key] = counted.get(key, 0) + finding["rows"]
     for (table, rule, action), rows in sorted(counted.items()):
@@ -136,6 +157,7 @@ def summary(manifest: dict[str, Any]) -> Iterator[str]:
     unverified = sum(not each["verified"] for each in manifest["files"])
     if unverified:
         yield f"{unverified:,} of {len(manifest['files']):,} files came without a checksum"
+    yield from coverage_lines(manifest["coverage"])
 
 
 def datasets_entry(manifest: dict[str, Any], out: str | Path) -> str:
@@ -186,7 +208,12 @@ def _refuse_less(request: FetchRequest, out: Path) -> None:
 
 
 def _from_exchange(
-    request: FetchRequest, directory: Path, base_url: str, politeness: Politeness | None, now: datetime
+    request: FetchRequest,
+    directory: Path,
+    base_url: str,
+    politeness: Politeness | None,
+    progress: Progress,
+    now: datetime,
 ) -> dict[str, Any]:
     found = fetch_exchange(
         request.venue,
@@ -197,6 +224,7 @@ def _from_exchange(
         interval=request.interval,
         base_url=base_url or None,
         politeness=politeness,
+        progress=progress.say,
         now=now,
     )
     tables: dict[str, Any] = {}
@@ -209,4 +237,46 @@ def _from_exchange(
             "last": table["event_time"].max().isoformat(),
         }
     empty: dict[str, Any] = {"files": [], "missing": [], "refused": []}
-    return {"tables": tables, "absent": found.absent, **empty, "findings": found.findings}
+    coverage, lost = _exchange_coverage(request, found, now)
+    return {
+        "tables": tables,
+        "absent": found.absent,
+        **empty,
+        "coverage": coverage,
+        "findings": [*found.findings, *lost],
+    }
+
+
+def _exchange_coverage(
+    request: FetchRequest, found: ExchangeTables, now: datetime
+) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """Return the coverage of each table and symbol of an exchange, and a finding per span that did not come."""
+    coverage, findings = [], []
+    for name in request.wanted:
+        table = found.tables.get(name)
+        absent = name in found.absent
+        note = found.absent[name] if absent else "not over, or not yet published"
+        since = request.start if absent else now - _UNPUBLISHED
+        for symbol in sorted(request.symbols):
+            rows = None if table is None else table[table["symbol"] == symbol]
+            times = {"start": pd.Timestamp(since), "end": pd.Timestamp(request.end)}
+            why = Finding(table=name, symbol=symbol, rule=NOT_DELIVERED, **times, rows=0, action="recorded", note=note)
+            told = [each for each in found.findings if (each.table, each.symbol) == (name, symbol)]
+            lost = not_delivered(name, symbol, _exchange_holes(name, rows, request), [why] if absent else [*told, why])
+            count = 0 if rows is None else len(rows)
+            coverage.append(coverage_entry(name, symbol, request.start, request.end, count, lost))
+            findings += lost
+    return coverage, findings
+
+
+def _exchange_holes(name: str, rows: pd.DataFrame | None, request: FetchRequest) -> list[Hole]:
+    if rows is None or rows.empty:
+        return whole_span(request.start, request.end)
+    times = epochs_us(rows["event_time"])
+    if name == "funding":
+        return holes_of_funding(times, rows["interval_hours"].to_numpy(), request.start, request.end)
+    if name == "liquidations":
+        return []  # events come when they come
+    bars = name in ("bars", "fine_bars", "mark_price", "premium_index")
+    interval = INTERVALS[request.interval]
+    return holes_of_grid(times, request.start, request.end, interval if bars else max(interval, _LEAST_STATISTIC))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -20,6 +21,7 @@ import tenacity
 
 from slackwater.errors import ParameterError, SchemaError, SourceError
 from slackwater.sources.download_cache import CacheEntry, Download
+from slackwater.sources.patience import Waits, within
 from slackwater.storage import sha256_of
 
 __all__ = ["LATER", "Downloader", "Politeness", "retry_after", "split_credentials"]
@@ -52,7 +54,11 @@ class Politeness:
     delay
         Least time between the starts of two requests, over all threads, in seconds.
     timeout
-        Time without a byte after which a connection counts as lost, in seconds.
+        Time without a byte after which a connection counts as lost, in seconds; the connection and the head of an
+        answer may take twice as long, and `least_rate` is measured over this time.
+    least_rate
+        Bytes per second below which a connection counts as lost, so that a server that drips cannot hold a download
+        open for ever. What came in so far is kept and continued.
     largest_file
         Largest answer that is accepted, in bytes.
     """
@@ -63,12 +69,13 @@ class Politeness:
     longest_retry_after: float = 300.0
     delay: float = 0.0
     timeout: float = 30.0
+    least_rate: float = 1024.0
     largest_file: int = 8 << 30
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ParameterError(f"`attempts` must be at least 1, was {self.attempts}")
-        for name in ("first_wait", "longest_wait", "longest_retry_after", "delay"):
+        for name in ("first_wait", "longest_wait", "longest_retry_after", "delay", "least_rate"):
             if not getattr(self, name) >= 0.0:
                 raise ParameterError(f"`{name}` must be at least 0 seconds, was {getattr(self, name)}")
         if not self.timeout > 0.0 or self.largest_file < 1:
@@ -96,6 +103,8 @@ class Downloader:
         Limits of requests.
     on_bytes
         Function that is called with the bytes of each received chunk, from the thread of the download.
+    on_wait
+        Function that is called with a line about what is waited for, at most once in five seconds.
 
     Examples
     --------
@@ -111,10 +120,12 @@ class Downloader:
         *,
         politeness: Politeness | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
         self.cache = Path(cache)
         self.politeness = politeness or Politeness()
         self._on_bytes = on_bytes or (lambda _: None)
+        self._waits = Waits(on_wait)
         self._client = httpx.Client(timeout=self.politeness.timeout, headers={"user-agent": "slackwater"})
         self._turn = threading.Lock()
         self._not_before = 0.0
@@ -181,7 +192,8 @@ class Downloader:
             with self._answer(f"{url}.CHECKSUM", credentials, {}) as answer:
                 if answer is None:
                     return ""
-                text = b"".join(_at_most(answer.iter_raw(), _CHECKSUM_BYTES, f"{url}.CHECKSUM"))
+                chunks = self._fast_enough(answer.iter_raw())
+                text = b"".join(_at_most(chunks, _CHECKSUM_BYTES, f"{url}.CHECKSUM"))
                 found = re.match(rb"\s*([0-9a-fA-F]{64})(\s|$)", text)
                 if found is None:
                     raise _TransientError(f"the checksum is not a sha256: {text[:60]!r}")
@@ -217,7 +229,8 @@ class Downloader:
                 raise _TransientError(f"another part than requested: {answer.headers.get('content-range')}")
             with entry.partial.open("ab") as file:
                 try:
-                    for chunk in _at_most(answer.iter_raw(), self.politeness.largest_file - have, entry.url):
+                    chunks = self._fast_enough(answer.iter_raw())
+                    for chunk in _at_most(chunks, self.politeness.largest_file - have, entry.url):
                         if self._stop.is_set():
                             raise SourceError(f"{entry.url}: the download was stopped")
                         file.write(chunk)
@@ -236,7 +249,10 @@ class Downloader:
         # A server that compresses a zip once more would break its checksum and its length.
         asked = {"accept-encoding": "identity", **headers}
         try:
-            with self._client.stream("GET", url, headers=asked, auth=credentials) as answer:
+            wanted = self._client.build_request("GET", url, headers=asked)
+            send = partial(self._client.send, wanted, auth=credentials, stream=True)
+            # A head that drips passes every timeout of a read.
+            with contextlib.closing(within(2.0 * self.politeness.timeout, send)) as answer:
                 status = answer.status_code
                 if status in (404, 410):
                     yield None
@@ -251,10 +267,26 @@ class Downloader:
                     raise SourceError(f"{url} is not there, the server redirects to {target}; name that one")
                 else:
                     raise SourceError(f"{url}: the server refuses with status {status}")
+        except TimeoutError as error:
+            raise _TransientError(str(error)) from None
         except httpx.TransportError as error:  # a body that is shorter than promised is one of them
             raise _TransientError(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise ParameterError(f"{url} is not a URL: {error}") from None
+
+    def _fast_enough(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield chunks; raise if fewer bytes than the least rate came in over the time of a timeout."""
+        rules = self.politeness
+        begun, received = time.monotonic(), 0
+        for chunk in chunks:
+            received += len(chunk)
+            passed = time.monotonic() - begun
+            if passed >= rules.timeout:
+                rate = received / passed
+                if rate < rules.least_rate:
+                    raise _TransientError(f"it sends {rate:,.0f} bytes per second, fewer than {rules.least_rate:,.0f}")
+                begun, received = time.monotonic(), 0
+            yield chunk
 
     def _wait_for_turn(self) -> None:
         with self._turn:
@@ -286,6 +318,7 @@ class Downloader:
             wait=lambda state: rules.wait(state.attempt_number),
             retry=tenacity.retry_if_exception_type(_TransientError),
             sleep=self._pause,
+            before_sleep=lambda state: self._waits.tell(urlsplit(url).netloc, state, rules.attempts),
             reraise=True,
         )
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -87,6 +88,17 @@ class TradeSizes:
         counts = flat.astype(np.int32).reshape(many, BINS)
         there = counts.any(axis=1)
         return cls(np.flatnonzero(there) + first, counts[there])
+
+    @classmethod
+    def largest(cls, counts: Sequence[TradeSizes]) -> TradeSizes:
+        """Return for each hour the counts of whichever has most trades in it: each may lack some of an hour."""
+        hours = np.unique(np.concatenate([each.hours for each in counts]))
+        out = np.zeros((len(hours), BINS), dtype=np.int32)
+        for each in counts:
+            place = np.searchsorted(hours, each.hours)
+            more = each.counts.sum(axis=1) > out[place].sum(axis=1)
+            out[place[more]] = each.counts[more]
+        return cls(hours, out)
 
     def __add__(self, other: TradeSizes) -> TradeSizes:
         hours = np.union1d(self.hours, other.hours)

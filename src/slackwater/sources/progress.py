@@ -20,6 +20,9 @@ class Progress:
     def finish(self, name: str) -> None:
         """Receive the name of a file that is done, whether it exists or not."""
 
+    def say(self, text: str) -> None:
+        """Receive a line for the user, such as what is waited for."""
+
 
 class ProgressBar(Progress):
     """Bar on stderr with files, bytes and the remaining time."""
@@ -63,3 +66,7 @@ class ProgressBar(Progress):
     def finish(self, name: str) -> None:
         """Advance by one file, and name it."""
         self._bar.update(self._task, advance=1, description=name)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)

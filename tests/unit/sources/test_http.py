@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import socket
 import threading
 import time
 from pathlib import Path
@@ -244,3 +246,70 @@ def test_two_threads_that_want_one_file_download_it_once(tmp_path: Path) -> None
             thread.join()
         assert len(got) == 4
         assert sum(path == FILE for path, _ in mirror.requests) == 1
+
+
+class _Drip(threading.Thread):
+    """A server that sends one byte of its answer in a twentieth of a second, for ever."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__(daemon=True)
+        self.head = head
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.asked = 0
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            request = connection.recv(65536)
+            if b".CHECKSUM" in request:
+                connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                return
+            self.asked += 1
+            connection.sendall(self.head)
+            while not self.stop.wait(0.05):
+                connection.sendall(b"x")
+
+    def __enter__(self) -> _Drip:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.socket.close()
+
+
+DRIPS = {
+    "body": b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
+    "head": b"HTTP/1.1 200 OK\r\nx-drip: ",
+}
+
+
+@pytest.mark.parametrize("part", DRIPS)
+def test_a_server_that_drips_does_not_hold_a_download_open(part: str, tmp_path: Path) -> None:
+    """Each byte comes in time for the timeout of a read."""
+    hasty = Politeness(attempts=2, first_wait=0.01, longest_wait=0.02, timeout=0.3)
+    begun = time.monotonic()
+    with _Drip(DRIPS[part]) as server, Downloader(tmp_path, politeness=hasty) as downloader:
+        with pytest.raises(SourceError, match=r"bytes per second|no whole answer within"):
+            downloader.fetch(server.url + FILE)
+        assert server.asked == 2
+    assert time.monotonic() - begun < 10.0
+
+
+def test_a_wait_is_told_with_its_server_and_reason(tmp_path: Path) -> None:
+    told: list[str] = []
+    with running(Mirror(served, faults=always("500"))) as mirror:
+        downloader = Downloader(tmp_path, politeness=QUICK, on_wait=told.append)
+        with downloader, pytest.raises(SourceError):
+            downloader.fetch(mirror.url + FILE)
+    assert len(told) == 1  # the others came within five seconds
+    assert told[0].startswith(f"waiting for {mirror.url.removeprefix('http://')}: the server answered 500; try 2 of 5")

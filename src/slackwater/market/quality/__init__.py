@@ -5,6 +5,8 @@
     detectors.py        clean_tables: every rule on every table, then what is left and the ledger
       order.py          stamps of a wrong unit, doubled rows, disorder, contradicting rows, gaps
       stale.py          bars that repeat, values that do not change while the market trades
+      halts.py          contracts that no longer trade
+      dead_feed.py      feeds of liquidations that are dead
       open_interest.py  recounts: changes that trades do not explain
       levels.py         changes of the unit
       funding.py        rates beyond any cap, stamps off the schedule, intervals that contradict stamps

@@ -13,6 +13,8 @@ import pandas as pd
 from slackwater.market.bars import impossible_bars
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
+from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
+from slackwater.market.quality.halts import after_settlement, settlement, without_trades
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
 from slackwater.market.quality.levels import (
@@ -27,7 +29,7 @@ from slackwater.market.quality.stale import frozen_depth, frozen_open_interest, 
 from slackwater.market.quality.traded import Traded
 from slackwater.market.schemas import describe_rows, known_table, refuse_both_kinds_of_liquidations, validate
 from slackwater.market.tables import TABLES, Table
-from slackwater.times import epochs_us
+from slackwater.times import HOUR_US, epochs_us, timestamp
 from slackwater.types import Bools
 
 __all__ = ["ROW_LIMIT", "SPAN_LIMIT", "absent_tables", "clean_tables", "examine_tables"]
@@ -37,6 +39,8 @@ ROW_LIMIT: Final = 0.01
 SPAN_LIMIT: Final = 0.05
 """The same for lasting defects, such as an outage: every venue has bad days, but no usable one is bad for weeks per
 year."""
+ANY_BUT_ALL: Final = 1.0 - 1e-12
+"""The same for rows after the end of a contract, which may be most of them."""
 APART: Final = pd.Timedelta(days=1)
 """Masked rows of one rule that are less than this apart make one finding."""
 FINEST: Final = ("fine_bars", "bars")
@@ -62,6 +66,13 @@ def _alone(find: Callable[[pd.DataFrame], Bools]) -> Find:
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("ohlc_violation", FINEST, ROW_LIMIT, "high and low do not enclose open and close", _alone(impossible_bars)),
+    Rule(
+        "without_trades",
+        FINEST,
+        ANY_BUT_ALL,
+        "flat bars without a trade for far longer than is usual: settled, delisted, halted, or not yet listed",
+        _alone(without_trades),
+    ),
     Rule(
         "repeated_bar",
         FINEST,
@@ -113,6 +124,13 @@ RULES: Final[tuple[Rule, ...]] = (
         _alone(depth_in_other_unit),
     ),
     Rule("stale_depth", ("depth",), SPAN_LIMIT, "a band unchanged for an hour or more", _alone(frozen_depth)),
+    Rule(
+        "after_settlement",
+        ("funding",),
+        ANY_BUT_ALL,
+        "later than the last trade of a contract that was settled or delisted: nobody pays it",
+        after_settlement,
+    ),
     Rule(
         "impossible_funding",
         ("funding",),
@@ -212,11 +230,16 @@ def examine_tables(
             ledger.findings += findings
             usable[name][symbol] = kept
         if name in FINEST and not traded:
-            traded = {symbol: Traded.of(rows) for symbol, rows in usable[name].items()}
+            ends = {symbol: settlement(rows) for symbol, rows in _symbols(whole[name])}
+            traded = {symbol: Traded.of(rows, settled=ends[symbol]) for symbol, rows in usable[name].items()}
     refused = {finding.table for finding in ledger.refused}
     _hold_clocks({name: symbols for name, symbols in usable.items() if name not in refused}, ledger)
     refused = {finding.table for finding in ledger.refused}
     cleaned = {name: _joined(whole[name], usable[name]) for name in tables if name in usable and name not in refused}
+    bars = next((cleaned[name] for name in FINEST if name in cleaned), None)
+    for name in ("liquidations", "liquidation_totals"):
+        if name in cleaned and bars is not None:
+            cleaned[name] = _without_dead_feed(name, cleaned[name], dict(_symbols(bars)), ledger)
     return cleaned, ledger
 
 
@@ -358,6 +381,39 @@ def _without_lagged(
         if chosen.any():
             ledger.add(Finding.of_rows(rows[chosen], name, symbol, "clock_shift", action, str(span)))
     return rows[~off] if action == "masked" else rows
+
+
+# -- feeds of liquidations -----------------------------------------------------------------------------------
+
+
+def _without_dead_feed(
+    name: str, table: pd.DataFrame, bars: Mapping[str, pd.DataFrame], ledger: DefectLedger
+) -> pd.DataFrame:
+    """Return a feed of liquidations that is unknown where it was dead."""
+    parts, found = [], False
+    for symbol, rows in _symbols(table):
+        spans = dead_spans(rows, bars[symbol]) if symbol in bars else []
+        stamps = epochs_us(rows["event_time"])
+        for start, end in spans:
+            found = True
+            note = (
+                f"{(end - start) / HOUR_US:,.0f} h in which less than {DEAD:.0%} of the usual share of the volume was "
+                "liquidated while the market traded and moved: unknown, not zero"
+            )
+            ledger.add(
+                Finding(
+                    table=name,
+                    symbol=symbol,
+                    rule="dead_feed",
+                    start=timestamp(start),
+                    end=timestamp(end),
+                    rows=int(inside_spans(stamps, [(start, end)]).sum()),
+                    action="masked",
+                    note=note,
+                )
+            )
+        parts.append(without_spans(rows, bars[symbol], spans) if spans else rows)
+    return pd.concat(parts, ignore_index=True) if found else table
 
 
 def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:

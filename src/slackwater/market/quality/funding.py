@@ -66,10 +66,16 @@ def off_schedule(rows: pd.DataFrame) -> Bools:
 
 
 def interval_mismatch(rows: pd.DataFrame) -> Bools:
-    """Return which rows state a longer interval than has passed since the row before."""
+    """Return which rows state a longer interval than has passed since the row before.
+
+    The first row of another interval may come early, if it is on the hours of its own schedule: 18:00 of one of 6 hours
+    after 16:00 of one of 8.
+    """
     stamps = epochs_us(rows["event_time"])
+    interval = np.round(rows["interval_hours"].to_numpy() * HOUR_US).astype(np.int64)
     bad = np.zeros(len(rows), dtype=bool)
-    bad[1:] = np.diff(stamps) < rows["interval_hours"].to_numpy()[1:] * HOUR_US - 2 * JITTER
+    switched = (interval[1:] != interval[:-1]) & ((stamps[1:] + JITTER) % np.maximum(interval[1:], 1) <= 2 * JITTER)
+    bad[1:] = (np.diff(stamps) < interval[1:] - 2 * JITTER) & ~switched
     return bad
 
 

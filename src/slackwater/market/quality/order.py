@@ -66,6 +66,8 @@ def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list
     copies = _copies(out, codes, stamps)
     if not key:
         copies &= _among_copies(codes, stamps, copies)
+    if name == "liquidations":
+        copies |= _told_again(out, codes, stamps)
     if copies.any():
         copied = out[copies]
         out, codes, stamps = out[~copies], codes[~copies], stamps[~copies]
@@ -134,14 +136,33 @@ def _backwards(codes: NDArray[np.intp], stamps: Ints) -> Bools:
 
 def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> Bools:
     """Return which rows equal an earlier one."""
-    order = np.lexsort((stamps, codes))
-    tie = (np.diff(codes[order]) == 0) & (np.diff(stamps[order]) == 0)
-    tied = np.zeros(len(table), dtype=bool)  # only rows with equal stamps can be equal
-    tied[order[1:][tie]] = True
-    tied[order[:-1][tie]] = True
+    tied = _tied(codes, stamps)
     copies = np.zeros(len(table), dtype=bool)
     copies[tied] = table[tied].duplicated().to_numpy()
     return copies
+
+
+def _tied(codes: NDArray[np.intp], stamps: Ints) -> Bools:
+    """Return which rows share their stamp with another one of their symbol: only these can be equal."""
+    order = np.lexsort((stamps, codes))
+    tie = (np.diff(codes[order]) == 0) & (np.diff(stamps[order]) == 0)
+    tied = np.zeros(len(codes), dtype=bool)
+    tied[order[1:][tie]] = True
+    tied[order[:-1][tie]] = True
+    return tied
+
+
+def _told_again(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> Bools:
+    """Return which events equal another one that arrived before, in all but the arrival."""
+    again = np.zeros(len(table), dtype=bool)
+    if "available_time" not in table:
+        return again
+    places = np.flatnonzero(_tied(codes, stamps))
+    rows = table.iloc[places]
+    event = [column for column in rows if column != "available_time"]
+    first = rows.groupby(event, dropna=False, observed=True)["available_time"].transform("min")
+    again[places] = (rows["available_time"] > first).to_numpy()
+    return again
 
 
 def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools:

@@ -24,7 +24,7 @@ class Traded:
 
     `opens` and `closes` are microseconds since 1970, increasing, shape (bars,). `volume` and `trades` hold the coins
     and the trades before each bar, and in total, shape (bars + 1,); bars that do not count trades (`counted`) give bars
-    with volume.
+    with volume. `settled` is the close of the last bar of a symbol that no longer trades, None for others.
     """
 
     opens: Ints
@@ -32,9 +32,10 @@ class Traded:
     volume: Floats
     trades: Floats
     counted: bool
+    settled: int | None = None
 
     @classmethod
-    def of(cls, bars: pd.DataFrame) -> Traded:
+    def of(cls, bars: pd.DataFrame, *, settled: int | None = None) -> Traded:
         """Return what was traded in the bars of one symbol."""
         counted = counts_trades(bars)
         trades = bars["trade_count"] if counted else bars["volume"] > 0.0
@@ -44,6 +45,7 @@ class Traded:
             volume=_before(bars["volume"]),
             trades=_before(trades),
             counted=counted,
+            settled=settled,
         )
 
     def volume_between(self, start: Ints, end: Ints) -> Floats:
@@ -90,4 +92,4 @@ def counts_trades(bars: pd.DataFrame) -> bool:
 
 
 def _before(values: pd.Series) -> Floats:
-    return np.concatenate([[0.0], np.cumsum(values.to_numpy(dtype=np.float64))])
+    return np.concatenate([[0.0], np.cumsum(values.fillna(0.0).to_numpy(dtype=np.float64))])

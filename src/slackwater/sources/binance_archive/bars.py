@@ -51,12 +51,15 @@ def parse_bars(rows: Columns, screening: Screening) -> Columns:
     """
     coin_margined = screening.file.market == "cm"
     bars = _stamped(rows, screening)
+    coin, taker = ("quote_volume", "taker_buy_quote_volume") if coin_margined else ("volume", "taker_buy_volume")
     volumes = ("volume", "quote_volume", "count", "taker_buy_volume", "taker_buy_quote_volume")
-    bars = screening.finite(bars, (*_PRICES, *volumes))
+    bars = screening.finite(bars, (*_PRICES, coin))
     bars = _plausible(bars, screening)
+    for name in (taker, "count"):
+        screening.note(bars, np.isnan(bars[name]), "blank_value", f"{name} is blank: unknown in these bars")
+    bars = screening.mask(bars, np.logical_or.reduce([np.isinf(bars[name]) for name in volumes]), "unreadable")
     negative = np.logical_or.reduce([bars[name] < 0.0 for name in volumes])
     bars = screening.in_order(screening.mask(bars, negative, "negative_volume"))
-    coin, taker = ("quote_volume", "taker_buy_quote_volume") if coin_margined else ("volume", "taker_buy_volume")
     other = bars["volume"] * contract_usd(screening.file.symbol) if coin_margined else bars["quote_volume"]
     _refuse_swapped_prices(bars, screening)
     traded = bars[coin] > 0.0

@@ -42,8 +42,7 @@ def parse_liquidations(rows: Columns, screening: Screening) -> Columns:
     impossible = np.logical_or.reduce([columns[name] < 0.0 for name in numbers])
     columns = screening.mask(columns, impossible, "negative_value", "a price or a quantity is negative")
     unfilled = columns["accumulated_fill_quantity"] == 0.0
-    screening.note(columns, unfilled, "not_filled", "an order that was not filled closes nothing")
-    columns = {name: values[~unfilled] for name, values in columns.items()}
+    columns = screening.without(columns, unfilled, "not_filled", "an order that was not filled closes nothing")
     far = np.abs(np.log(np.maximum(columns["average_price"], 1e-12) / np.maximum(columns["price"], 1e-12))) > 1.0
     columns = screening.mask(columns, far, "impossible_price", "fill and order are further apart than a factor e")
     columns.pop("time")

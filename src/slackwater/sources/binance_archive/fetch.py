@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,31 +10,30 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from slackwater.errors import SchemaError
 from slackwater.market.quality.ledger import Finding
 from slackwater.sources.binance_archive.catalogue import (
     DATA_TYPES,
-    DEFAULT_LAGS,
     ArchiveFile,
     DataType,
     market_of,
     plan,
 )
-from slackwater.sources.binance_archive.parts import parsed_part, read_findings, read_part, read_sizes
-from slackwater.sources.dataset_directory import DatasetTable
-from slackwater.sources.http import Downloader, Politeness
-from slackwater.sources.large_trades import LargeTradeSelector
+from slackwater.sources.binance_archive.parts import parsed_part, read_findings
+from slackwater.sources.binance_archive.tables import holes_of_part, write_table
+from slackwater.sources.coverage import NOT_DELIVERED, Hole, coverage_entry, not_delivered
+from slackwater.sources.http import Downloader, Politeness, split_credentials
 from slackwater.sources.progress import Progress
 from slackwater.sources.request import FetchRequest
-from slackwater.times import DAY
+from slackwater.times import DAY, timestamp
 
 __all__ = ["fetch_archive"]
 
 #: Files that are downloaded and parsed at the same time.
 _WORKERS: Final = 4
+#: Rules of rows and files that did not come although nothing is wrong with them.
+_LEFT_OUT: Final = frozenset({"missing_file", "blank", "not_published", "not_filled"})
 #: Findings of one kind that are at most this far apart are joined.
 _NEIGHBOURS: Final = 2 * DAY
 
@@ -89,7 +88,7 @@ def fetch_archive(
     """
     watched = progress or Progress()
     types = [each for each in DATA_TYPES if set(each.tables) & set(request.wanted)]
-    with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive) as downloader:
+    with Downloader(Path(cache), politeness=politeness, on_bytes=watched.receive, on_wait=watched.say) as downloader:
         harvest = _Harvest(request, mirror, downloader, Path(cache) / "parts", watched, now or datetime.now(UTC))
         outcomes = harvest.gather(types)
     tables: dict[str, dict[str, Any]] = {}
@@ -100,17 +99,24 @@ def fetch_archive(
         for finding in read_findings(outcome.part)
         if finding.table in request.wanted
     ]
-    for name in request.wanted:
-        of_table = [outcome for outcome in outcomes if name in outcome.file.type.tables]
-        written = _write_table(name, of_table, request, Path(directory), findings)
-        if written is not None:
-            tables[name] = written
     findings += [
         _unread(outcome, name) for outcome in outcomes if outcome.status != "read" for name in _asked(outcome, request)
     ]
+    coverage: list[dict[str, Any]] = []
+    for name in request.wanted:
+        parts = [(each.file, each.part) for each in outcomes if name in each.file.type.tables and each.part is not None]
+        written, holes = write_table(name, parts, request, Path(directory), findings)
+        if written is not None:
+            tables[name] = written
+        for symbol, of_symbol in holes.items():
+            lost = not_delivered(name, symbol, of_symbol, _reasons(name, symbol, request, findings))
+            rows = written["rows_by_symbol"].get(symbol, 0) if written else 0
+            coverage.append(coverage_entry(name, symbol, request.start, request.end, rows, lost))
+            findings += lost
     return {
         "tables": tables,
-        "absent": {name: _why_absent(name, request) for name in request.wanted if name not in tables},
+        "absent": {name: _why_absent(name, request, findings) for name in request.wanted if name not in tables},
+        "coverage": coverage,
         "files": [
             {"path": each.file.path, "sha256": each.sha256, "verified": each.verified}
             for each in outcomes
@@ -150,6 +156,7 @@ class _Harvest:
             )
         ]
         self.progress.expect(len(wanted))
+        self.progress.say(f"asking {split_credentials(self.mirror)[0]} for {len(wanted):,} files")
         pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch")
         try:
             running: list[Future[list[_FileOutcome]]] = [pool.submit(self._obtain, file) for file in wanted]
@@ -161,15 +168,21 @@ class _Harvest:
 
     def _obtain(self, file: ArchiveFile) -> list[_FileOutcome]:
         outcome = self._read(file)
-        days = file.days() if outcome.status in ("missing", "refused") else []
+        days = file.days()
+        if days and outcome.part is not None:
+            days = [day for day in days if any(_touch(day, hole) for hole in self._holes(file, outcome.part))]
         if not days:
             self.progress.finish(file.name)
             return [outcome]
         self.progress.expect(len(days))
         self.progress.finish(file.name)
         # A refused month stays on record although its days may be read.
-        month = [outcome] if outcome.status == "refused" else []
+        month = [] if outcome.status == "missing" else [outcome]
         return [*month, *(each for day in days for each in self._obtain(day))]
+
+    def _holes(self, file: ArchiveFile, part: Path) -> list[Hole]:
+        wanted = [name for name in file.type.tables if name in self.request.wanted]
+        return [hole for name in wanted for hole in holes_of_part(file, part, name)]
 
     def _read(self, file: ArchiveFile) -> _FileOutcome:
         url = f"{self.mirror.rstrip('/')}/{file.path}"
@@ -210,85 +223,6 @@ class _Harvest:
         return "not published yet"
 
 
-def _write_table(
-    name: str, outcomes: Sequence[_FileOutcome], request: FetchRequest, directory: Path, findings: list[Finding]
-) -> dict[str, Any] | None:
-    """Write one table and return its record; None if there are no rows."""
-    with DatasetTable(directory, name, lag=DEFAULT_LAGS[name]) as table:
-        for symbol in sorted(request.symbols):
-            parts = [each.part for each in outcomes if each.file.symbol == symbol and each.part is not None]
-            pieces = _large_trades(parts, request, symbol, findings) if name == "large_trades" else _pieces(parts, name)
-            for piece in pieces:
-                inside = _between(piece, request.start, request.end)
-                overlap = table.append(symbol, inside)
-                if overlap:
-                    findings.append(_overlap(name, symbol, inside, overlap))
-    if not table.rows or table.first is None or table.last is None:
-        return None
-    return {
-        "rows": table.rows,
-        "rows_by_symbol": dict(table.rows_by_symbol),
-        "first": table.first.isoformat(),
-        "last": table.last.isoformat(),
-    }
-
-
-def _pieces(parts: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    for part in parts:
-        piece = read_part(part, name)
-        if piece is not None:
-            yield piece
-
-
-def _large_trades(
-    parts: Sequence[Path], request: FetchRequest, symbol: str, findings: list[Finding]
-) -> Iterator[pa.Table]:
-    """Yield the large trades of each file, relative to the trades of the hours before."""
-    selector = LargeTradeSelector(request.large_trades)
-    for number, part in enumerate(parts):
-        sizes = read_sizes(part)
-        if not number and len(sizes.hours):
-            start = pd.Timestamp(int(sizes.hours[0]), unit="h", tz="UTC")
-            findings.append(
-                Finding(
-                    table="large_trades",
-                    symbol=symbol,
-                    rule="warming_up",
-                    start=start,
-                    end=start + request.large_trades.warm_up,
-                    rows=0,
-                    action="recorded",
-                    note="no trade counts as large before there are trades to compare it with",
-                )
-            )
-        selector.observe(sizes)
-        piece = read_part(part, "large_trades")
-        if piece is not None:
-            time = piece["event_time"].cast(pa.int64()).to_numpy()
-            notional = piece["price"].to_numpy() * piece["quantity"].to_numpy()
-            yield piece.filter(pa.array(selector.select(time, notional)))
-
-
-def _between(piece: pa.Table, start: datetime, end: datetime) -> pa.Table:
-    time = piece["event_time"]
-    first, last = (pa.scalar(each, type=time.type) for each in (start, end))
-    return piece.filter(pc.and_(pc.greater_equal(time, first), pc.less_equal(time, last)))
-
-
-def _overlap(name: str, symbol: str, piece: pa.Table, rows: int) -> Finding:
-    first = pd.Timestamp(piece["event_time"][0].as_py())
-    return Finding(
-        table=name,
-        symbol=symbol,
-        rule="overlap",
-        start=first,
-        end=pd.Timestamp(piece["event_time"][min(rows, len(piece)) - 1].as_py()),
-        rows=rows,
-        action="repaired",
-        note="rows that the file before already contains",
-    )
-
-
 def _merged(findings: Sequence[Finding]) -> list[Finding]:
     """Return findings with equal ones of neighbouring files joined."""
     merged: dict[tuple[str, str, str, str, str], list[Finding]] = {}
@@ -319,10 +253,26 @@ def _unread(outcome: _FileOutcome, table: str) -> Finding:
     )
 
 
-def _why_absent(name: str, request: FetchRequest) -> str:
+def _touch(day: ArchiveFile, hole: Hole) -> bool:
+    """Return whether a hole, open at its start, lies in a day or reaches into it."""
+    return bool(timestamp(hole.start) < day.end and timestamp(hole.end) > day.start)
+
+
+def _reasons(name: str, symbol: str, request: FetchRequest, findings: Sequence[Finding]) -> list[Finding]:
+    """Return what explains that rows of a table of a symbol did not come."""
     data_type = next(each for each in DATA_TYPES if name in each.tables)
-    reasons = {data_type.absent.get(market_of(symbol), "") for symbol in request.symbols}
-    return "; ".join(sorted(reasons - {""})) or "the archive has no rows in this span"
+    if market_of(symbol) in data_type.absent:
+        start, end = pd.Timestamp(request.start), pd.Timestamp(request.end)
+        span = {"start": start, "end": end}
+        why = data_type.absent[market_of(symbol)]
+        return [Finding(table=name, symbol=symbol, rule=NOT_DELIVERED, **span, rows=0, action="recorded", note=why)]
+    own = [each for each in findings if (each.table, each.symbol) == (name, symbol)]
+    return [each for each in own if each.action in ("masked", "refused") or each.rule in _LEFT_OUT]
+
+
+def _why_absent(name: str, request: FetchRequest, findings: Sequence[Finding]) -> str:
+    lost = [each for each in findings if each.table == name and each.rule == NOT_DELIVERED]
+    return "; ".join(sorted({each.note for each in lost})) or "the archive has no rows in this span"
 
 
 def _spans(outcomes: Sequence[_FileOutcome]) -> list[dict[str, Any]]:

@@ -66,8 +66,7 @@ def parse_long_short_ratio(rows: Columns, screening: Screening) -> Columns:
     rows = _stamped(rows, screening)
     columns = {"event_time": rows["event_time"]} | {ours: rows[theirs] for ours, theirs in _RATIOS.items()}
     unpublished = np.isnan(columns["top_trader_ratio"]) | (columns["top_trader_ratio"] == 0.0)
-    screening.note(columns, unpublished, "not_published", "no ratio of the top traders")
-    columns = {name: values[~unpublished] for name, values in columns.items()}
+    columns = screening.without(columns, unpublished, "not_published", "no ratio of the top traders")
     wrong = (columns["top_trader_ratio"] < 0.0) | np.isinf(columns["top_trader_ratio"])
     for name in _RATIOS:
         wrong |= (columns[name] < 0.0) | np.isinf(columns[name])
@@ -122,7 +121,7 @@ def parse_depth(rows: Columns, screening: Screening) -> Columns:
         out[name] = np.full(len(times), np.nan)
         out[name][place[here]] = columns["quantity"][here]
     partial = np.logical_or.reduce([np.isnan(values) for name, values in out.items() if name != "event_time"])
-    out = screening.mask(out, partial, "partial_snapshot", "a band of 1 % or 5 % is missing")
+    out = screening.without(out, partial, "partial_snapshot", "a band of 1 % or 5 % is missing", action="masked")
     shrinks = (out["bid_quantity_5pct"] < out["bid_quantity_1pct"]) | (
         out["ask_quantity_5pct"] < out["ask_quantity_1pct"]
     )
@@ -131,7 +130,7 @@ def parse_depth(rows: Columns, screening: Screening) -> Columns:
 
 def _stamped(rows: Columns, screening: Screening) -> Columns:
     """Return rows of metrics with `event_time`, the end of their five minutes."""
-    other = rows["symbol"] != screening.file.symbol
+    other = ~np.isin(rows["symbol"], ["", screening.file.symbol])
     columns = {name: values for name, values in rows.items() if name not in ("symbol", "create_time")}
     columns["event_time"] = rows["create_time"]
     columns = screening.mask(columns, other, "foreign_symbol", "a row of another symbol")

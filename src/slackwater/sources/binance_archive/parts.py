@@ -27,8 +27,9 @@ from slackwater.sources.binance_archive.screening import Screening
 from slackwater.sources.binance_archive.trades import AGG_TRADES, parse_trades
 from slackwater.sources.large_trades import TradeSizes
 from slackwater.storage import digest_of, first_directory, read_arrays, read_json, write_arrays, write_json
+from slackwater.types import Ints
 
-__all__ = ["Part", "parse_archive", "parsed_part", "read_findings", "read_part", "read_sizes"]
+__all__ = ["Part", "parse_archive", "parsed_part", "read_findings", "read_part", "read_runs", "read_sizes"]
 
 TableParser = Callable[[Columns, Screening], Columns]
 
@@ -66,13 +67,14 @@ class Part:
         Canonical name to rows, sorted by `event_time`.
     findings
         Findings about the file.
-    sizes
-        Sizes of all trades, for a file of trades.
+    sizes, runs
+        Sizes of all trades, and runs of trades without a hole, for a file of trades.
     """
 
     tables: Mapping[str, pa.Table]
     findings: list[Finding]
     sizes: TradeSizes | None = None
+    runs: Ints | None = None
 
 
 def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floor_usd: float = 100_000.0) -> Part:
@@ -101,7 +103,12 @@ def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floo
             screening = Screening(file, "large_trades", origin)
             candidates = parse_trades(rows, screening, floor_usd=floor_usd)
             table = _arrow(candidates.columns)
-            return Part(tables={"large_trades": table}, findings=screening.findings, sizes=candidates.sizes)
+            return Part(
+                tables={"large_trades": table},
+                findings=screening.findings,
+                sizes=candidates.sizes,
+                runs=candidates.runs,
+            )
         blocks = list(rows)
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in rows.layout.used} if blocks else {}
     if not columns or not len(next(iter(columns.values()))):
@@ -157,9 +164,9 @@ def parsed_part(
                 texts = [column for column in ("side",) if column in table.column_names]
                 to = directory / f"{name}.parquet"
                 pq.write_table(table, to, compression="zstd", compression_level=1, use_dictionary=texts)
-            if parsed.sizes is not None:
+            if parsed.sizes is not None and parsed.runs is not None:
                 sizes: dict[str, npt.NDArray[Any]] = {"hours": parsed.sizes.hours, "counts": parsed.sizes.counts}
-                write_arrays(sizes, directory / "sizes.npz")
+                write_arrays(sizes | {"runs": parsed.runs}, directory / "sizes.npz")
             write_json([finding.to_dict() for finding in parsed.findings], directory / "findings.json")
     return part
 
@@ -196,6 +203,11 @@ def read_sizes(part: Path) -> TradeSizes:
     """Return the sizes of all trades of a parsed file of trades."""
     sizes = read_arrays(part / "sizes.npz")
     return TradeSizes(sizes["hours"], sizes["counts"])
+
+
+def read_runs(part: Path) -> Ints:
+    """Return the runs of trades without a hole of a parsed file of trades, shape (runs, 4)."""
+    return np.asarray(read_arrays(part / "sizes.npz")["runs"], dtype=np.int64)
 
 
 def _arrow(columns: Columns) -> pa.Table:

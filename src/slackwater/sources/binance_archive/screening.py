@@ -1,4 +1,4 @@
-"""Boolsing and repair of rows, with findings, and the refusal of files with too many masked rows."""
+"""Masking and repair of rows, with findings, and the refusal of files with too many masked rows."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Screening:
     origin: str
     findings: list[Finding] = field(default_factory=list)
     _masked: dict[str, int] = field(default_factory=dict)
+    _empty: dict[str, int] = field(default_factory=dict)
 
     def mask(self, columns: Columns, bad: Bools, rule: str, note: str = "") -> Columns:
         """Return the rows that are not `bad`; the others count against the file."""
@@ -57,6 +58,14 @@ class Screening:
         self._masked[rule] = self._masked.get(rule, 0) + int(bad.sum())
         self._record(columns["event_time"][bad], rule, "masked", note)
         return {name: values[~bad] for name, values in columns.items()}
+
+    def without(self, columns: Columns, rows: Bools, rule: str, note: str, *, action: Action = "recorded") -> Columns:
+        """Return the columns without some rows that hold nothing; these do not count against the file."""
+        if not rows.any():
+            return columns
+        self._empty[rule] = self._empty.get(rule, 0) + int(rows.sum())
+        self._record(columns["event_time"][rows], rule, action, note)
+        return {name: values[~rows] for name, values in columns.items()}
 
     def unreadable(self, reasons: dict[str, int]) -> None:
         """Record rows that the csv reader left out; they count against the file."""
@@ -72,11 +81,11 @@ class Screening:
         return self.mask(columns, outside, "outside_period", "stamped outside of the day or month of the file")
 
     def finite(self, columns: Columns, names: Sequence[str]) -> Columns:
-        """Return the rows whose named numbers are finite."""
-        bad = np.zeros(len(columns["event_time"]), dtype=bool)
-        for name in names:
-            bad |= ~np.isfinite(columns[name])
-        return self.mask(columns, bad, "unreadable", f"one of {', '.join(names)} is missing or not finite")
+        """Return the rows whose named numbers are finite: a blank one is missing, an infinite one is wrong."""
+        blank = np.logical_or.reduce([np.isnan(columns[name]) for name in names])
+        columns = self.without(columns, blank, "blank", f"one of {', '.join(names)} is blank: the row is missing")
+        infinite = np.logical_or.reduce([np.isinf(columns[name]) for name in names])
+        return self.mask(columns, infinite, "unreadable", f"one of {', '.join(names)} is not finite")
 
     def in_order(self, columns: Columns, *then: str) -> Columns:
         """Return the rows sorted by time, and by the columns `then` among equal times."""
@@ -128,12 +137,11 @@ class Screening:
             With the rules that masked rows, ordered by the number of rows.
         """
         masked = sum(self._masked.values())
-        rules = ", ".join(
-            f"{rule} ({rows:,})" for rule, rows in sorted(self._masked.items(), key=lambda item: -item[1])
-        )
+        rules = _counted(self._masked)
         if not kept:
+            reasons = _counted(self._masked | self._empty)
             raise SchemaError(
-                f"{self.origin} (table {self.table}) has no rows that can be used; {rules or 'it has none'}"
+                f"{self.origin} (table {self.table}) has no rows that can be used; {reasons or 'it has none'}"
             )
         if masked > max(_MASKED_ROWS, _MASKED_SHARE * (kept + masked)):
             raise SchemaError(
@@ -167,6 +175,10 @@ class Screening:
                 note=note,
             )
         )
+
+
+def _counted(rules: dict[str, int]) -> str:
+    return ", ".join(f"{rule} ({rows:,})" for rule, rows in sorted(rules.items(), key=lambda item: -item[1]))
 
 
 def _same(values: npt.NDArray[np.generic]) -> Bools:

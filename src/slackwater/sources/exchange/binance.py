@@ -102,8 +102,15 @@ def _read_message(message: Any, contract_sizes: Mapping[str, float]) -> Iterator
                 "quantity": number(content["q"]),
                 "time": content["T"],
                 "sent": content["E"],
+                "id": _trade_id(content),
             },
         )
+
+
+def _trade_id(content: Mapping[str, Any]) -> str | None:
+    """Return the id of a trade with its kind, since aggregated trades are numbered on their own."""
+    number_of = content.get("a" if content["e"] == "aggTrade" else "t")
+    return None if number_of is None else f"{content['e']} {number_of}"
 
 
 VENUE: Final = Venue(

@@ -6,6 +6,7 @@ import email.utils
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -14,11 +15,16 @@ import tenacity
 from slackwater.errors import MissingDataError, SourceError
 from slackwater.sources.exchange.venue import Venue
 from slackwater.sources.http import LATER, Politeness, retry_after, split_credentials
+from slackwater.sources.patience import Waits, within
 
 __all__ = ["Client", "TooOldError"]
 
 #: Characters of a venue's message that are quoted.
 _QUOTED: Final = 200
+
+
+#: Longest time of a whole answer, in timeouts: answers are pages of some hundred kilobytes.
+_LONGEST_ANSWER: Final = 4.0
 
 
 class _TransientError(Exception):
@@ -42,6 +48,8 @@ class Client:
         Root of a server to ask instead of the venue, such as a mirror; paths stay the same.
     politeness
         Limits of retries and waits. `delay` is added to the rate limits of ccxt.
+    on_wait
+        Function that is called with a line about what is waited for.
 
     Raises
     ------
@@ -49,8 +57,16 @@ class Client:
         If ccxt is not installed.
     """
 
-    def __init__(self, venue: Venue, *, base_url: str | None = None, politeness: Politeness | None = None) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        base_url: str | None = None,
+        politeness: Politeness | None = None,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
         self.venue = venue
+        self._waits = Waits(on_wait)
         self.politeness = politeness or Politeness()
         ccxt = _ccxt()
         self._errors = ccxt
@@ -87,6 +103,7 @@ class Client:
             stop=tenacity.stop_after_attempt(rules.attempts),
             wait=self._wait,
             retry=tenacity.retry_if_exception_type((self._errors.NetworkError, _TransientError)),
+            before_sleep=lambda state: self._waits.tell(name, state, rules.attempts),
             reraise=True,
         )
         try:
@@ -112,12 +129,15 @@ class Client:
 
     def _try(self, method: str, params: dict[str, Any]) -> Any:
         self._status = 0
+        call: Callable[[], Any] = (
+            partial(self._exchange.fetch, f"{self._root}{method}?{urlencode(params)}")
+            if self.venue.url
+            else partial(getattr(self._exchange, method), params)
+        )
         try:
-            if self.venue.url:
-                answer = self._exchange.fetch(f"{self._root}{method}?{urlencode(params)}")
-            else:
-                call: Callable[[dict[str, Any]], Any] = getattr(self._exchange, method)
-                answer = call(params)
+            answer = within(_LONGEST_ANSWER * self.politeness.timeout, call)
+        except TimeoutError as error:  # an answer that drips in passes every timeout of a read
+            raise _TransientError(str(error)) from None
         except ValueError as error:
             raise _TransientError(str(error)) from None
         except self._errors.BaseError as error:

@@ -81,7 +81,7 @@ def fetch_exchange(
     politeness
         Limits of retries and waits.
     progress
-        Function that is called with a line per table and symbol.
+        Function that is called with a line per table and symbol, and about what is waited for.
     now
         The time, by default that of the clock. The venue's clock counts where it is earlier. Rows that become known
         later are left out.
@@ -107,7 +107,8 @@ def fetch_exchange(
     )
     refuse_both_kinds_of_liquidations(set(tables))
     source, report = find_venue(venue), progress or (lambda _: None)
-    client = Client(source, base_url=base_url, politeness=politeness)
+    client = Client(source, base_url=base_url, politeness=politeness, on_wait=report)
+    report(f"asking {source.name} for {', '.join(sorted(symbols))}: {', '.join(dict.fromkeys(tables))}")
     out = ExchangeTables()
     listings = {symbol: listing_of(client, source, symbol) for symbol in sorted(symbols)}
     for name in dict.fromkeys(tables):
@@ -224,8 +225,9 @@ class _Reader:
         name = self.notes.table
         if not period and name not in _LATE:
             return  # Events are irregular.
-        slack = max(period, _LATE.get(name, 0))
         times = rows["time"] if len(rows) else pd.Series([last])
+        usual = 0 if period or len(times) < 2 else int(times.sort_values().diff().median())
+        slack = max(period, _LATE.get(name, 0), usual)
         oldest, newest = int(times.min()), int(times.max())
         if oldest - wanted >= slack and (len(rows) or first > wanted):
             note = "the venue does not go back further"

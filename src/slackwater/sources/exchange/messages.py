@@ -14,6 +14,7 @@ okx      ``liquidation-orders``              of the position and order    ``posS
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ __all__ = ["read_messages"]
 LAG: Final = pd.Timedelta(seconds=1)
 
 Row = dict[str, Any]
+Key = tuple[Any, ...]
 
 
 def read_messages(
@@ -41,7 +43,9 @@ def read_messages(
     ----------
     lines
         Messages: JSON, or the nanoseconds since 1970 of the arrival, a space, and JSON. Messages of other kinds are
-        passed over.
+        passed over. What is told again, after a new subscription or by a second recorder, counts once, by its earliest
+        arrival: a trade by its id, a liquidation if it is equal in all but its arrival (equal ones within one message
+        are different ones). Trades of quantity zero are left out.
     venue
         Name of a venue that has a reader, or a venue from outside the library.
     contract_sizes
@@ -78,20 +82,43 @@ def read_messages(
             continue
         try:
             arrived, message = _split(line)
+            told: Counter[Key] = Counter()
             for table, row in source.read_message(message, contract_sizes or {}):
-                rows[table].append(_stamped(row, arrived))
+                key = _identity(table, row, place)
+                told[key] += 1
+                rows[table].append(_stamped(row, arrived) | {"_key": (key, told[key])})
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SchemaError(
                 f"line {place} is not a message of {source.name} ({error}): {line.strip()[:100]}"
             ) from None
     out = {}
     for table, found in rows.items():
+        # A trade of quantity zero is none.
+        found = _each_once(row for row in found if table == "liquidations" or row["quantity"] != 0.0)
         if found:
             frame = pd.DataFrame(found).sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
             out[table] = validate(
                 frame, "liquidations" if table == "liquidations" else "large_trades", origin=source.name
             )
     return out
+
+
+def _identity(table: str, row: Row, place: int) -> Key:
+    """Return what makes an event the same one although it is told again; `place` is the line of the message."""
+    number = row.pop("id", None)
+    if table == "liquidations":
+        return tuple(str(row[name]) for name in ("symbol", "side", "price", "quantity", "time"))
+    return (str(row["symbol"]), str(number)) if number is not None else (place,)
+
+
+def _each_once(rows: Iterable[Row]) -> list[Row]:
+    """Return each event once, with its earliest arrival; equal ones within one message are different events."""
+    first: dict[Key, Row] = {}
+    for row in rows:
+        key = row.pop("_key")
+        if key not in first or row["available_time"] < first[key]["available_time"]:
+            first[key] = row
+    return list(first.values())
 
 
 def _readable(lines: Iterable[str]) -> Iterator[str]:

@@ -105,7 +105,8 @@ def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
     for column in numbers:
         # An impossible value in a column that may be missing is unknown.
         if column.nullable:
-            low = table[column.name] < (column.minimum if column.minimum is not None else -np.inf)
+            least = column.minimum if column.minimum is not None else -np.inf
+            low = table[column.name] <= least if column.positive else table[column.name] < least
             table = table.assign(**{column.name: table[column.name].mask(low | np.isinf(table[column.name]))})
     unreadable = ~np.isfinite(table[required]).all(axis=1)
     notes.add("unreadable", table["event_time"][unreadable], "masked", "a number is missing or unreadable")

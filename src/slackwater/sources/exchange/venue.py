@@ -20,7 +20,8 @@ TierRow: TypeAlias = tuple[float, float, float]
 
 MessageReader: TypeAlias = Callable[[Any, Mapping[str, float]], Iterator[tuple[str, dict[str, Any]]]]
 """Takes a decoded message and the coins per contract by symbol; yields ``"liquidations"`` or ``"trades"`` with a row:
-`symbol`, `side`, `price`, `quantity`, and milliseconds since 1970 of the event (`time`) and of the message (`sent`)."""
+`symbol`, `side`, `price`, `quantity`, milliseconds since 1970 of the event (`time`) and of the message (`sent`), and of
+a trade its `id` where the venue has one, as text."""
 
 
 @dataclass(frozen=True, kw_only=True)

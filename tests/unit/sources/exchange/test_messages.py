@@ -145,3 +145,32 @@ def test_a_real_capture() -> None:
     assert set(trades["side"]) == {"buy", "sell"}
     # The recorder's clock is more than a second behind the venue's: nothing may be known before it happened.
     assert (trades["available_time"] >= trades["event_time"]).all()
+
+
+def test_what_is_told_again_counts_once_by_its_earliest_arrival() -> None:
+    """Two recorders side by side, and a venue that repeats its last liquidations at each subscription."""
+    for venue, line in LONGS.values():
+        lines = [f"{T + 3_600_000}000000 {line}", f"{T + 50}000000 {line}", f"{T + 90}000000 {line}"]
+        (row,) = read_messages(lines, venue, contract_sizes={"BTCUSDT": 0.01})["liquidations"].to_dict("records")
+        assert row["available_time"] == STAMP + pd.Timedelta("50ms")
+
+
+def test_equal_liquidations_of_one_message_are_different_ones() -> None:
+    row = {"T": T, "s": "BTCUSDT", "S": "Buy", "v": "1.5", "p": "99.5"}
+    line = json.dumps({"topic": "allLiquidation.BTCUSDT", "ts": T + 300, "data": [row, row]})
+    assert len(read_messages([line], "bybit")["liquidations"]) == 2
+    assert len(read_messages([line, line], "bybit")["liquidations"]) == 2
+
+
+def test_trades_are_told_apart_by_their_id_and_those_of_nothing_are_left_out() -> None:
+    def trade(number: int | None, quantity: str = "3", kind: str = "aggTrade") -> str:
+        content = {"e": kind, "E": T, "T": T, "s": "BTCUSDT", "p": "100", "q": quantity, "m": False}
+        return json.dumps(content if number is None else content | {"a" if kind == "aggTrade" else "t": number})
+
+    def count(*lines: str) -> int:
+        return len(read_messages(lines, "binance")["trades"])
+
+    assert count(trade(1), trade(2), trade(1)) == 2
+    assert count(trade(None), trade(None)) == 2
+    assert count(trade(1), trade(1, kind="trade")) == 2
+    assert count(trade(1), trade(2, "0")) == 1
