@@ -22,7 +22,12 @@ def main(stage: Stage) -> None:
         reading = Reading(tables=simulate_market(dataset.symbols, lags=own, progress=stage.say, **made))
     else:
         sources = sources_of(dataset.model_dump()["tables"])
-        reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
+        spacing = {"fine_bars": stage.market.fine_bar_interval, "bars": stage.market.bar_interval}
+        reading = read_directory(
+            dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256, spacing=spacing
+        )
+        if reading.unread:
+            stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")

@@ -325,8 +325,10 @@ def understand(
         if entry.path is None:
             raise ParameterError(f"data set {name} is not a directory of files; name an entry that has a `path`")
         sources = sources_of(entry.model_dump()["tables"])
-        reading = read_directory(entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256)
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
+        reading = read_directory(
+            entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256, spacing=spacing
+        )
         tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
         readings.append((reading, ledger, tables))
     reading, ledger, tables = readings[0]
@@ -334,7 +336,7 @@ def understand(
     if against:
         ours, theirs = (one.get("fine_bars", one.get("bars")) for *_, one in readings)
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
-    for line in understanding(reading, findings):
+    for line in understanding(reading, findings, tables):
         typer.echo(line)
 
 

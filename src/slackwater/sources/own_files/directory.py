@@ -15,9 +15,11 @@ from slackwater.errors import MissingDataError, OrderError, ParameterError, Sche
 from slackwater.market.quality.ledger import Finding, findings_from
 from slackwater.market.quality.order import in_order
 from slackwater.market.schemas import SCHEMAS, known_table, validate
-from slackwater.sources.own_files.raw_columns import SUFFIXES
+from slackwater.sources.own_files.coverage import ends_apart
+from slackwater.sources.own_files.retold import once
 from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request, Source, checked_path
 from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.own_files.wrapping import form_of, table_name
 from slackwater.storage import read_json
 
 __all__ = ["Reading", "read_directory"]
@@ -37,11 +39,14 @@ class Reading:
         What had to be done about their rows, and what was found when the directory was filled.
     files
         What was understood of the files of each table.
+    unread
+        Files and directories of the directory that nothing reads, in order; a directory ends in ``/``.
     """
 
     tables: dict[str, pd.DataFrame]
     findings: list[Finding] = field(default_factory=list)
     files: dict[str, list[ReadFile]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def read_directory(
@@ -52,6 +57,7 @@ def read_directory(
     symbols: Sequence[str] | None = None,
     sha256: Mapping[str, str] | None = None,
     now: datetime | None = None,
+    spacing: Mapping[str, timedelta] | None = None,
 ) -> Reading:
     """Read canonical tables from a directory of files.
 
@@ -71,7 +77,9 @@ def read_directory(
     sha256
         Expected digests by name of file; files that are not named are not checked.
     now
-        Time after which no transfer can have happened; None: the time of the clock.
+        Time after which no row can be known; None: the time of the clock.
+    spacing
+        Interval of `bars` and of `fine_bars` that the data set is used with. None: any.
 
     Returns
     -------
@@ -90,8 +98,8 @@ def read_directory(
     DataError
         If a digest differs, or a file leads out of the directory.
     ParameterError
-        If the name of a file contains ``{symbol}`` and `symbols` is None, a digest is for no file that is read, or a
-        table is computed from one that is not named.
+        If the name of a file contains ``{symbol}`` and `symbols` is None, a digest is for no file that is read, a
+        table is computed from one that is not named, or bars have another interval than `spacing`.
     """
     root = Path(directory)
     if not root.is_dir():
@@ -102,7 +110,7 @@ def read_directory(
     origins = {
         name: ", ".join(str(root / s.files[0]) for s in each if s.files) or name for name, each in sources.items()
     }
-    files, whole, wanted = _read(root, sources, lags, symbols, now)
+    files, whole, repeated, wanted = _read(root, sources, lags, symbols, now)
     for name, rows in whole.items():
         nameless = np.flatnonzero(rows["symbol"].isna())
         if len(nameless):
@@ -110,7 +118,7 @@ def read_directory(
                 f"{origins[name]} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
             )
     out: dict[str, pd.DataFrame] = {}
-    findings = _found_before(root)
+    findings = [*_found_before(root), *repeated]
     used = {need for each in sources.values() for source in each for need in source.needs}
     for name in sources:
         rows, origin = whole[name], origins[name]
@@ -121,7 +129,9 @@ def read_directory(
             found = sorted(set(rows["symbol"].astype("str")))
             raise MissingDataError(f"{origin} (table {name}): no rows of {lost}; it holds {found}")
         findings += [
-            _no_rows(name, symbol, whole[_grid(sources)]) for symbol in lost if not _told(findings, name, symbol)
+            _no_rows(name, symbol, whole[_grid(sources)])
+            for symbol in lost
+            if not _told(findings, name, symbol, "no_rows")
         ]
         if table.empty:  # another table is computed from it, of rows that belong to no symbol
             continue
@@ -131,25 +141,40 @@ def read_directory(
             raise OrderError(f"{origin}: {refused[0]}")
         findings += made
         out[name] = validate(table, name, origin=origin)
-    return Reading(tables=out, findings=findings, files=files)
+        _hold_interval(out[name], name, (spacing or {}).get(name), origin)
+    if "fine_bars" not in out and spacing and spacing.get("fine_bars") != spacing.get("bars"):
+        raise ParameterError(
+            f"{root} has no fine_bars, so that labels and trades walk on its bars: `market.fine_bar_interval` must be "
+            f"their interval, {spacing.get('bars')}, was {spacing.get('fine_bars')}"
+        )
+    findings += [
+        finding
+        for finding in ends_apart(out, _grid(sources))
+        if not _told(findings, finding.table, finding.symbol, finding.rule)
+    ]
+    return Reading(tables=out, findings=findings, files=files, unread=_unread(root, sources, wanted))
 
 
 def canonical_files(directory: str | Path) -> dict[str, TableFile]:
     """Return the files of a directory that are named as a canonical table, such as ``bars.parquet``.
 
+    The suffix may be in any letters and stand for any form and compression that is read (`form_of`).
+
     Raises
     ------
     SchemaError
-        If a table is there twice, as parquet and as CSV.
+        If a table is there twice, such as parquet and CSV.
     """
     root = Path(directory)
-    found = {
-        name: [f"{name}{suffix}" for suffix in SUFFIXES if (root / f"{name}{suffix}").is_file()] for name in SCHEMAS
-    }
+    found: dict[str, list[str]] = {}
+    for path in sorted(root.iterdir(), key=lambda path: (form_of(path) != "parquet", path)):
+        # Only a parquet table may be a directory, one of parts.
+        if table_name(path) in SCHEMAS and (form_of(path) == "parquet" or (path.is_file() and form_of(path))):
+            found.setdefault(table_name(path), []).append(path.name)
     twice = [names for names in found.values() if len(names) > 1]
     if twice:
         raise SchemaError(f"{root} holds {' and '.join(twice[0])}: leave one of them out, or name it under `tables`")
-    return {name: TableFile(file=names[0]) for name, names in found.items() if names}
+    return {name: TableFile(file=found[name][0]) for name in SCHEMAS if name in found}
 
 
 def _check(
@@ -184,28 +209,56 @@ def _read(
     lags: Mapping[str, timedelta],
     symbols: Sequence[str] | None,
     now: datetime | None,
-) -> tuple[dict[str, list[ReadFile]], dict[str, pd.DataFrame], list[str]]:
-    """Return the files of each table, their rows, and the symbols wanted."""
+) -> tuple[dict[str, list[ReadFile]], dict[str, pd.DataFrame], list[Finding], list[str]]:
+    """Return the files of each table, their rows, which of these came twice, and the symbols wanted."""
     # The bars come first, because they may name the symbols; last what is computed from other tables.
     order = sorted(sources, key=lambda name: (name != _grid(sources), any(source.needs for source in sources[name])))
     wanted = None if symbols is None else list(dict.fromkeys(symbols))
     files: dict[str, list[ReadFile]] = {}
     whole: dict[str, pd.DataFrame] = {}
+    repeated: list[Finding] = []
     for name in order:
         request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
         files[name] = [read for source in sources[name] for read in source.read(request)]
-        parts = [read.table for read in files[name]]
-        rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        rows, found = once([read.table for read in files[name]], name)
+        repeated += found
         if len(sources[name]) > 1:  # each may be in order, and the one after the other not
             rows = rows.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
         whole[name] = rows
         if wanted is None:
             wanted = sorted(set(whole[name]["symbol"].dropna().astype("str")))
-    return {name: files[name] for name in sources}, whole, wanted or []
+    return {name: files[name] for name in sources}, whole, repeated, wanted or []
 
 
-def _told(findings: Sequence[Finding], table: str, symbol: str) -> bool:
-    return any((each.table, each.symbol, each.rule) == (table, symbol, "no_rows") for each in findings)
+def _told(findings: Sequence[Finding], table: str, symbol: str, rule: str) -> bool:
+    return any((each.table, each.symbol, each.rule) == (table, symbol, rule) for each in findings)
+
+
+def _hold_interval(bars: pd.DataFrame, name: str, wanted: timedelta | None, origin: str) -> None:
+    """Raise ParameterError if bars do not have the interval that they are used with."""
+    if wanted is None:
+        return
+    length = bars["event_time"] - bars["open_time"]
+    other = length[length != pd.Timedelta(wanted)]
+    if len(other):
+        setting = "fine_bar_interval" if name == "fine_bars" else "bar_interval"
+        raise ParameterError(
+            f"{origin} (table {name}): its bars are {other.iloc[0].to_pytimedelta()} long, and `market.{setting}` is "
+            f"{wanted}: set it to the interval of the bars"
+        )
+
+
+def _unread(root: Path, sources: Mapping[str, Sequence[Source]], symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return what of a directory nothing reads."""
+    names = [file for each in sources.values() for source in each for file in source.files]
+    read = {root / name.replace(SYMBOL_MARK, symbol) for name in names for symbol in symbols or ("",)}
+    partly = {above for path in read for above in path.parents} - {*root.parents}
+    found = []
+    for directory in sorted(partly):
+        for path in sorted(directory.iterdir()):
+            if path not in read | partly and not path.name.startswith(".") and path != root / FETCHED:
+                found.append(f"{path.relative_to(root)}{'/' if path.is_dir() else ''}")
+    return tuple(found)
 
 
 def _no_rows(table: str, symbol: str, bars: pd.DataFrame) -> Finding:
