@@ -31,6 +31,8 @@ def main(stage: Stage) -> None:
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")
+    if reading.archived:  # known defects of the archive count, in `validate`
+        write_json({"archived": True}, "data/raw/origin.json")
     write_json([finding.to_dict() for finding in reading.findings], "data/raw/findings.json")
 
 

@@ -314,6 +314,7 @@ def understand(
     """Print how a data set of your own is read: files, columns, units, clocks and findings."""
     from slackwater.config import load_params
     from slackwater.market.quality.detectors import examine_tables
+    from slackwater.market.quality.known_defects import known_defects
     from slackwater.sources.own_files.directory import read_directory
     from slackwater.sources.own_files.kinds import sources_of
     from slackwater.sources.own_files.understanding import clock_against, understanding
@@ -329,7 +330,9 @@ def understand(
         reading = read_directory(
             entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256, spacing=spacing
         )
-        tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
+        tables, ledger = examine_tables(
+            reading.tables, venue=entry.venue, spacing=spacing, known=known_defects(archived=reading.archived)
+        )
         readings.append((reading, ledger, tables))
     reading, ledger, tables = readings[0]
     findings = [*reading.findings, *ledger.findings]

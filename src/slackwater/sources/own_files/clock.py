@@ -161,7 +161,7 @@ def _text(values: pd.Series, where: str, dates_begin: bool) -> pd.Series:
 
 
 def _refuse_rounded(stamps: Ints, where: str) -> None:
-    """Raise SchemaError if the stamps that are not whole minutes are multiples of 100 s, as a spreadsheet leaves them."""
+    """Raise SchemaError if stamps off the whole minute are multiples of 100 s, as a spreadsheet leaves them."""
     odd = stamps[stamps % MINUTE_US != 0]
     if len(odd) >= FEWEST and (odd % ROUNDED == 0).mean() > 0.9:
         raise SchemaError(

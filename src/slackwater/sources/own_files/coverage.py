@@ -87,10 +87,10 @@ def coverage(tables: Mapping[str, pd.DataFrame], findings: Sequence[Finding], sy
                     why=", ".join(f"{rule} {count:,}" if count else rule for rule, count in why.items()),
                 )
             )
-    why = "no file of this table: its features stay unknown"
+    unknown = "no file of this table: its features stay unknown"
     lost = [name for name in absent_tables(tables) if name not in named]
     nothing = {"asked": None, "delivered": None, "rows": 0, "missing": 0, "masked": 0}
-    return out + [Coverage(table=name, symbol="*", why=why, **nothing) for name in lost]  # type: ignore[arg-type]
+    return out + [Coverage(table=name, symbol="*", why=unknown, **nothing) for name in lost]  # type: ignore[arg-type]
 
 
 def coverage_page(lines: Sequence[Coverage]) -> Iterator[str]:

@@ -25,6 +25,8 @@ from slackwater.storage import read_json
 __all__ = ["Reading", "read_directory"]
 
 FETCHED: Final = "fetch.json"
+LISTED: Final = 5
+"""Symbols that a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +43,15 @@ class Reading:
         What was understood of the files of each table.
     unread
         Files and directories of the directory that nothing reads, in order; a directory ends in ``/``.
+    archived
+        Whether `slackwater fetch` filled the directory from the venue's public archive.
     """
 
     tables: dict[str, pd.DataFrame]
     findings: list[Finding] = field(default_factory=list)
     files: dict[str, list[ReadFile]] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    archived: bool = False
 
 
 def read_directory(
@@ -123,6 +128,7 @@ def read_directory(
     for name in sources:
         rows, origin = whole[name], origins[name]
         findings += [finding for read in files[name] for finding in read.findings]
+        findings += _other_symbols(rows, name, [*wanted, *(each.symbol for each in findings if each.table == name)])
         table = rows[rows["symbol"].isin(wanted)].reset_index(drop=True)
         lost = sorted(set(wanted) - set(table["symbol"]))
         if (table.empty and name not in used) or (lost and name in ("bars", "fine_bars")):
@@ -152,7 +158,9 @@ def read_directory(
         for finding in ends_apart(out, _grid(sources))
         if not _told(findings, finding.table, finding.symbol, finding.rule)
     ]
-    return Reading(tables=out, findings=findings, files=files, unread=_unread(root, sources, wanted))
+    return Reading(
+        tables=out, findings=findings, files=files, unread=_unread(root, sources, wanted), archived=_of_archive(root)
+    )
 
 
 def canonical_files(directory: str | Path) -> dict[str, TableFile]:
@@ -253,12 +261,20 @@ def _unread(root: Path, sources: Mapping[str, Sequence[Source]], symbols: Sequen
     names = [file for each in sources.values() for source in each for file in source.files]
     read = {root / name.replace(SYMBOL_MARK, symbol) for name in names for symbol in symbols or ("",)}
     partly = {above for path in read for above in path.parents} - {*root.parents}
-    found = []
-    for directory in sorted(partly):
-        for path in sorted(directory.iterdir()):
-            if path not in read | partly and not path.name.startswith(".") and path != root / FETCHED:
-                found.append(f"{path.relative_to(root)}{'/' if path.is_dir() else ''}")
-    return tuple(found)
+    there = [path for directory in sorted(partly) for path in sorted(directory.iterdir())]
+    passed_over = [path for path in there if path not in read | partly | {root / FETCHED} and path.name[0] != "."]
+    return tuple(f"{path.relative_to(root)}{'/' if path.is_dir() else ''}" for path in passed_over)
+
+
+def _other_symbols(rows: pd.DataFrame, table: str, told: Sequence[str]) -> list[Finding]:
+    """Return a finding for the rows of symbols that the data set does not name, if there are any."""
+    others = rows[~rows["symbol"].isin(told)]
+    if others.empty:
+        return []
+    names = sorted(set(others["symbol"].astype("str")))
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    note = f"rows of symbols that the data set does not name: {', '.join(names[:LISTED])}{more}"
+    return [Finding.of_rows(others, table, "*", "other_symbols", "recorded", note)]
 
 
 def _no_rows(table: str, symbol: str, bars: pd.DataFrame) -> Finding:
@@ -274,6 +290,13 @@ def _no_rows(table: str, symbol: str, bars: pd.DataFrame) -> Finding:
         action="recorded",
         note=note,
     )
+
+
+def _of_archive(root: Path) -> bool:
+    manifest = root / FETCHED
+    content = read_json(manifest) if manifest.is_file() else None
+    request = content.get("request") if isinstance(content, dict) else None
+    return isinstance(request, dict) and request.get("source") == "archive"
 
 
 def _found_before(root: Path) -> list[Finding]:

@@ -92,12 +92,15 @@ class RawFile:
             raise SchemaError(f"{self.path} is not a readable {self.form} file: {error}") from error
 
     def _csv(self, as_text: Collection[int]) -> pd.DataFrame:
+        data = content(self.path)
+        if data.count(b'"') % 2:
+            raise SchemaError(f"{self.path} is not a readable csv file: a quotation mark is not closed")
         try:
             with warnings.catch_warnings():
                 # A first row with a field too many, such as one with decimal commas, would only be warned of.
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 whole = pd.read_csv(
-                    io.BytesIO(content(self.path)),
+                    io.BytesIO(data),
                     sep=self.separator,
                     header=None if self.headless else 0,
                     names=range(len(self.names)),
@@ -118,6 +121,14 @@ class RawFile:
             raise SchemaError(f"{self.path} is not a readable csv file: {error}") from error
         whole.columns = pd.Index(self.names)
         return whole
+
+    def may_be_cut(self) -> bool:
+        """Return whether a CSV file does not end with a line break, as one does whose end was lost."""
+        if self.form != "csv" or self.path.suffix.lower() not in FORMS:
+            return False
+        with reading(self.path) as file:
+            file.seek(-1, 2)
+            return file.read() not in b"\r\n"
 
     def position(self, name: Name) -> Name | None:
         """Return the column that a name or a position stands for; None if there is none."""

@@ -106,6 +106,9 @@ class ColumnMap(FileSource):
         screen = Screen(request.table)
         note = f"a number is missing or is not one{f': {made.example}' if made.example else ''}"
         table = screen.drop_unreadable(table, made.unreadable, note, where)
+        if raw.may_be_cut() and len(table):
+            last = np.arange(len(table)) == len(table) - 1
+            screen.record(table, last, "open_line", "the file does not end with a line break: its last row may be cut")
         return ReadFile(
             table=table,
             origin=f"{path.name}{' (no header)' if raw.headless else ''}",

@@ -41,6 +41,10 @@ def _only_member(path: Path) -> IO[bytes]:
     return archive.open(names[0])
 
 
+def _as_it_is(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 _COMPRESSIONS: Final[dict[str, Callable[[Path], Any]]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -92,7 +96,7 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         If it is damaged.
     """
     try:
-        with _COMPRESSIONS.get(path.suffix.lower(), lambda each: each.open("rb"))(path) as file:
+        with _COMPRESSIONS.get(path.suffix.lower(), _as_it_is)(path) as file:
             yield file
     except SchemaError:
         raise

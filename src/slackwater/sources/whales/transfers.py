@@ -111,12 +111,15 @@ class TransferOptions(FileSource):
         screen.refuse_nothing(rows, origin)
         other = rows["symbol"] == rows["asset"]
         screen.record(rows, other, "other_asset", "no perpetual of the data set is on this asset: for flows alone")
-        made = {"symbol": "the perpetual of the asset", "available_time": "the stamp, its confirmation and the indexer"}
-        made |= {"log_index": "the order of the rows"}
+        described = {
+            "symbol": "the perpetual of the asset",
+            "available_time": "the stamp, its confirmation and the indexer",
+        }
+        described |= {"log_index": "the order of the rows"}
         return replace(
             read,
             table=validate(rows.reset_index(drop=True), request.table, origin=origin),
-            columns=made | {**read.columns, **({} if labels is None else _LABELLED)},
+            columns=described | {**read.columns, **({} if labels is None else _LABELLED)},
             findings=screen.findings,
         )
 
