@@ -69,9 +69,11 @@ class Sheet:
         self.broken = True
 
     def same_rows(self, rows: Any) -> None:
-        """Keep some rows of the cells and of the meaning."""
+        """Keep some rows of the cells, and of the meaning where it has the same rows."""
+        aligned = len(self.cells) == len(self.meaning)
         self.cells = self.cells.iloc[rows].reset_index(drop=True)
-        self.meaning = self.meaning.iloc[rows].reset_index(drop=True)
+        if aligned:
+            self.meaning = self.meaning.iloc[rows].reset_index(drop=True)
 
     def write(self, directory: Path) -> str:
         """Write the file and return its name."""
@@ -84,7 +86,7 @@ class Sheet:
         return name
 
     def _parquet(self) -> bytes:
-        table = pa.Table.from_pandas(self.cells, preserve_index=False)
+        table = pq.read_table(io.BytesIO(self.cells.to_parquet(index=False)))
         for change in self.arrow:
             table = change(table)
         buffer = io.BytesIO()
@@ -119,14 +121,14 @@ def _set(sheet: Sheet, row: int, column: str, value: Any) -> None:
 
 
 def drop_rows(sheet: Sheet, rng: np.random.Generator) -> bool:
-    if sheet.broken:  # the broken row could be among those
+    if sheet.broken or len(sheet.cells) != len(sheet.meaning):  # the broken row could be among those
         return False
     sheet.same_rows(np.sort(rng.choice(len(sheet.cells), size=len(sheet.cells) * 4 // 5, replace=False)))
     return True
 
 
 def cut_rows(sheet: Sheet, rng: np.random.Generator) -> bool:
-    if sheet.broken:
+    if sheet.broken or len(sheet.cells) != len(sheet.meaning):
         return False
     sheet.same_rows(np.arange(len(sheet.cells) // 2))
     return True
@@ -360,9 +362,9 @@ def last_tick(sheet: Sheet, rng: np.random.Generator) -> bool:
 
 
 def restamp(sheet: Sheet, rng: np.random.Generator) -> bool:
-    if not sheet.stamps or sheet.table in EVENTS:
+    if "event_time" not in sheet.stamps or sheet.table in EVENTS:
         return False
-    sheet.cells["event_time"] = sheet.cells["event_time"].iloc[-1] if "event_time" in sheet.cells else None
+    sheet.cells["event_time"] = sheet.cells["event_time"].iloc[-1]
     sheet.lost()
     return True
 

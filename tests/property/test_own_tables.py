@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from tests.mutated_tables import KINDS, judged
 from tests.mutations import OPERATORS
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.integers(0, 2**31))
 def test_a_mutated_table_is_never_changed_in_silence(seed: int) -> None:
     """A reader that guesses would return other numbers than the file holds, and nobody would know."""
@@ -21,9 +20,9 @@ def test_a_mutated_table_is_never_changed_in_silence(seed: int) -> None:
         assert judged(seed, Path(directory))[0] in ("equal", "repaired", "refused")
 
 
-@pytest.mark.parametrize("kind", range(len(KINDS)))
-def test_the_judge_sees_more_than_refusals(kind: int, tmp_path: Path) -> None:
+def test_every_table_is_read_equal_after_some_of_them(tmp_path: Path) -> None:
     """A reader that refused everything would pass the test above."""
-    seeds = range(kind, kind + 6 * len(KINDS), len(KINDS))
-    assert "equal" in {judged(seed, tmp_path)[0] for seed in seeds}
     assert len(OPERATORS) >= 25
+    for kind in range(len(KINDS)):
+        seeds = range(kind, kind + 9 * len(KINDS), len(KINDS))
+        assert any(judged(seed, tmp_path)[0] == "equal" for seed in seeds), KINDS[kind]
