@@ -313,8 +313,9 @@ def column_twice(sheet: Sheet, rng: np.random.Generator) -> bool:
 
 def _name_twice(data: bytes) -> bytes:
     header, _, rest = data.partition(b"\n")
-    names = header.split(b",")
-    return b",".join([names[0], *names[:-1]]) + b"\n" + rest
+    separator = max((b",", b";", b"\t", b"|"), key=header.count)
+    names = header.split(separator)
+    return separator.join([names[0], *names[:-1]]) + b"\n" + rest
 
 
 # -- times -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What of each table was asked for and delivered, what is missing or masked, and why."""
+"""Coverage of tables: the span asked for and delivered, rows missing and masked, and the reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is by its name: its form, its compression, and the table that it is named after."""
+"""Form, compression and table of a file, by its name."""
 
 from __future__ import annotations
 
