@@ -24,7 +24,8 @@ from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.source import Source
 from slackwater.sources.own_files.table_file import TableFile
 from slackwater.sources.whales.transfer_file import TransferFile
-from tests.mutations import OPERATORS, Sheet
+from tests.mutated_sheet import Sheet
+from tests.mutations import OPERATORS
 from tests.small_market import small_market
 
 SYMBOL = "BTCUSDT"

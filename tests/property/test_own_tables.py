@@ -12,7 +12,7 @@ from tests.mutated_tables import KINDS, judged
 from tests.mutations import OPERATORS
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 @given(st.integers(0, 2**31))
 def test_a_mutated_table_is_never_changed_in_silence(seed: int) -> None:
     """A reader that guesses would return other numbers than the file holds, and nobody would know."""
