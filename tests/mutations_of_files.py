@@ -156,8 +156,13 @@ def cut_file(sheet: Sheet, rng: np.random.Generator) -> None:
 
 @_only_csv
 def long_row(sheet: Sheet, rng: np.random.Generator) -> None:
-    sheet.last.append(lambda data: _insert_line(data, data.split(b"\n")[1].rstrip(b"\r") + b",,9"))
+    sheet.last.append(_with_long_row)
     sheet.lost()
+
+
+def _with_long_row(data: bytes) -> bytes:
+    line = data.split(b"\n")[1].rstrip(b"\r")
+    return _insert_line(data, line + 2 * max((b",", b";", b"\t", b"|"), key=line.count) + b"9")
 
 
 @_only_csv
