@@ -25,10 +25,17 @@ def main(stage: Stage) -> None:
     else:
         sources = sources_of(dataset.model_dump()["tables"])
         stage.require_families(canonical_files(dataset.path) if sources is None else sources)
-        reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
+        spacing = {"fine_bars": stage.market.fine_bar_interval, "bars": stage.market.bar_interval}
+        reading = read_directory(
+            dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256, spacing=spacing
+        )
+        if reading.unread:
+            stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")
+    if reading.archived:  # known defects of the archive count, in `validate`
+        write_json({"archived": True}, "data/raw/origin.json")
     write_json([finding.to_dict() for finding in reading.findings], "data/raw/findings.json")
 
 

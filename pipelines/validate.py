@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines._stage import Stage, run
 from slackwater.market.bars import resample_bars
 from slackwater.market.quality.detectors import absent_tables, examine_tables
+from slackwater.market.quality.known_defects import known_defects
 from slackwater.market.quality.ledger import DefectLedger, findings_from
 from slackwater.report.defects_page import defects_page
 from slackwater.storage import atomic_file, read_json, read_tables, write_report, write_tables
@@ -14,7 +17,9 @@ def main(stage: Stage) -> None:
     """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports also for refused data."""
     market, dataset = stage.market, stage.dataset
     spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
-    tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing)
+    archived = Path("data/raw/origin.json").is_file()
+    known = known_defects(archived=archived)
+    tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing, known=known)
     read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
     ledger = DefectLedger([*read, *found.findings])
     absent = absent_tables(tables)

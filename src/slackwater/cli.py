@@ -324,6 +324,7 @@ def understand(
     """Print how a data set of your own is read: files, columns, units, clocks and findings."""
     from slackwater.config import load_params
     from slackwater.market.quality.detectors import examine_tables
+    from slackwater.market.quality.known_defects import known_defects
     from slackwater.sources.own_files.directory import read_directory
     from slackwater.sources.own_files.kinds import sources_of
     from slackwater.sources.own_files.understanding import clock_against, understanding
@@ -335,16 +336,20 @@ def understand(
         if entry.path is None:
             raise ParameterError(f"data set {name} is not a directory of files; name an entry that has a `path`")
         sources = sources_of(entry.model_dump()["tables"])
-        reading = read_directory(entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256)
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
-        tables, ledger = examine_tables(reading.tables, venue=entry.venue, spacing=spacing)
+        reading = read_directory(
+            entry.path, sources, lags=market.lags, symbols=entry.symbols, sha256=entry.sha256, spacing=spacing
+        )
+        tables, ledger = examine_tables(
+            reading.tables, venue=entry.venue, spacing=spacing, known=known_defects(archived=reading.archived)
+        )
         readings.append((reading, ledger, tables))
     reading, ledger, tables = readings[0]
     findings = [*reading.findings, *ledger.findings]
     if against:
         ours, theirs = (one.get("fine_bars", one.get("bars")) for *_, one in readings)
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
-    for line in understanding(reading, findings):
+    for line in understanding(reading, findings, tables):
         typer.echo(line)
 
 

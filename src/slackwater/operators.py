@@ -82,13 +82,15 @@ def bars_in(window: timedelta, bar_interval: timedelta, *, name: str = "window")
     Raises
     ------
     ParameterError
-        If `window` is not a positive whole multiple of `bar_interval`.
+        If `window` is not a positive whole multiple of `bar_interval`, or that is not positive.
 
     Examples
     --------
     >>> bars_in(timedelta(hours=24), timedelta(minutes=5))
     288
     """
+    if bar_interval <= timedelta(0):
+        raise ParameterError(f"the bar interval must be positive, was {bar_interval}")
     count, rest = divmod(window, bar_interval)
     if rest or count < 1:
         raise ParameterError(f"`{name}` must be a positive multiple of the bar interval {bar_interval}, was {window}")

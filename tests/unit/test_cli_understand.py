@@ -102,3 +102,21 @@ def test_what_is_refused_is_said_and_not_raised(params: Path) -> None:
         run("ahead")
     with pytest.raises(ParameterError, match="data set simulated is not a directory of files"):
         run("simulated")
+
+
+@pytest.mark.usefixtures("params")
+def test_the_page_ends_with_what_is_covered_and_what_nothing_reads() -> None:
+    """Files that were passed over, and spans that a table lacks, looked like features that mean nothing."""
+    bars = pd.read_parquet("mine/bars.parquet")
+    bars.drop(index=range(100, 103)).to_parquet("mine/bars.parquet")
+    interest = small_market(("BTCUSDT",), days=30)["open_interest"].iloc[:-48]
+    interest.assign(open_interest=interest["open_interest"].mask(interest.index == 7, 0.0)).to_csv(
+        "mine/Open_Interest.CSV.gz", index=False
+    )
+    Path("mine/fundings.csv").write_text("a,b\n")
+    said = run("mine")
+    assert "not read: fundings.csv" in said
+    lines = {tuple(line.split()[:2]): line for line in said[said.index("coverage:") :].splitlines() if line.strip()}
+    assert re.search(r"1,437 rows +3 +0 +gap 3$", lines["bars", "BTCUSDT"])
+    assert re.search(r"1,391 rows +48 +1 +history_ends 48, zero_open_interest 1", lines["open_interest", "BTCUSDT"])
+    assert lines["funding", "*"].endswith("no file of this table: its features stay unknown")

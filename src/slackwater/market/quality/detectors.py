@@ -15,7 +15,7 @@ from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
 from slackwater.market.quality.halts import after_settlement, settlement, without_trades
-from slackwater.market.quality.known_defects import KNOWN_DEFECTS
+from slackwater.market.quality.known_defects import KNOWN_DEFECTS, KnownDefect
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
 from slackwater.market.quality.levels import (
     depth_in_other_unit,
@@ -201,8 +201,16 @@ def examine_tables(
     venue: str,
     spacing: Mapping[str, timedelta],
     schemas: Sequence[Table] = TABLES,
+    known: Sequence[KnownDefect] = KNOWN_DEFECTS,
 ) -> tuple[dict[str, pd.DataFrame], DefectLedger]:
     """Return what `clean_tables` returns, with the refused tables left out and on the ledger instead of raised.
+
+    Parameters
+    ----------
+    tables, venue, spacing, schemas
+        See `clean_tables`.
+    known
+        The known defects that count, such as those of the venue without those of its archive.
 
     Raises
     ------
@@ -226,7 +234,8 @@ def examine_tables(
         whole[name] = validate(ordered, schema)
         usable[name] = {}
         for symbol, rows in _symbols(whole[name]):
-            kept, findings = _masked(schema, symbol, rows, traded.get(symbol), venue, spacing.get(name))
+            listed = [defect for defect in known if defect.concerns(venue, name, symbol)]
+            kept, findings = _masked(schema, symbol, rows, traded.get(symbol), listed, spacing.get(name))
             ledger.findings += findings
             usable[name][symbol] = kept
         if name in FINEST and not traded:
@@ -263,12 +272,16 @@ def _joined(table: pd.DataFrame, symbols: Mapping[str, pd.DataFrame]) -> pd.Data
 
 
 def _masked(
-    schema: Table, symbol: str, rows: pd.DataFrame, traded: Traded | None, venue: str, spacing: timedelta | None
+    schema: Table,
+    symbol: str,
+    rows: pd.DataFrame,
+    traded: Traded | None,
+    known: Sequence[KnownDefect],
+    spacing: timedelta | None,
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Return the rows of one symbol that can be trusted, and what was found on the way."""
     name = schema.name
     findings: list[Finding] = []
-    known = [defect for defect in KNOWN_DEFECTS if defect.concerns(venue, name, symbol)]
     spans = [(defect, rows["event_time"].between(defect.start, defect.end).to_numpy()) for defect in known]
     excused = np.zeros(len(rows), dtype=bool)
     for _, inside in spans:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-__all__ = ["KNOWN_DEFECTS", "KnownDefect"]
+__all__ = ["KNOWN_DEFECTS", "KnownDefect", "known_defects"]
 
 EVERY_SYMBOL: Final = "*"
 
@@ -21,7 +21,8 @@ EVERY_SYMBOL: Final = "*"
 class KnownDefect:
     """Rows of one table of one venue that must not be used, or that are missing; both ends included.
 
-    ``"*"`` stands for every symbol. The reason describes the fault, with its source.
+    ``"*"`` stands for every symbol. The reason describes the fault, with its source. A defect `of_archive` is one of
+    the venue's public archive, and not of data that come from elsewhere.
     """
 
     venue: str
@@ -31,6 +32,7 @@ class KnownDefect:
     end: pd.Timestamp
     reason: str
     action: Literal["masked", "recorded"] = "masked"
+    of_archive: bool = False
 
     def concerns(self, venue: str, table: str, symbol: str) -> bool:
         """Return whether the defect concerns this table of this symbol."""
@@ -42,9 +44,15 @@ def _wrong(venue: str, table: str, symbol: str, start: str, end: str, reason: st
     return KnownDefect(venue=venue, table=table, symbol=symbol, **span, reason=reason)
 
 
+def _archived(table: str, start: str, end: str, reason: str) -> KnownDefect:
+    """Return a span of wrong rows in the public archive of Binance."""
+    return replace(_wrong("binance", table, EVERY_SYMBOL, start, end, reason), of_archive=True)
+
+
 def _missing(table: str, symbol: str, start: str, end: str, reason: str) -> KnownDefect:
     """Return a span in which the public archive of Binance lacks rows."""
-    return replace(_wrong("binance", table, symbol, start, end, f"{reason}: binance-public-data"), action="recorded")
+    wrong = _wrong("binance", table, symbol, start, end, f"{reason}: binance-public-data")
+    return replace(wrong, action="recorded", of_archive=True)
 
 
 _RECOUNT: Final = "the venue recounted: open interest jumps 5.5k, 13.7k, 19.8k without trades that explain it"
@@ -55,7 +63,7 @@ _INNER_STILL: Final = "the inner ask bands of bookDepth stand still, end not kno
 KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
     _wrong("bybit", "open_interest", "BTCUSDT", "2021-05-19T15:00Z", "2021-05-19T16:00Z", _RECOUNT),
     _wrong("bybit", "open_interest", "BTCUSDT", "2020-07-01T00:00Z", "2020-08-04T07:59Z", "sparse after the listing"),
-    _wrong("binance", "open_interest", EVERY_SYMBOL, "2022-03-07T00:00Z", "2022-03-08T23:59Z", _ZEROS),
+    _archived("open_interest", "2022-03-07T00:00Z", "2022-03-08T23:59Z", _ZEROS),
     *(
         _missing(table, EVERY_SYMBOL, "2024-02-16T00:00Z", "2024-02-16T23:59Z", "a part of the day is missing")
         for table in ("open_interest", "long_short_ratio")
@@ -65,8 +73,8 @@ KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
     _missing("large_trades", "BTCUSDT", "2021-05-19T00:00Z", "2021-05-19T23:59:59Z", "557,026 trades missing, 350"),
     _missing("large_trades", EVERY_SYMBOL, "2022-09-06T00:00Z", "2022-09-06T23:59:59Z", "trades missing, 350"),
     _missing("large_trades", EVERY_SYMBOL, "2025-10-10T00:00Z", "2025-10-10T23:59:59Z", "trades missing, 458"),
-    _wrong("binance", "depth", EVERY_SYMBOL, "2025-04-16T00:00Z", "2025-05-19T23:59Z", _STILL),
-    _wrong("binance", "depth", EVERY_SYMBOL, "2026-09-03T00:00Z", "2100-01-01T00:00Z", _INNER_STILL),
+    _archived("depth", "2025-04-16T00:00Z", "2025-05-19T23:59Z", _STILL),
+    _archived("depth", "2026-09-03T00:00Z", "2100-01-01T00:00Z", _INNER_STILL),
     *(
         _missing("liquidations", EVERY_SYMBOL, f"{day}T00:00Z", f"{day}T23:59:59Z", "no liquidationSnapshot that day")
         for day in ("2023-09-09", "2023-09-23", "2023-09-25", "2024-06-01", "2024-06-11", "2024-06-12")
@@ -75,3 +83,8 @@ KNOWN_DEFECTS: Final[tuple[KnownDefect, ...]] = (
 """Only spans of bad rows are listed. The stamps of Binance's `metrics`, which changed their meaning on 2026-06-25, are
 corrected where the archive is read, and feeds that publish one liquidation per second are declared by
 ``market.liquidation_cap``."""
+
+
+def known_defects(*, archived: bool) -> tuple[KnownDefect, ...]:
+    """Return the known defects of data of a venue; those of its public archive only for data `archived` there."""
+    return tuple(defect for defect in KNOWN_DEFECTS if archived or not defect.of_archive)

@@ -4,10 +4,16 @@
 
     directory.py      read_directory: every table, in order, with what had to be done about it
       kinds.py        the kinds of files, and the class that reads each
-      table_file.py   TableFile: parquet or CSV through a column map, the usual kind
+      table_file.py   TableFile: one file through a column map, the usual kind
+      bar_ends.py     length and close of bars, by their own stamps
+      retold.py       facts that came more than once
       source.py       what every kind is asked for and returns
       screen.py       rows that are taken out, with a finding for each reason
-      raw_columns.py  the columns of one parquet or CSV file, exactly as they are
+      raw_columns.py  the columns of one file, exactly as they are
+      json_file.py    rows of a JSON file
+      wrapping.py     form, compression and table of a file, by its name
+      numbers.py      numbers in any form become float64
       clock.py        stamps in any form become UTC
     understanding.py  what was understood, as a page to read
+      coverage.py     what of each table is there, missing or masked, and why
 """

@@ -13,6 +13,7 @@ import pandas as pd
 
 from slackwater.errors import DataError, MissingDataError
 from slackwater.market.quality.ledger import Finding
+from slackwater.sources.own_files.wrapping import form_of, parts_of
 from slackwater.storage import sha256_of
 
 __all__ = ["SYMBOL_MARK", "FileSource", "ReadFile", "Request", "Source", "checked_path"]
@@ -135,8 +136,15 @@ def checked_path(root: Path, file: str, table: str, sha256: str = "") -> Path:
     path = root / file
     if not path.resolve().is_relative_to(root.resolve()):
         raise DataError(f"{path} leads out of {root}")
-    if not path.is_file():
-        raise MissingDataError(f"there is no file {path} (table {table})")
+    parts = parts_of(path) if form_of(path) == "parquet" else [path]
+    for part in parts:
+        if not part.resolve().is_relative_to(root.resolve()):
+            raise DataError(f"{part} leads out of {root}")
+    if not all(part.is_file() for part in parts):
+        kind = "is a directory; only a parquet table may be one" if path.is_dir() else "is not there"
+        raise MissingDataError(f"there is no file {path} (table {table}): it {kind}")
+    if sha256 and path.is_dir():
+        raise DataError(f"{path} is a directory, which has no sha256: leave it out of `sha256`")
     if sha256 and sha256_of(path) != sha256:
         raise DataError(f"{path}: its sha256 is {sha256_of(path)}, the parameters expect {sha256}")
     return path

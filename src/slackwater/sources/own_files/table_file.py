@@ -7,19 +7,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import SchemaError
 from slackwater.market.schemas import known_table
 from slackwater.market.tables import Table
-from slackwater.sources.own_files.clock import utc
+from slackwater.sources.own_files.bar_ends import hold_lengths, whole_closes
+from slackwater.sources.own_files.clock import FEWEST, Clock, utc
+from slackwater.sources.own_files.numbers import Numbers, is_plain, numbers
 from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
 from slackwater.sources.own_files.screen import Screen
 from slackwater.sources.own_files.source import SYMBOL_MARK, FileSource, ReadFile, Request
+from slackwater.times import DAY
+from slackwater.types import Bools
 
 __all__ = ["ColumnMap", "TableFile"]
 
-TIMES: Final = ("open_time", "bucket_start", "event_time", "available_time", "seen")
+OPENINGS: Final = ("open_time", "bucket_start")
+TIMES: Final = (*OPENINGS, "event_time", "available_time", "seen")
 NET_FLOW: Final[Mapping[str, tuple[str, ...]]] = {"netflow_usd": ("inflow_usd", "outflow_usd")}
 
 
@@ -40,7 +46,8 @@ class ColumnMap(FileSource):
     scale
         Factor from the file's unit to ours, such as 0.01 coin per contract.
     utc_offset
-        How far the clock of the file is ahead of UTC. None: the stamps state their zone, or count from 1970.
+        How far the clock of the file is ahead of UTC, for stamps that name no zone. None: they state their zone, or
+        count from 1970.
     """
 
     columns: Mapping[str, Name] = field(default_factory=dict)
@@ -83,27 +90,70 @@ class ColumnMap(FileSource):
         given = {column: f"always {value}" for column, value in self.constants.items()}
         given |= {"symbol": "in the name of the file"} if symbol else {}
         mapped = self._mapped(raw, request.table, [name for name in wanted if name not in given], needed, derivable)
-        read = raw.read(mapped.values())
+        counted = {column.name for column in known_table(request.table).columns if column.kind == "number"}
+        as_text = [theirs for ours, theirs in mapped.items() if ours not in counted and ours not in self.values]
+        read = raw.read(mapped.values(), as_text=as_text)
         table = pd.DataFrame({column: read[theirs] for column, theirs in mapped.items()}).assign(**self.constants)
         if symbol:
             table["symbol"] = symbol
-        where, clock = f"{path} (table {request.table})", ""
-        for column in TIMES:
-            if column in table:
-                named = f"{where}: column `{mapped.get(column, column)}`"
-                table[column], clock = utc(table[column], named, self.utc_offset)
-        # A map may serve several files: what an optional column of one of them means is irrelevant where it is absent.
-        for column in set(self.scale) & set(table):
-            table[column] = _numbers(table[column], column, where) * self.scale[column]
+        where = f"{path} (table {request.table})"
+        clocks = self._times(table, mapped, where)
+        for column in sorted(set(self.scale) & set(table) - counted):
+            raise SchemaError(f"{where}: `scale` is for numbers, and column `{column}` does not hold any")
+        made = self._numbers(table, [name for name in table if name in counted], mapped, raw, where)
         for column in set(self.values) & set(table):
             table[column] = _translated(table[column], column, self.values[column], where)
+        screen = Screen(request.table)
+        note = f"a number is missing or is not one{f': {made.example}' if made.example else ''}"
+        table = screen.drop_unreadable(table, made.unreadable, note, where)
+        if raw.may_be_cut() and len(table):
+            last = np.arange(len(table)) == len(table) - 1
+            screen.record(table, last, "open_line", "the file does not end with a line break: its last row may be cut")
         return ReadFile(
             table=table,
             origin=f"{path.name}{' (no header)' if raw.headless else ''}",
             columns=given | {column: self._described(column, theirs) for column, theirs in mapped.items()},
             unread=tuple(str(name) for name in raw.names if name not in mapped.values()),
-            clock=str(clock),
+            clock=" and ".join(dict.fromkeys(clocks)),
+            findings=screen.findings,
         )
+
+    def _times(self, table: pd.DataFrame, mapped: Mapping[str, Name], where: str) -> list[Clock]:
+        """Turn the stamps into UTC, in place, and return their clocks."""
+        clocks = []
+        for column in TIMES:
+            if column in table:
+                named = f"{where}: column `{mapped.get(column, column)}`"
+                begins = self._dates_begin and column in OPENINGS
+                table[column], clock = utc(table[column], named, self.utc_offset, dates_begin=begins)
+                clocks.append(clock)
+        if self.utc_offset and not any(clock.naive for clock in clocks):
+            raise SchemaError(
+                f"{where}: `utc_offset` is for stamps that name no zone, and all of these do ({', '.join(clocks)}): "
+                "leave it out"
+            )
+        return clocks
+
+    @property
+    def _dates_begin(self) -> bool:
+        """Whether bare dates of openings are moments, because the rows are known to cover whole days."""
+        return False
+
+    def _numbers(
+        self, table: pd.DataFrame, counted: Iterable[str], mapped: Mapping[str, Name], raw: RawFile, where: str
+    ) -> Numbers:
+        """Turn the columns of numbers into numbers, in place, and return which rows cannot be read."""
+        columns = {ours: table[ours] for ours in counted}
+        if raw.form == "csv" and not all(map(is_plain, columns.values())):
+            # One cell with a separator shows the form of all; pandas may have read others in another one.
+            theirs = [mapped[ours] for ours in columns if ours in mapped]
+            written = raw.read(theirs, as_text=theirs)
+            columns |= {ours: written[mapped[ours]] for ours in columns if ours in mapped}
+        made = numbers(columns, where)
+        for column, values in made.columns.items():
+            # A map may serve several files: what an optional column of one of them means is irrelevant elsewhere.
+            table[column] = values * self.scale.get(column, 1.0)
+        return made
 
     def _described(self, column: str, theirs: Name) -> str:
         factor = f" x {self.scale[column]:g}" if column in self.scale else ""
@@ -184,20 +234,51 @@ class TableFile(ColumnMap):
         needed = {*schema.required, *derivable} - {"available_time"}
         read = self.rows(request, wanted, needed, derivable=derivable, symbol=symbol)
         table, columns = read.table, dict(read.columns)
+        where, screen = (
+            f"{request.root / self.file.replace(SYMBOL_MARK, symbol or '')} (table {schema.name})",
+            Screen(request.table),
+        )
+        screen.findings += read.findings
+        table = screen.drop_unreadable(table, _lacking(table, schema), "a number is missing or is not finite", where)
+        table = self._ended(table, columns, opening, schema, screen, where)
+        if "available_time" not in table:
+            lag = request.lag if self.available_after is None else self.available_after
+            table = table.assign(available_time=table["event_time"] + lag)
+            columns["available_time"] = "the stamp and its lag"
+        if "netflow_usd" in derivable and "netflow_usd" not in table:
+            table = table.assign(netflow_usd=table["inflow_usd"] - table["outflow_usd"])
+            columns["netflow_usd"] = "inflow - outflow"
+        table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
+        table = screen.drop_not_yet(table, request.now, opening, where)
+        return replace(read, table=table.reset_index(drop=True), columns=columns, findings=screen.findings)
+
+    @property
+    def _dates_begin(self) -> bool:
+        return self.bar_length is not None and self.bar_length % DAY == timedelta(0)
+
+    def _ended(
+        self, table: pd.DataFrame, columns: dict[str, str], opening: str, schema: Table, screen: Screen, where: str
+    ) -> pd.DataFrame:
+        """Return the rows with both ends of each bar, and describe what they were made of."""
+        if "event_time" not in schema.key:  # single events happen at any time, but not all of them at midnight
+            stamps = table["event_time"]
+            if len(stamps) >= FEWEST and (stamps == stamps.dt.floor("D")).all():
+                raise SchemaError(f"{where}: all {len(stamps):,} events are stamped at 00:00: dates, and not moments")
+            return table
+        if "event_time" in table:
+            closes, moved = whole_closes(table["event_time"])
+            table = table.assign(event_time=closes)
+            columns["event_time"] += moved
         if self.bar_length is not None:
             ends = {"event_time": (opening, self.bar_length), opening: ("event_time", -self.bar_length)}
             for name, (other, length) in ends.items():
                 if name not in table:
-                    table[name], columns[name] = table[other] + length, "the other end of the bar"
-        if "available_time" not in table:
-            lag = request.lag if self.available_after is None else self.available_after
-            table["available_time"], columns["available_time"] = table["event_time"] + lag, "the stamp and its lag"
-        if "netflow_usd" in derivable and "netflow_usd" not in table:
-            table["netflow_usd"] = table["inflow_usd"] - table["outflow_usd"]
-            columns["netflow_usd"] = "inflow - outflow"
-        screen = Screen(request.table)
-        table = screen.drop_restated(table, self.known_since, str(request.root / self.file))
-        return replace(read, table=table.reset_index(drop=True), columns=columns, findings=screen.findings)
+                    table = table.assign(**{name: table[other] + length})
+                    columns[name] = "the other end of the bar"
+        if opening not in table:
+            return table
+        keys = [name for name in schema.key if name != "event_time"]
+        return hold_lengths(table, opening, groups=keys, declared=self.bar_length, screen=screen, where=where)
 
     def _derivable(self, schema: Table) -> tuple[str, dict[str, tuple[str, ...]]]:
         """Return the column of openings, and which columns can be made of which others."""
@@ -209,12 +290,14 @@ class TableFile(ColumnMap):
         return opening, derivable
 
 
-def _numbers(values: pd.Series, column: str, where: str) -> pd.Series:
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise SchemaError(
-            f"{where}: column `{column}` must hold numbers, holds `{values.dtype}`, first {values.head(3).tolist()}"
-        )
-    return values
+def _lacking(table: pd.DataFrame, schema: Table) -> Bools:
+    """Return which rows lack a number that must be there, or hold an infinite one."""
+    lacking: Bools = np.zeros(len(table), dtype=np.bool_)
+    for column in schema.columns:
+        if column.kind == "number" and column.name in table:
+            values = table[column.name].to_numpy(dtype=np.float64)
+            lacking |= np.isinf(values) if column.nullable else ~np.isfinite(values)
+    return lacking
 
 
 def _translated(values: pd.Series, column: str, meanings: Mapping[str, str], where: str) -> pd.Series:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -11,6 +11,7 @@ from slackwater.market.quality.clocks import table_clock
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.quality.order import usual_spacing
 from slackwater.market.schemas import SCHEMAS
+from slackwater.sources.own_files.coverage import coverage, coverage_page
 from slackwater.sources.own_files.directory import Reading
 from slackwater.sources.own_files.source import ReadFile
 
@@ -20,7 +21,7 @@ LONGEST: Final = 3
 """Findings of one rule, table and symbol that are listed one by one; `defects.json` has all of them."""
 
 
-def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str]:
+def understanding(reading: Reading, findings: Sequence[Finding], cleaned: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """Yield the lines that describe what was made of every file, and what is wrong with its content.
 
     Parameters
@@ -29,6 +30,8 @@ def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str
         What `read_directory` returned.
     findings
         What was found in the content.
+    cleaned
+        The tables without the rows that were taken out.
     """
     for name, files in reading.files.items():
         table = reading.tables.get(name, files[0].table)
@@ -47,6 +50,8 @@ def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str
                 yield f"  column   {column.name} {'' if made.startswith('from ') else 'is '}{made}{unit}"
             if group[0].unread:
                 yield f"  unread   {', '.join(group[0].unread)}"
+    if reading.unread:
+        yield f"not read: {', '.join(reading.unread)}"
     yield f"findings: {len(findings)}" if findings else "findings: none"
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
@@ -58,6 +63,10 @@ def understanding(reading: Reading, findings: Sequence[Finding]) -> Iterator[str
             rows, last = sum(each.rows for each in found[LONGEST:]), max(each.end for each in found)
             rest = f"{len(found) - LONGEST:,} more of these in {rows:,} rows, the last on {last:%Y-%m-%d}"
             yield f"  table {table}: {symbol} {rule}, {action}: {rest}"
+    grid = reading.tables.get("bars", reading.tables.get("fine_bars"))
+    symbols = [] if grid is None else sorted(set(grid["symbol"]))
+    yield "coverage:"
+    yield from coverage_page(coverage(cleaned, findings, symbols))
 
 
 def clock_against(bars: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:

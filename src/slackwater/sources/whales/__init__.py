@@ -9,5 +9,4 @@
       transfers.py     the options of all transfers; their rows become canonical, or are masked with a reason
       labels.py        owners of addresses, and since when they were known
       availability.py  how long a transfer takes to be certain, and to be reported
-      json_file.py     rows of a JSON file
 """

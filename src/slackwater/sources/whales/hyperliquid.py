@@ -18,10 +18,12 @@ from slackwater.errors import SchemaError
 from slackwater.market.schemas import validate
 from slackwater.sources.large_trades import LargeTradeRule, select_large_trades
 from slackwater.sources.own_files.clock import utc
+from slackwater.sources.own_files.json_file import require_columns
+from slackwater.sources.own_files.numbers import numbers
+from slackwater.sources.own_files.raw_columns import open_raw
 from slackwater.sources.own_files.screen import Screen
 from slackwater.sources.own_files.source import FileSource, ReadFile, Request
 from slackwater.sources.whales.availability import CONFIRMATION, INDEXER_LAG
-from slackwater.sources.whales.json_file import json_rows, require_columns
 from slackwater.sources.whales.transfers import TransferOptions, perpetuals
 
 __all__ = ["HyperliquidFills", "HyperliquidLedger"]
@@ -78,11 +80,11 @@ class HyperliquidFills(FileSource, LargeTradeRule):
         if rows.empty:
             raise SchemaError(f"{origin}: no fill of {', '.join(named)}")
         rows = rows.assign(side=rows["side"].map(_SIDES))
-        for ours, theirs in (("price", "px"), ("quantity", "sz")):
-            rows = rows.assign(**{ours: pd.to_numeric(rows[theirs], errors="coerce")})
-        numbers = rows[["price", "quantity"]]
-        bad = ~(np.isfinite(numbers) & (numbers > 0.0)).all(axis=1)
-        rows = screen.drop(rows, bad, "unreadable", "`px` or `sz` is not a positive number")
+        made = numbers({"price": rows["px"], "quantity": rows["sz"]}, origin)
+        rows = rows.assign(**made.columns)
+        sizes = rows[["price", "quantity"]]
+        bad = ~(np.isfinite(sizes) & (sizes > 0.0)).all(axis=1)
+        rows = screen.drop_unreadable(rows, bad, "`px` or `sz` is not a positive number", origin)
         rows = screen.drop(rows, rows["side"].isna(), "unreadable", f"`side` is not one of {', '.join(_SIDES)}")
         told = rows["crossed"].map(lambda value: isinstance(value, (bool, np.bool_))).to_numpy(dtype=bool)
         rows = screen.drop(rows, ~told, "unreadable", "`crossed` is neither true nor false")
@@ -170,7 +172,7 @@ def _of_archive(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
     require_columns(rows, ("time", "user", "delta_usd"), origin)
     # It has no hashes; wallet and time identify an update.
     name = rows["user"].astype("str") + "@" + rows["time"].astype("str")
-    return rows.assign(usdc=pd.to_numeric(rows["delta_usd"], errors="coerce"), hash=name)
+    return rows.assign(usdc=numbers({"delta_usd": rows["delta_usd"]}, origin).columns["delta_usd"], hash=name)
 
 
 def _of_interface(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
@@ -184,22 +186,13 @@ def _of_interface(rows: pd.DataFrame, origin: str) -> pd.DataFrame:
     rows = rows.assign(sign=kinds.map(_CROSSINGS))
     rows = rows[rows["sign"].notna()].reset_index(drop=True)
     amounts = rows["delta"].map(lambda delta: delta.get("usdc"))
-    return rows.assign(usdc=pd.to_numeric(amounts, errors="coerce").astype("float64") * rows["sign"].astype("float64"))
+    made = numbers({"usdc": amounts}, origin).columns["usdc"]
+    return rows.assign(usdc=made * rows["sign"].astype("float64"))
 
 
 def _rows(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise SchemaError(f"{path} is not a readable parquet file: {error}") from None
-    rows = json_rows(path)
-    for place, row in enumerate(rows, start=1):
-        if not isinstance(row, Mapping):
-            raise SchemaError(f"{path}: row {place} must map names to values, was {row!r:.60}")
-    if not rows:
-        raise SchemaError(f"{path} holds no rows")
-    return pd.DataFrame(rows)
+    raw = open_raw(path)
+    return raw.read(raw.names)
 
 
 def _unread(rows: pd.DataFrame, used: set[str]) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def read_labels(path: Path) -> pd.DataFrame:
     types, strange = owner_types(table["owner_type"])
     nameless = table["address"].isna()
     address = _comparable(table["address"])
-    known_since, _ = utc(table["known_since"], f"{path}: column `known_since`", None)
+    known_since, _ = utc(table["known_since"], f"{path}: column `known_since`", None, dates_begin=True)
     table = table.assign(address=address, owner_type=types, known_since=known_since)
     for bad, reason in (
         (nameless, "has no address"),

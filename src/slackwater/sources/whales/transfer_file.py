@@ -7,9 +7,9 @@ from typing import Final
 
 import pandas as pd
 
+from slackwater.sources.own_files.json_file import require_columns
 from slackwater.sources.own_files.source import ReadFile, Request
 from slackwater.sources.own_files.table_file import ColumnMap
-from slackwater.sources.whales.json_file import require_columns
 from slackwater.sources.whales.transfers import LabelledTransfers
 
 __all__ = ["TransferFile"]

@@ -14,6 +14,7 @@ import pandas as pd
 from slackwater.errors import ParameterError, SchemaError, did_you_mean
 from slackwater.market.contracts import base_asset
 from slackwater.market.schemas import validate
+from slackwater.sources.own_files.numbers import numbers
 from slackwater.sources.own_files.screen import Screen
 from slackwater.sources.own_files.source import FileSource, ReadFile, Request
 from slackwater.sources.whales.availability import INDEXER_LAG, waits
@@ -72,6 +73,7 @@ class TransferOptions(FileSource):
             If an asset is mapped to a perpetual on another coin, or to one that the data set does not have.
         """
         origin, screen = str(request.root / self.file), Screen(request.table)
+        screen.findings += read.findings
         # 1. Names, and the perpetual of each asset.
         rows = read.table
         rows = rows.assign(asset=rows["asset"].astype("str").str.upper(), chain=rows["chain"].astype("str").str.lower())
@@ -85,10 +87,11 @@ class TransferOptions(FileSource):
             rows = screen.drop(rows, twice, "doubled_rows", "the same transfer again", action="repaired")
             rows = rows.drop(columns="id")
         rows = _typed(rows, screen)
-        for name in ("amount", "amount_usd"):
-            rows = rows.assign(**{name: pd.to_numeric(rows[name], errors="coerce")})
-            bad = ~np.isfinite(rows[name]) | (rows[name] < 0.0)
-            rows = screen.drop(rows, bad, "unreadable", f"`{name}` is not an amount")
+        made = numbers({name: rows[name] for name in ("amount", "amount_usd")}, origin)
+        rows = rows.assign(**made.columns)
+        bad = made.unreadable | ~(np.isfinite(rows[[*made.columns]]) & (rows[[*made.columns]] >= 0.0)).all(axis=1)
+        note = f"`amount` or `amount_usd` is not an amount{f': {made.example}' if made.example else ''}"
+        rows = screen.drop_unreadable(rows, bad, note, origin)
         rows = _identified(rows, screen)
         # 3. When each was known, and the owners that were known then.
         rows = rows.assign(available_time=rows["event_time"] + waits(rows["chain"], confirmation) + self.indexer_lag)
@@ -108,12 +111,15 @@ class TransferOptions(FileSource):
         screen.refuse_nothing(rows, origin)
         other = rows["symbol"] == rows["asset"]
         screen.record(rows, other, "other_asset", "no perpetual of the data set is on this asset: for flows alone")
-        made = {"symbol": "the perpetual of the asset", "available_time": "the stamp, its confirmation and the indexer"}
-        made |= {"log_index": "the order of the rows"}
+        described = {
+            "symbol": "the perpetual of the asset",
+            "available_time": "the stamp, its confirmation and the indexer",
+        }
+        described |= {"log_index": "the order of the rows"}
         return replace(
             read,
             table=validate(rows.reset_index(drop=True), request.table, origin=origin),
-            columns=made | {**read.columns, **({} if labels is None else _LABELLED)},
+            columns=described | {**read.columns, **({} if labels is None else _LABELLED)},
             findings=screen.findings,
         )
 

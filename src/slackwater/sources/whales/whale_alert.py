@@ -11,8 +11,8 @@ import pandas as pd
 
 from slackwater.errors import SchemaError
 from slackwater.sources.own_files.clock import utc
+from slackwater.sources.own_files.json_file import json_rows, require_columns
 from slackwater.sources.own_files.source import ReadFile, Request
-from slackwater.sources.whales.json_file import json_rows, require_columns
 from slackwater.sources.whales.transfers import LabelledTransfers
 
 __all__ = ["WhaleAlert"]

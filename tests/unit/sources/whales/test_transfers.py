@@ -291,7 +291,7 @@ def test_a_type_of_owner_that_nobody_knows_is_on_record(tmp_path: Path) -> None:
 
 
 def test_a_file_of_which_nothing_is_left_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"no row can be used: unreadable in 2 rows .`amount` is not an amount"):
+    with pytest.raises(SchemaError, match=r"column `amount` must hold numbers, holds `str`, first \[.x., .y.\]"):
         alert(tmp_path, [item(amount="x"), item(1, amount="y")])
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import SchemaError
+from slackwater.sources.own_files.wrapping import content
 
 __all__ = ["json_rows", "require_columns"]
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def json_rows(path: Path, unpacked: Callable[[Any, Path], Any] = lambda content, _: content) -> list[Any]:
+def json_rows(path: Path, unpacked: Callable[[Any, Path], Any] = lambda document, _: document) -> list[Any]:
     """Return the rows of a file: of the one value that it holds, or of one value per line.
 
     Parameters
@@ -34,17 +35,19 @@ def json_rows(path: Path, unpacked: Callable[[Any, Path], Any] = lambda content,
         If the file is neither, is not UTF-8, or is nested too deeply.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = content(path).decode()
         try:
             documents = [json.loads(text, parse_int=_integer)]
         except json.JSONDecodeError:
             documents = [json.loads(line, parse_int=_integer) for line in text.split("\n") if line.strip()]
         if _SURROGATE.search(text):  # half of a character, which no text holds
             json.dumps(documents, ensure_ascii=False).encode()
+    except SchemaError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise SchemaError(f"{path} is neither JSON nor lines of it: {error}") from None
-    contents = [unpacked(document, path) for document in documents]
-    return [row for content in contents for row in (content if isinstance(content, list) else [content])]
+    found = [unpacked(document, path) for document in documents]
+    return [row for each in found for row in (each if isinstance(each, list) else [each])]
 
 
 def _integer(digits: str) -> float:
