@@ -10,7 +10,7 @@ from pipelines._closure import code_digest, stage_files
 from pipelines._stage import Stage, run
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
-from slackwater.storage import atomic_file, digest_of, read_json, sha256_of
+from slackwater.storage import atomic_file, digest_of, read_json, read_parquet, sha256_of
 
 
 def main(stage: Stage) -> None:
@@ -22,6 +22,7 @@ def main(stage: Stage) -> None:
     verdict = read_json("reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
+        "symbols": sorted(read_parquet("data/features.parquet", columns=["symbol"])["symbol"].unique()),
         "synthetic": params.dataset.synthetic,
         "verdict": verdict,
         "market": params.market.spec.to_dict(),

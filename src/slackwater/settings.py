@@ -14,14 +14,16 @@ A class with rules across fields gives them a method ``_check_together(self) -> 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
-from numbers import Integral
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
 from slackwater.errors import ParameterError
+from slackwater.numbers import brief
 
 __all__ = ["PositiveDuration", "Within", "bounds_of", "check_settings", "settings"]
 
@@ -71,16 +73,25 @@ def settings(cls: type[_T]) -> type[_T]:
 
 
 def check_settings(instance: Any) -> None:
-    """Raise ParameterError if a field of a settings object is out of bounds, or fields contradict each other."""
-    for name, (optional, whole, bounds) in _bounded(instance.__class__).items():
+    """Raise ParameterError if a field of a settings object is out of bounds or of another type, or fields contradict.
+
+    Types are checked of fields of numbers, truth values, texts and durations, alone or in tuples.
+    """
+    for name, (optional, many, kind, bounds) in _checked(instance.__class__).items():
         value = getattr(instance, name)
         if value is None and optional:
             continue
+        if kind is not None and isinstance(value, tuple) != many:
+            raise ParameterError(f"`{name}` must be {'a tuple' if many else _IN_WORDS[kind]}, was {brief(value)}")
         for item in value if isinstance(value, tuple) else (value,):
-            if whole and not isinstance(item, Integral):
-                raise ParameterError(f"`{name}` must be a whole number, was {item!r}")
+            if kind is int and not isinstance(item, Integral):
+                raise ParameterError(f"`{name}` must be a whole number, was {brief(item)}")
             for bound in bounds:
                 _require_within(item, bound, name)
+            if kind is not None and (
+                not isinstance(item, _KINDS[kind]) or (isinstance(item, bool) and kind is not bool)
+            ):
+                raise ParameterError(f"`{name}` must be {_IN_WORDS[kind]}, was {brief(item)}")
     together = getattr(instance, "_check_together", None)
     if together is not None:
         together()
@@ -95,20 +106,49 @@ def bounds_of(hint: Any) -> Iterator[Within]:
             yield from bounds_of(part)
 
 
+_KINDS: Final[Mapping[type, type]] = {bool: bool, int: Integral, float: Real, str: str, timedelta: timedelta}
+_IN_WORDS: Final = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    timedelta: "a duration",
+}
+
+
 @cache
-def _bounded(cls: type) -> dict[str, tuple[bool, bool, tuple[Within, ...]]]:
-    """Return, for each bounded field of a settings class: may be None, must be whole, and its bounds."""
+def _checked(cls: type) -> dict[str, tuple[bool, bool, type | None, tuple[Within, ...]]]:
+    """Return, for each field of a settings class that is checked: may be None, is a tuple, its one type, its bounds."""
     hints = get_type_hints(cls, include_extras=True)
-    found = {each.name: tuple(bounds_of(hints[each.name])) for each in fields(cls)}
-    return {
-        name: (type(None) in get_args(hints[name]), _is_whole(hints[name]), bounds)
-        for name, bounds in found.items()
-        if bounds
+    found = {each.name: hints[each.name] for each in fields(cls)}
+    checked = {
+        name: (type(None) in get_args(hint), _is_tuple(hint), _kind(hint), tuple(bounds_of(hint)))
+        for name, hint in found.items()
     }
+    return {name: rules for name, rules in checked.items() if rules[2] is not None or rules[3]}
 
 
-def _is_whole(hint: Any) -> bool:
-    return hint is int or any(_is_whole(part) for part in get_args(hint))
+def _is_tuple(hint: Any) -> bool:
+    parts = () if get_origin(hint) is tuple else get_args(hint)
+    return get_origin(hint) is tuple or any(_is_tuple(part) for part in parts)
+
+
+def _kind(hint: Any) -> type | None:
+    """Return the type that every value of a hint has, None if that is none of `_KINDS` or more than one."""
+    kinds = set(_plain_types(hint)) - {type(None)}
+    return kinds.pop() if len(kinds) == 1 and kinds <= set(_KINDS) else None
+
+
+def _plain_types(hint: Any) -> Iterator[Any]:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        yield from _plain_types(parts[0])
+    elif origin in (tuple, Union, UnionType):
+        for part in parts:
+            if part is not Ellipsis:
+                yield from _plain_types(part)
+    else:
+        yield hint
 
 
 def _require_within(value: Any, bounds: Within, name: str) -> None:
@@ -117,4 +157,4 @@ def _require_within(value: Any, bounds: Within, name: str) -> None:
     except TypeError:
         holds = False
     if not holds:
-        raise ParameterError(f"`{name}` must be {bounds}, was {value!r}")
+        raise ParameterError(f"`{name}` must be {bounds}, was {brief(value)}")
