@@ -214,6 +214,8 @@ def _check_records(entries: dict[str, str], left: list[int], right: list[int], *
         # A tree without splits has no weight.
         if len(numbers) not in (wanted if n_splits else wanted | {0}) or not all(map(math.isfinite, numbers)):
             raise BundleError(f"model text: {where}: `{key}` must hold {max(wanted)} finite numbers")
+        if key.endswith("weight") and min(numbers, default=0.0) < 0.0:
+            raise BundleError(f"model text: {where}: `{key}` must not be negative")
     shrinkage = _decimals(entries, "shrinkage", where=where)
     if len(shrinkage) != 1 or not math.isfinite(shrinkage[0]):
         raise BundleError(f"model text: {where}: `shrinkage` must be one finite number")

@@ -163,6 +163,7 @@ def test_a_model_without_trees(text):
         ("leaf_weight", "1 2 3", "`leaf_weight` must hold 4 finite"),
         ("leaf_weight", "1 2 3 4 5", "`leaf_weight` must hold 4 finite"),
         ("leaf_weight", "1 2 3 1e999", "`leaf_weight` must hold 4 finite"),
+        ("leaf_weight", "1 2 3 -4", "`leaf_weight` must not be negative"),
         ("split_gain", "1 x 3", "`split_gain` must hold numbers"),
         ("internal_value", "1 2", "`internal_value` must hold 3 finite"),
         ("internal_weight", "1 2 inf", "`internal_weight` must hold 3 finite"),
