@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slackwater.errors import BundleError
 from slackwater.numbers import brief
@@ -38,6 +38,15 @@ class _Exact(_Part):
 
 _Microseconds = Annotated[int, Field(gt=0, le=microseconds(_LONGEST))]
 _Named = Annotated[str, Field(min_length=1)]
+
+
+def _not_a_duration(section: dict[str, Any]) -> dict[str, Any]:
+    if set(section) == {"seconds"}:
+        raise ValueError("must be a section of settings")
+    return section
+
+
+_Settings = Annotated[dict[str, Any], AfterValidator(_not_a_duration)]
 
 
 class _Duration(_Exact):
@@ -67,9 +76,9 @@ class _Market(_Exact):
 
 
 class _Families(_Part):
-    __pydantic_extra__: dict[str, dict[str, Any]]
+    __pydantic_extra__: dict[str, _Settings]
     extra: list[str] = []
-    extra_parameters: dict[str, dict[str, Any]] | None = None
+    extra_parameters: dict[str, _Settings] | None = None
 
 
 class _Features(_Part):
@@ -89,17 +98,17 @@ class _Model(_Exact):
     file: _Named
     format: _Named
     target: _Target
-    calibrator: dict[str, float | str]
+    calibrator: Annotated[dict[str, float | str], AfterValidator(_not_a_duration)]
 
 
 class _Trading(_Exact):
     venue: _Named
-    entry: dict[str, Any]
-    bracket: dict[str, Any]
-    rules: dict[str, Any]
-    drawdown_control: dict[str, Any]
-    costs: dict[str, Any]
-    contract_facts: dict[str, Any] | None = None
+    entry: _Settings
+    bracket: _Settings
+    rules: _Settings
+    drawdown_control: _Settings
+    costs: _Settings
+    contract_facts: _Settings | None = None
 
 
 class _Labels(_Part):
@@ -116,10 +125,10 @@ class _Manifest(_Part):
     features: _Features
     labels: _Labels
     models: dict[_Named, _Model]
-    training_range: dict[str, Any]
+    training_range: _Settings
     trading: _Trading
     hashes: dict[str, str]
-    params: dict[str, Any] = {}
+    params: _Settings = {}
 
 
 def read_manifest(text: str) -> dict[str, Any]:
