@@ -29,7 +29,8 @@ SCHEMAS: Final[dict[str, Table]] = {table.name: table for table in TABLES}
 def describe_rows(table: pd.DataFrame, rows: Sequence[int] | pd.Index, columns: Sequence[str] = ()) -> str:
     """Return the first three of the given rows as text, for an error message."""
     wanted = [c for c in ("symbol", "event_time", *columns) if c in table]
-    return table.loc[list(rows[:3]), list(dict.fromkeys(wanted))].to_string()
+    text = table.loc[list(rows[:3]), list(dict.fromkeys(wanted))].to_string()
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = None) -> pd.DataFrame:
