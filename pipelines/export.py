@@ -11,7 +11,7 @@ from pipelines._families import settings_of
 from pipelines._stage import Stage, run
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
-from slackwater.storage import atomic_file, digest_of, read_json, sha256_of
+from slackwater.storage import atomic_file, digest_of, read_json, read_parquet, sha256_of
 
 
 def main(stage: Stage) -> None:
@@ -23,6 +23,7 @@ def main(stage: Stage) -> None:
     verdict = read_json("reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
+        "symbols": sorted(read_parquet("data/features.parquet", columns=["symbol"])["symbol"].unique()),
         "synthetic": params.dataset.synthetic,
         "verdict": verdict,
         "market": params.market.spec.to_dict(),

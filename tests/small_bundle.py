@@ -78,6 +78,7 @@ def make_bundle(
         directory,
         {
             "dataset": "small",
+            "symbols": ["BTCUSDT", "ETHUSDT"],
             "synthetic": True,
             "verdict": verdict,
             "market": SPEC.to_dict(),

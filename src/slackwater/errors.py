@@ -12,6 +12,8 @@
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
+    UniverseWarning          scores of other symbols than those that the models learned from (also UserWarning)
+
 A message names what was wrong, where it was (file, table, column, the first offending rows) and what to do.
 """
 
@@ -30,6 +32,7 @@ __all__ = [
     "SchemaError",
     "SlackwaterError",
     "SourceError",
+    "UniverseWarning",
     "did_you_mean",
 ]
 
@@ -68,6 +71,10 @@ class BundleError(SlackwaterError):
 
 class ContractError(SlackwaterError, AssertionError):
     """A feature that breaks the contract: it leaks, differs between history and live, or breaks its symmetry."""
+
+
+class UniverseWarning(UserWarning):
+    """Scores of a market whose symbols are not those that the models learned from."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ A class with rules across fields gives them a method ``_check_together(self) -> 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -34,6 +34,7 @@ from typing import (
 )
 
 from slackwater.errors import ParameterError
+from slackwater.numbers import brief
 
 __all__ = ["PositiveDuration", "Within", "bounds_of", "check_settings", "settings"]
 
@@ -51,7 +52,7 @@ class Within:
 
     def holds(self, value: Any) -> bool:
         """Return whether a value lies within the bounds; NaN and infinities never do."""
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and not _finite(value):
             return False
         return (
             (self.gt is None or value > self.gt)
@@ -91,7 +92,7 @@ def check_settings(instance: Any) -> None:
     for name, hint in _hints(instance.__class__).items():
         value = getattr(instance, name)
         if wanted := _lacking(value, hint):
-            raise ParameterError(f"`{name}` must be {wanted}, was {value!r}")
+            raise ParameterError(f"`{name}` must be {wanted}, was {brief(value)}")
     together = getattr(instance, "_check_together", None)
     if together is not None:
         together()
@@ -166,8 +167,13 @@ def _is_a(value: Any, kind: type) -> bool:
     if kind is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     if kind is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and _finite(value)
     return isinstance(value, kind)
+
+
+def _finite(value: Any) -> bool:
+    """Return whether a number is finite as a float; whole numbers beyond it, such as 10**400, are not."""
+    return bool(abs(value) <= sys.float_info.max)
 
 
 def _one_of(values: tuple[Any, ...]) -> str:

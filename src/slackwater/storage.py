@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
+import struct
 import tempfile
 import time
 import zipfile
@@ -24,6 +27,7 @@ from numpy.typing import NDArray
 from slackwater.errors import MissingDataError, SchemaError
 
 __all__ = [
+    "arrays_digest",
     "atomic_directory",
     "atomic_file",
     "digest_of",
@@ -123,6 +127,14 @@ def sha256_of(path: str | Path) -> str:
 def digest_of(content: Any) -> str:
     """Return the sha256 of plain content, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def arrays_digest(name: str, *arrays: NDArray[Any]) -> str:
+    """Return a sha256 of the name, types, shapes and bytes of arrays that belong together."""
+    digest = hashlib.sha256(name.encode())
+    for array in arrays:
+        digest.update(f"\0{array.dtype.str}{array.shape}\0".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def values_digest(table: pd.DataFrame) -> str:
@@ -252,17 +264,41 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:
 
 
 def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read a file by `write_arrays`; nothing in it is executed, and the error names a missing or damaged file."""
+    """Read a file by `write_arrays`; nothing in it is executed, and the error names a missing or damaged file.
+
+    Nothing is compressed in such a file, so no more memory is taken than the file is long.
+    """
     source = _file(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            out = {}
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    out[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-            return out
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            entries = archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ValueError("it is compressed, and `write_arrays` compresses nothing")
+            names = [entry.filename for entry in entries]
+            if len(set(names)) < len(names) or sum(entry.file_size for entry in entries) > source.stat().st_size:
+                raise ValueError("entries overlap, or names repeat")
+            return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+    except _UNREADABLE as error:
         raise SchemaError(f"{source} is not a readable file of arrays: {error}") from error
+
+
+_UNREADABLE: Final = (
+    *(OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(struct.error, KeyError, TypeError, SyntaxError, OverflowError, MemoryError),
+)
+"""What `zipfile` and numpy's reader of headers raise on bytes that nobody wrote on purpose."""
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Read one array; the header must account for every byte before any memory is taken."""
+    file = io.BytesIO(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, _, dtype = read_header[np.lib.format.read_magic(file)](file)
+    wanted, there = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
+    if not dtype.hasobject and (wanted != there or min(shape, default=0) < 0):
+        raise ValueError(f"an array of shape {shape} takes {wanted} bytes, there are {there}")
+    file.seek(0)
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def _rounded(content: Any) -> Any:

@@ -18,8 +18,10 @@ from slackwater.types import Ints
 __all__ = [
     "DAY",
     "DAY_US",
+    "EARLIEST",
     "HOUR",
     "HOUR_US",
+    "LATEST",
     "MINUTE",
     "MINUTE_US",
     "SECOND",
@@ -42,6 +44,10 @@ SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 HOUR_US: Final = 60 * MINUTE_US
 DAY_US: Final = 24 * HOUR_US
+
+EARLIEST: Final = pd.Timestamp("2009-01-03", tz="UTC")
+LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
+"""Range of plausible stamps, from the first block of Bitcoin. Milliseconds read as microseconds fall into 1970."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 

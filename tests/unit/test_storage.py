@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +189,33 @@ def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
             read_arrays(path)
     with pytest.raises(MissingDataError, match="there is no file"):
         read_arrays(tmp_path / "none.npz")
+
+
+def npz_of(path: Path, contents: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def header_of(shape: str) -> bytes:
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000,)", "(-1,)", "(3,)", "(10, 10**9)", "(" * 90 + ")" * 90, "(True,)"])
+def test_an_array_takes_no_more_memory_than_its_file(shape: str, tmp_path: Path) -> None:
+    """A header may promise what no machine holds; the memory must not be taken on its word."""
+    with pytest.raises(SchemaError, match=r"state\.npz is not a readable file of arrays"):
+        read_arrays(npz_of(tmp_path / "state.npz", {"a.npy": header_of(shape) + b"\0" * 16}))
+
+
+def test_a_compressed_file_is_refused_unread(tmp_path: Path) -> None:
+    """Two gigabytes of zeros are two megabytes of file."""
+    path = npz_of(tmp_path / "bomb.npz", {"a.npy": header_of("(10,)") + b"\0" * 10_000_000}, zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    with pytest.raises(SchemaError, match="it is compressed"):
+        read_arrays(path)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()

@@ -19,15 +19,22 @@ from slackwater.features.extra import failure_of, load_class, require_family, so
 from slackwater.features.families import FAMILIES, LIBRARY_NAMES, advance_family, require_compatible
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
-from slackwater.features.rows import LARGEST, NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
+from slackwater.features.rows import NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
 from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.market.frame import MarketFrame
-from slackwater.market.frame_row import FrameRow
+from slackwater.market.frame_row import LARGEST, FrameRow
 from slackwater.market.inputs import CLOSE, INPUTS
+from slackwater.storage import arrays_digest
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
-__all__ = ["FeatureEngine", "default_families", "families_needed", "with_needs"]
+__all__ = ["LONGEST_GAP", "FeatureEngine", "default_families", "families_needed", "with_needs"]
+
+LONGEST_GAP: Final = timedelta(days=366)
+"""Longest time without bars that a live state is carried over; a row that lies further ahead is refused."""
+_LONGEST_GAP_US: Final = microseconds(LONGEST_GAP)
+_LARGEST_STATE: Final = 2**27
+"""Most slots of the state of one symbol: one GiB. Far more than any window needs, and a machine still has it."""
 
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
@@ -147,8 +154,15 @@ class FeatureEngine:
         self.features: tuple[Feature, ...] = tuple(feature for f in families for feature in f.features())
         self.names: list[str] = [feature.name for feature in self.features]
         self._step = microseconds(self.bar_interval)
-        self._constants = np.concatenate([f.constants() for f in families])
-        sizes = [(f.state_size(), f.constants().size, len(f.features())) for f in families]
+        if (slots := sum(f.state_size() for f in families)) > _LARGEST_STATE:
+            largest = max(families, key=lambda family: family.state_size())
+            raise ParameterError(
+                f"features.{largest.name}: the windows need {slots:.3g} slots of state per symbol, the most are "
+                f"{_LARGEST_STATE:,}; shorten them, or widen the bins"
+            )
+        constants = [f.constants() for f in families]
+        self._constants = np.concatenate(constants)
+        sizes = [(f.state_size(), own.size, len(f.features())) for f, own in zip(families, constants, strict=True)]
         ends = np.cumsum(sizes, axis=0)
         places = np.stack([ends - sizes, ends], axis=2).reshape(len(families), 6)
         self._state_size = int(ends[-1, 0])
@@ -232,8 +246,8 @@ class FeatureEngine:
         Raises
         ------
         OrderError
-            If the row is not newer than the last one of its symbol, or lies off the grid of bars. The state is as
-            it was.
+            If the row is not newer than the last one of its symbol, lies off the grid of bars, or more than
+            `LONGEST_GAP` ahead. The state is as it was.
         SchemaError
             If the prices are not those of a bar. The state is as it was.
         """
@@ -243,6 +257,11 @@ class FeatureEngine:
             state, last = np.zeros(self._state_size), np.zeros(1, dtype=np.int64)
         else:
             last = self._last[symbol]
+            if row.time_us - int(last[0]) > _LONGEST_GAP_US:
+                raise OrderError(
+                    f"{symbol}: the bar closing at {row.event_time} lies more than {LONGEST_GAP.days} days after the "
+                    f"last one, {timestamp(int(last[0]))}; if its clock is right, warm a new stream from history"
+                )
         rows = self._row
         if self._extras and last[0] > 0:
             rows = self._rows(max(int(row.time_us - last[0]) // self._step, 1))[:-1]
@@ -322,29 +341,49 @@ class FeatureEngine:
         for symbol, state in self._states.items():
             out[f"state/{symbol}"] = state.copy()
             out[f"time/{symbol}"] = self._last[symbol].copy()
+            out[f"digest/{symbol}"] = np.array(arrays_digest(symbol, state, self._last[symbol]))
         return out
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from what `save_state` returned.
+        """Continue from what `save_state` returned; arrays of other names are left alone.
 
         Raises
         ------
         BundleError
             If it was saved by other features, or is not a saved state. The present state is as it was.
         """
-        if str(arrays.get("fingerprint", "")) != self.fingerprint:
+        self._load(arrays, None)
+
+    def load_symbol(self, arrays: Mapping[str, NDArray[Any]], symbol: str) -> None:
+        """Continue with one symbol from what `save_state` returned, and with no other.
+
+        Raises
+        ------
+        BundleError
+            As `load_state`, and if it has no state of the symbol.
+        """
+        self._load(arrays, symbol)
+
+    def _load(self, arrays: Mapping[str, NDArray[Any]], only: str | None) -> None:
+        if not isinstance(arrays, Mapping):
+            raise BundleError(f"a saved state must be a mapping of names to arrays, was a {type(arrays).__name__}")
+        if "fingerprint" not in arrays or str(arrays["fingerprint"]) != self.fingerprint:
             raise BundleError("the saved state belongs to other features; warm up from history")
+        parts = (str(name).partition("/") for name in arrays)
+        named = dict.fromkeys(symbol for kind, _, symbol in parts if kind in ("state", "time", "digest") and symbol)
+        if only is not None and only not in named:
+            raise BundleError(
+                f"the saved state has no {only}, it has {', '.join(named) or 'none'}; warm up from history"
+            )
         states: dict[str, Floats] = {}
         last: dict[str, Ints] = {}
-        for key in arrays:
-            kind, _, symbol = key.partition("/")
-            if kind == "state":
-                state = np.array(arrays[key], dtype=np.float64)
-                time = np.array(arrays.get(f"time/{symbol}", ()), dtype=np.int64)
-                if state.shape != (self._state_size,) or time.shape != (1,):
-                    raise BundleError(f"the saved state of {symbol} is incomplete")
-                states[symbol] = state
-                last[symbol] = time
+        for symbol in named if only is None else [only]:
+            state, time = (np.asarray(arrays.get(f"{kind}/{symbol}", ())) for kind in ("state", "time"))
+            sound = state.dtype == np.float64 and state.shape == (self._state_size,)
+            sound = sound and time.dtype == np.int64 and time.shape == (1,)
+            if not sound or str(arrays.get(f"digest/{symbol}")) != arrays_digest(symbol, state, time):
+                raise BundleError(f"the saved state of {symbol} is incomplete or damaged")
+            states[symbol], last[symbol] = state.copy(), time.copy()
         self._states, self._last = states, last
 
     def state_of(self, family: str, symbol: str) -> Floats:

@@ -14,13 +14,11 @@ from numba import njit
 
 from slackwater.features.families import advance_families
 from slackwater.features.intermediates import FIRST_EXTRA, TIME_HOURS
+from slackwater.market.frame_row import LARGEST
 from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
 from slackwater.operators import kernel
 
-__all__ = ["LARGEST", "NOT_NEWER", "NO_BAR", "OFF_GRID", "OTHER_INPUTS", "TAKEN", "transform_rows", "update_row"]
-
-LARGEST: Final = 1e15
-"""Size beyond which an input counts as unknown."""
+__all__ = ["NOT_NEWER", "NO_BAR", "OFF_GRID", "OTHER_INPUTS", "TAKEN", "transform_rows", "update_row"]
 
 _WIDTH: Final = len(INPUTS)
 _BLOCK: Final = 64

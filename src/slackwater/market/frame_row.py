@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.errors import SchemaError
-from slackwater.market.inputs import INPUTS
-from slackwater.times import epoch_us
+from slackwater.market.columns import is_name, mapping_of, row_time, row_value, shown
+from slackwater.market.inputs import INPUTS, SIGNED
+from slackwater.market.tables import Column
+from slackwater.numbers import brief, exact_number
+from slackwater.times import epoch_us, timestamp
 from slackwater.types import Floats
 
-__all__ = ["FrameRow"]
+__all__ = ["LARGEST", "FrameRow"]
+
+LARGEST: Final = 1e15
+"""Size beyond which an input counts as unknown."""
+_PRICES: Final = ("open", "high", "low", "close")
+_UNSIGNED: Final = frozenset(name for position, name in enumerate(INPUTS) if position not in SIGNED)
 
 
 @dataclass(frozen=True)
@@ -39,11 +49,17 @@ class FrameRow:
     values: Floats
 
     def __post_init__(self) -> None:
-        """Check shape and time zone."""
-        if self.values.ndim != 1 or len(self.values) < len(INPUTS):
-            raise SchemaError(f"a frame row has {len(INPUTS)} values, got shape {self.values.shape}")
-        if self.event_time.tzinfo is None:
-            raise SchemaError(f"`event_time` must be timezone-aware (UTC), was {self.event_time}")
+        """Check types, shape and time zone."""
+        values = self.values
+        if type(values) is not np.ndarray or values.dtype != np.float64:
+            raise SchemaError(f"`values` of a frame row must be an array of float64, was a {type(values).__name__}")
+        if values.ndim != 1 or len(values) < len(INPUTS):
+            raise SchemaError(f"a frame row has {len(INPUTS)} values, got shape {values.shape}")
+        time = self.event_time
+        if not isinstance(time, datetime) or time.tzinfo is None:  # NaT has none
+            raise SchemaError(f"`event_time` must be timezone-aware (UTC), was {brief(time)}")
+        if not isinstance(self.symbol, str):
+            raise SchemaError(f"`symbol` of a frame row must be a text, was {brief(self.symbol)}")
 
     @property
     def time_us(self) -> int:
@@ -52,18 +68,54 @@ class FrameRow:
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any], inputs: Sequence[str] = INPUTS) -> FrameRow:
-        """Build a row from names, such as a row of `MarketFrame.table`; absent inputs are unknown.
+        """Build a row from names, such as a row of `MarketFrame.table`; absent inputs, None and NaN are unknown.
+
+        Parameters
+        ----------
+        row
+            `symbol`, `event_time`, the prices and other inputs by name: numbers as float, int, `Decimal` or text such
+            as ``"43000.5"``.
+        inputs
+            Names of the inputs, in order (`slackwater.market.spec.FrameSpec.inputs`).
 
         Raises
         ------
         SchemaError
-            If `symbol`, `event_time` or a price is missing, or a name is not an input.
+            If `symbol`, `event_time` or a price is missing, a name is not an input, or a value is not a number that
+            the input can take.
         """
-        missing = [name for name in ("symbol", "event_time", "open", "high", "low", "close") if name not in row]
+        row = mapping_of(row, "a frame row")
+        missing = [name for name in ("symbol", "event_time", *_PRICES) if name not in row]
         if missing:
             raise SchemaError(f"a frame row needs {missing}")
-        unknown = sorted(set(map(str, row.keys())) - {"symbol", "event_time", "available_time", *inputs})
+        unknown = sorted(shown(name) for name in set(row) - {"symbol", "event_time", "available_time", *inputs})
         if unknown:
             raise SchemaError(f"a frame row has no inputs {unknown}; there are {', '.join(inputs)}")
-        values = np.array([row.get(name, np.nan) for name in inputs], dtype=np.float64)
-        return cls(symbol=str(row["symbol"]), event_time=pd.Timestamp(row["event_time"]), values=values)
+        symbol = row["symbol"]
+        if not (isinstance(symbol, str) and is_name(symbol)):
+            raise SchemaError(f"`symbol` of a frame row must be a name such as 'BTCUSDT', was {brief(symbol)}")
+        values = np.full(len(inputs), np.nan)
+        here = "event_time"
+        try:
+            time = timestamp(row_time(row["event_time"]))
+            for position, here in enumerate(inputs):
+                if here in row:
+                    values[position] = _input(here, row[here])
+        except ValueError as error:
+            raise SchemaError(f"frame row of {symbol}, {shown(row['event_time'])}: `{here}` {error}") from None
+        return cls(symbol=symbol, event_time=time, values=values)
+
+
+@cache
+def _column(name: str) -> Column:
+    """Return the rules for one input."""
+    return Column(name=name, kind="number", minimum=0.0 if name in _UNSIGNED else None, nullable=True)
+
+
+def _input(name: str, value: Any) -> float:
+    if name in _PRICES:  # whether they are those of a bar is for the engine to say
+        return exact_number(value)
+    number: float = row_value(value, _column(name))
+    if abs(number) > LARGEST:
+        raise SchemaError(f"must be at most {LARGEST:g}, was {number:g}")
+    return number

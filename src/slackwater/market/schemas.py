@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.errors import OrderError, SchemaError
-from slackwater.market.tables import TABLES, Column, Table
-from slackwater.times import epoch_us
-from slackwater.types import Bools, Floats
+from slackwater.market.columns import broken_rules, is_name, mapping_of, row_value, shown, typed_table
+from slackwater.market.tables import TABLES, Table
 
 __all__ = [
     "SCHEMAS",
     "describe_rows",
     "known_table",
     "refuse_both_kinds_of_liquidations",
-    "row_time",
     "validate",
     "validate_row",
+    "where_of",
 ]
 
 SCHEMAS: Final[dict[str, Table]] = {table.name: table for table in TABLES}
@@ -32,7 +29,8 @@ SCHEMAS: Final[dict[str, Table]] = {table.name: table for table in TABLES}
 def describe_rows(table: pd.DataFrame, rows: Sequence[int] | pd.Index, columns: Sequence[str] = ()) -> str:
     """Return the first three of the given rows as text, for an error message."""
     wanted = [c for c in ("symbol", "event_time", *columns) if c in table]
-    return table.loc[list(rows[:3]), list(dict.fromkeys(wanted))].to_string()
+    text = table.loc[list(rows[:3]), list(dict.fromkeys(wanted))].to_string()
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = None) -> pd.DataFrame:
@@ -56,17 +54,17 @@ def validate(table: pd.DataFrame, name: str | Table, *, origin: str | None = Non
         If rows of a symbol repeat a key or run backwards in time.
     """
     schema = known_table(name)
-    where = f"{origin} (table {schema.name})" if origin else f"table {schema.name}"
-    missing = [c for c in schema.required if c not in table]
-    if missing:
-        raise SchemaError(f"{where}: missing column {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    table = table[[c.name for c in schema.columns if c.name in table]].reset_index(drop=True)
-    for column in schema.columns:
-        if column.name in table:
-            table[column.name] = _typed(table[column.name], column, where)
+    where = where_of(schema, origin)
+    table = typed_table(table, schema, where)
+    table = table[[c.name for c in schema.columns if c.name in table]]
     _check_values(table, schema, where)
     _check_order(table, schema, where)
     return table
+
+
+def where_of(schema: Table, origin: str | None = None) -> str:
+    """Return how messages name a table, with the origin of its rows where that is known."""
+    return f"{origin} (table {schema.name})" if origin else f"table {schema.name}"
 
 
 def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
@@ -89,38 +87,21 @@ def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
         If the row is available before it happened.
     """
     schema = known_table(name)
+    row = mapping_of(row, f"a row of table {schema.name}")
     out: dict[str, Any] = {}
     for column in schema.columns:
         if column.name in row:
             try:
-                out[column.name] = _ROW_VALUES[column.kind](row[column.name], column)
+                out[column.name] = row_value(row[column.name], column)
             except SchemaError as error:
                 raise SchemaError(f"{_of_row(schema.name, row)}: column `{column.name}` {error}") from None
         elif not column.optional:
             raise SchemaError(
-                f"{_of_row(schema.name, row)}: missing column {column.name}; it has {', '.join(map(str, row))}"
+                f"{_of_row(schema.name, row)}: missing column {column.name}; it has {', '.join(map(shown, row))}"
             )
     if out["available_time"] < out["event_time"]:
         raise OrderError(f"{_of_row(schema.name, row)}: is available before it happened, at {row['available_time']}")
     return out
-
-
-def row_time(time: Any) -> int:
-    """Return a timezone-aware time in microseconds since 1970.
-
-    Raises
-    ------
-    SchemaError
-        If it is not a time, missing, naive, or beyond what `Timestamp` holds.
-    """
-    if not isinstance(time, datetime) or time is pd.NaT:
-        raise SchemaError(f"must be a timezone-aware time (UTC), was {time!r}")
-    if time.tzinfo is None:
-        raise SchemaError(f"must be a timezone-aware time (UTC), was naive, {time}")
-    try:
-        return epoch_us(pd.Timestamp(time))
-    except (OverflowError, ValueError):
-        raise SchemaError(f"must be a time between 1678 and 2262, was {time}") from None
 
 
 def refuse_both_kinds_of_liquidations(tables: Container[str]) -> None:
@@ -148,66 +129,7 @@ def known_table(name: str | Table, known: Mapping[str, Table] = SCHEMAS) -> Tabl
 
 
 def _of_row(name: str, row: Mapping[str, Any]) -> str:
-    return f"row of table {name} ({row.get('symbol')}, {row.get('event_time')})"
-
-
-def _row_number(value: Any, column: Column) -> float:
-    if _is_missing(value, column):
-        return math.nan
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise SchemaError(f"must hold a number, was {value!r}")
-    number = float(value)
-    for broken, rule in _broken_rules(np.array([number]), column):
-        if broken.any():
-            raise SchemaError(f"{rule}, was {value!r}")
-    return number
-
-
-def _row_text(value: Any, column: Column) -> str | None:
-    if isinstance(value, str):
-        if column.values and value not in column.values:
-            raise SchemaError(f"must be one of {', '.join(column.values)}, was {value!r}")
-        return str(value)
-    if _is_missing(value, column):
-        return None
-    raise SchemaError(f"must hold text, was {value!r}")
-
-
-def _is_missing(value: Any, column: Column) -> bool:
-    return column.nullable and bool(value is None or value is pd.NA or value != value)
-
-
-_ROW_VALUES: Final[dict[str, Callable[[Any, Column], Any]]] = {
-    "time": lambda value, _: row_time(value),
-    "number": _row_number,
-    "text": _row_text,
-}
-
-
-def _broken_rules(numbers: Floats, column: Column) -> Iterator[tuple[Bools, str]]:
-    """Yield which numbers break a rule of their column, and the rule; a missing one breaks only finiteness."""
-    yield ~np.isfinite(numbers), "must be finite"
-    least = column.minimum
-    if least is not None and column.positive:
-        yield numbers <= least, f"must be above {least:g}"
-    elif least is not None:
-        yield numbers < least, f"must be at least {least:g}"
-
-
-def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
-    here, first = f"{where}: column `{column.name}`", f"first {values.head(3).tolist()}"
-    if column.kind == "time":
-        if not isinstance(values.dtype, pd.DatetimeTZDtype):
-            kind = "naive times" if pd.api.types.is_datetime64_any_dtype(values) else f"`{values.dtype}`"
-            raise SchemaError(f"{here} must hold timezone-aware times (UTC), holds {kind}, {first}")
-        return values.dt.tz_convert("UTC").dt.as_unit("us")
-    if column.kind == "number":
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            raise SchemaError(f"{here} must hold numbers, holds `{values.dtype}`, {first}")
-        return values.astype("float64")
-    if not (pd.api.types.is_string_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype)):
-        raise SchemaError(f"{here} must hold text, holds `{values.dtype}`")
-    return values.astype("str")
+    return f"row of table {name} ({shown(row.get('symbol'))}, {shown(row.get('event_time'))})"
 
 
 def _check_values(table: pd.DataFrame, schema: Table, where: str) -> None:
@@ -218,7 +140,10 @@ def _check_values(table: pd.DataFrame, schema: Table, where: str) -> None:
         missing = values.isna().to_numpy()
         rules = [] if column.nullable else [(missing, "must not be missing")]
         if column.kind == "number":
-            rules += [(bad & ~missing, rule) for bad, rule in _broken_rules(values.to_numpy(np.float64), column)]
+            rules += [(bad & ~missing, rule) for bad, rule in broken_rules(values.to_numpy(np.float64), column)]
+        elif column.name == "symbol":
+            names = [name for name in values.dropna().unique() if is_name(name)]
+            rules.append((~values.isin(names).to_numpy() & ~missing, "must be a name of printable characters"))
         elif column.values:
             unknown = ~values.isin(column.values).to_numpy() & ~missing
             rules.append((unknown, f"must be one of {', '.join(column.values)}"))

@@ -122,5 +122,5 @@ class FrameSpec:
                 liquidation_cap=None if cap is None else timedelta(microseconds=cap),
                 tables=tables,
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ParameterError(f"the settings of a market frame are incomplete or of another type: {error}") from None

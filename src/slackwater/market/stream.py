@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
+from slackwater.market.columns import mapping_of, row_time, shown
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
 from slackwater.market.joins import bar_returns, joins_of, returns_of_others
-from slackwater.market.schemas import refuse_both_kinds_of_liquidations, row_time, validate_row
+from slackwater.market.schemas import refuse_both_kinds_of_liquidations, validate_row
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import Table
+from slackwater.storage import arrays_digest
 from slackwater.times import microseconds, timestamp
 from slackwater.types import Floats, Ints
 
@@ -61,6 +63,8 @@ class FrameStream:
     ----------
     spec
         Settings of the frame.
+    on_symbols
+        Called by `close` with the symbols that have a bar, once for each set of them.
 
     Notes
     -----
@@ -79,8 +83,9 @@ class FrameStream:
     np.float64(101.0)
     """
 
-    def __init__(self, spec: FrameSpec) -> None:
+    def __init__(self, spec: FrameSpec, *, on_symbols: Callable[[Iterable[str]], None] | None = None) -> None:
         self.spec = spec
+        self._on_symbols, self._seen = on_symbols, set[frozenset[str]]()
         self._joins = joins_of(spec)
         self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
         self._feeds: dict[tuple[str, str], _Feed] = {}
@@ -97,7 +102,8 @@ class FrameStream:
         table
             ``"bars"``, or another table of the settings that feeds inputs.
         row
-            Its columns; times as timezone-aware `datetime` or `Timestamp`.
+            Its columns; times as timezone-aware `datetime` or `Timestamp`, numbers as float, int, `Decimal` or text
+            such as ``"43000.5"``.
 
         Raises
         ------
@@ -112,7 +118,9 @@ class FrameStream:
         """
         schema = self.spec.table(table)
         if schema is None:
-            raise SchemaError(f"there is no table `{table}` in a live frame; there are bars, {', '.join(self._joins)}")
+            known_names = ", ".join(self._joins)
+            raise SchemaError(f"there is no table `{shown(table)}` in a live frame; there are bars, {known_names}")
+        row = mapping_of(row, f"a row of table {table}")
         given = validate_row(row, schema)
         symbol, event, available = given["symbol"], given["event_time"], given["available_time"]
         if self._closed is not None and available <= self._closed + self._lag:
@@ -179,6 +187,9 @@ class FrameStream:
         self._closed = time
         if self._origin is None:
             self._origin = time
+        if self._on_symbols is not None and bars and (symbols := frozenset(bars)) not in self._seen:
+            self._seen.add(symbols)
+            self._on_symbols(symbols)
         stamp = timestamp(time)
         return {name: FrameRow(symbol=name, event_time=stamp, values=values) for name, values in bars.items()}
 
@@ -268,7 +279,7 @@ class FrameStream:
                 amounts,
             )
             out |= {f"frame/{part}/{table}/{symbol}": array for part, array in zip(_PARTS, parts, strict=True)}
-        return out
+        return out | {"frame/digest": np.array(_digest(out))}
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue from what `save_state` returned; arrays of other names are left alone.
@@ -278,7 +289,7 @@ class FrameStream:
         BundleError
             If it was saved with other parameters, or is not a saved state. The present state is as it was.
         """
-        if "frame/parameters" not in arrays:
+        if not isinstance(arrays, Mapping) or "frame/parameters" not in arrays:
             raise BundleError("this is not a saved state of a live frame: it lacks `frame/parameters`")
         saved, own = str(arrays["frame/parameters"]), self._parameters()
         if saved != own:
@@ -292,6 +303,8 @@ class FrameStream:
             if name.startswith("frame/last/"):
                 table, _, symbol = name.removeprefix("frame/last/").partition("/")
                 feeds[table, symbol] = self._read_feed(arrays, table, symbol)
+        if str(arrays.get("frame/digest")) != _digest(arrays):
+            raise BundleError("the saved state of the live frame is damaged: its values are not those that were saved")
         self._feeds, self._origin, self._closed = feeds, origin, closed
 
     def _parameters(self) -> str:
@@ -319,6 +332,11 @@ class FrameStream:
             raise broken
         pending = [(int(a), int(e), tuple(row)) for (a, e), row in zip(times, amounts.tolist(), strict=True)]
         return _Feed(state=state.copy(), last=int(last), keys={str(key) for key in keys}, pending=pending)
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    names = sorted(name for name in map(str, arrays) if name.startswith("frame/") and name != "frame/digest")
+    return arrays_digest("\0".join(names), *(np.asarray(arrays[name]) for name in names))
 
 
 def _columns(rows: list[Row], width: int) -> tuple[Ints, Ints, Floats]:

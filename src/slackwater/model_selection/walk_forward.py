@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 
 from slackwater.errors import DataError, OrderError, ParameterError
+from slackwater.numbers import brief
 from slackwater.times import DAY_US, microseconds, require_times_us
 from slackwater.types import Ints
 
@@ -119,11 +121,14 @@ class PurgedWalkForward(BaseCrossValidator):
         return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
 
     def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
+        for name in ("embargo", "min_train", "test"):
+            if not isinstance(getattr(self, name), timedelta):
+                raise ParameterError(f"`{name}` must be a timedelta, was {brief(getattr(self, name))}")
         for name in ("min_train", "test"):
             if getattr(self, name) <= timedelta(0):
                 raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")
-        if self.min_train_rows < 1:
-            raise ParameterError(f"`min_train_rows` must be >= 1, was {self.min_train_rows}")
+        if not isinstance(self.min_train_rows, Integral) or self.min_train_rows < 1:
+            raise ParameterError(f"`min_train_rows` must be a whole number >= 1, was {brief(self.min_train_rows)}")
         if self.embargo < timedelta(0):
             raise ParameterError(f"`embargo` must be >= 0, was {self.embargo}")
         embargo = microseconds(self.embargo)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import timedelta
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import joblib
 import lightgbm
@@ -16,10 +18,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from slackwater.errors import DataError, ParameterError
+from slackwater.errors import DataError, ParameterError, SchemaError
 from slackwater.model_selection.calibration_split import calibration_split
 from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
 from slackwater.models.parameters import ModelParameters
+from slackwater.numbers import brief
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ReversalClassifier"]
 
 _DEFAULTS = ModelParameters()
+_UNKEPT: Final = re.compile(r'[\s\[\]{}:,"]')
 # scikit-learn's own conventions hold for the other two: `random_state` may be None, `n_jobs` -1.
 _CHECKED = tuple(each.name for each in fields(ModelParameters) if each.name not in ("random_state", "n_jobs"))
 _KINDS: dict[type, tuple[type, str]] = {int: (Integral, "an int"), float: (Real, "a number"), str: (str, "a text")}
@@ -160,7 +164,8 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         ParameterError
             If a parameter of the constructor is out of range, or one of the times is given without the other.
         SchemaError
-            If the times are not datetimes, not as many as the rows, or some are missing (NaT).
+            If LightGBM cannot keep the name of a column, or the times are not datetimes, not as many as the rows, or
+            some are missing (NaT).
         OrderError
             If `event_times` run backwards, or a label ends before its event.
         DataError
@@ -169,6 +174,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             If `X` contains infinity, or `y` more than two classes.
         """
         self._check_parameters()
+        _check_names(getattr(X, "columns", ()))
         rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         self.classes_, target = _two_classes(labels)
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
@@ -310,6 +316,13 @@ class _Sample(NamedTuple):
     def take(self, rows: NDArray[np.intp]) -> _Sample:
         base = None if self.base is None else self.base[rows]
         return _Sample(self.X[rows], self.target[rows], self.weight[rows], base)
+
+
+def _check_names(names: Iterable[object]) -> None:
+    """Refuse names that LightGBM refuses without naming them, or that its text would not give back."""
+    for name in names:
+        if isinstance(name, str) and (not name or _UNKEPT.search(name)):
+            raise SchemaError(f'the column {brief(name)} must be renamed: no blanks and none of [ ] {{ }} : , " in it')
 
 
 def _checked_init_score(init_score: ArrayLike | None, n_rows: int) -> NDArray[np.float64] | None:

@@ -2,7 +2,8 @@
 
 The format is that of ``src/boosting/gbdt_model_text.cpp`` and ``src/io/tree.cpp`` in LightGBM 4: a header of
 ``key=value`` lines, which gives the size of each tree in bytes; the trees; what the training was told. The text may
-come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code that checks no bound.
+come from anywhere, so nothing in it is believed: what passes here can be walked by compiled code that checks no bound,
+and `ModelText.checked`, which holds no entry that was not checked, can be read by LightGBM.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ _DEFAULT_LEFT, _MISSING_NAN = 2, 8
 _DECISION_TYPES = (0, _DEFAULT_LEFT, _MISSING_NAN, _MISSING_NAN | _DEFAULT_LEFT)
 _INTEGERS = re.compile(r"[-0-9 ]*")
 _DECIMALS = re.compile(r"[-+0-9.einf ]*")
+_RANGE = re.compile(r"none|\[([-+0-9.e]+):([-+0-9.e]+)\]")
+_LARGEST_COUNT = 2**31 - 1
+_DEEPEST = 1_000
+"""Most splits between root and leaf: LightGBM's explanation of a score calls itself once per level."""
+_ENDING = "end of trees\n\nfeature_importances:\n\nparameters:\n\nend of parameters\n\npandas_categorical:null\n"
 
 _Number = TypeVar("_Number", int, float)
 
@@ -64,10 +70,21 @@ class Tree(NamedTuple):
 
 
 class ModelText(NamedTuple):
-    """Contents of a binary model text: names of the columns, and trees whose contributions are added up in order."""
+    """Contents of a binary model text.
+
+    Attributes
+    ----------
+    feature_names : tuple of str
+        Names of the columns.
+    trees : list of Tree
+        Trees whose contributions are added up in order.
+    checked : str
+        The text without what the training was told: every entry that is left was checked.
+    """
 
     feature_names: tuple[str, ...]
     trees: list[Tree]
+    checked: str
 
 
 def parse_model_text(text: str) -> ModelText:
@@ -90,13 +107,35 @@ def parse_model_text(text: str) -> ModelText:
     if last_feature != [len(feature_names) - 1]:
         raise BundleError(
             f"model text: `max_feature_idx` must be {len(feature_names) - 1} for {len(feature_names)} "
-            f"feature names, was {header['max_feature_idx'][:40]}"
+            f"feature names, was {header['max_feature_idx'][:40]!r}"
         )
     sizes = _integers(header, "tree_sizes", where="header")
     if not sizes:
         raise BundleError("model text: contains no tree")
-    blocks = _tree_blocks(body, sizes)
-    return ModelText(feature_names, [_tree(block, i, len(feature_names)) for i, block in enumerate(blocks)])
+    trees = [_tree(block, i, len(feature_names)) for i, block in enumerate(_tree_blocks(body, sizes))]
+    _check_columns(header, len(feature_names))
+    return ModelText(feature_names, trees, f"{header_text}\n\n{body[: sum(sizes)]}{_ENDING}")
+
+
+def _check_columns(header: dict[str, str], n_features: int) -> None:
+    """Check what the header holds about each column, which only LightGBM reads."""
+    ranges = _value(header, "feature_infos", where="header").split(" ")
+    if len(ranges) != n_features or not all(map(_is_range, ranges)):
+        raise BundleError(f"model text: header: `feature_infos` must hold {n_features} times none or [least:most]")
+    if "monotone_constraints" in header:
+        signs = _integers(header, "monotone_constraints", where="header")
+        if len(signs) != n_features or not set(signs) <= {-1, 0, 1}:
+            raise BundleError(f"model text: header: `monotone_constraints` must be {n_features} times -1, 0 or 1")
+    if header.get("label_index", "0") != "0":
+        raise BundleError(f"model text: header: `label_index` must be 0, was {header['label_index'][:40]!r}")
+
+
+def _is_range(text: str) -> bool:
+    match = _RANGE.fullmatch(text)
+    try:
+        return match is not None and (match[1] is None or float(match[1]) <= float(match[2]))
+    except ValueError:
+        return False
 
 
 def _tree_blocks(body: str, sizes: Sequence[int]) -> Iterator[str]:
@@ -147,11 +186,47 @@ def _tree(block: str, index: int, n_features: int) -> Tree:
     children = [*range(-n_splits - 1, 0), *range(1, n_splits)] if n_splits else []
     if not in_order or sorted(left + right) != children:
         raise BundleError(f"model text: {where}: `left_child` and `right_child` do not make up a tree")
+    _check_depth(left, right, where=where)
+    _check_records(entries, left, right, where=where)
     missing_left = [
         bool(d & _DEFAULT_LEFT) if d & _MISSING_NAN else t >= 0.0  # NaN counts as 0 if training saw none.
         for d, t in zip(decision, threshold, strict=True)
     ]
     return Tree(feature, threshold, missing_left, left, right, leaf_value)
+
+
+def _check_depth(left: list[int], right: list[int], *, where: str) -> None:
+    depth = [1] * max(len(left), 1)
+    for node, children in enumerate(zip(left, right, strict=True)):
+        for child in children:
+            if child >= 0:
+                depth[child] = depth[node] + 1
+    if max(depth) > _DEEPEST:
+        raise BundleError(f"model text: {where}: is {max(depth):,} splits deep, the most are {_DEEPEST:,}")
+
+
+def _check_records(entries: dict[str, str], left: list[int], right: list[int], *, where: str) -> None:
+    """Check what the training recorded of leaves and splits, from which LightGBM explains a score."""
+    n_splits, n_leaves = len(left), len(left) + 1
+    for key in ("split_gain", "internal_value", "internal_weight", "leaf_weight"):
+        wanted = {n_leaves} if key == "leaf_weight" else {n_splits}
+        numbers = _decimals(entries, key, where=where)
+        # A tree without splits has no weight.
+        if len(numbers) not in (wanted if n_splits else wanted | {0}) or not all(map(math.isfinite, numbers)):
+            raise BundleError(f"model text: {where}: `{key}` must hold {max(wanted)} finite numbers")
+        if key.endswith("weight") and min(numbers, default=0.0) < 0.0:
+            raise BundleError(f"model text: {where}: `{key}` must not be negative")
+    shrinkage = _decimals(entries, "shrinkage", where=where)
+    if len(shrinkage) != 1 or not math.isfinite(shrinkage[0]):
+        raise BundleError(f"model text: {where}: `shrinkage` must be one finite number")
+    of_leaves, of_nodes = (_integers(entries, f"{part}_count", where=where) for part in ("leaf", "internal"))
+    if len(of_leaves) != n_leaves or len(of_nodes) != n_splits:
+        raise BundleError(f"model text: {where}: `leaf_count` and `internal_count` must hold {n_leaves} and {n_splits}")
+    if not all(1 <= count <= _LARGEST_COUNT for count in (*of_leaves, *of_nodes)):
+        raise BundleError(f"model text: {where}: a count of rows must be in [1, {_LARGEST_COUNT}]")
+    for node, children in enumerate(zip(left, right, strict=True)):
+        if of_nodes[node] != sum(of_nodes[child] if child >= 0 else of_leaves[~child] for child in children):
+            raise BundleError(f"model text: {where}: `internal_count` of node {node} is not the sum of its children")
 
 
 def _entries(text: str, *, where: str) -> dict[str, str]:
@@ -169,7 +244,7 @@ def _check_supported(entries: dict[str, str], values: dict[str, str], *, known: 
     """Refuse other values than these, and unknown keys: they may change what the known ones mean."""
     for key, expected in values.items():
         if _value(entries, key, where=where) != expected:
-            raise BundleError(f"model text: {where}: `{key}` must be '{expected}', was '{entries[key][:40]}'")
+            raise BundleError(f"model text: {where}: `{key}` must be '{expected}', was {entries[key][:40]!r}")
     for key in entries:
         if key not in known:
             raise BundleError(f"model text: {where}: unknown entry {key[:40]!r}")

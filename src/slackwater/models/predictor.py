@@ -42,6 +42,8 @@ class FlattenedTrees:
         How many.
     n_trees : int
         Trees that are added up.
+    checked_text : str
+        Text of the model of which every entry was checked: what LightGBM may be given.
 
     Notes
     -----
@@ -67,6 +69,7 @@ class FlattenedTrees:
         self.feature_names = model.feature_names
         self.n_features = len(model.feature_names)
         self.n_trees = len(model.trees)
+        self.checked_text = model.checked
         self._nodes = np.zeros(sum(len(tree.feature) for tree in model.trees), dtype=_NODE)
         self._roots = np.empty(self.n_trees, dtype=np.int32)
         self._leaf_values = np.array([value for tree in model.trees for value in tree.leaf_value])

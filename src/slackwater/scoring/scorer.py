@@ -14,59 +14,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from slackwater.errors import BundleError, MissingDataError, ParameterError, SchemaError
+from slackwater.errors import BundleError, ParameterError, SchemaError, did_you_mean
 from slackwater.features.engine import FeatureEngine, default_families
 from slackwater.features.extra import imported_class
 from slackwater.features.family import Family
 from slackwater.features.orientation import Orientation
+from slackwater.market.columns import mapping_of, shown
 from slackwater.market.frame import MarketFrame
-from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import INPUT_TABLES, INPUTS
+from slackwater.market.inputs import INPUT_TABLES
 from slackwater.market.quality.detectors import clean_tables
+from slackwater.market.schemas import SCHEMAS
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.predictor import FlattenedTrees
 from slackwater.models.targets import TARGETS, Calibrator, Target, TextModel
 from slackwater.models.training_range import TrainingRange
+from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
+from slackwater.scoring.stream import EventScore, ScoreStream
+from slackwater.scoring.universe import Universe
 from slackwater.trading.account import Account
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.gate import Gate
-from slackwater.trading.score import CONTEXT, MarketContext, Score
+from slackwater.trading.score import Score, row_numbers
 from slackwater.types import Bools, Floats
 
 __all__ = ["READERS", "EventScore", "ReversalScorer", "ScoreStream"]
 
 READERS: Final[Mapping[str, Callable[[str], TextModel]]] = {"lightgbm": FlattenedTrees.from_text}
 """Readers of model texts by format."""
-
-_GATE_OUTPUTS = tuple(column for target in TARGETS for column in target.columns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventScore(Score):
-    """A score with the features from which it was computed, for `ReversalScorer.explain`.
-
-    Parameters
-    ----------
-    features
-        All features at the decision, in the order of `FeatureEngine.names`.
-    other_outputs
-        Outputs of targets from outside the library by name, such as ``p_toy``; NaN where there is no event.
-    """
-
-    features: Floats
-    other_outputs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +61,6 @@ class _StoredModel:
     target: Target
     model: TextModel
     calibrator: Calibrator
-    text: str
-    text_format: str
 
     @classmethod
     def read(
@@ -86,11 +69,11 @@ class _StoredModel:
         text_format = entry["format"]
         if text_format not in readers:
             raise BundleError(
-                f"{entry['file']} has the format {text_format!r}, readers are given for {sorted(readers)}; pass one in "
-                "`ReversalScorer.load(path, readers={...})`"
+                f"{entry['file']} has the format {brief(text_format)}, readers are given for {sorted(readers)}; pass "
+                "one in `ReversalScorer.load(path, readers={...})`"
             )
         target, calibrator = Target(**entry["target"]), calibrator_from_dict(entry["calibrator"])
-        return cls(target, readers[text_format](text), calibrator, text, text_format)
+        return cls(target, readers[text_format](text), calibrator)
 
     def outputs(self, oriented: Floats) -> dict[str, Floats]:
         return self.target.outputs(self.calibrator, self.model.predict_raw(oriented))
@@ -119,7 +102,16 @@ class ReversalScorer:
         manifest = bundle.manifest
         self.manifest = manifest
         self.digest = bundle.digest
-        self.synthetic = bool(manifest["synthetic"])
+        self.synthetic: bool = manifest["synthetic"]
+        try:
+            self._read(bundle, families, {**READERS, **(readers or {})})
+        except (ParameterError, SchemaError) as error:
+            raise BundleError(f"the bundle contains settings that cannot be used: {error}") from error
+
+    def _read(
+        self, bundle: Bundle, families: Iterable[type[Family]], readers: Mapping[str, Callable[[str], TextModel]]
+    ) -> None:
+        manifest = bundle.manifest
         features = manifest["features"]
         self._spec = FrameSpec.from_dict(manifest["market"])
         self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
@@ -136,17 +128,30 @@ class ReversalScorer:
         self._described = described
         self._orientation = Orientation(described)
         self._columns = np.array([self._engine.names.index(f.name) for f in described], dtype=np.intp)
-        known = {**READERS, **(readers or {})}
+        self._universe = Universe(manifest["symbols"], described)
         self._models = {
-            name: _StoredModel.read(bundle.models[name], entry, known) for name, entry in manifest["models"].items()
+            name: _StoredModel.read(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
         }
-        lost = {target.name for target in TARGETS} - set(self._models)
-        if lost:
-            raise BundleError(f"the bundle lacks the models {sorted(lost)}")
+        self._check_models()
         self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
             raise BundleError("the training range of the bundle does not have the columns of its features")
         self._gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
+
+    def _check_models(self) -> None:
+        """See that the models are those that the gate reads, and that those of LightGBM have the columns."""
+        stored = {name: each.target.to_dict() for name, each in self._models.items()}
+        lost = {target.name for target in TARGETS} - set(stored)
+        if lost:
+            raise BundleError(f"the bundle lacks the models {sorted(lost)}")
+        expected = {target.name: target.to_dict() for target in TARGETS}
+        for name, target in stored.items():
+            if target["name"] != name or target != expected.get(name, target):
+                raise BundleError(f"the model {name!r} of the bundle is of another target: {target}")
+        for name, each in self._models.items():
+            names = getattr(each.model, "feature_names", None)
+            if names is not None and names != tuple(self._orientation.columns):
+                raise BundleError(f"the model {name!r} of the bundle was not trained on the columns of its features")
 
     @classmethod
     def load(
@@ -199,13 +204,16 @@ class ReversalScorer:
 
         Raises
         ------
-        SchemaError, OrderError, MissingDataError
-            If a table is unusable.
+        SchemaError, OrderError, MissingDataError, DataError
+            If a table is unusable, there is no canonical table of its name, or the bars have another spacing.
+
+        Warns
+        -----
+        UniverseWarning
+            If the bars are not those of the symbols that the models learned from: some features are means over all
+            others.
         """
-        given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
-        checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
-        frame = MarketFrame.from_tables(checked, self._spec)
-        out = self._engine.transform(frame)
+        out = self._engine.transform(self._frame(tables))
         direction = out["event_direction"].fillna(0.0).to_numpy()
         events = np.flatnonzero(direction)
         values = out[self._orientation.names].to_numpy(np.float64)[events]
@@ -223,11 +231,35 @@ class ReversalScorer:
         out["out_of_range_features"] = pd.Series(out_of_range, dtype=object, index=out.index)
         return out
 
+    def _frame(self, tables: Mapping[str, pd.DataFrame]) -> MarketFrame:
+        """Return the frame of tables from a user: the one way in, of `score` and of `ScoreStream.warm`."""
+        if not isinstance(tables, Mapping):
+            raise SchemaError(f"`tables` must map names to tables, was a {type(tables).__name__}")
+        for name in tables:
+            if name not in SCHEMAS:
+                raise SchemaError(f"there is no canonical table `{shown(name)}`{did_you_mean(name, SCHEMAS)}")
+        given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
+        checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
+        frame = MarketFrame.from_tables(checked, self._spec)
+        bars = checked["bars"]
+        lengths = bars["event_time"] - bars["open_time"]
+        if (other := lengths[lengths != self._spec.bar_interval]).size:
+            raise SchemaError(
+                f"table bars: the bundle reads bars of {self._spec.bar_interval}, {other.size} of {len(bars)} rows "
+                f"have another length, the first {other.iloc[0]}; resample them"
+            )
+        self._universe.compare(bars["symbol"].unique())
+        return frame
+
     # -- live ------------------------------------------------------------------------------------------------
 
     def frame_stream(self) -> FrameStream:
-        """Return a live frame that assembles rows for `stream` with the settings of the bundle."""
-        return FrameStream(self._spec)
+        """Return a live frame that assembles rows for `stream` with the settings of the bundle.
+
+        It warns as `score` does where the bars of a close are not those of the symbols of the bundle, once for each
+        set of symbols.
+        """
+        return FrameStream(self._spec, on_symbols=self._universe.compare)
 
     def stream(self, symbol: str) -> ScoreStream:
         """Return a stream of scores for one symbol; prepare it with `ScoreStream.warm` or `ScoreStream.load_state`."""
@@ -240,7 +272,14 @@ class ReversalScorer:
 
     # -- decisions -------------------------------------------------------------------------------------------
 
-    def gate(self, score: Score | pd.Series, account: Account, **options: Any) -> TradePlan | Refusal:
+    def gate(
+        self,
+        score: Score | pd.Series | Mapping[str, Any],
+        account: Account,
+        *,
+        now: datetime | None = None,
+        price: float | None = None,
+    ) -> TradePlan | Refusal:
         """Return a complete plan that keeps every rule, or a refusal that lists every reason.
 
         Parameters
@@ -249,12 +288,22 @@ class ReversalScorer:
             Score from a stream, or a row of `score`.
         account
             Equity and open positions.
-        **options
-            Options of `slackwater.trading.gate.Gate.decide`.
-        """
-        return self._gate.decide(score if isinstance(score, Score) else Score.from_row(score), account, **options)
+        now
+            The clock, timezone-aware; default: the time at which the score became available.
+        price
+            Market price at which the order would be sent, USDT; default: the close of the score's bar.
 
-    def explain(self, score: EventScore | pd.Series, *, model: str = "direction") -> pd.DataFrame:
+        Raises
+        ------
+        SchemaError
+            If a row lacks a column of a score, or holds a value of another type.
+        ParameterError, OrderError
+            As `slackwater.trading.gate.Gate.decide`.
+        """
+        taken = score if isinstance(score, Score) else Score.from_row(score)
+        return self._gate.decide(taken, account, now=now, price=price)
+
+    def explain(self, score: EventScore | pd.Series | Mapping[str, Any], *, model: str = "direction") -> pd.DataFrame:
         """Return the contribution of each feature to the raw log-odds of an event.
 
         Parameters
@@ -275,27 +324,33 @@ class ReversalScorer:
         ParameterError
             If the bundle has no such model, or LightGBM did not fit it.
         SchemaError
-            If the score is not an event.
+            If the score is not an event, or lacks a feature.
 
         Notes
         -----
-        Takes milliseconds and imports LightGBM.
+        Takes milliseconds and imports LightGBM, which is given the checked text of the trees and nothing else of the
+        bundle.
         """
-        stored = self._models.get(model)
-        if stored is None or stored.text_format != "lightgbm":
-            names = sorted(name for name, each in self._models.items() if each.text_format == "lightgbm")
-            raise ParameterError(f"`model` must be one of {names}, was {model!r}")
+        trees = {name: each.model for name, each in self._models.items() if isinstance(each.model, FlattenedTrees)}
+        if not isinstance(model, str) or model not in trees:
+            raise ParameterError(f"`model` must be one of {sorted(trees)}, was {brief(model)}")
         import lightgbm  # slow to import, and only needed here
 
         if isinstance(score, EventScore):
             direction, values = float(score.direction), score.features[self._columns]
+            which = f"{score.symbol} at {score.event_time}"
         else:
-            direction = float(score["direction"])
-            values = score[self._orientation.names].to_numpy(np.float64)
-        if direction == 0.0:
-            raise SchemaError(f"{score.symbol} at {score.event_time} is not an event: there is nothing to explain")
+            row = mapping_of(score, "a row of scores")
+            names = ("symbol", "event_time", "direction", *self._orientation.names)
+            if missing := [name for name in names if name not in row]:
+                raise SchemaError(f"a row of scores lacks the columns {', '.join(missing)}")
+            numbers = row_numbers(row, names[2:])
+            direction, values = numbers.pop("direction"), np.array(list(numbers.values()))
+            which = f"{shown(row['symbol'])} at {shown(row['event_time'])}"
+        if direction not in (1.0, -1.0):
+            raise SchemaError(f"{which} is not an event: there is nothing to explain")
         oriented = self._orientation.apply(values[None, :], np.array([direction]))
-        contributions = lightgbm.Booster(model_str=stored.text).predict(oriented, pred_contrib=True)[0]
+        contributions = lightgbm.Booster(model_str=trees[model].checked_text).predict(oriented, pred_contrib=True)[0]
         table = pd.DataFrame(
             {
                 "feature": [*self._orientation.columns, "(base)"],
@@ -313,96 +368,6 @@ class ReversalScorer:
 
     def _missing(self, known: Bools) -> tuple[str, ...]:
         return tuple(name for name, there in zip(self._orientation.names, known, strict=True) if not there)
-
-
-class ScoreStream:
-    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`."""
-
-    def __init__(self, scorer: ReversalScorer, symbol: str) -> None:
-        self.symbol = symbol
-        self._scorer = scorer
-        self._engine = FeatureEngine(scorer._engine.families)
-        names = self._engine.names
-        self._event = names.index("event_direction")
-        self._context = [(name, names.index(name)) for name in CONTEXT if name in names]
-        self._passed = [(name, INPUTS.index(name)) for name in CONTEXT if name not in names]
-
-    def warm(self, tables: Mapping[str, pd.DataFrame]) -> int:
-        """Advance through history and return the number of bars.
-
-        Raises
-        ------
-        MissingDataError
-            If the tables have no bars of the symbol.
-        """
-        frame = MarketFrame.from_tables(tables, self._scorer._spec)
-        bars = 0
-        for row in frame.rows(self.symbol):
-            self._engine.update(row)
-            bars += 1
-        return bars
-
-    def update(self, row: FrameRow | Mapping[str, Any]) -> EventScore:
-        """Advance by one bar and return its score.
-
-        Parameters
-        ----------
-        row
-            Row from `FrameStream.close`, or a mapping with `symbol`, `event_time`, the prices and the other inputs that
-            are known.
-
-        Returns
-        -------
-        EventScore
-            Score with `direction` 0 and outputs of NaN where there is no event.
-
-        Raises
-        ------
-        MissingDataError
-            If the row is of another symbol.
-        OrderError
-            If it is not newer than the last one.
-        SchemaError
-            If a price is not a positive number.
-        """
-        taken = row if isinstance(row, FrameRow) else FrameRow.from_mapping(row)
-        if taken.symbol != self.symbol:
-            raise MissingDataError(f"this stream is of {self.symbol}, the row is of {taken.symbol}")
-        scorer = self._scorer
-        features = self._engine.update(taken)
-        event = features[self._event]
-        outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
-        missing: tuple[str, ...] = ()
-        out_of_range: tuple[str, ...] = ()
-        if event in (1.0, -1.0):
-            values = features[scorer._columns]
-            oriented = scorer._orientation.apply(values[None, :], np.array([event]))
-            outputs = {name: float(column[0]) for name, column in scorer._outputs(oriented).items()}
-            missing = scorer._missing(~np.isnan(values))
-            (out_of_range,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
-        of_gate: dict[str, Any] = {name: outputs.pop(name) for name in _GATE_OUTPUTS}
-        context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
-        context |= {name: float(taken.values[at]) for name, at in self._passed}
-        return EventScore(
-            symbol=self.symbol,
-            event_time=taken.event_time,
-            available_time=taken.event_time + scorer._spec.decision_lag,
-            direction=int(event) if event in (1.0, -1.0) else 0,
-            missing_features=missing,
-            out_of_range_features=out_of_range,
-            features=features,
-            other_outputs=outputs,
-            **of_gate,
-            context=MarketContext(**context),
-        )
-
-    def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays, fit for `slackwater.storage.write_arrays`."""
-        return self._engine.save_state()
-
-    def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from `save_state`; raise BundleError if it belongs to other features."""
-        self._engine.load_state(arrays)
 
 
 def _families(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from slackwater.errors import ParameterError
+from slackwater.numbers import brief, exact_number
 from slackwater.trading.drawdown_control import TrackRecord
 
 __all__ = ["Account", "Exposure", "OpenPosition"]
@@ -53,10 +56,12 @@ class OpenPosition:
     risk_usd
         Loss at its stop with fees and slippage, counted from its entry, USDT, >= 0.
 
+    Numbers may be text or `Decimal`, as venues send them.
+
     Raises
     ------
     ParameterError
-        If a value is outside of its range.
+        If a value is outside of its range, or not a number.
     """
 
     symbol: str
@@ -68,8 +73,12 @@ class OpenPosition:
     risk_usd: float
 
     def __post_init__(self) -> None:
-        if self.side not in (1, -1):
-            raise ParameterError(f"`side` of an open position must be +1 or -1, was {self.side!r}")
+        if not (isinstance(self.symbol, str) and self.symbol):
+            raise ParameterError(f"`symbol` of an open position must be a name, was {brief(self.symbol)}")
+        if isinstance(self.side, bool) or not isinstance(self.side, Integral) or self.side not in (1, -1):
+            raise ParameterError(f"`side` of an open position must be +1 or -1, was {brief(self.side)}")
+        for name in ("quantity", "entry", "mark", "leverage", "risk_usd"):
+            _take_number(self, name, "an open position")
         for name in ("quantity", "entry", "mark"):
             self._require(name, 0.0 < getattr(self, name) <= _MOST, "(0")
         self._require("leverage", 1.0 <= self.leverage <= _MOST, "[1")
@@ -99,7 +108,8 @@ class Account:
     Parameters
     ----------
     equity
-        Account value with open positions at the mark, USDT. Not checked here: the gate refuses what it cannot size on.
+        Account value with open positions at the mark, USDT; a number, or text or `Decimal` of one, as venues send it.
+        Its range is not checked here: the gate refuses what it cannot size on.
     open_positions
         The gate allows at most one per symbol, but does not assume it.
     record
@@ -107,6 +117,11 @@ class Account:
     correlations
         Of hourly returns over the last 30 days, by pair of symbols in either order, in [-1, 1]. A pair that is
         not listed counts as one cluster if both positions are on the same side.
+
+    Raises
+    ------
+    ParameterError
+        If a value is of another type.
 
     Examples
     --------
@@ -118,6 +133,20 @@ class Account:
     open_positions: tuple[OpenPosition, ...] = ()
     record: TrackRecord | None = None
     correlations: Mapping[tuple[str, str], float] | None = None
+
+    def __post_init__(self) -> None:
+        _take_number(self, "equity", "an account")
+        positions = self.open_positions
+        if not isinstance(positions, Iterable) or isinstance(positions, (str, bytes, Mapping)):
+            raise ParameterError(f"`open_positions` must list OpenPosition, was {brief(positions)}")
+        object.__setattr__(self, "open_positions", positions if isinstance(positions, tuple) else tuple(positions))
+        for position in self.open_positions:
+            if not isinstance(position, OpenPosition):
+                raise ParameterError(f"`open_positions` must list OpenPosition, one was a {type(position).__name__}")
+        if not (self.record is None or isinstance(self.record, TrackRecord)):
+            raise ParameterError(f"`record` must be a TrackRecord or None, was {brief(self.record)}")
+        if self.correlations is not None:
+            _check_correlations(self.correlations)
 
     def exposure(self, symbol: str, side: int) -> Exposure:
         """Return the sums over the open positions as seen by a new trade (method, section 6.5)."""
@@ -147,3 +176,26 @@ class Account:
     def holds(self, symbol: str) -> bool:
         """Return whether a position in this symbol is open."""
         return any(position.symbol == symbol for position in self.open_positions)
+
+
+def _take_number(instance: Any, name: str, owner: str) -> None:
+    """Make a float of a field of a frozen instance, unless it is a float or an int."""
+    value = getattr(instance, name)
+    if type(value) is not float:
+        try:
+            number = exact_number(value)
+        except ValueError as error:
+            raise ParameterError(f"`{name}` of {owner} {error}") from None
+        if type(value) is not int:
+            object.__setattr__(instance, name, number)
+
+
+def _check_correlations(correlations: Any) -> None:
+    if not isinstance(correlations, Mapping):
+        raise ParameterError(f"`correlations` must map pairs of symbols to numbers, was {brief(correlations)}")
+    for pair, value in correlations.items():
+        named = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(symbol, str) for symbol in pair)
+        if not named or isinstance(value, bool) or not isinstance(value, Real):
+            raise ParameterError(
+                f"`correlations` must map pairs of symbols to numbers, had {brief(pair)}: {brief(value)}"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,24 @@ if TYPE_CHECKING:  # labels walk plans down price paths, and do not depend on ho
     from slackwater.trading.score import Score
     from slackwater.trading.sizing import Sizing
 
-__all__ = ["Refusal", "TradePlan"]
+__all__ = ["Refusal", "Side", "TradePlan"]
+
+
+class Side(IntEnum):
+    """Side of a plan: prints as ``long`` or ``short``, and counts as the sign of a move that it gains from.
+
+    Examples
+    --------
+    >>> str(Side.LONG), f"{Side.SHORT}", Side.SHORT * 2.0
+    ('long', 'short', -2.0)
+    """
+
+    LONG = 1
+    SHORT = -1
+
+    def __str__(self) -> str:
+        """Return the name in small letters."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +81,7 @@ class TradePlan:
 
     symbol = property(attrgetter("score.symbol"), doc="Symbol, such as ``BTCUSDT``.")
     event_time = property(attrgetter("score.event_time"), doc="Close of the bar of the score, UTC.")
-    side = property(attrgetter("bracket.side"), doc="+1 long, -1 short.")
+    side = property(lambda self: Side(self.bracket.side), doc="`Side`: ``long`` (+1) or ``short`` (-1).")
     entry = property(attrgetter("bracket.entry"), doc="Market price at the decision, USDT.")
     stop = property(attrgetter("bracket.stop"), doc="Stop, USDT.")
     target = property(attrgetter("bracket.target"), doc="Target, USDT.")

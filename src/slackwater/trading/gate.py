@@ -6,13 +6,14 @@ Live trading and the backtest call the same object.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from slackwater.errors import ParameterError
+from slackwater.errors import ParameterError, did_you_mean
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.contracts import Contract, venue_contracts
+from slackwater.numbers import brief, exact_number
 from slackwater.times import DAY
 from slackwater.trading.account import Account
 from slackwater.trading.bracket import level_reasons, trade_levels
@@ -30,6 +31,8 @@ from slackwater.trading.sizing import Sizing, size_position
 __all__ = ["Gate", "GateRule"]
 
 _MAX_EQUITY = 1e12
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +91,23 @@ class Gate:
         Raises
         ------
         ParameterError
-            If the venue is unknown, or a value is outside of its range.
+            If the venue is unknown, a section names a setting that does not exist, or a value is outside of its range.
         SchemaError
             If the facts are of another venue, or name what a contract does not have.
         """
         return cls(
             contracts=merge_contracts(contract_facts, venue),
-            entry=EntryRules(**entry),
-            bracket=BracketRules(**bracket),
-            rules=SizingRules(**rules),
-            drawdown_control=DrawdownRules(**drawdown_control),
-            costs=CostModel(**costs),
+            entry=_made(EntryRules, "entry", entry),
+            bracket=_made(BracketRules, "bracket", bracket),
+            rules=_made(SizingRules, "rules", rules),
+            drawdown_control=_made(DrawdownRules, "drawdown_control", drawdown_control),
+            costs=_made(CostModel, "costs", costs),
             horizon=horizon,
         )
 
     def __post_init__(self) -> None:
-        if not timedelta(0) < self.horizon <= 30 * DAY:
-            raise ParameterError(f"`horizon` must be in (0, 30 days], was {self.horizon}")
+        if not (isinstance(self.horizon, timedelta) and timedelta(0) < self.horizon <= 30 * DAY):
+            raise ParameterError(f"`horizon` must be in (0, 30 days], was {brief(self.horizon)}")
         check_rules(self.extra_rules)
 
     def decide(
@@ -121,8 +124,8 @@ class Gate:
         now
             The clock, timezone-aware; default: the time at which the score became available.
         price
-            Market price at which the order would be sent, USDT; default: the close of the score's bar. Stop
-            and target do not depend on it; size, risk and reward do.
+            Market price at which the order would be sent, USDT, also as text or `Decimal`; default: the close of the
+            score's bar. Stop and target do not depend on it; size, risk and reward do.
 
         Returns
         -------
@@ -132,13 +135,18 @@ class Gate:
         Raises
         ------
         ParameterError
-            If `now` is naive.
+            If `now` is not a time with a zone, `price` is not a number, or score or account are of another type.
         OrderError
             If `now` lies before the day that the account's record has reached.
         """
+        if not isinstance(score, Score):
+            raise ParameterError(f"`score` must be a Score (`Score.from_row` of a row), was a {type(score).__name__}")
+        if not isinstance(account, Account):
+            raise ParameterError(f"`account` must be an Account, was a {type(account).__name__}")
         decided_at = score.available_time if now is None else now
-        if decided_at.tzinfo is None:
-            raise ParameterError(f"`now` must have a time zone, was {now}")
+        if not isinstance(decided_at, datetime) or decided_at.tzinfo is None:  # NaT has none
+            raise ParameterError(f"`now` must be a time with a time zone, was {brief(now)}")
+        price = None if price is None else _price(price)
         quote = score.context.close if price is None else price
         contract = self.contracts.get(score.symbol)
         bad_inputs = [*input_violations(score, price)]
@@ -216,6 +224,21 @@ class Gate:
             loss_streak=0 if record is None else record.loss_streak,
             cluster=exposure.cluster,
         )
+
+
+def _made(rules: type[_T], name: str, given: Mapping[str, Any]) -> _T:
+    known = [each.name for each in fields(rules)]  # type: ignore[arg-type]  # settings are dataclasses
+    for key in given:
+        if key not in known:
+            raise ParameterError(f"{name}: there is no setting `{key}`{did_you_mean(key, known)}")
+    return rules(**given)
+
+
+def _price(value: Any) -> float:
+    try:
+        return exact_number(value)
+    except ValueError as error:
+        raise ParameterError(f"`price` {error}") from None
 
 
 def _is_sound(equity: float) -> bool:

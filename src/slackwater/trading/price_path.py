@@ -175,7 +175,7 @@ class PricePath:
         expiry = int(self.open_time[entry_bar]) + microseconds(horizon)
         end = self.first_bar_from(expiry)
         prices = (self.open, self.high, self.low, self.close, self.mark_open, self.mark_high, self.mark_low)
-        code, bar, price = walk_to_exit(*prices, entry_bar, end, side, stop, target, liquidation_price)
+        code, bar, price = walk_to_exit(*prices, entry_bar, end, int(side), stop, target, liquidation_price)
         exit_us = int(self.close_time[bar])
         if code == _TIME and exit_us < expiry - _STAMP_TOLERANCE_US and end < len(self.open):
             price, exit_us = self.open[end], int(self.open_time[end])

@@ -8,18 +8,22 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import DataError, SchemaError
+from slackwater.market.columns import mapping_of
+from slackwater.numbers import brief, exact_number
 
-__all__ = ["CONTEXT", "SCORE_COLUMNS", "MarketContext", "Score", "event_scores"]
+__all__ = ["CONTEXT", "SCORE_COLUMNS", "MarketContext", "Score", "event_scores", "row_numbers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketContext:
     """Prices, ranges and liquidity at one bar close: what a trade is planned on besides the models.
 
-    Numbers are taken as they come, NaN included: the gate decides whether they may be traded on.
+    Numbers are taken as they come, NaN included: the gate decides whether they may be traded on. Text that is not a
+    number is refused with SchemaError.
 
     Parameters
     ----------
@@ -62,6 +66,9 @@ class MarketContext:
     pool_distance_below: float = math.nan
     trend_efficiency_72h: float = math.nan
 
+    def __post_init__(self) -> None:
+        _take_numbers(self, CONTEXT)
+
     @property
     def depth_1pct(self) -> float:
         """Coins resting within 1 % of mid on the thinner side; NaN if the venue gives none."""
@@ -69,8 +76,8 @@ class MarketContext:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:
-        """Return the context in a row that has every field of `CONTEXT`; raise SchemaError on text."""
-        return cls(**_numbers(row, CONTEXT))
+        """Return the context in a row that has every field of `CONTEXT`; raise SchemaError if one is no number."""
+        return cls(**row_numbers(row, CONTEXT))
 
 
 CONTEXT: Final = tuple(field.name for field in fields(MarketContext))
@@ -128,13 +135,16 @@ class Score:
 
     def __post_init__(self) -> None:
         if not (isinstance(self.symbol, str) and self.symbol):
-            raise SchemaError(f"`symbol` of a score must be a name such as 'BTCUSDT', was {self.symbol!r}")
-        if self.direction not in (-1, 0, 1):
-            raise SchemaError(f"`direction` of a score must be +1, 0 or -1, was {self.direction!r}")
+            raise SchemaError(f"`symbol` of a score must be a name such as 'BTCUSDT', was {brief(self.symbol)}")
+        if not (isinstance(self.direction, (int, np.integer)) and self.direction in (-1, 0, 1)):
+            raise SchemaError(f"`direction` of a score must be +1, 0 or -1, was {brief(self.direction)}")
+        if not isinstance(self.context, MarketContext):
+            raise SchemaError(f"`context` of a score must be a MarketContext, was a {type(self.context).__name__}")
+        _take_numbers(self, _FROM_MODELS)
         for name in ("event_time", "available_time"):
             time = getattr(self, name)
             if not isinstance(time, datetime) or time.tzinfo is None:  # NaT has none
-                raise SchemaError(f"`{name}` of a score must be a time with a time zone, was {time!r}")
+                raise SchemaError(f"`{name}` of a score must be a time with a time zone, was {brief(time)}")
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> Score:
@@ -151,6 +161,7 @@ class Score:
         SchemaError
             If a column is missing or a value is of the wrong kind.
         """
+        row = mapping_of(row, "a row of scores")
         missing = [name for name in SCORE_COLUMNS if name not in row]
         if missing:
             raise SchemaError(f"a row of scores lacks the columns {', '.join(missing)}")
@@ -158,11 +169,11 @@ class Score:
             symbol=row["symbol"],
             event_time=row["event_time"],
             available_time=row["available_time"],
-            direction=_whole(_numbers(row, ["direction"])["direction"]),
+            direction=_whole(row_numbers(row, ["direction"])["direction"]),
             context=MarketContext.from_row(row),
             missing_features=_names(row, "missing_features"),
             out_of_range_features=_names(row, "out_of_range_features"),
-            **_numbers(row, _FROM_MODELS),
+            **row_numbers(row, _FROM_MODELS),
         )
 
 
@@ -172,11 +183,30 @@ SCORE_COLUMNS: Final = tuple(
 """Columns of a table of scores: the fields of `Score`, with those of its context in place of the context."""
 
 
-def _numbers(row: Mapping[str, Any] | pd.Series, names: Iterable[str]) -> dict[str, float]:
+def row_numbers(row: Mapping[str, Any] | pd.Series, names: Iterable[str]) -> dict[str, float]:
+    """Return numbers of a row of scores by name; NaN stays.
+
+    Raises
+    ------
+    SchemaError
+        If a value is not a number; with the name.
+    """
+    return {name: _number(name, row[name]) for name in names}
+
+
+def _number(name: str, value: Any) -> float:
     try:
-        return {name: float(row[name]) for name in names}
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"a row of scores holds a value that is not a number: {error}") from error
+        return exact_number(value)
+    except ValueError as error:
+        raise SchemaError(f"`{name}` of a score {error}") from None
+
+
+def _take_numbers(instance: Any, names: Iterable[str]) -> None:
+    """Make floats of the fields of a frozen instance that are none yet."""
+    for name in names:
+        value = getattr(instance, name)
+        if type(value) is not float:
+            object.__setattr__(instance, name, _number(name, value))
 
 
 def _whole(direction: float) -> int:
@@ -190,7 +220,7 @@ def _whole(direction: float) -> int:
 def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
     value = row[column]
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise SchemaError(f"`{column}` of a score must name features in a sequence, was {value!r}")
+        raise SchemaError(f"`{column}` of a score must name features in a sequence, was {brief(value)}")
     return tuple(str(name) for name in value)
 
 

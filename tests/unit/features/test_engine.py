@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,52 @@ def test_a_row_off_the_grid_is_refused() -> None:
         engine.update(off)
 
 
+@pytest.mark.parametrize("after", [pd.Timedelta("367D"), pd.Timestamp("2262-01-01", tz="UTC") - row(0).event_time])
+def test_a_row_far_ahead_is_refused_at_once(after: pd.Timedelta) -> None:
+    """Catches a clock gone wrong that is filled bar by bar for hours, and then locks out every good row."""
+    clean, hit = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
+    for engine in (clean, hit):
+        engine.update(row(0))
+    with pytest.raises(OrderError, match="lies more than 366 days after the last one, 2024-01-01 00:00"):
+        hit.update(FrameRow("BTCUSDT", row(0).event_time + after.floor("1h"), row(1).values))
+    np.testing.assert_array_equal(clean.update(row(1)), hit.update(row(1)))
+
+
+def test_numbers_as_venues_write_them_are_read() -> None:
+    given = {"symbol": "BTCUSDT", "event_time": pd.Timestamp("2024-01-01", tz="UTC"), "open": 1, "high": "2.50"}
+    given |= {"low": Decimal("0.1"), "close": np.float32(0.5), "volume": None, "funding_rate": "-1e-4"}
+    values = FrameRow.from_mapping(given).values
+    assert values[:4].tolist() == [1.0, 2.5, 0.1, 0.5]
+    assert np.isnan(values[INPUTS.index("volume")])
+    assert values[INPUTS.index("funding_rate")] == -1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"close": "1,000"}, "`close` must be a number such as"),
+        ({"close": "nan"}, "`close` must be a number such as"),
+        ({"close": None}, "`close` must be a number"),
+        ({"close": 10**400}, "`close` must be a number that a float can hold"),
+        ({"volume": -1.0}, "`volume` must be at least 0, was -1.0"),
+        ({"volume": True}, "`volume` must be a number, was True"),
+        ({"volume": 1e16}, r"`volume` must be at most 1e\+15"),
+        ({"volume": [1.0]}, r"`volume` must be a number, was \[1.0\]"),
+        ({"event_time": pd.Timestamp("2024-01-01")}, "`event_time` must be a timezone-aware time .* was naive"),
+        ({"event_time": datetime(9999, 1, 1, tzinfo=UTC)}, "`event_time` must be a time between 2009 and 2100"),
+        ({"event_time": "2024-01-01T00:00Z"}, "`event_time` must be a timezone-aware time"),
+        ({"symbol": 7}, "`symbol` of a frame row must be a name"),
+        ({"oi": 1.0}, r"has no inputs \['oi'\]"),
+    ],
+)
+def test_a_row_that_is_not_one_is_refused_by_name(change: dict[str, object], message: str) -> None:
+    good = {"symbol": "BTCUSDT", "event_time": pd.Timestamp("2024-01-01", tz="UTC")}
+    good |= dict.fromkeys(("open", "high", "low", "close"), 1.0)
+    FrameRow.from_mapping(good)
+    with pytest.raises(SchemaError, match=message):
+        FrameRow.from_mapping(good | change)
+
+
 def test_symbols_keep_their_own_state() -> None:
     engine, alone = FeatureEngine(ENGINE.families), FeatureEngine(ENGINE.families)
     for hour in range(60):
@@ -83,7 +130,10 @@ def test_arbitrary_inputs_never_poison_the_state(rows: list[dict[str, float]]) -
     """After any garbage, a warm-up of good rows gives finite values again, and nothing is ever infinite."""
     engine = FeatureEngine(ENGINE.families)
     for hour, inputs in enumerate(rows):
-        assert not np.isinf(engine.update(row(hour, **inputs))).any()
+        garbage = row(hour)
+        for name, value in inputs.items():
+            garbage.values[INPUTS.index(name)] = value
+        assert not np.isinf(engine.update(garbage)).any()
     market = small_market(("BTCUSDT", "ETHUSDT"), interval=HOUR, days=100)
     frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     last = None

@@ -170,3 +170,11 @@ def test_refuses_times_that_cannot_be_right() -> None:
             next(splitter(*given).split(events))
     with pytest.raises(ParameterError, match="`X`"):
         next(splitter(events, ends).split(events[:-1]))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"embargo": "24h"}, {"embargo": 24}, {"min_train": None}, {"test": "30d"}, {"min_train_rows": "50"}]
+)
+def test_a_duration_of_another_type_is_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match=f"`{next(iter(wrong))}` must be a"):
+        splitter(*daily(), **wrong).get_n_splits()

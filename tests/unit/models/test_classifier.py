@@ -11,7 +11,7 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from slackwater.errors import DataError, OrderError, ParameterError
+from slackwater.errors import DataError, OrderError, ParameterError, SchemaError
 from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.predictor import FlattenedTrees
@@ -241,3 +241,10 @@ def test_lightgbm_is_told_to_be_quiet(capfd):
     quick().fit(*events())
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
+
+
+@pytest.mark.parametrize("name", ["ret[5m]", "a b", "x:y", "{z}", 'q"', "a,b", ""])
+def test_a_name_that_lightgbm_cannot_keep_is_named(name: str) -> None:
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["b", name])
+    with pytest.raises(SchemaError, match="must be renamed"):
+        ReversalClassifier(n_estimators=1).fit(X, X["b"] > 0)

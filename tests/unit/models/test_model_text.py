@@ -102,6 +102,12 @@ def test_an_edit_that_changes_nothing_is_accepted(text):
         ("end of parameters\n", "", "cut short"),
         ("pandas_categorical:null", 'pandas_categorical:[["a"]]', "pandas_categorical"),
         ("\n", "\r\n", "not a LightGBM model"),
+        ("feature_infos=", "feature_infos=none ", "`feature_infos` must hold 4"),
+        ("feature_infos=[", "feature_infos=[x", "`feature_infos` must hold 4"),
+        ("feature_infos=", "feature_info=", "unknown entry 'feature_info'"),
+        ("objective=", "monotone_constraints=1 0\nobjective=", "`monotone_constraints` must be 4"),
+        ("objective=", "monotone_constraints=1 0 0 7\nobjective=", "`monotone_constraints` must be 4"),
+        ("label_index=0", "label_index=5", "`label_index` must be 0"),
     ],
 )
 def test_headers_and_endings_that_are_not_understood(text, old, new, message):
@@ -153,6 +159,21 @@ def test_a_model_without_trees(text):
         ("decision_type", "2 12 2", "`decision_type` must be one of"),
         ("decision_type", "2 258 2", "`decision_type` must be one of"),
         ("decision_type", "2 -2 2", "`decision_type` must be one of"),
+        ("leaf_weight", "", "`leaf_weight` must hold 4 finite"),
+        ("leaf_weight", "1 2 3", "`leaf_weight` must hold 4 finite"),
+        ("leaf_weight", "1 2 3 4 5", "`leaf_weight` must hold 4 finite"),
+        ("leaf_weight", "1 2 3 1e999", "`leaf_weight` must hold 4 finite"),
+        ("leaf_weight", "1 2 3 -4", "`leaf_weight` must not be negative"),
+        ("split_gain", "1 x 3", "`split_gain` must hold numbers"),
+        ("internal_value", "1 2", "`internal_value` must hold 3 finite"),
+        ("internal_weight", "1 2 inf", "`internal_weight` must hold 3 finite"),
+        ("leaf_count", "1 2 3", "`leaf_count` and `internal_count` must hold 4 and 3"),
+        ("leaf_count", "9 9 9 9", "is not the sum of its children"),
+        ("leaf_count", "0 0 0 0", "a count of rows must be in"),
+        ("internal_count", "3 2 99999999999", "a count of rows must be in"),
+        ("internal_count", "", "`leaf_count` and `internal_count` must hold 4 and 3"),
+        ("shrinkage", "", "`shrinkage` must be one finite"),
+        ("shrinkage", "a", "`shrinkage` must hold numbers"),
     ],
 )
 def test_trees_with_impossible_entries(text, key, value, message):
@@ -181,6 +202,53 @@ def test_children_that_make_up_no_tree(text, left, right):
     hostile = with_entry(with_entry(text, "left_child", left), "right_child", right)
     with pytest.raises(BundleError, match="do not make up a tree"):
         parse_model_text(hostile)
+
+
+def chain(leaves: int) -> str:
+    """A text of one tree in which each split leads to the next: as deep as it has splits."""
+    splits = leaves - 1
+    one = {
+        "num_leaves": leaves,
+        "num_cat": 0,
+        "split_feature": "0 " * splits,
+        "split_gain": "1 " * splits,
+        "threshold": "0.5 " * splits,
+        "decision_type": "2 " * splits,
+        "left_child": " ".join(map(str, [*range(1, splits), -1])),
+        "right_child": " ".join(str(-2 - node) for node in range(splits)),
+        "leaf_value": "0.1 " * leaves,
+        "leaf_weight": "1 " * leaves,
+        "leaf_count": "1 " * leaves,
+        "internal_value": "0 " * splits,
+        "internal_weight": "0 " * splits,
+        "internal_count": " ".join(map(str, range(leaves, 1, -1))),
+        "is_linear": 0,
+        "shrinkage": 1,
+    }
+    block = "Tree=0\n" + "".join(f"{key}={str(value).strip()}\n" for key, value in one.items()) + "\n\n"
+    head = INTACT.partition("tree_sizes=")[0]
+    return f"{head}tree_sizes={len(block)}\n\n{block}end of trees\n\nparameters:\n\nend of parameters\n"
+
+
+def test_a_tree_as_deep_as_a_stack_is_refused():
+    """Caught: an explanation that calls itself once per level until the process has no stack left."""
+    trees = FlattenedTrees.from_text(chain(1_000))
+    contributions = lightgbm.Booster(model_str=trees.checked_text).predict(np.zeros((1, 4)), pred_contrib=True)
+    assert contributions.sum() == pytest.approx(0.1)
+    for leaves in (1_002, 100_000):
+        with pytest.raises(BundleError, match=f"tree 0: is {leaves - 1:,} splits deep"):
+            parse_model_text(chain(leaves))
+
+
+def test_what_lightgbm_is_given_is_checked_and_explains_as_the_whole_text(text):
+    """Caught: parameters of the training, which nobody checks, that reach LightGBM."""
+    hostile = text.replace("[boosting: gbdt]", "[boosting: gbdt]\n[machines: 10.0.0.1]\n[output_model: /tmp/x]")
+    checked = FlattenedTrees.from_text(hostile).checked_text
+    assert "machines" not in checked
+    X = np.random.default_rng(1).normal(size=(50, 4))
+    for how in ({"raw_score": True}, {"pred_contrib": True}):
+        of_both = [lightgbm.Booster(model_str=each).predict(X, **how) for each in (text, checked)]
+        np.testing.assert_array_equal(*of_both)
 
 
 def test_a_tree_without_leaves(text):

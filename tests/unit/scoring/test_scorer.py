@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 
 import slackwater as sw
-from slackwater.errors import BundleError, MissingDataError, OrderError, SchemaError
+from slackwater.errors import (
+    BundleError,
+    MissingDataError,
+    OrderError,
+    ParameterError,
+    SchemaError,
+    UniverseWarning,
+)
 from slackwater.features.orientation import Orientation
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
@@ -254,3 +261,103 @@ def test_bad_tables_are_refused(scorer: sw.ReversalScorer) -> None:
         scorer.score({"depth": tables["depth"]})
     with pytest.raises(SchemaError, match="table bars: missing column close"):
         scorer.score(tables | {"bars": tables["bars"].drop(columns="close")})
+    with pytest.raises(SchemaError, match="no canonical table `openinterest`; did you mean `open_interest`"):
+        scorer.score(tables | {"openinterest": tables["open_interest"]})
+    half = tables["bars"].assign(open_time=tables["bars"]["event_time"] - pd.Timedelta("30min"))
+    with pytest.raises(SchemaError, match=r"reads bars of 1:00:00, .* have another length, the first 0 days 00:30"):
+        scorer.score(tables | {"bars": half})
+
+
+def test_warm_takes_what_score_takes_and_no_more(scorer: sw.ReversalScorer) -> None:
+    """A state made from naive times, percent or a page twice differs in silence, and so does every score after it."""
+    tables = market()
+    last = tables["bars"]["event_time"].max()
+    history = {name: t[t["available_time"] <= last - BAR + DECISION_LAG] for name, t in tables.items()}
+    interest, settled, hit = (history[name] for name in ("open_interest", "funding", "liquidations"))
+    moved = history["whale_transfers"]
+    naive = {c: interest[c].dt.tz_localize(None) for c in ("event_time", "available_time")}
+    for spoilt, message in (
+        ({"open_interest": interest.assign(**naive)}, "naive times"),
+        ({"liquidations": hit.assign(side=hit["side"].str.upper())}, "`side` must be one of long, short"),
+        ({"funding": settled.assign(funding_rate=10.0 * settled["funding_rate"] + 0.05)}, "percent"),
+        ({"depth": None}, "table depth: must be a DataFrame, was a NoneType"),
+    ):
+        stream = scorer.stream("BTCUSDT")
+        for take in (scorer.score, stream.warm):
+            with pytest.raises(SchemaError, match=message):
+                take(history | spoilt)
+        assert list(stream.save_state()) == ["fingerprint"]
+    zero = interest.assign(open_interest=interest["open_interest"].where(interest.index != interest.index[-30], 0.0))
+    streams = scorer.stream("ETHUSDT"), scorer.stream("ETHUSDT")
+    streams[0].warm(history | {"open_interest": zero, "whale_transfers": pd.concat([moved, moved.tail(200)])})
+    streams[1].warm(history | {"open_interest": zero[zero["open_interest"] > 0]})
+    of_both = [{name: array.tobytes() for name, array in each.save_state().items()} for each in streams]
+    assert of_both[0] == of_both[1]
+
+
+def test_two_symbols_in_one_file_go_on_as_if_there_had_been_no_restart(
+    scorer: sw.ReversalScorer, tmp_path: Path
+) -> None:
+    """A stream that carries copies of the others' states writes them over the others' own in the union of a file."""
+    frame = MarketFrame.from_tables(market(), FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
+    rows = {symbol: list(frame.rows(symbol))[-60:] for symbol in ("BTCUSDT", "ETHUSDT")}
+    whole, streams = ({symbol: scorer.stream(symbol) for symbol in rows} for _ in range(2))
+    for at in range(60):
+        for symbol, of_symbol in rows.items():
+            expected = whole[symbol].update(of_symbol[at])
+            np.testing.assert_array_equal(streams[symbol].update(of_symbol[at]).features, expected.features)
+        if at in (20, 40):
+            state = scorer.frame_stream().save_state()
+            for each in streams.values():
+                state |= each.save_state()
+            write_arrays(state, tmp_path / "live.npz")
+            streams = {symbol: scorer.stream(symbol) for symbol in rows}
+            for each in streams.values():
+                each.load_state(read_arrays(tmp_path / "live.npz"))
+    late = scorer.stream("SOLUSDT")
+    with pytest.raises(BundleError, match="has no SOLUSDT, it has BTCUSDT, ETHUSDT; warm up from history"):
+        late.load_state(read_arrays(tmp_path / "live.npz"))
+    damaged = read_arrays(tmp_path / "live.npz")
+    damaged["state/BTCUSDT"][7] += 1.0
+    with pytest.raises(BundleError, match="the saved state of BTCUSDT is incomplete or damaged"):
+        streams["BTCUSDT"].load_state(damaged)
+
+
+def test_other_company_is_named(scorer: sw.ReversalScorer) -> None:
+    """Features that are means over the other symbols move with them, and no input of the symbol itself shows it."""
+    tables = market()
+    alone = {name: t[t["symbol"] == "BTCUSDT"] for name, t in tables.items()}
+    more = tables | {"bars": pd.concat([tables["bars"], alone["bars"].assign(symbol="ALTUSDT")])}
+    with pytest.warns(UniverseWarning, match=r"this market lacks ETHUSDT\. others_return_24h, .* are means over"):
+        scorer.score(alone)
+    with pytest.warns(UniverseWarning, match="this market adds ALTUSDT"):
+        scorer.stream("BTCUSDT").warm(more)
+    frames = scorer.frame_stream()
+    closes = alone["bars"].head(2)
+    for row in closes.to_dict("records"):
+        frames.push("bars", row)
+    with pytest.warns(UniverseWarning, match="this market lacks ETHUSDT"):
+        frames.close(closes["event_time"].iloc[0])
+    frames.close(closes["event_time"].iloc[1])  # the same symbols are named once
+
+
+def test_gate_and_explain_take_rows_as_mappings_and_refuse_by_name(
+    scorer: sw.ReversalScorer, scores: pd.DataFrame
+) -> None:
+    event, account = scores[scores["direction"] != 0].iloc[-1], sw.Account(equity="10000.0")
+    assert scorer.gate(event.to_dict(), account, price="21000.5") == scorer.gate(event, account, price=21_000.5)
+    pd.testing.assert_frame_equal(scorer.explain(event.to_dict()), scorer.explain(event))
+    for options, message in (
+        ({"now": "2024-01-01T00:00Z"}, "`now` must be a time with a time zone, was '2024"),
+        ({"now": 1.7e9}, "`now` must be a time"),
+        ({"price": "21,000"}, "`price` must be a number"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            scorer.gate(event, account, **options)
+    for wrong in ("directoin", ["hit"], None):
+        with pytest.raises(ParameterError, match="`model` must be one of"):
+            scorer.explain(event, model=wrong)
+    with pytest.raises(SchemaError, match="lacks the columns"):
+        scorer.explain(event.drop("atr_1h"))
+    with pytest.raises(SchemaError, match="must map column names to values, was a str"):
+        scorer.gate("BTCUSDT", account)

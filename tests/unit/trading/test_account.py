@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -148,3 +149,36 @@ def test_nothing_can_be_changed_afterwards(thing: Any, name: str, value: float) 
     """Catches a position whose risk is talked down while it is open."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(thing, name, value)
+
+
+POSITION = {"symbol": "BTCUSDT", "side": 1, "quantity": 1.5, "entry": 100.0, "mark": 101.0, "leverage": 2.0}
+
+
+def test_numbers_as_venues_send_them_are_read() -> None:
+    text = {name: str(value) if isinstance(value, float) else value for name, value in POSITION.items()}
+    assert OpenPosition(**text, risk_usd=Decimal("0.1")) == OpenPosition(**POSITION, risk_usd=0.1)
+    assert Account(equity="10000.5") == Account(equity=Decimal("10000.5")) == Account(equity=10_000.5)
+
+
+@pytest.mark.parametrize("wrong", [None, "", "1,000", "nan", True, [], 10**400, b"1", Decimal("Infinity"), object()])
+def test_what_is_no_number_is_refused_by_name(wrong: object) -> None:
+    with pytest.raises(ParameterError, match="`equity` of an account must be a number"):
+        Account(equity=wrong)
+    with pytest.raises(ParameterError, match="`quantity` of an open position must be a number"):
+        OpenPosition(**POSITION | {"quantity": wrong}, risk_usd=0.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"open_positions": 7},
+        {"open_positions": ["BTCUSDT"]},
+        {"record": {}},
+        {"correlations": [0.5]},
+        {"correlations": {"BTCUSDT": 0.5}},
+        {"correlations": {("A", "B"): "0.5"}},
+    ],
+)
+def test_parts_of_an_account_of_another_type_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match=f"`{next(iter(wrong))}` must"):
+        Account(equity=1.0, **wrong)

@@ -53,9 +53,9 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
     ("change", "named"),
     [
         ({"direction": 0.5}, "direction"),
-        ({"direction": "up"}, "not a number"),
-        ({"close": "dear"}, "not a number"),
-        ({"close": None}, "not a number"),
+        ({"direction": "up"}, "must be a number"),
+        ({"close": "dear"}, "must be a number"),
+        ({"close": None}, "must be a number"),
         ({"symbol": ""}, "symbol"),
         ({"symbol": 7}, "symbol"),
         ({"event_time": pd.Timestamp("2024-03-01")}, "event_time"),
@@ -63,7 +63,7 @@ def test_missing_column_is_named(make_score: Callable[..., Score], name: str) ->
         ({"missing_features": "funding_rate"}, "in a sequence"),
         ({"missing_features": math.nan}, "in a sequence"),
         ({"out_of_range_features": "funding_rate"}, "in a sequence"),
-        ({"trade_edge": "large"}, "not a number"),
+        ({"trade_edge": "large"}, "must be a number"),
     ],
 )
 def test_malformed_rows_are_refused(make_score: Callable[..., Score], change: dict[str, Any], named: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.market.bars import impossible_bars
+from slackwater.market.columns import typed_table
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
@@ -27,7 +28,13 @@ from slackwater.market.quality.open_interest import recount, zero_open_interest
 from slackwater.market.quality.order import gaps, in_order, usual_spacing
 from slackwater.market.quality.stale import frozen_depth, frozen_open_interest, repeated_bar
 from slackwater.market.quality.traded import Traded
-from slackwater.market.schemas import describe_rows, known_table, refuse_both_kinds_of_liquidations, validate
+from slackwater.market.schemas import (
+    describe_rows,
+    known_table,
+    refuse_both_kinds_of_liquidations,
+    validate,
+    where_of,
+)
 from slackwater.market.tables import TABLES, Table
 from slackwater.times import HOUR_US, epochs_us, timestamp
 from slackwater.types import Bools
@@ -227,7 +234,7 @@ def examine_tables(
     traded: dict[str, Traded] = {}
     for name in names:
         schema = known_table(name, described)
-        ordered, findings = in_order(tables[name], schema)
+        ordered, findings = in_order(typed_table(tables[name], schema, where_of(schema)), schema)
         ledger.findings += findings
         if any(finding.action == "refused" for finding in findings):
             continue

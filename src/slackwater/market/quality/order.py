@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 from slackwater.market.quality.ledger import Action, Finding
 from slackwater.market.schemas import known_table
 from slackwater.market.tables import Table
-from slackwater.times import SECOND_US, epoch_us, epochs_us
+from slackwater.times import EARLIEST, LATEST, SECOND_US, epoch_us, epochs_us
 from slackwater.types import Bools, Ints
 
 __all__ = ["gaps", "in_order", "usual_spacing"]
-
-EARLIEST: Final = pd.Timestamp("2009-01-03", tz="UTC")
-LATEST: Final = pd.Timestamp("2100-01-01", tz="UTC")
-"""Range of plausible stamps, from the first block of Bitcoin. Milliseconds read as microseconds fall into 1970."""
 
 NEIGHBOURS: Final = 20
 DOUBLED_SHARE: Final = 0.4
@@ -138,7 +134,7 @@ def _copies(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> Bools
     """Return which rows equal an earlier one."""
     tied = _tied(codes, stamps)
     copies = np.zeros(len(table), dtype=bool)
-    copies[tied] = table[tied].duplicated().to_numpy()
+    copies[tied] = table[tied].apply(_comparable).duplicated().to_numpy()
     return copies
 
 
@@ -158,11 +154,16 @@ def _told_again(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> B
     if "available_time" not in table:
         return again
     places = np.flatnonzero(_tied(codes, stamps))
-    rows = table.iloc[places]
+    rows = table.iloc[places].apply(_comparable)
     event = [column for column in rows if column != "available_time"]
     first = rows.groupby(event, dropna=False, observed=True)["available_time"].transform("min")
     again[places] = (rows["available_time"] > first).to_numpy()
     return again
+
+
+def _comparable(values: pd.Series) -> pd.Series:
+    """Return values that can be told apart: a column that no schema knows may hold lists or mappings."""
+    return values.map(repr) if values.dtype.kind == "O" and not isinstance(values.dtype, pd.StringDtype) else values
 
 
 def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools:

@@ -1,0 +1,239 @@
+"""The manifest of a bundle: its schema, checked once, and durations in types of JSON.
+
+A manifest may come from anywhere. What passes `read_manifest` has the types that the scorer relies on, no number that
+is not finite, no text that a terminal would execute, and no nesting that a reader would overflow on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from slackwater.errors import BundleError
+from slackwater.numbers import brief
+from slackwater.times import DAY, microseconds
+
+__all__ = ["FORMAT", "check_manifest", "from_plain", "read_manifest", "to_plain"]
+
+FORMAT: Final = 4
+_DEEPEST: Final = 30
+_LONGEST: Final = 3_660 * DAY
+_UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs"})  # control characters, marks of direction, halves of a character
+_LARGEST: Final = 2**63
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False, extra="allow")
+
+
+class _Exact(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+
+_Microseconds = Annotated[int, Field(gt=0, le=microseconds(_LONGEST))]
+_Named = Annotated[str, Field(min_length=1)]
+
+
+def _not_a_duration(section: dict[str, Any]) -> dict[str, Any]:
+    if set(section) == {"seconds"}:
+        raise ValueError("must be a section of settings")
+    return section
+
+
+_Settings = Annotated[dict[str, Any], AfterValidator(_not_a_duration)]
+
+
+class _Duration(_Exact):
+    seconds: Annotated[float, Field(gt=0, le=_LONGEST.total_seconds())]
+
+
+class _Clause(_Part):
+    requirement: str
+    value: float | None
+    passed: bool
+    note: str
+
+
+class _Verdict(_Part):
+    verdict: _Named
+    sentence: str
+    synthetic: bool
+    clauses: dict[str, _Clause]
+
+
+class _Market(_Exact):
+    bar_interval_us: _Microseconds
+    decision_lag_us: Annotated[int, Field(ge=0, le=microseconds(DAY))]
+    staleness_us: dict[str, _Microseconds]
+    liquidation_cap_us: _Microseconds | None
+    outside_tables: list[str]
+
+
+class _Families(_Part):
+    __pydantic_extra__: dict[str, _Settings]
+    extra: list[str] = []
+    extra_parameters: dict[str, _Settings] | None = None
+
+
+class _Features(_Part):
+    families: _Families
+    fingerprint: _Named
+    model_features: Annotated[list[_Named], Field(min_length=1)]
+
+
+class _Target(_Exact):
+    name: _Named
+    column: _Named
+    offset: _Named | None
+    lower_bound: bool
+
+
+class _Model(_Exact):
+    file: _Named
+    format: _Named
+    target: _Target
+    calibrator: Annotated[dict[str, float | str], AfterValidator(_not_a_duration)]
+
+
+class _Trading(_Exact):
+    venue: _Named
+    entry: _Settings
+    bracket: _Settings
+    rules: _Settings
+    drawdown_control: _Settings
+    costs: _Settings
+    contract_facts: _Settings | None = None
+
+
+class _Labels(_Part):
+    horizon: _Duration
+
+
+class _Manifest(_Part):
+    format: int
+    dataset: _Named
+    symbols: Annotated[list[_Named], Field(min_length=1)]
+    synthetic: bool
+    verdict: _Verdict
+    market: _Market
+    features: _Features
+    labels: _Labels
+    models: dict[_Named, _Model]
+    training_range: _Settings
+    trading: _Trading
+    hashes: dict[str, str]
+    params: _Settings = {}
+
+
+def read_manifest(text: str) -> dict[str, Any]:
+    """Return the manifest in a text of JSON, with durations as `timedelta` and lists as tuples.
+
+    Raises
+    ------
+    BundleError
+        If it is not JSON, of another version, or does not fit the schema; the message names the key.
+    """
+    try:
+        content = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"it is not valid JSON: {error}") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT or isinstance(found, bool):
+        raise BundleError(f"the bundle has format {brief(found)}, this version reads {FORMAT}")
+    check_manifest(content)
+    manifest: dict[str, Any] = from_plain(content)
+    return manifest
+
+
+def check_manifest(content: Mapping[str, Any]) -> None:
+    """Raise BundleError unless content in types of JSON is a manifest; the message names the first wrong key."""
+    _check_values(content)
+    try:
+        _Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        found = "is missing" if first["type"] == "missing" else f"{first['msg']}, was {brief(first['input'])}"
+        raise BundleError(f"the manifest: {_key(key)}: {found}") from None
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value in types of JSON; a duration becomes ``{"seconds": n}``."""
+    if isinstance(value, timedelta):
+        return {"seconds": value.total_seconds()}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(value: Any) -> Any:
+    """Undo `to_plain`; lists become tuples.
+
+    Raises
+    ------
+    BundleError
+        If a duration is longer than ten years.
+
+    Examples
+    --------
+    >>> from_plain(to_plain({"windows": (timedelta(hours=1),)}))
+    {'windows': (datetime.timedelta(seconds=3600),)}
+    """
+    if isinstance(value, dict):
+        seconds = value.get("seconds")
+        if set(value) == {"seconds"} and isinstance(seconds, (int, float)) and not isinstance(seconds, bool):
+            if not abs(seconds) <= _LONGEST.total_seconds():
+                raise BundleError(f"the manifest: a duration must be at most {_LONGEST.days} days, was {seconds:g} s")
+            return timedelta(seconds=seconds)
+        return {key: from_plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(from_plain(item) for item in value)
+    return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it names {brief(next(name for name in names if names.count(name) > 1))} twice")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it contains {name}")
+
+
+def _check_values(content: Any) -> None:
+    """Refuse what no manifest contains, wherever it stands; without recursion, since the depth is not known yet."""
+    waiting: list[tuple[Any, str, int]] = [(content, "", 1)]
+    while waiting:
+        value, key, depth = waiting.pop()
+        where = f"the manifest: {_key(key)}"
+        if depth > _DEEPEST:
+            raise BundleError(f"{where}: is nested more than {_DEEPEST} deep")
+        if isinstance(value, dict):
+            waiting.extend((name, f"{key}.{name}", depth + 1) for name in value)
+            waiting.extend((item, f"{key}.{name}", depth + 1) for name, item in value.items())
+        elif isinstance(value, list):
+            waiting.extend((item, f"{key}.{place}", depth + 1) for place, item in enumerate(value))
+        elif isinstance(value, str):
+            if not value.isprintable() and any(unicodedata.category(c) in _UNSHOWN and c not in "\n\t" for c in value):
+                raise BundleError(f"{where}: must be a text without control characters, was {brief(value)}")
+        elif isinstance(value, (int, float)):
+            if not (abs(value) < _LARGEST if isinstance(value, int) else math.isfinite(value)):
+                raise BundleError(f"{where}: must be a number of a usual size, was {brief(value)}")
+        elif value is not None:
+            raise BundleError(f"{where}: must be a value of JSON, was {brief(value)}")
+
+
+def _key(key: str) -> str:
+    text = brief(key.strip("."))[1:-1]
+    return f"`{text}`" if text else "it"
