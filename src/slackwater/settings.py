@@ -13,7 +13,7 @@ A class with rules across fields gives them a method ``_check_together(self) -> 
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -173,7 +173,10 @@ def _is_a(value: Any, kind: type) -> bool:
 
 def _finite(value: Any) -> bool:
     """Return whether a number is finite as a float; whole numbers beyond it, such as 10**400, are not."""
-    return bool(abs(value) <= sys.float_info.max)
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _one_of(values: tuple[Any, ...]) -> str:

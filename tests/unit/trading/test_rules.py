@@ -166,7 +166,7 @@ class TestRuleThatFails:
         [
             ([NoWeekends()], "must be a tuple of rules"),
             (NoWeekends(), "must be a tuple of rules"),
-            ((NoWeekends,), r"not the class NoWeekends: NoWeekends\(\)"),
+            ((NoWeekends,), r"not the class NoWeekends: give NoWeekends\(\)"),
             ((NoReasons(),), "NoReasons must have a `name` and a method `reasons"),
             ((Gives([], name=""),), "must be text in snake case, such as no_weekends, was ''"),
             ((Gives([], name=3),), "was 3"),
