@@ -156,6 +156,8 @@ class Gate:
             raise ParameterError(f"`now` must have a time zone, was {now}")
         quote = score.context.close if price is None else price
         contract = self.contracts.get(score.symbol)
+        if contract is not None:
+            contract = contract.at(decided_at)
         bad_inputs = [*input_violations(score, price)]
         reasons = [
             *entry_reasons(score, decided_at, self.entry),
