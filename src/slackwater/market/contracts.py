@@ -101,8 +101,7 @@ class Contract:
     ------
     ParameterError
         If a step or a rate is out of range, the tiers do not join up, or an unconfirmed contract has several; if the
-        venue is unknown and not `outside`, or has another form of the liquidation price; or if the symbol is not that
-        of a linear contract.
+        venue is unknown and not `outside`; or if the symbol is not that of a linear contract.
     """
 
     venue: str
@@ -321,9 +320,7 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     return price
 
 
-def margin_tiers(
-    rows: Iterable[tuple[float, float, float]], liquidation: LiquidationFormula
-) -> tuple[MarginTier, ...]:
+def margin_tiers(rows: Iterable[tuple[float, float, float]], liquidation: LiquidationFormula) -> tuple[MarginTier, ...]:
     """Return margin tiers from rows (notional cap in USDT, rate, largest leverage), with the deductions of the form."""
     tiers: list[MarginTier] = []
     for cap, rate, leverage in rows:
@@ -361,10 +358,6 @@ def _check_names(contract: Contract) -> None:
             f"`venue` of a contract must be a known venue, was {name!r}{did_you_mean(name, VENUES)}; the contracts of "
             "facts from outside are `outside`"
         )
-    if not contract.outside:
-        own, before = VENUES[name].liquidation, VENUES[name].liquidation_before
-        if contract.liquidation not in {own, before.formula if before else own}:
-            raise ParameterError(f"`liquidation` of a contract at {name} must be {own!r}, was {contract.liquidation!r}")
     require_linear(symbol)
 
 

@@ -39,7 +39,7 @@ LiquidationFormula = Literal["notional", "notional_with_fee", "whole_notional_wi
 
 
 class FormerLiquidation(NamedTuple):
-    """The form of the liquidation price that a venue used before a time (UTC), which is the first of the present form."""
+    """The form of the liquidation price that a venue used before a time (UTC)."""
 
     formula: LiquidationFormula
     until: datetime

@@ -143,9 +143,10 @@ class PricePath:
         order: the venue's insurance bears the rest.
 
         Funding is paid at the settlements that the position lived to see; where the exit bar does not show which those
-        were, the worse is assumed (`funding_usd`). It comes out of the account. A position whose funding has used up the equity that it was planned on is
-        liquidated in that bar, at the worst of the mark and of the exit that the bar would have brought; and one
-        that ends with less than nothing because of funding is recorded as liquidated, however it ended.
+        were, the worse is assumed (`funding_usd`). It comes out of the account. A position whose funding has used up
+        the equity that it was planned on is liquidated in that bar, at the worst of the mark and of the exit that the
+        bar would have brought; and one that ends with less than nothing because of funding is recorded as liquidated,
+        however it ended.
         """
         found = self.exit(
             side=plan.side,
@@ -240,7 +241,7 @@ class PricePath:
 
         Where the position ended between `end_us` and `gone_us`, it has also seen none, some or all of the settlements
         between them, whichever costs most: a payment that it may have escaped is charged, a receipt is not credited.
-        Times count as equal that differ by less than a second: venues stamp closes and settlements some milliseconds off.
+        Times that differ by less than a second are equal: venues stamp closes and settlements some milliseconds off.
         """
         rates = self.funding_rate if rates is None else rates
         paid = [
@@ -255,7 +256,7 @@ class PricePath:
         return max(math.fsum(paid[:count]) for count in range(certain, len(paid) + 1))
 
     def funding_known(self, start_us: int, end_us: int) -> bool:
-        """Return whether the settled rates cover a span: none is missing for longer than the longest interval, a day."""
+        """Return whether the settled rates cover a span: nowhere in it are they further apart than a day."""
         first = int(np.searchsorted(self.settlement_time, start_us, side="right")) - 1
         last = int(np.searchsorted(self.settlement_time, end_us, side="left"))
         around = self.settlement_time[max(first, 0) : last + 1]

@@ -164,8 +164,14 @@ def losing_money() -> pd.DataFrame:
     notional = 100.0 / (stop / 1e4)
     sample = trades(r * stop)
     times = pd.date_range("2022-01-01", periods=n, freq="12h", tz="UTC", unit="us")
-    return sample.assign(entry_time=times, notional_usd=notional, net_usd=100.0 * r, net_r=r, fees_usd=1e-3 * notional,
-                         slippage_usd=4e-4 * notional)
+    return sample.assign(
+        entry_time=times,
+        notional_usd=notional,
+        net_usd=100.0 * r,
+        net_r=r,
+        fees_usd=1e-3 * notional,
+        slippage_usd=4e-4 * notional,
+    )
 
 
 def test_a_strategy_that_loses_money_holds_no_clause_about_net_results() -> None:

@@ -134,9 +134,7 @@ def test_a_tie_is_a_continuation_and_says_so() -> None:
 
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize(("log_open", "code"), [(0.0101, 1), (0.0099, -1)])
-def test_a_bar_that_opens_beyond_the_reversal_barrier_is_a_reversal(
-    direction: int, log_open: float, code: int
-) -> None:
+def test_a_bar_that_opens_beyond_the_reversal_barrier_is_a_reversal(direction: int, log_open: float, code: int) -> None:
     """Fails if the first print of the bar, which lies beyond the barrier, is passed over for a later touch."""
     path = flat_path()
     path.loc[ENTRY_BAR + 5, "open"] = 100 * np.exp(-direction * log_open)

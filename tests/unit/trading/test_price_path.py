@@ -289,8 +289,12 @@ def test_a_settlement_after_the_exit_is_not_received(
         seen = "held"  # the gap is in favour of the position and ends nothing
     path = only(hourly(**prices), funding("2024-03-01 03:00", rate=rate))
     end = path.exit(
-        side=side, stop=100.0 - 5.0 * side, target=100.0 + 50.0 * side, liquidation_price=0.0 if side > 0 else np.inf,
-        entry_bar=1, horizon=timedelta(hours=4),
+        side=side,
+        stop=100.0 - 5.0 * side,
+        target=100.0 + 50.0 * side,
+        liquidation_price=0.0 if side > 0 else np.inf,
+        entry_bar=1,
+        horizon=timedelta(hours=4),
     )
     start = moment("2024-03-01 01:00")
     paid = path.funding_usd(side=side, quantity=2.0, start_us=start, end_us=end.held_us, gone_us=end.gone_us)
