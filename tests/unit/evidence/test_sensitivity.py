@@ -512,7 +512,7 @@ class TestRuinCurve:
     def test_a_short_calendar_is_a_circle_that_goes_on(self) -> None:
         """Catches seams: a year drawn from 90 days holds the blocks of the same days five times over."""
         wave = np.r_[np.full(45, -1.0), np.full(45, 1.0)]
-        once, five = (ruin_curve(outcomes(np.tile(wave, n)), draws=50, mean_block=timedelta(days=20)) for n in (1, 5))
+        once, five = (ruin_curve(outcomes(np.tile(wave, n)), draws=50, mean_block=timedelta(days=15)) for n in (1, 5))
         assert once["median_max_drawdown"].nunique() == 4
         pd.testing.assert_frame_equal(once, five)
 
