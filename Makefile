@@ -60,6 +60,7 @@ campaigns: $(STAMP)
 	python -m campaigns.simulated_market
 	python -m campaigns.null_gate
 	python -m campaigns.archive_faults
+	python -m campaigns.interval_coverage
 
 # The lock: hashes of every file, and no registry host.
 lock:

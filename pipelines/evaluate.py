@@ -61,6 +61,7 @@ def main(stage: Stage) -> None:
         title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
     )
     stage.say(judged.sentence)
+    stage.say(judged.power)
 
 
 if __name__ == "__main__":

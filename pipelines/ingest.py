@@ -14,7 +14,9 @@ from slackwater.storage import write_json, write_tables
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and the findings made while reading them."""
     dataset, lags = stage.dataset, stage.market.lags
-    contracts_of(stage)  # wrong facts and families are refused here, not in a later stage
+    contracts_of(
+        stage, dataset.symbols or ()
+    )  # wrong or absent facts and families are refused here, not in a later stage
     if dataset.source == "simulate":
         stage.require_families(DEFAULT_LAGS)
         made = dataset.simulate.model_dump()
@@ -31,6 +33,8 @@ def main(stage: Stage) -> None:
         )
         if reading.unread:
             stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
+    for name in {"bars", "fine_bars"} & set(reading.tables):
+        contracts_of(stage, reading.tables[name]["symbol"].unique())
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")

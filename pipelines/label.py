@@ -22,11 +22,12 @@ FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
+    paths = price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price"))
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
-        price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price")),
+        paths,
         trade=TradeRules(
-            contracts=contracts_of(stage),
+            contracts=contracts_of(stage, paths),
             bracket=stage.bracket.build(),
             costs=CostModel(**dict(stage.costs)),
             reference_notional_usd=stage.labels.reference_notional_usd,

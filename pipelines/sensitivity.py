@@ -14,7 +14,7 @@ from slackwater.evidence.venues import comparable_venues, venue_comparison
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
 from slackwater.storage import atomic_file, read_parquet, write_report
-from slackwater.trading.ledger import trades_table
+from slackwater.trading.ledger import ClosedTrade, trades_table
 
 DEPTH_FRACTION = 0.02  # of the capacity curve where the rule itself is off
 
@@ -55,7 +55,7 @@ def main(stage: Stage) -> None:
         "reports/sensitivity.json",
     )
     with atomic_file("reports/trading.md") as path:
-        path.write_text(trading_page(title, tables, unknown), encoding="utf-8")
+        path.write_text(trading_page(title, tables, unknown, notes=_notes(trades)), encoding="utf-8")
     write_trading_figures(
         "reports/trading_plots",
         equity=equity,
@@ -65,6 +65,16 @@ def main(stage: Stage) -> None:
         title=title,
         **{key: tables[key] for key in ("cost", "capacity", "leverage", "counterfactual", "ruin", "venues")},
     )
+
+
+def _notes(trades: list[ClosedTrade]) -> list[str]:
+    """Return what a reader must know before the tables."""
+    if not trades:
+        return ["No trade was taken out of sample: the tables about trades are empty, and nothing can be concluded."]
+    unknown = sum(not trade.funding_known for trade in trades)
+    if not unknown:
+        return []
+    return [f"The funding of {unknown:,} of {len(trades):,} trades is not known: results contain none for them."]
 
 
 if __name__ == "__main__":

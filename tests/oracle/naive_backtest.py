@@ -10,6 +10,7 @@ Times are microseconds since 1970, as in the engine, because comparing them is q
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -47,6 +48,7 @@ class Position:
     def __init__(self, plan: TradePlan, entry_time: int, expiry: int) -> None:
         self.plan, self.entry_time, self.expiry = plan, entry_time, expiry
         self.exit_time, self.exit, self.exit_reason = 0, math.nan, ""
+        self.held = self.gone = 0  # open until the first for certain, and no longer after the second
 
     def ends(self, time: int, price: float, reason: str) -> Position:
         self.exit_time, self.exit, self.exit_reason = time, price, reason
@@ -138,9 +140,25 @@ class NaiveBacktest:
     def funding(self, position: Position, until: int) -> float:
         plan, paid = position.plan, 0.0
         for time, rate in self.rates[plan.symbol]:
-            if position.entry_time < time <= until:
+            if position.entry_time + SECOND <= time < until + SECOND:  # stamps may be some milliseconds off
                 paid += plan.side * rate * plan.quantity * self.mark_price(plan.symbol, time)
         return paid
+
+    def funding_charged(self, position: Position) -> float:
+        """Charge what was certainly seen, and of what came in the exit bar as much as would have hurt most."""
+        stamps = [time for time, _ in self.rates[position.plan.symbol]]
+        doubtful = [time for time in stamps if position.held + SECOND <= time < position.gone + SECOND]
+        return max(self.funding(position, until) for until in [position.held, *doubtful])
+
+    def funding_is_known(self, position: Position) -> bool:
+        """Look for a day or more without a settlement, before, in or after the holding time."""
+        stamps = [time for time, _ in self.rates[position.plan.symbol]]
+        before = [time for time in stamps if time <= position.entry_time][-1:]
+        within = [time for time in stamps if position.entry_time < time < position.gone]
+        after = [time for time in stamps if time >= position.gone][:1]
+        seen = [*before, *within, *after]
+        path = [position.entry_time, *seen, position.gone]
+        return bool(seen) and all(later - earlier <= DAY for earlier, later in itertools.pairwise(path))
 
     # ---- the orders -------------------------------------------------------------------------------------------------
 
@@ -206,7 +224,7 @@ class NaiveBacktest:
         for position in self.positions:
             if position.plan.symbol == symbol and bar.opens >= position.entry_time:
                 found = self.exit_within(position, bar)
-                yield position, self.after_funding(position, bar.closes, found)
+                yield position, self.after_funding(position, position.gone, found)
 
     def exit_within(self, position: Position, bar: Bar) -> tuple[float, str] | None:
         plan = position.plan
@@ -214,6 +232,7 @@ class NaiveBacktest:
         if plan.side > 0:
             opened_liquidated = mark_open <= plan.liquidation_price
             opened_stopped = bar.open <= plan.stop
+            opened_won = bar.open > plan.target
             liquidated = mark_low <= plan.liquidation_price
             stopped = bar.low <= plan.stop
             won = bar.high > plan.target
@@ -221,14 +240,21 @@ class NaiveBacktest:
         else:
             opened_liquidated = mark_open >= plan.liquidation_price
             opened_stopped = bar.open >= plan.stop
+            opened_won = bar.open < plan.target
             liquidated = mark_high >= plan.liquidation_price
             stopped = bar.high >= plan.stop
             won = bar.low < plan.target
             liquidation_is_nearer = plan.liquidation_price < plan.stop
+        # The first print of the bar, of the mark or of the last trades, may already end it.
+        position.held = position.gone = bar.opens
         if opened_liquidated:
             return plan.bankruptcy_price, "liquidation"
         if opened_stopped:
             return self.filled(plan, bar.open, "stop")
+        if opened_won:
+            return plan.target, "target"
+        # From here on the bar does not show when.
+        position.gone = bar.closes
         if liquidated and liquidation_is_nearer:
             return plan.bankruptcy_price, "liquidation"
         if stopped:
@@ -237,6 +263,7 @@ class NaiveBacktest:
             return plan.bankruptcy_price, "liquidation"
         if won:
             return plan.target, "target"
+        position.held = bar.closes
         if bar.closes >= position.expiry - SECOND:  # venues that stamp a close just before the next open
             return self.filled(plan, bar.close, "time")
         return None
@@ -256,6 +283,7 @@ class NaiveBacktest:
                 found = self.filled(plan, bar.open, "stop")
             else:
                 found = self.filled(plan, bar.open, "time")
+            position.held = position.gone = bar.opens
             ended = self.after_funding(position, bar.opens, found)
             assert ended is not None
             yield position, ended
@@ -277,7 +305,7 @@ class NaiveBacktest:
         plan, left = position.plan, position.plan.equity
         left -= plan.quantity * plan.entry * (plan.costs.fee_fraction + plan.costs.entry_slippage)
         for time, _ in self.rates[plan.symbol]:
-            if position.entry_time < time <= until:
+            if position.entry_time + SECOND <= time < until + SECOND:
                 paid = self.funding(position, time)
                 gain = plan.side * plan.quantity * (self.mark_price(plan.symbol, time) - plan.entry)
                 if paid > 0.0 and left + gain - paid <= 0.0:
@@ -349,7 +377,7 @@ class NaiveBacktest:
         }
         slippage = plan.quantity * plan.entry * plan.costs.entry_slippage
         slippage += plan.quantity * exit_ * at_exit[position.exit_reason]
-        funding = self.funding(position, position.exit_time)
+        funding = self.funding_charged(position)
         net = gross - fees - slippage - funding
         if funding > 0.0 and plan.equity + net < 0.0:  # an account below nothing has been liquidated
             slippage = plan.quantity * plan.entry * plan.costs.entry_slippage
@@ -389,6 +417,7 @@ class NaiveBacktest:
                 "slippage_usd": slippage,
                 "latency_usd": notional * plan.costs.latency_slippage,
                 "funding_usd": funding,
+                "funding_known": self.funding_is_known(position),
                 "net_usd": net,
                 "gross_bps": 10_000 * gross / notional,
                 "net_bps": 10_000 * net / notional,

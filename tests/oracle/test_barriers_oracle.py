@@ -59,6 +59,8 @@ def naive_label(event: pd.Series, path: pd.DataFrame, interval: timedelta, gaps:
             break
         up, down = np.log(bar.high) - entry, entry - np.log(bar.low)
         adverse, favourable = (up, down) if d > 0 else (down, up)
+        if -d * (np.log(bar.open) - entry) >= barrier:
+            return later[0].open_time, later[0].open, 1, bar.event_time, barrier, False
         if adverse >= 1.5 * barrier:
             lost = max(1.5 * barrier, d * (np.log(bar.open) - entry))
             return later[0].open_time, later[0].open, -1, bar.event_time, -lost, favourable >= barrier

@@ -284,6 +284,16 @@ def test_a_registered_bundle_can_be_pulled(repository: Path, tmp_path: Path) -> 
             r"there is no directory data/external/bybit_1h; link or copy",
         ),
         (
+            lambda c: c["datasets"]["simulated"].update(symbols=["BTCUSDT", "DOGEUSDT"]),
+            "ingest",
+            r"contract_facts: no facts of DOGEUSDT at simulated.*`slackwater contracts --venue VENUE --symbols DOGE",
+        ),
+        (
+            lambda c: c["datasets"]["bybit_1h"].update(symbols=["BTCUSDT", "AVAXUSDT"]) or c.update(dataset="bybit_1h"),
+            "ingest",
+            r"contract_facts: no facts of AVAXUSDT at bybit.*`slackwater contracts --venue bybit --symbols AVAXUSDT`",
+        ),
+        (
             lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS | {"contracts": {"BTCUSDT": {"fee": 1}}}),
             "ingest",
             r"params\.yaml: datasets\.simulated\.contract_facts: contract BTCUSDT: it names fee; there are tick_size",

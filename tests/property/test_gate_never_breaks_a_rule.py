@@ -465,7 +465,9 @@ def check_size(plan: TradePlan, case: Case, contract: Contract) -> None:
     total = notional + sum(position.quantity * position.mark for position in others)
     assert total <= min(10, rules.leverage_cap) * equity * (1 + SLACK)
     posted = sum(position.quantity * position.entry / position.leverage for position in others)
-    assert posted + notional / plan.leverage <= equity * (1 + SLACK)
+    # Gains at the mark are no cash, and losses are still losses.
+    gains = sum(position.side * position.quantity * (position.mark - position.entry) for position in others)
+    assert posted + notional / plan.leverage <= min(equity, equity - gains) * (1 + SLACK)
 
     # costs, loss and gain a coin
     costs = case.gate.costs

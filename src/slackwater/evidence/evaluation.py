@@ -223,7 +223,9 @@ def trading_metrics(
     Returns
     -------
     dict
-        Metrics of the account, and under ``unit_risk`` those of the sample for the verdict, both sides apart.
+        Metrics of the account, and under ``unit_risk`` those of the sample for the verdict, both sides apart. Where
+        the sums over trades matter (profit factor, halves, quarters, best trades), the worse of R and USDT.
+        `funding_bps_mean` is NaN where the settled rates do not cover all trades, `n_funding_unknown` of them.
     """
     return {
         "n_trades": len(account),
@@ -242,9 +244,10 @@ def trading_metrics(
 
 def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
     if trades.empty:
-        return {"n_trades": 0}
+        return {"n_trades": 0, "smallest_visible_effect_bps": float("nan"), "years_to_see_15_bps": float("nan")}
     net, times = trades["net_bps"].to_numpy(), trades["entry_time"]
     low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
+    unknown = ~trades["funding_known"] if "funding_known" in trades else pd.Series(False, index=trades.index)
     # Funding is a payment between traders, not a cost: it stays unchanged when costs double.
     funding = 1e4 * trades["funding_usd"] / trades["notional_usd"]
     costs = 1e4 * (trades["fees_usd"] + trades["slippage_usd"]) / trades["notional_usd"]
@@ -256,7 +259,6 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         if years > 0.0 and by_trade.days > 1
         else DetectableEffect(smallest_effect_bps=float("nan"), years_needed=float("nan"))
     )
-    first_half, second_half = halves_positive(net, times)
     sides = {
         name: {
             "n_trades": int((trades["side"] == side).sum()),
@@ -271,18 +273,39 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "net_bps_mean": expectancy_bps(net),
         "net_bps_low": low,
         "net_bps_high": high,
-        "net_r_mean": float(trades["net_r"].mean()),
+        **_in_r_and_money(trades, resampling),
         "net_bps_mean_without_costs": expectancy_bps(before_costs),
-        "funding_bps_mean": float(funding.mean()),
+        "funding_bps_mean": float("nan") if unknown.any() else float(funding.mean()),
+        "n_funding_unknown": int(unknown.sum()),
         "net_bps_mean_at_double_costs": expectancy_bps(before_costs - 2.0 * costs),
         "t_trade_weighted": by_trade.t,
         "t_stamp_weighted": by_stamp.t,
         "smallest_visible_effect_bps": seen.smallest_effect_bps,
         "years_to_see_15_bps": seen.years_needed,
-        "profit_factor": profit_factor(net),
-        "halves_positive": int(first_half) + int(second_half),
-        "positive_quarter_share": positive_quarter_share(net, times),
-        "top_5pct_share_of_gross_profit": top_trades_share(net),
         "exit_shares": {str(k): float(v) for k, v in trades["exit_reason"].value_counts(normalize=True).items()},
         **sides,
+    }
+
+
+def _in_r_and_money(trades: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
+    """Return what sums over trades, in R and in USDT; of the statistics with one name the worse of the two.
+
+    Basis points weigh a trade of a small position like one of a large position: their sum is the money of no account.
+    """
+    times, in_r, in_usd = trades["entry_time"], trades["net_r"].to_numpy(), trades["net_usd"].to_numpy()
+    units = (in_r, in_usd)
+    halves = np.logical_and.reduce([halves_positive(net, times) for net in units])
+    bounds = [resampling.interval(lambda x: float(np.mean(x)), times, net) for net in units]
+    return {
+        "net_r_mean": float(in_r.mean()),
+        "net_r_low": bounds[0][0],
+        "net_r_high": bounds[0][1],
+        "net_usd_mean": float(in_usd.mean()),
+        "net_usd_low": bounds[1][0],
+        "net_usd_high": bounds[1][1],
+        "net_usd_mean_at_double_costs": float((in_usd - trades["fees_usd"] - trades["slippage_usd"]).mean()),
+        "profit_factor": float(np.min([profit_factor(net) for net in units])),
+        "halves_positive": int(halves.sum()),
+        "positive_quarter_share": float(np.min([positive_quarter_share(net, times) for net in units])),
+        "top_5pct_share_of_gross_profit": float(np.max([top_trades_share(net) for net in units])),
     }

@@ -226,7 +226,7 @@ def _require_same_walk(trades: Sequence[ClosedTrade], paths: Mapping[str, PriceP
 
 def _at_leverage(plan: TradePlan, contract: Contract, leverage: int) -> TradePlan | None:
     """Return the plan at another leverage, None where the venue does not offer it, or the account cannot post it."""
-    fill = plan.entry * (1.0 + plan.side * plan.costs.entry_slippage)
+    fill, contract = plan.entry * (1.0 + plan.side * plan.costs.entry_slippage), contract.at(plan.decided_at)
     bankruptcy = bankruptcy_price(side=plan.side, entry=fill, leverage=leverage)
     # A short grows while it loses; bankruptcy lies beyond any liquidation (as in sizing).
     if plan.quantity * max(fill, bankruptcy) > contract.max_notional_usd:

@@ -24,7 +24,7 @@ from slackwater.evidence.map_history import density_family, layer_names
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
-from slackwater.metrics.selection import block_bootstrap_indices
+from slackwater.metrics.selection import FEWEST_BLOCKS, Stretch, block_bootstrap_indices
 from slackwater.times import DAY, DAY_US
 from slackwater.types import Floats
 
@@ -33,7 +33,6 @@ __all__ = ["map_scorecard", "scorecard_of"]
 _FLOOR_BPS: Final = 0.1
 """Mass added before a logarithm is taken, basis points of open interest: many bands are empty."""
 _FEWEST_DRAWS: Final = 0.95
-_FEWEST_BLOCKS: Final = 4
 
 
 def map_scorecard(
@@ -120,7 +119,8 @@ def scorecard_of(
     }
     if table.groups == 0:
         return {"skipped": f"no band of any symbol was crossed {bands.fewest} times", "sampling": sampling}
-    judge = _Judge(table, chances, _drawn_days(table, draws=draws, mean_block=mean_block, seed=seed), bands.top)
+    drawn = _drawn_days(table, draws=draws, mean_block=mean_block, seed=seed)
+    judge = _Judge(table, chances, drawn, bands.top, mean_block)
     scored: dict[str, Any] = {}
     for i, layer in enumerate(layers):
         own = judge.score(table.maps["mass"][i])
@@ -220,7 +220,7 @@ def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed
     """Return how often each day was drawn: first the sample itself, then the draws; too few blocks give none."""
     days = int(table.day.max()) + 1
     weights = np.ones((1, days))
-    if days * DAY < _FEWEST_BLOCKS * mean_block:
+    if days * DAY < FEWEST_BLOCKS * mean_block:
         return weights
     calendar = (np.arange(days) * DAY_US).astype("datetime64[us]")
     drawn = block_bootstrap_indices(calendar, mean_block=mean_block, draws=draws, seed=seed)
@@ -238,13 +238,16 @@ class _Lift:
 class _Judge:
     """Scores maps on the same observations and the same draws of days, so that differences are paired."""
 
-    def __init__(self, table: _Observations, chances: Floats, weights: Floats, top: float) -> None:
+    def __init__(
+        self, table: _Observations, chances: Floats, weights: Floats, top: float, mean_block: timedelta
+    ) -> None:
         self._table = table
         self._chances = chances
         self._top = top
         self._weights = weights
         self._day = table.day
         self.days = weights.shape[1]
+        self._mean_block = mean_block
         self._cell = table.group * self.days + self._day
         self._all = self._daily(np.ones(table.realised.size)), self._daily(table.realised)
 
@@ -270,11 +273,11 @@ class _Judge:
 
     def lift(self, found: _Lift) -> dict[str, float]:
         """Return lift and interval."""
-        return {"lift": float(found.draws[0]), **self._interval(found.draws[1:])}
+        return {"lift": float(found.draws[0]), **self._interval(found.draws)}
 
     def difference(self, one: _Lift, other: _Lift) -> dict[str, float]:
         """Return the difference of two lifts and its interval, both on the same draws."""
-        return {"lift": float(one.draws[0] - other.draws[0]), **self._interval(one.draws[1:] - other.draws[1:])}
+        return {"lift": float(one.draws[0] - other.draws[0]), **self._interval(one.draws - other.draws)}
 
     def by_symbol(self, found: _Lift, symbols: Sequence[str]) -> dict[str, float]:
         """Return the lift of each symbol alone."""
@@ -302,7 +305,7 @@ class _Judge:
         if np.isnan(correlations).all():
             return {"value": float("nan"), "low": float("nan"), "high": float("nan")}
         draws = np.nanmean(correlations, axis=1)
-        return {"value": float(draws[0]), **self._interval(draws[1:])}
+        return {"value": float(draws[0]), **self._interval(draws)}
 
     def regression(self, predicted: NDArray[np.floating]) -> dict[str, float]:
         """Return the slope of log1p(V) on log P within bands, with t clustered by day (CR1), V and P in bp of OI."""
@@ -323,10 +326,10 @@ class _Judge:
         error = np.sqrt(correction * float(by_day @ by_day)) / information
         return {"slope": slope, "t": slope / error if error > 0.0 else float("nan")}
 
-    @staticmethod
-    def _interval(draws: Floats) -> dict[str, float]:
-        known = draws[~np.isnan(draws)]
-        if known.size < max(2.0, _FEWEST_DRAWS * draws.size):
+    def _interval(self, values: Floats) -> dict[str, float]:
+        """Return the interval of a value, which comes first, from its draws."""
+        known = values[1:][~np.isnan(values[1:])]
+        if known.size < max(2.0, _FEWEST_DRAWS * (values.size - 1)) or np.isnan(values[0]):
             return {"low": float("nan"), "high": float("nan")}
-        low, high = np.quantile(known, [0.025, 0.975])
-        return {"low": float(low), "high": float(high)}
+        low, high = Stretch.of(self.days, mean_block=self._mean_block).bounds(float(values[0]), known)
+        return {"low": low, "high": high}

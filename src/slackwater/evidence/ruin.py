@@ -11,15 +11,13 @@ import pandas as pd
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence._intervals import check_all, statistic_of
-from slackwater.metrics.selection import block_bootstrap_indices
+from slackwater.metrics.selection import FEWEST_BLOCKS, block_bootstrap_indices
 from slackwater.times import DAY
 from slackwater.types import Floats
 
 __all__ = ["ruin_curve"]
 
 _DAYS_PER_YEAR = 365
-# With fewer blocks every draw is nearly the sample itself: the rule of the intervals (metrics.selection).
-_FEWEST_BLOCKS = 4
 
 
 def ruin_curve(
@@ -53,7 +51,7 @@ def ruin_curve(
         One row per risk fraction: `risk_fraction`; `ruin_probability` (in [0, 1]) of a fall by `drawdown` within
         `years`, which stand beside it; `median_max_drawdown` (fraction); `median_annual_return` (0.1 is 10 %);
         and `expected_longest_losing_streak` (trades within `years`; the same in every row). What is drawn is NaN
-        where the trades span less than four mean blocks.
+        where the trades span less than six mean blocks.
 
     Raises
     ------
@@ -120,7 +118,7 @@ def _by_day(trades: pd.DataFrame) -> Floats:
 
 def _drawn_days(daily: Floats, *, days: int, draws: int, mean_block: timedelta, seed: int) -> Floats:
     """Return daily results drawn in blocks, shape (draws, days); none where the calendar is too short to draw from."""
-    if len(daily) * DAY < _FEWEST_BLOCKS * mean_block or len(daily) == 0:
+    if len(daily) * DAY < FEWEST_BLOCKS * mean_block or len(daily) == 0:
         return np.empty((0, days))
     # Copies of a circle, one after the other, are a circle on which blocks run on in the same way.
     circle = np.tile(daily, math.ceil(days / len(daily)))
@@ -132,4 +130,6 @@ def _drawn_days(daily: Floats, *, days: int, draws: int, mean_block: timedelta, 
 def _longest_losing_streak(trades: float, loss_share: float) -> float:
     if not 0.0 < loss_share < 1.0:
         return trades * loss_share  # none of them, all of them, or unknown
-    return min(trades, max(0.0, math.log(trades)) / -math.log(loss_share))
+    # Mean of the largest of about n (1 - q) geometric runs (Gumbel; Schilling 1990), less a half for whole numbers.
+    runs = math.log(trades * (1.0 - loss_share)) + np.euler_gamma
+    return min(trades, max(0.0, runs / -math.log(loss_share) - 0.5))

@@ -232,17 +232,19 @@ def _excess_funding(trade: ClosedTrade, contract: Contract, path: PricePath) -> 
     plan = trade.plan
     if contract.venue == plan.venue:
         return 0.0  # the recorded funding is that of this venue
-    rates = path.funding_rate
-    return (
+    limited = np.clip(path.funding_rate, contract.funding_floor, contract.funding_cap)
+    recorded, within_limits = (
         path.funding_usd(
             side=plan.side,
             quantity=1.0,
             start_us=epoch_us(trade.entry_time),
-            end_us=epoch_us(trade.exit_time),
-            rates=rates - np.clip(rates, contract.funding_floor, contract.funding_cap),
+            end_us=epoch_us(trade.held_until or trade.exit_time),
+            gone_us=epoch_us(trade.gone_after or trade.exit_time),
+            rates=rates,
         )
-        / plan.entry
+        for rates in (path.funding_rate, limited)
     )
+    return (recorded - within_limits) / plan.entry
 
 
 def _facts(trades: Sequence[ClosedTrade], contracts: Mapping[str, Contract]) -> dict[str, Any]:

@@ -6,14 +6,16 @@ A clause whose value cannot be computed counts as failed, with the reason in its
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
 
-from slackwater.metrics.selection import deflated_sharpe_ratio
+from slackwater.metrics.selection import probabilistic_sharpe_ratio
 
 __all__ = ["Clause", "Verdict", "at_least", "holds", "not_applicable", "not_computed", "verdict"]
+
+_UNITS = {"r": "R", "usd": "USDT"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +79,15 @@ class Verdict:
         All conditions, failed or not.
     synthetic
         Whether the data were simulated; such a model is never promoted.
+    n_trades, smallest_visible_effect_bps, years_to_see_15_bps
+        Trades at unit risk, and what they could show (method, section 3.2); NaN where that cannot be stated.
     """
 
     clauses: tuple[Clause, ...]
     synthetic: bool
+    n_trades: int = 0
+    smallest_visible_effect_bps: float = math.nan
+    years_to_see_15_bps: float = math.nan
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -102,12 +109,36 @@ class Verdict:
             return f"{prefix}Every other clause holds, but a simulated market can never promote a model."
         return f"{prefix}No edge after fees demonstrated; failed: {', '.join(self.failed)}."
 
+    @property
+    def power(self) -> str:
+        """Return in words what effect the trades could have shown, or why that cannot be stated."""
+        if self.n_trades == 0:
+            return (
+                "No trade was taken out of sample: neither the smallest visible mean result nor the years of data that "
+                "15 bps per trade need can be stated."
+            )
+        if math.isnan(self.smallest_visible_effect_bps):
+            return (
+                f"{self.n_trades:,} trades on one day: neither the smallest visible mean result nor the years of data "
+                "that 15 bps per trade need can be stated."
+            )
+        return (
+            f"The {self.n_trades:,} trades would show a mean result of {self.smallest_visible_effect_bps:.3g} bps per "
+            f"trade (t = 3); to show 15 bps takes {self.years_to_see_15_bps:.3g} years of such data."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return name, sentence and every clause, fit for JSON."""
         return {
             "verdict": self.name,
             "sentence": self.sentence,
             "synthetic": self.synthetic,
+            "power": {
+                "sentence": self.power,
+                "n_trades": self.n_trades,
+                "smallest_visible_effect_bps": self.smallest_visible_effect_bps,
+                "years_to_see_15_bps": self.years_to_see_15_bps,
+            },
             "clauses": {
                 c.name: {"requirement": c.requirement, "value": c.value, "passed": c.passed, "note": c.note}
                 for c in self.clauses
@@ -137,19 +168,37 @@ def verdict(
     def traded(key: str) -> float:
         return float(t.get(key, float("nan")))
 
+    funding = int(t.get("n_funding_unknown", 0))
     overfitting = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
     ece_bound = max(0.03, d["ece_if_perfect_q99"])
     slope = (d["reliability_slope_low"], d["reliability_slope_high"])
     if n_trials == 1 and unit_risk["entry_time"].dt.date.nunique() > 2:
         # Trades overlap: those of one day count as one observation.
         returns = unit_risk.groupby(unit_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
-        own = [float(returns.mean() / returns.std(ddof=1))]
-        ratio = deflated_sharpe_ratio(returns, trial_sharpe_ratios=own)
-        sharpe = at_least("deflated_sharpe", ratio, 0.95, strictly=False)
+        # One trial is not deflated.
+        sharpe = at_least("deflated_sharpe", probabilistic_sharpe_ratio(returns), 0.95, strictly=False)
     elif n_trials == 1:
         sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three days with trades")
     else:
         sharpe = not_computed("deflated_sharpe", ">= 0.95", f"the returns of {n_trials} trials are not stored")
+    unknown = f"the funding of {funding:,} of {len(unit_risk):,} trades is not known" if funding else ""
+    net_clauses = (
+        _in_every_unit("net_bps_low", {unit: traded(f"net_{unit}_low") for unit in ("bps", "r", "usd")}),
+        _in_every_unit(
+            "net_bps_mean_at_double_costs",
+            {unit: traded(f"net_{unit}_mean_at_double_costs") for unit in ("bps", "usd")},
+        ),
+        at_least("profit_factor", traded("profit_factor"), 1.15),
+        sharpe,
+        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
+        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
+        holds(
+            "top_5pct_share_of_gross_profit",
+            "<= 0.4",
+            traded("top_5pct_share_of_gross_profit"),
+            traded("top_5pct_share_of_gross_profit") <= 0.4,
+        ),
+    )
     clauses = (
         at_least("direction_auc_low", d["auc_low"], 0.5),
         at_least("auc_over_price_only_low", d["auc_over_price_only_low"], 0.0),
@@ -163,21 +212,35 @@ def verdict(
             slope[0] <= 1.2 and slope[1] >= 0.8,
             f"interval {slope[0]:.2f} to {slope[1]:.2f}",
         ),
-        at_least("net_bps_low", traded("net_bps_low"), 0.0),
-        at_least("net_bps_mean_at_double_costs", traded("net_bps_mean_at_double_costs"), 0.0),
-        at_least("profit_factor", traded("profit_factor"), 1.15),
-        sharpe,
+        *(_on_net_results(clause, unknown) for clause in net_clauses),
         not_applicable("overfitting_probability", overfitting, "one trial")
         if n_trials == 1
         else not_computed("overfitting_probability", overfitting, "the returns of the trials are not stored"),
-        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
-        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
-        holds(
-            "top_5pct_share_of_gross_profit",
-            "<= 0.4",
-            traded("top_5pct_share_of_gross_profit"),
-            traded("top_5pct_share_of_gross_profit") <= 0.4,
-        ),
         holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
-    return Verdict(clauses=clauses, synthetic=synthetic)
+    return Verdict(
+        clauses=clauses,
+        synthetic=synthetic,
+        n_trades=len(unit_risk),
+        smallest_visible_effect_bps=traded("smallest_visible_effect_bps"),
+        years_to_see_15_bps=traded("years_to_see_15_bps"),
+    )
+
+
+def _in_every_unit(name: str, values: dict[str, float]) -> Clause:
+    """Return the clause that a result is positive in basis points, and in the units in which sizes count."""
+    first, *others = values.items()
+    return holds(
+        name,
+        f"> 0, also in {' and '.join(_UNITS[unit] for unit, _ in others)}",
+        first[1],
+        all(value > 0.0 for value in values.values()),
+        ", ".join(f"{value:.4g} {_UNITS[unit]}" for unit, value in others),
+    )
+
+
+def _on_net_results(clause: Clause, unknown: str) -> Clause:
+    """Return a clause about net results, which cannot be computed where a part of them is not known."""
+    if not unknown:
+        return clause
+    return replace(clause, value=math.nan, passed=False, note=f"cannot be evaluated: {unknown}, so net results are not")

@@ -59,11 +59,16 @@ def first_touch(
             else:
                 adverse = start - log_low[bar]
                 favourable = log_high[bar] - start
-            if adverse >= continuation[i]:
+            opened = d * (log_open[bar] - start)
+            if -opened >= reversal[i]:
+                # The first print lies beyond the reversal: whatever the bar touches later comes after it.
+                code[i] = 1
+                log_return[i] = reversal[i]
+            elif adverse >= continuation[i]:
                 code[i] = -1
                 tie[i] = favourable >= reversal[i]
                 # The bar may open beyond the barrier: no fill was possible in between.
-                log_return[i] = -max(continuation[i], d * (log_open[bar] - start))
+                log_return[i] = -max(continuation[i], opened)
             elif favourable >= reversal[i]:
                 code[i] = 1
                 log_return[i] = reversal[i]

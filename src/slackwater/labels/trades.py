@@ -146,7 +146,7 @@ def _outcome(
     reward_risk = payoff.reward_risk(quantity)
     if not reward_risk > 0.0:
         return _NO_TRADE
-    reason, exit_us, price = path.exit(
+    end = path.exit(
         side=bracket.side,
         stop=bracket.stop,
         target=bracket.target,
@@ -154,15 +154,16 @@ def _outcome(
         entry_bar=entry_bar,
         horizon=horizon,
     )
-    funding = path.funding_usd(side=bracket.side, quantity=1.0, start_us=entry_us, end_us=exit_us)
-    net_r = (payoff.net_of_costs(quantity, exit_price=price, exit_reason=reason) - funding) / payoff.unit_loss.at(
-        quantity
+    funding = path.funding_usd(
+        side=bracket.side, quantity=1.0, start_us=entry_us, end_us=end.held_us, gone_us=end.gone_us
     )
+    net_of_costs = payoff.net_of_costs(quantity, exit_price=end.price, exit_reason=end.reason)
+    net_r = (net_of_costs - funding) / payoff.unit_loss.at(quantity)
     return {
         "trade_stop": bracket.stop,
         "trade_target": bracket.target,
-        "trade_exit": reason,
-        "trade_end_time": timestamp(exit_us),
+        "trade_exit": end.reason,
+        "trade_end_time": timestamp(end.time_us),
         "fair_log_odds": math.log(bracket.stop_distance / bracket.target_distance),
         "reward_risk": reward_risk,
         "net_r": net_r,

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from slackwater.errors import ParameterError, SchemaError
-from slackwater.market.contracts import Contract, MarginTier, venue_contracts, with_deductions
+from slackwater.market.contracts import Contract, MarginTier, is_outside, margin_tiers, venue_contracts
 from slackwater.market.venues import VenueFacts, venue_facts
 from slackwater.storage import read_json
 
@@ -120,7 +120,7 @@ def _merged(base: Contract | None, venue: VenueFacts, symbol: str, facts: Any, s
             raise ParameterError(f"`funding_interval_hours` must be in (0, 24], was {hours}")
         changes["funding_interval"] = timedelta(hours=hours)
     if "tiers" in facts:
-        changes |= {"tiers": _tiers(facts["tiers"]), "source": source, "as_of": as_of, "confirmed": True}
+        changes |= {"tiers": _tiers(facts["tiers"], venue), "source": source, "as_of": as_of, "confirmed": True}
     known = {fact for fact, names in _KNOWN_BY.items() if all(name in facts for name in names)}
     if base is not None:
         return replace(base, **changes, assumed=tuple(fact for fact in base.assumed if fact not in known))
@@ -128,10 +128,18 @@ def _merged(base: Contract | None, venue: VenueFacts, symbol: str, facts: Any, s
     if lacking:
         raise ParameterError(f"it is not built in, so {', '.join(lacking)} must be given too")
     assumed = tuple(fact for fact in _KNOWN_BY if fact not in known)
-    return Contract(venue=venue.name, symbol=symbol, liquidation=venue.liquidation, **changes, assumed=assumed)
+    return Contract(
+        venue=venue.name,
+        symbol=symbol,
+        liquidation=venue.liquidation,
+        liquidation_before=venue.liquidation_before,
+        outside=is_outside(venue),
+        **changes,
+        assumed=assumed,
+    )
 
 
-def _tiers(rows: Any) -> tuple[MarginTier, ...]:
+def _tiers(rows: Any, venue: VenueFacts) -> tuple[MarginTier, ...]:
     if not isinstance(rows, (list, tuple)) or not rows:
         raise SchemaError("`tiers` must list at least one tier")
     out = []
@@ -139,7 +147,7 @@ def _tiers(rows: Any) -> tuple[MarginTier, ...]:
         _mapping(f"tier {place}", row, _TIER)
         cap, rate, leverage = (_number(f"{name} of tier {place}", row[name]) for name in _TIER)
         out.append((cap, rate, leverage))
-    return with_deductions(out)
+    return margin_tiers(out, venue.liquidation)
 
 
 def _mapping(what: str, content: Any, needed: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> Mapping[str, Any]:

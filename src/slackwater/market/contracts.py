@@ -13,11 +13,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from slackwater.errors import ParameterError, did_you_mean
-from slackwater.market.venues import LiquidationFormula, VenueFacts, fact_sources, venue_facts
+from slackwater.market.venues import (
+    VENUES,
+    FormerLiquidation,
+    LiquidationFormula,
+    VenueFacts,
+    fact_sources,
+    venue_facts,
+)
 
 __all__ = [
     "Contract",
@@ -25,12 +32,15 @@ __all__ = [
     "bankruptcy_price",
     "base_asset",
     "contract",
+    "is_outside",
     "liquidation_price",
+    "margin_tiers",
+    "require_linear",
     "venue_contracts",
-    "with_deductions",
 ]
 
-_QUOTES = ("USDT", "USDC", "USD")
+_LINEAR = ("USDT", "USDC")
+_QUOTES = (*_LINEAR, "USD")
 _SMALLEST = math.ulp(0.0)
 
 
@@ -47,7 +57,8 @@ class MarginTier:
     max_leverage
         Largest leverage of a position of this tier.
     deduction_usd
-        The venue's maintenance amount `cum`, USDT: maintenance margin = notional × rate - deduction.
+        The venue's maintenance amount `cum`, USDT: maintenance margin = notional × rate - deduction. 0 on a venue
+        that grants none.
     """
 
     notional_cap_usd: float
@@ -63,17 +74,20 @@ class Contract:
     Parameters
     ----------
     venue, symbol
-        Names, such as ``"binance"`` and ``"BTCUSDT"``.
+        Names, such as ``"binance"`` and ``"BTCUSDT"``. The contract is linear: quoted and margined in USDT or USDC.
     tick_size, lot_size, min_quantity, min_notional_usd
         Price step (USDT), quantity step and smallest order (coins), smallest order notional (USDT; 0: none).
     maker_fee, taker_fee, half_spread
         Fractions of notional, and half of the usual quoted spread as a fraction of price.
     tiers
-        Margin tiers by rising notional; each deduction follows from the one before it.
+        Margin tiers by rising notional; each deduction follows from the one before it, if the venue grants any.
     source, as_of, confirmed
         Source and date of the tiers, and whether they are a dated answer of the venue.
-    liquidation
-        On what the venue takes maintenance margin; see `liquidation_price`.
+    liquidation, liquidation_before
+        On what the venue takes maintenance margin; see `liquidation_price`. What it took it on before, and until when;
+        `at` gives the contract as of a time.
+    outside
+        Whether the venue is not one of `slackwater.market.venues.VENUES`, but facts from outside.
     relative_depth
         Depth and volume relative to Binance's, > 0.
     funding_interval
@@ -86,7 +100,8 @@ class Contract:
     Raises
     ------
     ParameterError
-        If a step or a rate is out of range, the tiers do not join up, or an unconfirmed contract has several.
+        If a step or a rate is out of range, the tiers do not join up, or an unconfirmed contract has several; if the
+        venue is unknown and not `outside`; or if the symbol is not that of a linear contract.
     """
 
     venue: str
@@ -103,6 +118,8 @@ class Contract:
     as_of: str
     confirmed: bool
     liquidation: LiquidationFormula
+    liquidation_before: FormerLiquidation | None = None
+    outside: bool = False
     relative_depth: float = 1.0
     funding_interval: timedelta = timedelta(hours=8)
     funding_floor: float = -math.inf
@@ -110,6 +127,7 @@ class Contract:
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_names(self)
         for name in ("tick_size", "lot_size", "min_quantity", "relative_depth"):
             _require(name, getattr(self, name), _SMALLEST, math.inf)
         _require("min_notional_usd", self.min_notional_usd, 0.0, math.inf)
@@ -122,11 +140,25 @@ class Contract:
             raise ParameterError(
                 f"`funding_floor` and `funding_cap` must lie around 0, were {self.funding_floor} and {self.funding_cap}"
             )
-        _check_tiers(self.tiers)
         if not self.confirmed and len(self.tiers) > 1:
             raise ParameterError(
                 f"`tiers` of an unconfirmed contract must be the first tier alone, were {len(self.tiers)}"
             )
+        _check_tiers(self.tiers, self.liquidation)
+
+    def at(self, time: datetime) -> Contract:
+        """Return the contract with the form of the liquidation price that the venue used at a time (time zone needed).
+
+        Examples
+        --------
+        >>> from datetime import UTC
+        >>> contract("bybit", "BTCUSDT").at(datetime(2024, 3, 1, tzinfo=UTC)).liquidation
+        'entry_value'
+        """
+        before = self.liquidation_before
+        if before is None or time >= before.until:
+            return self
+        return replace(self, liquidation=before.formula, liquidation_before=None)
 
     @property
     def max_notional_usd(self) -> float:
@@ -180,6 +212,11 @@ def venue_contracts(venue: str | VenueFacts) -> dict[str, Contract]:
     return {symbol: _contract(facts, symbol) for symbol in facts.contracts}
 
 
+def is_outside(venue: VenueFacts) -> bool:
+    """Return whether facts are not those of this library, whatever their name."""
+    return VENUES.get(venue.name) is not venue
+
+
 def base_asset(symbol: str) -> str:
     """Return the coin of a perpetual.
 
@@ -197,6 +234,18 @@ def base_asset(symbol: str) -> str:
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol.removesuffix(quote)
     raise ParameterError(f"`symbol` must be a coin followed by one of {', '.join(_QUOTES)}, was {symbol!r}")
+
+
+def require_linear(symbol: str) -> None:
+    """Raise ParameterError if a symbol is not that of a contract margined in USDT or USDC.
+
+    An inverse contract, margined in its coin, has another liquidation price, quantity and profit.
+    """
+    if not any(symbol.endswith(quote) and len(symbol) > len(quote) for quote in _LINEAR):
+        raise ParameterError(
+            f"`symbol` of a contract must be a coin followed by {' or '.join(_LINEAR)}, was {symbol!r}: only linear "
+            "contracts are computed, not inverse ones, which are margined in their coin"
+        )
 
 
 def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
@@ -222,8 +271,10 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     Parameters
     ----------
     contract
-        Its `liquidation` chooses the formula, its tiers the maintenance margin: ``"notional"`` is the form of Binance,
-        ``"notional_with_fee"`` that of OKX and Gate, ``"entry_value"`` that of Bybit.
+        Its `liquidation` chooses the formula, its tiers the maintenance margin: ``"notional"`` is the form of Binance
+        and of Bybit, ``"notional_with_fee"`` that of Gate, ``"whole_notional_with_fee"`` that of OKX, which charges
+        the rate of the tier at entry on the whole position, ``"entry_value"`` that of Bybit before 2025-09-02
+        (`Contract.at`).
     side
         +1 long, -1 short.
     entry, quantity
@@ -255,29 +306,34 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     if contract.liquidation == "entry_value":
         maintenance = entry * tier_at_entry.maintenance_rate - tier_at_entry.deduction_usd / quantity
         return max(0.0, entry - side * (margin - maintenance))
-    fee = contract.taker_fee if contract.liquidation == "notional_with_fee" else 0.0
-    prices = [
-        (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
-        for tier in contract.tiers
-    ]
-    price = max(0.0, max(prices) if side > 0 else min(prices))
+    fee = 0.0 if contract.liquidation == "notional" else contract.taker_fee
+
+    def price_in(tier: MarginTier) -> float:
+        numerator = entry - side * (margin + tier.deduction_usd / quantity)
+        return max(0.0, numerator / (1.0 - side * (tier.maintenance_rate + fee)))
+
+    if contract.liquidation == "whole_notional_with_fee":
+        return price_in(tier_at_entry)  # its tiers count contracts: the tier stays while the price moves
+    prices = [price_in(tier) for tier in contract.tiers]
+    price = max(prices) if side > 0 else min(prices)
     contract.tier(quantity * price)  # a short grows while it loses, maybe beyond what is known
     return price
 
 
-def with_deductions(rows: Iterable[tuple[float, float, float]]) -> tuple[MarginTier, ...]:
-    """Return margin tiers, with their deductions, from rows (notional cap in USDT, rate, largest leverage)."""
+def margin_tiers(rows: Iterable[tuple[float, float, float]], liquidation: LiquidationFormula) -> tuple[MarginTier, ...]:
+    """Return margin tiers from rows (notional cap in USDT, rate, largest leverage), with the deductions of the form."""
     tiers: list[MarginTier] = []
     for cap, rate, leverage in rows:
-        due = (
-            round(_deduction_above(tiers[-1], rate), 6) if tiers else 0.0
-        )  # whole USDT at the venue: drops binary dust
+        # Whole USDT at the venue: drops binary dust.
+        due = round(_deduction_above(tiers[-1], rate, liquidation), 6) if tiers else 0.0
         tiers.append(MarginTier(notional_cap_usd=cap, maintenance_rate=rate, max_leverage=leverage, deduction_usd=due))
     return tuple(tiers)
 
 
-def _deduction_above(tier: MarginTier, rate: float) -> float:
+def _deduction_above(tier: MarginTier, rate: float, liquidation: LiquidationFormula) -> float:
     """Return the deduction of the tier with this rate that follows a tier (method, section 4.2)."""
+    if liquidation == "whole_notional_with_fee":
+        return 0.0
     return tier.deduction_usd + tier.notional_cap_usd * (rate - tier.maintenance_rate)
 
 
@@ -294,7 +350,18 @@ def _check_position(*, side: int, entry: float, quantity: float, leverage: float
     _require("leverage", leverage, 1.0, math.inf)
 
 
-def _check_tiers(tiers: Sequence[MarginTier]) -> None:
+def _check_names(contract: Contract) -> None:
+    """Refuse names that would silently take the formula of another venue, or of another kind of contract."""
+    name, symbol = contract.venue, contract.symbol
+    if not contract.outside and name not in VENUES:
+        raise ParameterError(
+            f"`venue` of a contract must be a known venue, was {name!r}{did_you_mean(name, VENUES)}; the contracts of "
+            "facts from outside are `outside`"
+        )
+    require_linear(symbol)
+
+
+def _check_tiers(tiers: Sequence[MarginTier], liquidation: LiquidationFormula) -> None:
     if not tiers:
         raise ParameterError("`tiers` must hold at least one tier, was empty")
     for tier in tiers:
@@ -306,7 +373,7 @@ def _check_tiers(tiers: Sequence[MarginTier]) -> None:
         floor = below.notional_cap_usd
         if not (tier.notional_cap_usd > floor and tier.maintenance_rate > below.maintenance_rate):
             raise ParameterError(f"`tiers` must rise in notional and in rate, did not at {floor:,.0f} USDT")
-        due = _deduction_above(below, tier.maintenance_rate)
+        due = _deduction_above(below, tier.maintenance_rate, liquidation)
         if not math.isclose(tier.deduction_usd, due, rel_tol=1e-9, abs_tol=1e-6):
             raise ParameterError(
                 f"`deduction_usd` of the tier from {floor:,.0f} USDT must be {due:,.2f}, was {tier.deduction_usd:,.2f}"
@@ -325,11 +392,13 @@ def _contract(venue: VenueFacts, symbol: str) -> Contract:
         maker_fee=venue.maker_fee,
         taker_fee=venue.taker_fee,
         half_spread=own.half_spread,
-        tiers=with_deductions(own.tiers.rows),
+        tiers=margin_tiers(own.tiers.rows, venue.liquidation),
         source=own.tiers.source.source,
         as_of=own.tiers.source.as_of,
         confirmed=own.tiers.source.confirmed,
         liquidation=venue.liquidation,
+        liquidation_before=venue.liquidation_before,
+        outside=is_outside(venue),
         relative_depth=venue.relative_depth,
         funding_interval=timedelta(hours=own.funding.interval_hours),
         funding_floor=own.funding.floor,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from slackwater.errors import ParameterError, did_you_mean
@@ -21,6 +22,7 @@ __all__ = [
     "VENUES",
     "ContractFacts",
     "FactSource",
+    "FormerLiquidation",
     "FundingSpan",
     "FundingTerms",
     "LiquidationFormula",
@@ -32,8 +34,15 @@ __all__ = [
     "venue_facts",
 ]
 
-LiquidationFormula = Literal["notional", "notional_with_fee", "entry_value"]
+LiquidationFormula = Literal["notional", "notional_with_fee", "whole_notional_with_fee", "entry_value"]
 """On what a venue takes maintenance margin; see `slackwater.market.contracts.liquidation_price`."""
+
+
+class FormerLiquidation(NamedTuple):
+    """The form of the liquidation price that a venue used before a time (UTC)."""
+
+    formula: LiquidationFormula
+    until: datetime
 
 
 class FactSource(NamedTuple):
@@ -111,14 +120,19 @@ class VenueFacts:
         Name in small letters.
     maker_fee, taker_fee, fee_source
         Fractions of notional, and their source.
-    liquidation
-        On what maintenance margin is taken.
+    liquidation, liquidation_before
+        On what maintenance margin is taken, and on what it was taken before the venue changed that (None: it did not).
     contracts
         Default facts by symbol.
     relative_depth, depth_source
         Depth and volume relative to Binance's, and their source.
     synthetic
         Whether the venue is simulated: its facts hold by construction.
+
+    Raises
+    ------
+    ParameterError
+        If the name is not in small letters: names are compared letter by letter.
     """
 
     name: str
@@ -129,7 +143,12 @@ class VenueFacts:
     contracts: Mapping[str, ContractFacts]
     relative_depth: float = 1.0
     depth_source: FactSource = _ASSUMED_DEPTH
+    liquidation_before: FormerLiquidation | None = None
     synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name != self.name.strip().lower():
+            raise ParameterError(f"`name` of a venue must be in small letters, was {self.name!r}")
 
 
 _TIGHT: Final = 0.00005
@@ -205,7 +224,10 @@ BYBIT = VenueFacts(
     maker_fee=0.0002,
     taker_fee=0.00055,
     fee_source=FactSource(_FEE_TABLE, "2026-10-16", True),
-    liquidation="entry_value",
+    # Help centre, "The New Margin Calculation: Adjustments and Implications" (2025-09-18): maintenance margin and tier
+    # at the mark price since 2025-09-02. The fee to close is in the initial and in the maintenance margin, and cancels.
+    liquidation="notional",
+    liquidation_before=FormerLiquidation("entry_value", datetime(2025, 9, 2, tzinfo=UTC)),
     contracts={
         "BTCUSDT": ContractFacts(
             OrderSteps(0.1, 0.001, 5.0),
@@ -239,7 +261,8 @@ OKX = VenueFacts(
     maker_fee=0.0002,
     taker_fee=0.0005,
     fee_source=FactSource(_FEE_TABLE, "2026-10-16", True),
-    liquidation="notional_with_fee",
+    # One rate for the whole position, no deductions; its tiers count contracts, and do not move with the price.
+    liquidation="whole_notional_with_fee",
     contracts={
         "BTCUSDT": ContractFacts(
             OrderSteps(0.1, 0.0001, 0.0),

@@ -16,7 +16,9 @@ from scipy.stats import norm, rankdata
 
 from slackwater.errors import ParameterError
 from slackwater.metrics._bootstrap import (
+    FEWEST_BLOCKS,
     Interval,
+    Stretch,
     block_bootstrap_indices,
     bootstrap_difference,
     bootstrap_interval,
@@ -25,9 +27,11 @@ from slackwater.metrics._bootstrap import (
 from slackwater.metrics._inputs import finite_values, refuse
 
 __all__ = [
+    "FEWEST_BLOCKS",
     "BacktestOverfitting",
     "DetectableEffect",
     "Interval",
+    "Stretch",
     "block_bootstrap_indices",
     "bootstrap_difference",
     "bootstrap_interval",
@@ -158,28 +162,32 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
     returns : array-like of float, shape (n,)
         Returns per period of the chosen trial, as in `probabilistic_sharpe_ratio`.
     trial_sharpe_ratios : array-like of float, shape (n_trials,)
-        Sharpe ratio per period, not annualised, of every trial made, the chosen one among them.
+        Sharpe ratio per period, not annualised, of every trial made, the chosen one among them; at least two that
+        differ. A single trial needs no deflation: that is `probabilistic_sharpe_ratio`.
 
     Returns
     -------
     float
-        In [0, 1]; with one trial the probabilistic Sharpe ratio against 0.
+        In [0, 1].
 
     Raises
     ------
     ParameterError
-        If there is no trial.
+        If there are fewer than two different ratios: their variance, which deflates, is then not known.
 
     Examples
     --------
     >>> returns = [0.02, -0.01, 0.015, -0.005, 0.01, 0.0]
-    >>> deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.4]) == probabilistic_sharpe_ratio(returns)
-    True
+    >>> round(deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.4, 0.1, -0.2]), 3)
+    0.615
     """
     ratios = finite_values(trial_sharpe_ratios, name="trial_sharpe_ratios")
-    if ratios.size == 0:
-        raise ParameterError("`trial_sharpe_ratios` must hold the chosen trial at least, was empty")
-    variance = float(ratios.var(ddof=1)) if ratios.size > 1 else 0.0
+    if np.unique(ratios).size < 2:
+        raise ParameterError(
+            f"`trial_sharpe_ratios` must hold at least two ratios that differ, held {ratios.size}: one has no variance "
+            "to deflate by; give those of all trials, or use `probabilistic_sharpe_ratio` for a single one"
+        )
+    variance = float(ratios.var(ddof=1))
     return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, ratios.size))
 
 

@@ -140,7 +140,8 @@ class SigmoidCalibrator:
             Log-odds of each row that the trees started from and that are not in `raw`; 0 each if not given.
         effective_rows : float, optional
             How many independent rows the sum of the weights stands for, > 0; the sum itself if not given. It
-            widens `covariance_` and moves nothing else.
+            widens `covariance_` and moves nothing else: rows that repeat themselves outweigh the prior by their
+            number all the same, and the covariance contains what that costs.
 
         Raises
         ------
@@ -169,11 +170,11 @@ class SigmoidCalibrator:
             slope = min(max(slope, 0.0), _LARGEST_SLOPE) if spread else self.prior_slope
             intercept = _fitted_intercept(slope * log_odds + base, happened, failed)
         self.slope_, self.intercept_ = slope, intercept
-        independent = 1.0 if effective_rows is None else effective_rows / float(weight.sum())
+        repeated = 1.0 if effective_rows is None else float(weight.sum()) / effective_rows
         at = expit(base + slope * log_odds + intercept)
         # Pseudo-observations are independent by definition.
-        information = (weight * independent + prior_weight) * at * (1.0 - at)
-        self.covariance_ = _covariance(log_odds, information)
+        spread_of_score = (weight * repeated + prior_weight) * at * (1.0 - at)
+        self.covariance_ = _covariance(log_odds, (weight + prior_weight) * at * (1.0 - at), spread_of_score)
         return self
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
@@ -330,15 +331,25 @@ def _minimum(
     return coefficients
 
 
-def _covariance(log_odds: NDArray[np.float64], information: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Variance of the slope, covariance, variance of the intercept; the slope is exact where nothing spreads."""
-    total = information.sum()
-    centre = float(information @ log_odds / total)
-    spread = float(information @ (log_odds - centre) ** 2)
+def _covariance(
+    log_odds: NDArray[np.float64], information: NDArray[np.float64], spread_of_score: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Variance of the slope, covariance, variance of the intercept; the slope is exact where nothing spreads.
+
+    The sandwich of the information of the rows about the spread of their score, which is larger where rows repeat.
+    """
+    total, excess = information.sum(), spread_of_score - information
+    of_total = float(spread_of_score.sum() / total)
     if float(np.ptp(log_odds)) < _SMALLEST_SPREAD_LOG_ODDS:
-        return 0.0, 0.0, float(1.0 / total)
-    slope_variance = 1.0 / spread
-    return slope_variance, -centre * slope_variance, float(1.0 / total) + centre**2 * slope_variance
+        return 0.0, 0.0, float(1.0 / total) * of_total
+    centre = float(information @ log_odds / total)
+    centred = log_odds - centre
+    spread = float(information @ centred**2)
+    # About the centre, slope and intercept share no information: only the excess of the spread links them.
+    slope_variance = 1.0 / spread * (float(spread_of_score @ centred**2) / spread)
+    covariance = float(excess @ centred) / spread / float(total)
+    intercept_variance = float(1.0 / total) * of_total - 2.0 * centre * covariance + centre**2 * slope_variance
+    return slope_variance, covariance - centre * slope_variance, intercept_variance
 
 
 def _check_keys(values: Mapping[str, Any], *, method: str, numbers: tuple[str, ...]) -> dict[str, float]:

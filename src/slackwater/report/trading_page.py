@@ -70,7 +70,9 @@ _SECTIONS = {
 }
 
 
-def trading_page(title: str, tables: Mapping[str, pd.DataFrame], unknown_venues: Sequence[str] = ()) -> str:
+def trading_page(
+    title: str, tables: Mapping[str, pd.DataFrame], unknown_venues: Sequence[str] = (), *, notes: Sequence[str] = ()
+) -> str:
     """Return the page of the trades in Markdown: per section a heading, a text and a table.
 
     Parameters
@@ -82,6 +84,8 @@ def trading_page(title: str, tables: Mapping[str, pd.DataFrame], unknown_venues:
         ``ruin_without_limits``, ``venues``, ``stress``, ``rules``, ``drawdown_control``.
     unknown_venues
         Venues that could not be compared, with the reason.
+    notes
+        Sentences that stand above all tables.
     """
     venues = tables["venues"]
     shown = {
@@ -90,7 +94,7 @@ def trading_page(title: str, tables: Mapping[str, pd.DataFrame], unknown_venues:
         "venue_facts": venues[_VENUE_FACTS],
     }
     left_out = f" Left out: {'; '.join(unknown_venues)}." if unknown_venues else ""
-    parts = [f"# {title}\n"]
+    parts = [f"# {title}\n", *(f"**{note}**\n" for note in notes)]
     for heading, (name, text) in _SECTIONS.items():
         parts.append(f"## {heading}\n\n{text.format(left_out=left_out)}\n\n{markdown_table(shown[name])}\n")
     return "\n".join(parts)

@@ -24,14 +24,15 @@ class Exposure:
 
     Parameters
     ----------
-    notional_usd, margin_usd, risk_usd
-        Notionals at the mark, margins posted, and losses at the stops.
+    notional_usd, margin_usd, unrealised_usd, risk_usd
+        Notionals at the mark, margins posted, gains at the mark since the entries, and losses at the stops.
     cluster_risk_usd, cluster
         Part of `risk_usd` in the correlated cluster of the new trade, and the symbols of its positions.
     """
 
     notional_usd: float = 0.0
     margin_usd: float = 0.0
+    unrealised_usd: float = 0.0
     risk_usd: float = 0.0
     cluster_risk_usd: float = 0.0
     cluster: tuple[str, ...] = ()
@@ -94,6 +95,11 @@ class OpenPosition:
     def notional_usd(self) -> float:
         """Value at the mark, USDT."""
         return self.quantity * self.mark
+
+    @property
+    def unrealised_usd(self) -> float:
+        """Gain at the mark since the entry, USDT."""
+        return self.side * self.quantity * (self.mark - self.entry)
 
     @property
     def margin_usd(self) -> float:
@@ -161,6 +167,7 @@ class Account:
         return Exposure(
             notional_usd=math.fsum(position.notional_usd for position in positions),
             margin_usd=math.fsum(position.margin_usd for position in positions),
+            unrealised_usd=math.fsum(position.unrealised_usd for position in positions),
             risk_usd=math.fsum(position.risk_usd for position in positions),
             cluster_risk_usd=math.fsum(position.risk_usd for position in cluster),
             cluster=tuple(sorted(position.symbol for position in cluster)),

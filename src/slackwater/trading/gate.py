@@ -149,6 +149,8 @@ class Gate:
         price = None if price is None else _price(price)
         quote = score.context.close if price is None else price
         contract = self.contracts.get(score.symbol)
+        if contract is not None:
+            contract = contract.at(decided_at)
         bad_inputs = [*input_violations(score, price)]
         reasons = [
             *entry_reasons(score, decided_at, self.entry),

@@ -23,6 +23,7 @@ _TYPES = {
     **dict.fromkeys(("symbol", "binding", "stop_level", "target_level", "exit_reason"), "str"),
     "side": "int8",
     "leverage": "int64",
+    "funding_known": "bool",
 }
 _TRADE_COLUMNS = {
     name: _TYPES.get(name, "float64")
@@ -31,7 +32,7 @@ _TRADE_COLUMNS = {
         *("liquidation_price", "quantity", "notional_usd", "leverage", "binding", "risk_usd"),
         *("risk_fraction", "reward_risk", "p_direction", "p_trade", "p_trade_low", "expectancy_low"),
         *("stop_level", "target_level", "risk_multiplier", "drawdown", "exit_reason", "gross_usd"),
-        *("fees_usd", "slippage_usd", "latency_usd", "funding_usd", "net_usd", "gross_bps", "net_bps"),
+        *("fees_usd", "slippage_usd", "latency_usd", "funding_usd", "funding_known", "net_usd", "gross_bps", "net_bps"),
         *("net_r", "equity_after"),
     )
 }
@@ -55,6 +56,11 @@ class ClosedTrade:
         ``time``, ``target``, ``stop`` or ``liquidation``.
     funding_usd
         Paid over the holding time, USDT; negative if received.
+    held_until, gone_after
+        The position was open until the first for certain, and no longer after the second
+        (`slackwater.trading.price_path.Exit`); None: both are the exit time.
+    funding_known
+        Whether the settled rates cover the holding time; if not, `funding_usd` and the net result lack what is unknown.
 
     Raises
     ------
@@ -73,6 +79,9 @@ class ClosedTrade:
     exit_price: float
     exit_reason: str
     funding_usd: float
+    held_until: datetime | None = None
+    gone_after: datetime | None = None
+    funding_known: bool = True
 
     def __post_init__(self) -> None:
         if self.exit_reason not in EXIT_REASONS:
@@ -118,6 +127,7 @@ class ClosedTrade:
             "slippage_usd": self.slippage_usd,
             "latency_usd": plan.notional_usd * plan.costs.latency_slippage,
             "funding_usd": self.funding_usd,
+            "funding_known": self.funding_known,
             "net_usd": self.net_usd,
             "gross_bps": _BPS * self.gross_usd / plan.notional_usd,
             "net_bps": _BPS * self.net_usd / plan.notional_usd,

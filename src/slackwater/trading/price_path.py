@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,18 +14,41 @@ from numba import njit
 
 from slackwater.errors import MissingDataError, OrderError, SchemaError
 from slackwater.market.bars import BAR_RULE, impossible_bars
-from slackwater.times import SECOND_US, epochs_us, microseconds, timestamp
+from slackwater.times import DAY_US, SECOND_US, epochs_us, microseconds, timestamp
 from slackwater.trading.costs import funding_payment
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["PricePath", "price_paths", "walk_to_exit"]
+__all__ = ["Exit", "PricePath", "price_paths", "walk_to_exit"]
 
 _PRICES = ("open", "high", "low", "close")
 _MARK_PRICES = ("open", "high", "low")
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
+
+
+class Exit(NamedTuple):
+    """The end of a position.
+
+    Parameters
+    ----------
+    reason
+        Of `EXIT_REASONS`.
+    time_us
+        When it is known: the close of the exit bar, or the open after a halt; microseconds since 1970.
+    price
+        Market price, USDT.
+    held_us, gone_us
+        The position was open up to `held_us` for certain, and no longer after `gone_us`. They differ by the exit bar
+        where the exit lies within it, and are its open where the position was closed at its first print.
+    """
+
+    reason: str
+    time_us: int
+    price: float
+    held_us: int
+    gone_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,11 +142,13 @@ class PricePath:
         A liquidation ends at the bankruptcy price: the margin is lost. So does a fill beyond it, whatever triggered the
         order: the venue's insurance bears the rest.
 
-        Funding comes out of the account. A position whose funding has used up the equity that it was planned on is
-        liquidated in that bar, at the worst of the mark and of the exit that the bar would have brought; and one
-        that ends with less than nothing because of funding is recorded as liquidated, however it ended.
+        Funding is paid at the settlements that the position lived to see; where the exit bar does not show which those
+        were, the worse is assumed (`funding_usd`). It comes out of the account. A position whose funding has used up
+        the equity that it was planned on is liquidated in that bar, at the worst of the mark and of the exit that the
+        bar would have brought; and one that ends with less than nothing because of funding is recorded as liquidated,
+        however it ended.
         """
-        reason, exit_us, price = self.exit(
+        found = self.exit(
             side=plan.side,
             stop=-plan.side * math.inf if "stop" in without else plan.stop,
             target=plan.side * math.inf if "target" in without else plan.target,
@@ -130,44 +156,52 @@ class PricePath:
             entry_bar=entry_bar,
             horizon=horizon,
         )
-        entry_us = int(self.open_time[entry_bar])
+        entry_us, exit_us = int(self.open_time[entry_bar]), found.time_us
+        reason, price = found.reason, found.price
         if reason == "liquidation" or plan.side * price < plan.side * plan.bankruptcy_price:
             reason, price = "liquidation", plan.bankruptcy_price
-        spent = self._spent_by_funding(plan, entry_us, exit_us)
+        held_us, gone_us = found.held_us, found.gone_us
+        spent = self._spent_by_funding(plan, entry_us, gone_us)
         if spent is not None:
             closes_us, mark = spent
             worst = plan.side * mark if closes_us < exit_us else min(plan.side * mark, plan.side * price)
             price = plan.side * max(worst, plan.side * plan.bankruptcy_price)
             reason, exit_us = "liquidation", min(closes_us, exit_us)
+            held_us, gone_us = min(held_us, exit_us), min(gone_us, exit_us)
         trade = ClosedTrade(
             plan=plan,
             entry_time=timestamp(entry_us),
             exit_time=timestamp(exit_us),
             exit_price=price,
             exit_reason=reason,
-            funding_usd=self.funding_usd(side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=exit_us),
+            funding_usd=self.funding_usd(
+                side=plan.side, quantity=plan.quantity, start_us=entry_us, end_us=held_us, gone_us=gone_us
+            ),
+            held_until=timestamp(held_us),
+            gone_after=timestamp(gone_us),
+            funding_known=self.funding_known(entry_us, gone_us),
         )
         ruined = trade.funding_usd > 0.0 and plan.equity + trade.net_usd < 0.0
         return replace(trade, exit_reason="liquidation") if ruined else trade
 
     def _spent_by_funding(self, plan: TradePlan, start_us: int, end_us: int) -> tuple[int, float] | None:
         """Return the close of the bar in which funding paid has left no equity, and the mark then; None if none has."""
-        first, last = np.searchsorted(self.settlement_time, [start_us, end_us], side="right")
-        settled = self.settlement_time[first:last]
+        between = self._settlements(start_us, end_us)
+        settled = self.settlement_time[between]
         mark = self.mark_open[np.searchsorted(self.open_time, settled, side="right") - 1]
-        paid = np.cumsum(plan.side * plan.quantity * self.funding_rate[first:last] * mark)
+        paid = np.cumsum(plan.side * plan.quantity * self.funding_rate[between] * mark)
         costs = plan.notional_usd * (plan.costs.fee_fraction + plan.costs.entry_slippage)
         equity = plan.equity - costs + plan.side * plan.quantity * (mark - plan.entry) - paid
         broke = np.flatnonzero((paid > 0.0) & (equity <= 0.0))
         if not broke.size:
             return None
-        bar = int(np.searchsorted(self.close_time, settled[broke[0]], side="left"))
+        bar = int(np.searchsorted(self.close_time + _STAMP_TOLERANCE_US, settled[broke[0]], side="right"))
         return int(self.close_time[bar]), float(mark[broke[0]])
 
     def exit(
         self, *, side: int, stop: float, target: float, liquidation_price: float, entry_bar: int, horizon: timedelta
-    ) -> tuple[str, int, float]:
-        """Return how a position ends: the reason (of `EXIT_REASONS`), the time (microseconds), the market price.
+    ) -> Exit:
+        """Return how a position ends.
 
         A time exit that falls into a halt is filled at the open after it, for better or worse. A liquidation price
         of 0 (long) or infinity (short) is never reached.
@@ -176,29 +210,63 @@ class PricePath:
         end = self.first_bar_from(expiry)
         prices = (self.open, self.high, self.low, self.close, self.mark_open, self.mark_high, self.mark_low)
         code, bar, price = walk_to_exit(*prices, entry_bar, end, int(side), stop, target, liquidation_price)
-        exit_us = int(self.close_time[bar])
+        open_us, exit_us = int(self.open_time[bar]), int(self.close_time[bar])
         if code == _TIME and exit_us < expiry - _STAMP_TOLERANCE_US and end < len(self.open):
             price, exit_us = self.open[end], int(self.open_time[end])
             if side * self.mark_open[end] <= side * liquidation_price:
                 code = _LIQUIDATION
             elif side * price <= side * stop:
                 code = _STOP
-        return EXIT_REASONS[code], exit_us, float(price)
+            held_us = gone_us = exit_us
+        elif code == _TIME:
+            held_us = gone_us = exit_us
+        else:
+            first = side * self.open[bar]
+            at_open = first <= side * stop or first > side * target
+            at_open |= side * self.mark_open[bar] <= side * liquidation_price
+            held_us, gone_us = open_us, open_us if at_open else exit_us
+        return Exit(EXIT_REASONS[code], exit_us, float(price), held_us, gone_us)
 
     def funding_usd(
-        self, *, side: int, quantity: float, start_us: int, end_us: int, rates: Floats | None = None
+        self,
+        *,
+        side: int,
+        quantity: float,
+        start_us: int,
+        end_us: int,
+        gone_us: int | None = None,
+        rates: Floats | None = None,
     ) -> float:
-        """Return the funding that a position pays at the settlements in (start, end], USDT."""
+        """Return the funding that a position pays at the settlements in (start, end], USDT.
+
+        Where the position ended between `end_us` and `gone_us`, it has also seen none, some or all of the settlements
+        between them, whichever costs most: a payment that it may have escaped is charged, a receipt is not credited.
+        Times that differ by less than a second are equal: venues stamp closes and settlements some milliseconds off.
+        """
         rates = self.funding_rate if rates is None else rates
-        first, last = np.searchsorted(self.settlement_time, [start_us, end_us], side="right")
-        return math.fsum(
+        paid = [
             funding_payment(
                 side=side,
                 notional_usd=quantity * self.mark_at(int(self.settlement_time[index])),
                 funding_rate=float(rates[index]),
             )
-            for index in range(first, last)
-        )
+            for index in range(*self._settlements(start_us, end_us if gone_us is None else gone_us).indices(len(rates)))
+        ]
+        certain = len(self.settlement_time[self._settlements(start_us, end_us)])
+        return max(math.fsum(paid[:count]) for count in range(certain, len(paid) + 1))
+
+    def funding_known(self, start_us: int, end_us: int) -> bool:
+        """Return whether the settled rates cover a span: nowhere in it are they further apart than a day."""
+        first = int(np.searchsorted(self.settlement_time, start_us, side="right")) - 1
+        last = int(np.searchsorted(self.settlement_time, end_us, side="left"))
+        around = self.settlement_time[max(first, 0) : last + 1]
+        return bool(around.size) and bool(np.all(np.diff([start_us, *around, end_us]) <= DAY_US))
+
+    def _settlements(self, start_us: int, end_us: int) -> slice:
+        """Return the settlements in (start, end]: the one place that compares their times with other ones."""
+        stamps = [start_us + _STAMP_TOLERANCE_US, end_us + _STAMP_TOLERANCE_US]
+        first, last = np.searchsorted(self.settlement_time, stamps, side="left")
+        return slice(int(first), int(last))
 
 
 def price_paths(
@@ -317,6 +385,9 @@ def walk_to_exit(
             return _LIQUIDATION, bar, mark_open[bar]
         if side * open_[bar] <= signed_stop:
             return _STOP, bar, open_[bar]
+        # The first print lies beyond the target: the resting order is filled before anything else can happen.
+        if side * open_[bar] > signed_target:
+            return _TARGET, bar, target
         if marked <= signed_liquidation and signed_liquidation > signed_stop:
             return _LIQUIDATION, bar, liquidation
         if worst <= signed_stop:

@@ -121,7 +121,8 @@ def size_position(
     tightest = min(budgets, key=lambda name: budgets[name])
     budget = budgets[tightest]
     notional_room = rules.leverage_cap * equity - exposure.notional_usd
-    free_margin = equity - exposure.margin_usd
+    # In isolated mode a gain at the mark stays with its position until that is closed: only cash can be posted.
+    free_margin = equity - max(exposure.unrealised_usd, 0.0) - exposure.margin_usd
     full = _room_reasons(rules, equity, exposure, budget, min(notional_room, free_margin))
     if full:
         return limits.refusal(0.0, *full)
@@ -182,9 +183,9 @@ def _room_reasons(
         reasons.append(Reason("open_risk_exceeded", message))
     if room <= 0:
         message = (
-            f"open positions hold {exposure.notional_usd:,.2f} USDT of notional and "
-            f"{exposure.margin_usd:,.2f} of margin; the limits are {rules.leverage_cap:g} and 1 times "
-            f"equity {equity:,.2f}"
+            f"open positions hold {exposure.notional_usd:,.2f} USDT of notional and {exposure.margin_usd:,.2f} of "
+            f"margin; the limits are {rules.leverage_cap:g} times equity {equity:,.2f}, and the cash, which is equity "
+            f"without gains at the mark of {exposure.unrealised_usd:,.2f}"
         )
         reasons.append(Reason("leverage_exceeded", message))
     return tuple(reasons)

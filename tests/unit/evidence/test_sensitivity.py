@@ -449,6 +449,10 @@ class TestLeverageCurve:
             self.curve(make_plan(), *self.DIP, leverages=(2,), horizon=2 * HOUR)
 
 
+def streak_of(trades: float, loss_share: float) -> float:
+    return (math.log(trades * (1 - loss_share)) + 0.577216) / -math.log(loss_share) - 0.5
+
+
 def outcomes(net_r: Sequence[float], *, freq: str = "1D") -> pd.DataFrame:
     times = pd.date_range(START, periods=len(net_r), freq=freq, unit="us")
     return pd.DataFrame({"entry_time": times, "net_r": np.asarray(net_r, dtype=float)})
@@ -508,7 +512,7 @@ class TestRuinCurve:
     def test_a_short_calendar_is_a_circle_that_goes_on(self) -> None:
         """Catches seams: a year drawn from 90 days holds the blocks of the same days five times over."""
         wave = np.r_[np.full(45, -1.0), np.full(45, 1.0)]
-        once, five = (ruin_curve(outcomes(np.tile(wave, n)), draws=50, mean_block=timedelta(days=20)) for n in (1, 5))
+        once, five = (ruin_curve(outcomes(np.tile(wave, n)), draws=50, mean_block=timedelta(days=15)) for n in (1, 5))
         assert once["median_max_drawdown"].nunique() == 4
         pd.testing.assert_frame_equal(once, five)
 
@@ -517,13 +521,24 @@ class TestRuinCurve:
         few = ruin_curve(outcomes([1.0, 1.0, -1.0, 1.0] * 4), draws=10)
         drawn = ["ruin_probability", "median_max_drawdown", "median_annual_return"]
         assert few[drawn].isna().to_numpy().all()
-        assert few["expected_longest_losing_streak"].tolist() == pytest.approx([math.log(365) / math.log(4)] * 4)
+        assert few["expected_longest_losing_streak"].tolist() == pytest.approx([streak_of(365, 0.25)] * 4)
 
     def test_losing_streak(self) -> None:
         """Catches the share of wins in place of losses, a zero counted as a loss, and trades of another span."""
         trades = outcomes([-1.0, -1.0, 0.0, 1.0] * 50, freq="12h")
         row = ruin_curve(trades, draws=5, years=2.0).iloc[0]
-        assert row["expected_longest_losing_streak"] == pytest.approx(math.log(2 * 730) / math.log(2))
+        assert row["expected_longest_losing_streak"] == pytest.approx(streak_of(2 * 730, 0.5))
+
+    @pytest.mark.parametrize(("losses", "of"), [(3, 10), (5, 10), (7, 10), (9, 10)])
+    def test_losing_streak_is_that_of_drawn_trades(self, losses: int, of: int) -> None:
+        """Catches the bound ln n / -ln q, which is a loss or two above the mean of 365 trades."""
+        row = ruin_curve(outcomes([-1.0] * losses + [1.0] * (of - losses)), draws=5).iloc[0]
+        lost = np.random.default_rng(1).random((2_000, 365)) < losses / of
+        run, longest = np.zeros(2_000), np.zeros(2_000)
+        for trade in lost.T:
+            run = np.where(trade, run + 1, 0)
+            longest = np.maximum(longest, run)
+        assert row["expected_longest_losing_streak"] == pytest.approx(longest.mean(), rel=0.03)
 
     def test_more_risk_is_more_ruin_on_the_same_days(self) -> None:
         """Catches draws that differ from fraction to fraction, and a result that depends on more than the seed."""

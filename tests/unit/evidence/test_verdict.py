@@ -99,6 +99,7 @@ def trades(net_bps: np.ndarray) -> pd.DataFrame:
             "fees_usd": 10.0,
             "slippage_usd": 5.0,
             "funding_usd": -1.0,
+            "funding_known": True,
             "net_usd": net_bps,
             "net_r": net_bps / 100.0,
             "exit_reason": "time",
@@ -108,10 +109,13 @@ def trades(net_bps: np.ndarray) -> pd.DataFrame:
     )
 
 
+def nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Refusals of one event for two reasons, and the equity of an account."""
+    return pd.DataFrame({"symbol": ["A", "A"], "event_time": [0, 0]}), pd.DataFrame({"equity_usd": [1.0, 2.0]})
+
+
 def judge(sample: pd.DataFrame, n_trials: int = 1) -> Verdict:
-    refusals = pd.DataFrame({"symbol": ["A", "A"], "event_time": [0, 0]})
-    equity = pd.DataFrame({"equity_usd": [1.0, 2.0]})
-    trading = trading_metrics(sample, refusals, equity, sample, RESAMPLING)
+    trading = trading_metrics(sample, *nothing(), sample, RESAMPLING)
     assert trading["n_refused"] == 1
     classification = classification_metrics(scored_events(), RESAMPLING)
     return verdict(classification, trading, sample, n_trials=n_trials, synthetic=False)
@@ -149,6 +153,78 @@ def test_double_costs_leave_funding_alone() -> None:
     assert metrics["funding_bps_mean"] == pytest.approx(-1.0)
     assert metrics["net_bps_mean_without_costs"] == pytest.approx(35.0)
     assert metrics["net_bps_mean_at_double_costs"] == pytest.approx(34.0 + 1.0 - 30.0)
+
+
+def losing_money() -> pd.DataFrame:
+    """Every trade risks 100 USDT: wide stops earn .1 R, narrow ones lose .375 R, and in basis points the wide count."""
+    rng, n = np.random.default_rng(0), 2_192
+    wide = rng.random(n) < 0.5
+    stop = np.where(wide, 700.0, 60.0)
+    r = np.where(wide, rng.choice([1.5, -1.0], n, p=[0.44, 0.56]), rng.choice([1.5, -1.0], n, p=[0.25, 0.75]))
+    notional = 100.0 / (stop / 1e4)
+    sample = trades(r * stop)
+    times = pd.date_range("2022-01-01", periods=n, freq="12h", tz="UTC", unit="us")
+    return sample.assign(
+        entry_time=times,
+        notional_usd=notional,
+        net_usd=100.0 * r,
+        net_r=r,
+        fees_usd=1e-3 * notional,
+        slippage_usd=4e-4 * notional,
+    )
+
+
+def test_a_strategy_that_loses_money_holds_no_clause_about_net_results() -> None:
+    """Caught: a lower bound of +5.9 bps, positive at double costs, of trades that lose 24,950 USDT in all."""
+    sample = losing_money()
+    assert sample["net_bps"].mean() > 0.0 > sample["net_usd"].sum()
+    judged = judge(sample)
+    values = {clause.name: clause for clause in judged.clauses}
+    assert values["net_bps_low"].value > 0.0
+    assert "R, " in values["net_bps_low"].note
+    net = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "halves_positive", "positive_quarter_share"}
+    assert net <= set(judged.failed)
+    assert values["profit_factor"].value == pytest.approx(
+        sample["net_usd"].clip(lower=0.0).sum() / -sample["net_usd"].clip(upper=0.0).sum()
+    )
+
+
+@pytest.mark.parametrize("unit", ["net_r", "net_usd"])
+def test_a_loss_in_either_unit_fails(unit: str) -> None:
+    """Caught: a sum in R alone, which hides that large positions lose, or in USDT alone, which hides small ones."""
+    sample = trades(np.random.default_rng(0).normal(60.0, 30.0, 400))
+    judged = judge(sample.assign(**{unit: -sample[unit]}))
+    assert {"net_bps_low", "profit_factor", "halves_positive", "positive_quarter_share"} <= set(judged.failed)
+
+
+@pytest.mark.parametrize("unknown", [1, 400])
+def test_without_funding_nothing_net_can_be_judged(unknown: int) -> None:
+    """Caught: funding that is not known counted as 0, and a verdict on net results that are not net."""
+    sample = trades(np.random.default_rng(0).normal(60.0, 30.0, 400))
+    sample.loc[: unknown - 1, ["funding_usd", "funding_known"]] = 0.0, False
+    sample["funding_known"] = sample["funding_known"].astype(bool)
+    metrics = trading_metrics(sample, *nothing(), sample, RESAMPLING)["unit_risk"]
+    assert math.isnan(metrics["funding_bps_mean"])
+    assert metrics["n_funding_unknown"] == unknown
+    judged = judge(sample)
+    net = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "deflated_sharpe", "halves_positive"}
+    net |= {"positive_quarter_share", "top_5pct_share_of_gross_profit"}
+    notes = {clause.name: clause.note for clause in judged.clauses if clause.name in net}
+    assert net <= set(judged.failed)
+    assert all(f"the funding of {unknown} of 400 trades is not known" in note for note in notes.values())
+
+
+def test_the_verdict_states_its_power_or_why_it_cannot() -> None:
+    """Caught: a run without trades whose verdict does not say that it could not have seen anything."""
+    many = judge(trades(np.random.default_rng(0).normal(60.0, 30.0, 400)))
+    assert many.to_dict()["power"]["years_to_see_15_bps"] > 0.0
+    assert many.power.startswith("The 400 trades would show a mean result of ")
+    none = judge(trades(np.array([])))
+    assert none.power.startswith("No trade was taken out of sample")
+    assert none.to_dict()["power"]["n_trades"] == 0
+    assert math.isnan(none.to_dict()["power"]["smallest_visible_effect_bps"])
+    one_day = trades(np.array([5.0, 7.0])).assign(entry_time=pd.Timestamp("2024-01-01", tz="UTC"))
+    assert "on one day" in judge(one_day).power
 
 
 def test_without_trades_every_economic_clause_fails() -> None:

@@ -132,6 +132,18 @@ def test_a_tie_is_a_continuation_and_says_so() -> None:
     assert (report.ties, report.tie_share) == (1, 1.0)
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize(("log_open", "code"), [(0.0101, 1), (0.0099, -1)])
+def test_a_bar_that_opens_beyond_the_reversal_barrier_is_a_reversal(direction: int, log_open: float, code: int) -> None:
+    """Fails if the first print of the bar, which lies beyond the barrier, is passed over for a later touch."""
+    path = flat_path()
+    path.loc[ENTRY_BAR + 5, "open"] = 100 * np.exp(-direction * log_open)
+    set_bar(path, ENTRY_BAR + 5, log_high=0.012, log_low=-0.012)
+    labels, report = label(path, events_at(EVENT, direction=direction))
+    assert (labels.loc[0, "code"], report.ties) == (code, int(code == -1))
+    assert labels.loc[0, "log_return"] == pytest.approx(code * BARRIER)
+
+
 def test_the_first_touch_decides() -> None:
     """Fails if the loop runs on after a touch, or reports a tie over several bars."""
     path = flat_path()

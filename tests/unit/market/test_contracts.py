@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
@@ -40,8 +40,8 @@ def flat(venue: str, *, rate: float) -> Contract:
         ("binance", 1, 45_180.72),
         ("binance", -1, 54_780.88),
         ("simulated", 1, 45_180.72),
-        ("bybit", 1, 45_200.00),
-        ("bybit", -1, 54_800.00),
+        ("bybit", 1, 45_180.72),
+        ("bybit", -1, 54_780.88),
         ("okx", 1, 45_203.42),
         ("okx", -1, 54_753.61),
         ("gate", 1, 45_203.42),
@@ -54,10 +54,79 @@ def test_golden_liquidation_prices(venue: str, side: int, expected: float) -> No
     assert price == pytest.approx(expected, abs=0.005)
 
 
-def test_bybit_published_example() -> None:
-    """Catches maintenance margin taken on the value at liquidation instead of at entry."""
-    price = liquidation_price(flat("bybit", rate=0.005), side=1, entry=20_000.0, quantity=1.0, leverage=50)
-    assert price == pytest.approx(19_700.0)
+@pytest.mark.parametrize(
+    ("time", "long", "short"),
+    [
+        (datetime(2020, 1, 1, tzinfo=UTC), 19_700.0, 20_300.0),
+        (datetime(2025, 9, 1, 23, 59, 59, tzinfo=UTC), 19_700.0, 20_300.0),
+        (datetime(2025, 9, 2, tzinfo=UTC), 19_698.49, 20_298.51),
+        (datetime(2026, 11, 1, tzinfo=timezone(timedelta(hours=10))), 19_698.49, 20_298.51),
+    ],
+)
+def test_bybit_takes_maintenance_margin_at_the_mark_since_september_2025(
+    time: datetime, long: float, short: float
+) -> None:
+    """Catches the published example of before (19,700) in later years, when shorts are liquidated earlier, and the
+    form of today in a backtest of earlier years."""
+    facts = flat("bybit", rate=0.005).at(time)
+    for side, expected in ((1, long), (-1, short)):
+        price = liquidation_price(facts, side=side, entry=20_000.0, quantity=1.0, leverage=50)
+        assert price == pytest.approx(expected, abs=0.005)
+
+
+def test_facts_of_a_file_carry_both_forms_of_bybit() -> None:
+    """Catches a contract from the user, built in or not, that has the form of today for all time."""
+    steps = {"tick_size": 0.1, "lot_size": 1.0, "min_quantity": 1.0, "min_notional_usd": 5.0, "half_spread": 0.0001}
+    facts = {**steps, "maker_fee": 0.0002, "taker_fee": 0.00055, "tiers": TIERS}
+    content = {"venue": "bybit", "as_of": "2026-11-25", "source": "me", "contracts": {"DOGEUSDT": facts}}
+    content["contracts"]["BTCUSDT"] = {"tiers": TIERS}
+    merged = merge_contracts(content, "bybit")
+    for symbol in ("DOGEUSDT", "BTCUSDT"):
+        before = merged[symbol].at(datetime(2024, 3, 1, tzinfo=UTC))
+        assert (merged[symbol].liquidation, before.liquidation) == ("notional", "entry_value")
+
+
+TIERS = [
+    {"notional_cap_usd": 5e6, "maintenance_rate": 0.004, "max_leverage": 100.0},
+    {"notional_cap_usd": 2e7, "maintenance_rate": 0.01, "max_leverage": 50.0},
+    {"notional_cap_usd": 5e7, "maintenance_rate": 0.02, "max_leverage": 20.0},
+    {"notional_cap_usd": 1e8, "maintenance_rate": 0.03, "max_leverage": 10.0},
+]
+
+
+@pytest.mark.parametrize("notional", [6e6, 2.5e7, 6e7, 9.9e7])
+@pytest.mark.parametrize("side", [1, -1])
+def test_okx_charges_the_rate_of_its_tier_on_the_whole_position(notional: float, side: int) -> None:
+    """Catches a deduction that OKX does not grant, and a tier that moves with the price: OKX counts contracts."""
+    content = {"venue": "okx", "as_of": "2026-11-25", "source": "me", "contracts": {"BTCUSDT": {"tiers": TIERS}}}
+    facts = merge_contracts(content, "okx")["BTCUSDT"]
+    assert [tier.deduction_usd for tier in facts.tiers] == [0.0] * 4
+    rate = next(row["maintenance_rate"] for row in TIERS if notional <= row["notional_cap_usd"])
+    price = liquidation_price(facts, side=side, entry=50_000.0, quantity=notional / 50_000.0, leverage=10)
+    assert price == pytest.approx(50_000.0 * (1 - side / 10) / (1 - side * (rate + facts.taker_fee)))
+    with pytest.raises(ParameterError, match="must be 0"):
+        replace(facts, tiers=(*facts.tiers[:3], replace(facts.tiers[3], deduction_usd=1_000.0)))
+
+
+@pytest.mark.parametrize("name", ["OKX", "okex", "Bybit", "gateio", "hyperliquid", "", "binance "])
+def test_an_unknown_venue_does_not_take_the_formula_of_another(name: str) -> None:
+    """Catches a slip in a name that falls back on Binance's form of the liquidation price."""
+    with pytest.raises(ParameterError, match="`venue` of a contract must be a known venue"):
+        replace(contract("binance", "BTCUSDT"), venue=name)
+    with pytest.raises(ParameterError, match="venue"):
+        merge_contracts(None, name)
+    with pytest.raises(ParameterError, match="small letters"):
+        replace(VENUE_FACTS["okx"], name=name.upper())
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSD", "BTCUSD_PERP", "XBTUSD", "BTC-USD-SWAP", "USDT", "BTCEUR", "ETHUSD_26"])
+def test_an_inverse_contract_is_refused(symbol: str) -> None:
+    """Catches a coin-margined contract computed as a linear one: a long at leverage 2 dies at 33,500, not at 25,250."""
+    steps = {"tick_size": 0.5, "lot_size": 1.0, "min_quantity": 1.0, "min_notional_usd": 1.0, "half_spread": 0.0001}
+    facts = {**steps, "maker_fee": 0.0002, "taker_fee": 0.00055, "tiers": TIERS}
+    content = {"venue": "bybit", "as_of": "2026-11-25", "source": "me", "contracts": {symbol: facts}}
+    with pytest.raises(ParameterError, match=f"contract {symbol}: .*inverse"):
+        merge_contracts(content, "bybit")
 
 
 def test_binance_deductions_are_the_published_ones() -> None:
@@ -188,7 +257,7 @@ def test_simulated_venue_says_that_it_is_synthetic() -> None:
 
 def test_short_that_grows_beyond_the_known_tiers_has_no_liquidation_price() -> None:
     """Catches a short accepted at entry whose notional at liquidation lies outside the table."""
-    facts = contract("okx", "BTCUSDT")
+    facts = contract("gate", "BTCUSDT")
     inside = facts.max_notional_usd / 50_000.0
     assert liquidation_price(facts, side=1, entry=50_000.0, quantity=inside, leverage=5) > 0
     with pytest.raises(ParameterError, match="margin tiers"):

@@ -6,6 +6,7 @@ import pytest
 from slackwater.errors import DataError, ParameterError
 from slackwater.metrics.classification import auc, expected_calibration_error
 from slackwater.metrics.selection import (
+    Stretch,
     block_bootstrap_indices,
     bootstrap_difference,
     bootstrap_interval,
@@ -23,6 +24,13 @@ DAY = np.timedelta64(1, "D")
 
 def every_day(days: int, rows_a_day: int = 1) -> np.ndarray:
     return START + np.repeat(np.arange(days), rows_a_day) * DAY
+
+
+SAMPLES = 300
+
+
+def mean_of(values: np.ndarray) -> float:
+    return float(values.mean())
 
 
 # ---------------------------------------------------------------- block bootstrap
@@ -138,12 +146,54 @@ def test_difference_is_paired() -> None:
 
 
 def test_a_short_calendar_has_no_interval() -> None:
-    """Fails if two months and a half of blocks of two weeks pretend to be evidence."""
-    short = bootstrap_interval(np.mean, every_day(55), np.arange(55.0))
+    """Fails if less than six blocks of two weeks pretend to be evidence."""
+    short = bootstrap_interval(np.mean, every_day(83), np.arange(83.0))
     assert np.isnan([short.low, short.high, short.standard_error]).all()
     assert short.draws == 0
-    assert np.isfinite(bootstrap_interval(np.mean, every_day(56), np.arange(56.0), draws=20).low)
+    assert np.isfinite(bootstrap_interval(np.mean, every_day(84), np.arange(84.0), draws=20).low)
     assert np.isnan(ece_quantile_under_perfect_calibration([0, 1] * 20, [0.5] * 40, every_day(40)))
+
+
+@pytest.mark.parametrize("blocks", [6, 13])
+def test_the_interval_covers_what_it_says_on_short_calendars(blocks: int) -> None:
+    """Fails if the interval is the bare percentiles: at 6 blocks these cover .87, and their low is above 0 in .068."""
+    rng, days = np.random.default_rng(blocks), 14 * blocks
+    times, inside, above = every_day(days), 0, 0
+    for seed in range(SAMPLES):
+        found = bootstrap_interval(mean_of, times, rng.normal(size=days), draws=150, seed=seed)
+        inside += found.low <= 0.0 <= found.high
+        above += found.low > 0.0
+    assert inside / SAMPLES >= 0.95 - 3.0 * np.sqrt(0.95 * 0.05 / SAMPLES)
+    assert above / SAMPLES <= 0.025 + 3.0 * np.sqrt(0.025 * 0.975 / SAMPLES)
+
+
+def test_the_stretch_undoes_the_shrinkage_of_the_draws() -> None:
+    """Fails on a slip in the weights: the variance of a drawn mean is their sum over the sample's autocovariances."""
+    rng, days = np.random.default_rng(3), 84
+    stretch = Stretch.of(days, mean_block=timedelta(days=14))
+    counts = np.stack([np.bincount(rows, minlength=days) for rows in block_bootstrap_indices(every_day(days))])
+    errors = [(counts @ rng.normal(size=days) / days).std() for _ in range(2_000)]
+    shrunk = np.sqrt(np.mean(np.square(errors)) * days)
+    assert shrunk * stretch.of_error == pytest.approx(1.0, abs=0.02)
+    # The variance of a chi-squared variable with v degrees of freedom is 2 / v of its squared mean.
+    relative = np.var(np.square(errors)) / np.mean(np.square(errors)) ** 2
+    assert 2.0 / relative == pytest.approx(stretch.degrees_of_freedom, rel=0.25)
+    assert Stretch.of(10_000, mean_block=timedelta(days=14)).of_bound(0.95) == pytest.approx(1.0, abs=0.005)
+
+
+def test_a_perfect_forecast_rarely_exceeds_its_bound_on_a_short_calendar() -> None:
+    """Fails if the draws are taken as they are: a perfect forecast then fails in .055 of samples instead of .01."""
+    rng, over, days, rows = np.random.default_rng(5), 0, 84, 150
+    for seed in range(SAMPLES):
+        day = np.sort(rng.integers(0, days, rows))
+        day[[0, -1]] = 0, days - 1
+        p = rng.beta(5.0, 5.0, rows)
+        y = (rng.random(rows) < p).astype(int)
+        times = START + day * np.timedelta64(1, "D")
+        over += expected_calibration_error(y, p) > ece_quantile_under_perfect_calibration(
+            y, p, times, draws=200, seed=seed
+        )
+    assert over / SAMPLES <= 0.01 + 3.0 * np.sqrt(0.01 * 0.99 / SAMPLES)
 
 
 def test_a_statistic_that_is_mostly_undefined_has_no_interval() -> None:
@@ -259,11 +309,12 @@ def test_fat_left_tails_lower_the_probability() -> None:
     assert probabilistic_sharpe_ratio(left) < probabilistic_sharpe_ratio(right)
 
 
-def test_one_trial_is_not_deflated() -> None:
-    """Fails if N = 1 gives minus infinity (the formula does) or NaN."""
+@pytest.mark.parametrize("ratios", [[0.1], [0.1, 0.1], [0.4] * 50])
+def test_one_ratio_has_no_variance_to_deflate_by(ratios: list[float]) -> None:
+    """Fails if the best of many trials, given its own ratio alone or again and again, passes undeflated."""
     returns = np.random.default_rng(0).normal(0.1, 1, 200)
-    plain = probabilistic_sharpe_ratio(returns)
-    assert deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.1]) == plain
+    with pytest.raises(ParameterError, match="at least two ratios that differ"):
+        deflated_sharpe_ratio(returns, trial_sharpe_ratios=ratios)
 
 
 def test_more_trials_deflate_more() -> None:

@@ -169,6 +169,20 @@ def test_rows_that_repeat_each_other_widen_the_bound_and_move_nothing():
     np.testing.assert_allclose(widths[1], 2.0 * widths[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("rows", "copies"), [(1_000, 1), (1_000, 4), (1_000, 20), (3_000, 10), (400, 10)])
+def test_copies_do_not_tighten_the_bound_of_an_edge_that_is_not_there(rows: int, copies: int) -> None:
+    """Caught: a prior outvoted by raw rows, and a bound that counts it in full: above the truth in .21 of samples."""
+    rng = np.random.default_rng(7)
+    above, offset = [], np.full(rows, -np.log(3.0))
+    for _ in range(300):
+        raw = np.repeat(rng.normal(0.0, 0.3, rows // copies), copies)
+        y = np.repeat(rng.random(rows // copies) < 0.25, copies)
+        calibrator = SigmoidCalibrator(prior_slope=0.0)
+        calibrator.fit(raw, y, offset=offset, effective_rows=rows / copies)
+        above.append(calibrator.log_odds_low(np.array([0.0]))[0] > 0.0)
+    assert np.mean(above) <= 0.1 + 3.0 * np.sqrt(0.1 * 0.9 / 300)
+
+
 def test_a_sceptic_believes_the_offset_and_not_the_trees():
     """With few rows the trees are noise to it; with many that agree with them it follows."""
     few, many = drawn(40, 1.0), drawn(20_000, 1.0)

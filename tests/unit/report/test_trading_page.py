@@ -36,6 +36,8 @@ def test_a_page_names_its_data() -> None:
     venues = pd.DataFrame({"venue": ["okx"], "net_bps": [1.0]} | {fact: [0.0] for fact in facts})
     page = trading_page("simulated, SYNTHETIC market", tables | {"venues": venues}, ["gate, without a lot"])
     assert page.startswith("# simulated, SYNTHETIC market\n\n## Cost sensitivity\n\nThe unit-risk trades")
+    noted = trading_page("mine", tables | {"venues": venues}, notes=["No trade was taken."])
+    assert noted.startswith("# mine\n\n**No trade was taken.**\n\n## Cost sensitivity")
     assert page.count("\n## ") == 11
     assert "| venue | net_bps |" in page
     assert "| venue | taker_fee_bps |" in page

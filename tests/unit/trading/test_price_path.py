@@ -43,6 +43,9 @@ EXITS = [
     pytest.param([QUIET, (100, ABOVE, 99, 105)], LONG, ("target", 1, 110.0), id="hair's breadth through is one"),
     pytest.param([QUIET, (110, 110, 99, 105)], LONG, ("time", 1, 105.0), id="open at the target is no fill"),
     pytest.param([QUIET, (112, 113, 111, 112)], LONG, ("target", 1, 110.0), id="never better than the target"),
+    pytest.param([QUIET, (112, 113, 94, 96)], LONG, ("target", 1, 110.0), id="the first print is beyond the target"),
+    pytest.param([QUIET, (112, 113, 70, 96)], LONG, ("target", 1, 110.0), id="so it is before a liquidation"),
+    pytest.param([QUIET, (110, 113, 94, 96)], LONG, ("stop", 1, 95.0), id="open at the target, then both: a stop"),
     pytest.param([QUIET, (100, 101, 94, 96)], LONG, ("stop", 1, 95.0), id="stop"),
     pytest.param([QUIET, (100, 101, 95, 96)], LONG, ("stop", 1, 95.0), id="touch of the stop is a fill"),
     pytest.param([QUIET, (100, 111, 94, 105)], LONG, ("stop", 1, 95.0), id="tie is a stop"),
@@ -60,6 +63,7 @@ EXITS = [
     pytest.param([QUIET, (100, 101, BELOW, 95)], SHORT, ("target", 1, 90.0), id="short: hair's breadth through"),
     pytest.param([QUIET, (100, 106, 89, 95)], SHORT, ("stop", 1, 105.0), id="short: tie"),
     pytest.param([QUIET, (100, 105, 99, 95)], SHORT, ("stop", 1, 105.0), id="short: touch of the stop"),
+    pytest.param([QUIET, (88, 108, 87, 101)], SHORT, ("target", 1, 90.0), id="short: the first print is a target"),
     pytest.param([QUIET, (107, 108, 100, 101)], SHORT, ("stop", 1, 107.0), id="short: gap"),
     pytest.param([QUIET, (121, 122, 100, 101)], SHORT, ("liquidation", 1, 121.0), id="short: liquidation"),
     pytest.param([QUIET, (100, 9e9, 100, 101)], SHORT | {"stop": 1e9, "liquidation": np.inf}, ("stop", 1, 1e9)),
@@ -162,8 +166,8 @@ def flat(minutes: int = 12) -> pd.DataFrame:
 def ending(path: pd.DataFrame, mark: pd.DataFrame | None = None, *, minutes: int = 5, **levels: float) -> Exit:
     """How a position that enters with the second bar ends; levels that are not named are never reached."""
     far = {"side": 1, "stop": 1.0, "target": 1e6, "liquidation_price": 0.0}
-    reason, time, price = only(path, None, mark).exit(entry_bar=1, horizon=timedelta(minutes=minutes), **far | levels)
-    return reason, pd.Timestamp(time, unit="us", tz="UTC").strftime("%H:%M:%S"), price
+    end = only(path, None, mark).exit(entry_bar=1, horizon=timedelta(minutes=minutes), **far | levels)
+    return end.reason, pd.Timestamp(end.time_us, unit="us", tz="UTC").strftime("%H:%M:%S"), end.price
 
 
 def test_the_horizon_counts_from_the_open_of_the_entry_bar() -> None:
@@ -249,6 +253,110 @@ def test_funding_is_charged_after_the_fill_and_up_to_the_exit() -> None:
     span = {"start_us": moment("2024-03-01 00:00"), "end_us": moment("2024-03-01 00:03")}
     assert path.funding_usd(side=1, quantity=10.0, **span) == pytest.approx(10 * 0.001 * (102 + 103))
     assert path.funding_usd(side=-1, quantity=10.0, **span) == pytest.approx(-10 * 0.001 * (102 + 103))
+
+
+HOURS = pd.date_range("2024-03-01", periods=30, freq="1h", tz="UTC").as_unit("us")
+
+
+def hourly(interval: str = "1h", **prices: float) -> pd.DataFrame:
+    """Thirty bars at 100, hours from midnight; the third one with other prices."""
+    opens = HOURS[0] + pd.Timedelta(interval) * np.arange(30)
+    path = pd.DataFrame({"symbol": "BTCUSDT", "open_time": opens, "event_time": opens + pd.Timedelta(interval)})
+    path[["open", "high", "low", "close"]] = 100.0
+    for name, price in prices.items():
+        path.loc[2, name] = price
+    path["high"], path["low"] = path[["open", "high", "close"]].max(axis=1), path[["open", "low", "close"]].min(axis=1)
+    return path
+
+
+@pytest.mark.parametrize("rate", [0.003, -0.003])
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("prices", "seen"),
+    [
+        ({"low": 94.0, "high": 106.0}, "perhaps"),  # stopped within the bar that ends with the settlement
+        ({"open": 94.0}, "gone"),
+        ({"open": 106.0}, "gone"),
+        ({}, "held"),
+    ],
+)
+def test_a_settlement_after_the_exit_is_not_received(
+    make_score: Callable[..., Score], prices: dict[str, float], seen: str, side: int, rate: float
+) -> None:
+    """Catches funding of a settlement that the position did not live to see: a payment that it may have escaped is
+    charged, a receipt is not credited, and after a fill at the open there is neither."""
+    if seen == "gone" and (prices["open"] < 100.0) != (side > 0):
+        seen = "held"  # the gap is in favour of the position and ends nothing
+    path = only(hourly(**prices), funding("2024-03-01 03:00", rate=rate))
+    end = path.exit(
+        side=side,
+        stop=100.0 - 5.0 * side,
+        target=100.0 + 50.0 * side,
+        liquidation_price=0.0 if side > 0 else np.inf,
+        entry_bar=1,
+        horizon=timedelta(hours=4),
+    )
+    start = moment("2024-03-01 01:00")
+    paid = path.funding_usd(side=side, quantity=2.0, start_us=start, end_us=end.held_us, gone_us=end.gone_us)
+    full = side * rate * 200.0
+    assert paid == pytest.approx({"held": full, "gone": 0.0, "perhaps": max(full, 0.0)}[seen])
+    assert end.time_us == moment("2024-03-01 03:00" if end.reason == "stop" else "2024-03-01 05:00")
+
+
+def test_of_several_settlements_in_the_exit_bar_the_worst_beginning_is_charged() -> None:
+    """Catches the sum, the positive ones alone, and a receipt that comes first and cannot be escaped."""
+    rates = funding("2024-03-01 17:00", "2024-03-01 19:00", "2024-03-01 21:00", "2024-03-01 23:00", "2024-03-02 00:00")
+    for values, worst in (
+        ([0.001, -0.002, 0.003, -0.001, 0.0005], 0.002),
+        ([-0.001, -0.002, -0.003, 0.001, 0.001], 0.0),
+        ([-0.001, 0.002, -0.003, 0.001, 0.0], 0.001),
+    ):
+        path = only(hourly("8h", low=94.0), rates.assign(funding_rate=values))
+        far = {"side": 1, "stop": 95.0, "target": 1e6, "liquidation_price": 0.0}
+        end = path.exit(entry_bar=1, horizon=timedelta(hours=48), **far)
+        span = {"start_us": moment("2024-03-01 08:00"), "end_us": end.held_us, "gone_us": end.gone_us}
+        assert path.funding_usd(side=1, quantity=1.0, **span) == pytest.approx(100.0 * worst)
+
+
+@pytest.mark.parametrize("stamp_ms", [0, 1, 900])
+@pytest.mark.parametrize("settled_ms", [0, 3, -3])
+@pytest.mark.parametrize("hours", [8, 24])
+def test_stamps_some_milliseconds_off_change_no_settlement(stamp_ms: int, settled_ms: int, hours: int) -> None:
+    """Catches the last settlement lost where closes are stamped a millisecond early, and the one at the fill paid
+    where settlements are stamped a few late."""
+    path = hourly()
+    path["event_time"] -= pd.Timedelta(stamp_ms, "ms")
+    rates = funding(*(f"2024-03-0{day} {hour:02d}:00" for day in (1, 2) for hour in (0, 8, 16)))
+    rates["event_time"] += pd.Timedelta(settled_ms, "ms")
+    known = only(path, rates)
+    far = {"side": 1, "stop": 1.0, "target": 1e6, "liquidation_price": 0.0}
+    end = known.exit(entry_bar=0, horizon=timedelta(hours=hours), **far)
+    assert end.reason == "time"
+    start = int(known.open_time[0])
+    paid = known.funding_usd(side=1, quantity=1.0, start_us=start, end_us=end.held_us, gone_us=end.gone_us)
+    assert paid == pytest.approx(hours // 8 * 0.001 * 100.0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "known"),
+    [
+        (None, False),
+        (funding(), False),
+        (funding("2024-03-01 00:00", "2024-03-01 08:00"), True),
+        (funding("2024-03-01 00:00", "2024-03-01 08:00").assign(symbol="ETHUSDT"), False),
+        (funding("2024-02-20", "2024-02-21"), False),  # ends before
+        (funding("2024-03-03", "2024-03-04"), False),  # begins after
+        (funding("2024-02-28", "2024-03-03"), False),  # a hole
+    ],
+)
+def test_a_trade_tells_whether_its_funding_is_known(
+    make_score: Callable[..., Score], rates: pd.DataFrame | None, known: bool
+) -> None:
+    """Catches funding of 0 where no rate is known: the net result is then not net."""
+    path = flat().assign(open=50_000.0, high=50_000.0, low=50_000.0, close=50_000.0)
+    trade = only(path, rates).hold(long_plan(make_score), entry_bar=1, horizon=timedelta(minutes=5))
+    assert trade.funding_known is known
+    assert trade.to_row()["funding_known"] is known
 
 
 def test_settlements_come_at_whatever_interval() -> None:

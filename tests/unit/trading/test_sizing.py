@@ -11,7 +11,7 @@ import pytest
 
 from slackwater.errors import ParameterError
 from slackwater.market.contracts import Contract, contract, liquidation_price
-from slackwater.trading.account import Exposure
+from slackwater.trading.account import Account, Exposure, OpenPosition
 from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel
 from slackwater.trading.reasons import Reason
@@ -116,6 +116,40 @@ def test_every_cap_can_bind(
     assert sizing.binding == binding
     assert quantity - 0.0011 <= sizing.quantity < quantity
     assert sizing.quantity <= min(cap for _, cap in sizing.caps)
+
+
+def positions(*gains: float) -> tuple[OpenPosition, ...]:
+    """Shorts of 5,000 USDT of margin each, with these gains at the mark."""
+    of = {"side": -1, "quantity": 250.0, "entry": 100.0, "leverage": 5.0, "risk_usd": 0.0}
+    return tuple(OpenPosition(symbol=f"C{n}USDT", mark=100.0 - gain / 250.0, **of) for n, gain in enumerate(gains))
+
+
+@pytest.mark.parametrize(
+    ("cash", "gains", "free"),
+    [
+        (10_000.0, (0.0, 0.0), 0.0),
+        (10_000.0, (5_000.0, 0.0), 0.0),  # all posted, whatever the gain
+        (10_150.0, (5_000.0, 4_000.0), 150.0),
+        (11_050.0, (-900.0, 0.0), 150.0),  # never above equity less margins
+        (11_000.0, (-900.0, 900.0), 1_000.0),
+        (5_200.0, (5_000.0,), 200.0),
+    ],
+)
+def test_only_cash_is_free_margin(
+    make_score: Callable[..., Score], cash: float, gains: tuple[float, ...], free: float
+) -> None:
+    """Catches gains at the mark posted as margin: in isolated mode the venue rejects such an order."""
+    account = Account(equity=cash + sum(gains), open_positions=positions(*gains))
+    exposure = account.exposure("BTCUSDT", 1)
+    wide = SizingRules(leverage_cap=10.0, max_open_risk=0.04, **NO_ODDS)
+    found = size(make_score(), equity=account.equity, exposure=exposure, rules=wide, costs=FREE)
+    if free == 0.0:
+        assert not isinstance(found, Sizing)
+        assert [reason.code for reason in found] == ["leverage_exceeded"]
+    else:
+        cap = free * found.leverage / (LONG.entry * (1.0 + found.costs.entry_slippage))
+        assert dict(found.caps)["margin"] == pytest.approx(cap)
+        assert found.margin_usd <= free
 
 
 def test_unknown_depth_has_no_size_unless_the_rule_is_off(make_score: Callable[..., Score]) -> None:

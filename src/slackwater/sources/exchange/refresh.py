@@ -16,7 +16,7 @@ import yaml
 
 from slackwater.errors import ParameterError, SourceError
 from slackwater.market.contract_file import merge_contracts
-from slackwater.market.contracts import base_asset, venue_contracts
+from slackwater.market.contracts import require_linear, venue_contracts
 from slackwater.market.venues import VenueFacts
 from slackwater.sources.exchange.client import Client
 from slackwater.sources.exchange.listing import Listing, listing_of
@@ -75,7 +75,7 @@ def refresh_contract_facts(
     for symbol in symbols:
         if symbol != symbol.upper():
             raise ParameterError(f"a symbol is a name such as BTCUSDT, was {symbol!r}")
-        base_asset(symbol)
+        require_linear(symbol)
     client = Client(source, base_url=base_url, politeness=politeness)
     contracts: dict[str, Any] = {}
     notes = [f"fees are not asked for: no public address of {source.name} states those of an account"]
