@@ -29,13 +29,16 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
-    """Print the data set, features and verdict of a scoring bundle."""
+    """Print the data set, features, result of the backtest and verdict of a scoring bundle."""
+    from slackwater.report.account_page import account_sentence
     from slackwater.scoring.bundle import Bundle
 
     manifest = Bundle.load(bundle).manifest
     verdict = manifest["verdict"]
     typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
     typer.echo(f"features  {len(manifest['features']['model_features'])}")
+    if "account" in verdict:  # a bundle may be made without a backtest
+        typer.echo(f"backtest  {account_sentence(verdict['account'])}")
     typer.echo(f"verdict   {verdict['verdict']}: {verdict['sentence']}")
     for name, clause in verdict["clauses"].items():
         value = "not known" if clause["value"] is None else f"{clause['value']:.4g}"
