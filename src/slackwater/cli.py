@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slackwater import __version__
 from slackwater.errors import ParameterError, SlackwaterError
 from slackwater.market.venues import EXCHANGES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slackwater.config import Params
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -205,6 +212,10 @@ def fetch(
         raise typer.Exit(130) from None
     for line in summary(manifest):
         typer.echo(line)
+    bars = manifest["tables"].get("fine_bars", manifest["tables"].get("bars"))
+    if bars is not None:
+        for line in _history(interval, *(datetime.fromisoformat(bars[end]) for end in ("first", "last"))):
+            typer.echo(line)
     typer.echo(f"written: {out}\nfor params.yaml, below `datasets:`:\n\n{datasets_entry(manifest, out)}", nl=False)
 
 
@@ -291,6 +302,22 @@ def simulate(
             raise typer.Exit(1)
 
 
+def _history(interval: str, first: datetime, last: datetime) -> Iterator[str]:
+    """Yield what history training needs: by the parameters here, or the defaults where there are none."""
+    from slackwater.config import load_params
+    from slackwater.durations import parse_duration
+    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.models.parameters import WalkForward
+    from slackwater.report.history import history_sentences
+
+    validation, horizon, families = WalkForward(), parse_duration("24h"), {}
+    if Path("params.yaml").is_file():
+        params = load_params()
+        validation, horizon, families = params.validation, params.labels.horizon, params.features.model_dump()
+    engine = FeatureEngine(default_families(max(parse_duration(interval), parse_duration("5m")), **families))
+    return history_sentences(validation, horizon, first, last, engine=engine)
+
+
 def _names(text: str) -> list[str]:
     """Return the names in a comma-separated text."""
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -339,6 +366,26 @@ def understand(
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
     for line in understanding(reading, findings):
         typer.echo(line)
+    for line in _outlook(load_params(params, dataset), tables):
+        typer.echo(line)
+
+
+def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield whether tables can be trained on and traded: the history that is needed, and rules without their table."""
+    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.report.account_page import starved_sentences
+    from slackwater.report.history import history_sentences
+
+    bars = tables.get("fine_bars", tables.get("bars"))
+    if bars is None or bars.empty:
+        return
+    engine = FeatureEngine(default_families(params.market.bar_interval, **params.features.model_dump()))
+    span = bars["event_time"].min(), bars["event_time"].max()
+    yield from (
+        f"history: {line}" for line in history_sentences(params.validation, params.labels.horizon, *span, engine=engine)
+    )
+    held = {name: set(table["symbol"].astype(str)) for name, table in tables.items()}
+    yield from (f"warning: {line}" for line in starved_sentences(params.trading, held, set(bars["symbol"].astype(str))))
 
 
 def main() -> None:
