@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slackwater import __version__
-from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from slackwater.config import Params
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Markup would swallow the brackets of `slackwater[exchange]`.
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 BundlePath = Annotated[Path, typer.Option(help="Directory of the scoring bundle.")]
 ParamsPath = Annotated[Path, typer.Option(help="File of parameters.")]
@@ -74,7 +75,7 @@ def score(
 
 @app.command()
 def features(
-    bar_minutes: Annotated[int, typer.Option(help="Bar interval, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
 ) -> None:
     """Print the catalogue of features with default windows, as Markdown."""
     from datetime import timedelta
@@ -90,7 +91,7 @@ def check_features(
     family: Annotated[str, typer.Argument(help="A family of your own, such as my_package.my_module:MyFamily.")],
     data: Annotated[Path | None, typer.Option(help="Canonical tables; by default a SYNTHETIC market.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of the family; repeatable.")] = None,
-    bar_minutes: Annotated[int, typer.Option(min=1, help="Bar interval, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
     decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
     cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
 ) -> None:
@@ -391,7 +392,10 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
     try:
-        app()
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
     except SlackwaterError as error:
         typer.echo(f"slackwater: {type(error).__name__}: {error}", err=True)
         raise SystemExit(1) from None
