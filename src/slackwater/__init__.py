@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slackwater.features.engine import FeatureEngine as FeatureEngine
     from slackwater.market.frame import MarketFrame as MarketFrame
     from slackwater.market.frame_row import FrameRow as FrameRow
+    from slackwater.market.inputs import INPUT_TABLES as INPUT_TABLES
     from slackwater.market.spec import FrameSpec as FrameSpec
     from slackwater.model_selection.walk_forward import PurgedWalkForward as PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier as ReversalClassifier
@@ -47,6 +48,7 @@ _EXPORTS = {
     "slackwater.features.engine": ["FeatureEngine"],
     "slackwater.market.frame": ["MarketFrame"],
     "slackwater.market.frame_row": ["FrameRow"],
+    "slackwater.market.inputs": ["INPUT_TABLES"],
     "slackwater.market.spec": ["FrameSpec"],
     "slackwater.model_selection.walk_forward": ["PurgedWalkForward"],
     "slackwater.models.classifier": ["ReversalClassifier"],

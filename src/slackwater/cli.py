@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,12 +78,19 @@ def features(
     bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
 ) -> None:
     """Print the catalogue of features with default windows, as Markdown."""
-    from datetime import timedelta
-
     from slackwater.features.engine import default_families
     from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
+
+
+@app.command()
+def tables() -> None:
+    """Print the reference of canonical tables and columns, as Markdown."""
+    from slackwater.market.tables import TABLES
+    from slackwater.report.tables_page import tables_page
+
+    typer.echo(tables_page(TABLES), nl=False)
 
 
 @app.command("check-features")
@@ -102,10 +109,7 @@ def check_features(
     absent tables stay unknown, nothing is infinite. Then look-aheads are planted into the family, to show that the
     checks would have seen them.
     """
-    from datetime import timedelta
-
     from slackwater.config.family_settings import family_settings
-    from slackwater.durations import parse_duration
     from slackwater.features.engine import families_needed
     from slackwater.features.extra import load_class
     from slackwater.features.mutants import check_family
@@ -118,7 +122,7 @@ def check_features(
     interval = timedelta(minutes=bar_minutes)
     families = families_needed(kind, interval, family_settings(kind, settings or []))
     tables = sample_market(families, interval) if data is None else read_tables(data, INPUT_TABLES)
-    lag = parse_duration(decision_lag)
+    lag = _duration(decision_lag, "--decision-lag")
     report = check_family(families, tables, decision_lag=lag, cuts=cuts)
     typer.echo(family_report(report, family=family, synthetic=data is None))
     if not report.passed:
@@ -136,8 +140,6 @@ def zones(
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """List the pools of the liquidation map above and below the price, and draw the map."""
-    from datetime import timedelta
-
     from slackwater.config import load_params
     from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
@@ -159,14 +161,15 @@ def zones(
     listed = LAYERS if layer == "all" else (layer,)
     print_pools(history, history.pools(layers=listed), synthetic=effective.dataset.synthetic)
     if plot is not None:
+        drawn = "middle" if layer == "all" else layer
         write_map_figure(
             history,
             plot,
-            layer="middle" if layer == "all" else layer,
+            layer=drawn,
             synthetic=effective.dataset.synthetic,
             dataset=effective.dataset.name,
         )
-        typer.echo(f"written: {plot}")
+        typer.echo(f"written: {plot}, layer {history.layers[LAYERS.index(drawn)]}")
 
 
 @app.command()
@@ -251,7 +254,7 @@ def simulate(
     defect: Annotated[list[str] | None, typer.Option(help="Only this kind of defect; repeatable.")] = None,
     symbols: Symbols = "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT",
     start: Annotated[str, typer.Option(help="Start, UTC, a multiple of five minutes.")] = "2023-01-01",
-    days: Annotated[int, typer.Option(min=1, help="Length, in days.")] = 731,
+    days: Annotated[int, typer.Option(min=1, max=36_525, help="Length, in days.")] = 731,
     seed: Annotated[int, typer.Option(min=0, help="Seed; with --facts the first of several.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of --facts.")] = 5,
     signal: Annotated[float, typer.Option(help="Predictability of the direction, 0 (none) to 1.")] = 0.4,
@@ -263,8 +266,6 @@ def simulate(
     The status is 1 unless all facts hold on four seeds of five. `--out` is the market of the first seed; its
     `defects.json` lists the injected defects.
     """
-    from datetime import timedelta
-
     from slackwater.report.facts_page import facts_page
     from slackwater.simulation import market
     from slackwater.simulation.defects import DEFECT_KINDS, write_with_defects
@@ -322,6 +323,16 @@ def _history(interval: str, first: datetime, last: datetime) -> Iterator[str]:
 def _names(text: str) -> list[str]:
     """Return the names in a comma-separated text."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _duration(text: str, option: str) -> timedelta:
+    """Return the duration that the text of an option stands for."""
+    from slackwater.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except (ValueError, OverflowError) as error:
+        raise ParameterError(f"`{option}` {error}") from None
 
 
 def _numbers(options: list[str]) -> dict[str, float]:
