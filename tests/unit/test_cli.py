@@ -69,7 +69,7 @@ def test_inspect_shows_the_result_of_the_account(small_bundle: Path, tmp_path: P
             ("check-features", "examples.my_features:PressureFamily", "--decision-lag", "-5s"),
             "`--decision-lag` must be",
         ),
-        (("zones", "--symbol", "BTCUSDT"), "no parameter file params.yaml: run this where it is, the root of the"),
+        (("zones", "--symbol", "BTCUSDT"), "no parameter file params.yaml: run this in the root of the"),
         (("inspect",), "BundleError: models/scorer is not a scoring bundle"),
     ],
 )

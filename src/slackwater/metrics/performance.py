@@ -1,4 +1,4 @@
-"""The result of an account: what it ends with, how bumpy the way was, which trades made it, and what was refused."""
+"""Result of an account: equity, drawdown, ratios, trades by month, symbol and side, and refusals by reason."""
 
 from __future__ import annotations
 

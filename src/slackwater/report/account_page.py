@@ -1,4 +1,4 @@
-"""The result of an account and what was refused, in words and tables: first on every page about trades."""
+"""Result of an account and refusals by reason, in words and tables: the beginning of every page about trades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much history a run needs, beside what a data set has: said before the long stages and not by the sixth."""
+"""History that training needs, compared with that of a data set: a message before the long stages."""
 
 from __future__ import annotations
 
