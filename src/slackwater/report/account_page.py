@@ -47,7 +47,9 @@ def refusal_sentence(refusals: pd.DataFrame, trades: pd.DataFrame) -> str:
     events = refused + len(trades)
     if not refused:
         return f"0 of {events:,} events refused"
-    shown = [f"{row.code} {row.events:,}" for row in table.head(_LISTED).itertuples()]
+    shown = [
+        f"{row.code} {row.events:,}{' (all)' * (row.events == events)}" for row in table.head(_LISTED).itertuples()
+    ]
     more = f" and {len(table) - _LISTED} more" if len(table) > _LISTED else ""
     return f"{refused:,} of {events:,} events refused (an event can have several reasons): {', '.join(shown)}{more}"
 

@@ -44,6 +44,7 @@ def test_refusals_are_named_by_reason() -> None:
     sentence = refusal_sentence(table, trades)
     assert sentence.startswith("2 of 3 events refused (an event can have several reasons): r5 2, r0 1, r1 1, r2 1")
     assert sentence.endswith("and 2 more")
+    assert refusal_sentence(table, trades.iloc[:0]).endswith("r5 2 (all), r0 1, r1 1, r2 1 and 2 more")
     assert refusal_sentence(table.iloc[:0], trades) == "0 of 1 events refused"
 
 
