@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.liquidity.density import LAYERS
+from slackwater.liquidity.zones import SIDES
 from slackwater.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     axes.text(
         0.98,
         0.985,
-        "pools: estimated rank,\ndistance from the close",
+        "pools: estimated rank,\ndistance from the close\n(–: densest line beyond 10 %)",
         transform=axes.transAxes,
         fontsize=7.5,
         color=_DIM,
@@ -246,6 +247,9 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     )
     found = history.pools(layers=[layer], most=pools)
     found = found[(found["price"] > low) & (found["price"] < high)]
+    labels = [*found.assign(mark="#" + found["rank"].astype(str)).to_dict("records")]
+    labels += _densest_apart(found, history, layer, shown)
+    found = pd.DataFrame(labels, columns=["side", "price", "distance_fraction", "distance_atr", "mark"])
     places = _apart(found["price"].to_numpy(), 0.034 * (high - low), low, high)
     for place, pool in zip(places, found.itertuples(), strict=True):
         colour = _LONGS if pool.side == "below" else _SHORTS
@@ -253,7 +257,7 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
         axes.text(
             100.0 * most * 1.19,
             place,
-            f"#{pool.rank}  {100.0 * pool.distance_fraction:+.1f} %  ({pool.distance_atr:+.1f} ATR)",
+            f"{pool.mark}  {100.0 * pool.distance_fraction:+.1f} %  ({pool.distance_atr:+.1f} ATR)",
             color=colour,
             va="center",
             fontsize=7.5,
@@ -261,6 +265,22 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     axes.text(
         100.0 * most * 1.19, close, f"close {close:,.6g}", color=_INK, va="center", fontsize=7.5, backgroundcolor=_PANEL
     )
+
+
+def _densest_apart(
+    found: pd.DataFrame, history: MapHistory, layer: str, shown: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """Return the densest bin of each side in the picture that no labelled pool holds: it lies beyond their reach."""
+    view, end = history.last, history.bars.iloc[-1]
+    middle, close = 0.5 * (view.edges[1:] + view.edges[:-1]), float(end["close"])
+    rows = []
+    for side, name in enumerate(SIDES):
+        mass = np.where(shown, view.mass[side, LAYERS.index(layer)], 0.0)
+        price = float(middle[mass.argmax()])
+        if mass.max(initial=0.0) > 0.0 and not ((found["low"] <= price) & (price <= found["high"])).any():
+            distance = {"distance_fraction": price / close - 1.0, "distance_atr": np.log(price / close) / end["atr_1d"]}
+            rows.append({"side": name, "price": price, **distance, "mark": "–"})
+    return rows
 
 
 def _apart(prices: NDArray[np.float64], gap: float, low: float, high: float) -> NDArray[np.float64]:
