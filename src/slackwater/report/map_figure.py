@@ -27,6 +27,8 @@ _CANDLES: Final = 180
 """Candles that still look like candles across the picture."""
 _CONTRAST: Final = 30.0
 """The densest bins over the faintest that still have a colour: more, and all that is not erased would glow alike."""
+_REACH: Final = 0.1
+"""Log distance from the price within which pools are looked for and ranked, as in the table of the terminal."""
 _ROOM: Final = 0.035
 """Log distance shown beyond the extremes of the price."""
 
@@ -245,10 +247,10 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
         ha="right",
         va="top",
     )
-    found = history.pools(layers=[layer], most=pools)
+    found = history.pools(layers=[layer], reach=_REACH, most=pools)
     found = found[(found["price"] > low) & (found["price"] < high)]
     labels = [*found.assign(mark="#" + found["rank"].astype(str)).to_dict("records")]
-    labels += _densest_apart(found, history, layer, shown)
+    labels += _densest_beyond(history, layer, shown)
     found = pd.DataFrame(labels, columns=["side", "price", "distance_fraction", "distance_atr", "mark"])
     places = _apart(found["price"].to_numpy(), 0.034 * (high - low), low, high)
     for place, pool in zip(places, found.itertuples(), strict=True):
@@ -267,19 +269,26 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     )
 
 
-def _densest_apart(
-    found: pd.DataFrame, history: MapHistory, layer: str, shown: NDArray[np.bool_]
-) -> list[dict[str, Any]]:
-    """Return the densest bin of each side in the picture that no labelled pool holds: it lies beyond their reach."""
+def _densest_beyond(history: MapHistory, layer: str, shown: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Return the densest bin of each side beyond the reach of the pools, where it is at least half of the densest."""
     view, end = history.last, history.bars.iloc[-1]
-    middle, close = 0.5 * (view.edges[1:] + view.edges[:-1]), float(end["close"])
+    distance = np.log(0.5 * (view.edges[1:] + view.edges[:-1]) / float(end["close"]))
     rows = []
     for side, name in enumerate(SIDES):
         mass = np.where(shown, view.mass[side, LAYERS.index(layer)], 0.0)
-        price = float(middle[mass.argmax()])
-        if mass.max(initial=0.0) > 0.0 and not ((found["low"] <= price) & (price <= found["high"])).any():
-            distance = {"distance_fraction": price / close - 1.0, "distance_atr": np.log(price / close) / end["atr_1d"]}
-            rows.append({"side": name, "price": price, **distance, "mark": "–"})
+        beyond = np.where(np.abs(distance) > _REACH, mass, 0.0)
+        if beyond.max(initial=0.0) > 0.5 * mass.max(initial=0.0):
+            log = float(distance[beyond.argmax()])
+            price = float(end["close"]) * np.exp(log)
+            rows.append(
+                {
+                    "side": name,
+                    "price": price,
+                    "distance_fraction": np.expm1(log),
+                    "distance_atr": log / end["atr_1d"],
+                    "mark": "–",
+                }
+            )
     return rows
 
 

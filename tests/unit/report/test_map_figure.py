@@ -17,7 +17,7 @@ from slackwater.evidence.map_history import MapHistory, replay
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
-from slackwater.report.map_figure import _densest_apart, write_map_figure
+from slackwater.report.map_figure import _densest_beyond, write_map_figure
 from slackwater.report.pools_table import print_pools
 from tests.small_market import DECISION_LAG, small_market
 
@@ -77,7 +77,7 @@ def test_the_densest_line_of_the_picture_has_a_label(place: float) -> None:
     mass[0, side, 1, int((close + place) / width) - first] = 9.0
     mass[0, side, 1, int((close + np.sign(place) * 0.06) / width) - first] = 4.0
     one = replace(history(), mass=mass, first_bin=first, rows=history().rows[-1:])
-    apart = _densest_apart(one.pools(layers=["middle"]), one, "middle", np.ones(600, dtype=bool))
+    apart = _densest_beyond(one, "middle", np.ones(600, dtype=bool))
     assert [row["side"] for row in apart] == ([] if abs(place) < 0.1 else [("below", "above")[side]])
     assert all(abs(np.log1p(row["distance_fraction"]) - place) < 2 * width for row in apart)
 
