@@ -238,14 +238,14 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     if np.isnan(end["atr_1d"]) or not history.bars["open_interest"].notna().any():
         return
     axes.text(
-        0.98,
-        0.985,
-        "pools: estimated rank,\ndistance from the close\n(–: densest line beyond 10 %)",
+        1.0,
+        1.01,
+        "pools: estimated rank, distance from the close\n(–: densest line beyond 10 %)",
         transform=axes.transAxes,
-        fontsize=7.5,
+        fontsize=7,
         color=_DIM,
         ha="right",
-        va="top",
+        va="bottom",
     )
     found = history.pools(layers=[layer], reach=_REACH, most=pools)
     found = found[(found["price"] > low) & (found["price"] < high)]
