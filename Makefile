@@ -64,7 +64,7 @@ campaigns: $(STAMP)
 
 # The lock: hashes of every file, and no registry host.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra exchange --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

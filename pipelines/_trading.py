@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
+from slackwater.report.account_page import starved_sentences
 from slackwater.storage import read_fine_bars, read_json, read_parquet, read_tables
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.costs import CostModel
@@ -45,3 +48,11 @@ def read_backtest(stage: Stage) -> Backtest:
         horizon=stage.labels.horizon,
         fine_bar_interval=stage.market.fine_bar_interval,
     )
+
+
+def rules_without_their_table(stage: Stage) -> list[str]:
+    """Return one sentence per rule of the gate that is on while its table is absent: it refuses every event."""
+    held = {}
+    for path in Path("data/tables").glob("*.parquet"):
+        held[path.stem] = set(read_parquet(path, columns=["symbol"])["symbol"].astype(str))
+    return list(starved_sentences(stage.trading, held, held.get("bars", set()) | held.get("fine_bars", set())))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pipelines._stage import Stage, run
-from pipelines._trading import build_gate, read_backtest
+from pipelines._trading import build_gate, read_backtest, rules_without_their_table
+from slackwater.metrics.performance import account_summary
+from slackwater.report.account_page import account_sentence, refusal_sentence
 from slackwater.storage import write_json_lines, write_parquet
 from slackwater.trading.ledger import trades_table
 from slackwater.trading.limit_checks import limit_violations, require_limits
@@ -12,11 +14,16 @@ from slackwater.trading.limit_checks import limit_violations, require_limits
 def main(stage: Stage) -> None:
     """Write the ledger, the equity, the exposure and the unit-risk trades into ``reports``."""
     gate, backtest = build_gate(stage), read_backtest(stage)
+    for sentence in rules_without_their_table(stage):
+        stage.say(f"warning: {sentence}")
     result = backtest.run(gate, progress=stage.progress("events"))
     sample = trades_table(backtest.unit_risk_trades(gate, progress=stage.progress("events at unit risk")))
     for trades in (result.trades, sample):
         require_limits(limit_violations(trades, result.exposure, gate.contracts))
     stage.say(f"{len(result.trades):,} trades, {len(sample):,} at unit risk, all within the hard limits")
+    mark = "SYNTHETIC market, " if stage.dataset.synthetic else ""
+    stage.say(f"{mark}{account_sentence(account_summary(result.trades, result.equity))}")
+    stage.say(refusal_sentence(result.refusals, result.trades))
     write_parquet(result.trades, "reports/trades.parquet")
     write_parquet(result.refusals, "reports/refusals.parquet")
     write_parquet(result.equity, "reports/equity.parquet")

@@ -7,6 +7,7 @@ from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
+from slackwater.metrics.performance import account_summary
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
 
@@ -50,7 +51,9 @@ def main(stage: Stage) -> None:
         "verdict": judged.name,
     }
     write_report(metrics, "reports/metrics.json")
-    write_report(judged.to_dict(), "reports/verdict.json")
+    # The account beside the clauses: the bundle carries both, and `slackwater inspect` prints both.
+    account = account_summary(trades["trades"], trades["equity"])
+    write_report(judged.to_dict() | {"account": account}, "reports/verdict.json")
     write_figures(
         "reports/plots",
         scored=scored,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage, run
+from slackwater.config import load_params
+from slackwater.report.history import history_sentences
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.sources.own_files.directory import Reading, canonical_files, read_directory
@@ -37,6 +39,12 @@ def main(stage: Stage) -> None:
         contracts_of(stage, reading.tables[name]["symbol"].unique())
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
+    # A message alone: no output depends on these sections, so the stage does not declare them.
+    params, bars = load_params(), reading.tables.get("fine_bars", reading.tables.get("bars"))
+    if bars is not None:
+        span = bars["event_time"].min(), bars["event_time"].max()
+        for sentence in history_sentences(params.validation, params.labels.horizon, *span):
+            stage.say(sentence)
     write_tables(reading.tables, "data/raw")
     if reading.archived:  # known defects of the archive count, in `validate`
         write_json({"archived": True}, "data/raw/origin.json")

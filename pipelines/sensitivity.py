@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines._stage import Stage, run
-from pipelines._trading import build_gate, read_backtest
+from pipelines._trading import build_gate, read_backtest, rules_without_their_table
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
@@ -11,6 +11,8 @@ from slackwater.evidence.leverage import counterfactuals, leverage_curve
 from slackwater.evidence.ruin import ruin_curve
 from slackwater.evidence.stress import stress_losses
 from slackwater.evidence.venues import comparable_venues, venue_comparison
+from slackwater.metrics.performance import account_summary
+from slackwater.report.account_page import account_section
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
 from slackwater.storage import atomic_file, read_parquet, write_report
@@ -54,8 +56,15 @@ def main(stage: Stage) -> None:
         | {key: table.to_dict("records") for key, table in tables.items()},
         "reports/sensitivity.json",
     )
+    top = account_section(
+        account_summary(account, equity),
+        account,
+        sample,
+        read_parquet("reports/refusals.parquet"),
+        rules_without_their_table(stage),
+    )
     with atomic_file("reports/trading.md") as path:
-        path.write_text(trading_page(title, tables, unknown, notes=_notes(trades)), encoding="utf-8")
+        path.write_text(trading_page(title, top, tables, unknown, notes=_notes(trades)), encoding="utf-8")
     write_trading_figures(
         "reports/trading_plots",
         equity=equity,

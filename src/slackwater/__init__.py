@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slackwater.features.engine import FeatureEngine as FeatureEngine
     from slackwater.market.frame import MarketFrame as MarketFrame
     from slackwater.market.frame_row import FrameRow as FrameRow
+    from slackwater.market.inputs import INPUT_TABLES as INPUT_TABLES
     from slackwater.market.spec import FrameSpec as FrameSpec
     from slackwater.model_selection.walk_forward import PurgedWalkForward as PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier as ReversalClassifier
@@ -47,6 +48,7 @@ _EXPORTS = {
     "slackwater.features.engine": ["FeatureEngine"],
     "slackwater.market.frame": ["MarketFrame"],
     "slackwater.market.frame_row": ["FrameRow"],
+    "slackwater.market.inputs": ["INPUT_TABLES"],
     "slackwater.market.spec": ["FrameSpec"],
     "slackwater.model_selection.walk_forward": ["PurgedWalkForward"],
     "slackwater.models.classifier": ["ReversalClassifier"],
@@ -66,7 +68,12 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        from slackwater.errors import missing_extra
+
+        raise missing_extra(error) from error
     globals()[name] = value
     return value
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slackwater import __version__
-from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from slackwater.config import Params
+
+# Markup would swallow the brackets of `slackwater[exchange]`.
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 BundlePath = Annotated[Path, typer.Option(help="Directory of the scoring bundle.")]
 ParamsPath = Annotated[Path, typer.Option(help="File of parameters.")]
@@ -29,13 +37,16 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
-    """Print the data set, features and verdict of a scoring bundle."""
+    """Print the data set, features, result of the backtest and verdict of a scoring bundle."""
+    from slackwater.report.account_page import account_sentence
     from slackwater.scoring.bundle import Bundle
 
     manifest = Bundle.load(bundle).manifest
     verdict = manifest["verdict"]
     typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
     typer.echo(f"features  {len(manifest['features']['model_features'])}")
+    if "account" in verdict:  # a bundle may be made without a backtest
+        typer.echo(f"backtest  {account_sentence(verdict['account'])}")
     typer.echo(f"verdict   {verdict['verdict']}: {verdict['sentence']}")
     for name, clause in verdict["clauses"].items():
         value = "not known" if clause["value"] is None else f"{clause['value']:.4g}"
@@ -64,15 +75,22 @@ def score(
 
 @app.command()
 def features(
-    bar_minutes: Annotated[int, typer.Option(help="Bar interval, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
 ) -> None:
     """Print the catalogue of features with default windows, as Markdown."""
-    from datetime import timedelta
-
     from slackwater.features.engine import default_families
     from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
+
+
+@app.command()
+def tables() -> None:
+    """Print the reference of canonical tables and columns, as Markdown."""
+    from slackwater.market.tables import TABLES
+    from slackwater.report.tables_page import tables_page
+
+    typer.echo(tables_page(TABLES), nl=False)
 
 
 @app.command("check-features")
@@ -82,7 +100,7 @@ def check_features(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE, or FAMILY.NAME=VALUE; repeatable.")
     ] = None,
-    bar_minutes: Annotated[int, typer.Option(min=1, help="Bar interval, in minutes.")] = 5,
+    bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
     decision_lag: Annotated[str, typer.Option(help="Time from the close of a bar to its decision.")] = "5s",
     cuts: Annotated[int, typer.Option(min=1, help="Decisions at which history is cut.")] = 30,
 ) -> None:
@@ -94,10 +112,7 @@ def check_features(
     checks would have seen them. What could not be examined, for want of data, counts as not kept. Of several families,
     one that needs another stands after it.
     """
-    from datetime import timedelta
-
     from slackwater.config.family_settings import settings_of_texts
-    from slackwater.durations import parse_duration
     from slackwater.features.engine import FeatureEngine, families_needed, with_needs
     from slackwater.features.extra import load_class
     from slackwater.features.mutants import check_family
@@ -106,10 +121,7 @@ def check_features(
     from slackwater.simulation.feature_check_market import feature_check_market
     from slackwater.storage import read_tables
 
-    try:
-        lag = parse_duration(decision_lag)
-    except ValueError as error:
-        raise ParameterError(f"`--decision-lag` {error}") from None
+    lag = _duration(decision_lag, "--decision-lag")
     kinds = [load_class(family) for family in families]
     interval = timedelta(minutes=bar_minutes)
     made = families_needed(kinds, interval, settings_of_texts(kinds, settings or []))
@@ -135,8 +147,6 @@ def zones(
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """List the pools of the liquidation map above and below the price, and draw the map."""
-    from datetime import timedelta
-
     from slackwater.config import load_params
     from slackwater.evidence.map_history import map_of_tables
     from slackwater.liquidity.density import LAYERS
@@ -158,14 +168,15 @@ def zones(
     listed = LAYERS if layer == "all" else (layer,)
     print_pools(history, history.pools(layers=listed), synthetic=effective.dataset.synthetic)
     if plot is not None:
+        drawn = "middle" if layer == "all" else layer
         write_map_figure(
             history,
             plot,
-            layer="middle" if layer == "all" else layer,
+            layer=drawn,
             synthetic=effective.dataset.synthetic,
             dataset=effective.dataset.name,
         )
-        typer.echo(f"written: {plot}")
+        typer.echo(f"written: {plot}, layer {history.layers[LAYERS.index(drawn)]}")
 
 
 @app.command()
@@ -212,6 +223,10 @@ def fetch(
         raise typer.Exit(130) from None
     for line in summary(manifest):
         typer.echo(line)
+    bars = manifest["tables"].get("fine_bars", manifest["tables"].get("bars"))
+    if bars is not None:
+        for line in _history(interval, *(datetime.fromisoformat(bars[end]) for end in ("first", "last"))):
+            typer.echo(line)
     typer.echo(f"written: {out}\nfor params.yaml, below `datasets:`:\n\n{datasets_entry(manifest, out)}", nl=False)
 
 
@@ -246,7 +261,7 @@ def simulate(
     defect: Annotated[list[str] | None, typer.Option(help="Only this kind of defect; repeatable.")] = None,
     symbols: Symbols = "BTCUSDT,ETHUSDT,SOLUSDT,XRPUSDT",
     start: Annotated[str, typer.Option(help="Start, UTC, a multiple of five minutes.")] = "2023-01-01",
-    days: Annotated[int, typer.Option(min=1, help="Length, in days.")] = 731,
+    days: Annotated[int, typer.Option(min=1, max=36_525, help="Length, in days.")] = 731,
     seed: Annotated[int, typer.Option(min=0, help="Seed; with --facts the first of several.")] = 1,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of --facts.")] = 5,
     signal: Annotated[float, typer.Option(help="Predictability of the direction, 0 (none) to 1.")] = 0.4,
@@ -258,8 +273,6 @@ def simulate(
     The status is 1 unless all facts hold on four seeds of five. `--out` is the market of the first seed; its
     `defects.json` lists the injected defects.
     """
-    from datetime import timedelta
-
     from slackwater.report.facts_page import facts_page
     from slackwater.simulation import market
     from slackwater.simulation.defects import DEFECT_KINDS, write_with_defects
@@ -298,9 +311,35 @@ def simulate(
             raise typer.Exit(1)
 
 
+def _history(interval: str, first: datetime, last: datetime) -> Iterator[str]:
+    """Yield what history training needs: by the parameters here, or the defaults where there are none."""
+    from slackwater.config import load_params
+    from slackwater.durations import parse_duration
+    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.models.parameters import WalkForward
+    from slackwater.report.history import history_sentences
+
+    validation, horizon, families = WalkForward(), parse_duration("24h"), {}
+    if Path("params.yaml").is_file():
+        params = load_params()
+        validation, horizon, families = params.validation, params.labels.horizon, params.features.model_dump()
+    engine = FeatureEngine(default_families(max(parse_duration(interval), parse_duration("5m")), **families))
+    return history_sentences(validation, horizon, first, last, engine=engine)
+
+
 def _names(text: str) -> list[str]:
     """Return the names in a comma-separated text."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _duration(text: str, option: str) -> timedelta:
+    """Return the duration that the text of an option stands for."""
+    from slackwater.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except (ValueError, OverflowError) as error:
+        raise ParameterError(f"`{option}` {error}") from None
 
 
 def _numbers(options: list[str]) -> dict[str, float]:
@@ -351,12 +390,35 @@ def understand(
         findings += [] if ours is None or theirs is None else clock_against(ours, theirs)
     for line in understanding(reading, findings, tables):
         typer.echo(line)
+    for line in _outlook(load_params(params, dataset), tables):
+        typer.echo(line)
+
+
+def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield whether tables can be trained on and traded: the history that is needed, and rules without their table."""
+    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.report.account_page import starved_sentences
+    from slackwater.report.history import history_sentences
+
+    bars = tables.get("fine_bars", tables.get("bars"))
+    if bars is None or bars.empty:
+        return
+    engine = FeatureEngine(default_families(params.market.bar_interval, **params.features.model_dump()))
+    span = bars["event_time"].min(), bars["event_time"].max()
+    yield from (
+        f"history: {line}" for line in history_sentences(params.validation, params.labels.horizon, *span, engine=engine)
+    )
+    held = {name: set(table["symbol"].astype(str)) for name, table in tables.items()}
+    yield from (f"warning: {line}" for line in starved_sentences(params.trading, held, set(bars["symbol"].astype(str))))
 
 
 def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
     try:
-        app()
+        try:
+            app()
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
     except SlackwaterError as error:
         typer.echo(f"slackwater: {type(error).__name__}: {error}", err=True)
         raise SystemExit(1) from None

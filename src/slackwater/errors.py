@@ -9,6 +9,7 @@
     │   ├── OrderError       times that repeat or run backwards
     │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
     ├── SourceError          a server that cannot be reached, refuses, or answers with something else (also OSError)
+    ├── MissingExtraError    a package that an extra of slackwater brings      (also ImportError)
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
@@ -21,12 +22,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 __all__ = [
     "BundleError",
     "ContractError",
     "DataError",
     "MissingDataError",
+    "MissingExtraError",
     "OrderError",
     "ParameterError",
     "SchemaError",
@@ -34,7 +37,14 @@ __all__ = [
     "SourceError",
     "UniverseWarning",
     "did_you_mean",
+    "missing_extra",
 ]
+
+_EXTRAS: Final = {
+    **dict.fromkeys(("dvc", "joblib", "matplotlib", "mlflow", "sklearn"), "pipeline"),
+    **dict.fromkeys(("ccxt", "httpx", "tenacity"), "exchange"),
+}
+"""The extra of slackwater that brings a module, as in ``pyproject.toml``."""
 
 
 class SlackwaterError(Exception):
@@ -65,6 +75,10 @@ class SourceError(SlackwaterError, OSError):
     """A server that cannot be reached, refuses, or answers with something other than data."""
 
 
+class MissingExtraError(SlackwaterError, ImportError):
+    """A package that an extra of slackwater brings, and that is not installed."""
+
+
 class BundleError(SlackwaterError):
     """A scoring bundle that is damaged, incomplete, or made by another version of the features."""
 
@@ -90,3 +104,17 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean `{by_lower[near[0]]}`?" if near else f"; there are {', '.join(by_lower.values())}"
+
+
+def missing_extra(error: ModuleNotFoundError) -> ImportError:
+    """Return the error that names the extra to install, or the error itself where no extra brings the module.
+
+    Examples
+    --------
+    >>> missing_extra(ModuleNotFoundError(name="sklearn.base"))
+    MissingExtraError('sklearn is not installed: run `pip install "slackwater[pipeline]"`')
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in _EXTRAS:
+        return error
+    return MissingExtraError(f'{module} is not installed: run `pip install "slackwater[{_EXTRAS[module]}]"`')

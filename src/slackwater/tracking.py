@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from slackwater.errors import BundleError, MissingDataError
+from slackwater.errors import BundleError, MissingDataError, missing_extra
 
 __all__ = ["log_run", "pull"]
 
@@ -19,7 +19,10 @@ def _mlflow() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import mlflow
+        try:
+            import mlflow
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
     return mlflow
 
 

@@ -10,13 +10,24 @@ from pathlib import Path
 from pipelines._closure import ROOT
 from slackwater.features.engine import default_families
 from slackwater.market.schemas import SCHEMAS
+from slackwater.market.tables import TABLES
 from slackwater.report.features_page import features_page
+from slackwater.report.tables_page import tables_page
 
 
 def test_the_catalogue_of_features_is_the_one_of_the_code() -> None:
     """A formula that changed without its description would mislead; rerun `slackwater features > docs/features.md`."""
     written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     assert written == features_page(default_families(timedelta(minutes=5)))
+
+
+def test_the_reference_of_tables_is_the_one_of_the_code() -> None:
+    """A column that is not on the page cannot be delivered; rerun `slackwater tables > docs/tables.md`."""
+    written = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert written == tables_page(TABLES)
+    for table in TABLES:
+        assert f"\n## {table.name}\n" in written
+        assert all(f"| `{column.name}` |" in written for column in table.columns)
 
 
 CITATION = re.compile(r"[Mm]ethod,\s+sections?\s+(\d+(?:\.\d+)?)((?:(?:,| and|, and)\s+\d+\.\d+)*)")

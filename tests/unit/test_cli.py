@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from pipelines._closure import ROOT
 from slackwater import __version__
-from slackwater.storage import write_tables
+from slackwater.scoring.bundle import write_bundle
+from slackwater.storage import read_json, write_tables
 from tests.small_bundle import market
 
 SLACKWATER = str(Path(sys.executable).parent / "slackwater")
@@ -29,6 +33,72 @@ def test_inspect_shows_the_verdict_and_says_synthetic(small_bundle: Path) -> Non
     output = run("inspect", "--bundle", str(small_bundle))
     assert "(SYNTHETIC)" in output
     assert "FAILED  real_data: 0, not simulated" in output
+
+
+def test_inspect_shows_the_result_of_the_account(small_bundle: Path, tmp_path: Path) -> None:
+    """The clauses speak of bps per trade, while the account of the same run may have lost money."""
+    manifest = read_json(small_bundle / "manifest.json")
+    account = {
+        "n_trades": 3,
+        "initial_equity_usd": 1e4,
+        "final_equity_usd": 9878.0,
+        "total_return": -0.0122,
+        "max_drawdown": 0.02,
+        "profit_factor": 0.7,
+        "win_rate": 1 / 3,
+        "mean_r": -0.2,
+        "sharpe": None,
+        "net_bps_mean": 25.5,
+        "top_month_share": 1.0,
+    }
+    models = {name: (small_bundle / entry["file"]).read_text() for name, entry in manifest["models"].items()}
+    manifest["verdict"]["account"] = account
+    write_bundle(tmp_path / "bundle", manifest, models)
+    output = run("inspect", "--bundle", str(tmp_path / "bundle"))
+    assert "backtest  3 trades: 10,000 USDT become 9,878 (-1.2 %)" in output
+    assert "Sharpe unknown" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("features", "--bar-minutes", "0"), "--bar-minutes"),
+        (("features", "--bar-minutes", "7"), "ParameterError: `volatility.atr_window` must be a positive multiple"),
+        (("simulate", "--out", "m", "--days", "100000000"), "--days"),
+        (
+            ("check-features", "examples.my_features:PressureFamily", "--decision-lag", "-5s"),
+            "`--decision-lag` must be",
+        ),
+        (("zones", "--symbol", "BTCUSDT"), "no parameter file params.yaml: run this in the root of the"),
+        (("inspect",), "BundleError: models/scorer is not a scoring bundle"),
+    ],
+)
+def test_a_bad_option_or_place_is_named_without_a_traceback(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT)]))
+    monkeypatch.chdir(tmp_path)
+    output = run(*arguments, fails=True)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_help_shows_what_stands_in_brackets() -> None:
+    assert 'pip install "slackwater[exchange]"' in " ".join(run("contracts", "--help").split())
+
+
+def test_completion_of_the_shell_can_be_installed() -> None:
+    assert "--install-completion" in run("--help")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("99999",), ("port",)])
+def test_the_mirror_explains_itself(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.mirror", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == (0 if arguments == ("--help",) else 2)
+    assert "usage: python -m tests.mirror" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_score_writes_events(small_bundle: Path, tmp_path: Path) -> None:

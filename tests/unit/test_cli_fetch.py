@@ -39,6 +39,7 @@ def test_it_fills_a_directory_and_says_what_was_missing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(pd.read_parquet(tmp_path / "out" / "fine_bars.parquet")) == 2 * 2 * 1440
     assert "missing: ETHUSDT metrics 2024-01-03 to 2024-01-04" in done.stdout
+    assert "too short, there will be no test block and training will stop" in done.stdout
     entry = entries(done.stdout)["out"]
     assert entry["symbols"] == ["BTCUSDT", "ETHUSDT"]
 

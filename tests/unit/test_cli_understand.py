@@ -120,3 +120,24 @@ def test_the_page_ends_with_what_is_covered_and_what_nothing_reads() -> None:
     assert re.search(r"1,437 rows +3 +0 +gap 3$", lines["bars", "BTCUSDT"])
     assert re.search(r"1,391 rows +48 +1 +history_ends 48, zero_open_interest 1", lines["open_interest", "BTCUSDT"])
     assert lines["funding", "*"].endswith("no file of this table: its features stay unknown")
+
+
+def test_what_will_stop_training_and_trading_is_said_at_once() -> None:
+    """A month cannot train, and a rule that needs depth refuses every event of data without it."""
+    said = run("mine")
+    assert "history: one test block needs about " in said
+    assert "history: the bars span 30d: too short, there will be no test block and training will stop" in said
+    assert "`validation: {min_train: 180d, test: 30d}`" in said
+    assert "warning: the rule `trading.rules.depth_fraction` is on and needs the table `depth`" in said
+    assert "no rows of BTCUSDT: every event there is refused (missing_depth)" in said
+
+
+def test_data_that_can_be_trained_on_and_traded_are_not_warned_about(params: Path) -> None:
+    content = yaml.safe_load(params.read_text())
+    entry = content["datasets"]["mine"]
+    entry |= {"validation": {"min_train": "5d", "test": "2d"}, "trading": {"rules": {"depth_fraction": None}}}
+    entry["features"] = {"volatility": {"half_life": "12h", "fast_half_life": "1h", "slow_half_life": "24h"}}
+    params.write_text(yaml.safe_dump(content))
+    said = run("mine")
+    assert re.search(r"history: the bars span 30d: about \d+ test blocks", said)
+    assert "warning:" not in said

@@ -37,7 +37,9 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingDataError(f"there is no parameter file {path}")
+        raise MissingDataError(
+            f"there is no parameter file {path}: run this in the root of the repository, or name the file"
+        )
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader), set())

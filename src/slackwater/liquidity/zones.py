@@ -186,16 +186,16 @@ class MapView:
         reach
             Log distance from the price within which pools are looked for.
         most
-            Number of pools of a layer and a side that are kept, the largest; never those of less than a fiftieth of the
-            largest of the layer.
+            Number of pools of a layer and a side that are kept, the largest, beside the one with the densest bin; never
+            those of less than a fiftieth of the largest of the layer.
 
         Returns
         -------
         DataFrame
             One row per pool, nearest first within layer and side: `layer`, `side`, `price` (the mean of the cluster,
             weighted by mass), `low` and `high` (its edges), `distance_fraction` (of the price, signed), `distance_atr`
-            (daily true ranges, signed), `mass_fraction` (of open interest, estimated), `rank` (1: the largest of the
-            layer).
+            (daily true ranges, signed), `mass_fraction` (of open interest, estimated), `rank` (1: the largest of both
+            sides of the layer, whether the others are kept or not).
 
         Notes
         -----
@@ -212,12 +212,12 @@ class MapView:
         half = max(int(_BLUR_ATR * atr_day / self.bin_width + 0.5), 1)
         found: list[dict[str, Any]] = []
         for layer in layers:
+            # 1. All clusters of both sides.
             pools: list[dict[str, Any]] = []
             for side, sign in zip(SIDES, (-1.0, 1.0), strict=True):
                 near = (sign * distance > 0.0) & (sign * distance <= reach)
                 mass = np.where(near, self.mass[SIDES.index(side), LAYERS.index(layer)], 0.0)
-                largest = sorted(_clusters(mass, half), key=lambda c: -mass[c[0] : c[1]].sum())[:most]
-                for first, last in largest:
+                for first, last in _clusters(mass, half):
                     weights = mass[first:last]
                     where = float(np.average(distance[first:last], weights=weights))
                     held = np.flatnonzero(weights) + first
@@ -231,13 +231,20 @@ class MapView:
                             "distance_fraction": math.expm1(where),
                             "distance_atr": where / atr_day,
                             "mass_fraction": float(weights.sum()),
+                            "densest_bin": float(weights.max()),
                         }
                     )
-            faintest = _FAINTEST * max((pool["mass_fraction"] for pool in pools), default=0.0)
-            pools = [pool for pool in pools if pool["mass_fraction"] >= faintest]
-            for rank, pool in enumerate(sorted(pools, key=lambda pool: -pool["mass_fraction"]), start=1):
+            # 2. Rank all of them, so that a rank does not depend on how many are kept.
+            pools.sort(key=lambda pool: -pool["mass_fraction"])
+            pools = [pool for pool in pools if pool["mass_fraction"] >= _FAINTEST * pools[0]["mass_fraction"]]
+            for rank, pool in enumerate(pools, start=1):
                 pool["rank"] = rank
-            found += sorted(pools, key=lambda pool: (SIDES.index(pool["side"]), abs(pool["distance_atr"])))
+            # 3. Keep the largest of each side, and the one with its densest bin: the brightest line of a picture.
+            for side in SIDES:
+                own = [pool for pool in pools if pool["side"] == side]
+                densest = max(own, key=lambda pool: pool["densest_bin"], default=None)
+                kept = [pool for place, pool in enumerate(own) if place < most or pool is densest]
+                found += sorted(kept, key=lambda pool: abs(pool["distance_atr"]))
         columns = [*_PLACE, "distance_fraction", "distance_atr", "mass_fraction", "rank"]
         return pd.DataFrame(found, columns=columns)
 

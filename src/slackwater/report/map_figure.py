@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.liquidity.density import LAYERS
+from slackwater.liquidity.zones import SIDES
 from slackwater.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _CANDLES: Final = 180
 """Candles that still look like candles across the picture."""
 _CONTRAST: Final = 30.0
 """The densest bins over the faintest that still have a colour: more, and all that is not erased would glow alike."""
+_REACH: Final = 0.1
+"""Log distance from the price within which pools are looked for and ranked, as in the table of the terminal."""
 _ROOM: Final = 0.035
 """Log distance shown beyond the extremes of the price."""
 
@@ -235,17 +238,20 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     if np.isnan(end["atr_1d"]) or not history.bars["open_interest"].notna().any():
         return
     axes.text(
-        0.98,
-        0.985,
-        "pools: estimated rank,\ndistance from the close",
+        1.0,
+        1.01,
+        "pools: estimated rank, distance from the close\n(–: densest line beyond 10 %)",
         transform=axes.transAxes,
-        fontsize=7.5,
+        fontsize=7,
         color=_DIM,
         ha="right",
-        va="top",
+        va="bottom",
     )
-    found = history.pools(layers=[layer], most=pools)
+    found = history.pools(layers=[layer], reach=_REACH, most=pools)
     found = found[(found["price"] > low) & (found["price"] < high)]
+    labels = [*found.assign(mark="#" + found["rank"].astype(str)).to_dict("records")]
+    labels += _densest_beyond(history, layer, shown)
+    found = pd.DataFrame(labels, columns=["side", "price", "distance_fraction", "distance_atr", "mark"])
     places = _apart(found["price"].to_numpy(), 0.034 * (high - low), low, high)
     for place, pool in zip(places, found.itertuples(), strict=True):
         colour = _LONGS if pool.side == "below" else _SHORTS
@@ -253,7 +259,7 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
         axes.text(
             100.0 * most * 1.19,
             place,
-            f"#{pool.rank}  {100.0 * pool.distance_fraction:+.1f} %  ({pool.distance_atr:+.1f} ATR)",
+            f"{pool.mark}  {100.0 * pool.distance_fraction:+.1f} %  ({pool.distance_atr:+.1f} ATR)",
             color=colour,
             va="center",
             fontsize=7.5,
@@ -261,6 +267,29 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     axes.text(
         100.0 * most * 1.19, close, f"close {close:,.6g}", color=_INK, va="center", fontsize=7.5, backgroundcolor=_PANEL
     )
+
+
+def _densest_beyond(history: MapHistory, layer: str, shown: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Return the densest bin of each side beyond the reach of the pools, where it is at least half of the densest."""
+    view, end = history.last, history.bars.iloc[-1]
+    distance = np.log(0.5 * (view.edges[1:] + view.edges[:-1]) / float(end["close"]))
+    rows = []
+    for side, name in enumerate(SIDES):
+        mass = np.where(shown, view.mass[side, LAYERS.index(layer)], 0.0)
+        beyond = np.where(np.abs(distance) > _REACH, mass, 0.0)
+        if beyond.max(initial=0.0) > 0.5 * mass.max(initial=0.0):
+            log = float(distance[beyond.argmax()])
+            price = float(end["close"]) * np.exp(log)
+            rows.append(
+                {
+                    "side": name,
+                    "price": price,
+                    "distance_fraction": np.expm1(log),
+                    "distance_atr": log / end["atr_1d"],
+                    "mark": "–",
+                }
+            )
+    return rows
 
 
 def _apart(prices: NDArray[np.float64], gap: float, low: float, high: float) -> NDArray[np.float64]:

@@ -31,8 +31,9 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
         caption=f"One daily true range (ATR) is {100.0 * end['atr_1d']:.2f} %, "
         f"open interest {end['open_interest']:,.6g} coin.\n"
         "Shares and ranks are estimated from open interest,\n"
-        "they are not amounts in dollars; #1 is the densest pool\n"
-        "of its layer (a half-life of memory, or the stops).",
+        "they are not amounts in dollars; #1 is the largest pool\n"
+        "of its layer (a half-life of memory, or the stops).\n"
+        "Listed are the largest and the densest of each side.",
         title_justify="left",
         caption_justify="left",
     )

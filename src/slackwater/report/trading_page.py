@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from slackwater.storage import significant
+from slackwater.report.markdown import markdown_table
 
-__all__ = ["markdown_table", "trading_page"]
+__all__ = ["trading_page"]
 
 
 _VENUE_FACTS = [
@@ -71,7 +68,12 @@ _SECTIONS = {
 
 
 def trading_page(
-    title: str, tables: Mapping[str, pd.DataFrame], unknown_venues: Sequence[str] = (), *, notes: Sequence[str] = ()
+    title: str,
+    account: str,
+    tables: Mapping[str, pd.DataFrame],
+    unknown_venues: Sequence[str] = (),
+    *,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page of the trades in Markdown: per section a heading, a text and a table.
 
@@ -79,6 +81,8 @@ def trading_page(
     ----------
     title
         Name of the data set, with the word SYNTHETIC where the market was simulated.
+    account
+        First sections, of `slackwater.report.account_page.account_section`.
     tables
         Tables of stage `sensitivity`: ``cost``, ``capacity``, ``leverage``, ``counterfactual``, ``ruin``,
         ``ruin_without_limits``, ``venues``, ``stress``, ``rules``, ``drawdown_control``.
@@ -94,34 +98,7 @@ def trading_page(
         "venue_facts": venues[_VENUE_FACTS],
     }
     left_out = f" Left out: {'; '.join(unknown_venues)}." if unknown_venues else ""
-    parts = [f"# {title}\n", *(f"**{note}**\n" for note in notes)]
+    parts = [f"# {title}\n", *(f"**{note}**\n" for note in notes), account]
     for heading, (name, text) in _SECTIONS.items():
         parts.append(f"## {heading}\n\n{text.format(left_out=left_out)}\n\n{markdown_table(shown[name])}\n")
     return "\n".join(parts)
-
-
-def markdown_table(table: pd.DataFrame) -> str:
-    """Return a table in Markdown, numbers to four digits (large ones to six), unknown values as empty cells.
-
-    Examples
-    --------
-    >>> print(markdown_table(pd.DataFrame({"venue": ["okx"], "net_bps": [-1.23456], "n_trades": [1234]})))
-    | venue | net_bps | n_trades |
-    |---|---|---|
-    | okx | -1.235 | 1,234 |
-    """
-    rows = [" | ".join(map(str, table.columns)), "|".join("---" for _ in table.columns)]
-    rows += [" | ".join(_cell(value) for value in row) for row in table.itertuples(index=False)]
-    return "\n".join(f"|{row}|" if set(row) <= {"-", "|"} else f"| {row} |" for row in rows)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return ""
-        return f"{significant(value):,.0f}" if abs(value) >= 10_000.0 else f"{value:.4g}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)

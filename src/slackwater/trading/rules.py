@@ -6,7 +6,7 @@ This module imports neither kernels nor market data, so that `slackwater.config`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Annotated, Any, get_args, get_type_hints
@@ -15,7 +15,16 @@ from slackwater.errors import ParameterError
 from slackwater.settings import PositiveDuration, Within, settings
 from slackwater.times import HOUR, MINUTE
 
-__all__ = ["BracketRules", "CostAssumptions", "DrawdownRules", "EntryRules", "SizingRules", "Switch", "switches"]
+__all__ = [
+    "BracketRules",
+    "CostAssumptions",
+    "DrawdownRules",
+    "EntryRules",
+    "SizingRules",
+    "Switch",
+    "starved_rules",
+    "switches",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +41,15 @@ class Switch:
         Value with which the rule ablation turns on a rule that is off; None: the default of the field.
     toggles
         Names of the rows of the rule ablation in which the setting is toggled; None: one row, named as the field.
+    needs
+        Table without which the rule refuses every event; None: it needs no table beside the bars.
     """
 
     reasons: tuple[str, ...]
     off: Any = None
     on: Any = None
     toggles: tuple[str, ...] | None = None
+    needs: str | None = None
 
 
 def switches(rules: type) -> Iterator[tuple[str, Switch]]:
@@ -47,6 +59,40 @@ def switches(rules: type) -> Iterator[tuple[str, Switch]]:
         hint = hints[field.name]
         for part in (hint, *get_args(hint)):
             yield from ((field.name, item) for item in getattr(part, "__metadata__", ()) if isinstance(item, Switch))
+
+
+def starved_rules(
+    rules: Any, held: Mapping[str, Collection[str]], symbols: Iterable[str]
+) -> Iterator[tuple[str, Switch, list[str]]]:
+    """Yield the rules that are on and whose table is absent: they refuse every event.
+
+    Parameters
+    ----------
+    rules
+        Settings, such as `SizingRules`.
+    held
+        The symbols with rows, by name of the table.
+    symbols
+        Symbols of the data set.
+
+    Yields
+    ------
+    name, switch, lacking
+        Field, its switch, and the symbols without the table, in order.
+
+    Examples
+    --------
+    >>> [(name, lacking) for name, _, lacking in starved_rules(SizingRules(), {"depth": ["B"]}, ["A", "B"])]
+    [('depth_fraction', ['A'])]
+    >>> list(starved_rules(SizingRules(depth_fraction=None), {}, ["A"]))
+    []
+    """
+    wanted = sorted(symbols)
+    for name, switch in switches(type(rules)):
+        if switch.needs is not None and getattr(rules, name) != switch.off:
+            lacking = [symbol for symbol in wanted if symbol not in held.get(switch.needs, ())]
+            if lacking:
+                yield name, switch, lacking
 
 
 @settings
@@ -186,7 +232,9 @@ class SizingRules:
     kelly_fraction: (
         Annotated[float, Within(gt=0.0, le=1.0), Switch(reasons=_ODDS, toggles=("kelly_fraction", "trade_odds"))] | None
     ) = 0.25
-    depth_fraction: Annotated[float, Within(gt=0.0, le=1.0), Switch(reasons=("missing_depth",))] | None = 0.02
+    depth_fraction: (
+        Annotated[float, Within(gt=0.0, le=1.0), Switch(reasons=("missing_depth",), needs="depth")] | None
+    ) = 0.02
 
     def _check_together(self) -> None:
         if not self.risk_fraction <= self.max_cluster_risk <= self.max_open_risk:

@@ -239,6 +239,29 @@ def test_more_trials_than_returns_fail() -> None:
     assert {"deflated_sharpe", "overfitting_probability"} <= set(judged.failed)
 
 
+def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
+    """An interval that only has to overlap [0.8, 1.2] passed a model the sooner, the fewer events it was judged on."""
+    classification = classification_metrics(scored_events(), RESAMPLING)
+    sample = trades(np.random.default_rng(0).normal(60.0, 30.0, 400))
+    trading = trading_metrics(
+        sample, pd.DataFrame({"symbol": [], "event_time": []}), pd.DataFrame({"equity_usd": [1.0]}), sample, RESAMPLING
+    )
+
+    def passes(slope: float, half_width: float) -> bool:
+        interval = {"reliability_slope_low": slope - half_width, "reliability_slope_high": slope + half_width}
+        direction = classification["direction"] | {"reliability_slope": slope} | interval
+        given = classification | {"direction": direction}
+        return "reliability_slope" not in verdict(given, trading, sample, n_trials=1, synthetic=False).failed
+
+    widths = np.linspace(0.0, 3.0, 61)
+    for slope in np.linspace(-0.5, 2.5, 31):
+        held = [passes(float(slope), float(width)) for width in widths]
+        assert held == sorted(held, reverse=True), slope
+    assert passes(1.0, 0.45)
+    assert not passes(1.0, 0.6)
+    assert not passes(0.556, 0.3)
+
+
 def test_folds_in_parallel_give_the_same_predictions() -> None:
     training, _ = training_set()
     one = replace(TRAINER, targets=TARGETS[1:])

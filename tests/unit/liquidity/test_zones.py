@@ -69,6 +69,36 @@ def test_neighbours_are_one_pool_and_what_is_apart_is_two() -> None:
     assert np.log(pools["high"] / pools["low"]).tolist() == pytest.approx([3 * WIDTH, 2 * WIDTH])
 
 
+def test_a_rank_does_not_depend_on_how_many_are_shown() -> None:
+    """The table kept five pools of a side and the picture four: one pool had two ranks."""
+    state = empty_map()
+    for k in range(7):
+        put(state, 0, -0.01 - 0.012 * k, 20.0 - k)
+        put(state, 1, 0.01 + 0.012 * k, 5.0 - 0.5 * k)
+    view = view_of(state)
+    ranks = {}
+    for most in (1, 2, 4, 5, 20):
+        pools = view.pools(price=PRICE, atr_day=ATR, layers=["middle"], most=most)
+        for pool in pools.itertuples():
+            assert ranks.setdefault(round(pool.price, 3), pool.rank) == pool.rank
+    every = view.pools(price=PRICE, atr_day=ATR, layers=["middle"], most=20)
+    assert sorted(every["rank"]) == list(range(1, 15))
+
+
+def test_the_densest_line_of_a_side_is_always_listed() -> None:
+    """The brightest line of the picture had no label where wider pools held more."""
+    state = empty_map()
+    for k in range(3):
+        for step in range(4):
+            put(state, 0, -0.02 - 0.02 * k - 0.001 * step, 4.0)
+    put(state, 0, -0.085, 9.0)
+    for most in (0, 1, 2, 3):
+        pools = view_of(state).pools(price=PRICE, atr_day=ATR, layers=["middle"], most=most)
+        assert len(pools) == most + 1
+        assert math.log(pools["price"].min() / PRICE) == pytest.approx(-0.085, abs=WIDTH)
+    assert len(view_of(state).pools(price=PRICE, atr_day=ATR, layers=["middle"], most=4)) == 4
+
+
 def test_dust_and_what_is_out_of_reach_are_no_pools() -> None:
     state = empty_map()
     put(state, 0, -0.03, 10.0)

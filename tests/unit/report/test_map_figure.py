@@ -17,7 +17,7 @@ from slackwater.evidence.map_history import MapHistory, replay
 from slackwater.features.engine import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
-from slackwater.report.map_figure import write_map_figure
+from slackwater.report.map_figure import _densest_beyond, write_map_figure
 from slackwater.report.pools_table import print_pools
 from tests.small_market import DECISION_LAG, small_market
 
@@ -66,6 +66,20 @@ def test_what_is_unknown_is_said_and_not_a_crash(tmp_path: Path) -> None:
         bare.pools(layers=["middle"])
     with pytest.raises(MissingDataError, match="daily range"):
         without("atr_1d").pools(layers=["middle"])
+
+
+@pytest.mark.parametrize("place", [0.03, 0.085, 0.12, -0.12])
+def test_the_densest_line_of_the_picture_has_a_label(place: float) -> None:
+    """Pools are looked for within 10 % of the price; a brighter line beyond stayed without a label."""
+    close, width = np.log(history().bars["close"].iloc[-1]), history().bin_width
+    side, first = (0 if place < 0 else 1), int(close / width) - 300
+    mass = np.zeros((1, 2, 4, 600), dtype=np.float32)
+    mass[0, side, 1, int((close + place) / width) - first] = 9.0
+    mass[0, side, 1, int((close + np.sign(place) * 0.06) / width) - first] = 4.0
+    one = replace(history(), mass=mass, first_bin=first, rows=history().rows[-1:])
+    apart = _densest_beyond(one, "middle", np.ones(600, dtype=bool))
+    assert [row["side"] for row in apart] == ([] if abs(place) < 0.1 else [("below", "above")[side]])
+    assert all(abs(np.log1p(row["distance_fraction"]) - place) < 2 * width for row in apart)
 
 
 def test_an_unknown_layer_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from slackwater.report.trading_page import markdown_table, trading_page
+from slackwater.report.markdown import markdown_table
+from slackwater.report.trading_page import trading_page
 
 
 def test_cells_by_kind() -> None:
@@ -34,11 +35,13 @@ def test_a_page_names_its_data() -> None:
     facts = ["taker_fee_bps", "half_spread_bps", "relative_depth", "funding_interval_hours", "confirmed", "assumed"]
     tables = {name: pd.DataFrame({"x": [1]}) for name in names.split()}
     venues = pd.DataFrame({"venue": ["okx"], "net_bps": [1.0]} | {fact: [0.0] for fact in facts})
-    page = trading_page("simulated, SYNTHETIC market", tables | {"venues": venues}, ["gate, without a lot"])
-    assert page.startswith("# simulated, SYNTHETIC market\n\n## Cost sensitivity\n\nThe unit-risk trades")
-    noted = trading_page("mine", tables | {"venues": venues}, notes=["No trade was taken."])
-    assert noted.startswith("# mine\n\n**No trade was taken.**\n\n## Cost sensitivity")
-    assert page.count("\n## ") == 11
+    page = trading_page(
+        "simulated, SYNTHETIC market", "## Account\n", tables | {"venues": venues}, ["gate, without a lot"]
+    )
+    assert page.startswith("# simulated, SYNTHETIC market\n\n## Account\n\n## Cost sensitivity\n\nThe unit-risk trades")
+    assert page.count("\n## ") == 12
+    noted = trading_page("mine", "## Account\n", tables | {"venues": venues}, notes=["No trade was taken."])
+    assert noted.startswith("# mine\n\n**No trade was taken.**\n\n## Account")
     assert "| venue | net_bps |" in page
     assert "| venue | taker_fee_bps |" in page
     assert "Left out: gate, without a lot." in page

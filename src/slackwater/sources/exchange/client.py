@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import tenacity
 
-from slackwater.errors import MissingDataError, SourceError
+from slackwater.errors import SourceError, missing_extra
 from slackwater.sources.exchange.venue import Venue
 from slackwater.sources.http import LATER, Politeness, retry_after, split_credentials
 from slackwater.sources.patience import Waits, within
@@ -53,7 +53,7 @@ class Client:
 
     Raises
     ------
-    MissingDataError
+    MissingExtraError
         If ccxt is not installed.
     """
 
@@ -168,10 +168,8 @@ class Client:
 def _ccxt() -> Any:
     try:
         import ccxt  # type: ignore[import-untyped]  # an optional extra, and slow to import
-    except ImportError:
-        raise MissingDataError(
-            "the venues are asked through ccxt, which is not installed; run `pip install slackwater[exchange]`"
-        ) from None
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
     return ccxt
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import MissingDataError, ParameterError, SchemaError, SourceError
+from slackwater.errors import MissingExtraError, ParameterError, SchemaError, SourceError
 from slackwater.market.schemas import validate
 from slackwater.sources.exchange.fetch import ExchangeTables, fetch_exchange
 from slackwater.sources.http import Politeness
@@ -357,7 +357,7 @@ def test_a_server_that_is_none_is_named() -> None:
 
 def test_without_ccxt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ccxt", None)
-    with pytest.raises(MissingDataError, match=r"not installed; run `pip install slackwater\[exchange\]`"):
+    with pytest.raises(MissingExtraError, match=r'ccxt is not installed: run `pip install "slackwater\[exchange\]"`'):
         fetch_exchange("okx", ["BTCUSDT"], START, NOW, ["bars"])
 
 

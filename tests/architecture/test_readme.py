@@ -1,0 +1,42 @@
+"""README's own entry for a data set is one that the parameters take and that can trade."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines._closure import ROOT
+from slackwater.config import load_params
+from slackwater.report.account_page import starved_sentences
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def own_entry() -> dict[str, Any]:
+    """The entry `mine`, with the contract facts that README shows apart."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (entry,) = (yaml.safe_load(block) for block in blocks if block.startswith("  mine:"))
+    (facts,) = (yaml.safe_load(block) for block in blocks if "contract_facts:" in block)
+    return {"mine": entry["mine"] | facts}
+
+
+def test_the_own_entry_is_taken_and_no_rule_of_it_lacks_its_table(tmp_path: Path) -> None:
+    """It left a rule on that needs a table which it does not have: every event was refused."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["datasets"] |= own_entry()
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    params = load_params(path, "mine")
+    tables, symbols = params.dataset.tables, params.dataset.symbols
+    assert tables is not None
+    assert symbols is not None
+    assert not list(starved_sentences(params.trading, dict.fromkeys(tables, symbols), symbols))
+
+
+def test_the_documented_fetch_is_long_enough_to_train() -> None:
+    span = re.search(r"slackwater fetch .*--from (\d{4})-01-01 --to (\d{4})-01-01", README)
+    assert span is not None
+    assert int(span[2]) - int(span[1]) >= 1
