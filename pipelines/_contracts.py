@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from pipelines._stage import Stage
 from slackwater.errors import ParameterError, SchemaError
 from slackwater.market.contract_file import merge_contracts
@@ -16,8 +19,27 @@ def contracts_of(stage: Stage) -> dict[str, Contract]:
     SchemaError, ParameterError
         If the entry holds a value that a contract cannot have; the message names the key.
     """
-    dataset = stage.dataset
+    return _merged(stage, stage.dataset)
+
+
+def require_facts(stage: Stage, symbols: Iterable[str]) -> None:
+    """Raise ParameterError if there are no facts of a symbol: `label` would find out after the long stages.
+
+    Nothing that is written depends on this check, so that a stage need not declare what it reads here.
+    """
+    dataset = stage.for_checks.dataset
+    known = _merged(stage, dataset)
+    unknown = sorted(set(symbols) - known.keys())
+    if unknown:
+        raise ParameterError(
+            f"{stage.entry}contract_facts: there are no facts of {', '.join(unknown[:10])} at {dataset.venue}: add "
+            f"them (`slackwater contracts` prints those of a venue), or leave the symbols out; known are "
+            f"{', '.join(known)}"
+        )
+
+
+def _merged(stage: Stage, dataset: Any) -> dict[str, Contract]:
     try:
         return merge_contracts(dataset.contract_facts, dataset.venue)
     except (SchemaError, ParameterError) as error:
-        raise type(error)(f"params.yaml: datasets.{dataset.name}.contract_facts: {error}") from None
+        raise type(error)(f"{stage.entry}contract_facts: {error}") from None

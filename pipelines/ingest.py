@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines._contracts import contracts_of
+from pipelines._contracts import require_facts
 from pipelines._stage import Stage, run
 from slackwater.simulation.market import simulate_market
 from slackwater.simulation.tables import DEFAULT_LAGS
@@ -14,7 +14,7 @@ from slackwater.storage import write_json, write_tables
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and the findings made while reading them."""
     dataset, lags = stage.dataset, stage.market.lags
-    contracts_of(stage)  # wrong facts are refused here, not in a later stage
+    require_facts(stage, dataset.symbols or [])
     if dataset.source == "simulate":
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
@@ -23,6 +23,7 @@ def main(stage: Stage) -> None:
     else:
         sources = sources_of(dataset.model_dump()["tables"])
         reading = read_directory(dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256)
+    require_facts(stage, {symbol for table in reading.tables.values() for symbol in table["symbol"].unique()})
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
     write_tables(reading.tables, "data/raw")

@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
         write_json(entries, root / "models.json")
         write_json(TrainingRange().fit(training.features).to_dict(), root / "training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
-    settings = [stage.dataset, stage.validation, stage.model]
+    settings = [stage.validation, stage.model]
     trial = {
         "params_sha256": digest_of([section.model_dump(mode="json") for section in settings]),
         "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),

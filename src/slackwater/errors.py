@@ -9,6 +9,7 @@
     │   ├── OrderError       times that repeat or run backwards
     │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
     ├── SourceError          a server that cannot be reached, refuses, or answers with something else (also OSError)
+    ├── TrackingError        a store of runs that is locked, damaged or of another version
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
@@ -30,6 +31,7 @@ __all__ = [
     "SchemaError",
     "SlackwaterError",
     "SourceError",
+    "TrackingError",
     "did_you_mean",
 ]
 
@@ -60,6 +62,10 @@ class MissingDataError(DataError, FileNotFoundError):
 
 class SourceError(SlackwaterError, OSError):
     """A server that cannot be reached, refuses, or answers with something other than data."""
+
+
+class TrackingError(SlackwaterError):
+    """A store of runs that is locked, damaged or of another version, or lacks the experiment."""
 
 
 class BundleError(SlackwaterError):

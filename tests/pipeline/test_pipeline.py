@@ -39,7 +39,17 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@example.org",
 }
-COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore", "trials.jsonl")
+COPIED = (
+    "src",
+    "pipelines",
+    "datasets",
+    "dvc.yaml",
+    "params.yaml",
+    "README.md",
+    ".gitignore",
+    ".dvcignore",
+    "trials.jsonl",
+)
 
 
 FACTS = {
