@@ -34,7 +34,8 @@ class Stage:
             declared = yaml.safe_load(file)["stages"][name]
         rows = [row for each in declared.get("params", []) for row in each[EFFECTIVE]]
         self._declared = _by_section(rows) if rows else dict.fromkeys(Params.model_fields)
-        self.outs = [next(iter(out)) if isinstance(out, dict) else str(out) for out in declared.get("outs", [])]
+        outs = [*declared.get("outs", []), *declared.get("metrics", [])]
+        self.outs = [next(iter(out)) if isinstance(out, dict) else str(out) for out in outs]
         if "features" in self._declared and rows:
             _require_extra_families({ROOT / str(dep) for dep in declared["deps"]})
 

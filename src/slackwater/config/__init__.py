@@ -1,8 +1,9 @@
 """The parameters: the only reader of ``params.yaml`` and of ``datasets/*.yaml``.
 
 One key, ``dataset``, chooses a data set: an entry of ``datasets``, or a file of that name in the directory
-``datasets``, which holds the content of an entry. It may override any of the other sections. The result is frozen, typed and checked across sections, for every entry and not only for the chosen one, so that a mistake shows
-before somebody switches to it.
+``datasets``, which holds the content of an entry. It may override any of the other sections. The result is frozen,
+typed and checked across sections, for every entry and not only for the chosen one, so that a mistake shows before
+somebody switches to it.
 """
 
 from __future__ import annotations
