@@ -360,6 +360,9 @@ def test_a_data_set_may_have_a_file_of_its_own(tmp_path: Path) -> None:
     assert params.labels.horizon == timedelta(hours=4)
     listed = changed(lambda c: c["datasets"].update(mine=yaml.safe_load(OWN)) or c.update(dataset="mine"))
     assert resolve(listed) == params
+    indented = "".join(f"  {line}\n" for line in OWN.splitlines())
+    (tmp_path / "datasets" / "mine.yaml").write_text(f"mine:\n{indented}")
+    assert load_params(path, "mine") == params
     assert load_params(path).dataset.name == "simulated"
 
 

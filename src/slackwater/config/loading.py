@@ -44,8 +44,10 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     return resolve(content if dataset is None else content | {"dataset": dataset}, own, origin=str(path))
 
 
-def own_entries(root: Path) -> dict[str, dict[Any, Any]]:
+def own_entries(root: Path) -> dict[str, Any]:
     """Return the entries of data sets in ``datasets/*.yaml`` below a directory, by the names of the files.
+
+    A file holds the content of an entry, or the entry under the name of the file, as `slackwater fetch` prints it.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def own_entries(root: Path) -> dict[str, dict[Any, Any]]:
     for file in files:
         if file.suffix != ".yaml":
             raise ParameterError(f"{_OWN}/{file.name}: the name of a data set's file ends in .yaml; rename it")
-    return {file.stem: read_yaml(file) for file in files}
+    contents = {file.stem: read_yaml(file) for file in files}
+    return {name: content[name] if set(content) == {name} else content for name, content in contents.items()}
 
 
 def place_of(name: str, root: str | Path = ".") -> str:
