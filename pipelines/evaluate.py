@@ -29,7 +29,7 @@ HEADLINE = {
     "unit_risk_net_bps": "backtest.unit_risk.net_bps_mean",
     "unit_risk_net_bps_low": "backtest.unit_risk.net_bps_low",
 }
-"""The numbers of ``reports/headline.json``, which ``dvc metrics show`` prints, and where the metrics hold them."""
+"""The numbers of ``data/reports/headline.json``, which ``dvc metrics show`` prints, and where the metrics hold them."""
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(stage: Stage) -> None:
-    """Write ``reports/metrics.json``, ``reports/headline.json``, ``reports/verdict.json`` and ``reports/plots``."""
+    """Write ``metrics.json``, ``headline.json`` and ``verdict.json`` into ``data/reports``, and ``reports/plots``."""
     synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))
     training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
@@ -65,7 +65,7 @@ def main(stage: Stage) -> None:
     classification = classification_metrics(scored, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
     # Trials of earlier studies count too; only a study records them.
-    trials = [*read_json("reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
+    trials = [*read_json("data/reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
     judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
     metrics = {
         "dataset": stage.dataset.name,
@@ -81,9 +81,9 @@ def main(stage: Stage) -> None:
         "n_trials": len(trials),
         "verdict": judged.name,
     }
-    write_report(metrics, "reports/metrics.json")
-    write_report(headline(metrics), "reports/headline.json")
-    write_report(judged.to_dict(), "reports/verdict.json")
+    write_report(metrics, "data/reports/metrics.json")
+    write_report(headline(metrics), "data/reports/headline.json")
+    write_report(judged.to_dict(), "data/reports/verdict.json")
     write_figures(
         "reports/plots",
         scored=scored,

@@ -17,7 +17,7 @@ def main(stage: Stage) -> None:
     effective = params.model_dump(mode="json")
     features, fitted = read_json("data/feature_manifest.json"), Path("models/fitted")
     models = read_json(fitted / "models.json")
-    verdict = read_json("reports/verdict.json")
+    verdict = read_json("data/reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,

@@ -20,7 +20,7 @@ FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/labels.parquet`` and ``reports/labels.json``."""
+    """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
@@ -56,7 +56,7 @@ def main(stage: Stage) -> None:
         f"{len(trades):,} of them suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
-    write_report(summary, "reports/labels.json")
+    write_report(summary, "data/reports/labels.json")
 
 
 if __name__ == "__main__":

@@ -213,5 +213,5 @@ def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
     text = _repro.summary({"trades": 3, "profit_factor": None}, {"name": "paper_only", "sentence": "No edge."})
     assert "paper_only: No edge." in text
     assert re.search(r"profit_factor +unknown", text)
-    outs = {out for name in ("sensitivity", "evaluate", "validate", "export") for out in Stage(name).outs}
+    outs = {out for name in ("sensitivity", "report", "validate", "export") for out in Stage(name).outs}
     assert {line.split()[0] for line in text.split("where to look\n")[1].splitlines()} - {"make"} <= outs
