@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -153,18 +154,22 @@ _DO = {
 }
 
 
+_OUT_OF_MEMORY = ("bad_alloc", "annot allocate memory", "malloc of size", "can't start new thread", "failed to map")
+
+
 def _of_the_machine(error: BaseException | None) -> str | None:
     """Return what to do about an error of the disk or of the memory, also of one inside of another; None for others."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
         text = " ".join(str(error).split())
-        out_of_memory = any(words in text for words in ("bad_alloc", "annot allocate memory", "malloc of size"))
+        out_of_memory = any(words in text for words in _OUT_OF_MEMORY)
         if isinstance(error, MemoryError) or out_of_memory:
             return f"{_DO[errno.ENOMEM]}, or take fewer symbols or a shorter span"
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError):
             where = f" ({error.filename})" if error.filename else ""
-            what = _DO.get(error.errno, f"{error.strerror or text}: make sure that the place can be read and written")
-            return f"{what}{where}"
+            told = re.search(r"[Ee]rrno (\d+)", text)  # pyarrow gives the number in the text only
+            number = error.errno or (int(told[1]) if told else 0)
+            return _DO.get(number, f"{error.strerror or text}: make sure that it can be read and written") + where
         error = error.__cause__ or error.__context__
     return None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import _repro
+from pipelines import _repro, _stage
 from pipelines._closure import ROOT
 from pipelines._stage import Stage
 
@@ -93,6 +93,28 @@ def test_little_memory_ends_in_one_sentence(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2_500_000_000, 2_500_000_000))
 
     failed(stage(root, "ingest", limited), r"ingest failed: the memory is used up")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device", "data/x"), r"the disk is full: free space \(data/x\)"),
+        (OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"), "the disk is full"),
+        (PermissionError(13, "Permission denied", "reports"), r"make the directory and its files writable \(reports\)"),
+        (MemoryError(), "the memory is used up"),
+        (RuntimeError("can't start new thread"), "the memory is used up"),
+        (FileNotFoundError(2, "No such file or directory", "x"), r"No such file or directory: make sure .* \(x\)"),
+    ],
+)
+def test_an_error_of_the_machine_is_told_with_what_to_do(error: Exception, message: str) -> None:
+    assert re.search(message, str(_stage._of_the_machine(error)))
+    outer = RuntimeError("something went wrong")
+    outer.__cause__ = error
+    assert re.search(message, str(_stage._of_the_machine(outer)))
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback() -> None:
+    assert _stage._of_the_machine(TypeError("unsupported operand")) is None
 
 
 def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path) -> None:
