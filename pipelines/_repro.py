@@ -48,11 +48,14 @@ def main() -> None:
     if repair_lock(ROOT / ".dvc" / "tmp" / "rwlock"):
         sys.stdout.write("removed .dvc/tmp/rwlock, which a killed process left damaged\n")
     try:
-        status = subprocess.run(["dvc", "repro", *sys.argv[1:]], cwd=ROOT, check=False).returncode  # noqa: S603, S607
-    except KeyboardInterrupt:
-        raise SystemExit("\ninterrupted; `make repro` continues with the stage that was running") from None
+        process = subprocess.Popen(["dvc", "repro", *sys.argv[1:]], cwd=ROOT)  # noqa: S603, S607
     except FileNotFoundError:
         raise SystemExit("there is no `dvc` on the path: activate .venv, or use `make repro`") from None
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # Ctrl-C reached DVC too, which first frees its locks
+        raise SystemExit("\ninterrupted; `make repro` continues with the stage that was running") from None
     if status:
         raise SystemExit(status)
     if len(sys.argv) == 1:
