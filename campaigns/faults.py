@@ -2,7 +2,8 @@
 
 Run it with ``make faults``. It works in a small copy of the repository with a simulated data set of two symbols, takes
 about half an hour on an idle machine, and adds every result to ``campaigns/faults.json`` as it comes: a run that was
-stopped continues with what is missing. Results of other sources are dropped. The seed of a fault is its name.
+stopped continues with what is missing, in a new copy or in the directory that is given as an argument. Results of other
+sources are dropped. The seed of a fault is its name.
 """
 
 from __future__ import annotations
@@ -64,24 +65,33 @@ class Workshop:
             "DVC_NO_ANALYTICS": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        for name in COPIED:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, root / name)
-        (root / ".dvc").mkdir()
-        shutil.copy(ROOT / ".dvc" / "config", root / ".dvc")
-        (root / "datasets" / "small.yaml").write_text(yaml.safe_dump(SMALL))
-        params = (root / "params.yaml").read_text(encoding="utf-8")
-        (root / "params.yaml").write_text(params.replace("dataset: simulated ", "dataset: small ", 1))
-        self.run("git", "init", "-q")
-        self.seconds: dict[str, float] = {}
+        self._copy_repository()
+        measured = root / "state" / "seconds.json"
+        self.seconds: dict[str, float] = read_json(measured) if measured.is_file() else {}
         for stage in STAGES:
             since = time.monotonic()
             done = self.repro(stage)
-            self.seconds[stage] = time.monotonic() - since
+            self.seconds.setdefault(stage, time.monotonic() - since)
             if done.returncode:
                 raise SystemExit(f"the run before all faults failed at {stage}:\n{done.stdout}{done.stderr}")
             say(f"before all faults: {stage}, {self.seconds[stage]:.1f} s")
+        write_report(self.seconds, measured)
         self.good = {stage: self.digest(stage) for stage in STAGES}
+
+    def _copy_repository(self) -> None:
+        """Copy what a run needs; the files of an earlier copy are replaced, its outputs stay."""
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.rmtree(self.root / name, ignore_errors=True)
+                shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, self.root / name)
+        (self.root / ".dvc").mkdir(exist_ok=True)
+        shutil.copy(ROOT / ".dvc" / "config", self.root / ".dvc")
+        (self.root / "datasets" / "small.yaml").write_text(yaml.safe_dump(SMALL))
+        params = (self.root / "params.yaml").read_text(encoding="utf-8")
+        (self.root / "params.yaml").write_text(params.replace("dataset: simulated ", "dataset: small ", 1))
+        self.run("git", "init", "-q")
 
     def run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command in the copy."""
@@ -90,9 +100,9 @@ class Workshop:
             command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=900, **options
         )
 
-    def repro(self, stage: str) -> subprocess.CompletedProcess[str]:
+    def repro(self, *what: str) -> subprocess.CompletedProcess[str]:
         """Run what `make repro` runs, up to a stage."""
-        return self.run(sys.executable, "-m", "pipelines._repro", stage)
+        return self.run(sys.executable, "-m", "pipelines._repro", *what)
 
     def stage(self, stage: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a stage without DVC."""
@@ -289,7 +299,7 @@ def main() -> None:
     say(f"{len(results)} results are there, {len(missing)} faults to come")
     if missing:
         with tempfile.TemporaryDirectory() as place:
-            shop = Workshop(Path(place))
+            shop = Workshop(Path(sys.argv[1] if len(sys.argv) > 1 else place).resolve())
             for name, fault in missing:
                 results[name] = fault(shop, random.Random(name))  # noqa: S311 no secret
                 say(f"{name}: {results[name]}")
