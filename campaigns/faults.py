@@ -120,6 +120,8 @@ class Workshop:
 
     def runs(self) -> Result:
         """Return how the runs in the database ended, and whether each has a version and its id is written."""
+        if not (self.root / "mlflow.db").is_file():
+            return {"one_whole_run": False}
         with closing(sqlite3.connect(self.root / "mlflow.db")) as database:
             ends = database.execute("SELECT run_uuid, status FROM runs").fetchall()
             versions = [run for (run,) in database.execute("SELECT run_id FROM model_versions")]

@@ -124,6 +124,12 @@ def test_every_stage_output_is_read_or_shown() -> None:
             assert name in read or name in readme, name
 
 
+def test_the_id_of_a_run_is_never_restored() -> None:
+    """DVC's run cache (filled by `dvc commit` and `dvc exp`) would bring back the id without the run in MLflow."""
+    (out,) = STAGES["track"]["outs"]
+    assert out["state/run_id.txt"] == {"cache": False, "persist": True}
+
+
 def test_parameters_match_the_signatures_that_they_reach() -> None:
     """Two signatures are written in full: scikit-learn reads that of an estimator, a user that of the simulator."""
     params = load_params(ROOT / "params.yaml")
