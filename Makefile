@@ -11,10 +11,20 @@ export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test tests lint deps setup ui bench campaigns lock clean
+# A copied or moved checkout brings an environment that runs the sources of the original.
+INSTALLED := $(shell cat $(VENV)/lib/python*/site-packages/*slackwater*.pth 2>/dev/null)
+ifeq ($(filter clean lock,$(MAKECMDGOALS)),)
+ifneq ($(INSTALLED),)
+ifneq ($(shell test "$(INSTALLED)" -ef src && echo here),here)
+$(error .venv was made for $(INSTALLED) and would run those sources, not these: run `make clean`, then this command again)
+endif
+endif
+endif
+
+.PHONY: repro test tests lint deps setup ui bench campaigns faults lock clean
 
 repro: deps
-	dvc repro
+	python -m pipelines._repro
 
 # The code rows of `deps` in dvc.yaml, from the imports and from `features.extra` in params.yaml.
 deps: $(STAMP)
@@ -48,8 +58,9 @@ $(STAMP): requirements.lock pyproject.toml
 	fi
 	touch $@
 
+PORT ?= 5000
 ui: $(STAMP)
-	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	@python -m pipelines._ui $(PORT)
 
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s
@@ -61,6 +72,10 @@ campaigns: $(STAMP)
 	python -m campaigns.null_gate
 	python -m campaigns.archive_faults
 	python -m campaigns.interval_coverage
+
+# Kills, full disks, little memory, locks and clocks, in a small copy of the repository; it can be stopped and continued.
+faults: $(STAMP)
+	python -m campaigns.faults
 
 # The lock: hashes of every file, and no registry host.
 lock:

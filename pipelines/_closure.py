@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from slackwater.config import own_entries, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = (ROOT / "src", ROOT)
@@ -43,8 +43,8 @@ def extra_family_files() -> set[Path]:
 
     The modules are found, not imported. One that is installed elsewhere has no file here.
     """
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    return {path for name in _extra_names(content) for path in _files_of(name.split(":")[0])}
+    sections = [read_yaml(ROOT / "params.yaml"), *own_entries(ROOT).values()]
+    return {path for each in sections for name in _extra_names(each) for path in _files_of(name.split(":")[0])}
 
 
 def code_digest(*entries: Path) -> str:

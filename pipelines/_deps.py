@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from pipelines._closure import ROOT, import_closure
+from slackwater.config import load_params
+from slackwater.errors import SlackwaterError
 from slackwater.storage import atomic_file
 
 _DVC = ROOT / "dvc.yaml"
@@ -66,6 +68,10 @@ def _covered(name: str, by_hand: set[str]) -> bool:
 
 def main() -> None:
     """Rewrite ``dvc.yaml`` where its code rows are not what the imports require."""
+    try:
+        load_params(ROOT / "params.yaml")
+    except SlackwaterError as error:
+        raise SystemExit(f"make deps failed: {type(error).__name__}: {error}") from None
     text = _DVC.read_text(encoding="utf-8")
     wanted = with_code_deps(text)
     if wanted != text:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,19 @@ from typing import Any
 import yaml
 
 from pipelines._closure import ROOT, extra_family_files
-from slackwater.config import Params, load_params
+from slackwater.config import Params, load_params, place_of
 from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.storage import remove_leftovers
+
+EFFECTIVE = "reports/effective_params.yaml"
+"""What the stage `configure` writes, and what all others declare their parameters of."""
 
 
 class Stage:
     """Parameters that a stage declares in ``dvc.yaml``, and its messages.
 
-    Reading a section that the stage does not declare is an error: DVC would not notice when it changes. So is a family
-    in ``features.extra`` whose file is not among the deps.
+    Reading a key that the stage does not declare is an error: DVC would not notice when it changes. So is a family in
+    ``features.extra`` whose file is not among the deps.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,17 +34,21 @@ class Stage:
         self._params: Params = load_params()
         with open("dvc.yaml", encoding="utf-8") as file:
             declared = yaml.safe_load(file)["stages"][name]
-        self._declared = {str(key).split(".")[0] for key in declared.get("params", [])}
-        if "features" in self._declared:
+        rows = [row for each in declared.get("params", []) for row in each[EFFECTIVE]]
+        self._declared = _by_section(rows) if rows else dict.fromkeys(Params.model_fields)
+        outs = [*declared.get("outs", []), *declared.get("metrics", [])]
+        self.outs = [next(iter(out)) if isinstance(out, dict) else str(out) for out in outs]
+        if "features" in self._declared and rows:
             _require_extra_families({ROOT / str(dep) for dep in declared["deps"]})
 
     def __getattr__(self, section: str) -> Any:
-        """Return a section of the effective parameters that the stage declares."""
+        """Return a section of the effective parameters that the stage declares, or those of its keys that it does."""
         if section not in type(self._params).model_fields:
             raise AttributeError(section)
         if section not in self._declared:
             raise ParameterError(f"stage {self.name} reads `{section}` but does not declare it in dvc.yaml")
-        return getattr(self._params, section)
+        whole, keys = getattr(self._params, section), self._declared[section]
+        return whole if keys is None else _Declared(whole, f"stage {self.name}", section, keys)
 
     def require_families(self, tables: Collection[str]) -> None:
         """Refuse families in ``features.extra`` that a later stage could not run on the tables of some names.
@@ -51,10 +61,20 @@ class Stage:
 
     def params(self) -> Params:
         """Return all sections, for a stage that declares all of them."""
-        undeclared = sorted(set(type(self._params).model_fields) - self._declared)
+        undeclared = sorted(name for name in Params.model_fields if self._declared.get(name, ()) is not None)
         if undeclared:
             raise ParameterError(f"stage {self.name} reads {undeclared} but does not declare them in dvc.yaml")
         return self._params
+
+    @property
+    def for_checks(self) -> Params:
+        """All parameters, declared or not: what a stage writes must not depend on them."""
+        return self._params
+
+    @property
+    def entry(self) -> str:
+        """Where the keys of the data set's entry stand, for messages."""
+        return place_of(self._params.dataset.name)
 
     def say(self, message: str) -> None:
         """Write a line of progress to standard output."""
@@ -71,6 +91,36 @@ class Stage:
         return report
 
 
+class _Declared:
+    """Those keys of a section that a stage declares."""
+
+    def __init__(self, whole: Any, stage: str, section: str, keys: frozenset[str]) -> None:
+        self._whole, self._stage, self._section, self._keys = whole, stage, section, keys
+
+    def __getattr__(self, key: str) -> Any:
+        """Return the value of a declared key; a property such as `synthetic` needs the keys that it is made of."""
+        of = getattr(type(self._whole), "READS", {}).get(key, (key,))
+        undeclared = sorted(set(of) - self._keys)
+        if undeclared:
+            names = ", ".join(f"`{self._section}.{name}`" for name in undeclared)
+            raise ParameterError(f"{self._stage} reads {names} but does not declare it in dvc.yaml")
+        return getattr(self._whole, key)
+
+    def model_dump(self) -> dict[str, Any]:
+        """Return the declared keys with their values."""
+        return dict(self._whole.model_dump(include=set(self._keys)))
+
+
+def _by_section(rows: Iterable[str]) -> dict[str, frozenset[str] | None]:
+    """Return the declared keys of each section; None is all of them."""
+    declared: dict[str, frozenset[str] | None] = {}
+    for row in rows:
+        section, _, key = str(row).partition(".")
+        known = declared.get(section, frozenset())
+        declared[section] = known | {key} if key and known is not None else None
+    return declared
+
+
 def _require_extra_families(deps: set[Path]) -> None:
     absent = [path for path in sorted(extra_family_files()) if deps.isdisjoint({path, *path.parents})]
     if absent:
@@ -79,10 +129,57 @@ def _require_extra_families(deps: set[Path]) -> None:
 
 
 def run(name: str, main: Callable[[Stage], None]) -> None:
-    """Run a stage; an error of slackwater becomes one message and exit status 1."""
+    """Run a stage; what the user or the machine can be the cause of becomes one message and exit status 1."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     try:
-        main(Stage(name))
+        stage = Stage(name)
+        for out in stage.outs:  # DVC lets one process run a stage, so nobody is writing them
+            remove_leftovers(out)
+        main(stage)
     except SlackwaterError as error:
-        sys.stderr.write(f"\n{name} failed: {type(error).__name__}: {error}\n")
-        raise SystemExit(1) from None
+        message = f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        message = "it was interrupted; `dvc repro` continues with this stage"
+    except Exception as error:
+        found = _of_the_machine(error)
+        if found is None:
+            raise
+        message = f"{found}; then run `dvc repro` again, which continues with this stage"
+    else:
+        return
+    sys.stderr.write(f"\n{name} failed: {message}\n")
+    raise SystemExit(1)
+
+
+_DO = {
+    errno.ENOSPC: "the disk is full: free space",
+    errno.EDQUOT: "the quota of the disk is used up: free space",
+    errno.EFBIG: "a file may not grow that large here: raise the limit (`ulimit -f`)",
+    errno.EROFS: "the file system can only be read: make it writable",
+    errno.EACCES: "permission denied: make the directory and its files writable",
+    errno.EPERM: "permission denied: make the directory and its files writable",
+    errno.EMFILE: "too many files are open: raise the limit (`ulimit -n`)",
+    errno.ENOMEM: "the memory is used up: free some or raise the limit (`ulimit -v`)",
+    errno.EIO: "the disk cannot be read or written: check it",
+}
+
+
+_OUT_OF_MEMORY = ("bad_alloc", "annot allocate memory", "malloc of size", "can't start new thread", "failed to map")
+
+
+def _of_the_machine(error: BaseException | None) -> str | None:
+    """Return what to do about an error of the disk or of the memory, also of one inside of another; None for others."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        text = " ".join(str(error).split())
+        out_of_memory = any(words in text for words in _OUT_OF_MEMORY)
+        if isinstance(error, MemoryError) or out_of_memory:
+            return f"{_DO[errno.ENOMEM]}, or take fewer symbols or a shorter span"
+        if isinstance(error, OSError):
+            where = f" ({error.filename})" if error.filename else ""
+            told = re.search(r"[Ee]rrno (\d+)", text)  # pyarrow gives the number in the text only
+            number = error.errno or (int(told[1]) if told else 0)
+            return _DO.get(number, f"{error.strerror or text}: make sure that it can be read and written") + where
+        error = error.__cause__ or error.__context__
+    return None

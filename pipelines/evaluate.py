@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
@@ -11,9 +14,38 @@ from slackwater.metrics.performance import account_summary
 from slackwater.report.figures import write_figures
 from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
 
+HEADLINE = {
+    "dataset": "dataset",
+    "verdict": "verdict",
+    "events": "n_events",
+    "direction_auc": "direction.auc",
+    "direction_auc_low": "direction.auc_low",
+    "direction_auc_price_only": "direction.auc_price_only",
+    "hit_auc": "hit.auc",
+    "trades": "backtest.n_trades",
+    "net_usd": "backtest.net_usd",
+    "profit_factor": "backtest.profit_factor",
+    "max_drawdown": "backtest.max_drawdown",
+    "unit_risk_trades": "backtest.unit_risk.n_trades",
+    "unit_risk_net_bps": "backtest.unit_risk.net_bps_mean",
+    "unit_risk_net_bps_low": "backtest.unit_risk.net_bps_low",
+}
+"""The numbers of ``data/reports/headline.json``, which ``dvc metrics show`` prints, and where the metrics hold them."""
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the main numbers; one that is not known, such as a mean of no trades, is None."""
+    found: dict[str, Any] = {}
+    for name, place in HEADLINE.items():
+        value: Any = metrics
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        found[name] = value
+    return found
+
 
 def main(stage: Stage) -> None:
-    """Write ``reports/metrics.json``, ``reports/verdict.json`` and ``reports/plots``."""
+    """Write ``metrics.json``, ``headline.json`` and ``verdict.json`` into ``data/reports``, and ``reports/plots``."""
     synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))
     training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
@@ -34,7 +66,7 @@ def main(stage: Stage) -> None:
     classification = classification_metrics(scored, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
     # Trials of earlier studies count too; only a study records them.
-    trials = [*read_json("reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
+    trials = [*read_json("data/reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
     judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
     metrics = {
         "dataset": stage.dataset.name,
@@ -50,10 +82,11 @@ def main(stage: Stage) -> None:
         "n_trials": len(trials),
         "verdict": judged.name,
     }
-    write_report(metrics, "reports/metrics.json")
     # The account beside the clauses: the bundle carries both, and `slackwater inspect` prints both.
     account = account_summary(trades["trades"], trades["equity"])
-    write_report(judged.to_dict() | {"account": account}, "reports/verdict.json")
+    write_report(metrics, "data/reports/metrics.json")
+    write_report(headline(metrics), "data/reports/headline.json")
+    write_report(judged.to_dict() | {"account": account}, "data/reports/verdict.json")
     write_figures(
         "reports/plots",
         scored=scored,

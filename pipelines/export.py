@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from pipelines._closure import code_digest, stage_files
 from pipelines._families import settings_of
 from pipelines._stage import Stage, run
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
-from slackwater.storage import atomic_file, digest_of, read_json, read_parquet, sha256_of
+from slackwater.storage import digest_of, read_json, read_parquet, sha256_of
 
 
 def main(stage: Stage) -> None:
-    """Write ``models/scorer`` and ``reports/effective_params.yaml``."""
+    """Write ``models/scorer``."""
     params = stage.params()
     effective = params.model_dump(mode="json")
     features, fitted = read_json("data/feature_manifest.json"), Path("models/fitted")
     models = read_json(fitted / "models.json")
-    verdict = read_json("reports/verdict.json")
+    verdict = read_json("data/reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
         "symbols": sorted(read_parquet("data/features.parquet", columns=["symbol"])["symbol"].unique()),
@@ -55,8 +53,6 @@ def main(stage: Stage) -> None:
     }
     texts = {name: (fitted / model["file"]).read_text(encoding="utf-8") for name, model in models.items()}
     write_bundle("models/scorer", manifest, texts)
-    with atomic_file("reports/effective_params.yaml") as path:
-        path.write_text(yaml.safe_dump(effective, sort_keys=True), encoding="utf-8")
     scorer = ReversalScorer.load("models/scorer")
     stage.say(f"bundle {scorer.digest[:16]} loads; {verdict['sentence']}")
 

@@ -15,7 +15,10 @@ def main(stage: Stage) -> None:
     engine = engine_of(stage.features, spec.bar_interval, spec.inputs)
     frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), spec)
     engine.require_fed(frame.available)
-    features = engine.transform(frame)
+    stage.say(
+        f"{len(frame.table):,} rows of {frame.table['symbol'].nunique()} symbols; the first run compiles for a minute"
+    )
+    features = engine.transform(frame, progress=lambda done, total: stage.say(f"{done:,} of {total:,} rows"))
     manifest = engine.manifest(frame.available)
     stage.say(
         f"{len(features):,} rows, {len(manifest['model_features'])} model features; "

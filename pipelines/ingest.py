@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines._contracts import contracts_of
+from pipelines._contracts import require_facts
 from pipelines._stage import Stage, run
-from slackwater.config import load_params
 from slackwater.report.history import history_sentences
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.tables import DEFAULT_LAGS
@@ -15,10 +14,9 @@ from slackwater.storage import write_json, write_tables
 
 def main(stage: Stage) -> None:
     """Write ``data/raw``: the tables, and the findings made while reading them."""
-    dataset, lags = stage.dataset, stage.market.lags
-    contracts_of(
-        stage, dataset.symbols or ()
-    )  # wrong or absent facts and families are refused here, not in a later stage
+    dataset, lags, checks = stage.dataset, stage.market.lags, stage.for_checks
+    # Wrong or absent facts and families are refused here, not in a later stage.
+    require_facts(stage, dataset.symbols or [])
     if dataset.source == "simulate":
         stage.require_families(DEFAULT_LAGS)
         made = dataset.simulate.model_dump()
@@ -29,21 +27,19 @@ def main(stage: Stage) -> None:
     else:
         sources = sources_of(dataset.model_dump()["tables"])
         stage.require_families(canonical_files(dataset.path) if sources is None else sources)
-        spacing = {"fine_bars": stage.market.fine_bar_interval, "bars": stage.market.bar_interval}
+        spacing = {"fine_bars": checks.market.fine_bar_interval, "bars": checks.market.bar_interval}
         reading = read_directory(
             dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256, spacing=spacing
         )
         if reading.unread:
             stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
-    for name in {"bars", "fine_bars"} & set(reading.tables):
-        contracts_of(stage, reading.tables[name]["symbol"].unique())
+    require_facts(stage, {symbol for table in reading.tables.values() for symbol in table["symbol"].unique()})
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")
-    # A message alone: no output depends on these sections, so the stage does not declare them.
-    params, bars = load_params(), reading.tables.get("fine_bars", reading.tables.get("bars"))
+    bars = reading.tables.get("fine_bars", reading.tables.get("bars"))
     if bars is not None:
         span = bars["event_time"].min(), bars["event_time"].max()
-        for sentence in history_sentences(params.validation, params.labels.horizon, *span):
+        for sentence in history_sentences(checks.validation, checks.labels.horizon, *span):
             stage.say(sentence)
     write_tables(reading.tables, "data/raw")
     if reading.archived:  # known defects of the archive count, in `validate`

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from scipy.special import expit
 
-from pipelines._contracts import contracts_of
+from pipelines._contracts import contracts_of, require_facts
 from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
@@ -20,14 +20,15 @@ FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/labels.parquet`` and ``reports/labels.json``."""
+    """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     paths = price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price"))
+    require_facts(stage, paths)
     labels, report = build_labels(
         read_parquet("data/features.parquet", columns=FEATURES),
         paths,
         trade=TradeRules(
-            contracts=contracts_of(stage, paths),
+            contracts=contracts_of(stage),
             bracket=stage.bracket.build(),
             costs=CostModel(**dict(stage.costs)),
             reference_notional_usd=stage.labels.reference_notional_usd,
@@ -57,7 +58,7 @@ def main(stage: Stage) -> None:
         f"{len(trades):,} of them suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
-    write_report(summary, "reports/labels.json")
+    write_report(summary, "data/reports/labels.json")
 
 
 if __name__ == "__main__":

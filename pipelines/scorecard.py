@@ -19,7 +19,7 @@ AFTERMATH = timedelta(days=2)
 
 
 def main(stage: Stage) -> None:
-    """Write ``reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
+    """Write ``data/reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
     frame = MarketFrame.from_tables(read_tables("data/tables", TABLES), stage.market.spec)
     families = default_families(stage.market.bar_interval, **stage.features.of_the_library())
@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
         progress=stage.say,
     )
     name = stage.dataset.name
-    write_report({"dataset": name, "synthetic": synthetic, **card}, "reports/map_scorecard.json")
+    write_report({"dataset": name, "synthetic": synthetic, **card}, "data/reports/map_scorecard.json")
     stage.say(f"{name}{', SYNTHETIC market' if synthetic else ''}\n{scorecard_markdown(card)}")
     symbol = next(symbol for symbol, _ in frame.symbols())
     at = close_after_busiest_day(frame, symbol, after=AFTERMATH, window=density_family(families).warm_up)

@@ -22,7 +22,7 @@ DEPTH_FRACTION = 0.02  # of the capacity curve where the rule itself is off
 
 
 def main(stage: Stage) -> None:
-    """Write ``reports/sensitivity.json``, ``reports/trading.md`` and ``reports/trading_plots``."""
+    """Write ``data/reports/sensitivity.json``, ``data/reports/trading.md`` and ``reports/trading_plots``."""
     evaluation, name = stage.evaluation, stage.dataset.name
     resampling = Resampling(**dict(evaluation))
     gate, backtest = build_gate(stage), read_backtest(stage)
@@ -54,7 +54,7 @@ def main(stage: Stage) -> None:
     write_report(
         {"dataset": name, "synthetic": stage.dataset.synthetic}
         | {key: table.to_dict("records") for key, table in tables.items()},
-        "reports/sensitivity.json",
+        "data/reports/sensitivity.json",
     )
     top = account_section(
         account_summary(account, equity),
@@ -63,7 +63,7 @@ def main(stage: Stage) -> None:
         read_parquet("reports/refusals.parquet"),
         rules_without_their_table(stage),
     )
-    with atomic_file("reports/trading.md") as path:
+    with atomic_file("data/reports/trading.md") as path:
         path.write_text(trading_page(title, top, tables, unknown, notes=_notes(trades)), encoding="utf-8")
     write_trading_figures(
         "reports/trading_plots",

@@ -12,7 +12,7 @@ from slackwater.storage import atomic_directory, digest_of, values_digest, write
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/predictions.parquet``, ``models/fitted`` and ``reports/trials.json``."""
+    """Write ``data/predictions.parquet``, ``models/fitted`` and ``data/reports/trials.json``."""
     training, trainer = read_training_set(), build_trainer(stage)
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
@@ -31,13 +31,13 @@ def main(stage: Stage) -> None:
         write_json(entries, root / "models.json")
         write_json(TrainingRange().fit(training.features).to_dict(), root / "training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
-    settings = [stage.dataset, stage.validation, stage.model]
+    settings = [stage.validation, stage.model]
     trial = {
         "params_sha256": digest_of([section.model_dump(mode="json") for section in settings]),
         "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
         "code_sha256": code_digest(Path(__file__)),
     }
-    write_json({"trials": [trial]}, "reports/trials.json")
+    write_json({"trials": [trial]}, "data/reports/trials.json")
 
 
 if __name__ == "__main__":

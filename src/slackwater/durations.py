@@ -33,8 +33,11 @@ def parse_duration(value: Any) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if match is None:
         raise ValueError(f"must be a duration such as 24h, 30d or 5m30s, was {value!r}")
-    parts = (int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
-    return sum(parts, timedelta(0))
+    try:
+        parts = (int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
+        return sum(parts, timedelta(0))
+    except (OverflowError, ValueError):  # Python refuses to read over 4,300 digits
+        raise ValueError(f"must be a duration of at most {timedelta.max.days} days, was {value[:40]!r}") from None
 
 
 def duration_text(value: timedelta) -> str:

@@ -10,6 +10,7 @@
     │   └── MissingDataError a file or a table that is not there                  (also FileNotFoundError)
     ├── SourceError          a server that cannot be reached, refuses, or answers with something else (also OSError)
     ├── MissingExtraError    a package that an extra of slackwater brings      (also ImportError)
+    ├── TrackingError        a store of runs that is locked, damaged or of another version
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
@@ -35,6 +36,7 @@ __all__ = [
     "SchemaError",
     "SlackwaterError",
     "SourceError",
+    "TrackingError",
     "UniverseWarning",
     "did_you_mean",
     "missing_extra",
@@ -77,6 +79,10 @@ class SourceError(SlackwaterError, OSError):
 
 class MissingExtraError(SlackwaterError, ImportError):
     """A package that an extra of slackwater brings, and that is not installed."""
+
+
+class TrackingError(SlackwaterError):
+    """A store of runs that is locked, damaged or of another version, or lacks the experiment."""
 
 
 class BundleError(SlackwaterError):

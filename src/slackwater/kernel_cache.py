@@ -8,11 +8,17 @@ this version lives in a directory named after a digest of every file with a kern
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import re
+import shutil
+import stat
+import tempfile
 from pathlib import Path
 from typing import Final
+
+from slackwater.errors import ParameterError
 
 __all__ = ["use_cache_of_this_version"]
 
@@ -22,18 +28,59 @@ _IMPORT: Final = re.compile(rb"^\s*(?:from|import) (slackwater\.[\w.]+|numba)", 
 def use_cache_of_this_version() -> None:
     """Point numba at the cache of this version, unless ``NUMBA_CACHE_DIR`` is set.
 
-    Must run before numba is imported. Where the user's cache directory cannot be written, numba keeps its default.
+    Must run before numba is imported. Where the user has no cache directory that can be written, the cache lies below
+    the directory for temporary files, in one that only this user can write: what is cached is run.
+
+    Raises
+    ------
+    ParameterError
+        If ``NUMBA_CACHE_DIR`` cannot be written, or it is not set and there is no directory that can.
     """
-    if "NUMBA_CACHE_DIR" in os.environ:
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given is not None:
+        if not _is_writable(Path(given)):
+            raise ParameterError(f"NUMBA_CACHE_DIR={given} cannot be written: name a directory that can, or unset it")
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = home / "slackwater" / f"kernels-{_digest()}"
+    name = f"kernels-{_digest()}"
+    for place in (_of_the_user, _temporary):
+        directory = place(name)
+        if directory is not None:
+            os.environ["NUMBA_CACHE_DIR"] = str(directory)
+            return
+    raise ParameterError("no directory can be written for compiled kernels: set NUMBA_CACHE_DIR to one that can")
+
+
+def _of_the_user(name: str) -> Path | None:
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no HOME, and the user is not listed
+        return None
+    directory = home / "slackwater" / name
+    return directory if home.is_absolute() and _is_writable(directory) else None
+
+
+def _temporary(name: str) -> Path | None:
+    """Return a directory of this user alone, whose name others know: one that they could have made is not taken."""
+    try:
+        own = Path(tempfile.gettempdir()) / f"slackwater-{os.getuid()}"
+        own.mkdir(mode=0o700, exist_ok=True)
+        facts = own.lstat()
+    except OSError:
+        return None
+    is_own = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
+    if not is_own:
+        own = Path(tempfile.mkdtemp(prefix="slackwater-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return own / name if _is_writable(own / name) else None
+
+
+def _is_writable(directory: Path) -> bool:
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
     except OSError:
-        return
-    if os.access(directory, os.W_OK):
-        os.environ["NUMBA_CACHE_DIR"] = str(directory)
+        return False
 
 
 def _digest() -> str:

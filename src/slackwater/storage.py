@@ -38,6 +38,7 @@ __all__ = [
     "read_json_lines",
     "read_parquet",
     "read_tables",
+    "remove_leftovers",
     "sha256_of",
     "significant",
     "values_digest",
@@ -106,6 +107,16 @@ def first_directory(path: str | Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove the temporary files and directories of `path` that a killed process left; nobody may be writing it now."""
+    target = Path(path)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,20 +1,30 @@
-"""Log a finished run to MLflow, and fetch a registered bundle; no other module uses MLflow."""
+"""Log a finished run to MLflow, and fetch a registered bundle; only this module and `tracking_store` use MLflow."""
 
 from __future__ import annotations
 
+import logging
 import os
+import posixpath
+import re
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from slackwater.errors import BundleError, MissingDataError, missing_extra
+from slackwater.errors import BundleError, MissingDataError, TrackingError, missing_extra
+from slackwater.storage import sha256_of
+from slackwater.tracking_store import opened_store
 
-__all__ = ["log_run", "pull"]
+__all__ = ["legal_name", "log_run", "prepare_store", "pull"]
+
+_MAX_NAME: Final = 250
+_ILLEGAL: Final = re.compile(r"[^\w.\- :/]")
 
 
 def _mlflow() -> Any:
-    """Import MLflow without its telemetry and its notices on standard error."""
+    """Import MLflow without its telemetry, and without its notices and tracebacks on standard error."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
     with warnings.catch_warnings():
@@ -23,6 +33,8 @@ def _mlflow() -> Any:
             import mlflow
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
+    logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return mlflow
 
 
@@ -42,8 +54,35 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield name, value
 
 
+def legal_name(name: str) -> str:
+    """Return a name that MLflow takes for a parameter or a metric: `name` itself, or a cleaned one with its digest.
+
+    Examples
+    --------
+    >>> legal_name("direction.auc"), legal_name("values.side.+")
+    ('direction.auc', 'values.side._-a318c242')
+    """
+    if name and len(name) <= _MAX_NAME and not _ILLEGAL.search(name) and posixpath.normpath(f"x/{name}") == f"x/{name}":
+        return name
+    cleaned = _ILLEGAL.sub("_", name).replace("/", "_").lstrip(".")
+    return f"{cleaned[: _MAX_NAME - 9]}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def prepare_store(tracking_uri: str, artifacts_root: Path, experiment: str) -> str:
+    """Make the database, or point one that was copied to this checkout's files, and return the experiment's id.
+
+    Raises
+    ------
+    TrackingError
+        If the database or the experiment cannot be used.
+    """
+    mlflow = _mlflow()
+    with _readable_errors(mlflow, tracking_uri), opened_store(mlflow, tracking_uri, artifacts_root):
+        return _experiment(mlflow.MlflowClient(tracking_uri), experiment, artifacts_root)
 
 
 def log_run(
@@ -59,18 +98,25 @@ def log_run(
     bundle: Path,
     registered_name: str,
 ) -> str:
-    """Log one flat run and register its bundle.
+    """Log one flat run and register its bundle; the run of the same bundle is continued, not logged twice.
+
+    A bundle is identified by the digest of its ``SHA256SUMS``; one without that file is always a new run. The run is
+    finished when all of it is logged and registered. One that was killed stays open and is continued by the next call
+    with the same bundle, or closed as killed by the next one with another.
 
     Parameters
     ----------
     tracking_uri
-        Such as ``sqlite:////path/mlflow.db``.
+        Such as ``sqlite:////path/mlflow.db``. A database that does not exist is made; processes that log at the same
+        time wait for each other.
     artifacts_root
-        Directory of the files of a new experiment; MLflow stores it as an absolute path.
+        Directory of the files. In a database that was copied or moved with its checkout, locations of files are
+        changed to this directory.
     experiment, run_name
         Names of the experiment and of the run.
     params, metrics
-        Nested; logged under dotted keys. Metrics that are not numbers (texts, flags) are left out.
+        Nested; logged under dotted keys. A key that MLflow refuses is logged under `legal_name`, and
+        ``params/renamed.json`` of the run holds the original. Metrics that are not numbers (texts, flags) are left out.
     tags
         Texts by name, such as hashes and the git commit.
     artifacts
@@ -84,33 +130,97 @@ def log_run(
     -------
     str
         The id of the run.
+
+    Raises
+    ------
+    TrackingError
+        If the database is locked, damaged or of another version, or the experiment was deleted.
     """
     mlflow = _mlflow()
-    mlflow.set_tracking_uri(tracking_uri)
-    client = mlflow.MlflowClient()
-    if client.get_experiment_by_name(experiment) is None:
-        client.create_experiment(
-            experiment,
-            artifact_location=artifacts_root.resolve().as_uri(),
-            tags={"mlflow.experimentKind": "custom_model_development"},
-        )
-    mlflow.set_experiment(experiment)
-    with mlflow.start_run(run_name=run_name, tags=dict(tags)) as run:
-        mlflow.log_params({key: str(value) for key, value in flattened(params)})
-        numbers = {key: float(value) for key, value in flattened(metrics) if _is_number(value)}
-        mlflow.log_metrics(numbers)
-        for folder, path in artifacts.items():
-            if path.is_dir():
-                mlflow.log_artifacts(str(path), artifact_path=folder)
-            else:
-                mlflow.log_artifact(str(path), artifact_path=folder)
-        mlflow.log_artifacts(str(bundle), artifact_path="bundle")
-        run_id = str(run.info.run_id)
-        source = f"{run.info.artifact_uri}/bundle"
-    if not any(model.name == registered_name for model in client.search_registered_models()):
-        client.create_registered_model(registered_name)
-    client.create_model_version(registered_name, source=source, run_id=run_id, tags={"synthetic": tags["synthetic"]})
+    sums = bundle / "SHA256SUMS"
+    digest = sha256_of(sums) if sums.is_file() else ""
+    values = {key: str(value).encode(errors="replace").decode() for key, value in flattened(params)}
+    numbers = {key: float(value) for key, value in flattened(metrics) if _is_number(value)}
+    renamed = {legal: key for key in (*values, *numbers) if (legal := legal_name(key)) != key}
+    with _readable_errors(mlflow, tracking_uri), opened_store(mlflow, tracking_uri, artifacts_root):
+        mlflow.set_tracking_uri(tracking_uri)
+        client = mlflow.MlflowClient()
+        experiment_id = _experiment(client, experiment, artifacts_root)
+        mlflow.set_experiment(experiment_id=experiment_id)
+        known = _run_to_continue(client, experiment_id, digest)
+        with mlflow.start_run(run_id=known, run_name=run_name, tags={**tags, "bundle_sha256": digest}) as run:
+            run_id = str(run.info.run_id)
+            mlflow.log_params({legal_name(key): value for key, value in values.items()})
+            # At one time, so that a metric that is logged again is the same row.
+            at = run.info.start_time
+            mlflow.log_metrics({legal_name(key): value for key, value in numbers.items()}, timestamp=at)
+            if renamed:
+                mlflow.log_dict(renamed, "params/renamed.json")
+            for folder, path in artifacts.items():
+                if path.is_dir():
+                    mlflow.log_artifacts(str(path), artifact_path=folder)
+                else:
+                    mlflow.log_artifact(str(path), artifact_path=folder)
+            mlflow.log_artifacts(str(bundle), artifact_path="bundle")
+            source = f"{run.info.artifact_uri}/bundle"
+            _register(client, registered_name, source, run_id, synthetic=tags["synthetic"])
     return run_id
+
+
+def _experiment(client: Any, name: str, artifacts_root: Path) -> str:
+    """Return the id of an experiment, which is made if there is none."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(
+            client.create_experiment(
+                name,
+                artifact_location=artifacts_root.resolve().as_uri(),
+                tags={"mlflow.experimentKind": "custom_model_development"},
+            )
+        )
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the experiment `{name}` was deleted in MLflow: restore it with `mlflow experiments restore -x "
+            f"{found.experiment_id}`, or give `tracking.experiment` in params.yaml another name"
+        )
+    return str(found.experiment_id)
+
+
+def _run_to_continue(client: Any, experiment_id: str, digest: str) -> str | None:
+    """Return the run of a bundle, and close the runs of others that a killed process left open.
+
+    No such run can be at work: the caller holds the lock of the store. Runs that were not made here have no digest.
+    """
+    ours = client.search_runs([experiment_id], f"tags.bundle_sha256 = '{digest}'") if digest else []
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING' and tags.bundle_sha256 LIKE '%'"):
+        if run.data.tags["bundle_sha256"] != digest or not digest:
+            client.set_terminated(run.info.run_id, status="KILLED")
+    return str(ours[-1].info.run_id) if ours else None
+
+
+def _register(client: Any, name: str, source: str, run_id: str, *, synthetic: str) -> None:
+    """Register the bundle of a run as a version of a model, unless it is one."""
+    if not any(model.name == name for model in client.search_registered_models()):
+        client.create_registered_model(name)
+    if not client.search_model_versions(f"run_id = '{run_id}'"):
+        client.create_model_version(name, source=source, run_id=run_id, tags={"synthetic": synthetic})
+
+
+@contextmanager
+def _readable_errors(mlflow: Any, tracking_uri: str) -> Iterator[None]:
+    """Turn the errors of MLflow and of its database into one sentence with what to do."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
+        found = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        what = (
+            "close the program that holds it, such as `make ui`"
+            if "locked" in found
+            else "free space if the disk is full; a damaged database is replaced if you move it away"
+        )
+        raise TrackingError(f"{tracking_uri} cannot be used ({found}): {what}; then run `dvc repro` again") from error
 
 
 def pull(uri: str, *, tracking_uri: str, to: str | Path) -> Path:

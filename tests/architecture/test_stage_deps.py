@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -79,23 +80,38 @@ def test_a_stage_refuses_an_extra_family_that_is_not_a_dep(monkeypatch: pytest.M
     _stage.Stage("validate")
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [name for name in STAGES if STAGES[name].get("params")])
 def test_sections_that_a_stage_reads_are_declared(stage: str) -> None:
-    """A parameter that is read but not declared can change without a rerun."""
-    params = {str(p).split(".")[0] for p in STAGES[stage].get("params", [])}
-    shared = [path for path in import_closure(module_of(stage)) if path.parent == ROOT / "pipelines"]
+    """A parameter that is read but not declared can change without a rerun; one that is not read reruns for nothing."""
+    (rows,) = (each[_stage.EFFECTIVE] for each in STAGES[stage]["params"])
+    params = {str(row).split(".")[0] for row in rows}
+    own = [path for path in import_closure(module_of(stage)) if path.parent == ROOT / "pipelines"]
     read = {
         node.attr
-        for path in {module_of(stage), *shared}
+        for path in {module_of(stage), *own}
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "stage"
     }
     sections = set(config.Params.model_fields)
-    assert read & sections <= params
     if "params" in read:
-        assert sections <= params
+        assert sections == params
     else:
-        assert params - {"datasets"} <= read & sections | {"dataset"}
+        assert params <= read & sections
+        assert read & sections <= params | {"dataset"}
+
+
+def test_a_key_that_a_stage_does_not_declare_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit of `contract_facts` or of `labels` in the entry of a data set must not rerun what does not read it."""
+    monkeypatch.chdir(ROOT)
+    ingest = _stage.Stage("ingest")
+    assert ingest.market.lags["open_interest"] > timedelta(0)
+    assert set(ingest.dataset.model_dump()) >= {"tables", "path"}
+    with pytest.raises(ParameterError, match=r"stage ingest reads `dataset\.contract_facts` but does not declare it"):
+        _ = ingest.dataset.contract_facts
+    with pytest.raises(ParameterError, match="stage ingest reads `labels`"):
+        _ = ingest.labels
+    with pytest.raises(ParameterError, match=r"reads `market\.bar_interval`, `market\.decision_lag`, `market\.liq"):
+        _ = ingest.market.spec
 
 
 def test_every_stage_output_is_read_or_shown() -> None:
@@ -106,6 +122,12 @@ def test_every_stage_output_is_read_or_shown() -> None:
         for out in (*stage.get("outs", []), *stage.get("metrics", [])):
             name = next(iter(out)) if isinstance(out, dict) else out
             assert name in read or name in readme, name
+
+
+def test_the_id_of_a_run_is_never_restored() -> None:
+    """DVC's run cache (filled by `dvc commit` and `dvc exp`) would bring back the id without the run in MLflow."""
+    (out,) = STAGES["track"]["outs"]
+    assert out["state/run_id.txt"] == {"cache": False, "persist": True}
 
 
 def test_parameters_match_the_signatures_that_they_reach() -> None:

@@ -39,7 +39,17 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@example.org",
 }
-COPIED = ("src", "pipelines", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore", "trials.jsonl")
+COPIED = (
+    "src",
+    "pipelines",
+    "datasets",
+    "dvc.yaml",
+    "params.yaml",
+    "README.md",
+    ".gitignore",
+    ".dvcignore",
+    "trials.jsonl",
+)
 
 
 FACTS = {
@@ -225,6 +235,59 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     output = run(repository, "dvc", "repro")
     assert "Running stage" not in output
     assert "up to date" in output
+
+
+def changed_stages(root: Path) -> set[str]:
+    return set(json.loads(run(root, "dvc", "status", "--json")))
+
+
+def test_an_edit_reruns_what_reads_it(repository: Path) -> None:
+    """Catches an edit of `labels` or `contract_facts` that computes all features again."""
+    before = (repository / "params.yaml").read_text()
+    try:
+        for change, rerun in (
+            (lambda c: c["datasets"]["simulated"].update(labels={"reversal_multiple": 1.1}), {"label", "export"}),
+            (
+                lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS),
+                {"label", "backtest", "sensitivity", "export"},
+            ),
+            (lambda c: c["datasets"]["bybit_1h"].update(labels={"horizon": "8h"}), set()),
+            (
+                lambda c: c["trading"]["rules"].update(min_reward_risk=1.3),
+                {"backtest", "sensitivity", "evaluate", "export"},
+            ),
+        ):
+            edit(repository, change)
+            run(repository, sys.executable, "-m", "pipelines.configure")
+            assert changed_stages(repository) - {"configure", "track"} == rerun
+            (repository / "params.yaml").write_text(before)
+    finally:
+        (repository / "params.yaml").write_text(before)
+        run(repository, sys.executable, "-m", "pipelines.configure")
+    assert changed_stages(repository) == set()
+
+
+def test_what_was_run_before_comes_back_from_the_cache(repository: Path) -> None:
+    """Catches a long stage with an output that git tracks: DVC would run it again after every switch."""
+    before = (repository / "params.yaml").read_text()
+    try:
+        edit(repository, lambda c: c["model"].update(n_estimators=29))
+        assert "Running stage 'train'" in run(repository, "dvc", "repro", "train")
+    finally:
+        (repository / "params.yaml").write_text(before)
+        output = run(repository, "dvc", "repro")
+    assert set(re.findall(r"Running stage '(\w+)'", output)) <= {"configure", "report", "track"}
+
+
+def test_dvc_shows_a_dozen_numbers(repository: Path) -> None:
+    """Catches one row of eighty columns, and a headline whose numbers the metrics do not have."""
+    shown = json.loads(run(repository, "dvc", "metrics", "show", "--json"))[""]["data"]
+    (content,) = (each["data"] for each in shown.values())
+    assert 10 <= len(content) <= 15
+    metrics = json.loads((repository / "reports/metrics.json").read_text())
+    assert content["direction_auc"] == metrics["direction"]["auc"]
+    assert content["trades"] == metrics["backtest"]["n_trades"]
+    assert "WARNING" not in run(repository, "dvc", "status")
 
 
 def test_the_run_is_tracked_flat_with_its_hashes(repository: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines._closure import ROOT
-from slackwater.config import Params, load_params, resolve
+from slackwater.config import Params, load_params, read_yaml, resolve
 from slackwater.durations import duration_name, duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.contract_file import merge_contracts
@@ -281,3 +283,111 @@ def test_an_optional_duration_is_one_or_null() -> None:
     assert capped.market.liquidation_cap == timedelta(seconds=1)
     assert capped.market.model_dump(mode="json")["liquidation_cap"] == "1s"
     assert resolve(CONTENT).market.model_dump(mode="json")["liquidation_cap"] is None
+
+
+def test_dvc_writes_params_yaml_as_it_is(tmp_path: Path) -> None:
+    """Catches `dvc exp run -S` of one key that rewrites lines elsewhere in the file."""
+    path = tmp_path / "params.yaml"
+    shutil.copy("params.yaml", path)
+    before = path.read_text(encoding="utf-8").splitlines()
+    with modify_yaml(str(path)) as content:
+        content["labels"]["horizon"] = "8h"
+        content["dataset"] = "bybit_1h"
+    changed_lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line not in before]
+    assert [line.split("#")[0].strip() for line in changed_lines] == ["dataset: bybit_1h", "horizon: 8h"]
+    assert len(path.read_text(encoding="utf-8").splitlines()) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ('utc_offset: "+10:00"', "+10:00"),
+        ("utc_offset: +10:00", "+10:00"),
+        ("x: on", "on"),
+        ("x: 010", 10),
+        ("x: 0o10", 8),
+        ("x: 1e3", 1000.0),
+        ("x: 1_000", "1_000"),
+        ("x: 2026-11-25", "2026-11-25"),
+        ("x: 12:30:45", "12:30:45"),
+        ("x: ", None),
+        ("x: -.inf", float("-inf")),
+        ("x: 0x1F", 31),
+        ("x: True", True),
+        ("x: y", "y"),
+    ],
+)
+def test_values_keep_their_meaning_when_dvc_writes_them(given: str, read: object, tmp_path: Path) -> None:
+    """YAML 1.1 reads `+10:00`, which DVC writes without quotes, as 600 seconds, and a symbol `ON` as true."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{given}\n")
+    (value,) = read_yaml(path).values()
+    assert value == read
+    assert type(value) is type(read)
+    with modify_yaml(str(path)) as content:
+        content["other"] = 1
+    assert next(iter(read_yaml(path).values())) == read
+
+
+OWN = """
+source: parquet
+venue: bybit
+path: data/external/mine
+symbols: [BTCUSDT]
+market: {bar_interval: 1h, fine_bar_interval: 1h}
+labels: {horizon: 4h}
+features:
+  volatility: {half_life: 72h, fast_half_life: 6h, slow_half_life: 7d, atr_window: 14h}
+  price: {event_window: 24h}
+  regime: {variance_ratio_horizon: 4h}
+  sweeps: {reclaim_window: 3h, approach: 6h}
+"""
+
+
+def with_own(root: Path, **files: str) -> Path:
+    shutil.copy("params.yaml", root / "params.yaml")
+    (root / "datasets").mkdir()
+    for name, text in files.items():
+        (root / "datasets" / f"{name}.yaml").write_text(text)
+    return root / "params.yaml"
+
+
+def test_a_data_set_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    path = with_own(tmp_path, mine=OWN)
+    (tmp_path / "datasets" / "README.md").write_text("not: [an entry")
+    params = load_params(path, "mine")
+    assert params.dataset.name == "mine"
+    assert params.labels.horizon == timedelta(hours=4)
+    listed = changed(lambda c: c["datasets"].update(mine=yaml.safe_load(OWN)) or c.update(dataset="mine"))
+    assert resolve(listed) == params
+    indented = "".join(f"  {line}\n" for line in OWN.splitlines())
+    (tmp_path / "datasets" / "mine.yaml").write_text(f"mine:\n{indented}")
+    assert load_params(path, "mine") == params
+    assert load_params(path).dataset.name == "simulated"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"mine": OWN + "labells: {}\n"}, r"datasets/mine\.yaml: unknown parameter `labells`; did you mean `labels`"),
+        ({"mine": OWN.replace("bybit", "bibit")}, r"datasets/mine\.yaml \(data set mine\): `venue`: there is no venue"),
+        (
+            {"mine": OWN.replace("labels: {horizon: 4h}", "labels: {horizon: 4x}")},
+            r"datasets/mine\.yaml .*: `labels\.horizon`: must be a",
+        ),
+        ({"mine": "a: ["}, r"datasets/mine\.yaml is not valid YAML"),
+        ({"mine": ""}, r"datasets/mine\.yaml must hold a mapping"),
+        ({"bybit_1h": OWN}, r"the data set `bybit_1h` stands in datasets/bybit_1h\.yaml too"),
+    ],
+)
+def test_an_error_in_a_file_of_a_data_set_names_the_file(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        load_params(with_own(tmp_path, **files))
+
+
+def test_a_file_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
+    """Nothing that the user gave is passed over in silence."""
+    path = with_own(tmp_path)
+    (tmp_path / "datasets" / "mine.yml").write_text(OWN)
+    with pytest.raises(ParameterError, match=r"datasets/mine\.yml: the name of a data set's file ends in \.yaml"):
+        load_params(path)

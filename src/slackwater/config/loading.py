@@ -1,4 +1,4 @@
-"""Read ``params.yaml``: the effective parameters of one data set, or an error that names the wrong key."""
+"""Read ``params.yaml`` and ``datasets/*.yaml``: the effective parameters, or an error that names the wrong key."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from slackwater.config.own_files import KINDS
 from slackwater.config.sections import Dataset, Params
-from slackwater.errors import MissingDataError, ParameterError, did_you_mean
+from slackwater.config.yaml_file import read_yaml
+from slackwater.errors import ParameterError, did_you_mean
 
-__all__ = ["load_params", "resolve"]
+__all__ = ["load_params", "own_entries", "place_of", "resolve"]
 
 _SECTIONS = frozenset(Params.model_fields) - {"dataset"}
+_OWN = "datasets"
+_SHOWN = 300  # letters of a value or a message
+_SHOWN_ERRORS = 10
 
 
 def load_params(path: str | Path = "params.yaml", dataset: str | None = None) -> Params:
@@ -24,9 +27,9 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     Parameters
     ----------
     path
-        Path of the file.
+        Path of the file. The directory `datasets` beside it holds entries of data sets, one YAML file for each.
     dataset
-        Name of an entry of `datasets`; None is the one that the file chooses.
+        Name of an entry; None is the one that the file chooses.
 
     Raises
     ------
@@ -36,64 +39,75 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
         If it is not YAML, or a parameter is unknown, missing, of a wrong type or out of range, in any entry.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingDataError(
-            f"there is no parameter file {path}: run this in the root of the repository, or name the file"
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader), set())
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ParameterError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ParameterError(f"{path} must hold a mapping, held {type(content).__name__}")
-    return resolve(content if dataset is None else content | {"dataset": dataset}, origin=str(path))
+    content = read_yaml(path)
+    own = own_entries(path.parent)
+    return resolve(content if dataset is None else content | {"dataset": dataset}, own, origin=str(path))
 
 
-def _refuse_doubled_keys(node: yaml.Node | None, seen: set[int]) -> None:
-    """Raise YAMLError where a mapping names a key twice: YAML would take the last value and drop the first.
+def own_entries(root: Path) -> dict[str, Any]:
+    """Return the entries of data sets in ``datasets/*.yaml`` below a directory, by the names of the files.
 
-    Keys that come with a merge (``<<: *entry``) may be overridden.
+    A file holds the content of an entry, or the entry under the name of the file, as `slackwater fetch` prints it.
+
+    Raises
+    ------
+    ParameterError
+        If a file is not one that would be read.
     """
-    if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
-        return
-    seen.add(id(node))
-    keys: set[tuple[str, str]] = set()
-    for part in node.value:
-        key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
-        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-            if (key.tag, key.value) in keys:
-                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark)
-            keys.add((key.tag, key.value))
-        _refuse_doubled_keys(value, seen)
+    files = sorted(each for each in (root / _OWN).glob("*") if each.suffix.lower() in (".yaml", ".yml"))
+    for file in files:
+        if file.suffix != ".yaml":
+            raise ParameterError(f"{_OWN}/{file.name}: the name of a data set's file ends in .yaml; rename it")
+    contents = {file.stem: read_yaml(file) for file in files}
+    return {name: content[name] if set(content) == {name} else content for name, content in contents.items()}
 
 
-def resolve(content: Mapping[str, Any], *, origin: str = "params.yaml") -> Params:
-    """Return the effective parameters of parsed content; see `load_params`."""
+def place_of(name: str, root: str | Path = ".") -> str:
+    """Return where the keys of a data set's entry stand, as a message names it: its own file, or ``params.yaml``."""
+    return f"{_OWN}/{name}.yaml: " if Path(root, _OWN, f"{name}.yaml").is_file() else f"params.yaml: datasets.{name}."
+
+
+def resolve(
+    content: Mapping[str, Any],
+    own: Mapping[str, Any] | None = None,
+    *,
+    origin: str = "params.yaml",
+) -> Params:
+    """Return the effective parameters of parsed content, and of entries from files of their own; see `load_params`."""
     _refuse_unknown(content, {"dataset", "datasets", *_SECTIONS}, origin)
-    entries = content.get("datasets")
-    if not isinstance(entries, dict) or not entries:
+    own = own or {}
+    listed = content.get("datasets") or {}
+    if not isinstance(listed, dict) or not (listed or own):
         raise ParameterError(f"{origin}: `datasets` must name at least one data set")
+    entries = {str(name): entry for name, entry in listed.items()}
+    twice = sorted(entries.keys() & own.keys())
+    if twice:
+        raise ParameterError(f"{origin}: the data set `{twice[0]}` stands in {_OWN}/{twice[0]}.yaml too; remove one")
     chosen = content.get("dataset")
-    if chosen not in entries:
-        raise ParameterError(f"{origin}: `dataset` is {chosen!r}{did_you_mean(str(chosen), entries)}")
-    effective = {name: _effective(content, str(name), entry, origin) for name, entry in entries.items()}
-    return effective[chosen]
+    names = [*entries, *own]
+    if not isinstance(chosen, str | int) or str(chosen) not in names:
+        raise ParameterError(f"{origin}: `dataset` is {_shown(chosen)}{did_you_mean(chosen, names)}")
+    effective = {name: _effective(content, name, entry, origin, f"datasets.{name}") for name, entry in entries.items()}
+    for name, entry in own.items():
+        effective[name] = _effective(content, name, entry, f"{_OWN}/{name}.yaml", "")
+    return effective[str(chosen)]
 
 
-def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str) -> Params:
+def _effective(content: Mapping[str, Any], name: str, entry: Any, origin: str, prefix: str) -> Params:
+    """Return the parameters of one entry; `prefix` is where its keys stand in the file `origin`."""
+    inside = ": ".join(filter(None, (origin, prefix)))
     if not isinstance(entry, dict):
-        raise ParameterError(f"{origin}: datasets.{name} must be a mapping")
+        raise ParameterError(f"{inside} must be a mapping, was {_shown(entry)}")
     overrides = {key: value for key, value in entry.items() if key in _SECTIONS}
     own = {key: value for key, value in entry.items() if key not in _SECTIONS}
-    _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, f"{origin}: datasets.{name}", extra=_SECTIONS)
+    _refuse_unknown(own, set(Dataset.model_fields) - {"name"}, inside, extra=_SECTIONS)
     given = {key: content[key] for key in _SECTIONS if content.get(key) is not None}
     sections = _merged(given, overrides)
     try:
         return Params.model_validate({"dataset": {"name": name, **own}, **sections})
     except ValidationError as error:
-        raise ParameterError(_readable(error, origin, name, overrides)) from error
+        place = [prefix] if prefix else []
+        raise ParameterError(f"{origin} (data set {name}): {_readable(error, place, overrides)}") from error
 
 
 def _merged(base: Any, override: Any) -> Any:
@@ -103,21 +117,34 @@ def _merged(base: Any, override: Any) -> Any:
     return base | {key: _merged(base[key], value) if key in base else value for key, value in override.items()}
 
 
-def _readable(error: ValidationError, origin: str, dataset: str, overrides: Mapping[str, Any]) -> str:
-    lines = []
-    for item in error.errors():
-        where = [str(part) for part in item["loc"] if not _is_tag(part)]
-        if where[:1] == ["dataset"] or (where and _inside(overrides, where)):
-            where = ["datasets", dataset, *(where[1:] if where[:1] == ["dataset"] else where)]
+def _readable(error: ValidationError, prefix: list[str], overrides: Mapping[str, Any]) -> str:
+    """Return the first errors in one line; `prefix` is the place of the entry's own keys."""
+    found, lines = error.errors(), []
+    for item in found[:_SHOWN_ERRORS]:
+        where = [str(part)[:_SHOWN] for part in item["loc"] if not _is_tag(part)]
+        if where[:1] == ["dataset"]:
+            where = [*prefix, *where[1:]]
+        elif where and _inside(overrides, where):
+            where = [*prefix, *where]
         text = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             text = "unknown parameter" + did_you_mean(where[-1], _siblings(item["loc"]))
         elif item["type"] == "missing":
             text = "missing"
         elif "input" in item and not isinstance(item["input"], dict) and "was" not in text:
-            text = f"{text}, was {item['input']!r}"
-        lines.append(f"`{'.'.join(where)}`: {text}" if where else text)
-    return f"{origin} (data set {dataset}): " + "; ".join(lines)
+            text = f"{text}, was {_shown(item['input'])}"
+        lines.append(f"`{'.'.join(where)}`: {_cut(text)}" if where else _cut(text))
+    if len(found) > len(lines):
+        lines.append(f"and {len(found) - len(lines)} more")
+    return "; ".join(lines)
+
+
+def _shown(value: Any) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _inside(overrides: Mapping[str, Any], where: list[str]) -> bool:

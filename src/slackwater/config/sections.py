@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -38,6 +38,12 @@ def _venue(name: str) -> str:
 
 class Market(Section):
     """Grid, decision and availability; `available_after` and `staleness` list what differs from the tables' own."""
+
+    READS: ClassVar = {
+        "lags": ("available_after",),
+        "spec": ("bar_interval", "decision_lag", "staleness", "liquidation_cap"),
+    }
+    """The keys that a property is made of."""
 
     bar_interval: Positive
     fine_bar_interval: Positive
@@ -105,6 +111,8 @@ class Features(Section):
         own = {key: value for key, value in data.items() if key not in cls.model_fields}
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
         extra = data["extra"]
+        if not isinstance(rest.get("extra_parameters", {}), dict):
+            return rest  # refused by its type
         rest["extra"] = tuple(extra) if isinstance(extra, list) else extra
         if wrong := [name for name, parameters in own.items() if not isinstance(parameters, dict)]:
             raise ValueError(f"`features.{wrong[0]}` must be a mapping of parameters, was {own[wrong[0]]!r}")
@@ -158,6 +166,9 @@ class Dataset(Section):
 
     `contract_facts` is checked by `slackwater.market.contract_file`.
     """
+
+    READS: ClassVar = {"synthetic": ("venue",)}
+    """The keys that a property is made of."""
 
     name: str
     source: Literal["simulate", "parquet"]

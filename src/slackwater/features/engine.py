@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
@@ -180,13 +180,15 @@ class FeatureEngine:
 
     # -- history ---------------------------------------------------------------------------------------------
 
-    def transform(self, frame: MarketFrame) -> pd.DataFrame:
+    def transform(self, frame: MarketFrame, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
         """Compute the features of every row of a frame; each symbol starts anew, and the live state is not changed.
 
         Parameters
         ----------
         frame
             Rows of one or more symbols, each on its regular grid of bars.
+        progress
+            Called with the rows done and their total after each symbol.
 
         Returns
         -------
@@ -220,6 +222,8 @@ class FeatureEngine:
             if self._extras:
                 self._advance_extras(symbol, state, kept[:-1], out[:count], times[present[rows]])
             written += count
+            if progress is not None:
+                progress(written, len(values))
         index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
         index = index[present].reset_index(drop=True)
         features = pd.DataFrame(values, columns=self.names, copy=False)

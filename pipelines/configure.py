@@ -1,0 +1,24 @@
+"""Stage `configure`: check the parameters of all data sets, and write the effective ones of the chosen data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from pipelines._contracts import require_facts
+from pipelines._stage import EFFECTIVE, Stage, run
+from slackwater.storage import atomic_file
+
+
+def main(stage: Stage) -> None:
+    """Write ``reports/effective_params.yaml``, of which every other stage declares the keys that it reads."""
+    params = stage.params()
+    require_facts(stage, params.dataset.symbols or [])
+    with atomic_file(Path(EFFECTIVE)) as path:
+        path.write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=True), encoding="utf-8")
+    stage.say(f"data set {params.dataset.name}{', SYNTHETIC' if params.dataset.synthetic else ''}")
+
+
+if __name__ == "__main__":
+    run("configure", main)

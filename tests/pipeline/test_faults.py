@@ -1,0 +1,239 @@
+"""Stages on a machine that refuses: one sentence and exit status 1, no traceback, and no partial output."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import _repro, _stage
+from pipelines._closure import ROOT
+from pipelines._stage import Stage
+
+
+def copied(tmp_path: Path) -> Path:
+    for name in ("pipelines", "src", "datasets"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", "Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def stage(root: Path, name: str, before: Callable[[], object] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"pipelines.{name}"],
+        cwd=root,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=before,
+        timeout=240,
+    )
+
+
+def failed(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert re.search(message, done.stderr), done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+SMALL = """
+source: simulate
+venue: simulated
+symbols: [BTCUSDT]
+simulate: {start: "2023-01-01T00:00:00Z", end: "2023-01-05T00:00:00Z", seed: 1, signal: 0.4, whale_signal: 0.5}
+"""
+
+
+def with_small(root: Path) -> None:
+    (root / "datasets" / "small.yaml").write_text(SMALL)
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("dataset: simulated ", "dataset: small "))
+
+
+def test_a_full_disk_ends_in_one_sentence(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the write fails in the middle of a table."""
+    root = copied(tmp_path)
+    with_small(root)
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    failed(stage(root, "ingest", limited), r"ingest failed: a file may not grow that large here.*run `dvc repro` again")
+    assert list(root.glob("data/*")) == list(root.glob("data/.*")) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file stands for a directory that cannot be written: root can write into any directory."""
+    root = copied(tmp_path)
+    (root / "reports").write_text("")
+    failed(stage(root, "configure"), r"configure failed: .*reports.*run `dvc repro` again")
+
+
+def test_little_memory_ends_in_one_sentence(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("'2025-01-01", "'2031-01-01"))
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (2_500_000_000, 2_500_000_000))
+
+    failed(stage(root, "ingest", limited), r"ingest failed: the memory is used up")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, "No space left on device", "data/x"), r"the disk is full: free space \(data/x\)"),
+        (OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"), "the disk is full"),
+        (PermissionError(13, "Permission denied", "reports"), r"make the directory and its files writable \(reports\)"),
+        (MemoryError(), "the memory is used up"),
+        (RuntimeError("can't start new thread"), "the memory is used up"),
+        (FileNotFoundError(2, "No such file or directory", "x"), r"No such file or directory: make sure .* \(x\)"),
+    ],
+)
+def test_an_error_of_the_machine_is_told_with_what_to_do(error: Exception, message: str) -> None:
+    assert re.search(message, str(_stage._of_the_machine(error)))
+    outer = RuntimeError("something went wrong")
+    outer.__cause__ = error
+    assert re.search(message, str(_stage._of_the_machine(outer)))
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback() -> None:
+    assert _stage._of_the_machine(TypeError("unsupported operand")) is None
+
+
+def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path) -> None:
+    """Catches `data/.tables.abcdefgh`, which git would commit and nobody would remove."""
+    root = copied(tmp_path)
+    with_small(root)
+    left = root / "data" / ".raw.abcdefgh"
+    left.mkdir(parents=True)
+    (left / "bars.parquet").write_text("half")
+    (root / "data" / ".rawer.abcdefgh").write_text("of another")
+    assert stage(root, "ingest").returncode == 0
+    assert sorted(path.name for path in (root / "data").iterdir()) == [".rawer.abcdefgh", "raw"]
+    ignored = ["data/.tables.abcdefgh/x", "reports/.trades.parquet.a_b1cdef.parquet", "data/.tables.old.abcdefgh/x"]
+    kept = [".gitignore", "data/.gitignore", ".dvcignore", ".dvc/config", ".ci/x"]
+    done = subprocess.run(
+        ["git", "check-ignore", *ignored, *kept], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ignored
+
+
+def test_a_copy_runs_its_own_sources(tmp_path: Path) -> None:
+    """Catches the sources of the original under the digests of the copy: the environment has those installed."""
+    root = copied(tmp_path)
+    with (root / "src/slackwater/config/loading.py").open("a") as file:
+        file.write('\nraise RuntimeError("code of the copy runs")\n')
+    assert "code of the copy runs" in stage(root, "configure").stderr
+
+
+@pytest.mark.parametrize("owner", ["{root}/gone/src", "{other}/src"])
+def test_make_refuses_an_environment_of_another_checkout(tmp_path: Path, owner: str) -> None:
+    root = copied(tmp_path)
+    other = tmp_path / "other"
+    (other / "src").mkdir(parents=True)
+    site = root / ".venv" / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "_editable_impl_slackwater.pth").write_text(owner.format(root=root, other=other))
+    for target, refused in (("repro", True), ("test", True), ("clean", False)):
+        done = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, check=False)
+        assert ("run `make clean`, then this command again" in done.stderr) == refused, done.stderr
+        assert (done.returncode != 0) == refused
+    (site / "_editable_impl_slackwater.pth").write_text(str(root / "src"))
+    assert subprocess.run(["make", "-n", "repro"], cwd=root, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "removed"), [("", True), ('{"write": {', True), ('{"write": {}, "read": {}}', False)]
+)
+def test_a_damaged_table_of_locks_is_removed(tmp_path: Path, content: str, removed: bool) -> None:
+    """DVC, killed while it writes the file, refuses to start ever after."""
+    path = tmp_path / "rwlock"
+    assert not _repro.repair_lock(path)
+    path.write_text(content)
+    assert _repro.repair_lock(path) == removed
+    assert path.exists() != removed
+
+
+@pytest.mark.parametrize(
+    ("facts", "symbols", "message"),
+    [
+        (
+            "",
+            "[BTCUSDT, NEWCOINUSDT]",
+            r"datasets/mine\.yaml: contract_facts: there are no facts of NEWCOINUSDT at bybit",
+        ),
+        (
+            "contract_facts: {venue: bybit, contracts: {BTCUSDT: {fee: 1}}}",
+            "[BTCUSDT]",
+            r"datasets/mine\.yaml: contract_f",
+        ),
+    ],
+)
+def test_a_symbol_without_facts_is_refused_by_the_first_stage(
+    tmp_path: Path, facts: str, symbols: str, message: str
+) -> None:
+    """Catches a data set that runs for minutes and fails at `label`."""
+    root = copied(tmp_path)
+    (root / "datasets" / "mine.yaml").write_text(
+        f"source: parquet\nvenue: bybit\npath: data/external/mine\nsymbols: {symbols}\n{facts}\n"
+    )
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("dataset: simulated ", "dataset: mine "))
+    failed(stage(root, "configure"), message)
+    assert not (root / "reports" / "effective_params.yaml").exists()
+
+
+def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) -> None:
+    """Catches a traceback of 25 lines at Ctrl-C, and a server that goes on without its owner."""
+    root = copied(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "pipelines._ui", str(port)]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert f"port {port} cannot be used (Address already in use)" in done.stderr
+        assert "Traceback" not in done.stderr
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pages:
+        assert pages.stdout is not None
+        assert f"http://127.0.0.1:{port}/#/experiments/1" in pages.stdout.readline()
+        until = time.monotonic() + 150
+        while time.monotonic() < until:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        pages.send_signal(signal.SIGINT)
+        out, err = pages.communicate(timeout=60)
+        assert pages.returncode == 0
+        assert out.endswith("ended\n")
+        assert "Traceback" not in err
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", port))
+
+
+def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
+    """The last lines of `make repro` must name files that the stages write."""
+    text = _repro.summary({"trades": 3, "profit_factor": None}, {"name": "paper_only", "sentence": "No edge."})
+    assert "paper_only: No edge." in text
+    assert re.search(r"profit_factor +unknown", text)
+    outs = {out for name in ("sensitivity", "report", "validate", "export") for out in Stage(name).outs}
+    assert {line.split()[0] for line in text.split("where to look\n")[1].splitlines()} - {"make"} <= outs
