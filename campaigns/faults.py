@@ -46,7 +46,7 @@ SMALL = {
     },
     "validation": {"min_train": "60d", "test": "20d"},
     "model": {"n_estimators": 20},
-    "evaluation": {"draws": 50},
+    "evaluation": {"draws": 100},
 }
 SET_BACK = (  # the clock of a process, 400 days ago
     "import time\n_now, _now_ns = time.time, time.time_ns\n"
