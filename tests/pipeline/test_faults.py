@@ -232,7 +232,7 @@ def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) 
 
 def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
     """The last lines of `make repro` must name files that the stages write."""
-    text = _repro.summary({"trades": 3, "profit_factor": None}, {"name": "paper_only", "sentence": "No edge."})
+    text = _repro.summary({"trades": 3, "profit_factor": None}, {"verdict": "paper_only", "sentence": "No edge."})
     assert "paper_only: No edge." in text
     assert re.search(r"profit_factor +unknown", text)
     outs = {out for name in ("sensitivity", "report", "validate", "export") for out in Stage(name).outs}
