@@ -2,8 +2,8 @@
 
 Every primitive works on a slice of a flat ``float64`` state buffer that starts as zeros, so that resetting is
 ``state[:] = 0`` and saving is a copy. A primitive is told how many rows came before (``count``); nothing else
-is remembered outside of the buffer. All of them are causal by construction: they see one row at a time. A buffer may come from a file
-(`FeatureEngine.load_state`): whatever it holds, every loop ends and no position leaves the buffer.
+is remembered outside of the buffer. All of them are causal by construction: they see one row at a time.
+A buffer may come from a file (`FeatureEngine.load_state`): whatever it holds, loops end and positions stay inside.
 
 Rings (`ring_size`) have a power of two of slots, so that a position is a bit mask away; ``mask`` is that size less one.
 An exponentially weighted mean takes 2 slots (``ewm``), with a standard deviation 3 (``moments``); the other primitives

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -290,9 +291,7 @@ def test_dvc_writes_params_yaml_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     shutil.copy("params.yaml", path)
     before = path.read_text(encoding="utf-8").splitlines()
-    with modify_yaml(str(path)) as content:
-        content["labels"]["horizon"] = "8h"
-        content["dataset"] = "bybit_1h"
+    apply_overrides(path, ["labels.horizon=8h", "dataset=bybit_1h"])
     changed_lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line not in before]
     assert [line.split("#")[0].strip() for line in changed_lines] == ["dataset: bybit_1h", "horizon: 8h"]
     assert len(path.read_text(encoding="utf-8").splitlines()) == len(before)
@@ -395,7 +394,7 @@ def test_a_file_that_would_not_be_read_is_refused(tmp_path: Path, name: str) -> 
     file = tmp_path / "datasets" / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(OWN)
-    with pytest.raises(ParameterError, match=r"datasets/[ -~]+ is not a data set: that is a file NAME\.yaml"):
+    with pytest.raises(ParameterError, match=r"datasets/[ -~]+ is not a data set, which is a file NAME\.yaml"):
         load_params(path)
 
 

@@ -61,8 +61,8 @@ def own_entries(root: Path) -> dict[str, Any]:
         name = file.stem
         if file.suffix != ".yaml" or not file.is_file() or name != name.strip() or not name.isprintable():
             raise ParameterError(
-                f"{_OWN}/{_shown(file.name)[1:-1]} is not a data set: that is a file NAME.yaml, with a name that can be "
-                "printed; rename it, or take it away"
+                f"{_OWN}/{_shown(file.name)[1:-1]} is not a data set, which is a file NAME.yaml with a name that can "
+                "be printed: rename it, or take it away"
             )
     contents = {file.stem: read_yaml(file) for file in files}
     return {name: content[name] if set(content) == {name} else content for name, content in contents.items()}

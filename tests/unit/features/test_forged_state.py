@@ -15,7 +15,8 @@ from slackwater.storage import arrays_digest
 from tests.small_market import DECISION_LAG, small_market
 
 HOUR = timedelta(hours=1)
-frame = MarketFrame.from_tables(small_market(days=120, interval=HOUR), FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
+spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG)
+frame = MarketFrame.from_tables(small_market(days=120, interval=HOUR), spec)
 rows = list(frame.rows("BTCUSDT"))
 history, live = rows[:-72], rows[-72:]
 sound = FeatureEngine(default_families(HOUR))
