@@ -3,6 +3,7 @@
 Every primitive works on a slice of a flat ``float64`` state buffer that starts as zeros, so that resetting is
 ``state[:] = 0`` and saving is a copy. A primitive is told how many rows came before (``count``); nothing else
 is remembered outside of the buffer. All of them are causal by construction: they see one row at a time.
+A buffer may come from a file (`FeatureEngine.load_state`): whatever it holds, loops end and positions stay inside.
 
 Rings (`ring_size`) have a power of two of slots, so that a position is a bit mask away; ``mask`` is that size less one.
 An exponentially weighted mean takes 2 slots (``ewm``), with a standard deviation 3 (``moments``); the other primitives
@@ -251,7 +252,7 @@ def highs_newest_top(state, at, mask, blocks_mask, first, last):  # type: ignore
                 whole_block = False
             row += 1
     if whole_block:
-        while state[at + (best & mask)] != top:
+        while state[at + (best & mask)] != top and best & (BLOCK - 1):
             best -= 1
     return best
 
@@ -341,7 +342,7 @@ def ranked_push(state, at, size, value):  # type: ignore[no-untyped-def]
     if seen >= size:
         oldest = state[slot]
         i = 0
-        while state[ranked + i] != oldest:
+        while i < size - 1 and state[ranked + i] != oldest:
             i += 1
         held -= 1
         while i < held:

@@ -20,6 +20,7 @@ import pytest
 from pipelines import _repro, _stage
 from pipelines._closure import ROOT
 from pipelines._stage import Stage
+from slackwater.storage import read_json
 
 
 def copied(tmp_path: Path) -> Path:
@@ -177,7 +178,7 @@ def test_a_damaged_table_of_locks_is_removed(tmp_path: Path, content: str, remov
         (
             "",
             "[BTCUSDT, NEWCOINUSDT]",
-            r"datasets/mine\.yaml: contract_facts: there are no facts of NEWCOINUSDT at bybit",
+            r"datasets/mine\.yaml: contract_facts: no facts of NEWCOINUSDT at bybit",
         ),
         (
             "contract_facts: {venue: bybit, contracts: {BTCUSDT: {fee: 1}}}",
@@ -232,8 +233,9 @@ def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) 
 
 def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
     """The last lines of `make repro` must name files that the stages write."""
-    text = _repro.summary({"trades": 3, "profit_factor": None}, {"verdict": "paper_only", "sentence": "No edge."})
-    assert "paper_only: No edge." in text
+    verdict = read_json(ROOT / "reports/verdict.json")
+    text = _repro.summary({"trades": 3, "profit_factor": None}, verdict)
+    assert f"{verdict['verdict']}: {verdict['sentence']}" in text
     assert re.search(r"profit_factor +unknown", text)
     outs = {out for name in ("sensitivity", "report", "validate", "export") for out in Stage(name).outs}
     assert {line.split()[0] for line in text.split("where to look\n")[1].splitlines()} - {"make"} <= outs

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -290,9 +291,7 @@ def test_dvc_writes_params_yaml_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     shutil.copy("params.yaml", path)
     before = path.read_text(encoding="utf-8").splitlines()
-    with modify_yaml(str(path)) as content:
-        content["labels"]["horizon"] = "8h"
-        content["dataset"] = "bybit_1h"
+    apply_overrides(path, ["labels.horizon=8h", "dataset=bybit_1h"])
     changed_lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line not in before]
     assert [line.split("#")[0].strip() for line in changed_lines] == ["dataset: bybit_1h", "horizon: 8h"]
     assert len(path.read_text(encoding="utf-8").splitlines()) == len(before)
@@ -385,9 +384,24 @@ def test_an_error_in_a_file_of_a_data_set_names_the_file(tmp_path: Path, files: 
         load_params(with_own(tmp_path, **files))
 
 
-def test_a_file_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["mine.yml", "mine.YAML", "mine.json", "mine", "deeper/mine.yaml", "mine.yaml/x", " mine.yaml", "a\x1b[31m.yaml"],
+)
+def test_a_file_that_would_not_be_read_is_refused(tmp_path: Path, name: str) -> None:
     """Nothing that the user gave is passed over in silence."""
     path = with_own(tmp_path)
-    (tmp_path / "datasets" / "mine.yml").write_text(OWN)
-    with pytest.raises(ParameterError, match=r"datasets/mine\.yml: the name of a data set's file ends in \.yaml"):
+    file = tmp_path / "datasets" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(OWN)
+    with pytest.raises(ParameterError, match=r"datasets/[ -~]+ is not a data set, which is a file NAME\.yaml"):
         load_params(path)
+
+
+def test_files_of_editors_and_notes_are_no_data_sets(tmp_path: Path) -> None:
+    """Catches a run that stops while a file beside the one that it reads is being edited."""
+    path = with_own(tmp_path, mine=OWN)
+    for name in (".mine.yaml.swp", "mine.yaml~", "._mine.yaml", "notes.md"):
+        (tmp_path / "datasets" / name).write_bytes(b"\xff")
+    (tmp_path / "datasets" / ".#mine.yaml").symlink_to("nobody@nowhere")
+    assert load_params(path, "mine").dataset.name == "mine"

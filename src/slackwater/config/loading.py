@@ -48,16 +48,22 @@ def own_entries(root: Path) -> dict[str, Any]:
     """Return the entries of data sets in ``datasets/*.yaml`` below a directory, by the names of the files.
 
     A file holds the content of an entry, or the entry under the name of the file, as `slackwater fetch` prints it.
+    Hidden files and backups (``mine.yaml~``) are those of editors, ``*.md`` are notes; anything else would be taken for
+    an entry that is read, and is refused.
 
     Raises
     ------
     ParameterError
         If a file is not one that would be read.
     """
-    files = sorted(each for each in (root / _OWN).glob("*") if each.suffix.lower() in (".yaml", ".yml"))
+    files = sorted(each for each in (root / _OWN).glob("[!.]*") if each.suffix != ".md" and each.name[-1] != "~")
     for file in files:
-        if file.suffix != ".yaml":
-            raise ParameterError(f"{_OWN}/{file.name}: the name of a data set's file ends in .yaml; rename it")
+        name = file.stem
+        if file.suffix != ".yaml" or not file.is_file() or name != name.strip() or not name.isprintable():
+            raise ParameterError(
+                f"{_OWN}/{_shown(file.name)[1:-1]} is not a data set, which is a file NAME.yaml with a name that can "
+                "be printed: rename it, or take it away"
+            )
     contents = {file.stem: read_yaml(file) for file in files}
     return {name: content[name] if set(content) == {name} else content for name, content in contents.items()}
 
@@ -177,5 +183,5 @@ def _refuse_unknown(
 ) -> None:
     unknown = [str(key) for key in content if key not in known]
     if unknown:
-        hints = "; ".join(f"`{key}`{did_you_mean(key, known | extra)}" for key in unknown)
+        hints = "; ".join(f"`{key}`{did_you_mean(key, sorted(known | extra))}" for key in unknown)
         raise ParameterError(f"{origin}: unknown parameter {hints}")

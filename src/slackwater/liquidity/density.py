@@ -172,7 +172,7 @@ def map_advance(  # type: ignore[no-untyped-def]
         state[at + _BOTTOM_SHORT] = bins
         for layer in range(N_LAYERS):
             state[at + _SCALES + layer] = 1.0
-    if abs(here - state[at + _CENTRE]) * bin_width > REACH:
+    if not abs(here - state[at + _CENTRE]) * bin_width <= REACH:
         _recentre(state, at, bins, here)
     kept = 1.0
     opened = 0.0
@@ -238,8 +238,8 @@ def map_erase(state, at, bins, bin_width, low, high, consumed):  # type: ignore[
         consumed[i] = 0.0
     floor = max(int(math.floor(low / bin_width)) - origin, 0)
     ceiling = min(int(math.floor(high / bin_width)) - origin, bins - 1)
-    top = int(state[at + _TOP_LONG])
-    bottom = int(state[at + _BOTTOM_SHORT])
+    top = min(int(state[at + _TOP_LONG]), bins - 1)
+    bottom = max(int(state[at + _BOTTOM_SHORT]), 0)
     for side in range(2):
         grid = at + _GRIDS + side * N_LAYERS * bins
         sums = at + _GRIDS + N_LAYERS * (2 * bins + side * blocks)
@@ -348,7 +348,9 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
                         found = edge + step * i
             if found < 0 and place >= 0:
                 found = (place << _BLOCK_BITS) + (BLOCK - 1 if side == 0 else 0)
-                while state[grid + N_LAYERS * found + layer] != densest:
+                for _ in range(BLOCK - 1):
+                    if state[grid + N_LAYERS * found + layer] == densest:
+                        break
                     found += step
             most[side * N_LAYERS + layer] = densest
             pools[side * N_LAYERS + layer] = abs(found - start) if densest > 0.0 else 0.0

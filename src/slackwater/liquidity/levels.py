@@ -157,7 +157,9 @@ def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
     if count < state[at + _WAKES]:
         return
     wakes = np.inf
-    while state[at + _FIRST] < state[at + _END]:
+    for _ in range(RESTING):
+        if not state[at + _FIRST] < state[at + _END]:
+            break
         slot = at + _RESTING + 3 * (whole(state[at + _FIRST]) & (RESTING - 1))
         if count < state[slot + 1] + rest:
             wakes = state[slot + 1] + rest
@@ -169,7 +171,8 @@ def rest_update(state, at, count, rest):  # type: ignore[no-untyped-def]
 @kernel
 def rests(state, at, level, merge):  # type: ignore[no-untyped-def]
     """Return whether a level within `merge` of this one rests."""
-    for k in range(whole(state[at + _FIRST]), whole(state[at + _END])):
+    first = whole(state[at + _FIRST])
+    for k in range(first, min(whole(state[at + _END]), first + RESTING)):
         if abs(state[at + _RESTING + 3 * (k & (RESTING - 1))] - level) <= merge:
             return True
     return False
