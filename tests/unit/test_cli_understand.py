@@ -122,6 +122,7 @@ def test_the_page_ends_with_what_is_covered_and_what_nothing_reads() -> None:
     assert lines["funding", "*"].endswith("no file of this table: its features stay unknown")
 
 
+@pytest.mark.usefixtures("params")
 def test_what_will_stop_training_and_trading_is_said_at_once() -> None:
     """A month cannot train, and a rule that needs depth refuses every event of data without it."""
     said = run("mine")

@@ -25,6 +25,7 @@ from slackwater.market.quality.detectors import examine_tables
 from slackwater.market.quality.known_defects import known_defects
 from slackwater.market.schemas import SCHEMAS
 from slackwater.sources.own_files.clock import utc
+from slackwater.sources.own_files.coverage import coverage
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.numbers import numbers
 from slackwater.sources.own_files.table_file import TableFile
@@ -178,10 +179,14 @@ def test_a_date_is_not_a_moment(tmp_path: Path) -> None:
         made = read(tmp_path, {"bars": TableFile(file="bars.parquet"), "open_interest": covering})
         assert made.tables["open_interest"]["event_time"].iloc[0] == pd.Timestamp("2024-01-02", tz="UTC")
     events = MARKET["liquidations"]
-    events.assign(event_time=events["event_time"].dt.floor("D")).to_parquet(tmp_path / "liquidations.parquet")
     (tmp_path / "interest.parquet").unlink()
-    with pytest.raises(SchemaError, match=r"all \d+ events are stamped at 00:00: dates"):
-        read(tmp_path)
+    for unit, said in (("D", "at 00:00: dates"), ("h", "on the full hour")):
+        floored = events.assign(event_time=events["event_time"].dt.floor(unit))
+        floored.to_parquet(tmp_path / "liquidations.parquet")
+        with pytest.raises(SchemaError, match=rf"all \d+ events are stamped {said}"):
+            read(tmp_path)
+    events.assign(event_time=events["event_time"].dt.floor("min")).to_parquet(tmp_path / "liquidations.parquet")
+    assert [(f.rule, f.rows) for f in read(tmp_path).findings] == [("whole_minutes", len(events))]
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------
@@ -344,6 +349,40 @@ def test_text_as_bytes_is_text(tmp_path: Path, kind: str) -> None:
         read(tmp_path)
 
 
+# -- cells that hold nothing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_blank_cell_is_missing_and_the_rows_beside_it_stay(tmp_path: Path, form: str) -> None:
+    """Providers leave a tenth of the cells blank; an infinite one is wrong."""
+    blank = MARKET["open_interest"].index % 10 == 3
+    table = MARKET["open_interest"].assign(open_interest=lambda rows: rows["open_interest"].mask(blank))
+    write = {"parquet": table.to_parquet, "csv": lambda path: table.to_csv(path, index=False)}
+    write[form](tmp_path / f"open_interest.{form}")
+    bars().to_parquet(tmp_path / "bars.parquet")
+    reading = read(tmp_path)
+    pd.testing.assert_frame_equal(
+        reading.tables["open_interest"], MARKET["open_interest"][~blank].reset_index(drop=True)
+    )
+    assert [(f.rule, f.rows, f.action) for f in reading.findings] == [("blank", 48, "recorded")]
+    [line] = [each for each in coverage(reading.tables, reading.findings, ["BTCUSDT"]) if each.table == "open_interest"]
+    assert (line.missing, line.masked) == (48, 0)
+    table.assign(open_interest=float("nan")).to_parquet(tmp_path / "open_interest.parquet")
+    (tmp_path / "open_interest.csv").unlink(missing_ok=True)
+    with pytest.raises(SchemaError, match="no row can be used: blank in 480 rows"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["liquidations", "large_trades"])
+def test_an_event_of_quantity_zero_is_none(tmp_path: Path, name: str) -> None:
+    zero = MARKET[name].index % 20 == 3
+    MARKET[name].assign(quantity=MARKET[name]["quantity"].mask(zero, 0.0)).to_parquet(tmp_path / f"{name}.parquet")
+    bars().to_parquet(tmp_path / "bars.parquet")
+    reading = read(tmp_path)
+    pd.testing.assert_frame_equal(reading.tables[name], MARKET[name][~zero].reset_index(drop=True))
+    assert [(f.rule, f.rows, f.action) for f in reading.findings] == [("zero_quantity", int(zero.sum()), "masked")]
+
+
 # -- facts -----------------------------------------------------------------------------------------------------
 
 
@@ -359,6 +398,18 @@ def test_the_same_fact_in_two_files_is_one(tmp_path: Path) -> None:
     reading = read(tmp_path, sources)
     assert len(reading.tables["liquidations"]) == len(events) + 1
     assert [(f.rule, f.rows, f.action) for f in reading.findings] == [("doubled_rows", 10, "repaired")]
+
+
+def test_a_fact_that_a_file_tells_again_before_its_first_arrival_is_one(tmp_path: Path) -> None:
+    """Within a file and between files the first arrival counts, in whatever order the rows are."""
+    events = MARKET["liquidations"]
+    later = events.iloc[190:210].assign(available_time=events["available_time"].iloc[190:210] + pd.Timedelta("1h"))
+    events.iloc[:200].to_parquet(tmp_path / "one.parquet")
+    pd.concat([later, events.iloc[190:]]).to_parquet(tmp_path / "two.parquet")
+    bars().to_parquet(tmp_path / "bars.parquet")
+    both = [TableFile(file="one.parquet"), TableFile(file="two.parquet")]
+    reading = read(tmp_path, {"bars": TableFile(file="bars.parquet"), "liquidations": both})
+    pd.testing.assert_frame_equal(reading.tables["liquidations"], events.reset_index(drop=True))
 
 
 @pytest.mark.parametrize("name", ["liquidations", "open_interest"])

@@ -38,7 +38,8 @@ def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list
     Returns
     -------
     table : DataFrame
-        Sorted within each symbol, without the second copies of equal rows.
+        Sorted within each symbol, without the second copies of equal rows, and without rows that equal another one in
+        all but a later `available_time`.
     findings : list of Finding
         ``doubled_rows`` and ``disorder`` are repaired: nothing is lost. ``impossible_time`` and
         ``conflicting_rows`` are refused, and these rows stay.
@@ -62,8 +63,7 @@ def in_order(table: pd.DataFrame, name: str | Table) -> tuple[pd.DataFrame, list
     copies = _copies(out, codes, stamps)
     if not key:
         copies &= _among_copies(codes, stamps, copies)
-    if name == "liquidations":
-        copies |= _told_again(out, codes, stamps)
+    copies |= _told_again(out, codes, stamps)
     if copies.any():
         copied = out[copies]
         out, codes, stamps = out[~copies], codes[~copies], stamps[~copies]
@@ -149,14 +149,14 @@ def _tied(codes: NDArray[np.intp], stamps: Ints) -> Bools:
 
 
 def _told_again(table: pd.DataFrame, codes: NDArray[np.intp], stamps: Ints) -> Bools:
-    """Return which events equal another one that arrived before, in all but the arrival."""
+    """Return which rows equal another one that arrived before, in all but the arrival."""
     again = np.zeros(len(table), dtype=bool)
     if "available_time" not in table:
         return again
     places = np.flatnonzero(_tied(codes, stamps))
     rows = table.iloc[places].apply(_comparable)
-    event = [column for column in rows if column != "available_time"]
-    first = rows.groupby(event, dropna=False, observed=True)["available_time"].transform("min")
+    fact = [column for column in rows if column != "available_time"]
+    first = rows.groupby(fact, dropna=False, observed=True)["available_time"].transform("min")
     again[places] = (rows["available_time"] > first).to_numpy()
     return again
 
@@ -167,16 +167,20 @@ def _comparable(values: pd.Series) -> pd.Series:
 
 
 def _among_copies(codes: NDArray[np.intp], stamps: Ints, copies: Bools) -> Bools:
-    """Return which rows have many copies among their neighbours."""
+    """Return which rows have many copies among the neighbours around, before or after them."""
     if not copies.any():
         return copies
     order = np.lexsort((stamps, codes))
     sorted_copies = pd.Series(copies[order], dtype="float64")
-    share = sorted_copies.groupby(codes[order]).transform(
-        lambda one: one.rolling(NEIGHBOURS, center=True, min_periods=4).mean()
-    )
+    groups = codes[order]
     dense = np.zeros(len(copies), dtype=bool)
-    dense[order] = share.to_numpy() >= DOUBLED_SHARE
+    for centred, step in ((True, 1), (False, 1), (False, -1)):  # the edge of a run has copies on one side only
+        share = (
+            sorted_copies[::step]
+            .groupby(groups[::step])
+            .transform(lambda one, centred=centred: one.rolling(NEIGHBOURS, center=centred, min_periods=4).mean())
+        )
+        dense[order[::step]] |= share.to_numpy() >= DOUBLED_SHARE
     return dense
 
 

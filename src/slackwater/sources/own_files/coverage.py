@@ -19,6 +19,8 @@ __all__ = ["Coverage", "coverage", "coverage_page", "ends_apart"]
 _TAKEN_OUT: Final = ("masked", "refused")
 _LACKING: Final = ("gap", "history_begins", "history_ends", "missing_trades", "missing_file")
 """Rules whose rows are not in the table."""
+_EXPLAINED: Final = ("not_delivered", "blank")
+"""Rules whose rows are gaps too, where the table has a spacing to tell them by."""
 _WORDS: Final = ("table", "symbol", "asked", "delivered", "missing", "masked", "why")
 
 
@@ -75,6 +77,7 @@ def coverage(tables: Mapping[str, pd.DataFrame], findings: Sequence[Finding], sy
             why: dict[str, int] = {}
             for finding in found:
                 why[finding.rule] = why.get(finding.rule, 0) + finding.rows
+            explained = max(why.get(rule, 0) for rule in _EXPLAINED)
             out.append(
                 Coverage(
                     table=name,
@@ -82,7 +85,7 @@ def coverage(tables: Mapping[str, pd.DataFrame], findings: Sequence[Finding], sy
                     asked=asked.get(symbol),
                     delivered=None if rows.empty else _span(rows),
                     rows=len(rows),
-                    missing=sum(each.rows for each in found if each.rule in _LACKING),
+                    missing=max(explained, sum(why.get(rule, 0) for rule in _LACKING)),
                     masked=sum(each.rows for each in found if each.action in _TAKEN_OUT),
                     why=", ".join(f"{rule} {count:,}" if count else rule for rule, count in why.items()),
                 )

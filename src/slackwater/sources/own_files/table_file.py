@@ -20,7 +20,6 @@ from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
 from slackwater.sources.own_files.screen import Screen
 from slackwater.sources.own_files.source import SYMBOL_MARK, FileSource, ReadFile, Request
 from slackwater.times import DAY
-from slackwater.types import Bools
 
 __all__ = ["ColumnMap", "TableFile"]
 
@@ -239,7 +238,7 @@ class TableFile(ColumnMap):
             Screen(request.table),
         )
         screen.findings += read.findings
-        table = screen.drop_unreadable(table, _lacking(table, schema), "a number is missing or is not finite", where)
+        table = _usable(table, schema, screen, where)
         table = self._ended(table, columns, opening, schema, screen, where)
         if "available_time" not in table:
             lag = request.lag if self.available_after is None else self.available_after
@@ -261,9 +260,7 @@ class TableFile(ColumnMap):
     ) -> pd.DataFrame:
         """Return the rows with both ends of each bar, and describe what they were made of."""
         if "event_time" not in schema.key:  # single events happen at any time, but not all of them at midnight
-            stamps = table["event_time"]
-            if len(stamps) >= FEWEST and (stamps == stamps.dt.floor("D")).all():
-                raise SchemaError(f"{where}: all {len(stamps):,} events are stamped at 00:00: dates, and not moments")
+            _hold_moments(table, screen, where)
             return table
         if "event_time" in table:
             closes, moved = whole_closes(table["event_time"])
@@ -290,14 +287,29 @@ class TableFile(ColumnMap):
         return opening, derivable
 
 
-def _lacking(table: pd.DataFrame, schema: Table) -> Bools:
-    """Return which rows lack a number that must be there, or hold an infinite one."""
-    lacking: Bools = np.zeros(len(table), dtype=np.bool_)
-    for column in schema.columns:
-        if column.kind == "number" and column.name in table:
-            values = table[column.name].to_numpy(dtype=np.float64)
-            lacking |= np.isinf(values) if column.nullable else ~np.isfinite(values)
-    return lacking
+def _usable(table: pd.DataFrame, schema: Table, screen: Screen, where: str) -> pd.DataFrame:
+    """Return the rows whose numbers are there and finite: a blank one is missing, an infinite one is wrong."""
+    numbers_there = [column for column in schema.columns if column.kind == "number" and column.name in table]
+    needed = [column.name for column in numbers_there if not column.nullable]
+    blank = table[needed].isna().any(axis=1)
+    table = screen.drop(table, blank, "blank", "a number is blank: the row is missing", action="recorded")
+    infinite = np.isinf(table[[column.name for column in numbers_there]].to_numpy(dtype=np.float64)).any(axis=1)
+    table = screen.drop_unreadable(table, infinite, "a number is not finite", where)
+    if "event_time" not in schema.key and "quantity" in table:
+        table = screen.drop(table, table["quantity"] == 0.0, "zero_quantity", "nothing was traded")
+    return table
+
+
+def _hold_moments(table: pd.DataFrame, screen: Screen, where: str) -> None:
+    """Raise SchemaError if all events are stamped on whole hours or days, and record it if on whole minutes."""
+    stamps = table["event_time"]
+    if len(stamps) < FEWEST or (stamps != stamps.dt.floor("min")).any():
+        return
+    for unit, said in (("D", "at 00:00: dates"), ("h", "on the full hour: sums of hours")):
+        if (stamps == stamps.dt.floor(unit)).all():
+            raise SchemaError(f"{where}: all {len(stamps):,} events are stamped {said}, and not moments")
+    note = "all stamps are whole minutes: seconds were cut off, so that events may be known too early by up to a minute"
+    screen.record(table, np.ones(len(table), dtype=np.bool_), "whole_minutes", note)
 
 
 def _translated(values: pd.Series, column: str, meanings: Mapping[str, str], where: str) -> pd.Series:

@@ -81,6 +81,24 @@ def test_a_doubled_file_without_keys_is_repaired() -> None:
     assert (found.rule, found.rows, found.action) == ("doubled_rows", 100, "repaired")
 
 
+@pytest.mark.parametrize("first", [0, 30, 70])
+def test_a_part_that_is_told_twice_is_repaired_up_to_its_edges(first: int) -> None:
+    """A recorder that subscribes again is told the newest rows once more."""
+    told = pd.concat([trades(), trades().iloc[first : first + 30]])
+    table, found = in_order(told, "large_trades")
+    pd.testing.assert_frame_equal(table, trades())
+    assert found[0].rows == 30
+
+
+@pytest.mark.parametrize("name", ["large_trades", "open_interest"])
+def test_a_row_that_is_told_again_later_is_one_row(name: str) -> None:
+    table = trades() if name == "large_trades" else interest()
+    again = table.iloc[[20, 60]].assign(available_time=table["available_time"].iloc[[20, 60]] + HOUR)
+    same, found = in_order(pd.concat([again, table]), name)
+    pd.testing.assert_frame_equal(same, table)
+    assert ("doubled_rows", "repaired") in {(each.rule, each.action) for each in found}
+
+
 def test_two_equal_trades_in_one_moment_are_two_trades() -> None:
     table = pd.concat([trades(), trades().iloc[[20, 60]]]).sort_values("event_time", kind="stable", ignore_index=True)
     same, found = in_order(table, "large_trades")
