@@ -37,7 +37,7 @@ def repair_lock(path: Path) -> bool:
 
 def summary(headline: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return the verdict, the main numbers and where to look."""
-    lines = [f"\n{verdict['name']}: {verdict['sentence']}\n"]
+    lines = [f"\n{verdict['verdict']}: {verdict['sentence']}\n"]
     lines += [f"  {name:<34}{'unknown' if value is None else value}" for name, value in headline.items()]
     lines += ["\nwhere to look"] + [f"  {file:<34}{what}" for file, what in _LOOK]
     return "\n".join([*lines, f"  {'make ui':<34}all runs, compared", ""])

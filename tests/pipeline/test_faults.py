@@ -20,6 +20,7 @@ import pytest
 from pipelines import _repro, _stage
 from pipelines._closure import ROOT
 from pipelines._stage import Stage
+from slackwater.storage import read_json
 
 
 def copied(tmp_path: Path) -> Path:
@@ -231,9 +232,10 @@ def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) 
 
 
 def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
-    """The last lines of `make repro` must name files that the stages write."""
-    text = _repro.summary({"trades": 3, "profit_factor": None}, {"name": "paper_only", "sentence": "No edge."})
-    assert "paper_only: No edge." in text
+    """The last lines of `make repro` must name files that the stages write, from a verdict as it is written."""
+    written = read_json(ROOT / "reports" / "verdict.json")
+    text = _repro.summary({"trades": 3, "profit_factor": None}, written)
+    assert f"{written['verdict']}: {written['sentence']}" in text
     assert re.search(r"profit_factor +unknown", text)
     outs = {out for name in ("sensitivity", "report", "validate", "export") for out in Stage(name).outs}
     assert {line.split()[0] for line in text.split("where to look\n")[1].splitlines()} - {"make"} <= outs
