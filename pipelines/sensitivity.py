@@ -50,6 +50,7 @@ def main(stage: Stage) -> None:
     rules, accounts = stage.progress("gates"), stage.progress("accounts")
     tables["rules"] = rule_ablation(backtest, gate, resampling, configured=trades, progress=rules)
     tables["drawdown_control"] = drawdown_ablation(backtest, gate, configured=equity, progress=accounts)
+    stage.say("writing reports/trading.md and its plots")
     title = f"{name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"
     write_report(
         {"dataset": name, "synthetic": stage.dataset.synthetic}

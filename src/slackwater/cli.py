@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -129,7 +130,7 @@ def check_features(
     tables = feature_check_market(made, interval) if data is None else read_tables(data, INPUT_TABLES)
     passed = True
     for kind, name in zip(kinds, families, strict=True):
-        report = check_family(with_needs(made, [kind.name]), tables, decision_lag=lag, cuts=cuts)
+        report = check_family(with_needs(made, [kind.name]), tables, decision_lag=lag, cuts=cuts, tell=_tell)
         typer.echo(family_report(report, family=name, synthetic=data is None))
         passed = passed and report.passed
     if not passed:
@@ -227,7 +228,8 @@ def fetch(
     if bars is not None:
         for line in _history(interval, *(datetime.fromisoformat(bars[end]) for end in ("first", "last"))):
             typer.echo(line)
-    typer.echo(f"written: {out}\nfor params.yaml, below `datasets:`:\n\n{datasets_entry(manifest, out)}", nl=False)
+    place = "for a file datasets/<the name below>.yaml, or for params.yaml, below `datasets:`:"
+    typer.echo(f"written: {out}\n{place}\n\n{datasets_entry(manifest, out)}", nl=False)
 
 
 @app.command()
@@ -327,6 +329,11 @@ def _history(interval: str, first: datetime, last: datetime) -> Iterator[str]:
     return history_sentences(validation, horizon, first, last, engine=engine)
 
 
+def _tell(text: str) -> None:
+    """Print what is being done beside the output, so that minutes are not silent."""
+    typer.echo(text, err=True)
+
+
 def _names(text: str) -> list[str]:
     """Return the names in a comma-separated text."""
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -414,6 +421,8 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 
 def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
+    # A script does not search the working directory, where `features.extra` may lie; last, it shadows nothing.
+    sys.path.append(str(Path.cwd()))
     try:
         try:
             app()

@@ -63,7 +63,7 @@ def test_inspect_shows_the_result_of_the_account(small_bundle: Path, tmp_path: P
     ("arguments", "message"),
     [
         (("features", "--bar-minutes", "0"), "--bar-minutes"),
-        (("features", "--bar-minutes", "7"), "ParameterError: `volatility.atr_window` must be a positive multiple"),
+        (("features", "--bar-minutes", "7"), "ParameterError: `features.volatility.atr_window` must be a"),
         (("simulate", "--out", "m", "--days", "100000000"), "--days"),
         (
             ("check-features", "examples.my_features:PressureFamily", "--decision-lag", "-5s"),
@@ -114,3 +114,15 @@ def test_a_known_error_is_one_line_and_not_a_traceback(tmp_path: Path) -> None:
     output = run("inspect", "--bundle", str(tmp_path), fails=True)
     assert output.startswith("slackwater: BundleError: ")
     assert "Traceback" not in output
+
+
+def test_a_family_in_the_working_directory_is_found(tmp_path: Path) -> None:
+    """An installed script searches its own directory and not that of the user, unlike `python -m`."""
+    (tmp_path / "mine.py").write_text("class NotAFamily: ...\n", encoding="utf-8")
+    done = subprocess.run(
+        [SLACKWATER, "check-features", "mine:NotAFamily"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cannot be imported" not in done.stderr
+    assert "mine:NotAFamily" in done.stderr

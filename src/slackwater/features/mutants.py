@@ -82,6 +82,7 @@ def check_family(
     decision_lag: timedelta = timedelta(seconds=5),
     cuts: int = 30,
     outside: Sequence[Table] = (),
+    tell: Callable[[str], None] = lambda text: None,
 ) -> FamilyReport:
     """Run the whole contract over the last of some families, then plant mutants into it.
 
@@ -91,11 +92,14 @@ def check_family(
         The family under test after the families that it needs.
     tables, decision_lag, cuts, outside
         As in `slackwater.features.checks.check_features`.
+    tell
+        Called with what is about to be done, before each part of some seconds.
     """
     spec = FrameSpec(bar_interval=families[-1].bar_interval, decision_lag=decision_lag, tables=(*TABLES, *outside))
     family, engine = families[-1], FeatureEngine(families, inputs=spec.inputs)
     names = [feature.name for feature in family.features()]
     read = _tables_read(families, tables, spec)
+    tell(f"{family.name}: running the contract over {len(tables['bars']):,} bars; the first run compiles kernels")
     found = run_checks(engine, read, decision_lag=decision_lag, cuts=cuts, outside=outside)
     checks = {check: {n: why for n, why in violations.items() if n in names} for check, violations in found.items()}
     if list(found) == ["memory"]:
@@ -113,6 +117,7 @@ def check_family(
     whole = honest(read)
     results = []
     for name, degrees in _mutants(engine, family, read, spec):
+        tell(f"{family.name}: planting {name}")
         result = MutantResult(name=name, caught=None)
         for mutant in degrees:
             among = _differing_rows(whole, mutant(read), names)

@@ -230,10 +230,10 @@ def _profile(axes: Any, history: MapHistory, layer: str, pools: int) -> None:
     close = float(end["close"])
     axes.axhline(close, color=_INK, lw=0.8, ls=(0, (2, 2)))
     axes.set_xlim(0.0, 100.0 * most * 3.0)
-    axes.xaxis.set_major_locator(FixedLocator([0.0, float(f"{50.0 * most:.1g}"), float(f"{100.0 * most:.1g}")]))
+    axes.xaxis.set_major_locator(FixedLocator([0.0, float(f"{100.0 * most:.2g}")]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g} %"))
     axes.tick_params(labelleft=False, left=False, labelsize=7)
-    axes.set_xlabel("Estimated mass per bin (fraction of OI)", fontsize=8, loc="left")
+    axes.set_xlabel("Estimated mass per bin (share of OI)", fontsize=8, loc="left")
     axes.grid(False)
     if np.isnan(end["atr_1d"]) or not history.bars["open_interest"].notna().any():
         return
@@ -335,7 +335,7 @@ def _liquidations(axes: Any, bars: pd.DataFrame, bar_interval: timedelta) -> Non
             axes.set_yticks([*(-ticks[(ticks > 0.0) & (ticks <= down)]), *ticks[ticks <= up]])
             axes.set_ylim(-1.15 * max(down, 0.02 * most), 1.15 * max(up, 0.02 * most))
             axes.minorticks_off()
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{abs(y):,.4g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{abs(y):,.10g}"))
         axes.axhline(0.0, color=_DIM, lw=0.6)
     else:
         axes.text(0.5, 0.5, "no liquidations in these data", transform=axes.transAxes, ha="center", color=_DIM)

@@ -28,8 +28,8 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
     mark = "  SYNTHETIC market" if synthetic else ""
     table = Table(
         title=f"{history.symbol} at {end['event_time']:%Y-%m-%d %H:%M} UTC{mark}",
-        caption=f"One daily true range (ATR) is {100.0 * end['atr_1d']:.2f} %, "
-        f"open interest {end['open_interest']:,.6g} coin.\n"
+        caption=f"One daily true range (ATR) is {100.0 * end['atr_1d']:.2f} % (log),\n"
+        f"open interest {end['open_interest']:,.1f} coin.\n"
         "Shares and ranks are estimated from open interest,\n"
         "they are not amounts in dollars; #1 is the largest pool\n"
         "of its layer (a half-life of memory, or the stops).\n"
