@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from benchmarks import peers
 from benchmarks.market import BAR, FIRST_US, STEP_US, synthetic_frame, synthetic_values
 from benchmarks.record import Recorder, cpu_seconds
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.rows import transform_rows
 from slackwater.market.frame_row import FrameRow
 
@@ -263,7 +264,7 @@ def test_live(record: Recorder) -> None:
 COLD = """
 from datetime import timedelta
 import slackwater as sw
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 
 engine = sw.FeatureEngine(default_families(timedelta(minutes=5)))
 row = {"symbol": "A", "event_time": "2024-01-01T00:05Z", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0}

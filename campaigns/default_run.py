@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from slackwater.config import Params
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Feature
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules

@@ -9,7 +9,8 @@ from typing import Any
 from slackwater.config import Params
 from slackwater.config.family_settings import feature_settings
 from slackwater.config.sections import Features
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import load_class
 from slackwater.market.inputs import INPUT_TABLES
 

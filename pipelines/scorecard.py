@@ -7,7 +7,7 @@ from datetime import timedelta
 from pipelines._stage import Stage, run
 from slackwater.evidence.map_history import close_after_busiest_day, density_family, replay
 from slackwater.evidence.map_scorecard import map_scorecard
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.report.map_figure import write_map_figure
 from slackwater.report.map_page import scorecard_markdown

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import MarketFrame

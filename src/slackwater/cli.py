@@ -79,7 +79,7 @@ def features(
     bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
 ) -> None:
     """Print the catalogue of features with default windows, as Markdown."""
-    from slackwater.features.engine import default_families
+    from slackwater.features.chosen_families import default_families
     from slackwater.report.features_page import features_page
 
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
@@ -114,7 +114,8 @@ def check_features(
     one that needs another stands after it.
     """
     from slackwater.config.family_settings import settings_of_texts
-    from slackwater.features.engine import FeatureEngine, families_needed, with_needs
+    from slackwater.features.chosen_families import families_needed, with_needs
+    from slackwater.features.engine import FeatureEngine
     from slackwater.features.extra import load_class
     from slackwater.features.mutants import check_family
     from slackwater.market.inputs import INPUT_TABLES
@@ -317,7 +318,8 @@ def _history(interval: str, first: datetime, last: datetime) -> Iterator[str]:
     """Yield what history training needs: by the parameters here, or the defaults where there are none."""
     from slackwater.config import load_params
     from slackwater.durations import parse_duration
-    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.features.chosen_families import default_families
+    from slackwater.features.engine import FeatureEngine
     from slackwater.models.parameters import WalkForward
     from slackwater.report.history import history_sentences
 
@@ -403,7 +405,8 @@ def understand(
 
 def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """Yield whether tables can be trained on and traded: the history that is needed, and rules without their table."""
-    from slackwater.features.engine import FeatureEngine, default_families
+    from slackwater.features.chosen_families import default_families
+    from slackwater.features.engine import FeatureEngine
     from slackwater.report.account_page import starved_sentences
     from slackwater.report.history import history_sentences
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipelines._closure import ROOT
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.market.schemas import SCHEMAS
 from slackwater.market.tables import TABLES
 from slackwater.report.features_page import features_page

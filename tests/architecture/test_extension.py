@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
 from slackwater.labels.table import build_labels

@@ -20,7 +20,7 @@ from pipelines._deps import with_code_deps
 from slackwater import config
 from slackwater.config import load_params
 from slackwater.errors import ParameterError
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.simulation.request import MarketRequest
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from slackwater.features import checks
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUTS

@@ -8,7 +8,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from tests.small_market import DECISION_LAG, small_market

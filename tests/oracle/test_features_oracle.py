@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.features.volatility import VolatilityFamily
 from slackwater.market.frame import MarketFrame

@@ -13,7 +13,8 @@ from pipelines._closure import ROOT
 from slackwater.config import Params, resolve
 from slackwater.errors import SchemaError
 from slackwater.features import checks
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.contracts import venue_contracts

@@ -8,7 +8,7 @@ import yaml
 from pipelines._closure import ROOT
 from slackwater.config import resolve
 from slackwater.evidence.map_scorecard import map_scorecard
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.quality.detectors import clean_tables
 from slackwater.sources.own_files.directory import read_directory

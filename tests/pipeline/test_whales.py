@@ -23,7 +23,7 @@ from pipelines._stage import Stage
 from slackwater.cli import app
 from slackwater.config import own_files, resolve
 from slackwater.errors import DataError, MissingDataError, ParameterError, SlackwaterError
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.kinds import KINDS, sources_of

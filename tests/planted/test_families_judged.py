@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from slackwater.errors import ContractError, ParameterError
-from slackwater.features.engine import FeatureEngine, families_needed, with_needs
+from slackwater.features.chosen_families import families_needed, with_needs
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import VOLATILITY
 from slackwater.features.mutants import check_family

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from examples.my_features import PressureFamily
 from slackwater.cli import app
-from slackwater.features.engine import families_needed
+from slackwater.features.chosen_families import families_needed
 from slackwater.features.mutants import check_family
 from tests.planted.leaky_features import LeakyFamily
 from tests.small_market import small_market

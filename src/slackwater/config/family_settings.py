@@ -20,7 +20,7 @@ _OF_THE_ENGINE = "bar_interval"
 
 
 def feature_settings(features: Features, outside: Iterable[type]) -> dict[str, Any]:
-    """Return the section `features` as `slackwater.features.engine.default_families` takes it.
+    """Return the section `features` as `slackwater.features.chosen_families.default_families` takes it.
 
     Parameters
     ----------

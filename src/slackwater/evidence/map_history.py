@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError, ParameterError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
 from slackwater.liquidity.density import N_LAYERS, map_bins

@@ -33,7 +33,7 @@ def features_page(families: Sequence[Family]) -> str:
 
     Examples
     --------
-    >>> from slackwater.features.engine import default_families
+    >>> from slackwater.features.chosen_families import default_families
     >>> features_page(default_families(timedelta(minutes=5))).splitlines()[0]
     '# Features'
     """

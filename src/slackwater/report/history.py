@@ -60,7 +60,11 @@ def history_sentences(
     ]
     first_test = warm_up + validation.min_train
     whole = first_test + validation.test + horizon
-    later = "; the warm-up of the features comes on top" if engine is None else f"; all features are known after {_text(engine.warm_up)}"
+    later = (
+        "; the warm-up of the features comes on top"
+        if engine is None
+        else f"; all features are known after {_text(engine.warm_up)}"
+    )
     yield f"one test block needs about {_text(whole)} of history: {', '.join(parts)}{later}"
     span = last - first
     change = (

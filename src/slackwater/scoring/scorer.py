@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import BundleError, ParameterError, SchemaError, did_you_mean
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import imported_class
 from slackwater.features.family import Family
 from slackwater.features.orientation import Orientation

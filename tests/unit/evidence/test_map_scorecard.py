@@ -14,7 +14,7 @@ from slackwater.evidence.crossings import attribute
 from slackwater.evidence.map_history import close_after_busiest_day, replay
 from slackwater.evidence.map_scorecard import map_scorecard, scorecard_of
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.features.family import Family
 from slackwater.liquidity.density import N_LAYERS
 from slackwater.market.frame import MarketFrame

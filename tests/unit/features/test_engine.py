@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slackwater.errors import BundleError, OrderError, ParameterError, SchemaError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.families import FAMILIES
 from slackwater.features.funding import FundingFamily
 from slackwater.market.frame import MarketFrame

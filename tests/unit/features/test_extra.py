@@ -23,7 +23,8 @@ from slackwater.config.family_settings import family_settings, settings_of_texts
 from slackwater.config.loading import resolve
 from slackwater.config.sections import Params
 from slackwater.errors import BundleError, ContractError, ParameterError, SchemaError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import imported_class, load_class, source_digest, spec_of
 from slackwater.features.members import RESERVED_OUTPUTS, RESERVED_STARTS
 from slackwater.market.frame import MarketFrame

@@ -8,7 +8,8 @@ import sys
 FORGE = """
 from datetime import timedelta
 import numpy as np
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.storage import arrays_digest

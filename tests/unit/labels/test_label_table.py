@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, ParameterError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import MarketFrame

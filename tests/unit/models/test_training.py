@@ -11,7 +11,8 @@ import pytest
 
 from slackwater.errors import DataError
 from slackwater.evidence.evaluation import expected_value_at_reference
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.market.bars import resample_bars

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from slackwater.errors import DataError
-from slackwater.features.engine import FeatureEngine, default_families
+from slackwater.features.chosen_families import default_families
+from slackwater.features.engine import FeatureEngine
 from slackwater.model_selection.walk_forward import PurgedWalkForward
 from slackwater.models.parameters import WalkForward
 from slackwater.report.history import event_warm_up, history_sentences

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.evidence.map_history import MapHistory, replay
-from slackwater.features.engine import default_families
+from slackwater.features.chosen_families import default_families
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.report.map_figure import _densest_beyond, write_map_figure
