@@ -76,7 +76,7 @@ class MarketContext:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:
-        """Return the context in a row that has every field of `CONTEXT`; raise SchemaError if one is no number."""
+        """Return the context in a row that has every field of `CONTEXT`; raise SchemaError if one is not a number."""
         return cls(**row_numbers(row, CONTEXT))
 
 
