@@ -49,6 +49,12 @@ class Sheet:
         ]
 
     @property
+    def needed(self) -> list[str]:
+        """Those of them that every row needs: elsewhere a blank means unknown, and is read as that."""
+        nullable = {column.name for column in SCHEMAS[self.table].columns if column.nullable}
+        return [name for name in self.numbers if name not in nullable]
+
+    @property
     def stamps(self) -> list[str]:
         """Columns of times that are still times."""
         return [name for name in TIMES if name in self.cells and isinstance(self.cells[name].dtype, pd.DatetimeTZDtype)]

@@ -110,18 +110,18 @@ def empty(sheet: Sheet, rng: np.random.Generator) -> bool:
 
 
 def blank_cell(sheet: Sheet, rng: np.random.Generator) -> bool:
-    if not sheet.numbers:
+    if not sheet.needed:
         return False
     row = _row(sheet, rng)
-    _set(sheet, row, str(rng.choice(sheet.numbers)), np.nan)
+    _set(sheet, row, str(rng.choice(sheet.needed)), np.nan)
     sheet.lost()
     return True
 
 
 def blank_many(sheet: Sheet, rng: np.random.Generator) -> bool:
-    if not sheet.numbers:
+    if not sheet.needed:
         return False
-    column = str(rng.choice(sheet.numbers))
+    column = str(rng.choice(sheet.needed))
     sheet.cells[column] = sheet.cells[column].mask(rng.random(len(sheet.cells)) < 0.3)
     sheet.lost()
     return True

@@ -316,6 +316,13 @@ def test_what_nothing_reads_is_named(tmp_path: Path) -> None:
         read(tmp_path, {"bars": TableFile(file="bars.parquet"), "depth": TableFile(file="depth")})
 
 
+def test_a_directory_without_bars_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "bars").mkdir()
+    bars().to_csv(tmp_path / "bars.zip")
+    with pytest.raises(MissingDataError, match=r"needs a table `bars`.*; the directory holds bars\.zip, bars/"):
+        read(tmp_path)
+
+
 def test_a_part_that_leads_out_of_the_directory_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "mine"
     (root / "bars.parquet" / "symbol=BTCUSDT").mkdir(parents=True)
@@ -433,6 +440,18 @@ def test_rows_of_other_symbols_and_ends_that_are_missing_are_on_record(tmp_path:
         ("open_interest", "history_ends", 96),
     ]
     assert "ETHUSDT" in found[0].note
+
+
+def test_bars_that_end_before_those_of_another_symbol_are_on_record(tmp_path: Path) -> None:
+    """A file cut in its middle looks like a symbol that ends; a later listing is usual."""
+    both = small_market(days=10)["bars"]
+    of_second = both["symbol"] == "ETHUSDT"
+    cut = of_second & (both["event_time"] > both["event_time"].max() - pd.Timedelta("2D"))
+    both[~(cut | ~of_second & (both.index < 50))].to_parquet(tmp_path / "bars.parquet")
+    reading = read(tmp_path)
+    assert [(f.table, f.symbol, f.rule, f.rows) for f in reading.findings] == [("bars", "ETHUSDT", "history_ends", 96)]
+    [line] = [each for each in coverage(reading.tables, reading.findings, ["ETHUSDT"]) if each.table == "bars"]
+    assert (line.missing, line.asked and line.asked[1]) == (96, both["event_time"].max())
 
 
 def test_defects_of_an_archive_are_those_of_data_that_come_from_it(tmp_path: Path) -> None:

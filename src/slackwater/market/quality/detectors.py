@@ -386,7 +386,7 @@ def _hold_clocks(usable: dict[str, dict[str, pd.DataFrame]], ledger: DefectLedge
 def _hold_settlements(symbol: str, rows: pd.DataFrame, ledger: DefectLedger) -> None:
     shift = settlement_shift(rows)
     if shift is not None:
-        note = f"settlements {shift} after 00:00, 08:00 and 16:00 UTC, when every venue settles: another clock?"
+        note = f"settlements {shift} after 00:00, 08:00 and 16:00 UTC, when most venues settle: another clock?"
         ledger.add(Finding.of_rows(rows, "funding", symbol, "clock_shift", "recorded", note))
 
 

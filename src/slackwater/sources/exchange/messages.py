@@ -24,6 +24,7 @@ from slackwater.errors import ParameterError, SchemaError
 from slackwater.market.schemas import validate
 from slackwater.sources.exchange.venue import Venue
 from slackwater.sources.exchange.venues import VENUES, find_venue
+from slackwater.times import EARLIEST, LATEST
 
 __all__ = ["read_messages"]
 
@@ -45,7 +46,7 @@ def read_messages(
         Messages: JSON, or the nanoseconds since 1970 of the arrival, a space, and JSON. Messages of other kinds are
         passed over. What is told again, after a new subscription or by a second recorder, counts once, by its earliest
         arrival: a trade by its id, a liquidation if it is equal in all but its arrival (equal ones within one message
-        are different ones). Trades of quantity zero are left out.
+        are different ones). Events of quantity zero are left out.
     venue
         Name of a venue that has a reader, or a venue from outside the library.
     contract_sizes
@@ -93,8 +94,8 @@ def read_messages(
             ) from None
     out = {}
     for table, found in rows.items():
-        # A trade of quantity zero is none.
-        found = _each_once(row for row in found if table == "liquidations" or row["quantity"] != 0.0)
+        # An event of quantity zero is none.
+        found = _each_once(row for row in found if row["quantity"] != 0.0)
         if found:
             frame = pd.DataFrame(found).sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)
             out[table] = validate(
@@ -141,6 +142,8 @@ def _stamped(row: Row, arrived: int | None) -> Row:
         raise TypeError(f"symbol {row['symbol']!r}")
     row["symbol"].encode()  # half of a surrogate pair cannot be encoded
     event = pd.Timestamp(int(row.pop("time")), unit="ms", tz="UTC")
+    if not EARLIEST <= event < LATEST:
+        raise ValueError(f"its time, in the year {event.year}, is not in ms since 1970")
     sent = pd.Timestamp(int(row.pop("sent")), unit="ms", tz="UTC")
     known = max(sent, event) + LAG if arrived is None else pd.Timestamp(arrived, unit="ns", tz="UTC")
     # The clock of the recorder may be behind that of the venue, and nothing is known before it happened.

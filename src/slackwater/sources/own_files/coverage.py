@@ -65,7 +65,7 @@ def coverage(tables: Mapping[str, pd.DataFrame], findings: Sequence[Finding], sy
         The symbols of the data set.
     """
     grid = next((tables[name] for name in ("bars", "fine_bars") if name in tables), None)
-    asked = {} if grid is None else {str(symbol): _span(rows) for symbol, rows in grid.groupby("symbol")}
+    asked = {} if grid is None else _asked(grid)
     named = dict.fromkeys([*tables, *(finding.table for finding in findings)])
     out = []
     for name in (each for each in SCHEMAS if each in named):
@@ -118,6 +118,8 @@ def coverage_page(lines: Sequence[Coverage]) -> Iterator[str]:
 def ends_apart(tables: Mapping[str, pd.DataFrame], grid: str) -> Iterator[Finding]:
     """Yield a finding for each regular table that begins later or ends earlier than the bars of its symbol.
 
+    The bars of a symbol may begin later than those of others, with its listing, but not end earlier without a finding.
+
     Parameters
     ----------
     tables
@@ -127,10 +129,13 @@ def ends_apart(tables: Mapping[str, pd.DataFrame], grid: str) -> Iterator[Findin
     """
     if grid not in tables:
         return
-    asked = {symbol: _span(rows) for symbol, rows in tables[grid].groupby("symbol")}
+    bars = {symbol: _span(rows) for symbol, rows in tables[grid].groupby("symbol")}
     for name, table in tables.items():
-        if name == grid or SCHEMAS[name].key != ("symbol", "event_time"):
+        if SCHEMAS[name].key != ("symbol", "event_time"):
             continue
+        asked, than = bars, "the bars: its features are unknown there"
+        if name == grid:
+            asked, than = _asked(table), "the bars of other symbols: settled, delisted, or lost?"
         for symbol, rows in table.groupby("symbol"):
             step = usual_spacing(rows["event_time"])
             if step is None or symbol not in asked:
@@ -151,8 +156,14 @@ def ends_apart(tables: Mapping[str, pd.DataFrame], grid: str) -> Iterator[Findin
                         end=end,
                         rows=int(rows_lacking),
                         action="recorded",
-                        note=f"the table {said} than the bars: its features are unknown there",
+                        note=f"the table {said} than {than}",
                     )
+
+
+def _asked(grid: pd.DataFrame) -> dict[str, tuple[pd.Timestamp, pd.Timestamp]]:
+    """Return the span of each symbol: from its first bar to the last bar of all symbols."""
+    last = grid["event_time"].max()
+    return {str(symbol): (rows["event_time"].min(), last) for symbol, rows in grid.groupby("symbol")}
 
 
 def _span(rows: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -199,7 +199,11 @@ def _check(
 ) -> None:
     """Raise if a file, a table or a symbol is missing, before anything is read."""
     if not {"bars", "fine_bars"} & set(sources):
-        raise MissingDataError(f"{root}: a data set needs a table `bars`, or `fine_bars`")
+        there = sorted(f"{path.name}{'/' if path.is_dir() else ''}" for path in root.iterdir())[:LISTED] or ["nothing"]
+        raise MissingDataError(
+            f"{root}: a data set needs a table `bars`, or `fine_bars`: a file of that name, such as bars.parquet, or "
+            f"one named under `tables`; the directory holds {', '.join(there)}"
+        )
     named = set()
     for name, source in ((name, source) for name, each in sources.items() for source in each):
         known_table(name)

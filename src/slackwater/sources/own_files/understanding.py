@@ -57,11 +57,12 @@ def understanding(reading: Reading, findings: Sequence[Finding], cleaned: Mappin
     for finding in findings:
         groups.setdefault((finding.table, finding.symbol, finding.rule, finding.action), []).append(finding)
     for (table, symbol, rule, action), found in groups.items():
-        for finding in found[:LONGEST]:
+        shown = len(found) if len(found) == LONGEST + 1 else LONGEST  # "1 more" would take a line too
+        for finding in found[:shown]:
             yield f"  {finding}"
-        if len(found) > LONGEST:
-            rows, last = sum(each.rows for each in found[LONGEST:]), max(each.end for each in found)
-            rest = f"{len(found) - LONGEST:,} more of these in {rows:,} rows, the last on {last:%Y-%m-%d}"
+        if len(found) > shown:
+            rows, last = sum(each.rows for each in found[shown:]), max(each.end for each in found)
+            rest = f"{len(found) - shown:,} more of these in {rows:,} rows, the last on {last:%Y-%m-%d}"
             yield f"  table {table}: {symbol} {rule}, {action}: {rest}"
     grid = reading.tables.get("bars", reading.tables.get("fine_bars"))
     symbols = [] if grid is None else sorted(set(grid["symbol"]))

@@ -174,3 +174,15 @@ def test_trades_are_told_apart_by_their_id_and_those_of_nothing_are_left_out() -
     assert count(trade(None), trade(None)) == 2
     assert count(trade(1), trade(1, kind="trade")) == 2
     assert count(trade(1), trade(2, "0")) == 1
+
+
+def test_a_liquidation_of_nothing_is_none_and_a_stamp_in_seconds_is_refused() -> None:
+    def line(size: str, time: int = T) -> str:
+        row = {"T": time, "s": "BTCUSDT", "S": "Buy", "v": size, "p": "99.5"}
+        return json.dumps({"topic": "allLiquidation.BTCUSDT", "ts": T + 300, "data": [row]})
+
+    assert list(read_messages([line("0"), line("2"), line("0.0")], "bybit")["liquidations"]["quantity"]) == [2.0]
+    assert read_messages([line("0")], "bybit") == {}
+    for time in (T // 1000, T * 1000):
+        with pytest.raises(SchemaError, match=r"^line 1 is not a message of bybit \((its time|cannot convert)"):
+            read_messages([line("2", time)], "bybit")
