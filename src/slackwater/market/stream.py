@@ -114,7 +114,8 @@ class FrameStream:
             If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of the
             last one, or it became available when the decision that it would have been part of was already closed.
         DataError
-            If a bar becomes available only after its own decision, or lies off the grid.
+            If a bar becomes available only after its own decision, is longer or shorter than those of the settings,
+            or lies off the grid.
         """
         schema = self.spec.table(table)
         if schema is None:
@@ -132,7 +133,7 @@ class FrameStream:
         known = self._feeds.get((table, symbol))
         key = self._checked_order(schema, given, known)
         if table == "bars":
-            self._check_bar(symbol, event, available)
+            self._check_bar(symbol, event, available, given["open_time"])
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
             join = self._joins[table].join
@@ -238,7 +239,12 @@ class FrameStream:
             )
         return key
 
-    def _check_bar(self, symbol: str, event: int, available: int) -> None:
+    def _check_bar(self, symbol: str, event: int, available: int, opened: int) -> None:
+        if event - opened != self._step:
+            raise DataError(
+                f"bars: the bar of {symbol} closing at {_text(event)} opened at {_text(opened)}, and this frame reads "
+                f"bars of {self.spec.bar_interval}: resample them"
+            )
         if available > event + self._lag:
             raise DataError(
                 f"bars: the bar of {symbol} closing at {_text(event)} becomes available only after the decision, at "

@@ -131,6 +131,12 @@ BAD: dict[str, tuple[str, Row, type[DataError], str]] = {
         DataError,
         "closing at 2024-01-01 03:00:00.00:00 becomes available only after the decision, at .* 03:00:06",
     ),
+    "a bar of another length": (
+        "bars",
+        bar("2h", open_time=T - timedelta(hours=1)),
+        DataError,
+        "opened at 2024-.* and this frame reads bars of 1:00:00: resample them",
+    ),
     "a bar off the grid": (
         "bars",
         bar("90min"),
