@@ -247,13 +247,14 @@ def contracts(
     """
     from slackwater.sources.exchange.refresh import contract_facts_entry, refresh_contract_facts
 
-    content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None)
+    content = refresh_contract_facts(venue, _names(symbols), out, base_url=mirror or None, on_wait=_tell)
     for symbol, facts in content["contracts"].items():
         typer.echo(f"{symbol}: {', '.join(sorted(facts))}")
     for note in content["notes"]:
         typer.echo(f"note: {note}")
     entry = contract_facts_entry(content)
-    typer.echo(f"written: {out}\nfor params.yaml, in the entry of your data set:\n\n{entry}", nl=False)
+    place = "for params.yaml, in the entry of your data set (in a file of datasets/ without the indentation):"
+    typer.echo(f"written: {out}\n{place}\n\n{entry}", nl=False)
 
 
 @app.command()

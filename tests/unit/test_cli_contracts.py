@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def test_a_venue_is_asked_and_its_answer_is_a_file_to_trade_on(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "note: fees are not asked for" in done.stdout
     assert len(read_contracts(out, "bybit")["BTCUSDT"].tiers) == 2
-    entry = yaml.safe_load(done.stdout.partition("for params.yaml, in the entry of your data set:\n\n")[2])
+    entry = yaml.safe_load(done.stdout.partition("without the indentation):\n\n")[2])
     assert entry == {"contract_facts": json.loads(out.read_text())}
 
 
@@ -40,3 +41,18 @@ def test_an_unknown_venue_is_one_line_and_no_file(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("slackwater: ParameterError: `venue` must be a known venue")
     assert not out.exists()
+
+
+def test_the_wait_for_a_venue_that_does_not_answer_is_not_silent(tmp_path: Path) -> None:
+    """It was silent for a minute of retries."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        mirror = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        arguments = ["contracts", "--venue", "bybit", "--symbols", "BTCUSDT", "--out", str(tmp_path / "facts.json")]
+        asking = subprocess.Popen([SLACKWATER, *arguments, "--mirror", mirror], stderr=subprocess.PIPE, text=True)
+        assert asking.stderr is not None
+        said = asking.stderr.readline()
+        asking.kill()
+        asking.communicate()
+    assert "bybit" in said
+    assert "SourceError" not in said

@@ -60,12 +60,8 @@ def history_sentences(
     ]
     first_test = warm_up + validation.min_train
     whole = first_test + validation.test + horizon
-    later = (
-        "; the warm-up of the features comes on top"
-        if engine is None
-        else f"; all features are known after {_text(engine.warm_up)}"
-    )
-    yield f"one test block needs about {_text(whole)} of history: {', '.join(parts)}{later}"
+    later = "all features are known after " + _text(engine.warm_up) if engine else "the warm-up comes on top"
+    yield f"one test block needs about {_text(whole)} of history: {', '.join(parts)}; {later}"
     span = last - first
     change = (
         f"bring more, or shorten `validation: {{min_train: {_text(validation.min_train)}, "

@@ -336,6 +336,7 @@ def _liquidations(axes: Any, bars: pd.DataFrame, bar_interval: timedelta) -> Non
             axes.set_ylim(-1.15 * max(down, 0.02 * most), 1.15 * max(up, 0.02 * most))
             axes.minorticks_off()
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{abs(y):,.10g}"))
+        axes.tick_params(axis="y", labelsize=8)
         axes.axhline(0.0, color=_DIM, lw=0.6)
     else:
         axes.text(0.5, 0.5, "no liquidations in these data", transform=axes.transAxes, ha="center", color=_DIM)

@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ def refresh_contract_facts(
     base_url: str | None = None,
     politeness: Politeness | None = None,
     now: datetime | None = None,
+    on_wait: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Return the order steps, funding terms and margin tiers of contracts, as a venue publishes them.
 
@@ -55,6 +56,8 @@ def refresh_contract_facts(
         See `slackwater.sources.exchange.fetch.fetch_exchange`.
     now
         Date of the facts, by default that of the clock.
+    on_wait
+        Called with the reason before each wait for the venue.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def refresh_contract_facts(
         if symbol != symbol.upper():
             raise ParameterError(f"a symbol is a name such as BTCUSDT, was {symbol!r}")
         require_linear(symbol)
-    client = Client(source, base_url=base_url, politeness=politeness)
+    client = Client(source, base_url=base_url, politeness=politeness, on_wait=on_wait)
     contracts: dict[str, Any] = {}
     notes = [f"fees are not asked for: no public address of {source.name} states those of an account"]
     for symbol in sorted(symbols):
