@@ -173,7 +173,7 @@ class TestLockedAndHalted:
         level = 100.0 - side * 39.0
         plan = of(side, liquidation_price=level, bankruptcy_price=level)
         path = make_path()["BTCUSDT"]
-        settled = path.open_time[2:4] + 1
+        settled = path.open_time[2:4] + 2_000_000  # within a second of a bar end they would be at it
         paths = {"BTCUSDT": replace(path, settlement_time=settled, funding_rate=np.full(2, float(side)))}
         row = stress_losses(hold(plan, paths), paths, HORIZON, {"limit_hour": (0.8,)}).iloc[1]
         assert row["loss_ratio_max"] == pytest.approx(20 * (39 + (80 if side > 0 else 120)) / 100)
