@@ -60,7 +60,7 @@ def legal_name(name: str) -> str:
     Examples
     --------
     >>> legal_name("direction.auc"), legal_name("values.side.+")
-    ('direction.auc', 'values.side._-a318c242')
+    ('direction.auc', 'values.side._-d855e60b')
     """
     if name and len(name) <= _MAX_NAME and not _ILLEGAL.search(name) and posixpath.normpath(f"x/{name}") == f"x/{name}":
         return name

@@ -73,7 +73,7 @@ def ruin_curve(
     >>> curve["ruin_probability"].tolist()
     [0.0, 0.89]
     >>> curve["expected_longest_losing_streak"].round(1).tolist()
-    [6.4, 6.4]
+    [6.0, 6.0]
     """
     check_all("risk_fractions", risk_fractions, low=math.ulp(0.0), high=1.0)
     if not 0.0 < drawdown < 1.0:

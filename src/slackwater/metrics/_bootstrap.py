@@ -70,7 +70,7 @@ class Stretch:
     --------
     >>> stretch = Stretch.of(182, mean_block=timedelta(days=14))
     >>> round(stretch.of_error, 3), round(stretch.degrees_of_freedom, 1), round(stretch.of_bound(0.95), 3)
-    (1.076, 14.5, 1.174)
+    (1.077, 14.5, 1.174)
     """
 
     of_error: float

@@ -179,7 +179,7 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
     --------
     >>> returns = [0.02, -0.01, 0.015, -0.005, 0.01, 0.0]
     >>> round(deflated_sharpe_ratio(returns, trial_sharpe_ratios=[0.4, 0.1, -0.2]), 3)
-    0.615
+    0.644
     """
     ratios = finite_values(trial_sharpe_ratios, name="trial_sharpe_ratios")
     if np.unique(ratios).size < 2:
