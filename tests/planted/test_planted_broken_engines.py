@@ -268,10 +268,10 @@ class MemoryOutlivesAReset(Trend):
 
 class StateIsSavedInSinglePrecision(Trend):
     def save_state(self) -> dict[str, NDArray[Any]]:
-        return {
-            key: array.astype(np.float32) if array.dtype == np.float64 else array
-            for key, array in super().save_state().items()
-        }
+        for kept in (self._states, self.memories):  # rounded before the digest is taken, which knows only damage
+            for symbol, values in kept.items():
+                kept[symbol] = values.astype(np.float32).astype(np.float64)
+        return super().save_state()
 
 
 # -- absent tables, infinite values --------------------------------------------------------------------------
