@@ -54,7 +54,9 @@ def closes_of(tables: dict[str, pd.DataFrame]) -> pd.DatetimeIndex:
 def refused(stream: FrameStream, rng: np.random.Generator, table: str, last: Row) -> None:
     """Offer what must be refused; that it changed nothing shows in the rows that follow."""
     number = next(
-        name for name in ("close", "quantity", "amount", "open_interest", "depth", "volume", *last) if name in last
+        name
+        for name in ("close", "price", "quantity", "amount", "open_interest", "depth", "volume", *last)
+        if name in last  # the quantity of a liquidation may be unknown, its price may not
     )
     older = {"event_time": last["event_time"] - pd.Timedelta("1s")}
     unborn = {"available_time": last["event_time"] - pd.Timedelta("1s")}
