@@ -85,6 +85,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     failed(stage(root, "configure"), r"configure failed: .*reports.*run `dvc repro` again")
 
 
+def raised_while_out_of_memory() -> Exception:
+    """What a compiler raises that runs out of memory in its own message: another cause beside the error in hand."""
+    try:
+        try:
+            raise MemoryError
+        except MemoryError:
+            raise SystemError("error return without exception set") from KeyError("name")
+    except SystemError as error:
+        return error
+
+
 def test_little_memory_ends_in_one_sentence(tmp_path: Path) -> None:
     root = copied(tmp_path)
     path = root / "params.yaml"
@@ -103,6 +114,7 @@ def test_little_memory_ends_in_one_sentence(tmp_path: Path) -> None:
         (OSError("Error writing bytes to file. Detail: [errno 28] No space left on device"), "the disk is full"),
         (PermissionError(13, "Permission denied", "reports"), r"make the directory and its files writable \(reports\)"),
         (MemoryError(), "the memory is used up"),
+        (raised_while_out_of_memory(), "the memory is used up"),
         (RuntimeError("can't start new thread"), "the memory is used up"),
         (FileNotFoundError(2, "No such file or directory", "x"), r"No such file or directory: make sure .* \(x\)"),
     ],

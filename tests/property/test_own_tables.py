@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.mutated_tables import KINDS, judged
-from tests.mutations import OPERATORS
+from tests.mutations.judge import KINDS, judged
+from tests.mutations.of_tables import OPERATORS
 
 
 @settings(deadline=None, max_examples=150)

@@ -28,7 +28,7 @@ from slackwater.errors import UniverseWarning
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.stream import FrameStream
 from slackwater.trading.score import CONTEXT, Score
-from tests.property.mutations import EXACT, HOSTILE, TABLE, any_of, spoil_arrays, spoil_bytes, spoil_json
+from tests.mutations.of_values import EXACT, HOSTILE, TABLE, any_of, spoil_arrays, spoil_bytes, spoil_json
 from tests.small_bundle import BAR, SPEC, make_bundle
 from tests.small_market import small_market
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,10 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
 from slackwater.market.spec import FrameSpec
-from slackwater.market.tables import STAMP, TABLES, Column, Table, newest
+from slackwater.market.tables import TABLES
 from slackwater.trading.score import CONTEXT, SCORE_COLUMNS
 from tests.small_market import DECISION_LAG, small_market
+from tests.toys import SPOT_BASIS
 from tests.unit.features import hostile_families as hostile
 from tests.unit.features import outside_families as outside
 
@@ -140,16 +142,7 @@ def test_inputs_that_the_data_set_lacks_are_refused() -> None:
 
 def test_inputs_of_a_table_from_outside_follow_the_intermediates() -> None:
     """Catches an input that lands on an intermediate, and a row of another frame that would be read beyond its end."""
-    basis = Table(
-        name="spot_basis",
-        columns=(*STAMP, Column(name="basis", kind="number", unit="fraction")),
-        key=("symbol", "event_time"),
-        lag=timedelta(seconds=2),
-        inputs=("spot_basis",),
-        signed=("spot_basis",),
-        join=newest("basis"),
-        staleness=timedelta(hours=3),
-    )
+    basis = replace(SPOT_BASIS, staleness=timedelta(hours=3))  # of hourly bars
     spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG, tables=(*TABLES, basis))
     market = small_market(interval=HOUR, days=4)
     stamps = market["premium_index"]

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.market.schemas import SCHEMAS
-from tests.mutated_sheet import BARS, EVENTS, TIMES, Operator, Sheet
-from tests.mutations_of_files import (
+from tests.mutations.of_files import (
     carriage_returns,
     comment,
     compressed,
@@ -43,6 +42,7 @@ from tests.mutations_of_files import (
     utf_16,
     wrong_suffix,
 )
+from tests.mutations.sheet import BARS, EVENTS, TIMES, Operator, Sheet
 
 
 def _row(sheet: Sheet, rng: np.random.Generator) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tests.mutated_sheet import Operator, Sheet
+from tests.mutations.sheet import Operator, Sheet
 
 # -- numbers as text --------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """A judge of how tables of a user's own are read after mutations, and a long run of it.
 
-python -m tests.mutated_tables --count 2000 --seed 1
+python -m tests.mutations.judge --count 2000 --seed 1
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.source import Source
 from slackwater.sources.own_files.table_file import TableFile
 from slackwater.sources.whales.transfer_file import TransferFile
-from tests.mutated_sheet import Sheet
-from tests.mutations import OPERATORS
+from tests.mutations.of_tables import OPERATORS
+from tests.mutations.sheet import Sheet
 from tests.small_market import small_market
 
 SYMBOL = "BTCUSDT"
