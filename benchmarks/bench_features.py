@@ -262,12 +262,13 @@ def test_live(record: Recorder) -> None:
 
 
 COLD = """
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 import slackwater as sw
 from slackwater.features.chosen_families import default_families
 
 engine = sw.FeatureEngine(default_families(timedelta(minutes=5)))
-row = {"symbol": "A", "event_time": "2024-01-01T00:05Z", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0}
+row = {"symbol": "A", "event_time": datetime(2024, 1, 1, 0, 5, tzinfo=UTC)}
+row |= dict.fromkeys(("open", "high", "low", "close"), 1.0)
 engine.update(sw.FrameRow.from_mapping(row))
 """
 

@@ -14,7 +14,7 @@ A class with rules across fields gives them a method ``_check_together(self) -> 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
@@ -89,9 +89,9 @@ def check_settings(instance: Any) -> None:
     Types are as strict as in ``params.yaml``: text is not a number, True is not 1, a list is not a tuple, and no number
     is NaN or infinite.
     """
-    for name, hint in _hints(instance.__class__).items():
+    for name, lacking in _checks(instance.__class__):
         value = getattr(instance, name)
-        if wanted := _lacking(value, hint):
+        if wanted := lacking(value):
             raise ParameterError(f"`{name}` must be {wanted}, was {brief(value)}")
     together = getattr(instance, "_check_together", None)
     if together is not None:
@@ -107,9 +107,13 @@ def bounds_of(hint: Any) -> Iterator[Within]:
             yield from bounds_of(part)
 
 
+_Check = Callable[[Any], str]
+"""Tells what a value must be and is not, in words; empty if it is."""
+
+
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    """Return the type hints of the fields of a settings class.
+def _checks(cls: type) -> tuple[tuple[str, _Check], ...]:
+    """Return the check of each field of a settings class: hints are read once, as settings are made for every trade.
 
     Raises
     ------
@@ -120,38 +124,67 @@ def _hints(cls: type) -> dict[str, Any]:
         hints = get_type_hints(cls, include_extras=True)
     except (NameError, TypeError) as error:
         raise ParameterError(f"the type hints of {cls.__qualname__} cannot be read: {error}") from error
-    return {each.name: hints[each.name] for each in fields(cls)}
+    return tuple((each.name, _check_of(hints[each.name])) for each in fields(cls))
 
 
-def _lacking(value: Any, hint: Any, bounds: tuple[Within, ...] = ()) -> str:
-    """Return what a value must be and is not, in words; empty if it is."""
+def _check_of(hint: Any, bounds: tuple[Within, ...] = ()) -> _Check:
+    """Return the check of a type hint."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _lacking(value, parts[0], (*bounds, *(item for item in hint.__metadata__ if isinstance(item, Within))))
+        return _check_of(parts[0], (*bounds, *(item for item in hint.__metadata__ if isinstance(item, Within))))
     if origin in (Union, UnionType):
-        wanted = [_lacking(value, part, bounds) for part in parts]
-        return "" if "" in wanted else wanted[0]
+        return _any_of([_check_of(part, bounds) for part in parts])
     if origin is Literal:
-        return "" if any(value == part and type(value) is type(part) for part in parts) else _one_of(parts)
+        allowed = {(type(part), part) for part in parts}
+        return lambda value: "" if any((type(value), value) == each for each in allowed) else _one_of(parts)
     if origin is tuple:
-        return _lacking_of_tuple(value, parts, bounds)
+        return _check_of_tuple(parts, bounds)
     kind = origin or hint
     if kind in _NAMES:
-        lacking = not _is_a(value, kind)
-        words = " and ".join(map(str, bounds)) if bounds and (kind is not int or not lacking) else _NAMES[kind]
-        return words if lacking or not all(bound.holds(value) for bound in bounds) else ""
-    if not isinstance(kind, type) or isinstance(value, kind):
-        return ""
-    return "None" if kind is NoneType else f"of type {kind.__name__}"
+        return _check_of_kind(kind, bounds)
+    if not isinstance(kind, type):
+        return lambda value: ""
+    wanted = "None" if kind is NoneType else f"of type {kind.__name__}"
+    return lambda value: "" if isinstance(value, kind) else wanted
 
 
-def _lacking_of_tuple(value: Any, parts: tuple[Any, ...], bounds: tuple[Within, ...]) -> str:
-    if not isinstance(value, tuple):
-        return "a tuple"
-    if parts[-1:] != (Ellipsis,) and len(value) != len(parts):
-        return f"a tuple of {len(parts)}"
-    hints = parts[:1] * len(value) if parts[-1:] == (Ellipsis,) else parts
-    return next(filter(None, (_lacking(item, hint, bounds) for item, hint in zip(value, hints, strict=True))), "")
+def _any_of(checks: list[_Check]) -> _Check:
+    def lacking(value: Any) -> str:
+        wanted = ""
+        for check in checks:
+            found = check(value)
+            if not found:
+                return ""
+            wanted = wanted or found
+        return wanted
+
+    return lacking
+
+
+def _check_of_kind(kind: type, bounds: tuple[Within, ...]) -> _Check:
+    within = " and ".join(map(str, bounds))
+
+    def lacking(value: Any) -> str:
+        if not _is_a(value, kind):
+            return within if within and kind is not int else _NAMES[kind]
+        return "" if all(bound.holds(value) for bound in bounds) else within
+
+    return lacking
+
+
+def _check_of_tuple(parts: tuple[Any, ...], bounds: tuple[Within, ...]) -> _Check:
+    any_length = parts[-1:] == (Ellipsis,)
+    checks = [_check_of(part, bounds) for part in (parts[:1] if any_length else parts)]
+
+    def lacking(value: Any) -> str:
+        if not isinstance(value, tuple):
+            return "a tuple"
+        if not any_length and len(value) != len(checks):
+            return f"a tuple of {len(checks)}"
+        of_items = checks * len(value) if any_length else checks
+        return next(filter(None, (check(item) for item, check in zip(value, of_items, strict=True))), "")
+
+    return lacking
 
 
 _NAMES: Final = {
@@ -164,6 +197,8 @@ _NAMES: Final = {
 
 
 def _is_a(value: Any, kind: type) -> bool:
+    if type(value) is kind:  # the usual case, without the slow look at abstract classes
+        return kind is not float or _finite(value)
     if kind is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     if kind is float:

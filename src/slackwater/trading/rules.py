@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 from slackwater.errors import ParameterError
@@ -52,13 +53,21 @@ class Switch:
     needs: str | None = None
 
 
-def switches(rules: type) -> Iterator[tuple[str, Switch]]:
-    """Yield the fields of a settings class that turn a rule off, each with its switch, in order."""
+def switches(rules: type) -> tuple[tuple[str, Switch], ...]:
+    """Return the fields of a settings class that turn a rule off, each with its switch, in order."""
+    return _switches(rules)
+
+
+@cache  # every gate asks
+def _switches(rules: type) -> tuple[tuple[str, Switch], ...]:
     hints = get_type_hints(rules, include_extras=True)
-    for field in fields(rules):
-        hint = hints[field.name]
-        for part in (hint, *get_args(hint)):
-            yield from ((field.name, item) for item in getattr(part, "__metadata__", ()) if isinstance(item, Switch))
+    return tuple(
+        (field.name, item)
+        for field in fields(rules)
+        for part in (hints[field.name], *get_args(hints[field.name]))
+        for item in getattr(part, "__metadata__", ())
+        if isinstance(item, Switch)
+    )
 
 
 def starved_rules(
