@@ -169,17 +169,29 @@ _OUT_OF_MEMORY = ("bad_alloc", "annot allocate memory", "malloc of size", "can't
 
 def _of_the_machine(error: BaseException | None) -> str | None:
     """Return what to do about an error of the disk or of the memory, also of one inside of another; None for others."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        text = " ".join(str(error).split())
+    for each in _chain(error):
+        text = " ".join(str(each).split())
         out_of_memory = any(words in text for words in _OUT_OF_MEMORY)
-        if isinstance(error, MemoryError) or out_of_memory:
+        if isinstance(each, MemoryError) or out_of_memory:
             return f"{_DO[errno.ENOMEM]}, or take fewer symbols or a shorter span"
-        if isinstance(error, OSError):
-            where = f" ({error.filename})" if error.filename else ""
+        if isinstance(each, OSError):
+            where = f" ({each.filename})" if each.filename else ""
             told = re.search(r"[Ee]rrno (\d+)", text)  # pyarrow gives the number in the text only
-            number = error.errno or (int(told[1]) if told else 0)
-            return _DO.get(number, f"{error.strerror or text}: make sure that it can be read and written") + where
-        error = error.__cause__ or error.__context__
+            number = each.errno or (int(told[1]) if told else 0)
+            return _DO.get(number, f"{each.strerror or text}: make sure that it can be read and written") + where
     return None
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """Return an error and those that led to it: its cause, and what was being handled when it was raised.
+
+    A library that runs out of memory while it writes its own message raises from one error while it handles another.
+    """
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if each is not None and each not in found:
+            found.append(each)
+            waiting += [each.__cause__, each.__context__]
+    return found

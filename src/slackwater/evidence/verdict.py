@@ -209,7 +209,7 @@ def verdict(
             "reliability_slope",
             "in [0.8, 1.2], its 95 % interval in [0.5, 1.5]",
             d["reliability_slope"],
-            # A wide interval is no support: an overlap alone would hold the easier the less is known.
+            # An overlap alone would hold more easily where less is known.
             0.8 <= d["reliability_slope"] <= 1.2 and slope[0] >= 0.5 and slope[1] <= 1.5,
             f"interval {slope[0]:.2f} to {slope[1]:.2f}",
         ),

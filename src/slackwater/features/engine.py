@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from slackwater.errors import BundleError, ContractError, OrderError, ParameterError, SchemaError
 from slackwater.features.extra import failure_of, source_digest, spec_of
 from slackwater.features.families import FAMILIES, advance_family, require_compatible
-from slackwater.features.family import Family, Feature
+from slackwater.features.family import LARGEST_STATE, Family, Feature
 from slackwater.features.intermediates import FIRST_EXTRA
 from slackwater.features.rows import NO_BAR, OFF_GRID, OTHER_INPUTS, TAKEN, transform_rows, update_row
 from slackwater.market.bars import BAR_RULE, impossible_bars
@@ -33,8 +33,6 @@ __all__ = ["LONGEST_GAP", "FeatureEngine"]
 LONGEST_GAP: Final = timedelta(days=366)
 """Longest time without bars that a live state is carried over; a row that lies further ahead is refused."""
 _LONGEST_GAP_US: Final = microseconds(LONGEST_GAP)
-_LARGEST_STATE: Final = 2**27
-"""Most slots of the state of one symbol: one GiB. Far more than any window needs, and a machine still has it."""
 
 _FORMULAS: Final = 2
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
@@ -73,11 +71,11 @@ class FeatureEngine:
         self.features: tuple[Feature, ...] = tuple(feature for f in families for feature in f.features())
         self.names: list[str] = [feature.name for feature in self.features]
         self._step = microseconds(self.bar_interval)
-        if (slots := sum(f.state_size() for f in families)) > _LARGEST_STATE:
+        if (slots := sum(f.state_size() for f in families)) > LARGEST_STATE:
             largest = max(families, key=lambda family: family.state_size())
             raise ParameterError(
                 f"features.{largest.name}: the windows need {slots:.3g} slots of state per symbol, the most are "
-                f"{_LARGEST_STATE:,}; shorten them, or widen the bins"
+                f"{LARGEST_STATE:,}; shorten them, or widen the bins"
             )
         constants = [f.constants() for f in families]
         self._constants = np.concatenate(constants)

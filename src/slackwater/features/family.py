@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from slackwater.durations import duration_name
 from slackwater.errors import ParameterError
@@ -21,7 +21,10 @@ from slackwater.operators import bars_in, ring_size
 from slackwater.settings import check_settings
 from slackwater.types import Floats
 
-__all__ = ["Family", "Feature"]
+__all__ = ["LARGEST_STATE", "Family", "Feature"]
+
+LARGEST_STATE: Final = 2**27
+"""Most slots of the state of one symbol: one GiB. Far more than any window needs, and a machine still has it."""
 
 Symmetry = Literal["odd", "even", "pair"]
 Role = Literal["model", "context", "event"]

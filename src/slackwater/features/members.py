@@ -11,8 +11,9 @@ import numpy as np
 
 from slackwater.errors import ParameterError
 from slackwater.features.extra import spec_of
-from slackwater.features.family import Family, Feature, Role, Symmetry
+from slackwater.features.family import LARGEST_STATE, Family, Feature, Role, Symmetry
 from slackwater.market.inputs import INPUTS
+from slackwater.numbers import brief
 
 __all__ = ["RESERVED_OUTPUTS", "RESERVED_STARTS", "check_members"]
 
@@ -32,8 +33,6 @@ RESERVED_OUTPUTS: Final = frozenset(
 
 RESERVED_STARTS: Final = ("y_", "p_", "label_", "trade_", "base_")
 _OUTPUT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_LARGEST_STATE: Final = 1 << 27
-"""Slots of one symbol: a gigabyte."""
 _LONGEST_WARM_UP: Final = timedelta(days=36_500)
 
 
@@ -59,8 +58,8 @@ def check_members(family: Family, inputs: Sequence[str]) -> None:
     if mirrored.shape != constants.shape:
         raise _refused(family, "mirrored()", f"return {constants.size} numbers, as constants() does", mirrored.size)
     size = _called(family, "state_size", family.state_size)
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 0 <= size <= _LARGEST_STATE:
-        raise _refused(family, "state_size()", f"return a whole number from 0 to {_LARGEST_STATE}", size)
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 0 <= size <= LARGEST_STATE:
+        raise _refused(family, "state_size()", f"return a whole number from 0 to {LARGEST_STATE}", size)
     warm_up = _called(family, "warm_up", lambda: family.warm_up)
     if not isinstance(warm_up, timedelta) or not timedelta(0) <= warm_up <= _LONGEST_WARM_UP:
         raise _refused(family, "warm_up", "be a duration (timedelta), not negative, of at most 100 years", warm_up)
@@ -79,10 +78,8 @@ def _called(family: Family, member: str, call: Callable[[], Any]) -> Any:
 
 
 def _refused(family: Family, member: str, expected: str, came: object) -> ParameterError:
-    text = repr(came)
-    text = text if len(text) <= 200 else f"{text[:200]}…"
     return ParameterError(
-        f"features.{family.name}: `{member}` of {spec_of(type(family))} must {expected}, was {text} "
+        f"features.{family.name}: `{member}` of {spec_of(type(family))} must {expected}, was {brief(came)} "
         f"({type(came).__name__})"
     )
 

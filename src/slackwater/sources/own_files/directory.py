@@ -17,7 +17,7 @@ from slackwater.market.quality.order import in_order
 from slackwater.market.schemas import SCHEMAS, known_table, validate
 from slackwater.market.tables import LAGS
 from slackwater.sources.own_files.coverage import ends_apart
-from slackwater.sources.own_files.retold import once
+from slackwater.sources.own_files.several_files import joined
 from slackwater.sources.own_files.source import SYMBOL_MARK, ReadFile, Request, Source, checked_path
 from slackwater.sources.own_files.table_file import TableFile
 from slackwater.sources.own_files.wrapping import form_of, table_name
@@ -241,7 +241,7 @@ def _read(
     for name in order:
         request = Request(root=root, table=name, lag=lags[name], symbols=wanted, tables=whole, now=now)
         files[name] = [read for source in sources[name] for read in source.read(request)]
-        rows, found = once([read.table for read in files[name]], name)
+        rows, found = joined([read.table for read in files[name]], name)
         repeated += found
         if len(sources[name]) > 1:  # each may be in order, and the one after the other not
             rows = rows.sort_values(["symbol", "event_time"], kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""Facts that came in several files."""
+"""Rows of one table from several files, each fact once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pandas as pd
 from slackwater.market.quality.ledger import Finding
 from slackwater.sources.own_files.screen import Screen
 
-__all__ = ["once"]
+__all__ = ["joined"]
 
 
-def once(parts: Sequence[pd.DataFrame], name: str) -> tuple[pd.DataFrame, list[Finding]]:
+def joined(parts: Sequence[pd.DataFrame], name: str) -> tuple[pd.DataFrame, list[Finding]]:
     """Join the rows of several files, each fact once, as it first became known.
 
     Parameters
