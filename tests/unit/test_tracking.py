@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -240,3 +241,16 @@ def test_a_damaged_database_is_named(store: Path) -> None:
     assert process.returncode == 1
     assert "file is not a database): move it away" in err
     assert "Traceback" not in err
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
+    """Catches a lock that is not taken: two writers would make and move the database at once."""
+    with (tmp_path / "mlflow.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer = start(tmp_path)
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(timeout=8.0)  # long enough to make the database, were it not for the lock
+        assert not (tmp_path / "mlflow.db").exists()
+    out, err = writer.communicate(timeout=120)
+    assert writer.returncode == 0, err
+    assert rows(tmp_path, RUNS) == [(out.split()[-1], "FINISHED")]

@@ -67,7 +67,7 @@ def history_sentences(
         f"bring more, or shorten `validation: {{min_train: {_text(validation.min_train)}, "
         f"test: {_text(validation.test)}}}` in the entry of the data set"
     )
-    if span <= first_test + horizon:
+    if span < first_test + horizon:
         yield f"the bars span {_text(span)}: too short, there will be no test block and training will stop; {change}"
     elif span < whole:
         yield f"the bars span {_text(span)}: less than one whole test block; {change}"

@@ -52,7 +52,8 @@ def test_long_enough_is_where_the_splitter_finds_that_many(days: int, whole: int
 
 
 def test_between_them_a_block_is_not_whole() -> None:
-    assert "less than one whole test block; bring more, or shorten `validation: {min_train: 20d" in last_sentence(23)
+    said = "less than one whole test block; bring more, or shorten `validation: {min_train: 20d"
+    assert all(said in last_sentence(days) and blocks(days) == 1 for days in (21, 23))
 
 
 def test_the_warm_up_is_that_of_the_features() -> None:

@@ -96,6 +96,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: edit_manifest(r, lambda m: m["market"].update(staleness_us={"funding": "9h"})),
         "`market.staleness_us.funding`: .*was '9h'",
     ),
+    "a truth in text": (
+        lambda r: edit_manifest(r, lambda m: m.update(synthetic="false")),
+        "`synthetic`: .*was 'false'",
+    ),
     "a negative cap": (
         lambda r: edit_manifest(r, lambda m: m["market"].update(liquidation_cap_us=-1)),
         "`market.liquidation_cap_us`",

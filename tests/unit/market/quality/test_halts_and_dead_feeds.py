@@ -145,11 +145,12 @@ def test_quiet_markets_and_sparse_feeds_are_alive() -> None:
     assert examine(bars=table, liquidation_totals=sparse)[1] == []
 
 
-def test_a_feed_is_not_dead_while_the_market_is() -> None:
+@pytest.mark.parametrize("left", [0.0, 0.001])
+def test_a_feed_is_not_dead_while_the_market_is(left: float) -> None:
     """Catches a halt of the venue taken for one of the feed."""
     table = bars("1h", np.zeros(HOURS, dtype=bool))
     table.loc[500:560, "volume"] /= 20.0
-    assert examine(bars=table, liquidation_totals=totals(table, 0.001, 500, 561))[1] == []
+    assert examine(bars=table, liquidation_totals=totals(table, left, 500, 561))[1] == []
 
 
 REAL = Path("data/external/cq_btc_binance_1h/cq_btc_binance_1h_20230416_20241231.parquet")
