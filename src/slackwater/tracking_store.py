@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import sys
 import time
@@ -18,6 +19,8 @@ __all__ = ["opened_store"]
 
 _WRITER_SECONDS: Final = 600.0  # how long another run may take to log
 _LOCK_SECONDS: Final = 40.0  # how long another program, such as the UI, may hold a transaction
+_AGAIN: Final = "then run `dvc repro` again"
+_AWAY: Final = f"move it away, and a new one is made; {_AGAIN}"
 _LOCATIONS: Final = (  # where MLflow keeps absolute locations of files
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -44,7 +47,8 @@ def opened_store(mlflow: Any, tracking_uri: str, artifacts_root: Path) -> Iterat
         return
     database = Path(name)
     with _one_writer(database):
-        if database.is_file():
+        if database.exists():
+            _require_file(database)
             _require_writable(database)
         if _is_unborn(database):
             _make(mlflow, database)
@@ -79,12 +83,16 @@ def _is_unborn(database: Path) -> bool:
     if not database.is_file() or not database.stat().st_size:
         return True
     with _connected(database) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = _tables(connection)
         if "runs" in tables and connection.execute("SELECT count(*) FROM runs").fetchone()[0]:
             return False
         made = tables and "alembic_version" in tables
         version = connection.execute("SELECT version_num FROM alembic_version").fetchone() if made else None
     return tables <= {"alembic_version"} or ("experiments" in tables and version != (_schema(),))
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _make(mlflow: Any, database: Path) -> None:
@@ -98,6 +106,13 @@ def _schema() -> str:
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
+
+
+def _require_file(database: Path) -> None:
+    if not database.is_file():
+        raise TrackingError(f"{database} is not a file: {_AWAY}")
+    if not os.access(database, os.R_OK | os.W_OK):
+        raise TrackingError(f"{database} cannot be read and written: make it so; {_AGAIN}")
 
 
 def _require_writable(database: Path) -> None:
@@ -119,6 +134,8 @@ def _require_writable(database: Path) -> None:
 
 def _require_schema(database: Path) -> None:
     with _connected(database) as connection:
+        if "experiments" not in _tables(connection):
+            raise TrackingError(f"{database} belongs to another program than MLflow: {_AWAY}")
         found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if found != (_schema(),):
         raise TrackingError(
@@ -157,9 +174,9 @@ def _connected(database: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         if "locked" in str(error):
-            what = "close the program that holds it, such as `make ui`"
+            what = f"close the program that holds it, such as `make ui`; {_AGAIN}"
         elif "readonly" in str(error):
-            what = "make it writable"
+            what = f"make it writable; {_AGAIN}"
         else:
-            what = "move it away, and a new one is made"
-        raise TrackingError(f"{database} cannot be used ({error}): {what}; then run `dvc repro` again") from error
+            what = _AWAY
+        raise TrackingError(f"{database} cannot be used ({error}): {what}") from error

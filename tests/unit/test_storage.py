@@ -46,6 +46,16 @@ def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path: Path) -> Non
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    """Catches a message about `.a.txt.k3x_w1zq.txt`, which nobody has written and nobody will find."""
+    target = tmp_path / "a.txt"
+    (target / "in the way").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught, atomic_file(target) as path:
+        path.write_text("new")
+    assert (caught.value.filename, caught.value.filename2) == (str(target), None)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_failed_directory_leaves_the_old_one_and_no_debris(tmp_path: Path) -> None:
     target = tmp_path / "out"
     with atomic_directory(target) as root:

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -234,13 +234,53 @@ def test_a_locked_database_is_waited_for_and_then_named(store: Path, monkeypatch
         pass
 
 
-def test_a_damaged_database_is_named(store: Path) -> None:
-    (store / "mlflow.db").write_bytes(b"not a database " * 100)
+def of_another_program(path: Path, *tables: str) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in tables:
+            database.execute(f"CREATE TABLE {table} (version_num TEXT)")
+
+
+def read_only(path: Path) -> None:
+    """SQLite refuses to write a file of a version to come; root may write any file, whatever its mode."""
+    content = bytearray(path.read_bytes())
+    content[18] = 9  # the version of the format for writing
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(b"not a database " * 100), "cannot be used (file is not a database): move it"),
+        (lambda path: (path.unlink(), path.mkdir()), "is not a file: move it away"),
+        (lambda path: (path.unlink(), of_another_program(path, "songs")), "belongs to another program than MLflow"),
+        (
+            lambda path: (path.unlink(), of_another_program(path, "alembic_version", "trials")),
+            "belongs to another program than MLflow",
+        ),
+        (read_only, "cannot be used (attempt to write a readonly database): make it writable"),
+    ],
+)
+def test_what_cannot_be_the_store_is_named_and_left_alone(
+    store: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    """Catches an error about a temporary file, and the advice to upgrade the database of another program."""
+    path = store / "mlflow.db"
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
     process = start(store)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "file is not a database): move it away" in err
-    assert "Traceback" not in err
+    assert f"{path} {said}" in err
+    assert len(err.strip().splitlines()) == 1
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert not list(store.glob(".mlflow.db.*"))
+
+
+def test_an_empty_file_is_made_a_store(tmp_path: Path) -> None:
+    """It is what SQLite leaves of a program that was stopped before its first table; it holds nothing."""
+    (tmp_path / "mlflow.db").touch()
+    run_id = log(tmp_path)
+    assert rows(tmp_path, RUNS) == [(run_id, "FINISHED")]
 
 
 def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
