@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from pipelines._closure import ROOT
-from slackwater.storage import read_json
+from pipelines._stage import outs_of
+from slackwater.config import read_yaml
+from slackwater.errors import SchemaError
+from slackwater.storage import read_json, remove_leftovers
 
 _LOOK = (
     ("reports/trading.md", "the account and the same trades under other costs, sizes and venues"),
@@ -35,6 +39,32 @@ def repair_lock(path: Path) -> bool:
     return False
 
 
+def remove_what_was_left(root: Path) -> None:
+    """Remove the temporary files of stages that were killed, unless DVC is running a stage.
+
+    A stage removes its own when it runs again; but DVC may restore its outputs from the cache instead of running it.
+    """
+    lock = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        writers = read_json(lock).get("write", {}).values() if lock.is_file() else ()
+    except SchemaError:  # DVC is writing it
+        return
+    if not any(_runs(writer["pid"]) for writer in writers):
+        for stage in read_yaml(root / "dvc.yaml")["stages"].values():
+            for out in outs_of(stage):
+                remove_leftovers(root / out)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
 def summary(headline: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return the verdict, the main numbers and where to look."""
     lines = [f"\n{verdict['verdict']}: {verdict['sentence']}\n"]
@@ -47,6 +77,7 @@ def main() -> None:
     """Run ``dvc repro`` with the arguments of the command line, and report."""
     if repair_lock(ROOT / ".dvc" / "tmp" / "rwlock"):
         sys.stdout.write("removed .dvc/tmp/rwlock, which a killed process left damaged\n")
+        sys.stdout.flush()
     try:
         process = subprocess.Popen(["dvc", "repro", *sys.argv[1:]], cwd=ROOT)  # noqa: S603, S607
     except FileNotFoundError:
@@ -58,6 +89,7 @@ def main() -> None:
         raise SystemExit("\ninterrupted; `make repro` continues with the stage that was running") from None
     if status:
         raise SystemExit(status)
+    remove_what_was_left(ROOT)
     if len(sys.argv) == 1:
         sys.stdout.write(summary(read_json(ROOT / "reports/headline.json"), read_json(ROOT / "reports/verdict.json")))
 

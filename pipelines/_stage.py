@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pipelines._closure import ROOT, extra_family_files
+from pipelines._watch import AGAIN, ENOUGH_MEMORY, is_short_of_memory
 from slackwater.config import Params, load_params, place_of
 from slackwater.errors import ParameterError, SlackwaterError
 from slackwater.storage import remove_leftovers
@@ -36,8 +37,8 @@ class Stage:
             declared = yaml.safe_load(file)["stages"][name]
         rows = [row for each in declared.get("params", []) for row in each[EFFECTIVE]]
         self._declared = _by_section(rows) if rows else dict.fromkeys(Params.model_fields)
-        outs = [*declared.get("outs", []), *declared.get("metrics", [])]
-        self.outs = [next(iter(out)) if isinstance(out, dict) else str(out) for out in outs]
+        self.purpose: str = declared["desc"]
+        self.outs = outs_of(declared)
         if "features" in self._declared and rows:
             _require_extra_families({ROOT / str(dep) for dep in declared["deps"]})
 
@@ -111,6 +112,12 @@ class _Declared:
         return dict(self._whole.model_dump(include=set(self._keys)))
 
 
+def outs_of(declared: Mapping[str, Any]) -> list[str]:
+    """Return the paths that a stage writes, from its section of ``dvc.yaml``."""
+    outs = [*declared.get("outs", []), *declared.get("metrics", [])]
+    return [next(iter(out)) if isinstance(out, dict) else str(out) for out in outs]
+
+
 def _by_section(rows: Iterable[str]) -> dict[str, frozenset[str] | None]:
     """Return the declared keys of each section; None is all of them."""
     declared: dict[str, frozenset[str] | None] = {}
@@ -135,6 +142,8 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
         stage = Stage(name)
         for out in stage.outs:  # DVC lets one process run a stage, so nobody is writing them
             remove_leftovers(out)
+        stage.say(stage.purpose)
+        _announce_compilation(stage)
         main(stage)
     except SlackwaterError as error:
         message = f"{type(error).__name__}: {error}"
@@ -144,11 +153,31 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
         found = _of_the_machine(error)
         if found is None:
             raise
-        message = f"{found}; then run `dvc repro` again, which continues with this stage"
+        message = f"{found}; {AGAIN}"
     else:
         return
     sys.stderr.write(f"\n{name} failed: {message}\n")
     raise SystemExit(1)
+
+
+def _announce_compilation(stage: Stage) -> None:
+    """Write one line when numba first compiles a kernel instead of loading it from its cache: it takes minutes."""
+    if "numba" not in sys.modules:
+        return
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        made = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.made:
+                self.made = True
+                stage.say("compiling kernels, for a minute or two; those of the library once per machine and version")
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    event.register("numba:compile", Announcement())  # type: ignore[no-untyped-call]
 
 
 _DO = {
@@ -159,12 +188,15 @@ _DO = {
     errno.EACCES: "permission denied: make the directory and its files writable",
     errno.EPERM: "permission denied: make the directory and its files writable",
     errno.EMFILE: "too many files are open: raise the limit (`ulimit -n`)",
-    errno.ENOMEM: "the memory is used up: free some or raise the limit (`ulimit -v`)",
+    errno.ENOMEM: f"the memory is used up: {ENOUGH_MEMORY}",
     errno.EIO: "the disk cannot be read or written: check it",
 }
 
 
-_OUT_OF_MEMORY = ("bad_alloc", "annot allocate memory", "malloc of size", "can't start new thread", "failed to map")
+_OUT_OF_MEMORY = (
+    *("bad_alloc", "out of memory", "annot allocate memory", "malloc of size", "failed to map"),
+    "can't start new thread",
+)
 
 
 def _of_the_machine(error: BaseException | None) -> str | None:
@@ -173,12 +205,14 @@ def _of_the_machine(error: BaseException | None) -> str | None:
         text = " ".join(str(each).split())
         out_of_memory = any(words in text for words in _OUT_OF_MEMORY)
         if isinstance(each, MemoryError) or out_of_memory:
-            return f"{_DO[errno.ENOMEM]}, or take fewer symbols or a shorter span"
+            return _DO[errno.ENOMEM]
         if isinstance(each, OSError):
             where = f" ({each.filename})" if each.filename else ""
             told = re.search(r"[Ee]rrno (\d+)", text)  # pyarrow gives the number in the text only
             number = each.errno or (int(told[1]) if told else 0)
             return _DO.get(number, f"{each.strerror or text}: make sure that it can be read and written") + where
+    if error is not None and is_short_of_memory():
+        return f"{_DO[errno.ENOMEM]} (the error was {type(error).__name__}: {' '.join(str(error).split())})"
     return None
 
 

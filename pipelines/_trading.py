@@ -33,14 +33,16 @@ def read_backtest(stage: Stage) -> Backtest:
     tables = read_tables("data/tables", ["funding", "mark_price"])
     wanted = read_json("data/feature_manifest.json")["model_features"]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
+    predictions, fine_bars = read_parquet("data/predictions.parquet"), read_fine_bars("data/tables")
+    stage.say(f"{len(predictions):,} predicted events, {len(fine_bars):,} fine bars")
     return Backtest.of(
         event_scores(
-            read_parquet("data/predictions.parquet"),
+            predictions,
             read_parquet("data/labels.parquet"),
             read_parquet("data/features.parquet", columns=columns),
             wanted,
         ),
-        read_fine_bars("data/tables"),
+        fine_bars,
         tables.get("funding"),
         tables.get("mark_price"),
         initial_equity=stage.trading.initial_equity,

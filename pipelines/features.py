@@ -13,11 +13,11 @@ def main(stage: Stage) -> None:
     """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
     spec = stage.market.spec
     engine = engine_of(stage.features, spec.bar_interval, spec.inputs)
-    frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), spec)
+    tables = read_tables("data/tables", INPUT_TABLES)
+    stage.say(f"{sum(map(len, tables.values())):,} rows in {len(tables)} tables")
+    frame = MarketFrame.from_tables(tables, spec)
     engine.require_fed(frame.available)
-    stage.say(
-        f"{len(frame.table):,} rows of {frame.table['symbol'].nunique()} symbols; the first run compiles for a minute"
-    )
+    stage.say(f"{len(frame.table):,} bars of {frame.table['symbol'].nunique()} symbols")
     features = engine.transform(frame, progress=lambda done, total: stage.say(f"{done:,} of {total:,} rows"))
     manifest = engine.manifest(frame.available)
     stage.say(

@@ -22,10 +22,12 @@ FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
-    paths = price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price"))
+    features, fine_bars = read_parquet("data/features.parquet", columns=FEATURES), read_fine_bars("data/tables")
+    stage.say(f"{len(features):,} rows of features, {len(fine_bars):,} fine bars")
+    paths = price_paths(fine_bars, tables.get("funding"), mark=tables.get("mark_price"))
     require_facts(stage, paths)
     labels, report = build_labels(
-        read_parquet("data/features.parquet", columns=FEATURES),
+        features,
         paths,
         trade=TradeRules(
             contracts=contracts_of(stage),

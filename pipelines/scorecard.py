@@ -21,7 +21,9 @@ AFTERMATH = timedelta(days=2)
 def main(stage: Stage) -> None:
     """Write ``data/reports/map_scorecard.json`` and ``reports/liquidation_map.png``."""
     evaluation, synthetic = stage.evaluation, stage.dataset.synthetic
-    frame = MarketFrame.from_tables(read_tables("data/tables", TABLES), stage.market.spec)
+    tables = read_tables("data/tables", TABLES)
+    stage.say(f"{sum(map(len, tables.values())):,} rows in {len(tables)} tables")
+    frame = MarketFrame.from_tables(tables, stage.market.spec)
     families = default_families(stage.market.bar_interval, **stage.features.of_the_library())
     card = map_scorecard(
         frame,

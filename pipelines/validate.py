@@ -19,7 +19,9 @@ def main(stage: Stage) -> None:
     spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
     archived = Path("data/raw/origin.json").is_file()
     known = known_defects(archived=archived)
-    tables, found = examine_tables(read_tables("data/raw"), venue=dataset.venue, spacing=spacing, known=known)
+    raw = read_tables("data/raw")
+    stage.say(f"{sum(map(len, raw.values())):,} rows in {len(raw)} tables")
+    tables, found = examine_tables(raw, venue=dataset.venue, spacing=spacing, known=known)
     read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
     ledger = DefectLedger([*read, *found.findings])
     absent = absent_tables(tables)

@@ -130,6 +130,81 @@ def test_a_mistake_in_the_code_keeps_its_traceback() -> None:
     assert _stage._of_the_machine(TypeError("unsupported operand")) is None
 
 
+def watched(body: str) -> list[str]:
+    """The command of a stage `train` that does what `body` says, and may stand still for two seconds."""
+    code = f"import ctypes, os, signal, threading, time\nfrom pipelines._watch import watch\nwatch('train', 2)\n{body}"
+    return [sys.executable, "-c", code]
+
+
+MOST_LIKELY = "most likely because memory ran out: free memory or raise its limit"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("os.abort()", rf"train failed: the system or a library ended it \(SIGABRT\), {MOST_LIKELY}"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", rf"train failed: .* \(SIGKILL\), {MOST_LIKELY}"),
+        ("ctypes.CDLL(None).exit(1)", rf"train failed: .* \(exit status 1\), {MOST_LIKELY}"),
+        ("ctypes.CDLL(None).exit(0)", rf"train failed: .* \(exit status 0\), {MOST_LIKELY}"),
+        ("os.fork() or time.sleep(9) or os._exit(0)\nos.abort()", rf"train failed: .* \(SIGABRT\), {MOST_LIKELY}"),
+        ("threading.Event().wait()", rf"train failed: it stood still for 2 s, {MOST_LIKELY}"),
+        ("os.kill(os.getppid(), signal.SIGTERM)\nthreading.Event().wait()", r"ended from outside \(SIGTERM\)"),
+        ("bytearray(10**15)", "train failed: the memory does not suffice to start: free memory"),
+    ],
+)
+def test_an_end_that_a_stage_cannot_report_is_reported(body: str, message: str) -> None:
+    """Catches LightGBM, which ends the process from C++, and a wait for a thread that never started: no word, or none
+    ever."""
+    done = subprocess.run(watched(body), cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    failed(done, f"{message}.*then run `dvc repro` again")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("print('done')", 0, ""),
+        ("raise SystemExit(3)", 3, ""),
+        ("raise KeyError('x')", 1, "KeyError: 'x'"),
+        ("until = time.monotonic() + 5\nwhile time.monotonic() < until: sum(range(10**4))", 0, ""),
+    ],
+)
+def test_a_stage_that_ends_by_itself_is_left_to_itself(body: str, status: int, said: str) -> None:
+    """The last one works longer than a stage may stand still."""
+    done = subprocess.run(watched(body), cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.strip().splitlines()[-1:] == ([said] if said else [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_stage_ends_with_the_process_that_watches_it() -> None:
+    """Catches a stage that goes on writing after a kill of what DVC had started."""
+    command = watched("print(os.getpid(), flush=True)\nthreading.Event().wait()")
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert int(watching.stdout.readline()) != watching.pid
+        watching.kill()
+        assert watching.stdout.read() == ""  # the end of the file: nobody holds the other end any more
+
+
+def test_a_stage_says_at_once_what_it_does(tmp_path: Path) -> None:
+    """Catches minutes of silence while tables are read and kernels are compiled."""
+    root = copied(tmp_path)
+    with_small(root)
+    for name in ("configure", "ingest", "validate"):
+        first, *others = stage(root, name).stdout.splitlines()
+        assert first == f"{name}: {Stage(name).purpose}"
+    assert any(re.fullmatch(r"validate: [\d,]+ rows in \d+ tables", line) for line in others)
+
+
+def test_compilation_is_announced_once(tmp_path: Path) -> None:
+    code = (
+        "from numba import njit\nfrom pipelines._stage import Stage, _announce_compilation\n"
+        "_announce_compilation(Stage('features'))\nnjit(lambda x: x)(1)\nnjit(lambda x: x + 1)(1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"features: compiling kernels, .*once per machine.*\n", done.stdout)
+
+
 def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path) -> None:
     """Catches `data/.tables.abcdefgh`, which git would commit and nobody would remove."""
     root = copied(tmp_path)

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipelines import _repro
 from pipelines._closure import ROOT
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
@@ -265,6 +266,54 @@ def test_an_edit_reruns_what_reads_it(repository: Path) -> None:
         (repository / "params.yaml").write_text(before)
         run(repository, sys.executable, "-m", "pipelines.configure")
     assert changed_stages(repository) == set()
+
+
+def test_facts_and_labels_in_a_file_of_their_own_rerun_neither_ingest_nor_features(repository: Path) -> None:
+    """The entry of the data set as `datasets/mine.yaml`, with and without an edit."""
+    before = (repository / "params.yaml").read_text()
+    entry = yaml.safe_load(before)["datasets"]["simulated"]
+    file = repository / "datasets" / "mine.yaml"
+    changed = []
+    try:
+        edit(repository, lambda c: c.update(dataset="mine"))
+        for more in ({}, {"contract_facts": FACTS}, {"labels": {"reversal_multiple": 1.1}}):
+            file.write_text(yaml.safe_dump(entry | more))
+            run(repository, sys.executable, "-m", "pipelines.configure")
+            changed.append(changed_stages(repository) - {"configure", "track"})
+    finally:
+        file.unlink()
+        (repository / "params.yaml").write_text(before)
+        run(repository, sys.executable, "-m", "pipelines.configure")
+    renamed, with_facts, with_labels = changed
+    assert with_facts == renamed | {"label", "backtest", "sensitivity", "export"}
+    assert with_labels == renamed | {"label", "export"}
+    assert renamed.isdisjoint({"ingest", "features", "label", "train", "backtest"})
+
+
+def test_leftovers_of_a_stage_that_is_restored_are_removed(repository: Path) -> None:
+    """A killed `ingest` leaves `data/.raw.abcdefgh`; DVC restores `data/raw` from its cache and never runs it again."""
+    left = repository / "data" / ".raw.abcdefgh"
+    left.mkdir()
+    (left / ".bars.parquet.abcdefgh.parquet").write_text("half")
+    shutil.rmtree(repository / "data" / "raw")
+    output = run(repository, sys.executable, "-m", "pipelines._repro")
+    assert "Running stage 'ingest'" not in output
+    assert (repository / "data" / "raw").is_dir()
+    assert not left.exists()
+
+
+def test_files_of_a_stage_that_runs_now_are_left_alone(repository: Path) -> None:
+    left, lock = repository / "data" / ".raw.abcdefgh", repository / ".dvc" / "tmp" / "rwlock"
+    left.mkdir()
+    before = lock.read_text() if lock.is_file() else "{}"
+    try:
+        lock.write_text(json.dumps({"write": {str(repository / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}}))
+        _repro.remove_what_was_left(repository)
+        assert left.exists()
+    finally:
+        lock.write_text(before)
+    _repro.remove_what_was_left(repository)
+    assert not left.exists()
 
 
 def test_what_was_run_before_comes_back_from_the_cache(repository: Path) -> None:
