@@ -31,7 +31,7 @@ from pipelines._stage import Stage
 from slackwater.storage import read_json, write_report
 
 OUT = Path(__file__).with_suffix(".json")
-KILLS, KILLS_OF_TRACK, KILLS_OF_FIRST_TRACK = 4, 30, 10
+KILLS, KILLS_OF_TRACK, KILLS_OF_FIRST_TRACK = 5, 30, 10
 COPIED = ("src", "pipelines", "datasets", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "trials.jsonl")
 SMALL = {
     "source": "simulate",
@@ -259,7 +259,7 @@ def faults() -> Iterator[tuple[str, Callable[[Workshop, random.Random], Result]]
             yield f"kill {stage} {number}", lambda shop, draws, s=stage, f=first: kill(shop, s, draws, first=f)
     others: Mapping[Callable[..., Result], tuple[int, list[str]]] = {
         disk: (1, STAGES),
-        memory: (2, ["ingest", "features", "train", "track"]),
+        memory: (2, STAGES),
         lock: (3, ["track"]),
         clock: (1, ["ingest", "export", "track"]),
         homeless: (2, ["features", "track"]),
