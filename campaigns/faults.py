@@ -1,9 +1,9 @@
 """Kills and poor machines: every fault is followed by `make repro` alone, and the outputs must be those of before.
 
-Run it with ``make faults``. It works in a small copy of the repository with a simulated data set of two symbols, takes
-about half an hour on an idle machine, and adds every result to ``campaigns/faults.json`` as it comes: a run that was
-stopped continues with what is missing, in a new copy or in the directory that is given as an argument. Results of other
-sources are dropped. The seed of a fault is its name.
+Run it with ``make faults``. It works in a small copy of the repository with a simulated data set of two symbols, and
+adds every result to ``campaigns/faults.json`` as it comes: a run that was stopped continues with what is missing, in a
+new copy or in the directory that is given as an argument. Results of other sources are dropped. The seed of a fault is
+its name.
 """
 
 from __future__ import annotations

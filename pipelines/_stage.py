@@ -172,7 +172,7 @@ def _announce_compilation(stage: Stage) -> None:
         def on_start(self, _: Any) -> None:
             if not self.made:
                 self.made = True
-                stage.say("compiling kernels, for a minute or two; those of the library once per machine and version")
+                stage.say("compiling kernels, for a minute or two; those of the library once per checkout and version")
 
         def on_end(self, _: Any) -> None:
             pass

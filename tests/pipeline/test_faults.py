@@ -202,7 +202,7 @@ def test_compilation_is_announced_once(tmp_path: Path) -> None:
         "_announce_compilation(Stage('features'))\nnjit(lambda x: x)(1)\nnjit(lambda x: x + 1)(1)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"features: compiling kernels, .*once per machine.*\n", done.stdout)
+    assert re.fullmatch(r"features: compiling kernels, .*once per checkout.*\n", done.stdout)
 
 
 def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path) -> None:
