@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -293,7 +293,7 @@ def _masked(
     excused = np.zeros(len(rows), dtype=bool)
     for _, inside in spans:
         excused |= inside
-    findings += _gaps(schema, rows, spacing, [(defect.start, defect.end) for defect in known])
+    findings += _gaps(schema, rows, spacing, known)
     left = np.ones(len(rows), dtype=bool)
     for rule in RULES:
         if name not in rule.tables:
@@ -343,15 +343,20 @@ def _spans(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> bool:
 
 
 def _gaps(
-    schema: Table, rows: pd.DataFrame, spacing: timedelta | None, known: Iterable[tuple[pd.Timestamp, pd.Timestamp]]
+    schema: Table, rows: pd.DataFrame, spacing: timedelta | None, known: Sequence[KnownDefect]
 ) -> list[Finding]:
+    """Return where rows are missing, with the reason where that is known."""
     if schema.name == "funding":
         found = of_funding.missing_settlements(rows)
     else:
         one_per_time = schema.key == ("symbol", "event_time") and schema.name not in FINEST
         step = usual_spacing(rows["event_time"]) if spacing is None and one_per_time else spacing
         found = [] if step is None else gaps(rows, schema.name, step)
-    return [gap for gap in found if not any(start <= gap.start and gap.end <= end + APART for start, end in known)]
+    return [replace(gap, note=_reason(gap, known) or gap.note) for gap in found]
+
+
+def _reason(gap: Finding, known: Sequence[KnownDefect]) -> str:
+    return next((each.reason for each in known if each.start <= gap.end and gap.start <= each.end), "")
 
 
 def _spans_of(name: str, symbol: str, rule: str, rows: pd.DataFrame, note: str) -> Iterator[Finding]:

@@ -1,0 +1,61 @@
+"""Coverage of own files: every row that is due is delivered, missing or masked, wherever it lies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.market.quality.detectors import examine_tables
+from slackwater.market.quality.known_defects import KnownDefect
+from slackwater.sources.own_files.coverage import coverage, ends_apart
+from tests.small_market import small_market
+
+HALF_HOUR = timedelta(minutes=30)
+SYMBOL = "BTCUSDT"
+
+
+def known(start: pd.Timestamp, end: pd.Timestamp) -> KnownDefect:
+    return KnownDefect(
+        venue="here", symbol=SYMBOL, table="open_interest", start=start, end=end, reason="sparse after the listing"
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_row_that_is_due_is_delivered_missing_or_masked(seed: int) -> None:
+    """Gaps lie anywhere: next to a masked row, inside a span known to be wrong, at its edge, at both ends."""
+    rng = np.random.default_rng(seed)
+    tables = small_market((SYMBOL,), days=10)
+    due = tables["open_interest"]
+    start, length = int(rng.integers(0, len(due) - 40)), int(rng.integers(1, 40))
+    defect = known(*due["event_time"].iloc[[start, start + length]])
+    zero = due.index.isin(rng.integers(0, len(due), 3))
+    gone = np.zeros(len(due), dtype=bool)
+    for first in (0, max(start - 3, 0), start + 1, start + length - 1, len(due) - 6):  # ends and edges
+        if rng.random() < 0.6:
+            gone[first : first + int(rng.integers(2, 12))] = True
+    for neighbour in np.flatnonzero(zero):
+        gone[neighbour + 1 : neighbour + 1 + int(rng.integers(0, 3))] = True
+    gone &= ~zero
+    if gone[-2] and not gone[-1]:  # a single row at an end may be due to the phase of the table
+        gone[-1] = True
+    given = due.assign(open_interest=due["open_interest"].mask(zero, 0.0))[~gone].reset_index(drop=True)
+    tables = {"bars": tables["bars"], "open_interest": given}
+    cleaned, ledger = examine_tables(tables, venue="here", spacing={"bars": HALF_HOUR}, known=[defect])
+    findings = [*ends_apart(tables, "bars"), *ledger.findings]
+    [line] = [each for each in coverage(cleaned, findings, [SYMBOL]) if each.table == "open_interest"]
+    assert line.missing == gone.sum()
+    assert line.rows + line.missing + line.masked == len(due)
+
+
+def test_a_gap_in_a_span_that_is_known_to_be_wrong_carries_its_reason() -> None:
+    interest = small_market((SYMBOL,), days=10)["open_interest"]
+    table = interest.drop(index=range(51, 90)).reset_index(drop=True)
+    defect = known(*interest["event_time"].iloc[[40, 89]])
+    _, ledger = examine_tables({"open_interest": table}, venue="here", spacing={}, known=[defect])
+    assert [(each.rule, each.rows, each.note) for each in ledger.findings] == [
+        ("gap", 39, "sparse after the listing"),
+        ("known_defect", 11, "sparse after the listing"),
+    ]
