@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 from slackwater.market.quality.detectors import examine_tables
 from slackwater.market.quality.known_defects import KnownDefect
 from slackwater.sources.own_files.coverage import coverage, ends_apart
+from slackwater.sources.own_files.directory import read_directory
+from slackwater.sources.own_files.understanding import understanding
 from tests.small_market import small_market
 
 HALF_HOUR = timedelta(minutes=30)
@@ -59,3 +62,30 @@ def test_a_gap_in_a_span_that_is_known_to_be_wrong_carries_its_reason() -> None:
         ("gap", 39, "sparse after the listing"),
         ("known_defect", 11, "sparse after the listing"),
     ]
+
+
+def test_blank_cells_of_a_column_that_may_be_unknown_are_recorded(tmp_path: Path) -> None:
+    """Their features were unknown, and nobody was told why."""
+    bars = small_market((SYMBOL,), days=3)["bars"]
+    blank = bars.index.isin([5, 6, 90])
+    bars.assign(taker_buy_volume=bars["taker_buy_volume"].mask(blank)).to_csv(tmp_path / "bars.csv", index=False)
+    reading = read_directory(tmp_path)
+    [found] = reading.findings
+    assert (found.rule, found.rows, found.action, found.symbol) == ("blank_value", 3, "recorded", SYMBOL)
+    assert "`taker_buy_volume` is blank: unknown in these rows" in found.note
+    assert reading.tables["bars"]["taker_buy_volume"].isna().sum() == 3
+    [line] = [each for each in coverage(reading.tables, reading.findings, [SYMBOL]) if each.table == "bars"]
+    assert (line.missing, line.masked, line.why) == (0, 0, "blank_value 3")
+
+
+def test_rates_that_stand_out_are_counted_and_no_finding(tmp_path: Path) -> None:
+    tables = small_market((SYMBOL,), days=10)
+    rates = tables["funding"].assign(funding_rate=1e-4)
+    rates.loc[7, "funding_rate"] = -3e-4
+    tables["bars"].to_parquet(tmp_path / "bars.parquet")
+    rates.to_parquet(tmp_path / "funding.parquet")
+    reading = read_directory(tmp_path)
+    page = "\n".join(understanding(reading, [], reading.tables))
+    assert "findings: none" in page
+    assert "flagged: table funding: BTCUSDT 1 of 30 rates are three times their neighbours" in page
+    assert "(-0.0003)" in page
