@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pipelines._closure import ROOT, import_closure
-from slackwater.config import load_params
+from slackwater.config import broken_entries, load_params
 from slackwater.errors import SlackwaterError
 from slackwater.storage import atomic_file
 
@@ -70,6 +70,8 @@ def main() -> None:
     """Rewrite ``dvc.yaml`` where its code rows are not what the imports require."""
     try:
         load_params(ROOT / "params.yaml")
+        for name, error in broken_entries(ROOT / "params.yaml").items():
+            sys.stdout.write(f"the data set {name} cannot be chosen, and its families are no deps: {error}\n")
     except SlackwaterError as error:
         raise SystemExit(f"make deps failed: {type(error).__name__}: {error}") from None
     text = _DVC.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Stage `configure`: check the parameters of all data sets, and write the effective ones of the chosen data set."""
+"""Stage `configure`: check the parameters, write the effective ones of the chosen data set, and name broken entries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import yaml
 
 from pipelines._contracts import require_facts
 from pipelines._stage import EFFECTIVE, Stage, run
+from slackwater.config import broken_entries
 from slackwater.storage import atomic_file
 
 
@@ -17,6 +18,8 @@ def main(stage: Stage) -> None:
     require_facts(stage, params.dataset.symbols or [])
     with atomic_file(Path(EFFECTIVE)) as path:
         path.write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=True), encoding="utf-8")
+    for name, error in broken_entries().items():
+        stage.say(f"the data set {name} cannot be chosen: {error}")
     stage.say(f"data set {params.dataset.name}{', SYNTHETIC' if params.dataset.synthetic else ''}")
 
 

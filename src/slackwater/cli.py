@@ -371,7 +371,7 @@ def understand(
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """Print how a data set of your own is read: files, columns, units, clocks and findings."""
-    from slackwater.config import load_params
+    from slackwater.config import broken_entries, load_params
     from slackwater.market.quality.detectors import examine_tables
     from slackwater.market.quality.known_defects import known_defects
     from slackwater.sources.own_files.directory import read_directory
@@ -402,6 +402,8 @@ def understand(
         typer.echo(line)
     for line in _outlook(load_params(params, dataset), tables):
         typer.echo(line)
+    for name, error in broken_entries(params).items():
+        _tell(f"the data set {name} cannot be chosen: {error}")
 
 
 def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A judge of how tables of a user's own are read after mutations, and a long run of it.
 
 python -m tests.mutations.judge --count 2000 --seed 1
+python -m tests.mutations.judge --of archives     # or whales
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from slackwater.sources.own_files.directory import read_directory
 from slackwater.sources.own_files.source import Source
 from slackwater.sources.own_files.table_file import TableFile
 from slackwater.sources.whales.transfer_file import TransferFile
+from tests.mutations import archives, whales
 from tests.mutations.of_tables import OPERATORS
 from tests.mutations.sheet import Sheet
 from tests.small_market import small_market
@@ -111,26 +114,31 @@ def _rows(table: pd.DataFrame, like: pd.DataFrame) -> Counter[tuple[object, ...]
     return Counter(zip(*columns, strict=True))
 
 
+JUDGES: Final = {"tables": judged, "archives": archives.judged, "whales": whales.judged}
+
+
 def main() -> None:
     """Judge many mutations and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", choices=[*JUDGES], default="tables")
     asked = parser.parse_args()
     counts: Counter[str] = Counter()
-    by_operator: dict[str, Counter[str]] = {operator.__name__: Counter() for operator in OPERATORS}
+    by_operator: dict[str, Counter[str]] = {}
     for seed in range(asked.seed, asked.seed + asked.count):
         with tempfile.TemporaryDirectory() as directory:
             try:
-                outcome, done = judged(seed, Path(directory))
+                outcome, done = JUDGES[asked.of](seed, Path(directory))
             except Exception as error:
                 outcome, done = f"FAILED {type(error).__name__}", []
                 sys.stdout.write(f"seed {seed}: {type(error).__name__}: {str(error)[:300]}\n")
+                sys.stdout.flush()
         counts[outcome] += 1
         if len(done) == 1:
-            by_operator[done[0]][outcome] += 1
+            by_operator.setdefault(done[0], Counter())[outcome] += 1
     sys.stdout.write(f"{dict(counts)}\n")
-    for name, found in by_operator.items():
+    for name, found in sorted(by_operator.items()):
         sys.stdout.write(f"  {name:20s} {dict(found)}\n")
 
 

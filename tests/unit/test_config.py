@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines._closure import ROOT
-from slackwater.config import Params, load_params, read_yaml, resolve
+from slackwater.config import Params, broken_entries, load_params, own_entries, read_yaml, resolve
 from slackwater.durations import duration_name, duration_text, offset_text, parse_duration, parse_offset
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.market.contract_file import merge_contracts
@@ -381,7 +381,22 @@ def test_a_data_set_may_have_a_file_of_its_own(tmp_path: Path) -> None:
 )
 def test_an_error_in_a_file_of_a_data_set_names_the_file(tmp_path: Path, files: dict[str, str], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        load_params(with_own(tmp_path, **files))
+        load_params(with_own(tmp_path, **files), *files)
+
+
+@pytest.mark.parametrize("text", ["a: [", "", "7", "\x00", "broken: 7", "features: x", OWN + "labells: {}\n"])
+def test_a_broken_file_stops_its_own_data_set_alone(tmp_path: Path, text: str) -> None:
+    path = with_own(tmp_path, mine=OWN, broken=text)
+    assert load_params(path, "mine").dataset.name == "mine"
+    assert load_params(path).dataset.name == "simulated"
+    with pytest.raises(ParameterError, match=r"datasets/broken\.yaml"):
+        load_params(path, "broken")
+    with pytest.raises(ParameterError, match=r"`dataset` is .x.; there are .*mine"):
+        load_params(path, "x")
+    [(name, said)] = broken_entries(path).items()
+    assert name == "broken"
+    assert "datasets/broken.yaml" in said
+    assert list(own_entries(tmp_path)) == ["mine"]
 
 
 @pytest.mark.parametrize(

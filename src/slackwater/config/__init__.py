@@ -8,8 +8,8 @@ somebody switches to it.
 
 from __future__ import annotations
 
-from slackwater.config.loading import load_params, own_entries, place_of, resolve
+from slackwater.config.loading import broken_entries, load_params, own_entries, place_of, resolve
 from slackwater.config.sections import Params
 from slackwater.config.yaml_file import read_yaml
 
-__all__ = ["Params", "load_params", "own_entries", "place_of", "read_yaml", "resolve"]
+__all__ = ["Params", "broken_entries", "load_params", "own_entries", "place_of", "read_yaml", "resolve"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from slackwater.config.sections import Dataset, Params
 from slackwater.config.yaml_file import read_yaml
 from slackwater.errors import ParameterError, did_you_mean
 
-__all__ = ["load_params", "own_entries", "place_of", "resolve"]
+__all__ = ["broken_entries", "load_params", "own_entries", "place_of", "resolve"]
 
 _SECTIONS = frozenset(Params.model_fields) - {"dataset"}
 _OWN = "datasets"
@@ -36,18 +36,51 @@ def load_params(path: str | Path = "params.yaml", dataset: str | None = None) ->
     MissingDataError
         If there is no such file.
     ParameterError
-        If it is not YAML, or a parameter is unknown, missing, of a wrong type or out of range, in any entry.
+        If it is not YAML, or a parameter is unknown, missing, of a wrong type or out of range, in any entry of the file
+        or in the file of the chosen data set. Those of others are not read: `broken_entries` finds what is wrong there.
     """
     path = Path(path)
     content = read_yaml(path)
-    own = own_entries(path.parent)
-    return resolve(content if dataset is None else content | {"dataset": dataset}, own, origin=str(path))
+    files = _own_files(path.parent)
+    chosen = content.get("dataset") if dataset is None else dataset
+    own = {name: _own_entry(file) for name, file in files.items() if name == str(chosen)}
+    return resolve(content | {"dataset": chosen}, own, origin=str(path), names=files)
+
+
+def broken_entries(path: str | Path = "params.yaml") -> dict[str, str]:
+    """Return what is wrong with the entries in ``datasets/*.yaml`` that cannot be chosen, by the names of the files.
+
+    Raises
+    ------
+    MissingDataError, ParameterError
+        If the file at `path` cannot be used itself.
+    """
+    broken = {}
+    for name in _own_files(Path(path).parent):
+        try:
+            load_params(path, name)
+        except ParameterError as error:
+            broken[name] = str(error)
+    return broken
 
 
 def own_entries(root: Path) -> dict[str, Any]:
-    """Return the entries of data sets in ``datasets/*.yaml`` below a directory, by the names of the files.
+    """Return the entries in ``datasets/*.yaml`` below a directory that can be chosen, by the names of the files.
 
     A file holds the content of an entry, or the entry under the name of the file, as `slackwater fetch` prints it.
+    """
+    broken = broken_entries(root / "params.yaml")
+    return {name: _own_entry(file) for name, file in _own_files(root).items() if name not in broken}
+
+
+def _own_entry(file: Path) -> Any:
+    content = read_yaml(file)
+    return content[file.stem] if set(content) == {file.stem} else content
+
+
+def _own_files(root: Path) -> dict[str, Path]:
+    """Return the files of data sets below a directory, by the names of the data sets.
+
     Hidden files and backups (``mine.yaml~``) are those of editors, ``*.md`` are notes; anything else would be taken for
     an entry that is read, and is refused.
 
@@ -64,8 +97,7 @@ def own_entries(root: Path) -> dict[str, Any]:
                 f"{_OWN}/{_shown(file.name)[1:-1]} is not a data set, which is a file NAME.yaml with a name that can "
                 "be printed: rename it, or take it away"
             )
-    contents = {file.stem: read_yaml(file) for file in files}
-    return {name: content[name] if set(content) == {name} else content for name, content in contents.items()}
+    return {file.stem: file for file in files}
 
 
 def place_of(name: str, root: str | Path = ".") -> str:
@@ -78,21 +110,25 @@ def resolve(
     own: Mapping[str, Any] | None = None,
     *,
     origin: str = "params.yaml",
+    names: Collection[str] = (),
 ) -> Params:
-    """Return the effective parameters of parsed content, and of entries from files of their own; see `load_params`."""
+    """Return the effective parameters of parsed content, and of entries from files of their own; see `load_params`.
+
+    `names` are those of all such files, whether or not they are among the entries.
+    """
     _refuse_unknown(content, {"dataset", "datasets", *_SECTIONS}, origin)
     own = own or {}
     listed = content.get("datasets") or {}
-    if not isinstance(listed, dict) or not (listed or own):
+    if not isinstance(listed, dict) or not (listed or own or names):
         raise ParameterError(f"{origin}: `datasets` must name at least one data set")
     entries = {str(name): entry for name, entry in listed.items()}
     twice = sorted(entries.keys() & own.keys())
     if twice:
         raise ParameterError(f"{origin}: the data set `{twice[0]}` stands in {_OWN}/{twice[0]}.yaml too; remove one")
     chosen = content.get("dataset")
-    names = [*entries, *own]
-    if not isinstance(chosen, str | int) or str(chosen) not in names:
-        raise ParameterError(f"{origin}: `dataset` is {_shown(chosen)}{did_you_mean(chosen, names)}")
+    known = dict.fromkeys([*entries, *own, *names])
+    if not isinstance(chosen, str | int) or str(chosen) not in known:
+        raise ParameterError(f"{origin}: `dataset` is {_shown(chosen)}{did_you_mean(chosen, known)}")
     effective = {name: _effective(content, name, entry, origin, f"datasets.{name}") for name, entry in entries.items()}
     for name, entry in own.items():
         effective[name] = _effective(content, name, entry, f"{_OWN}/{name}.yaml", "")

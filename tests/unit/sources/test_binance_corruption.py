@@ -305,3 +305,20 @@ def test_every_single_cut_of_a_zip_is_noticed(tmp_path: Path) -> None:
 
 def test_there_are_enough_of_them() -> None:
     assert len(MASKED) + len(REFUSED) + len(CONTAINERS) >= 60
+
+
+def test_a_ragged_row_of_other_bytes_is_not_lost_without_a_count(tmp_path: Path) -> None:
+    """The handler of such rows printed a traceback and counted nothing."""
+    lines = text_of(KLINES).encode().splitlines()
+    lines[5] = b"\xce,1"
+    with pytest.raises(SchemaError, match="cannot be read as a csv: it is not UTF-8 text"):
+        parse(tmp_path / "file.zip", KLINES, zipped(f"{KLINES.name}.csv", b"\n".join(lines)))
+
+
+def test_a_blank_ratio_is_unknown_and_on_record(tmp_path: Path) -> None:
+    cells = cells_of(METRICS)
+    cells[9][cells[0].index("count_long_short_ratio")] = ""
+    text = "".join(",".join(row) + "\n" for row in cells)
+    part = parse(tmp_path / "file.zip", METRICS, zipped(f"{METRICS.name}.csv", text.encode()))
+    assert rules(part) == {"blank_value": 1}
+    assert len(part.tables["long_short_ratio"]) == len(cells) - 1

@@ -87,6 +87,30 @@ def test_what_a_monthly_file_lacks_comes_from_the_daily_ones(hole: str, tmp_path
     assert [each["missing_rows"] for each in filled["coverage"]] == [0, 0, 0]
 
 
+def test_rows_of_a_monthly_file_that_cannot_be_used_come_from_the_daily_ones(tmp_path: Path) -> None:
+    """A row that is masked is a hole of its file as one that was never there."""
+
+    def spoilt(path: str) -> bytes | None:
+        whole = small(path)
+        if whole is None or "monthly" not in path:
+            return whole
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+            name = archive.namelist()[0]
+            lines = archive.read(name).decode().splitlines()
+        for row, column in ((40, 4), (41, 2), (500, 1)):
+            cells = lines[row].split(",")
+            cells[column] = "" if row == 500 else "x"
+            lines[row] = ",".join(cells)
+        return zipped(name, "\n".join([*lines, ""]).encode())
+
+    bring(tmp_path / "whole", small, ("fine_bars",))
+    manifest = bring(tmp_path / "filled", spoilt, ("fine_bars",))
+    assert digests(tmp_path / "whole") == digests(tmp_path / "filled")
+    found = {each["rule"]: each["rows"] for each in manifest["findings"]}
+    assert found == {"unreadable": 2, "blank": 1, "filled_from_days": 3}
+    assert lost(manifest) == []
+
+
 @pytest.mark.parametrize("hole", ["a day", "the first day", "two holes", "its end, from the middle of a day"])
 def test_trades_that_a_monthly_file_lacks_come_from_the_daily_ones(hole: str, tmp_path: Path) -> None:
     """Also the sizes of those below the floor, with which large ones are compared."""

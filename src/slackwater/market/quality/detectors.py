@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.market.bars import impossible_bars
 from slackwater.market.columns import typed_table
 from slackwater.market.quality import funding as of_funding
 from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
 from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
-from slackwater.market.quality.halts import after_settlement, settlement, without_trades
+from slackwater.market.quality.halts import settlement
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS, KnownDefect
 from slackwater.market.quality.ledger import Action, DefectLedger, Finding
-from slackwater.market.quality.levels import (
-    depth_in_other_unit,
-    interest_in_other_unit,
-    price_in_other_unit,
-    volume_in_other_unit,
-)
-from slackwater.market.quality.open_interest import recount, zero_open_interest
 from slackwater.market.quality.order import gaps, in_order, usual_spacing
-from slackwater.market.quality.stale import frozen_depth, frozen_open_interest, repeated_bar
+from slackwater.market.quality.rules import FINEST, RULES, SPAN_LIMIT, Rule
 from slackwater.market.quality.traded import Traded
+from slackwater.market.quality.units import volume_in_doubt
 from slackwater.market.schemas import (
     describe_rows,
     known_table,
@@ -37,137 +30,11 @@ from slackwater.market.schemas import (
 )
 from slackwater.market.tables import TABLES, Table
 from slackwater.times import HOUR_US, epochs_us, timestamp
-from slackwater.types import Bools
 
-__all__ = ["ROW_LIMIT", "SPAN_LIMIT", "absent_tables", "clean_tables", "examine_tables"]
+__all__ = ["absent_tables", "clean_tables", "examine_tables"]
 
-ROW_LIMIT: Final = 0.01
-"""Share of a symbol's rows above which an impossible value is not an accident, and the table is refused, not masked."""
-SPAN_LIMIT: Final = 0.05
-"""The same for lasting defects, such as an outage: every venue has bad days, but no usable one is bad for weeks per
-year."""
-ANY_BUT_ALL: Final = 1.0 - 1e-12
-"""The same for rows after the end of a contract, which may be most of them."""
 APART: Final = pd.Timedelta(days=1)
 """Masked rows of one rule that are less than this apart make one finding."""
-FINEST: Final = ("fine_bars", "bars")
-
-Find = Callable[[pd.DataFrame, Traded | None], Bools]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule that flags rows of some tables; a symbol with a larger share of them than `limit` is refused."""
-
-    name: str
-    tables: tuple[str, ...]
-    limit: float
-    note: str
-    find: Find
-
-
-def _alone(find: Callable[[pd.DataFrame], Bools]) -> Find:
-    """Return a rule's function from one that needs the rows alone."""
-    return lambda rows, _: find(rows)
-
-
-RULES: Final[tuple[Rule, ...]] = (
-    Rule("ohlc_violation", FINEST, ROW_LIMIT, "high and low do not enclose open and close", _alone(impossible_bars)),
-    Rule(
-        "without_trades",
-        FINEST,
-        ANY_BUT_ALL,
-        "flat bars without a trade for far longer than is usual: settled, delisted, halted, or not yet listed",
-        _alone(without_trades),
-    ),
-    Rule(
-        "repeated_bar",
-        FINEST,
-        ROW_LIMIT,
-        "prices and volume of the bar before: a gap that was filled",
-        _alone(repeated_bar),
-    ),
-    Rule(
-        "unit_switch",
-        (*FINEST, "mark_price"),
-        SPAN_LIMIT,
-        "the price stands apart by a factor of 5 or more: another unit",
-        _alone(price_in_other_unit),
-    ),
-    Rule(
-        "unit_switch",
-        FINEST,
-        SPAN_LIMIT,
-        "the volume of the day stands apart by a factor of 30 or more, and neither trades nor range do: another unit",
-        _alone(volume_in_other_unit),
-    ),
-    Rule(
-        "zero_open_interest",
-        ("open_interest",),
-        ROW_LIMIT,
-        "a perpetual that trades has open interest",
-        _alone(zero_open_interest),
-    ),
-    Rule(
-        "unit_switch",
-        ("open_interest",),
-        SPAN_LIMIT,
-        "open interest stands apart by a factor of 5 or more, beyond all that traded: contracts, USD or coins?",
-        interest_in_other_unit,
-    ),
-    Rule(
-        "frozen_open_interest",
-        ("open_interest",),
-        SPAN_LIMIT,
-        "unchanged for 3 hours or more while the market traded",
-        frozen_open_interest,
-    ),
-    Rule("recount", ("open_interest",), ROW_LIMIT, "a change that the volume of the time does not explain", recount),
-    Rule(
-        "unit_switch",
-        ("depth",),
-        SPAN_LIMIT,
-        "the depth of the day stands apart by a factor of 30 or more: another unit",
-        _alone(depth_in_other_unit),
-    ),
-    Rule("stale_depth", ("depth",), SPAN_LIMIT, "a band unchanged for an hour or more", _alone(frozen_depth)),
-    Rule(
-        "after_settlement",
-        ("funding",),
-        ANY_BUT_ALL,
-        "later than the last trade of a contract that was settled or delisted: nobody pays it",
-        after_settlement,
-    ),
-    Rule(
-        "impossible_funding",
-        ("funding",),
-        ROW_LIMIT,
-        "beyond 4 % per interval, or a table in percent and not in fractions",
-        _alone(of_funding.impossible_rate),
-    ),
-    Rule(
-        "off_schedule",
-        ("funding",),
-        SPAN_LIMIT,
-        "not at the minute of the settlements: a predicted rate, or another table",
-        _alone(of_funding.off_schedule),
-    ),
-    Rule(
-        "interval_mismatch",
-        ("funding",),
-        SPAN_LIMIT,
-        "`interval_hours` is longer than the time since the row before",
-        _alone(of_funding.interval_mismatch),
-    ),
-    Rule(
-        "impossible_premium",
-        ("premium_index",),
-        ROW_LIMIT,
-        "beyond 25 %, or a table in percent and not in fractions",
-        _alone(of_funding.impossible_premium),
-    ),
-)
-"""The rules in their order: a later rule sees the rows that the earlier ones left."""
 
 
 def clean_tables(
@@ -250,6 +117,7 @@ def examine_tables(
             traded = {symbol: Traded.of(rows, settled=ends[symbol]) for symbol, rows in usable[name].items()}
     refused = {finding.table for finding in ledger.refused}
     _hold_clocks({name: symbols for name, symbols in usable.items() if name not in refused}, ledger)
+    _doubt_units(usable, ledger)
     refused = {finding.table for finding in ledger.refused}
     cleaned = {name: _joined(whole[name], usable[name]) for name in tables if name in usable and name not in refused}
     bars = next((cleaned[name] for name in FINEST if name in cleaned), None)
@@ -293,7 +161,7 @@ def _masked(
     excused = np.zeros(len(rows), dtype=bool)
     for _, inside in spans:
         excused |= inside
-    findings += _gaps(schema, rows, spacing, [(defect.start, defect.end) for defect in known])
+    findings += _gaps(schema, rows, spacing, known)
     left = np.ones(len(rows), dtype=bool)
     for rule in RULES:
         if name not in rule.tables:
@@ -301,6 +169,9 @@ def _masked(
         bad = np.zeros(len(rows), dtype=bool)
         bad[left] = rule.find(rows if left.all() else rows[left], traded)
         if not bad.any():
+            continue
+        if rule.action == "recorded":
+            findings += _spans_of(name, symbol, rule, rows[bad])
             continue
         accidents = bad & ~excused
         if accidents.sum() > max(rule.limit * len(rows), 1):  # a single row is an accident in a short table too
@@ -310,7 +181,7 @@ def _masked(
             )
             findings.append(Finding.of_rows(rows[accidents], name, symbol, rule.name, "refused", note))
             return rows, findings
-        findings += _spans_of(name, symbol, rule.name, rows[bad], rule.note)
+        findings += _spans_of(name, symbol, rule, rows[bad])
         left &= ~bad
     for defect, inside in spans:
         chosen = inside & left
@@ -342,22 +213,25 @@ def _spans(rows: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> bool:
     return bool(len(rows) and rows["event_time"].iloc[0] <= end and rows["event_time"].iloc[-1] >= start)
 
 
-def _gaps(
-    schema: Table, rows: pd.DataFrame, spacing: timedelta | None, known: Iterable[tuple[pd.Timestamp, pd.Timestamp]]
-) -> list[Finding]:
+def _gaps(schema: Table, rows: pd.DataFrame, spacing: timedelta | None, known: Sequence[KnownDefect]) -> list[Finding]:
+    """Return where rows are missing, with the reason where that is known."""
     if schema.name == "funding":
         found = of_funding.missing_settlements(rows)
     else:
         one_per_time = schema.key == ("symbol", "event_time") and schema.name not in FINEST
         step = usual_spacing(rows["event_time"]) if spacing is None and one_per_time else spacing
         found = [] if step is None else gaps(rows, schema.name, step)
-    return [gap for gap in found if not any(start <= gap.start and gap.end <= end + APART for start, end in known)]
+    return [replace(gap, note=_reason(gap, known) or gap.note) for gap in found]
 
 
-def _spans_of(name: str, symbol: str, rule: str, rows: pd.DataFrame, note: str) -> Iterator[Finding]:
+def _reason(gap: Finding, known: Sequence[KnownDefect]) -> str:
+    return next((each.reason for each in known if each.start <= gap.end and gap.start <= each.end), "")
+
+
+def _spans_of(name: str, symbol: str, rule: Rule, rows: pd.DataFrame) -> Iterator[Finding]:
     span = (rows["event_time"].diff() >= APART).cumsum()
     for _, part in rows.groupby(span, sort=False):
-        yield Finding.of_rows(part, name, symbol, rule, "masked", note)
+        yield Finding.of_rows(part, name, symbol, rule.name, rule.action, rule.note)
 
 
 # -- clocks --------------------------------------------------------------------------------------------------
@@ -401,6 +275,18 @@ def _without_lagged(
         if chosen.any():
             ledger.add(Finding.of_rows(rows[chosen], name, symbol, "clock_shift", action, str(span)))
     return rows[~off] if action == "masked" else rows
+
+
+# -- units ---------------------------------------------------------------------------------------------------
+
+
+def _doubt_units(usable: Mapping[str, Mapping[str, pd.DataFrame]], ledger: DefectLedger) -> None:
+    """Record bars whose volume is in another unit than coins as a whole, as far as anything contradicts it."""
+    name = next((each for each in FINEST if each in usable), "")
+    for symbol, bars in usable.get(name, {}).items():
+        why = volume_in_doubt(bars, usable.get("open_interest", {}).get(symbol))
+        if why:
+            ledger.add(Finding.of_rows(bars, name, symbol, "volume_unit", "recorded", why))
 
 
 # -- feeds of liquidations -----------------------------------------------------------------------------------

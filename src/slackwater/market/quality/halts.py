@@ -1,7 +1,7 @@
 """Detection of contracts that no longer trade: settled, delisted, not yet listed, or halted for a while.
 
-Archives continue with flat bars without a trade, and with funding at rest. Coins that trade little have such bars too,
-so that a run of them counts by what is usual for the symbol.
+Archives continue with bars without a trade, flat or along the index, and with funding at rest. Coins that trade little
+have such bars too, so that a run of them counts by what is usual for the symbol.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from slackwater.market.quality.traded import Traded
 from slackwater.times import DAY_US, epochs_us, microseconds
 from slackwater.types import Bools, Ints
 
-__all__ = ["after_settlement", "settlement", "without_trades"]
+__all__ = ["after_settlement", "moved_without_trades", "settlement", "without_trades"]
 
 SHORTEST: Final = timedelta(hours=1)
 FACTOR: Final = 5.0
-"""A run of flat bars without a trade counts if it takes an hour or more, and five times as long as a bar and as the
+"""A run of bars without a trade counts if it takes an hour or more, and five times as long as a bar and as the
 next shorter run of the symbol."""
 PER_WEEK: Final = 1.0
 PER_TRADED_BAR: Final = 0.02
@@ -29,7 +29,7 @@ allowed."""
 
 
 def without_trades(rows: pd.DataFrame) -> Bools:
-    """Flag flat bars without a trade in runs far longer than is usual for the symbol."""
+    """Flag bars without a trade in runs far longer than is usual for the symbol."""
     still = _still(rows)
     out = np.zeros(len(rows), dtype=bool)
     if not still.any():
@@ -42,6 +42,11 @@ def without_trades(rows: pd.DataFrame) -> Bools:
     for place in np.flatnonzero(lengths >= _unusual_from(lengths, closes - opens, rare)):
         out[first[place] : last[place] + 1] = True
     return out
+
+
+def moved_without_trades(rows: pd.DataFrame) -> Bools:
+    """Flag bars without a trade whose price moved: no last price moves without one."""
+    return _still(rows) & (rows["high"] > rows["low"]).to_numpy()
 
 
 def settlement(rows: pd.DataFrame) -> int | None:
@@ -61,7 +66,7 @@ def after_settlement(rows: pd.DataFrame, traded: Traded | None) -> Bools:
 
 
 def _still(rows: pd.DataFrame) -> Bools:
-    still = (rows["volume"].to_numpy() == 0.0) & (rows["high"].to_numpy() == rows["low"].to_numpy())
+    still = rows["volume"].to_numpy() == 0.0
     if "trade_count" in rows:
         still &= ~(rows["trade_count"].to_numpy() > 0.0)
     return np.asarray(still)

@@ -106,6 +106,7 @@ class CsvRows:
     def __iter__(self) -> Iterator[Columns]:
         names: list[str] = []
         for block in self._blocks():
+            self._hold_text(block)
             if not names:
                 names, block = self._begin(block)
             if block:
@@ -126,6 +127,13 @@ class CsvRows:
             rest = rest[cut:]
         if rest:
             yield rest
+
+    def _hold_text(self, block: bytes) -> None:
+        """Raise SchemaError if a block is not text: rows of other bytes would be lost without a count."""
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            raise SchemaError(f"{self.origin} cannot be read as a csv: it is not UTF-8 text: {error}") from None
 
     def _begin(self, block: bytes) -> tuple[list[str], bytes]:
         """Return the names of the columns, and the block without a byte-order mark and a header."""

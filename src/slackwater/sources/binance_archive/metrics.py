@@ -71,6 +71,8 @@ def parse_long_short_ratio(rows: Columns, screening: Screening) -> Columns:
     for name in _RATIOS:
         wrong |= (columns[name] < 0.0) | np.isinf(columns[name])
     columns = screening.mask(columns, wrong, "impossible_ratio", "a ratio is not positive")
+    for name in _RATIOS:
+        screening.note(columns, np.isnan(columns[name]), "blank_value", f"{name} is blank: unknown in these rows")
     return screening.once(screening.in_order(columns), ("event_time",))
 
 

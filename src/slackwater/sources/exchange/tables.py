@@ -107,7 +107,11 @@ def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
         if column.nullable:
             least = column.minimum if column.minimum is not None else -np.inf
             low = table[column.name] <= least if column.positive else table[column.name] < least
-            table = table.assign(**{column.name: table[column.name].mask(low | np.isinf(table[column.name]))})
+            impossible = low | np.isinf(table[column.name])
+            for rows, what in ((impossible, "impossible"), (table[column.name].isna(), "blank")):
+                note = f"`{column.name}` is {what}: unknown in these rows"
+                notes.add("blank_value", table["event_time"][rows], "recorded", note)
+            table = table.assign(**{column.name: table[column.name].mask(impossible)})
     unreadable = ~np.isfinite(table[required]).all(axis=1)
     notes.add("unreadable", table["event_time"][unreadable], "masked", "a number is missing or unreadable")
     table = table[~unreadable]

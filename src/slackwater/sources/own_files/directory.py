@@ -123,11 +123,16 @@ def read_directory(
                 f"{origins[name]} (table {name}) lacks a symbol in {len(nameless)} rows, first in row {nameless[0]}"
             )
     out: dict[str, pd.DataFrame] = {}
-    findings = [*_found_before(root), *repeated]
+    before = _found_before(root)
+    findings = [*before, *repeated]
     used = {need for each in sources.values() for source in each for need in source.needs}
     for name in sources:
         rows, origin = whole[name], origins[name]
-        findings += [finding for read in files[name] for finding in read.findings]
+        read = [finding for each in files[name] for finding in each.findings]
+        # A fetch has told of the blank values that it wrote.
+        findings += [
+            each for each in read if each.rule != "blank_value" or not _told(before, name, each.symbol, each.rule)
+        ]
         findings += _other_symbols(rows, name, [*wanted, *(each.symbol for each in findings if each.table == name)])
         table = rows[rows["symbol"].isin(wanted)].reset_index(drop=True)
         lost = sorted(set(wanted) - set(table["symbol"]))

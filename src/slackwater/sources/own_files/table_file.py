@@ -295,6 +295,8 @@ def _usable(table: pd.DataFrame, schema: Table, screen: Screen, where: str) -> p
     table = screen.drop(table, blank, "blank", "a number is blank: the row is missing", action="recorded")
     infinite = np.isinf(table[[column.name for column in numbers_there]].to_numpy(dtype=np.float64)).any(axis=1)
     table = screen.drop_unreadable(table, infinite, "a number is not finite", where)
+    for name in (column.name for column in numbers_there if column.nullable):
+        screen.record(table, table[name].isna(), "blank_value", f"`{name}` is blank: unknown in these rows")
     if "event_time" not in schema.key and "quantity" in table:
         table = screen.drop(table, table["quantity"] == 0.0, "zero_quantity", "nothing was traded")
     return table

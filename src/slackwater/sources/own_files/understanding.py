@@ -8,6 +8,7 @@ from typing import Final
 import pandas as pd
 
 from slackwater.market.quality.clocks import table_clock
+from slackwater.market.quality.funding import steep_rate
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.quality.order import usual_spacing
 from slackwater.market.schemas import SCHEMAS
@@ -64,6 +65,7 @@ def understanding(reading: Reading, findings: Sequence[Finding], cleaned: Mappin
             rows, last = sum(each.rows for each in found[shown:]), max(each.end for each in found)
             rest = f"{len(found) - shown:,} more of these in {rows:,} rows, the last on {last:%Y-%m-%d}"
             yield f"  table {table}: {symbol} {rule}, {action}: {rest}"
+    yield from _steep_rates(cleaned.get("funding"))
     grid = reading.tables.get("bars", reading.tables.get("fine_bars"))
     symbols = [] if grid is None else sorted(set(grid["symbol"]))
     yield "coverage:"
@@ -93,6 +95,20 @@ def clock_against(bars: pd.DataFrame, others: pd.DataFrame) -> list[Finding]:
         if len(theirs := others[others["symbol"] == symbol])
         for span in table_clock("mark_price", rows, theirs)
     ]
+
+
+def _steep_rates(funding: pd.DataFrame | None) -> Iterator[str]:
+    """Yield how many rates of each symbol stand out of their neighbours: right ones look like wrong ones."""
+    if funding is None:
+        return
+    for symbol, rows in funding.groupby("symbol"):
+        steep = rows[steep_rate(rows)]
+        if steep.empty:
+            continue
+        first = steep.loc[steep["funding_rate"].abs().nlargest(LONGEST).index]
+        listed = ", ".join(f"{row.event_time:%Y-%m-%d %H:%M} ({row.funding_rate:g})" for row in first.itertuples())
+        yield f"flagged: table funding: {symbol} {len(steep):,} of {len(rows):,} rates are three times their neighbours"
+        yield f"  or more, which markets make and wrong numbers too; the largest: {listed}"
 
 
 def _spacing(table: pd.DataFrame) -> str:

@@ -79,6 +79,21 @@ def test_a_coin_that_trades_little_is_left_alone(step: str, share: float) -> Non
     assert examine(bars=bars(step, still))[1] == []
 
 
+def test_bars_that_move_without_a_trade_are_no_market() -> None:
+    """After a settlement some archives go on with the index: such bars looked like a market of volume 0."""
+    table = bars("1h", np.zeros(720, dtype=bool))
+    settled = table.assign(volume=table["volume"].where(table.index < 240, 0.0))
+    cleaned, found = examine(bars=settled, funding=settlements(settled["event_time"].iloc[-1]))
+    assert [(rule, rows) for _, _, rule, rows in found] == [("without_trades", 480), ("after_settlement", 60)]
+    assert len(cleaned["bars"]) == 240
+    single = table.assign(volume=table["volume"].where(table.index != 240, 0.0))
+    assert [(rule, rows) for _, _, rule, rows in examine(bars=single)[1]] == [("moved_without_trades", 1)]
+    counted = single.assign(trade_count=1.0)  # a volume that was rounded
+    assert examine(bars=counted)[1] == []
+    with pytest.raises(SchemaError, match="moved_without_trades in 360 rows"):
+        examine(bars=table.assign(volume=np.where(table.index % 2 == 0, 0.0, 1.0)))
+
+
 def test_nights_without_a_trade_are_a_habit() -> None:
     hours = np.arange(STEPS["1h"]) % 24
     assert examine(bars=bars("1h", hours < 7))[1] == []

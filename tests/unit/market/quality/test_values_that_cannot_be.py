@@ -99,10 +99,18 @@ def trades_a_bar(count: float) -> Callable[[Tables], None]:
     return spoil
 
 
+def flat_without_trades(tables: Tables) -> None:
+    """No price moves where nothing trades."""
+    bars = tables["bars"]
+    for name in ("open", "high", "low"):
+        bars[name] = bars[name].where(bars["volume"] > 0.0, bars["close"])
+
+
 def ten_trades_a_day(tables: Tables) -> None:
     rng = np.random.default_rng(1)
     trades = rng.random(len(tables["bars"])) < 10 / 48
     tables["bars"]["volume"] = np.where(trades, rng.lognormal(5.0, 3.0, len(trades)), 0.0)
+    flat_without_trades(tables)
 
 
 def worthless(tables: Tables) -> None:
@@ -111,6 +119,7 @@ def worthless(tables: Tables) -> None:
     for name in ("open", "high", "low", "close"):
         tables["bars"][name] *= share
     tables["bars"]["volume"] /= share
+    del tables["open_interest"]  # which would have to follow
 
 
 def crashed(tables: Tables) -> None:
@@ -166,6 +175,7 @@ def one_trade_in(every: int) -> Callable[[Tables], None]:
     def thin(tables: Tables) -> None:
         level = tables["open_interest"]["open_interest"].iloc[ROW]
         tables["bars"]["volume"] = np.where(np.arange(len(tables["bars"])) % every == 0, 0.02 * level, 0.0)
+        flat_without_trades(tables)
 
     return thin
 
@@ -187,9 +197,9 @@ def no_trade(tables: Tables) -> None:
 
 
 def quiet(tables: Tables) -> None:
-    """Interest stands still for five hours, in which nothing trades."""
+    """Interest stands still for five hours, in which next to nothing trades."""
     tables["open_interest"].loc[ROW : ROW + 10, "open_interest"] = 1e5
-    tables["bars"].loc[ROW : ROW + 10, "volume"] = 0.0
+    tables["bars"].loc[ROW : ROW + 10, "volume"] *= 1e-6
 
 
 def settled_late(minutes: float) -> Callable[[Tables], None]:
@@ -262,6 +272,14 @@ PLANTED: dict[str, tuple[Callable[[Tables], None], str, str, int]] = {
         "frozen_open_interest",
         14,
     ),
+    "a high that nothing confirms": (change("bars", "high", ONE, times(3.0)), "bars", "lone_print", 1),
+    "a low that nothing confirms": (change("bars", "low", ONE, times(1 / 3)), "bars", "lone_print", 1),
+    "a range without a trade": (
+        change("bars", "volume", slice(ROW, ROW + 1), times(0.0)),
+        "bars",
+        "moved_without_trades",
+        2,
+    ),
     "no open interest": (
         change(*INTEREST, ONE, times(0.0)),
         "open_interest",
@@ -325,6 +343,7 @@ NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
         *(change("bars", name, slice(ROW, None), times(4.0)) for name in ("open", "high", "low", "close"))
     ),
     "twenty times the volume for a day": change("bars", "volume", DAY, times(20.0)),
+    "a wick of four fifths": both(change("bars", "high", ONE, times(1.8)), change("bars", "low", ONE, times(1 / 1.8))),
     "a coin that loses its worth": worthless,
     "a crash within a bar": crashed,
     "still interest, and too little turned over": change(*INTEREST, slice(ROW, ROW + 8), still),
@@ -332,13 +351,15 @@ NEAR_MISSES: dict[str, Callable[[Tables], None]] = {
     "a pump, by its trades": both(pump, of_a_coin_each),
     "ten trades a day": ten_trades_a_day,
     "interest up by two fifths in a quiet hour": both(small_interest, grown_in_a_quiet_hour),
-    "still interest of 18 trades": both(trades_a_bar(1.0), change(*INTEREST, FROZEN, still)),
+    "still interest of 27 trades": both(
+        change("bars", "volume", slice(None), times(0.6)), trades_a_bar(1.5), change(*INTEREST, FROZEN, still)
+    ),
     "still interest of a trade an hour": both(
         small_interest, one_trade_in(2), change(*INTEREST, slice(ROW, ROW + 50), still)
     ),
     "interest doubled in a cascade of trades": both(small_interest, doubled_on_cascade),
     "still interest of two hours": change(*INTEREST, slice(ROW, ROW + 4), still),
-    "still interest without a trade": quiet,
+    "still interest with next to no trade": quiet,
     "positions opened by all of the volume": both(small_interest, as_usual),
     "a cascade that closes half": both(small_interest, halved_on_cascade),
     "a ramp after the listing": change(*INTEREST, slice(5, None), times(2.0)),
@@ -414,6 +435,8 @@ def test_a_table_in_percent_is_refused(table: str, column: str, rule: str) -> No
 def test_a_level_after_a_gap_is_another_level_and_no_other_unit(table: str, names: tuple[str, ...]) -> None:
     by = 40.0 / 6.0 if names == ("volume",) else 1.0
     spoil = both(change(table, names[0], slice(ROW, None), times(by)), unseen(table, names))
+    if table == "open_interest":
+        spoil = both(small_interest, spoil)
     assert {rule for _, rule, *_ in examine(spoil)[2]} == {"gap"}
 
 
