@@ -18,7 +18,7 @@ from slackwater.evidence.evaluation import Resampling
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
-from tests.trading import traded, traded_at_unit_risk
+from tests.trading import AT_LEVELS, traded, traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
@@ -26,7 +26,7 @@ HORIZON = 4 * HOUR
 DAYS = 20
 RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 SETTINGS: dict[str, Any] = {
-    "gate": Gate(horizon=HORIZON),
+    "gate": Gate(horizon=HORIZON, bracket=AT_LEVELS),
     "funding": None,
     "initial_equity": 100_000.0,
     "decision_lag": timedelta(seconds=5),
@@ -115,7 +115,7 @@ def ablation(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.Dat
 
 
 def gate(**parts: Any) -> Gate:
-    return Gate(horizon=HORIZON, **parts)
+    return Gate(horizon=HORIZON, bracket=AT_LEVELS, **parts)
 
 
 # Rule to what a score must show that only this rule refuses, and the words of the row.
