@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from pipelines._stage import Stage, run
@@ -83,7 +86,7 @@ def main(stage: Stage) -> None:
     )
     with atomic_file("data/reports/trading.md") as path:
         path.write_text(
-            trading_page(title, top, tables, unknown, notes=_notes(trades, tables["triggers"].iloc[0])),
+            trading_page(title, top, tables, unknown, notes=_notes(trades, tables["triggers"].iloc[0].to_dict())),
             encoding="utf-8",
         )
     write_trading_figures(
@@ -103,7 +106,7 @@ def _triggers() -> pd.Series:
     return labels.get("triggers", pd.Series("", index=labels.index))
 
 
-def _notes(trades: list[ClosedTrade], suggested: pd.Series) -> list[str]:
+def _notes(trades: list[ClosedTrade], suggested: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know before the tables: what could have been seen, and what is not known.
 
     `suggested` is the row of every event in the table of suggested trades.

@@ -54,7 +54,7 @@ def refusal_sentence(refusals: pd.DataFrame, trades: pd.DataFrame) -> str:
     return f"{refused:,} of {events:,} events refused (an event can have several reasons): {', '.join(shown)}{more}"
 
 
-def power_sentence(n_accepted: int, suggested: pd.Series) -> str:
+def power_sentence(n_accepted: int, suggested: Mapping[str, Any]) -> str:
     """Return which mean result the trades of a gate could have shown, by the spread of all suggested trades.
 
     Parameters
@@ -66,14 +66,14 @@ def power_sentence(n_accepted: int, suggested: pd.Series) -> str:
 
     Examples
     --------
-    >>> row = pd.Series({"n_trades": 8_000, "visible_r": 0.04, "trades_to_see_5pct_r": 5_120.0})
+    >>> row = {"n_trades": 8_000, "visible_r": 0.04, "trades_to_see_5pct_r": 5_120.0}
     >>> power_sentence(80, row)
     'Of 8,000 suggested trades the gate accepted 80: at t = 3 they could show 0.40 R; 0.05 R needs about 5,120 trades'
     >>> power_sentence(0, row)
     'Of 8,000 suggested trades the gate accepted none; 0.05 R at t = 3 needs about 5,120 trades'
     """
     n, needed = suggested["n_trades"], suggested["trades_to_see_5pct_r"]
-    start = f"Of {n:,} suggested trades the gate accepted {n_accepted or 'none'}"
+    start = f"Of {n:,} suggested trades the gate accepted {f'{n_accepted:,}' if n_accepted else 'none'}"
     if math.isnan(needed):
         return f"{start}; they lie within one day, so that no effect could be seen"
     if not n_accepted:

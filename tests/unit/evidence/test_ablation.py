@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "complete_features": ({"missing_features": ("a",)}, "off"),
     "in_range_features": ({"out_of_range_features": ("a",)}, "off"),
     "max_trend_efficiency": ({"trend_efficiency_72h": -0.6}, "on"),
-    "min_reward_risk": ({"distance_to_high_72h": 0.026, "trade_edge": 5.0, "trade_edge_low": 5.0}, "off"),
+    "min_reward_risk": ({"distance_to_high_72h": 0.018, "trade_edge": 5.0, "trade_edge_low": 5.0}, "off"),
     "min_expectancy": ({"trade_edge_low": 0.12}, "off"),
     "trade_odds": ({"trade_edge": math.nan, "trade_edge_low": math.nan}, "off"),
     "depth_fraction": ({"depth_bid_1pct": math.nan, "depth_ask_1pct": math.nan}, "off"),
