@@ -178,7 +178,8 @@ def trade_odds_metrics(
     -------
     dict
         For all trades and for those that pass the two rules at the reference size: their number, and the mean
-        `net_r` with its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
+        `net_r` with its interval and ``visible``, the smallest mean that they could show at t = 3;
+        `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
         of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff; and under
         ``against_direction`` the odds beside the direction probability (`odds_against_direction`).
     """
@@ -264,10 +265,11 @@ def odds_against_direction(fair: Floats, predicted: Floats, p_direction: Floats)
 
 def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
     if trades.empty:
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
-    net = trades["net_r"].to_numpy()
-    low, high = resampling.interval(lambda x: float(np.mean(x)), trades["event_time"], net)
-    return {"mean": float(net.mean()), "low": low, "high": high}
+        return dict.fromkeys(["mean", "low", "high", "visible"], float("nan"))
+    net, times = trades["net_r"].to_numpy(), trades["event_time"]
+    low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
+    visible = 3.0 * trade_weighted_mean(net, times).standard_error
+    return {"mean": float(net.mean()), "low": low, "high": high, "visible": visible}
 
 
 def trading_metrics(

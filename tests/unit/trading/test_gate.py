@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from slackwater.errors import OrderError, ParameterError
 from slackwater.market.contracts import venue_contracts
+from slackwater.scoring.manifest import from_plain, to_plain
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
@@ -91,6 +92,24 @@ def test_a_swept_level_and_a_pool_take_precedence(make_score: Callable[..., Scor
     assert plan.stop == pytest.approx(50_000 * math.exp(-0.031) - 300, abs=0.1)
     assert plan.target == pytest.approx(50_000 * math.exp(0.06) - 150, abs=0.1)
     assert (plan.levels.stop_level, plan.levels.target_level) == ("swept", "pool")
+
+
+@pytest.mark.parametrize("bracket", [{}, {"target_sd": 1.3, "stop_sd": 0.7}, {"target_sd": None, "stop_sd": None}])
+def test_a_gate_from_the_sections_of_a_bundle_places_the_same_levels(
+    make_score: Callable[..., Score], bracket: dict[str, float | None]
+) -> None:
+    """Catches a distance that the bundle loses, a null that becomes the default, and a horizon of its own."""
+    gate = Gate(bracket=BracketRules(**bracket), rules=SizingRules(min_reward_risk=0.0), horizon=timedelta(hours=12))
+    parts = ("entry", "bracket", "rules", "drawdown_control", "costs", "horizon")
+    sections = json.loads(json.dumps({part: to_plain(plain(getattr(gate, part))) for part in parts}))
+    live = Gate.of("simulated", **from_plain(sections))
+    assert live == gate
+    score = make_score(swept_extreme_distance_below=0.016)
+    assert planned(live.decide(score, EMPTY)).levels == planned(gate.decide(score, EMPTY)).levels
+
+
+def plain(part: Any) -> Any:
+    return asdict(part) if is_dataclass(part) else part
 
 
 def test_every_number_of_a_plan_by_hand(
