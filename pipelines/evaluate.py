@@ -96,6 +96,8 @@ def main(stage: Stage) -> None:
         models="models/fitted",
         title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
     )
+    if warning := metrics["trade"].get("against_direction", {}).get("warning"):
+        stage.say(f"warning: {warning}")
     stage.say(judged.sentence)
     stage.say(judged.power)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
 from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest, rules_without_their_table
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
+from slackwater.evidence.brackets import bracket_table, result_table, suggested_trades, trigger_table
 from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.leverage import counterfactuals, leverage_curve
 from slackwater.evidence.ruin import ruin_curve
 from slackwater.evidence.stress import stress_losses
 from slackwater.evidence.venues import comparable_venues, venue_comparison
+from slackwater.labels.trades import TradeRules
 from slackwater.metrics.performance import account_summary
-from slackwater.report.account_page import account_section
+from slackwater.report.account_page import account_section, power_sentence
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.report.trading_page import trading_page
 from slackwater.storage import atomic_file, read_parquet, write_report
@@ -46,6 +53,19 @@ def main(stage: Stage) -> None:
         "venues": venue_comparison(trades, gate.costs, venues, paths, resampling),
         "stress": stress_losses(trades, paths, horizon),
     }
+    stage.say("brackets")
+    trade = TradeRules(
+        contracts=contracts,
+        bracket=gate.bracket,
+        costs=gate.costs,
+        reference_notional_usd=stage.labels.reference_notional_usd,
+    )
+    suggested = suggested_trades(backtest, trade, progress=stage.progress("events under every bracket"))
+    tables |= {
+        "triggers": trigger_table(suggested, _triggers(), resampling),
+        "brackets": bracket_table(suggested),
+        "bracket_results": result_table(suggested, resampling),
+    }
     stage.say("rule by rule")
     rules, accounts = stage.progress("gates"), stage.progress("accounts")
     tables["rules"] = rule_ablation(backtest, gate, resampling, configured=trades, progress=rules)
@@ -65,7 +85,10 @@ def main(stage: Stage) -> None:
         rules_without_their_table(stage),
     )
     with atomic_file("data/reports/trading.md") as path:
-        path.write_text(trading_page(title, top, tables, unknown, notes=_notes(trades)), encoding="utf-8")
+        path.write_text(
+            trading_page(title, top, tables, unknown, notes=_notes(trades, tables["triggers"].iloc[0].to_dict())),
+            encoding="utf-8",
+        )
     write_trading_figures(
         "reports/trading_plots",
         equity=equity,
@@ -77,14 +100,28 @@ def main(stage: Stage) -> None:
     )
 
 
-def _notes(trades: list[ClosedTrade]) -> list[str]:
-    """Return what a reader must know before the tables."""
+def _triggers() -> pd.Series:
+    """Return the names of the triggers that fired, by symbol and time of the event; none where labels name none."""
+    labels = read_parquet("data/labels.parquet").set_index(["symbol", "event_time"])
+    return labels.get("triggers", pd.Series("", index=labels.index))
+
+
+def _notes(trades: list[ClosedTrade], suggested: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know before the tables: what could have been seen, and what is not known.
+
+    `suggested` is the row of every event in the table of suggested trades.
+    """
+    notes = []
     if not trades:
-        return ["No trade was taken out of sample: the tables about trades are empty, and nothing can be concluded."]
+        notes.append("The gate accepted no trade out of sample: the tables about accepted trades hold nothing.")
+    if suggested["n_trades"]:
+        notes.append(f"{power_sentence(len(trades), suggested)}.")
     unknown = sum(not trade.funding_known for trade in trades)
-    if not unknown:
-        return []
-    return [f"The funding of {unknown:,} of {len(trades):,} trades is not known: results contain none for them."]
+    if unknown:
+        notes.append(
+            f"The funding of {unknown:,} of {len(trades):,} trades is not known: results contain none for them."
+        )
+    return notes
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from slackwater.trading.decision import TradePlan
 from slackwater.trading.drawdown_control import Throttle
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import CONTEXT, MarketContext, Score
 from slackwater.trading.sizing import Sizing
 
 TIME = pd.Timestamp("2024-03-01", tz="UTC")
+AT_LEVELS = BracketRules(target_sd=None, stop_sd=None)
+"""Stop and target at levels, however far: prices that do not depend on the horizon, for tests of what follows."""
 
 
 def score_of(**flat: Any) -> Score:

@@ -189,6 +189,8 @@ class Draw:
             require_sweep=self.chance(0.1),
         )
         bracket = BracketRules(
+            target_sd=self.maybe(0.7, self.between(0.5, 4.0)),
+            stop_sd=self.maybe(0.7, self.between(0.3, 2.0)),
             stop_buffer_atr=self.between(0.0, 1.0),
             target_buffer_atr=self.between(0.0, 0.5),
             max_stop_distance=self.between(0.04, 0.08),
@@ -351,20 +353,24 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
             score.context.distance_to_low_72h,
         )
         pool = score.context.pool_distance_below
-    if not math.isnan(swept) and swept >= 0:
-        assert plan.levels.stop_level == "swept"
-        extreme = swept
-    else:
-        assert plan.levels.stop_level == "range_24h"
-    if not math.isnan(pool) and rules.target_buffer_atr * score.context.atr_1h < pool < boundary:
-        assert plan.levels.target_level == "pool"
-        boundary = pool
-    else:
-        assert plan.levels.target_level == "range_72h"
-    atr = score.context.close * score.context.atr_1h
-    raw_stop = score.context.close / math.exp(side * extreme) - side * rules.stop_buffer_atr * atr
-    raw_target = score.context.close * math.exp(side * boundary) - side * rules.target_buffer_atr * atr
-    dust = 1e-12 * (score.context.close + raw_target + atr)
+    close, atr = score.context.close, score.context.close * score.context.atr_1h
+    sd = min(max(score.context.volatility_daily, 0.005), 0.25)  # the gate's horizon is a day
+    was_swept = not math.isnan(swept) and swept >= 0
+    stops = {"swept": close / math.exp(side * swept) - side * rules.stop_buffer_atr * atr} if was_swept else {}
+    if rules.stop_sd is not None:
+        stops["sd"] = close / math.exp(side * rules.stop_sd * sd)
+    if rules.stop_sd is None and not was_swept:
+        stops["range_24h"] = close / math.exp(side * extreme) - side * rules.stop_buffer_atr * atr
+    targets = {"range_72h": close * math.exp(side * boundary) - side * rules.target_buffer_atr * atr}
+    if not math.isnan(pool) and pool > rules.target_buffer_atr * score.context.atr_1h:
+        targets["pool"] = close * math.exp(side * pool) - side * rules.target_buffer_atr * atr
+    if rules.target_sd is not None:
+        targets["sd"] = close * math.exp(side * rules.target_sd * sd)
+    raw_stop, raw_target = stops[plan.levels.stop_level], targets[plan.levels.target_level]
+    dust = 1e-12 * (close + raw_target + atr)
+    # the farthest stop, the nearest target
+    assert all(side * (raw_stop - price) <= dust for price in stops.values())
+    assert all(side * (raw_target - price) <= dust for price in targets.values())
     # a whole tick, no nearer than asked: the stop is rounded away from the entry, the target toward it
     for price in (plan.stop, plan.target):
         assert Decimal(repr(price)) % Decimal(repr(tick)) == 0

@@ -37,14 +37,22 @@ from slackwater.metrics.trading import (
     trade_weighted_mean,
 )
 from slackwater.models.targets import TARGETS, Target
+from slackwater.types import Floats
 
 __all__ = [
     "Resampling",
     "classification_metrics",
     "expected_value_at_reference",
+    "odds_against_direction",
     "trade_odds_metrics",
     "trading_metrics",
 ]
+
+
+_EVEN = 0.05  # of the fair probability from one half
+_FEWEST_EVEN = 50
+_MEANS_APART = 0.03
+_LEAST_CORRELATION = 0.5
 
 
 class Resampling(BootstrapSettings):
@@ -170,8 +178,10 @@ def trade_odds_metrics(
     -------
     dict
         For all trades and for those that pass the two rules at the reference size: their number, and the mean
-        `net_r` with its interval; `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
-        of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff.
+        `net_r` with its interval and ``visible``, the smallest mean that they could show at t = 3;
+        `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
+        of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff; and under
+        ``against_direction`` the odds beside the direction probability (`odds_against_direction`).
     """
     trades = scored[scored["payoff"].notna()]
     if trades.empty:
@@ -193,15 +203,73 @@ def trade_odds_metrics(
         "fair_probability_mean": float(fair.mean()),
         "predicted_probability_mean": float(predicted.mean()),
         "brier_skill_over_fair": 1.0 - float(np.mean((predicted - payoff) ** 2) / np.mean((fair - payoff) ** 2)),
+        "against_direction": odds_against_direction(fair, predicted, trades["p_direction"].to_numpy()),
+    }
+
+
+def odds_against_direction(fair: Floats, predicted: Floats, p_direction: Floats) -> dict[str, Any]:
+    """Return the odds of even bets beside the direction probability, which is about the same bet.
+
+    Parameters
+    ----------
+    fair, predicted, p_direction
+        Probability of the target without an edge, with the predicted edge, and of a reversal, shape (n_trades,).
+
+    Returns
+    -------
+    dict
+        Of the trades with a fair probability within .05 of one half and both predictions: `n_even`; `trade_mean` and
+        `direction_mean`, the means of the two; `correlation`; and `warning`, which names a difference of the means
+        above .03 or a correlation below .5, "" where there is none. Of fewer than 50 such trades the numbers are NaN.
+
+    Notes
+    -----
+    With target and stop one standard deviation away, both ask whether the price reverses by it before it continues by
+    it. They count costs and time exits differently, so that they agree closely and not exactly. Where they disagree by
+    more, a model has learned noise or is broken.
+
+    Examples
+    --------
+    >>> p = np.linspace(0.4, 0.6, 100)
+    >>> odds_against_direction(np.full(100, 0.5), p - 0.1, p)["warning"]
+    'the odds of even bets have mean 0.400, the direction probability 0.500: they differ by more than 0.03'
+    """
+    even = (np.abs(fair - 0.5) <= _EVEN) & np.isfinite(predicted) & np.isfinite(p_direction)
+    n = int(even.sum())
+    if n < _FEWEST_EVEN:
+        unknown = dict.fromkeys(["trade_mean", "direction_mean", "correlation"], float("nan"))
+        return {"n_even": n, **unknown, "warning": ""}
+    odds, direction = predicted[even], p_direction[even]
+    means = float(odds.mean()), float(direction.mean())
+    varies = odds.std() > 0.0 and direction.std() > 0.0
+    correlation = float(np.corrcoef(odds, direction)[0, 1]) if varies else float("nan")
+    warning = ""
+    if abs(means[0] - means[1]) > _MEANS_APART:
+        warning = (
+            f"the odds of even bets have mean {means[0]:.3f}, the direction probability {means[1]:.3f}: they differ by "
+            f"more than {_MEANS_APART:g}"
+        )
+    elif correlation < _LEAST_CORRELATION:
+        warning = (
+            f"the odds of even bets and the direction probability correlate by {correlation:.2f} only, expected is "
+            f"{_LEAST_CORRELATION:g}"
+        )
+    return {
+        "n_even": n,
+        "trade_mean": means[0],
+        "direction_mean": means[1],
+        "correlation": correlation,
+        "warning": warning,
     }
 
 
 def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
     if trades.empty:
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
-    net = trades["net_r"].to_numpy()
-    low, high = resampling.interval(lambda x: float(np.mean(x)), trades["event_time"], net)
-    return {"mean": float(net.mean()), "low": low, "high": high}
+        return dict.fromkeys(["mean", "low", "high", "visible"], float("nan"))
+    net, times = trades["net_r"].to_numpy(), trades["event_time"]
+    low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
+    visible = 3.0 * trade_weighted_mean(net, times).standard_error
+    return {"mean": float(net.mean()), "low": low, "high": high, "visible": visible}
 
 
 def trading_metrics(

@@ -28,7 +28,7 @@ from slackwater.evidence._intervals import (
 from slackwater.evidence.evaluation import Resampling
 from slackwater.market.contracts import Contract, bankruptcy_price, liquidation_price
 from slackwater.metrics.trading import expectancy_bps
-from slackwater.times import DAY, epoch_us
+from slackwater.times import epoch_us
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
 from slackwater.trading.price_path import PricePath
@@ -137,7 +137,7 @@ def leverage_curve(
     Notes
     -----
     The reversal is the one that the models predict: a move in the trade's favour of one standard deviation over the
-    horizon, ``volatility_daily × sqrt(horizon / 1 d)``, traded through; later includes the bar of the exit itself.
+    horizon (`MarketContext.sd_over`), traded through; later includes the bar of the exit itself.
 
     One R is the planned loss: at the stop (`risk_usd`), or at the bankruptcy price with fees where the liquidation
     price stands before the stop. A leverage that loses its whole margin loses 1 R. Without a stop the margin is the
@@ -193,7 +193,7 @@ def _exits(walked: Sequence[tuple[ClosedTrade, datetime | None]], *, without: Co
 def _reversal(trade: ClosedTrade, paths: Mapping[str, PricePath], horizon: timedelta) -> datetime | None:
     """Return the close of the bar in which the price reversed by a standard deviation over the horizon, if it did."""
     plan = trade.plan
-    move = plan.score.context.volatility_daily * math.sqrt(horizon / DAY)
+    move = plan.score.context.sd_over(horizon)
     further = replace(plan, bracket=replace(plan.bracket, target=plan.entry * math.exp(plan.side * move)))
     patient = _walk(trade, further, paths, horizon, without=("stop", "liquidation_price"))
     return patient.exit_time if patient.exit_reason == "target" else None

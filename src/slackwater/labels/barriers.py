@@ -16,6 +16,7 @@ from slackwater.labels._first_touch import first_touch
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
 from slackwater.times import DAY, DAY_US, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
+from slackwater.trading.score import VOLATILITY_CAP, VOLATILITY_FLOOR
 from slackwater.types import Bools, Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
@@ -86,8 +87,8 @@ def triple_barrier(
     fine_bar_interval: timedelta,
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
-    volatility_floor: float = 0.005,
-    volatility_cap: float = 0.25,
+    volatility_floor: float = VOLATILITY_FLOOR,
+    volatility_cap: float = VOLATILITY_CAP,
 ) -> tuple[pd.DataFrame, LabelReport]:
     """Label each event by the barrier that its price touches first (method, section 1.2).
 

@@ -7,10 +7,10 @@ whether its target comes before its stop, at the odds that its own bracket offer
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,15 +18,23 @@ from slackwater.errors import ParameterError
 from slackwater.labels._tables import require_columns, times_us
 from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.times import timestamp
-from slackwater.trading.bracket import level_reasons, trade_levels
+from slackwater.trading.bracket import Bracket, level_reasons, trade_levels
 from slackwater.trading.costs import CostModel
 from slackwater.trading.input_checks import context_violations
 from slackwater.trading.payoff import Payoff
-from slackwater.trading.price_path import PricePath
+from slackwater.trading.price_path import Exit, PricePath
+from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import CONTEXT, MarketContext
 
-__all__ = ["TRADE_COLUMNS", "TradeRules", "trade_outcomes"]
+__all__ = [
+    "TRADE_COLUMNS",
+    "SuggestedTrade",
+    "TradeResult",
+    "TradeRules",
+    "suggested_trade",
+    "trade_outcomes",
+]
 
 TRADE_COLUMNS = (
     *("trade_stop", "trade_target", "trade_exit", "trade_end_time", "fair_log_odds", "reward_risk"),
@@ -130,43 +138,155 @@ _NO_TRADE: dict[str, Any] = {"trade_exit": "", "trade_end_time": pd.NaT}
 def _outcome(
     row: Mapping[str, Any], path: PricePath, entry_us: int, rules: TradeRules, horizon: timedelta
 ) -> Mapping[str, Any]:
-    context, contract = MarketContext.from_row(row), rules.contracts.get(row["symbol"])
-    if contract is None or any(context_violations(context)):
+    trade = suggested_trade(
+        MarketContext.from_row(row),
+        side=-int(row["direction"]),
+        path=path,
+        entry_bar=path.first_bar_from(entry_us),
+        rules=rules,
+        horizon=horizon,
+    )
+    if not isinstance(trade, SuggestedTrade):
         return _NO_TRADE
-    side, tick_size = -int(row["direction"]), contract.tick_size
-    levels = trade_levels(context, side=side, tick_size=tick_size, rules=rules.bracket)
-    entry_bar = path.first_bar_from(entry_us)
-    quote = float(path.open[entry_bar])
+    result = trade.result()
+    return {
+        "trade_stop": trade.bracket.stop,
+        "trade_target": trade.bracket.target,
+        "trade_exit": result.exit.reason,
+        "trade_end_time": timestamp(result.exit.time_us),
+        "fair_log_odds": trade.fair_log_odds,
+        "reward_risk": trade.reward_risk,
+        "net_r": result.net / trade.risk,
+        "payoff": result.payoff,
+        "y_trade": float(result.net > 0.0),
+    }
+
+
+class TradeResult(NamedTuple):
+    """How a suggested trade ended; amounts per coin, USDT.
+
+    Parameters
+    ----------
+    exit
+        Reason, time and price.
+    net
+        Result after fees, slippage and funding.
+    costs
+        Fees and slippage of the entry and of this exit.
+    payoff
+        ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1].
+    """
+
+    exit: Exit
+    net: float
+    costs: float
+    payoff: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedTrade:
+    """Trade against the move of an event at the reference size, with its path; `suggested_trade` makes it.
+
+    Attributes
+    ----------
+    bracket, payoff
+        Entry, stop and target; gain and loss after costs.
+    quantity
+        Reference size, coins.
+    path, entry_bar, horizon
+        Fine bars, the bar at whose open it is entered, and the time exit counted from there.
+    """
+
+    bracket: Bracket
+    payoff: Payoff
+    quantity: float
+    path: PricePath
+    entry_bar: int
+    horizon: timedelta
+
+    @property
+    def risk(self) -> float:
+        """Loss per coin at the stop with fees and slippage, USDT: one R."""
+        return self.payoff.unit_loss.at(self.quantity)
+
+    @property
+    def reward_risk(self) -> float:
+        """Gain at the target over loss at the stop, both after costs."""
+        return self.payoff.reward_risk(self.quantity)
+
+    @property
+    def fair_log_odds(self) -> float:
+        """Log-odds of target against stop without drift and before costs."""
+        return math.log(self.bracket.stop_distance / self.bracket.target_distance)
+
+    def result(self, *, without: Collection[str] = ()) -> TradeResult:
+        """Walk the trade to its exit; `without` names levels that do not end it, ``stop`` and ``target``."""
+        side, quantity = self.bracket.side, self.quantity
+        end = self.path.exit(
+            side=side,
+            stop=-side * math.inf if "stop" in without else self.bracket.stop,
+            target=side * math.inf if "target" in without else self.bracket.target,
+            liquidation_price=0.0 if side > 0 else math.inf,
+            entry_bar=self.entry_bar,
+            horizon=self.horizon,
+        )
+        entry_us = int(self.path.open_time[self.entry_bar])
+        funding = self.path.funding_usd(
+            side=side, quantity=1.0, start_us=entry_us, end_us=end.held_us, gone_us=end.gone_us
+        )
+        net_of_costs = self.payoff.net_of_costs(quantity, exit_price=end.price, exit_reason=end.reason)
+        net = net_of_costs - funding
+        return TradeResult(
+            exit=end,
+            net=net,
+            costs=side * (end.price - self.bracket.entry) - net_of_costs,
+            payoff=min(max((net / self.risk + 1.0) / (self.reward_risk + 1.0), 0.0), 1.0),
+        )
+
+
+def suggested_trade(
+    context: MarketContext, *, side: int, path: PricePath, entry_bar: int, rules: TradeRules, horizon: timedelta
+) -> SuggestedTrade | tuple[Reason, ...]:
+    """Return the trade that an event suggests, or every reason that there is none.
+
+    Parameters
+    ----------
+    context
+        Market context of the event.
+    side
+        +1 long, -1 short.
+    path, entry_bar
+        Fine bars of the symbol, and the bar at whose open the trade is entered.
+    rules
+        Bracket, costs and size.
+    horizon
+        Time exit, from the open of the entry bar.
+
+    Returns
+    -------
+    SuggestedTrade or tuple of Reason
+        Codes of the gate: ``unknown_contract``, ``bad_input``, those of `trading.bracket.level_reasons`, and
+        ``reward_risk_too_low`` where the gain at the target does not exceed its costs.
+    """
+    contract = rules.contracts.get(path.symbol)
+    if contract is None:
+        return (Reason("unknown_contract", f"no contract of {path.symbol}"),)
+    if bad_inputs := tuple(context_violations(context)):
+        return bad_inputs
+    tick_size, quote = contract.tick_size, float(path.open[entry_bar])
+    levels = trade_levels(context, side=side, tick_size=tick_size, rules=rules.bracket, horizon=horizon)
     bracket = levels.at(quote)
-    refused = any(level_reasons(levels, context, quote=quote, tick_size=tick_size, rules=rules.bracket))
-    if bracket is None or refused:
-        return _NO_TRADE
-    payoff = Payoff(bracket=bracket, contract=contract, costs=rules.costs, context=context)
-    quantity = rules.reference_notional_usd / quote
-    reward_risk = payoff.reward_risk(quantity)
-    if not reward_risk > 0.0:
-        return _NO_TRADE
-    end = path.exit(
-        side=bracket.side,
-        stop=bracket.stop,
-        target=bracket.target,
-        liquidation_price=0.0 if bracket.side > 0 else math.inf,
+    reasons = tuple(level_reasons(levels, context, quote=quote, tick_size=tick_size, rules=rules.bracket))
+    if bracket is None or reasons:
+        return reasons
+    trade = SuggestedTrade(
+        bracket=bracket,
+        payoff=Payoff(bracket=bracket, contract=contract, costs=rules.costs, context=context),
+        quantity=rules.reference_notional_usd / quote,
+        path=path,
         entry_bar=entry_bar,
         horizon=horizon,
     )
-    funding = path.funding_usd(
-        side=bracket.side, quantity=1.0, start_us=entry_us, end_us=end.held_us, gone_us=end.gone_us
-    )
-    net_of_costs = payoff.net_of_costs(quantity, exit_price=end.price, exit_reason=end.reason)
-    net_r = (net_of_costs - funding) / payoff.unit_loss.at(quantity)
-    return {
-        "trade_stop": bracket.stop,
-        "trade_target": bracket.target,
-        "trade_exit": end.reason,
-        "trade_end_time": timestamp(end.time_us),
-        "fair_log_odds": math.log(bracket.stop_distance / bracket.target_distance),
-        "reward_risk": reward_risk,
-        "net_r": net_r,
-        "payoff": min(max((net_r + 1.0) / (reward_risk + 1.0), 0.0), 1.0),
-        "y_trade": float(net_r > 0.0),
-    }
+    if not trade.reward_risk > 0.0:
+        return (Reason("reward_risk_too_low", f"the gain at the target {bracket.target} does not exceed its costs"),)
+    return trade

@@ -12,7 +12,7 @@ from slackwater.metrics.performance import refusals_by_reason, top_month_share, 
 from slackwater.report.markdown import markdown_table
 from slackwater.trading.rules import starved_rules
 
-__all__ = ["account_section", "account_sentence", "refusal_sentence", "starved_sentences"]
+__all__ = ["account_section", "account_sentence", "power_sentence", "refusal_sentence", "starved_sentences"]
 
 _LISTED = 4
 """Reasons in a sentence; the page has all of them."""
@@ -52,6 +52,34 @@ def refusal_sentence(refusals: pd.DataFrame, trades: pd.DataFrame) -> str:
     ]
     more = f" and {len(table) - _LISTED} more" if len(table) > _LISTED else ""
     return f"{refused:,} of {events:,} events refused (an event can have several reasons): {', '.join(shown)}{more}"
+
+
+def power_sentence(n_accepted: int, suggested: Mapping[str, Any]) -> str:
+    """Return which mean result the trades of a gate could have shown, by the spread of all suggested trades.
+
+    Parameters
+    ----------
+    n_accepted
+        Trades that the gate accepted.
+    suggested
+        Row of the trades that the events suggest (`slackwater.evidence.brackets.trigger_table`).
+
+    Examples
+    --------
+    >>> row = {"n_trades": 8_000, "visible_r": 0.04, "trades_to_see_5pct_r": 5_120.0}
+    >>> power_sentence(80, row)
+    'Of 8,000 suggested trades the gate accepted 80: at t = 3 they could show 0.40 R; 0.05 R needs about 5,120 trades'
+    >>> power_sentence(0, row)
+    'Of 8,000 suggested trades the gate accepted none; 0.05 R at t = 3 needs about 5,120 trades'
+    """
+    n, needed = suggested["n_trades"], suggested["trades_to_see_5pct_r"]
+    start = f"Of {n:,} suggested trades the gate accepted {f'{n_accepted:,}' if n_accepted else 'none'}"
+    if math.isnan(needed):
+        return f"{start}; they lie within one day, so that no effect could be seen"
+    if not n_accepted:
+        return f"{start}; 0.05 R at t = 3 needs about {needed:,.0f} trades"
+    seen = suggested["visible_r"] * math.sqrt(n / n_accepted)
+    return f"{start}: at t = 3 they could show {seen:.2f} R; 0.05 R needs about {needed:,.0f} trades"
 
 
 def starved_sentences(trading: Any, held: Mapping[str, Collection[str]], symbols: Iterable[str]) -> Iterator[str]:

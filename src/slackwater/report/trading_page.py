@@ -11,11 +11,31 @@ from slackwater.report.markdown import markdown_table
 __all__ = ["trading_page"]
 
 
+_NO_RESULTS = "Nothing could be measured: there is no trade, or too little time."
+
 _VENUE_FACTS = [
     *("venue", "taker_fee_bps", "half_spread_bps", "relative_depth", "funding_interval_hours", "confirmed", "assumed")
 ]
 # Heading to (table, text).
 _SECTIONS = {
+    "Suggested trades": (
+        "triggers",
+        "The trade that every event suggests, whether or not the gate accepts it, at the reference size "
+        "(`labels.reference_notional_usd`), by trigger. `stop_sd` and `target_sd` are median distances from the entry "
+        "in standard deviations over the horizon, `fair` and `paid` the mean probability of the target without drift "
+        "and the mean payoff, `cost_r` fees and slippage in R. `visible_bps` and `visible_r` are the smallest means "
+        "that the sample could show at t = 3, and `trades_to_see_5pct_r` the number of such trades that .05 R needs.",
+    ),
+    "Brackets": (
+        "brackets",
+        "The same events under other brackets: the configured one, stop and target at levels however far, a grid of "
+        "`bracket.target_sd` and `bracket.stop_sd`, and the configured trade held to its time exit.",
+    ),
+    "Results by bracket": (
+        "bracket_results",
+        "What these trades earn after costs and funding, of every event and of the fifth with the highest "
+        "out-of-sample direction probability. A bracket chosen by this table is a trial.",
+    ),
     "Cost sensitivity": (
         "cost",
         "The unit-risk trades at multiples of the assumed fees and slippage; funding does not change.",
@@ -84,7 +104,8 @@ def trading_page(
     account
         First sections, of `slackwater.report.account_page.account_section`.
     tables
-        Tables of stage `sensitivity`: ``cost``, ``capacity``, ``leverage``, ``counterfactual``, ``ruin``,
+        Tables of stage `sensitivity`: ``triggers``, ``brackets``, ``bracket_results``,
+        ``cost``, ``capacity``, ``leverage``, ``counterfactual``, ``ruin``,
         ``ruin_without_limits``, ``venues``, ``stress``, ``rules``, ``drawdown_control``.
     unknown_venues
         Venues that could not be compared, with the reason.
@@ -100,5 +121,15 @@ def trading_page(
     left_out = f" Left out: {'; '.join(unknown_venues)}." if unknown_venues else ""
     parts = [f"# {title}\n", *(f"**{note}**\n" for note in notes), account]
     for heading, (name, text) in _SECTIONS.items():
-        parts.append(f"## {heading}\n\n{text.format(left_out=left_out)}\n\n{markdown_table(shown[name])}\n")
+        table = markdown_table(shown[name]) if _has_results(shown[name]) else _NO_RESULTS
+        parts.append(f"## {heading}\n\n{text.format(left_out=left_out)}\n\n{table}\n")
     return "\n".join(parts)
+
+
+def _has_results(table: pd.DataFrame) -> bool:
+    """Tell whether a row of a table measures something: rows of no trade hold settings alone."""
+    if "n_trades" in table:
+        return bool(table["n_trades"].any())
+    if "ruin_probability" in table:
+        return bool(table["ruin_probability"].notna().any())
+    return not table.empty

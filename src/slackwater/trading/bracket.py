@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from slackwater.errors import ParameterError
 from slackwater.market.rounding import round_down, round_up
@@ -30,11 +31,12 @@ class Levels:
     stop, target
         USDT. Either may lie on the wrong side of the market: then there is no trade.
     stop_level
-        ``"swept"``: the extreme of the last sweep on the losing side; ``"range_24h"``: the extreme of the last
-        24 h, for an event without a swept level.
+        ``"sd"``: `BracketRules.stop_sd` standard deviations from the close; ``"swept"``: the extreme of the last
+        sweep on the losing side, where that is farther; ``"range_24h"``: the extreme of the last 24 h, where there is
+        neither.
     target_level
-        ``"range_72h"``: the opposite boundary of the 72 h range; ``"pool"``: a dense pool of liquidations that
-        stands before it.
+        ``"sd"``: `BracketRules.target_sd` standard deviations from the close; ``"range_72h"``, ``"pool"``: the
+        opposite boundary of the 72 h range, or a dense pool of liquidations, where that is nearer.
     """
 
     side: int
@@ -51,19 +53,24 @@ class Levels:
         return Bracket(side=self.side, entry=quote, stop=self.stop, target=self.target)
 
 
-def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: BracketRules) -> Levels:
+def trade_levels(
+    context: MarketContext, *, side: int, tick_size: float, rules: BracketRules, horizon: timedelta
+) -> Levels:
     """Return stop and target of the trade against the move of an event (method, section 6.1).
 
     Parameters
     ----------
     context
-        Close, true range and distances, positive and finite; NaN for a swept extreme or a pool that does not exist.
+        Close, volatility, true range and distances, positive and finite; NaN for a swept extreme or a pool that does
+        not exist.
     side
         +1 long, -1 short.
     tick_size
         Price step, USDT.
     rules
-        The buffers.
+        Distances in standard deviations, and the buffers at levels.
+    horizon
+        Time exit of the trade, > 0: the standard deviation is that of the log return over it.
 
     Notes
     -----
@@ -76,33 +83,45 @@ def trade_levels(context: MarketContext, *, side: int, tick_size: float, rules: 
     ...     distance_to_high_24h=math.log(1.05), distance_to_low_24h=math.log(100 / 98),
     ...     distance_to_high_72h=math.log(1.08), distance_to_low_72h=math.log(100 / 97),
     ...     volume_24h=1e4, depth_bid_1pct=300.0, depth_ask_1pct=300.0,
-    ...     swept_extreme_distance_below=math.log(100 / 99), pool_distance_above=math.log(1.06))
-    >>> trade_levels(context, side=1, tick_size=0.1, rules=BracketRules())
-    Levels(side=1, stop=98.7, target=105.9, stop_level='swept', target_level='pool')
+    ...     swept_extreme_distance_below=math.log(100 / 99), pool_distance_above=math.log(1.02))
+    >>> fits = {"side": 1, "tick_size": 0.1, "horizon": timedelta(days=1)}
+    >>> trade_levels(context, rules=BracketRules(), **fits)
+    Levels(side=1, stop=97.0, target=101.9, stop_level='sd', target_level='pool')
+    >>> trade_levels(context, rules=BracketRules(stop_sd=0.3, target_sd=0.5), **fits)
+    Levels(side=1, stop=98.7, target=101.5, stop_level='swept', target_level='sd')
     """
-    close = context.close
     if side > 0:
         swept, extreme = context.swept_extreme_distance_below, context.distance_to_low_24h
         pool, boundary = context.pool_distance_above, context.distance_to_high_72h
     else:
         swept, extreme = context.swept_extreme_distance_above, context.distance_to_high_24h
         pool, boundary = context.pool_distance_below, context.distance_to_low_72h
-    stop_level, target_level = "range_24h", "range_72h"
-    if swept >= 0.0:
-        stop_level, extreme = "swept", swept
-    if rules.target_buffer_atr * context.atr_1h < pool < boundary:
-        target_level, boundary = "pool", pool
+    close, sd = context.close, context.sd_over(horizon)
     atr = context.atr_1h * close
 
-    def price(level: float, buffer_atr: float) -> float:
-        """Return the tick at or below (short: above) a buffer: away from the entry at a stop, toward it at a target."""
-        raw = level - side * buffer_atr * atr
-        return round_down(raw, tick_size) if side > 0 else round_up(raw, tick_size)
+    def before(distance: float, buffer_atr: float = 0.0) -> float:
+        """Return the price on the losing side of a level, by a buffer; distances are log, toward the target."""
+        return close * math.exp(side * distance) - side * buffer_atr * atr
 
+    stops, targets = {}, {"range_72h": before(boundary, rules.target_buffer_atr)}
+    if swept >= 0.0:
+        stops["swept"] = before(-swept, rules.stop_buffer_atr)
+    if rules.stop_sd is not None:
+        stops["sd"] = before(-rules.stop_sd * sd)
+    if not stops:
+        stops["range_24h"] = before(-extreme, rules.stop_buffer_atr)
+    if rules.target_buffer_atr * context.atr_1h < pool:
+        targets["pool"] = before(pool, rules.target_buffer_atr)
+    if rules.target_sd is not None:
+        targets["sd"] = before(rules.target_sd * sd)
+    stop_level = min(stops, key=lambda name: side * stops[name])
+    target_level = min(targets, key=lambda name: side * targets[name])
+    # Away from the entry at the stop, toward it at the target.
+    rounded = round_down if side > 0 else round_up
     return Levels(
         side=side,
-        stop=price(close * math.exp(-side * extreme), rules.stop_buffer_atr),
-        target=price(close * math.exp(side * boundary), rules.target_buffer_atr),
+        stop=rounded(stops[stop_level], tick_size),
+        target=rounded(targets[target_level], tick_size),
         stop_level=stop_level,
         target_level=target_level,
     )
@@ -126,7 +145,7 @@ def level_reasons(
     """
     side, stop, target = levels.side, levels.stop, levels.target
     if side * (target - context.close) <= 0 or target <= 0:
-        message = f"the price {context.close} stands at the far end of its 72 h range (target {target})"
+        message = f"the target {target} (at {levels.target_level}) is not ahead of the price {context.close}"
         yield Reason("no_target", message)
     elif side * (target - quote) <= 0:
         message = f"the price {quote} has already passed the target {target}"

@@ -47,7 +47,8 @@ class Gate:
         Conditions on the score, placement of stop and target, limits of the size, limits after losses, and cost
         assumptions.
     horizon
-        Time after which a position is closed, in (0, 30 days].
+        Time after which a position is closed, in (0, 30 days]; stop and target are placed in standard deviations over
+        it.
     extra_rules
         Rules from outside the library, each with its own name; a score is refused if one of them fails.
 
@@ -189,7 +190,9 @@ class Gate:
     ) -> TradePlan | None:
         """Return the plan if there is no reason against it, else None, with the reasons of levels and size added."""
         tick_size = contract.tick_size
-        levels = trade_levels(score.context, side=-score.direction, tick_size=tick_size, rules=self.bracket)
+        levels = trade_levels(
+            score.context, side=-score.direction, tick_size=tick_size, rules=self.bracket, horizon=self.horizon
+        )
         reasons.extend(level_reasons(levels, score.context, quote=quote, tick_size=tick_size, rules=self.bracket))
         bracket = levels.at(quote)
         if bracket is None or not _is_sound(account.equity):

@@ -142,6 +142,12 @@ class BracketRules:
 
     Parameters
     ----------
+    target_sd
+        Largest distance of the target, standard deviations of the log return over the horizon: a level that stands
+        nearer takes precedence. None: the target is at the nearest level, however far.
+    stop_sd
+        Smallest distance of the stop in the same unit: a swept extreme that lies farther takes precedence. None: the
+        stop is beyond the swept extreme, and beyond the extreme of 24 h where none was swept.
     stop_buffer_atr, target_buffer_atr
         Distance of the stop beyond its level and of the target before its level, hourly true ranges.
     max_stop_distance
@@ -150,6 +156,8 @@ class BracketRules:
         Smallest distance of the stop, hourly true ranges and ticks; a nearer one is within the noise.
     """
 
+    target_sd: Annotated[float, Within(gt=0.0, le=10.0)] | None = 1.0
+    stop_sd: Annotated[float, Within(gt=0.0, le=10.0)] | None = 1.0
     stop_buffer_atr: Annotated[float, Within(ge=0.0, le=100.0)] = 0.25
     target_buffer_atr: Annotated[float, Within(ge=0.0, le=100.0)] = 0.1
     max_stop_distance: Annotated[float, Within(gt=0.0, le=0.08)] = 0.08
@@ -234,7 +242,9 @@ class SizingRules:
     liquidation_buffer_stop: Annotated[float, Within(ge=0.0, le=100.0)] = 0.5
     liquidation_buffer_atr: Annotated[float, Within(ge=0.0, le=100.0)] = 0.2
     liquidation_buffer_price: Annotated[float, Within(ge=0.0, le=100.0)] = 0.003
-    min_reward_risk: Annotated[float, Within(ge=0.0, le=100.0), Switch(off=0.0, reasons=("reward_risk_too_low",))] = 1.2
+    min_reward_risk: Annotated[float, Within(ge=0.0, le=100.0), Switch(off=0.0, reasons=("reward_risk_too_low",))] = (
+        0.75
+    )
     min_expectancy: (
         Annotated[float, Within(ge=0.0, le=1.0), Switch(reasons=_ODDS, toggles=("min_expectancy", "trade_odds"))] | None
     ) = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -14,8 +14,22 @@ import pandas as pd
 from slackwater.errors import DataError, SchemaError
 from slackwater.market.columns import mapping_of
 from slackwater.numbers import brief, exact_number
+from slackwater.times import DAY
 
-__all__ = ["CONTEXT", "SCORE_COLUMNS", "MarketContext", "Score", "event_scores", "row_numbers"]
+__all__ = [
+    "CONTEXT",
+    "SCORE_COLUMNS",
+    "VOLATILITY_CAP",
+    "VOLATILITY_FLOOR",
+    "MarketContext",
+    "Score",
+    "event_scores",
+    "row_numbers",
+]
+
+VOLATILITY_FLOOR: Final = 0.005
+VOLATILITY_CAP: Final = 0.25
+"""Range to which the daily volatility is clipped where barriers and brackets are placed, fraction per sqrt(day)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +87,14 @@ class MarketContext:
     def depth_1pct(self) -> float:
         """Coins resting within 1 % of mid on the thinner side; NaN if the venue gives none."""
         return min(self.depth_bid_1pct, self.depth_ask_1pct)
+
+    def sd_over(self, horizon: timedelta) -> float:
+        """Return the standard deviation of the log return over a horizon: the unit of barriers and brackets.
+
+        The daily volatility is clipped to [`VOLATILITY_FLOOR`, `VOLATILITY_CAP`] and grows with the root of time.
+        """
+        daily = min(max(self.volatility_daily, VOLATILITY_FLOOR), VOLATILITY_CAP)
+        return daily * math.sqrt(horizon / DAY)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:

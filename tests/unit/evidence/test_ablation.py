@@ -18,7 +18,7 @@ from slackwater.evidence.evaluation import Resampling
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
-from tests.trading import traded, traded_at_unit_risk
+from tests.trading import AT_LEVELS, traded, traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
@@ -26,7 +26,7 @@ HORIZON = 4 * HOUR
 DAYS = 20
 RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 SETTINGS: dict[str, Any] = {
-    "gate": Gate(horizon=HORIZON),
+    "gate": Gate(horizon=HORIZON, bracket=AT_LEVELS),
     "funding": None,
     "initial_equity": 100_000.0,
     "decision_lag": timedelta(seconds=5),
@@ -115,7 +115,7 @@ def ablation(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.Dat
 
 
 def gate(**parts: Any) -> Gate:
-    return Gate(horizon=HORIZON, **parts)
+    return Gate(horizon=HORIZON, bracket=AT_LEVELS, **parts)
 
 
 # Rule to what a score must show that only this rule refuses, and the words of the row.
@@ -124,7 +124,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "complete_features": ({"missing_features": ("a",)}, "off"),
     "in_range_features": ({"out_of_range_features": ("a",)}, "off"),
     "max_trend_efficiency": ({"trend_efficiency_72h": -0.6}, "on"),
-    "min_reward_risk": ({"distance_to_high_72h": 0.026, "trade_edge": 5.0, "trade_edge_low": 5.0}, "off"),
+    "min_reward_risk": ({"distance_to_high_72h": 0.018, "trade_edge": 5.0, "trade_edge_low": 5.0}, "off"),
     "min_expectancy": ({"trade_edge_low": 0.12}, "off"),
     "trade_odds": ({"trade_edge": math.nan, "trade_edge_low": math.nan}, "off"),
     "depth_fraction": ({"depth_bid_1pct": math.nan, "depth_ask_1pct": math.nan}, "off"),

@@ -342,7 +342,7 @@ class TestTable:
 def gate_plans() -> list[TradePlan]:
     """Plans of the gate at its loosest: near and far stops, both sides, every leverage, no Kelly."""
     plans = []
-    loose = Gate(horizon=HORIZON)
+    loose = Gate(horizon=HORIZON, bracket=tests.trading.AT_LEVELS)
     for cap in range(1, 11):
         for near in (0.003, 0.01, 0.03, 0.06):
             for direction in (1, -1):

@@ -16,13 +16,14 @@ from slackwater.market.contracts import venue_contracts
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
-from slackwater.trading.rules import EntryRules, SizingRules
-from tests.trading import traded_at_unit_risk
+from slackwater.trading.rules import BracketRules, EntryRules, SizingRules
+from tests.trading import AT_LEVELS, traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HORIZON = pd.Timedelta("4h")
 MINUTE = pd.Timedelta("1min")
-FREE = CostModel(multiple=0.0)
+FREE = TradeRules(bracket=AT_LEVELS, costs=CostModel(multiple=0.0))
+DEAR = TradeRules(bracket=AT_LEVELS)
 
 
 def path(moves: dict[int, dict[str, float]], minutes: int = 24 * 60) -> pd.DataFrame:
@@ -66,9 +67,7 @@ def event(**changes: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def outcome(moves: dict[int, dict[str, float]], rules: TradeRules | None = None, **changes: Any) -> pd.Series:
     labels, features = event(**changes)
-    out = trade_outcomes(
-        labels, features, price_paths(path(moves)), rules=rules or TradeRules(costs=FREE), horizon=HORIZON
-    )
+    out = trade_outcomes(labels, features, price_paths(path(moves)), rules=rules or FREE, horizon=HORIZON)
     assert tuple(out.columns) == TRADE_COLUMNS
     return out.iloc[0]
 
@@ -105,7 +104,7 @@ def test_outcomes_by_hand(
 
 def test_costs_are_inside_of_both_ends_of_the_payoff() -> None:
     """A trade that is stopped loses 1 with its costs, one at its target earns the reward after them."""
-    rules = TradeRules()
+    rules = DEAR
     stopped, reached = outcome({90: {"low": 49_400.0}}, rules), outcome({90: {"high": 51_500.0}}, rules)
     assert stopped["net_r"] == pytest.approx(-1.0)
     assert reached["net_r"] == pytest.approx(reached["reward_risk"])
@@ -114,16 +113,14 @@ def test_costs_are_inside_of_both_ends_of_the_payoff() -> None:
 
 
 def test_a_larger_trade_pays_more_impact() -> None:
-    small, large = (TradeRules(reference_notional_usd=size) for size in (1e3, 1e7))
+    small, large = (replace(DEAR, reference_notional_usd=size) for size in (1e3, 1e7))
     assert outcome({}, large)["reward_risk"] < outcome({}, small)["reward_risk"]
 
 
 def test_funding_is_paid_by_the_trade() -> None:
     labels, features = event()
     funding = pd.DataFrame({"symbol": "BTCUSDT", "event_time": [START + pd.Timedelta("2h")], "funding_rate": [0.001]})
-    out = trade_outcomes(
-        labels, features, price_paths(path({}), funding), rules=TradeRules(costs=FREE), horizon=HORIZON
-    )
+    out = trade_outcomes(labels, features, price_paths(path({}), funding), rules=FREE, horizon=HORIZON)
     assert out["net_r"].iloc[0] == pytest.approx(-0.001 * 50_000.0 / 500.0)  # a long pays a positive rate
 
 
@@ -147,11 +144,12 @@ def test_what_the_gate_would_refuse_has_no_outcome(changes: dict[str, float]) ->
 
 
 def test_a_symbol_without_a_contract_has_no_outcome() -> None:
-    rules = TradeRules(contracts={"ETHUSDT": venue_contracts("simulated")["ETHUSDT"]})
+    rules = replace(FREE, contracts={"ETHUSDT": venue_contracts("simulated")["ETHUSDT"]})
     assert math.isnan(outcome({}, rules)["payoff"])
 
 
-def test_it_is_the_trade_that_the_backtest_makes() -> None:
+@pytest.mark.parametrize("bracket", [BracketRules(target_sd=1.5), AT_LEVELS], ids=["sd", "levels"])
+def test_it_is_the_trade_that_the_backtest_makes(bracket: BracketRules) -> None:
     """One law: the same stop, target, exit and net result as the gate's own plan of the reference size."""
     for changes, moves in (
         ({}, {90: {"high": 51_000.1}}),
@@ -161,7 +159,12 @@ def test_it_is_the_trade_that_the_backtest_makes() -> None:
     ):
         labels, features = event(**changes)
         rules = SizingRules(min_reward_risk=0.0, min_expectancy=None, kelly_fraction=None)
-        gate = Gate(entry=EntryRules(probability_threshold=0.0), rules=rules, horizon=HORIZON.to_pytimedelta())
+        gate = Gate(
+            entry=EntryRules(probability_threshold=0.0),
+            bracket=bracket,
+            rules=rules,
+            horizon=HORIZON.to_pytimedelta(),
+        )
         scores = features.assign(direction=-1, p_direction=0.6, p_hit=0.4, trade_edge=np.nan, trade_edge_low=np.nan)
         (trade,) = traded_at_unit_risk(
             scores,
@@ -173,7 +176,7 @@ def test_it_is_the_trade_that_the_backtest_makes() -> None:
             horizon=HORIZON.to_pytimedelta(),
             fine_bar_interval=MINUTE.to_pytimedelta(),
         )
-        size = TradeRules(reference_notional_usd=trade.plan.notional_usd)
+        size = TradeRules(bracket=bracket, reference_notional_usd=trade.plan.notional_usd)
         out = trade_outcomes(labels, features, price_paths(path(moves)), rules=size, horizon=HORIZON).iloc[0]
         assert (out["trade_stop"], out["trade_target"]) == (trade.plan.stop, trade.plan.target)
         assert (out["trade_exit"], out["trade_end_time"]) == (trade.exit_reason, trade.exit_time)
@@ -192,7 +195,7 @@ def test_without_drift_the_odds_are_fair() -> None:
         bars["open"], bars["close"] = prices[:, 0], prices[:, -1]
         bars["high"], bars["low"] = prices.max(axis=1), prices.min(axis=1)
         labels, features = event()
-        out = trade_outcomes(labels, features, price_paths(bars), rules=TradeRules(costs=FREE), horizon=HORIZON).iloc[0]
+        out = trade_outcomes(labels, features, price_paths(bars), rules=FREE, horizon=HORIZON).iloc[0]
         payoffs.append(out["payoff"])
         fair.append(1.0 / (1.0 + math.exp(-out["fair_log_odds"])))
     error = np.nanmean(payoffs) - np.nanmean(fair)
@@ -202,9 +205,7 @@ def test_without_drift_the_odds_are_fair() -> None:
 def test_bad_tables_are_refused() -> None:
     labels, features = event()
     with pytest.raises(SchemaError, match="lacks the columns"):
-        trade_outcomes(
-            labels, features.drop(columns="atr_1h"), price_paths(path({})), rules=TradeRules(), horizon=HORIZON
-        )
+        trade_outcomes(labels, features.drop(columns="atr_1h"), price_paths(path({})), rules=DEAR, horizon=HORIZON)
     for size in (0.0, math.nan, math.inf):
         with pytest.raises(ParameterError, match="reference_notional_usd"):
-            replace(TradeRules(), reference_notional_usd=size)
+            replace(DEAR, reference_notional_usd=size)

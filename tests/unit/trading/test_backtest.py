@@ -19,12 +19,12 @@ from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
 from slackwater.trading.rules import DrawdownRules, SizingRules
 from slackwater.trading.score import CONTEXT, Score, event_scores
-from tests.trading import changed, row_of, traded, traded_at_unit_risk
+from tests.trading import AT_LEVELS, changed, row_of, traded, traded_at_unit_risk
 
 EVENT = pd.Timestamp("2024-03-01 12:00", tz="UTC")
 LAG = timedelta(seconds=5)
 HORIZON = timedelta(hours=4)
-GATE = Gate(horizon=HORIZON)
+GATE = Gate(horizon=HORIZON, bracket=AT_LEVELS)
 
 
 def bars(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from slackwater.errors import ParameterError
+from slackwater.times import DAY
 from slackwater.trading.bracket import Bracket, Levels, level_reasons, trade_levels
 from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import Score
+from tests.trading import AT_LEVELS
 
-BARE = BracketRules(stop_buffer_atr=0.0, target_buffer_atr=0.0)
+BARE = replace(AT_LEVELS, stop_buffer_atr=0.0, target_buffer_atr=0.0)
+BARE_SD = BracketRules(stop_buffer_atr=0.0, target_buffer_atr=0.0)
 EVERY_LEVEL = {
     "close": 1_000.0,
     "atr_1h": 0.01,
@@ -42,7 +46,7 @@ def test_stop_is_rounded_away_from_the_entry_and_target_toward_it(
 ) -> None:
     """Catches rounding to nearest: a stop inside of its own buffer, a target that the market need not reach."""
     # Before rounding: 948.73 and 1,060.84 for the long, 1,043.31 and 933.39 for the short.
-    levels = trade_levels(make_score(**EVERY_LEVEL).context, side=side, tick_size=0.5, rules=BracketRules())
+    levels = trade_levels(make_score(**EVERY_LEVEL).context, side=side, tick_size=0.5, rules=AT_LEVELS, horizon=DAY)
     assert (levels.stop, levels.target) == (stop, target)
 
 
@@ -68,7 +72,7 @@ def test_each_side_hangs_on_its_own_levels(
 ) -> None:
     """Catches a level of the other side or window, NaN that wins a comparison, and a name that does not fit."""
     score = make_score(direction=direction, **EVERY_LEVEL | dict.fromkeys(missing, math.nan))
-    levels = trade_levels(score.context, side=-direction, tick_size=0.01, rules=BARE)
+    levels = trade_levels(score.context, side=-direction, tick_size=0.01, rules=BARE, horizon=DAY)
     assert levels.side == -direction
     assert log_distances(levels) == (stop, target)
     assert (levels.stop_level, levels.target_level) == names
@@ -84,14 +88,16 @@ def test_a_swept_extreme_that_was_passed_again_counts_as_none(
         make_score(direction=direction, **EVERY_LEVEL | {name: -1e-9}).context,
         side=-direction,
         tick_size=0.01,
-        rules=BracketRules(),
+        rules=AT_LEVELS,
+        horizon=DAY,
     )
     assert failed.stop_level == "range_24h"
     touched = trade_levels(
         make_score(direction=direction, **EVERY_LEVEL | {name: 0.0}).context,
         side=-direction,
         tick_size=0.01,
-        rules=BracketRules(),
+        rules=AT_LEVELS,
+        horizon=DAY,
     )
     assert touched.stop_level == "swept"
     assert touched.stop == 1_000.0 + direction * 2.5
@@ -113,16 +119,16 @@ def test_a_pool_must_stand_between_the_buffer_and_the_boundary(
 ) -> None:
     """Catches a target beyond the range, and one that the market has already reached."""
     score = make_score(direction=-1, **EVERY_LEVEL | {"pool_distance_above": pool})
-    assert trade_levels(score.context, side=1, tick_size=0.01, rules=BracketRules()).target_level == level
+    assert trade_levels(score.context, side=1, tick_size=0.01, rules=AT_LEVELS, horizon=DAY).target_level == level
 
 
 def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., Score]) -> None:
     """Catches a buffer of the wrong sign, in the wrong unit, or the one used for the other."""
-    rules = BracketRules(stop_buffer_atr=0.5, target_buffer_atr=0.2)
+    rules = replace(AT_LEVELS, stop_buffer_atr=0.5, target_buffer_atr=0.2)
     for direction in (-1, 1):
         score = make_score(direction=direction, **EVERY_LEVEL)
-        bare = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=BARE)
-        moved = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=rules)
+        bare = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=BARE, horizon=DAY)
+        moved = trade_levels(score.context, side=-score.direction, tick_size=0.01, rules=rules, horizon=DAY)
         assert bare.side * (bare.stop - moved.stop) == pytest.approx(5.0)
         assert bare.side * (bare.target - moved.target) == pytest.approx(2.0)
 
@@ -130,7 +136,68 @@ def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., S
 def test_a_range_wider_than_the_price_gives_a_negative_stop(make_score: Callable[..., Score]) -> None:
     """Catches a stop that is silently lifted to zero: the gate refuses it, the bracket reports it."""
     score = make_score(close=1.0, atr_1h=0.5, distance_to_low_24h=3.0)
-    assert trade_levels(score.context, side=1, tick_size=0.1, rules=BracketRules(stop_buffer_atr=1.0)).stop < 0
+    assert (
+        trade_levels(
+            score.context, side=1, tick_size=0.1, rules=replace(AT_LEVELS, stop_buffer_atr=1.0), horizon=DAY
+        ).stop
+        < 0
+    )
+
+
+SD = 0.03 * math.sqrt(0.25)
+"""Standard deviation over six hours."""
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("swept", "pool", "boundary", "stop", "target", "names"),
+    [
+        (math.nan, math.nan, 0.05, 1.5 * SD, 2.0 * SD, ("sd", "sd")),
+        (0.0224, math.nan, 0.05, 1.5 * SD, 2.0 * SD, ("sd", "sd")),
+        (0.0226, math.nan, 0.05, 0.0226, 2.0 * SD, ("swept", "sd")),
+        (math.nan, 0.0299, 0.05, 1.5 * SD, 0.0299, ("sd", "pool")),
+        (math.nan, 0.0301, 0.05, 1.5 * SD, 2.0 * SD, ("sd", "sd")),
+        (math.nan, 0.02, 0.01, 1.5 * SD, 0.01, ("sd", "range_72h")),
+        (-0.01, math.nan, 0.0299, 1.5 * SD, 0.0299, ("sd", "range_72h")),
+    ],
+)
+def test_the_target_is_the_nearer_and_the_stop_the_farther_of_level_and_sd(
+    make_score: Callable[..., Score],
+    side: int,
+    swept: float,
+    pool: float,
+    boundary: float,
+    stop: float,
+    target: float,
+    names: tuple[str, str],
+) -> None:
+    """Catches a target that no trade can reach in its time, a stop within the noise of its time, and a day for it."""
+    far, near = ("above", "below") if side > 0 else ("below", "above")
+    score = make_score(
+        close=1_000.0,
+        **{f"pool_distance_{far}": pool, f"swept_extreme_distance_{near}": swept},
+        **{f"distance_to_{'high' if side > 0 else 'low'}_72h": boundary},
+        **{f"distance_to_{'low' if side > 0 else 'high'}_24h": 0.06},  # not swept, so it does not count
+    )
+    rules = BracketRules(target_sd=2.0, stop_sd=1.5, stop_buffer_atr=0.0, target_buffer_atr=0.0)
+    levels = trade_levels(score.context, side=side, tick_size=0.001, rules=rules, horizon=DAY / 4)
+    assert log_distances(levels) == (round(stop, 4), round(target, 4))
+    assert (levels.stop_level, levels.target_level) == names
+
+
+def test_a_distance_in_sd_has_no_buffer(make_score: Callable[..., Score]) -> None:
+    """Catches a stop farther than its sd, at which the trade is no longer the bet of the barriers."""
+    rules = BracketRules(stop_buffer_atr=1.0, target_buffer_atr=1.0)
+    levels = trade_levels(make_score().context, side=1, tick_size=0.1, rules=rules, horizon=DAY)
+    assert (levels.stop, levels.target) == (48_522.2, 51_522.7)  # 50,000 × exp(±.03)
+
+
+@pytest.mark.parametrize(("volatility", "clipped"), [(0.001, 0.005), (0.9, 0.25)])
+def test_the_unit_is_that_of_the_barriers(make_score: Callable[..., Score], volatility: float, clipped: float) -> None:
+    """Catches a sd that is not clipped as that of the labels: the two bets would differ where volatility is extreme."""
+    score = make_score(close=1_000.0, volatility_daily=volatility, distance_to_high_72h=1.0)
+    levels = trade_levels(score.context, side=1, tick_size=0.001, rules=BARE_SD, horizon=DAY)
+    assert log_distances(levels) == (clipped, clipped)
 
 
 @pytest.mark.parametrize("side", [1, -1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from slackwater.errors import OrderError, ParameterError
 from slackwater.market.contracts import venue_contracts
+from slackwater.scoring.manifest import from_plain, to_plain
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal, TradePlan
@@ -61,35 +62,54 @@ def test_a_long_after_a_fall(make_score: Callable[..., Score]) -> None:
     """Catches trading with the move, and levels taken from the wrong side or window."""
     score = make_score()
     plan = planned(Gate().decide(score, EMPTY))
-    low_24h, high_72h = 50_000 * math.exp(-0.02), 50_000 * math.exp(0.08)
+    below, above = 50_000 * math.exp(-0.03), 50_000 * math.exp(0.03)
     assert plan.side == 1
-    assert plan.stop == pytest.approx(low_24h - 0.25 * 300, abs=0.1)
-    assert plan.stop <= low_24h - 0.25 * 300
-    assert plan.target == pytest.approx(high_72h - 0.1 * 300, abs=0.1)
-    assert plan.target <= high_72h - 0.1 * 300
-    assert (plan.levels.stop_level, plan.levels.target_level) == ("range_24h", "range_72h")
+    assert below - 0.1 <= plan.stop <= below
+    assert above - 0.1 <= plan.target <= above
+    assert (plan.levels.stop_level, plan.levels.target_level) == ("sd", "sd")
     assert plan.liquidation_price < plan.stop
     assert plan.expires == score.available_time + timedelta(hours=24)
 
 
 def test_a_short_after_a_rise(make_score: Callable[..., Score]) -> None:
-    """Catches the long's levels used for a short."""
-    score = make_score(direction=1, distance_to_high_24h=0.02, distance_to_low_24h=0.06, distance_to_low_72h=0.09)
-    plan = planned(Gate().decide(score, EMPTY))
-    high_24h, low_72h = 50_000 * math.exp(0.02), 50_000 * math.exp(-0.09)
+    """Catches the long's levels used for a short, and a horizon that is not that of the gate."""
+    score = make_score(direction=1, distance_to_high_24h=0.01, distance_to_low_72h=0.03, volatility_daily=0.016)
+    gate = gate_with(target_sd=1.5, stop_sd=0.75)
+    plan = planned(replace(gate, horizon=timedelta(days=4)).decide(score, EMPTY))
+    above, low_72h = 50_000 * math.exp(0.75 * 0.032), 50_000 * math.exp(-0.03)
     assert plan.side == -1
-    assert high_24h + 0.25 * 300 <= plan.stop <= high_24h + 0.25 * 300 + 0.1
+    assert above <= plan.stop <= above + 0.1
     assert low_72h + 0.1 * 300 <= plan.target <= low_72h + 0.1 * 300 + 0.1
+    assert (plan.levels.stop_level, plan.levels.target_level) == ("sd", "range_72h")
     assert plan.liquidation_price > plan.stop
 
 
 def test_a_swept_level_and_a_pool_take_precedence(make_score: Callable[..., Score]) -> None:
     """Catches a gate that hands its bracket rules to nobody, or a plan that names other levels than it has."""
-    score = make_score(swept_extreme_distance_below=0.03, pool_distance_above=0.06)
-    plan = planned(gate_with(stop_buffer_atr=1.0, target_buffer_atr=0.5).decide(score, EMPTY))
-    assert plan.stop == pytest.approx(50_000 * math.exp(-0.03) - 300, abs=0.1)
+    score = make_score(swept_extreme_distance_below=0.031, pool_distance_above=0.06)
+    gate = gate_with(stop_buffer_atr=1.0, target_buffer_atr=0.5, target_sd=3.0)
+    plan = planned(gate.decide(score, EMPTY))
+    assert plan.stop == pytest.approx(50_000 * math.exp(-0.031) - 300, abs=0.1)
     assert plan.target == pytest.approx(50_000 * math.exp(0.06) - 150, abs=0.1)
     assert (plan.levels.stop_level, plan.levels.target_level) == ("swept", "pool")
+
+
+@pytest.mark.parametrize("bracket", [{}, {"target_sd": 1.3, "stop_sd": 0.7}, {"target_sd": None, "stop_sd": None}])
+def test_a_gate_from_the_sections_of_a_bundle_places_the_same_levels(
+    make_score: Callable[..., Score], bracket: dict[str, float | None]
+) -> None:
+    """Catches a distance that the bundle loses, a null that becomes the default, and a horizon of its own."""
+    gate = Gate(bracket=BracketRules(**bracket), rules=SizingRules(min_reward_risk=0.0), horizon=timedelta(hours=12))
+    parts = ("entry", "bracket", "rules", "drawdown_control", "costs", "horizon")
+    sections = json.loads(json.dumps({part: to_plain(plain(getattr(gate, part))) for part in parts}))
+    live = Gate.of("simulated", **from_plain(sections))
+    assert live == gate
+    score = make_score(swept_extreme_distance_below=0.016)
+    assert planned(live.decide(score, EMPTY)).levels == planned(gate.decide(score, EMPTY)).levels
+
+
+def plain(part: Any) -> Any:
+    return asdict(part) if is_dataclass(part) else part
 
 
 def test_every_number_of_a_plan_by_hand(
@@ -108,7 +128,7 @@ def test_every_number_of_a_plan_by_hand(
     now = score.event_time + pd.Timedelta("1min")
     plan = planned(gate.decide(score, account, now=now, price=49_900.0))
 
-    entry, stop, target = 49_900.0, 48_934.9, 54_134.3
+    entry, stop, target = 49_900.0, 49_141.4, 50_873.5  # a third of a day: .03 / sqrt(3) away from the close
     assert (plan.entry, plan.stop, plan.target) == (entry, stop, target)
     multiplier = (1 - (1 - 100_000 / 107_500) / 0.15) * 0.5
     assert plan.throttle.multiplier == pytest.approx(multiplier)
@@ -266,9 +286,9 @@ def test_the_journal_is_plain_json(make_score: Callable[..., Score]) -> None:
 def test_the_price_moves_size_and_risk_but_no_level(make_score: Callable[..., Score]) -> None:
     """Catches a stop that follows the price, and a size that does not."""
     gate, score = Gate(), make_score()
-    near, far = (planned(gate.decide(score, EMPTY, price=price)) for price in (49_800.0, 50_200.0))
+    near, far = (planned(gate.decide(score, EMPTY, price=price)) for price in (49_900.0, 50_100.0))
     assert (near.stop, near.target) == (far.stop, far.target)
-    assert near.entry == 49_800.0
+    assert near.entry == 49_900.0
     assert near.quantity > far.quantity
     assert max(near.risk_usd, far.risk_usd) <= 1_000.0
 
@@ -324,9 +344,9 @@ PROVOKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "cooling_off": ({}, {"record": LOST_LAST_HOUR}),
     "position_open": ({}, {"positions": (replace(HELD, symbol="BTCUSDT"),)}),
     "no_target": ({"distance_to_high_72h": 0.0005}, {}),
-    "stop_too_far": ({"distance_to_low_24h": 0.085, "distance_to_high_72h": 0.2}, {}),
-    "stop_in_noise": ({"distance_to_low_24h": 0.001}, {"gate": gate_with(min_stop_atr=0.5)}),
-    "price_moved_through": ({}, {"price": 48_900.0}),
+    "stop_too_far": ({"volatility_daily": 0.085, "distance_to_high_72h": 0.2}, {}),
+    "stop_in_noise": ({}, {"gate": gate_with(min_stop_atr=5.5)}),
+    "price_moved_through": ({}, {"price": 48_500.0}),
     "open_risk_exceeded": ({}, {"positions": (replace(HELD, risk_usd=2_000.0),)}),
     "leverage_exceeded": ({}, {"positions": (replace(HELD, quantity=170.0, leverage=10.0),)}),
     "slippage_too_high": ({}, {"gate": gate_with(max_entry_slippage=0.0003)}),
@@ -447,7 +467,7 @@ def test_drawdown_control_is_switched_off_rule_by_rule(
 
 def test_all_reasons_are_listed(make_score: Callable[..., Score], make_record: Callable[..., TrackRecord]) -> None:
     """Catches a gate that stops at the first reason, or at the end of one group of rules."""
-    score = make_score(p_direction=0.5, missing_features=("a", "b"), distance_to_low_24h=0.1, **NO_EDGE)
+    score = make_score(p_direction=0.5, missing_features=("a", "b"), volatility_daily=0.12, **NO_EDGE)
     account = Account(
         equity=100_000.0,
         open_positions=(replace(HELD, symbol="BTCUSDT", risk_usd=3_000.0),),
@@ -473,7 +493,7 @@ def test_all_reasons_are_listed(make_score: Callable[..., Score], make_record: C
 
 def test_levels_are_judged_also_where_the_account_is_bad(make_score: Callable[..., Score]) -> None:
     """Catches levels that are not judged when the account cannot be sized on."""
-    decision = Gate().decide(make_score(distance_to_low_24h=0.1), Account(equity=0.0))
+    decision = Gate().decide(make_score(volatility_daily=0.1), Account(equity=0.0))
     assert codes(decision) == ("bad_equity", "stop_too_far")
 
 
@@ -572,7 +592,7 @@ def test_an_empty_book_is_refused(make_score: Callable[..., Score]) -> None:
 
 @pytest.mark.parametrize(
     ("price", "code"),
-    [(48_000.0, "price_moved_through"), (48_934.9, "price_moved_through"), (54_500.0, "price_moved_through")],
+    [(48_000.0, "price_moved_through"), (48_522.2, "price_moved_through"), (54_500.0, "price_moved_through")],
 )
 def test_a_price_at_or_beyond_a_level_is_refused(make_score: Callable[..., Score], price: float, code: str) -> None:
     """Catches an entry after the trade has already happened, and a stop at the entry."""
