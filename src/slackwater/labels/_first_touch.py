@@ -18,63 +18,75 @@ def first_touch(
     reversal: NDArray[np.float64],
     continuation: NDArray[np.float64],
 ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the first barrier touched by each event between its entry bar and the bar before `stop`.
+    """Return the first barrier that each event touches within each horizon, in one walk per event.
+
+    A later horizon has barriers at least as far away, so its walk continues at the bar where that of the horizon before
+    ended: what did not touch the nearer barrier did not touch the farther one.
 
     Parameters
     ----------
     log_price : ndarray of float64, shape (4, n_bars)
         Logs of open, high, low and close.
-    entry, stop : ndarray of int64, shape (n_events,)
-        Entry bar, and the first bar after the horizon; entry < stop <= n_bars.
+    entry : ndarray of int64, shape (n_events,)
+        Entry bar.
+    stop : ndarray of int64, shape (n_events, n_horizons)
+        First bar after each horizon, <= n_bars, not falling along a row; at most `entry` where the outcome is not
+        known, after which no horizon of the row is.
     direction : ndarray of float64, shape (n_events,)
         +1 the price had risen, -1 it had fallen.
-    reversal, continuation : ndarray of float64, shape (n_events,)
-        Distance of the barriers from the entry price, log price, > 0.
+    reversal, continuation : ndarray of float64, shape (n_events, n_horizons)
+        Distance of the barriers from the entry price, log price, > 0, not falling along a row.
 
     Returns
     -------
-    code : ndarray of int8
+    code : ndarray of int8, shape (n_events, n_horizons)
         +1 reversal, -1 continuation, 0 neither.
-    exit_bar : ndarray of int64
-        Bar of the touch, else the last of the window.
-    log_return : ndarray of float64
-        Log return of fading the move.
-    tie : ndarray of bool
+    exit_bar : ndarray of int64, shape (n_events, n_horizons)
+        Bar of the touch, else the last of the window; -1 where the outcome is not known.
+    log_return : ndarray of float64, shape (n_events, n_horizons)
+        Log return of fading the move; NaN where the outcome is not known.
+    tie : ndarray of bool, shape (n_events, n_horizons)
         The exit bar touched both.
     """
     log_open, log_high, log_low, log_close = log_price[0], log_price[1], log_price[2], log_price[3]
-    n_events = entry.size
-    code = np.zeros(n_events, dtype=np.int8)
-    exit_bar = stop - 1
-    log_return = np.empty(n_events)
-    tie = np.zeros(n_events, dtype=np.bool_)
+    n_events, n_horizons = stop.shape
+    code = np.zeros((n_events, n_horizons), dtype=np.int8)
+    exit_bar = np.full((n_events, n_horizons), -1, dtype=np.int64)
+    log_return = np.full((n_events, n_horizons), np.nan)
+    tie = np.zeros((n_events, n_horizons), dtype=np.bool_)
     for i in range(n_events):
         start = log_open[entry[i]]
         d = direction[i]
         # Entry is at the open of the entry bar, so its whole range counts.
-        for bar in range(entry[i], stop[i]):
-            if d > 0:
-                adverse = log_high[bar] - start
-                favourable = start - log_low[bar]
-            else:
-                adverse = start - log_low[bar]
-                favourable = log_high[bar] - start
-            opened = d * (log_open[bar] - start)
-            if -opened >= reversal[i]:
-                # The first print lies beyond the reversal: whatever the bar touches later comes after it.
-                code[i] = 1
-                log_return[i] = reversal[i]
-            elif adverse >= continuation[i]:
-                code[i] = -1
-                tie[i] = favourable >= reversal[i]
-                # The bar may open beyond the barrier: no fill was possible in between.
-                log_return[i] = -max(continuation[i], opened)
-            elif favourable >= reversal[i]:
-                code[i] = 1
-                log_return[i] = reversal[i]
-            if code[i] != 0:
-                exit_bar[i] = bar
+        bar = entry[i]
+        for k in range(n_horizons):
+            if stop[i, k] <= entry[i]:
                 break
-        else:
-            log_return[i] = -d * (log_close[stop[i] - 1] - start)
+            near, far = reversal[i, k], continuation[i, k]
+            adverse = favourable = 0.0
+            while bar < stop[i, k]:
+                if d > 0:
+                    adverse = log_high[bar] - start
+                    favourable = start - log_low[bar]
+                else:
+                    adverse = start - log_low[bar]
+                    favourable = log_high[bar] - start
+                if adverse >= far or favourable >= near:
+                    break
+                bar += 1
+            if bar == stop[i, k]:
+                exit_bar[i, k] = bar - 1
+                log_return[i, k] = -d * (log_close[bar - 1] - start)
+                continue
+            exit_bar[i, k] = bar
+            opened = d * (log_open[bar] - start)
+            if adverse < far or -opened >= near:
+                # A bar that opens beyond the reversal is one: whatever it touches later comes after its first print.
+                code[i, k] = 1
+                log_return[i, k] = near
+            else:
+                code[i, k] = -1
+                tie[i, k] = favourable >= near
+                # The bar may open beyond the barrier: no fill was possible in between.
+                log_return[i, k] = -max(far, opened)
     return code, exit_bar, log_return, tie
