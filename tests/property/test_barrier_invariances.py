@@ -99,18 +99,18 @@ def test_nothing_after_the_end_of_a_label_matters(seed: int, which: int) -> None
 def test_the_kernel_never_reads_past_the_exit(seed: int) -> None:
     """3a. Fails if the loop reads a bar after the touch: there is only NaN there."""
     path, events = random_market(seed)
-    log_price = np.log(np.ascontiguousarray(path[PRICES].to_numpy().T))
+    prices = np.log(path[PRICES].to_numpy().T)
     entry = np.searchsorted(path["open_time"], events["event_time"] + MINUTE).astype(np.int64)
-    stop = np.minimum(entry + 360, len(path))[:, None]
+    stop = np.minimum(entry[:, None] + [60, 360], len(path))
     entry = np.minimum(entry, stop[:, 0] - 1)
-    d, b = events["direction"].to_numpy(dtype=float), events["volatility_daily"].to_numpy()[:, None] / 2
-    code, exit_bar, log_return, tie = first_touch(log_price, entry, stop, d, b, b)
+    barrier = events["volatility_daily"].to_numpy()[:, None] * [0.2, 0.5]
+    touch = first_touch(prices[1], prices[2], prices[0, entry], entry, stop, barrier, 1.5 * barrier)
     for i in range(len(events)):
-        blind = log_price.copy()
-        blind[:, exit_bar[i, 0] + 1 :] = np.nan
+        high, low = prices[1:3].copy()
+        high[touch[i, 1] + 1 :] = low[touch[i, 1] + 1 :] = np.nan
         one = slice(i, i + 1)
-        alone = first_touch(blind, entry[one], stop[one], d[one], b[one], b[one])
-        assert [float(part[0, 0]) for part in alone] == [code[i, 0], exit_bar[i, 0], log_return[i, 0], tie[i, 0]]
+        alone = first_touch(high, low, prices[0, entry[one]], entry[one], stop[one], barrier[one], 1.5 * barrier[one])
+        assert alone.tolist() == touch[one].tolist()
 
 
 @examples

@@ -15,7 +15,14 @@ from slackwater.metrics.classification import auc, brier_skill, expected_calibra
 from slackwater.models.horizons import horizon_target, reported_horizons
 from slackwater.types import Bools, Floats
 
-__all__ = ["DirectionReport", "direction_metrics", "hours_to_barriers", "reversal_shares", "traded_rows"]
+__all__ = [
+    "DirectionReport",
+    "direction_metrics",
+    "hours_to_barriers",
+    "reversal_shares",
+    "rows_by_trigger",
+    "traded_rows",
+]
 
 _T: Final = 3.0
 _QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -57,7 +64,7 @@ class DirectionReport:
         traded = traded_rows(scored)
         sides = {"after_up_moves": 1, "after_down_moves": -1}
         groups = {
-            "by_trigger": _by_trigger(scored),
+            "by_trigger": rows_by_trigger(scored),
             "by_side": {name: traded & (scored["direction"] == side).to_numpy() for name, side in sides.items()},
             "by_symbol": {
                 str(symbol): traded & (scored["symbol"] == symbol).to_numpy()
@@ -151,7 +158,7 @@ def traded_rows(scored: pd.DataFrame) -> Bools:
     return scored["trades"].to_numpy(bool) if "trades" in scored else np.ones(len(scored), dtype=bool)
 
 
-def _by_trigger(scored: pd.DataFrame) -> dict[str, Bools]:
+def rows_by_trigger(scored: pd.DataFrame) -> dict[str, Bools]:
     """Return the rows of each trigger: a row at which several fired is one of each."""
     traded = traded_rows(scored)
     groups = {"all": traded}

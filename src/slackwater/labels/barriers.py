@@ -17,7 +17,7 @@ from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows,
 from slackwater.labels.outcomes import NO_TIME, Fate, HorizonReport, Outcomes
 from slackwater.times import DAY, DAY_US, HOUR, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
-from slackwater.types import Ints
+from slackwater.types import Floats, Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
@@ -194,11 +194,7 @@ def triple_barrier(
         known = np.flatnonzero(fate[:, headline] == Fate.LABELLED)
         at = known + rows.start
         entry, stop = entry[known], np.where(fate[known] == Fate.LABELLED, stop[known], 0)
-        log_price = np.log(np.stack([path.open, path.high, path.low, path.close]))
-        outcomes.code[at], exit_bar, outcomes.log_return[at], outcomes.tie[at] = first_touch(
-            log_price, entry, stop, direction[at], reversal[at], continuation[at]
-        )
-        outcomes.end_time[at] = np.where(exit_bar >= 0, path.close_time[exit_bar], NO_TIME)
+        _fill(outcomes, at, path, entry, stop, direction[at, None], reversal[at], continuation[at])
         entry_time[at], entry_price[at] = path.open_time[entry], path.open[entry]
 
     fates = outcomes.fate[:, headline]
@@ -229,6 +225,40 @@ def triple_barrier(
             labels = labels.assign(**outcomes.columns(k))
     latency = decision_lag if _is_coarse(fine_bar_interval) else timedelta(0)
     return labels, _report(fates, outcomes, headline, latency, left_out)
+
+
+def _fill(
+    outcomes: Outcomes,
+    at: Ints,
+    path: PricePath,
+    entry: Ints,
+    stop: Ints,
+    direction: Floats,
+    reversal: Floats,
+    continuation: Floats,
+) -> None:
+    """Fill in the outcomes of the events of a symbol at the rows `at`; nothing is known where stop <= entry."""
+    log_entry = np.log(path.open[entry])
+    rising = direction > 0
+    up, down = np.where(rising, continuation, reversal), np.where(rising, reversal, continuation)
+    touch = first_touch(np.log(path.high), np.log(path.low), log_entry, entry, stop, up, down)
+
+    known, touched = stop > entry[:, None], touch < stop
+    exit_bar = np.where(touched, touch, stop - 1)
+    above, below, opened, closed = (
+        np.log(price[exit_bar]) - log_entry[:, None] for price in (path.high, path.low, path.open, path.close)
+    )
+    adverse, favourable = np.where(rising, above, -below), np.where(rising, -below, above)
+    opened = direction * opened
+    # A bar that opens beyond the reversal is one: whatever it touches later comes after its first print.
+    reversed_ = (adverse < continuation) | (-opened >= reversal)
+    # It may open beyond the continuation barrier too: no fill was possible in between.
+    lost = np.maximum(continuation, opened)
+    result = np.where(reversed_, reversal, -lost)
+    outcomes.code[at] = np.where(touched, np.where(reversed_, 1, -1), 0)
+    outcomes.tie[at] = touched & ~reversed_ & (favourable >= reversal)
+    outcomes.log_return[at] = np.where(known, np.where(touched, result, -direction * closed), np.nan)
+    outcomes.end_time[at] = np.where(known, path.close_time[exit_bar], NO_TIME)
 
 
 def _report(fates: Ints, outcomes: Outcomes, headline: int, latency: timedelta, left_out: list[str]) -> LabelReport:
@@ -296,9 +326,9 @@ def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
 
 def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:
     length = path.close_time - path.open_time
-    off = np.abs(length - microseconds(fine_bar_interval)) > _STAMP_TOLERANCE_US
-    if off.any():
-        found = timedelta(microseconds=int(length[off][0]))
+    expected = microseconds(fine_bar_interval)
+    if max(int(length.max()) - expected, expected - int(length.min())) > _STAMP_TOLERANCE_US:
+        found = timedelta(microseconds=int(length[np.abs(length - expected) > _STAMP_TOLERANCE_US][0]))
         raise ParameterError(
             f"`fine_bar_interval` must be the length of the bars of {path.symbol}, {found}, was {fine_bar_interval}"
         )
@@ -317,7 +347,7 @@ def _windows(
     stop = np.searchsorted(open_time, window_end)
 
     longest = microseconds(max(_LONGEST_GAP, _LONGEST_GAP_BARS * fine_bar_interval))
-    is_gap = np.diff(open_time) - interval > longest
+    is_gap = np.diff(open_time) > interval + longest
     gap_start, gap_end = open_time[:-1][is_gap] + interval, open_time[1:][is_gap]
     gap_start = np.append(gap_start, np.iinfo(np.int64).max)
     # Gaps do not overlap, so the first one that ends inside the history or later is the earliest that can

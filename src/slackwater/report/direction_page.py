@@ -12,8 +12,8 @@ from slackwater.report.markdown import markdown_table
 __all__ = ["direction_page"]
 
 _COLUMNS = (
-    "`n` are events of the test blocks, `effective_n` the same by their uniqueness across symbols. AUC of the raw and of "
-    "the calibrated probability, with 95 % intervals of blocks of calendar time; an interval is left out where the "
+    "`n` are events of the test blocks, `effective_n` the same by their uniqueness across symbols. AUC of the raw and "
+    "of the calibrated probability, with 95 % intervals of blocks of calendar time; an interval is left out where the "
     "calendar is too short for one. `smallest_visible_auc` is the smallest AUC that these rows would have shown at "
     "t = 3: an AUC between .5 and it is not evidence of anything."
 )
