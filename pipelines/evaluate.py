@@ -11,7 +11,7 @@ from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
 from slackwater.durations import duration_name
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.direction import DirectionReport, hours_to_barriers, reversal_shares, traded_rows
+from slackwater.evidence.direction import DirectionReport, hours_to_barriers, traded_rows
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
@@ -111,15 +111,13 @@ def write_direction_page(
     stage: Stage, scored: pd.DataFrame, labels: pd.DataFrame, resampling: Resampling
 ) -> dict[str, Any]:
     """Write ``data/reports/direction.md`` and return its tables for the metrics."""
-    headline, correlation = duration_name(stage.labels.horizon), stage.labels.symbol_correlation
-    report = DirectionReport(headline=headline, symbol_correlation=correlation, resampling=resampling)
-    tables = report.tables(scored)
-    shares = reversal_shares(
-        labels,
-        headline=headline,
-        symbol_correlation=correlation,
-        equal_barriers=stage.labels.reversal_multiple == stage.labels.continuation_multiple,
+    headline = duration_name(stage.labels.horizon)
+    report = DirectionReport(
+        headline=headline, symbol_correlation=stage.labels.symbol_correlation, resampling=resampling
     )
+    tables = report.tables(scored)
+    equal = stage.labels.reversal_multiple == stage.labels.continuation_multiple
+    shares = report.reversals(labels, equal_barriers=equal)
     hours = hours_to_barriers(labels)
     synthetic = ", SYNTHETIC market" if stage.dataset.synthetic else ""
     page = direction_page(

@@ -19,7 +19,6 @@ __all__ = [
     "DirectionReport",
     "direction_metrics",
     "hours_to_barriers",
-    "reversal_shares",
     "rows_by_trigger",
     "traded_rows",
 ]
@@ -97,6 +96,55 @@ class DirectionReport:
             resampling=self.resampling,
         )
 
+    def reversals(self, labels: pd.DataFrame, *, equal_barriers: bool) -> dict[str, dict[str, float]]:
+        """Return how often the reversal barrier comes first within each horizon, beside a market without drift.
+
+        Parameters
+        ----------
+        labels
+            The labels table; the rows that trade count, whether or not a model was tested on them.
+        equal_barriers
+            Whether both barriers are equally far away. Without drift, reversal and continuation are then equally
+            frequent, each half of what does not time out; otherwise the expected share is not known.
+
+        Returns
+        -------
+        dict
+            By name of the horizon, in order of length: ``n``, ``effective_n``, the shares ``reversal``,
+            ``continuation`` and ``time_out``, ``reversal_expected``, ``difference`` of reversal and expected with its
+            interval ``_low`` and ``_high``, and ``smallest_visible_difference``, which would have had t = 3.
+        """
+        own, found = labels[traded_rows(labels)], {}
+        for name in reported_horizons([*labels.columns, f"y_direction_{self.headline}"]):
+            suffix = "" if name == self.headline else f"_{name}"
+            rows = own[own[f"code{suffix}"].notna()]
+            weight = average_uniqueness(rows, symbol_correlation=self.symbol_correlation, end=f"label_end_time{suffix}")
+            found[name] = self._reversal(rows["event_time"], rows[f"code{suffix}"], effective_n(weight), equal_barriers)
+        return found
+
+    def _reversal(self, times: pd.Series, code: pd.Series, effective: float, equal: bool) -> dict[str, float]:
+        """Return the shares of the codes; half a code is the difference of one event from what no drift would give."""
+        share = {each: float((code == each).mean()) for each in (1, -1, 0)}
+        halves, unknown = code.to_numpy(np.float64) / 2.0, float("nan")
+        known = equal and len(halves) > 0
+        low, high = self.resampling.interval(_mean, times, halves) if known else (unknown, unknown)
+        return {
+            "n": len(halves),
+            "effective_n": effective,
+            "reversal": share[1],
+            "continuation": share[-1],
+            "time_out": share[0],
+            "reversal_expected": (share[1] + share[-1]) / 2.0 if known else unknown,
+            "difference": float(halves.mean()) if known else unknown,
+            "difference_low": low,
+            "difference_high": high,
+            "smallest_visible_difference": _T * float(halves.std() / np.sqrt(effective)) if known else unknown,
+        }
+
+
+def _mean(values: Floats) -> float:
+    return float(np.mean(values))
+
 
 def direction_metrics(
     y: Floats, p: Floats, raw: Floats, base: Floats, *, times: pd.Series, effective: float, resampling: Resampling
@@ -169,49 +217,6 @@ def rows_by_trigger(scored: pd.DataFrame) -> dict[str, Bools]:
     if not traded.all():
         groups["only_trains"] = ~traded
     return groups
-
-
-def reversal_shares(
-    labels: pd.DataFrame, *, headline: str, symbol_correlation: float, equal_barriers: bool
-) -> dict[str, dict[str, float]]:
-    """Return how often the reversal barrier comes first within each horizon, beside a market without drift.
-
-    Parameters
-    ----------
-    labels
-        The labels table; the rows that trade count, whether or not a model was tested on them.
-    headline, symbol_correlation
-        As in `DirectionReport`.
-    equal_barriers
-        Whether both barriers are equally far away. Without drift, reversal and continuation are then equally frequent,
-        so that each is half of what does not time out; otherwise the expected share is not known.
-
-    Returns
-    -------
-    dict
-        By name of the horizon, in order of length: ``n``, ``effective_n``, the shares ``reversal``, ``continuation``
-        and ``time_out``, ``reversal_expected``, ``difference`` between the two, and ``smallest_visible_difference`` at
-        t = 3.
-    """
-    own, found = labels[traded_rows(labels)], {}
-    for name in reported_horizons([*labels.columns, f"y_direction_{headline}"]):
-        code, end = ("code", "label_end_time") if name == headline else (f"code_{name}", f"label_end_time_{name}")
-        rows = own[own[code].notna()]
-        effective = effective_n(average_uniqueness(rows, symbol_correlation=symbol_correlation, end=end))
-        share = {each: float((rows[code] == each).mean()) for each in (1, -1, 0)}
-        excess = rows[code].to_numpy(np.float64) / 2.0
-        visible = _T * float(excess.std()) / np.sqrt(effective) if effective else float("nan")
-        found[name] = {
-            "n": len(rows),
-            "effective_n": effective,
-            "reversal": share[1],
-            "continuation": share[-1],
-            "time_out": share[0],
-            "reversal_expected": (share[1] + share[-1]) / 2.0 if equal_barriers else float("nan"),
-            "difference": (share[1] - share[-1]) / 2.0 if equal_barriers else float("nan"),
-            "smallest_visible_difference": visible if equal_barriers else float("nan"),
-        }
-    return found
 
 
 def hours_to_barriers(labels: pd.DataFrame) -> dict[str, Mapping[str, float]]:

@@ -19,7 +19,7 @@ from slackwater.labels.weights import average_uniqueness
 from slackwater.times import DAY_US
 from slackwater.trading.price_path import PricePath
 
-__all__ = ["Label", "build_labels"]
+__all__ = ["Label", "build_labels", "weighted"]
 
 
 class Label(Protocol):
@@ -105,7 +105,7 @@ def build_labels(
     )
     if labels.empty:
         raise DataError(_why_none(report, horizon, paths))
-    labels = _weighted(labels, symbol_correlation)
+    labels = weighted(labels, symbol_correlation=symbol_correlation)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
     outcomes = trade_outcomes(labels, features, paths, rules=replace(trade, costs=costs), horizon=horizon)
     labels = pd.concat([labels, outcomes], axis=1)
@@ -128,7 +128,7 @@ def _why_none(report: LabelReport, horizon: timedelta, paths: Mapping[str, Price
     )
 
 
-def _weighted(labels: pd.DataFrame, symbol_correlation: float) -> pd.DataFrame:
+def weighted(labels: pd.DataFrame, *, symbol_correlation: float) -> pd.DataFrame:
     """Return the labels with the average uniqueness of each at the headline and at each reported horizon.
 
     Rows that only trade do not make a row that trains less unique, and the other way round.

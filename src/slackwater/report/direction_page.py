@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,14 +56,14 @@ def direction_page(
     headline
         Name of the headline horizon.
     shares, hours
-        Of `slackwater.evidence.direction.reversal_shares` and `hours_to_barriers`.
+        Of `slackwater.evidence.direction.DirectionReport.reversals` and of `hours_to_barriers` there.
     left_out
         Horizons that the data cannot show, with the reason.
     """
     words = {"headline": headline, "left_out": f" Left out: {'; '.join(left_out)}." if left_out else ""}
     parts = [f"# {title}\n", _COLUMNS + "\n"]
     for heading, (name, text) in _SECTIONS.items():
-        table = markdown_table(_with_intervals(tables[name], name.removeprefix("by_")))
+        table = markdown_table(_groups(tables[name], name.removeprefix("by_")))
         parts.append(f"## {heading}\n\n{text.format(**words)}\n\n{table}\n")
     parts += [_reversals(shares), _hours(hours, headline)]
     return "\n".join(parts)
@@ -73,10 +74,11 @@ def _reversals(shares: Mapping[str, Mapping[str, Any]]) -> str:
         "Share of all traded events whose reversal barrier, one multiple of the standard deviation over that horizon, "
         "comes before the continuation barrier. Without drift, and with barriers equally far away, a reversal is as "
         "frequent as a continuation; `reversal_expected` is that share, and empty where the barriers differ. That a "
-        "reversal often comes within a day or two is therefore no sign of an edge: only `difference` is, where it is "
-        "larger than `smallest_visible_difference`, which would have had t = 3."
+        "reversal often comes within a day or two is therefore not a sign of an edge. `difference` is one where its 95 "
+        "% interval lies above 0 (below 0, moves go on); `smallest_visible_difference` would have had t = 3."
     )
-    return f"## Reversals within each horizon\n\n{text}\n\n{markdown_table(_rows(shares, 'within'))}\n"
+    rows = [{"within": key, **_cells(row, ("difference",))} for key, row in shares.items()]
+    return f"## Reversals within each horizon\n\n{text}\n\n{markdown_table(pd.DataFrame(rows))}\n"
 
 
 def _hours(hours: Mapping[str, Mapping[str, Any]], headline: str) -> str:
@@ -84,23 +86,24 @@ def _hours(hours: Mapping[str, Mapping[str, Any]], headline: str) -> str:
         f"Hours from the entry to the close of the bar that touches the barrier, among the events that touch it within "
         f"{headline}: quantiles. Without drift both rows have the same distribution."
     )
-    return f"## Time to reversal\n\n{text}\n\n{markdown_table(_rows(hours, 'barrier'))}\n"
+    rows = [{"barrier": key, **row} for key, row in hours.items()]
+    return f"## Time to reversal\n\n{text}\n\n{markdown_table(pd.DataFrame(rows))}\n"
 
 
-def _rows(table: Mapping[str, Mapping[str, Any]], name: str) -> pd.DataFrame:
-    return pd.DataFrame([{name: key, **row} for key, row in table.items()])
-
-
-def _with_intervals(table: Mapping[str, Mapping[str, Any]], name: str) -> pd.DataFrame:
-    """Return the rows with each AUC and its interval in one cell, and in words where nothing could have been seen."""
-    rows = []
-    for key, row in table.items():
-        shown = {name: key, **row}
-        for column in ("auc_raw", "auc"):
-            low, high = shown.pop(f"{column}_low"), shown.pop(f"{column}_high")
-            interval = f" ({low:.3f} to {high:.3f})" if low == low and high == high else ""
-            shown[column] = f"{row[column]:.3f}{interval}" if row[column] == row[column] else ""
+def _groups(table: Mapping[str, Mapping[str, Any]], name: str) -> pd.DataFrame:
+    """Return the rows of a table of direction, in words where nothing could have been seen."""
+    rows = [{name: key, **_cells(row, ("auc_raw", "auc"))} for key, row in table.items()]
+    for row in rows:
         if row["smallest_visible_auc"] > 1.0:
-            shown["smallest_visible_auc"] = "none: too few rows"
-        rows.append(shown)
+            row["smallest_visible_auc"] = "none: too few rows"
     return pd.DataFrame(rows)
+
+
+def _cells(row: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Return the cells of a row, with the interval of each of the columns in the cell of its value."""
+    cells = {name: value for name, value in row.items() if not name.endswith(("_low", "_high"))}
+    for column in columns:
+        value, low, high = (row[f"{column}{end}"] for end in ("", "_low", "_high"))
+        interval = "" if math.isnan(low + high) else f" ({low:.3f} to {high:.3f})"
+        cells[column] = "" if math.isnan(value) else f"{value:.3f}{interval}"
+    return cells

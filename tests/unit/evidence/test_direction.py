@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.evidence.direction import DirectionReport, hours_to_barriers, reversal_shares
+from slackwater.evidence.direction import DirectionReport, hours_to_barriers
 from slackwater.evidence.evaluation import Resampling
 from slackwater.labels.weights import average_uniqueness
 from slackwater.report.direction_page import direction_page
@@ -43,7 +43,7 @@ def scored() -> pd.DataFrame:
 
 def page(tables: dict, scored: pd.DataFrame) -> str:
     codes = scored.assign(code=1, code_4h=-1.0, time_to_reversal=6.0)
-    shares = reversal_shares(codes, headline="24h", symbol_correlation=0.6, equal_barriers=True)
+    shares = REPORT.reversals(codes, equal_barriers=True)
     hours = hours_to_barriers(codes)
     return direction_page(
         "toy, SYNTHETIC", tables, headline="24h", shares=shares, hours=hours, left_out=("horizon 1h",)
@@ -120,18 +120,21 @@ def test_reversals_stand_beside_what_no_drift_would_give(scored: pd.DataFrame) -
     """Fails if every reversal within two days counts as evidence."""
     codes = np.tile([1, 1, -1, 0], N // 4)
     labels = scored.assign(code=codes, code_4h=np.where(codes == 1, np.nan, -1.0))
-    at = reversal_shares(labels, headline="24h", symbol_correlation=0.0, equal_barriers=True)
+    at = REPORT.reversals(labels, equal_barriers=True)
     headline = at["24h"]
     assert (headline["reversal"], headline["continuation"], headline["time_out"]) == (0.5, 0.25, 0.25)
     assert (headline["reversal_expected"], headline["difference"]) == (0.375, 0.125)
+    assert 0.1 < headline["difference_low"] < 0.125 < headline["difference_high"] < 0.15
     spread = np.std(codes / 2)
     assert headline["smallest_visible_difference"] == pytest.approx(3 * spread / np.sqrt(headline["effective_n"]))
     assert (at["4h"]["n"], at["4h"]["continuation"]) == (N // 2, 1.0)
-    unequal = reversal_shares(labels, headline="24h", symbol_correlation=0.0, equal_barriers=False)
+    unequal = REPORT.reversals(labels, equal_barriers=False)
     assert np.isnan(unequal["24h"]["reversal_expected"])
-    only_trains = labels.assign(trades=codes == 1)
-    shares = reversal_shares(only_trains, headline="24h", symbol_correlation=0.0, equal_barriers=True)
-    assert shares["24h"]["reversal"] == 1.0
+    assert unequal["24h"]["reversal"] == 0.5
+    assert REPORT.reversals(labels.assign(trades=codes == 1), equal_barriers=True)["24h"]["reversal"] == 1.0
+    none = REPORT.reversals(labels.assign(trades=False), equal_barriers=True)["24h"]
+    assert none["n"] == 0
+    assert np.isnan(none["difference"])
 
 
 def test_hours_to_the_two_barriers(scored: pd.DataFrame) -> None:
