@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
+from slackwater.durations import duration_name
 from slackwater.evidence.baselines import control_predictions
+from slackwater.evidence.direction import DirectionReport, hours_to_barriers, traded_rows
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
+from slackwater.report.direction_page import direction_page
 from slackwater.report.figures import write_figures
-from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
+from slackwater.storage import atomic_file, read_json, read_json_lines, read_parquet, write_report
 
 HEADLINE = {
     "dataset": "dataset",
@@ -45,7 +50,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(stage: Stage) -> None:
-    """Write ``metrics.json``, ``headline.json`` and ``verdict.json`` into ``data/reports``, and ``reports/plots``."""
+    """Write metrics, headline, verdict and the page of direction into ``data/reports``, and ``reports/plots``."""
     synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))
     training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
@@ -62,8 +67,9 @@ def main(stage: Stage) -> None:
     scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
     trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
     sample = read_parquet("reports/unit_risk_trades.parquet")
-    stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
-    classification = classification_metrics(scored, resampling, trainer.targets)
+    traded = scored[traded_rows(scored)]
+    stage.say(f"{resampling.draws:,} bootstrap draws of {len(traded):,} events")
+    classification = classification_metrics(traded, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
     # Trials of earlier studies count too; only a study records them.
     trials = [*read_json("data/reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
@@ -73,7 +79,7 @@ def main(stage: Stage) -> None:
         "synthetic": synthetic,
         **classification,
         "trade": trade_odds_metrics(
-            scored,
+            traded,
             min_expectancy=stage.trading.rules.min_expectancy,
             min_reward_risk=stage.trading.rules.min_reward_risk,
             resampling=resampling,
@@ -82,6 +88,7 @@ def main(stage: Stage) -> None:
         "n_trials": len(trials),
         "verdict": judged.name,
     }
+    metrics["direction"] |= write_direction_page(stage, scored, training.labels, resampling)
     # The account beside the clauses: the bundle carries both, and `slackwater inspect` prints both.
     account = account_summary(trades["trades"], trades["equity"])
     write_report(metrics, "data/reports/metrics.json")
@@ -89,7 +96,7 @@ def main(stage: Stage) -> None:
     write_report(judged.to_dict() | {"account": account}, "data/reports/verdict.json")
     write_figures(
         "reports/plots",
-        scored=scored,
+        scored=traded,
         equity=trades["equity"],
         sample=sample,
         targets=trainer.targets,
@@ -100,6 +107,32 @@ def main(stage: Stage) -> None:
         stage.say(f"warning: {warning}")
     stage.say(judged.sentence)
     stage.say(judged.power)
+
+
+def write_direction_page(
+    stage: Stage, scored: pd.DataFrame, labels: pd.DataFrame, resampling: Resampling
+) -> dict[str, Any]:
+    """Write ``data/reports/direction.md`` and return its tables for the metrics."""
+    headline = duration_name(stage.labels.horizon)
+    report = DirectionReport(
+        headline=headline, symbol_correlation=stage.labels.symbol_correlation, resampling=resampling
+    )
+    tables = report.tables(scored)
+    equal = stage.labels.reversal_multiple == stage.labels.continuation_multiple
+    shares = report.reversals(labels, equal_barriers=equal)
+    hours = hours_to_barriers(labels)
+    synthetic = ", SYNTHETIC market" if stage.dataset.synthetic else ""
+    page = direction_page(
+        f"Direction: {stage.dataset.name}{synthetic}",
+        tables,
+        headline=headline,
+        shares=shares,
+        hours=hours,
+        left_out=tuple(read_json("data/reports/labels.json")["left_out"]),
+    )
+    with atomic_file("data/reports/direction.md") as path:
+        path.write_text(page, encoding="utf-8")
+    return {**tables, "reversals_within": shares, "hours_to_barrier": hours}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
+from slackwater.models.horizons import predict_horizons
 from slackwater.models.training_range import TrainingRange
 from slackwater.storage import atomic_directory, digest_of, values_digest, write_json, write_parquet
 
@@ -17,6 +18,7 @@ def main(stage: Stage) -> None:
     stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
     predictions = predictions.join(trainer.training_facts(training))
+    predictions = predictions.join(predict_horizons(training, trainer, stage.say), on="row")
     entries = {}
     with atomic_directory("models/fitted") as root:
         for target in trainer.targets:

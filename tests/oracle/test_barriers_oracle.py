@@ -148,13 +148,14 @@ def test_the_paths_of_this_file_hold_ties() -> None:
     assert report.ties > 3
 
 
-def test_uniqueness_against_counting_minute_by_minute() -> None:
-    """Fails on any slip in the running integral, such as an open end counted as closed."""
+@pytest.mark.parametrize("correlation", [0.0, 0.35, 1.0])
+def test_uniqueness_against_counting_minute_by_minute(correlation: float) -> None:
+    """Fails on any slip in the running integrals, such as an open end counted as closed."""
     rng = np.random.default_rng(0)
-    n = 60
+    n = 80
     start = rng.integers(0, 2000, n)
     end = start + rng.integers(1, 300, n)
-    symbol = rng.choice(["AAA", "BBB"], n)
+    symbol = rng.choice(["AAA", "BBB", "CCC"], n)
     table = pd.DataFrame(
         {
             "symbol": symbol,
@@ -166,7 +167,7 @@ def test_uniqueness_against_counting_minute_by_minute() -> None:
     for i in range(n):
         shares = []
         for minute in range(start[i] + 1, end[i] + 1):
-            running = [j for j in range(n) if symbol[j] == symbol[i] and start[j] < minute <= end[j]]
-            shares.append(1 / len(running))
+            running = [j for j in range(n) if start[j] < minute <= end[j]]
+            shares.append(1 / sum(1.0 if symbol[j] == symbol[i] else correlation for j in running))
         expected.append(np.mean(shares))
-    np.testing.assert_allclose(average_uniqueness(table), expected, rtol=1e-12)
+    np.testing.assert_allclose(average_uniqueness(table, symbol_correlation=correlation), expected, rtol=1e-12)

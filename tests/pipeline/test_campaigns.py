@@ -21,6 +21,7 @@ def test_the_false_positives_of_the_gate_are_those_of_these_parameters() -> None
     assert answer["parameters_sha256"] == parameters_digest(load_params(ROOT / "params.yaml"))
     assert sum(market["signal"] == 0.0 for market in answer["markets"]) == len(SEEDS)
     assert answer["worst_share"] <= GOAL
+    assert answer["direction"]["beyond"] <= answer["direction"]["beyond_by_chance"]
 
 
 def test_the_pipeline_finds_in_the_simulated_market_what_was_put_there() -> None:

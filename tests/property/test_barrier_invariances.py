@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slackwater.durations import duration_name
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels.barriers import triple_barrier
 from slackwater.labels.events import sample_events
+from slackwater.labels.outcomes import HORIZON_COLUMNS
 from slackwater.trading.price_path import price_paths
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -97,18 +99,48 @@ def test_nothing_after_the_end_of_a_label_matters(seed: int, which: int) -> None
 def test_the_kernel_never_reads_past_the_exit(seed: int) -> None:
     """3a. Fails if the loop reads a bar after the touch: there is only NaN there."""
     path, events = random_market(seed)
-    log_price = np.log(np.ascontiguousarray(path[PRICES].to_numpy().T))
+    prices = np.log(path[PRICES].to_numpy().T)
     entry = np.searchsorted(path["open_time"], events["event_time"] + MINUTE).astype(np.int64)
-    stop = np.minimum(entry + 360, len(path))
-    entry = np.minimum(entry, stop - 1)
-    d, b = events["direction"].to_numpy(dtype=float), events["volatility_daily"].to_numpy() / 2
-    code, exit_bar, log_return, tie = first_touch(log_price, entry, stop, d, b, b)
+    stop = np.minimum(entry[:, None] + [60, 360], len(path))
+    entry = np.minimum(entry, stop[:, 0] - 1)
+    barrier = events["volatility_daily"].to_numpy()[:, None] * [0.2, 0.5]
+    touch = first_touch(prices[1], prices[2], prices[0, entry], entry, stop, barrier, 1.5 * barrier)
     for i in range(len(events)):
-        blind = log_price.copy()
-        blind[:, exit_bar[i] + 1 :] = np.nan
+        high, low = prices[1:3].copy()
+        high[touch[i, 1] + 1 :] = low[touch[i, 1] + 1 :] = np.nan
         one = slice(i, i + 1)
-        alone = first_touch(blind, entry[one], stop[one], d[one], b[one], b[one])
-        assert [float(part[0]) for part in alone] == [code[i], exit_bar[i], log_return[i], tie[i]]
+        alone = first_touch(high, low, prices[0, entry[one]], entry[one], stop[one], barrier[one], 1.5 * barrier[one])
+        assert alone.tolist() == touch[one].tolist()
+
+
+@examples
+@given(
+    seed=seeds,
+    hours=st.lists(st.integers(1, 30), min_size=1, max_size=4, unique=True),
+    continuation=st.floats(0.3, 3.0),
+    missing=st.floats(0.0, 0.02),
+)
+def test_horizons_of_one_walk_are_those_of_walks_of_their_own(
+    seed: int, hours: list[int], continuation: float, missing: float
+) -> None:
+    """Fails if a horizon reads the touch, the window or the gap of another, or moves a bit of the headline."""
+    path, events = random_market(seed)
+    rng = np.random.default_rng(seed)
+    cut = int(missing * len(path))
+    begin = int(rng.integers(0, len(path)))
+    path = path.drop(index=path.index[begin : begin + cut]).reset_index(drop=True)
+    multiples = {"continuation_multiple": continuation}
+    headline = labelled(path, events, **multiples)
+    together = labelled(path, events, horizons=[timedelta(hours=each) for each in hours], **multiples)
+    pd.testing.assert_frame_equal(together[headline.columns], headline)
+    for horizon in {timedelta(hours=each) for each in hours} - {HORIZON}:
+        alone = labelled(path, events, horizon=horizon, **multiples).set_index("event_time")
+        alone = alone[alone.index.isin(headline["event_time"])].reindex(headline["event_time"]).reset_index()
+        for name in HORIZON_COLUMNS:
+            column = f"{name}_{duration_name(horizon)}"
+            if column in together or len(headline) == 0 or alone[name].notna().any():
+                expected = alone[name].astype(together[column].dtype).rename(column)
+                pd.testing.assert_series_equal(together[column], expected, check_exact=True)
 
 
 @examples

@@ -120,11 +120,13 @@ class Features(Section):
 
 
 class Labels(Section):
-    """Triple barrier, and the trade of each event."""
+    """Triple barrier, weights, and the trade of each event."""
 
     horizon: Positive
+    horizons: list[Positive]
     reversal_multiple: Annotated[float, Field(gt=0.0)]
     continuation_multiple: Annotated[float, Field(gt=0.0)]
+    symbol_correlation: Annotated[float, Field(ge=0.0, le=1.0)]
     reference_notional_usd: Annotated[float, Field(gt=0.0)]
 
 

@@ -1,38 +1,36 @@
-"""Triple-barrier labels: the first of reversal, continuation and end of the horizon."""
+"""Triple-barrier labels: the first of reversal, continuation and end of the horizon, at several horizons at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from slackwater.durations import duration_name
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
-from slackwater.times import DAY, DAY_US, MINUTE, SECOND_US, microseconds, timestamps
+from slackwater.labels.outcomes import NO_TIME, Fate, HorizonReport, Outcomes
+from slackwater.times import DAY, DAY_US, HOUR, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
 from slackwater.trading.score import VOLATILITY_CAP, VOLATILITY_FLOOR
-from slackwater.types import Bools, Ints
+from slackwater.types import Floats, Ints
 
 __all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
 
 LABEL_COLUMNS = (
     *("symbol", "event_time", "available_time", "direction", "volatility_daily", "entry_time", "entry_price"),
-    *("barrier_log", "code", "label_end_time", "log_return", "tie", "y_direction", "y_hit"),
+    *("barrier_log", "code", "label_end_time", "log_return", "tie", "y_direction", "y_hit", "time_to_reversal"),
 )
-"""Columns of the labels table, in order; `slackwater.labels.weights` adds ``weight``."""
+"""Columns of the labels table, in order; `slackwater.labels.table` adds ``weight``."""
 
 _LONGEST_GAP = 15 * MINUTE
 _LONGEST_GAP_BARS = 3
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp the close of a bar one millisecond before the next one opens
-
-# Why an event got no label, in the order of the tests.
-_LABELLED, _GAP_BEFORE, _NO_ENTRY_BAR, _BEYOND_PATH_END, _GAP_IN_WINDOW = range(5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +58,10 @@ class LabelReport:
     latency_to_charge : timedelta
         Time from the entry stamp to the decision, not contained in the entry price: zero with fine bars of one
         minute or less, else the decision lag. Charge it as slippage.
+    horizons : tuple of HorizonReport
+        Outcomes at the headline and at every reported horizon, in order of length.
+    left_out : tuple of str
+        Reported horizons without columns, each a sentence with the reason.
     """
 
     events: int
@@ -71,6 +73,8 @@ class LabelReport:
     ties: int
     time_outs: int
     latency_to_charge: timedelta
+    horizons: tuple[HorizonReport, ...]
+    left_out: tuple[str, ...]
 
     @property
     def tie_share(self) -> float:
@@ -85,6 +89,7 @@ def triple_barrier(
     horizon: timedelta,
     decision_lag: timedelta,
     fine_bar_interval: timedelta,
+    horizons: Sequence[timedelta] = (),
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
     volatility_floor: float = VOLATILITY_FLOOR,
@@ -104,6 +109,9 @@ def triple_barrier(
         From the event to the decision, >= 0.
     fine_bar_interval : timedelta
         Length of a fine bar.
+    horizons : sequence of timedelta
+        Horizons that are reported beside `horizon`, each with barriers in its own volatility. One that these bars or
+        these data cannot show is left out and named in the report.
     reversal_multiple, continuation_multiple : float
         Distance of the two horizontal barriers, in units of the volatility over the horizon, > 0.
     volatility_floor, volatility_cap : float
@@ -118,8 +126,12 @@ def triple_barrier(
         reversal first, -1 continuation first, 0 time-out. ``label_end_time``: close of the exit bar. ``log_return``:
         log return of fading the move, + is reversal. ``tie`` (bool): the exit bar touched both barriers.
         ``y_direction`` (int8): 1 if code is +1, or 0 with a positive return. ``y_hit`` (int8): 1 if code is +1.
+        ``time_to_reversal``: hours from the entry to the close of the bar of the reversal, NaN where code is not +1.
+        `slackwater.labels.outcomes.HORIZON_COLUMNS` with the name of each reported horizon, such as
+        ``y_direction_4h``: float64, or times; NaN and NaT where that horizon ends after the last fine bar, or holds a
+        gap.
     report : LabelReport
-        How many events were dropped, and why.
+        How many events were dropped, and why; the outcomes at every horizon.
 
     Raises
     ------
@@ -154,6 +166,7 @@ def triple_barrier(
     (1, 0)
     """
     _check_durations(horizon, decision_lag, fine_bar_interval)
+    spans, left_out = _resolvable({horizon, *horizons}, fine_bar_interval)
     for name, value in (("reversal_multiple", reversal_multiple), ("continuation_multiple", continuation_multiple)):
         if not 0 < value < np.inf:
             raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
@@ -168,60 +181,118 @@ def triple_barrier(
 
     direction = events["direction"].to_numpy(dtype=np.float64)
     volatility = events["volatility_daily"].to_numpy(dtype=np.float64).clip(volatility_floor, volatility_cap)
-    unit = volatility * np.sqrt(horizon / DAY)
+    unit = volatility[:, None] * np.sqrt(np.array([span / DAY for span in spans]))
     reversal, continuation = unit * reversal_multiple, unit * continuation_multiple
 
-    fate = np.full(len(events), _LABELLED)
-    entry_time, end_time = np.zeros((2, len(events)), dtype=np.int64)
-    entry_price, log_return = np.full((2, len(events)), np.nan)
-    code = np.zeros(len(events), dtype=np.int8)
-    tie = np.zeros(len(events), dtype=np.bool_)
+    headline = spans.index(horizon)
+    outcomes = Outcomes.unknown(len(events), spans)
+    entry_time, entry_price = np.zeros(len(events), dtype=np.int64), np.full(len(events), np.nan)
     for symbol, rows in event_rows.items():
         path = paths[symbol]
         _require_interval(path, fine_bar_interval)
-        entry, stop, fate[rows] = _windows(event_time[rows], path.open_time, decision_lag, horizon, fine_bar_interval)
-        known = np.flatnonzero(fate[rows] == _LABELLED)
-        entry, stop, at = entry[known], stop[known], known + rows.start
-        log_price = np.log(np.stack([path.open, path.high, path.low, path.close]))
-        code[at], exit_bar, log_return[at], tie[at] = first_touch(
-            log_price, entry, stop, direction[at], reversal[at], continuation[at]
-        )
+        entry, stop, fate = _windows(event_time[rows], path.open_time, decision_lag, spans, fine_bar_interval)
+        outcomes.fate[rows] = fate
+        known = np.flatnonzero(fate[:, headline] == Fate.LABELLED)
+        at = known + rows.start
+        entry, stop = entry[known], np.where(fate[known] == Fate.LABELLED, stop[known], 0)
+        _fill(outcomes, at, path, entry, stop, direction[at, None], reversal[at], continuation[at])
         entry_time[at], entry_price[at] = path.open_time[entry], path.open[entry]
-        end_time[at] = path.close_time[exit_bar]
 
-    kept = fate == _LABELLED
-    code, log_return = code[kept], log_return[kept]
+    fates = outcomes.fate[:, headline]
+    kept = fates == Fate.LABELLED
+    outcomes = outcomes.rows(kept)
     labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
     labels = labels.assign(
         direction=direction[kept].astype(np.int8),
         entry_time=timestamps(entry_time[kept]),
         entry_price=entry_price[kept],
-        barrier_log=reversal[kept],
-        code=code,
-        label_end_time=timestamps(end_time[kept]),
-        log_return=log_return,
-        tie=tie[kept],
-        y_direction=((code == 1) | ((code == 0) & (log_return > 0))).astype(np.int8),
-        y_hit=(code == 1).astype(np.int8),
+        barrier_log=reversal[kept, headline],
+        code=outcomes.code[:, headline],
+        label_end_time=timestamps(outcomes.end_time[:, headline]),
+        log_return=outcomes.log_return[:, headline],
+        tie=outcomes.tie[:, headline],
+        y_direction=outcomes.reversed(headline).astype(np.int8),
+        y_hit=(outcomes.code[:, headline] == 1).astype(np.int8),
     )
+    hours = (labels["label_end_time"] - labels["entry_time"]) / HOUR
+    labels["time_to_reversal"] = hours.where(labels["code"] == 1)
+    labels = labels[list(LABEL_COLUMNS)]
+    for k, span in enumerate(spans):
+        if k == headline:
+            continue
+        if len(labels) and np.isnan(outcomes.log_return[:, k]).all():
+            left_out.append(f"horizon {duration_name(span)}: it ends after the data, or at a gap, for every event")
+        else:
+            labels = labels.assign(**outcomes.columns(k))
     latency = decision_lag if _is_coarse(fine_bar_interval) else timedelta(0)
-    return labels[list(LABEL_COLUMNS)], _report(fate, code, tie[kept], latency)
+    return labels, _report(fates, outcomes, headline, latency, left_out)
 
 
-def _report(fate: Ints, code: NDArray[np.int8], tie: Bools, latency: timedelta) -> LabelReport:
-    """Count the fates of all events, and the codes and ties of those labelled."""
-    counts = np.bincount(fate, minlength=5).tolist()
-    return LabelReport(
-        events=len(fate),
-        labelled=counts[_LABELLED],
-        dropped_gap_before=counts[_GAP_BEFORE],
-        dropped_no_entry_bar=counts[_NO_ENTRY_BAR],
-        dropped_beyond_path_end=counts[_BEYOND_PATH_END],
-        dropped_gap_in_window=counts[_GAP_IN_WINDOW],
-        ties=int(tie.sum()),
-        time_outs=int((code == 0).sum()),
-        latency_to_charge=latency,
+def _fill(
+    outcomes: Outcomes,
+    at: Ints,
+    path: PricePath,
+    entry: Ints,
+    stop: Ints,
+    direction: Floats,
+    reversal: Floats,
+    continuation: Floats,
+) -> None:
+    """Fill in the outcomes of the events of a symbol at the rows `at`; nothing is known where stop <= entry."""
+    log_entry = np.log(path.open[entry])
+    rising = direction > 0
+    up, down = np.where(rising, continuation, reversal), np.where(rising, reversal, continuation)
+    touch = first_touch(np.log(path.high), np.log(path.low), log_entry, entry, stop, up, down)
+
+    known, touched = stop > entry[:, None], touch < stop
+    exit_bar = np.where(touched, touch, stop - 1)
+    above, below, opened, closed = (
+        np.log(price[exit_bar]) - log_entry[:, None] for price in (path.high, path.low, path.open, path.close)
     )
+    adverse, favourable = np.where(rising, above, -below), np.where(rising, -below, above)
+    opened = direction * opened
+    # A bar that opens beyond the reversal is one: whatever it touches later comes after its first print.
+    reversed_ = (adverse < continuation) | (-opened >= reversal)
+    # It may open beyond the continuation barrier too: no fill was possible in between.
+    lost = np.maximum(continuation, opened)
+    result = np.where(reversed_, reversal, -lost)
+    outcomes.code[at] = np.where(touched, np.where(reversed_, 1, -1), 0)
+    outcomes.tie[at] = touched & ~reversed_ & (favourable >= reversal)
+    outcomes.log_return[at] = np.where(known, np.where(touched, result, -direction * closed), np.nan)
+    outcomes.end_time[at] = np.where(known, path.close_time[exit_bar], NO_TIME)
+
+
+def _report(fates: Ints, outcomes: Outcomes, headline: int, latency: timedelta, left_out: list[str]) -> LabelReport:
+    """Count the fates of all events at the headline, beside the outcomes at every horizon."""
+    counts = np.bincount(fates, minlength=len(Fate)).tolist()
+    horizons = outcomes.reports()
+    return LabelReport(
+        events=len(fates),
+        labelled=counts[Fate.LABELLED],
+        dropped_gap_before=counts[Fate.GAP_BEFORE],
+        dropped_no_entry_bar=counts[Fate.NO_ENTRY_BAR],
+        dropped_beyond_path_end=counts[Fate.BEYOND_PATH_END],
+        dropped_gap_in_window=counts[Fate.GAP_IN_WINDOW],
+        ties=horizons[headline].ties,
+        time_outs=horizons[headline].time_outs,
+        latency_to_charge=latency,
+        horizons=horizons,
+        left_out=tuple(left_out),
+    )
+
+
+def _resolvable(horizons: set[timedelta], fine_bar_interval: timedelta) -> tuple[list[timedelta], list[str]]:
+    """Return the horizons that bars of a length can show, in order, and why the others are left out."""
+    interval, fit, left_out = duration_name(fine_bar_interval), [], []
+    for horizon in sorted(horizons):
+        name = f"horizon {duration_name(horizon)}"
+        if horizon <= fine_bar_interval:
+            left_out.append(f"{name}: on bars of {interval} nearly every touch is a tie")
+        elif horizon % fine_bar_interval:
+            left_out.append(f"{name}: it is not a multiple of the bars of {interval}")
+        else:
+            fit.append(horizon)
+    return fit, left_out
 
 
 def _is_coarse(fine_bar_interval: timedelta) -> bool:
@@ -256,28 +327,28 @@ def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
 
 def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:
     length = path.close_time - path.open_time
-    off = np.abs(length - microseconds(fine_bar_interval)) > _STAMP_TOLERANCE_US
-    if off.any():
-        found = timedelta(microseconds=int(length[off][0]))
+    expected = microseconds(fine_bar_interval)
+    if max(int(length.max()) - expected, expected - int(length.min())) > _STAMP_TOLERANCE_US:
+        found = timedelta(microseconds=int(length[np.abs(length - expected) > _STAMP_TOLERANCE_US][0]))
         raise ParameterError(
             f"`fine_bar_interval` must be the length of the bars of {path.symbol}, {found}, was {fine_bar_interval}"
         )
 
 
 def _windows(
-    event_time: Ints, open_time: Ints, decision_lag: timedelta, horizon: timedelta, fine_bar_interval: timedelta
+    event_time: Ints, open_time: Ints, decision_lag: timedelta, spans: list[timedelta], fine_bar_interval: timedelta
 ) -> tuple[Ints, Ints, Ints]:
-    """Return entry bar, first bar after the horizon and fate of each event of a symbol; from stamps alone."""
-    interval, span = microseconds(fine_bar_interval), microseconds(horizon)
+    """Return entry bar, first bar after each horizon and fate at each of the events of a symbol; from stamps alone."""
+    interval = microseconds(fine_bar_interval)
     wait = 0 if _is_coarse(fine_bar_interval) else microseconds(decision_lag)
     entry = np.searchsorted(open_time, event_time + wait)
     entered = entry < open_time.size
     entry_time = np.where(entered, open_time[np.minimum(entry, open_time.size - 1)], event_time + wait)
-    window_end = entry_time + span
+    window_end = entry_time[:, None] + np.array([microseconds(span) for span in spans])
     stop = np.searchsorted(open_time, window_end)
 
     longest = microseconds(max(_LONGEST_GAP, _LONGEST_GAP_BARS * fine_bar_interval))
-    is_gap = np.diff(open_time) - interval > longest
+    is_gap = np.diff(open_time) > interval + longest
     gap_start, gap_end = open_time[:-1][is_gap] + interval, open_time[1:][is_gap]
     gap_start = np.append(gap_start, np.iinfo(np.int64).max)
     # Gaps do not overlap, so the first one that ends inside the history or later is the earliest that can
@@ -285,14 +356,15 @@ def _windows(
     nearest_gap = gap_start[np.searchsorted(gap_end, event_time - DAY_US, side="right")]
     starts_late = open_time[0] - (event_time - DAY_US) > longest
 
+    off = entered & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE_US) & _is_coarse(fine_bar_interval)
     fate = np.select(
         [
-            starts_late | (nearest_gap < entry_time),
-            entered & (np.abs(entry_time - event_time) > _STAMP_TOLERANCE_US) & _is_coarse(fine_bar_interval),
-            ~entered | (window_end > open_time[-1] + interval),
-            nearest_gap < window_end,
+            (starts_late | (nearest_gap < entry_time))[:, None],
+            off[:, None],
+            ~entered[:, None] | (window_end > open_time[-1] + interval),
+            nearest_gap[:, None] < window_end,
         ],
-        [_GAP_BEFORE, _NO_ENTRY_BAR, _BEYOND_PATH_END, _GAP_IN_WINDOW],
-        default=_LABELLED,
+        [Fate.GAP_BEFORE, Fate.NO_ENTRY_BAR, Fate.BEYOND_PATH_END, Fate.GAP_IN_WINDOW],
+        default=Fate.LABELLED,
     )
     return entry, stop, fate

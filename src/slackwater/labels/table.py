@@ -10,14 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from slackwater.durations import duration_name
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import LabelReport, triple_barrier
 from slackwater.labels.events import sample_events
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness
+from slackwater.times import DAY_US
 from slackwater.trading.price_path import PricePath
 
-__all__ = ["Label", "build_labels"]
+__all__ = ["Label", "build_labels", "weighted"]
 
 
 class Label(Protocol):
@@ -43,8 +45,10 @@ def build_labels(
     horizon: timedelta,
     decision_lag: timedelta,
     fine_bar_interval: timedelta,
+    horizons: Sequence[timedelta] = (),
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
+    symbol_correlation: float = 0.0,
     extra: Sequence[Label] = (),
 ) -> tuple[pd.DataFrame, LabelReport]:
     """Return the labels of all events, in order of time, with their weights, and a report on the events.
@@ -58,23 +62,28 @@ def build_labels(
     trade
         Definition of the trade of an event. With fine bars longer than one minute the decision lag is charged as
         slippage on top of its costs.
-    horizon, decision_lag, fine_bar_interval, reversal_multiple, continuation_multiple
+    horizon, decision_lag, fine_bar_interval, horizons, reversal_multiple, continuation_multiple
         As in `slackwater.labels.barriers.triple_barrier`.
+    symbol_correlation
+        As in `slackwater.labels.weights.average_uniqueness`.
     extra
         Labels from outside the library, each with its own name.
 
     Returns
     -------
     labels : DataFrame
-        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, ``weight``, `slackwater.labels.trades.TRADE_COLUMNS`,
-        those of `extra`, and ``label_known_time``, when all labels of the event were known; sorted by event time and
-        symbol.
+        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, those of the reported horizons, ``weight`` (average
+        uniqueness, among the labels of the rows that train where a column ``trains`` tells them apart) and the same of
+        each reported horizon, such as ``weight_4h``; `slackwater.labels.trades.TRADE_COLUMNS`, the columns of `extra`,
+        and ``label_known_time``, when all labels of the event but those of the reported horizons were known; sorted by
+        event time and symbol.
     report : LabelReport
 
     Raises
     ------
     DataError
-        If no event could be labelled, or an extra label is known at or before its event.
+        If no event could be labelled, such as with a horizon longer than the data, or an extra label is known at or
+        before its event.
     ParameterError
         If an extra label has the name of another column, or does not return one value and one time per event.
     """
@@ -90,12 +99,13 @@ def build_labels(
         horizon=horizon,
         decision_lag=decision_lag,
         fine_bar_interval=fine_bar_interval,
+        horizons=horizons,
         reversal_multiple=reversal_multiple,
         continuation_multiple=continuation_multiple,
     )
     if labels.empty:
-        raise DataError(f"none of the {report.events} events could be labelled: {report}")
-    labels["weight"] = average_uniqueness(labels)
+        raise DataError(_why_none(report, horizon, paths))
+    labels = weighted(labels, symbol_correlation=symbol_correlation)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
     outcomes = trade_outcomes(labels, features, paths, rules=replace(trade, costs=costs), horizon=horizon)
     labels = pd.concat([labels, outcomes], axis=1)
@@ -105,6 +115,32 @@ def build_labels(
         known.append(f"{label.name}_known_time")
     labels["label_known_time"] = labels[known].max(axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report
+
+
+def _why_none(report: LabelReport, horizon: timedelta, paths: Mapping[str, PricePath]) -> str:
+    """Return why none of the events could be labelled, and what to do."""
+    counts = {name.removeprefix("dropped_"): n for name, n in vars(report).items() if name.startswith("dropped_") and n}
+    reasons = ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items())
+    days = max(int(path.close_time[-1] - path.open_time[0]) / DAY_US for path in paths.values())
+    return (
+        f"none of the {report.events} events could be labelled at the horizon {duration_name(horizon)} on fine bars of "
+        f"{days:.1f} days ({reasons}): give longer or more complete `fine_bars`, or set a shorter `labels.horizon`"
+    )
+
+
+def weighted(labels: pd.DataFrame, *, symbol_correlation: float) -> pd.DataFrame:
+    """Return the labels with the average uniqueness of each at the headline and at each reported horizon.
+
+    Rows that only trade do not make a row that trains less unique, and the other way round.
+    """
+    trains = labels["trains"].to_numpy(bool) if "trains" in labels else np.ones(len(labels), dtype=bool)
+    weights = {}
+    for end in [name for name in labels if name.startswith("label_end_time")]:
+        known, weight = labels[end].notna().to_numpy(), np.full(len(labels), np.nan)
+        for rows in (known & trains, known & ~trains):
+            weight[rows] = average_uniqueness(labels[rows], symbol_correlation=symbol_correlation, end=end)
+        weights[end.replace("label_end_time", "weight")] = weight
+    return labels.assign(**weights)
 
 
 def _columns(label: Label, labels: pd.DataFrame, paths: Mapping[str, PricePath]) -> dict[str, pd.Series]:

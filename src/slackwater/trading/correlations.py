@@ -46,6 +46,11 @@ class HourlyCorrelations:
             self._hour, self._known = hour, self._over(slice(max(end - _WINDOW, 0), max(end, 0)))
         return self._known
 
+    def mean(self) -> float:
+        """Return the mean over all pairs of symbols of the correlation over all hours; NaN without a pair."""
+        found = list(self._over(slice(None)).values())
+        return float(np.mean(found)) if found else float("nan")
+
     def _over(self, window: slice) -> dict[tuple[str, str], float]:
         found = {}
         for one, other in itertools.combinations(sorted(self._returns), 2):

@@ -14,7 +14,8 @@ import pytest
 from slackwater.errors import DataError, ParameterError
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
-from slackwater.labels.table import build_labels
+from slackwater.labels.barriers import LabelReport
+from slackwater.labels.table import build_labels, weighted
 from slackwater.labels.trades import TradeRules
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
@@ -51,9 +52,15 @@ def market() -> tuple[pd.DataFrame, dict[str, PricePath]]:
     return FeatureEngine(default_families(BAR)).transform(frame), price_paths(tables["bars"], tables["funding"])
 
 
-def table(market: tuple[pd.DataFrame, dict[str, PricePath]], *extra: Any) -> pd.DataFrame:
+def table(market: tuple[pd.DataFrame, dict[str, PricePath]], *extra: Any, **changes: Any) -> pd.DataFrame:
+    return built(market, *extra, **changes)[0]
+
+
+def built(
+    market: tuple[pd.DataFrame, dict[str, PricePath]], *extra: Any, **changes: Any
+) -> tuple[pd.DataFrame, LabelReport]:
     options = {"horizon": timedelta(hours=12), "decision_lag": DECISION_LAG, "fine_bar_interval": BAR}
-    return build_labels(*market, trade=TradeRules(), extra=extra, **options)[0]
+    return build_labels(*market, trade=TradeRules(), extra=extra, **(options | changes))
 
 
 def test_a_label_is_known_when_its_last_part_is(market: tuple[pd.DataFrame, dict[str, PricePath]]) -> None:
@@ -64,6 +71,54 @@ def test_a_label_is_known_when_its_last_part_is(market: tuple[pd.DataFrame, dict
     pd.testing.assert_frame_equal(extended[plain.columns[:-1]], plain[plain.columns[:-1]])
     assert extended["y_higher"].isin([0.0, 1.0]).mean() > 0.9
     assert (extended["label_known_time"] == extended["event_time"] + timedelta(days=2)).all()
+
+
+def test_reported_horizons_stand_beside_the_headline(market: tuple[pd.DataFrame, dict[str, PricePath]]) -> None:
+    """Catches a headline that moves with what is reported, and an unknown outcome that is filled in."""
+    hours = [1, 4, 12, 24 * 20]
+    plain = table(market)
+    labels, report = built(market, horizons=[timedelta(hours=each) for each in hours])
+    pd.testing.assert_frame_equal(labels[plain.columns], plain)
+    names = ("code", "label_end_time", "log_return", "y_direction", "weight")
+    assert set(labels) - set(plain) == {f"{name}_{horizon}" for name in names for horizon in ("4h", "20d")}
+    assert labels["y_direction_4h"].isin([0.0, 1.0]).all()
+    late = (
+        plain["entry_time"] + timedelta(days=20)
+        > timestamps(np.array([max(path.close_time[-1] for path in market[1].values())]))[0]
+    )
+    assert late.any()
+    for name in names:
+        assert labels[f"{name}_20d"].isna().equals(late.rename(f"{name}_20d")), name
+    # 1 h on bars of 1 h would be decided by ties.
+    assert report.left_out == ("horizon 1h: on bars of 1h nearly every touch is a tie",)
+    counts = {each.horizon: each for each in report.horizons}
+    assert list(counts) == [timedelta(hours=each) for each in hours[1:]]
+    assert counts[timedelta(days=20)].beyond_path_end == late.sum() == len(plain) - counts[timedelta(days=20)].labelled
+    assert all(each.labelled == each.reversals + each.continuations + each.time_outs for each in report.horizons)
+    reached = plain["code"] == 1
+    assert (plain["time_to_reversal"].notna() == reached).all()
+    assert (plain["time_to_reversal"][reached] * pd.Timedelta(hours=1) <= timedelta(hours=12)).all()
+
+
+def test_a_horizon_longer_than_the_data_is_named(market: tuple[pd.DataFrame, dict[str, PricePath]]) -> None:
+    """Catches a horizon that is silently empty, and a headline that ends the run without what to do."""
+    labels, report = built(market, horizons=[timedelta(days=90)])
+    assert report.left_out == ("horizon 90d: it ends after the data, or at a gap, for every event",)
+    assert not [name for name in labels if name.endswith("_90d")]
+    said = r"at the horizon 90d on fine bars of 60\.0 days \(.*beyond path end: \d+\): .* shorter `labels.horizon`"
+    with pytest.raises(DataError, match=said):
+        table(market, horizon=timedelta(days=90))
+
+
+def test_rows_that_only_trade_take_no_weight_from_those_that_train() -> None:
+    """Catches an effective number that falls because more bars are scored."""
+    times = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC", unit="us")
+    labels = pd.DataFrame({"symbol": "A", "event_time": times, "label_end_time": times + pd.Timedelta("6h")})
+    trains = np.array([True, False, True, False, True, False])
+    apart = weighted(labels.assign(trains=trains), symbol_correlation=0.0)
+    alone = weighted(labels[trains], symbol_correlation=0.0)
+    np.testing.assert_array_equal(apart["weight"][trains], alone["weight"])
+    assert weighted(labels, symbol_correlation=0.0)["weight"].sum() < apart["weight"].sum()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import DataError, OrderError, SchemaError
+from slackwater.errors import DataError, OrderError, ParameterError, SchemaError
 from slackwater.labels.weights import average_uniqueness, effective_n
 
 
@@ -34,9 +34,32 @@ def test_three_at_once() -> None:
     np.testing.assert_allclose(average_uniqueness(labels(*[("A", 0, 5)] * 3)), 1 / 3)
 
 
-def test_symbols_do_not_overlap_one_another() -> None:
+def test_symbols_that_move_on_their_own_do_not_overlap_one_another() -> None:
     """Fails if symbols are pooled."""
     assert average_uniqueness(labels(("A", 0, 4), ("B", 0, 4), ("C", 1, 3))).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_label_of_another_symbol_counts_by_the_correlation() -> None:
+    """Fails if others count wholly or not at all, or while they do not last: A alone, then beside B, then B alone."""
+    table = labels(("A", 0, 4), ("B", 2, 10))
+    beside = 1 / 1.5
+    np.testing.assert_allclose(
+        average_uniqueness(table, symbol_correlation=0.5), [(2 + 2 * beside) / 4, (2 * beside + 6) / 8]
+    )
+
+
+def test_the_end_may_be_that_of_another_horizon() -> None:
+    """Fails if the span of the headline weighs the labels of every horizon."""
+    table = labels(("A", 0, 4), ("A", 3, 5))
+    ends = table["event_time"] + pd.Timedelta(hours=1)
+    assert average_uniqueness(table.assign(label_end_time_1h=ends), end="label_end_time_1h").tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("correlation", [-0.1, 1.1, np.nan])
+def test_refuses_a_correlation_that_is_none(correlation: float) -> None:
+    """Fails if a negative correlation makes labels more than unique."""
+    with pytest.raises(ParameterError, match="symbol_correlation"):
+        average_uniqueness(labels(("A", 0, 4)), symbol_correlation=correlation)
 
 
 def test_order_and_index_of_the_rows_do_not_matter() -> None:

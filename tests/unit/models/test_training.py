@@ -19,6 +19,7 @@ from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
+from slackwater.models.horizons import at_horizon, predict_horizons, reported_horizons
 from slackwater.models.parameters import WalkForward
 from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import Trainer, TrainingSet
@@ -28,6 +29,7 @@ from slackwater.trading.price_path import price_paths
 from tests.small_bundle import TRAINER, training_set
 
 BAR = timedelta(minutes=30)
+HORIZONS = [timedelta(hours=hours) for hours in (1, 4, 24, 48)]
 DIRECTION, HIT, TRADE = TARGETS
 ONLY_TRADE = replace(TRAINER, targets=(TRADE,))
 
@@ -114,6 +116,7 @@ def null_market() -> TrainingSet:
         horizon=timedelta(hours=24),
         decision_lag=timedelta(seconds=5),
         fine_bar_interval=timedelta(minutes=1),
+        horizons=HORIZONS,
     )
     wanted = set(engine.manifest(frame.available)["model_features"])
     return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
@@ -132,6 +135,43 @@ def test_a_martingale_cannot_be_predicted(null_market: TrainingSet) -> None:
     out = NULL_TRAINER.predict_out_of_fold(null_market)
     n_eff = null_market.labels["weight"].sum() * len(out) / len(null_market)
     assert abs(auc(y[out["row"]], out["p_direction"]) - 0.5) < 3.0 * np.sqrt(1.0 / (3.0 * n_eff))
+
+
+def test_a_martingale_cannot_be_predicted_at_any_horizon(null_market: TrainingSet) -> None:
+    """Fails if a reported horizon is purged by the labels of the headline, which are known before its own."""
+    predicted = predict_horizons(null_market, NULL_TRAINER)
+    labels = null_market.labels
+    assert reported_horizons(labels.columns) == ["1h", "4h", "48h"]
+    for horizon in reported_horizons(labels.columns):
+        p, y = predicted[f"p_direction_{horizon}"], labels[f"y_direction_{horizon}"]
+        tested = p.notna() & y.notna()
+        assert tested.mean() > 0.6
+        n_eff = labels.loc[tested, f"weight_{horizon}"].sum()
+        assert abs(auc(y[tested], p[tested]) - 0.5) < 3.0 * np.sqrt(1.0 / (3.0 * n_eff)), horizon
+
+
+@pytest.mark.parametrize("horizon", ["1h", "48h"])
+def test_a_reported_horizon_is_purged_by_its_own_labels(null_market: TrainingSet, horizon: str) -> None:
+    """Fails if a label of 48 h trains a block that begins before it was known, or one of 1 h waits for the headline."""
+    at = at_horizon(null_market, horizon)
+    end, headline = null_market.labels[f"label_end_time_{horizon}"], null_market.label_known_time
+    differ = False
+    for (train, test), (usual, _) in zip(NULL_TRAINER.splits(at), NULL_TRAINER.splits(null_market), strict=True):
+        start = at.labels["event_time"].iloc[test[0]]
+        assert (end.iloc[train].fillna(headline) + NULL_TRAINER.validation.embargo < start).all()
+        differ |= set(train) != set(usual)
+        assert len(train) == int((end.fillna(headline) + NULL_TRAINER.validation.embargo < start).sum())
+    assert differ
+
+
+def test_a_horizon_with_too_few_labels_has_no_prediction(null_market: TrainingSet) -> None:
+    """Fails if the run ends, or invents a probability, where one horizon is hardly ever known."""
+    few = null_market.labels["y_direction_48h"].where(np.arange(len(null_market)) < 49)
+    labels = null_market.labels.assign(y_direction_48h=few).drop(columns=["y_direction_1h", "y_direction_4h"])
+    out = predict_horizons(TrainingSet(features=null_market.features, labels=labels), NULL_TRAINER)
+    assert list(out) == ["p_direction_48h", "p_direction_48h_raw", "base_direction_48h"]
+    assert out.isna().all(axis=None)
+    assert len(out) == len(null_market)
 
 
 def share_worth_a_trade(training: TrainingSet) -> float:
