@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines._families import engine_of
+from pipelines._families import engine_of, silent_triggers
 from pipelines._stage import Stage, run
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES
@@ -15,6 +15,8 @@ def main(stage: Stage) -> None:
     engine = engine_of(stage.features, spec.bar_interval, spec.inputs)
     frame = MarketFrame.from_tables(read_tables("data/tables", INPUT_TABLES), spec)
     engine.require_fed(frame.available)
+    for sentence in silent_triggers(stage.for_checks, engine, frame.available):
+        stage.say(sentence)
     stage.say(
         f"{len(frame.table):,} rows of {frame.table['symbol'].nunique()} symbols; the first run compiles for a minute"
     )

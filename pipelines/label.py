@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from scipy.special import expit
 
 from pipelines._contracts import contracts_of, require_facts
 from pipelines._stage import Stage, run
+from slackwater.labels.events import trigger_counts
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
@@ -16,16 +19,20 @@ from slackwater.trading.costs import CostModel
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import CONTEXT
 
-FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_direction", *CONTEXT]))
-
 
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     paths = price_paths(read_fine_bars("data/tables"), tables.get("funding"), mark=tables.get("mark_price"))
     require_facts(stage, paths)
+    given = {"triggers": stage.labels.triggers, "sampling": stage.labels.sampling}
+    columns = ["symbol", "event_time", "available_time", *CONTEXT, *given["triggers"], *given["sampling"]]
+    features = read_parquet("data/features.parquet", columns=list(dict.fromkeys(columns)))
+    counts = trigger_counts(features, **given)
+    for name, count in counts.items():
+        stage.say(trigger_sentence(name, count, len(features)))
     labels, report = build_labels(
-        read_parquet("data/features.parquet", columns=FEATURES),
+        features,
         paths,
         trade=TradeRules(
             contracts=contracts_of(stage),
@@ -42,6 +49,9 @@ def main(stage: Stage) -> None:
         "latency_to_charge": report.latency_to_charge.total_seconds(),
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),
+        "triggers": counts,
+        "training_rows": int(labels["trains"].sum()),
+        "traded_rows": int(labels["trades"].sum()),
         "reversal_share": float((labels["code"] == 1).mean()),
         "continuation_share": float((labels["code"] == -1).mean()),
         "trades": {
@@ -54,11 +64,25 @@ def main(stage: Stage) -> None:
         },
     }
     stage.say(
-        f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}; "
-        f"{len(trades):,} of them suggest a trade"
+        f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}: "
+        f"{summary['training_rows']:,} train, {summary['traded_rows']:,} are scored and traded; "
+        f"{len(trades):,} of all suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
     write_report(summary, "data/reports/labels.json")
+
+
+def trigger_sentence(name: str, count: Mapping[str, Any], rows: int) -> str:
+    """Return how often a trigger fired; one that never did is named with what to do."""
+    if not count["known"]:
+        return f"warning: trigger {name} is known in none of {rows:,} rows: no table feeds it, or its warm-up is longer"
+    if not count["fired"]:
+        return (
+            f"warning: trigger {name} fired 0 times in {count['known']:,} rows: lower its thresholds in "
+            "`features.triggers`, or leave it out of `labels`"
+        )
+    overruled = f", {count['overruled']:,} of them against an earlier trigger of the list" if count["overruled"] else ""
+    return f"trigger {name} fired {count['fired']:,} times in {count['known']:,} rows{overruled}"
 
 
 if __name__ == "__main__":
