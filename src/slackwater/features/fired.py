@@ -1,4 +1,4 @@
-"""Which triggers fired at a row, and the direction of the row where several did."""
+"""Triggers by name: those that fired at a row and the direction that counts, those that do not exist or cannot fire."""
 
 from __future__ import annotations
 
