@@ -65,7 +65,7 @@ class FrameStream:
 
     Its rows equal those of `MarketFrame.from_tables` over all rows pushed so far, to the last bit: both run the
     joins of `slackwater.market.joins`. Symbols appear with their first row; a table that is never pushed leaves its
-    inputs NaN.
+    inputs NaN. Push the bars of the last 24 h too: breadth and dispersion compare moves of a day.
 
     Parameters
     ----------
