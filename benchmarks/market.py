@@ -60,6 +60,8 @@ def synthetic_values(symbols: int, bars: int, seed: int = 0) -> NDArray[np.float
         "taker_buy_volume": volume * rng.beta(5.0, 5.0, size),
         "others_return": (own_return.sum(axis=0) - own_return) / others,
         "others_absolute_return": (np.abs(own_return).sum(axis=0) - np.abs(own_return)) / others,
+        "others_breadth": rng.uniform(-1.0, 1.0, size),
+        "market_dispersion": rng.uniform(0.0, 0.05, size),
         "open_interest": 1e5 * np.exp(0.2 * wander(rng, size, 0.9999) + np.cumsum(3e-5 * rng.standard_normal(size), 1)),
         # The latest snapshot that was published by the decision, 5m30s after its stamp.
         "open_interest_time_hours": np.broadcast_to(hours - 2.0 * (BAR / timedelta(hours=1)), size),

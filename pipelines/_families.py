@@ -1,4 +1,4 @@
-"""The feature families of ``params.yaml``: the only place where the stages import modules that it names."""
+"""The feature families and triggers of ``params.yaml``: the only place where stages import modules that it names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from slackwater.config import Params
 from slackwater.config.family_settings import feature_settings
 from slackwater.config.sections import Features
+from slackwater.errors import ParameterError
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import load_class
+from slackwater.features.fired import require_triggers, unavailable_triggers
 from slackwater.market.inputs import INPUT_TABLES
 
 
@@ -25,8 +27,45 @@ def engine_of(features: Features, bar_interval: timedelta, inputs: tuple[str, ..
     return FeatureEngine(default_families(bar_interval, **settings_of(features)), inputs=inputs)
 
 
-def require_families(params: Params, tables: Collection[str]) -> None:
-    """Refuse families from outside that the stage `features` could not run on the tables of some names."""
+def require_known_triggers(params: Params) -> FeatureEngine:
+    """Refuse triggers that no family computes; return the engine of the families."""
     spec = params.market.spec
     engine = engine_of(params.features, spec.bar_interval, spec.inputs)
-    engine.require_fed({name for table in {*tables, "bars"} for name in INPUT_TABLES.get(table, ())})
+    for name in ("triggers", "sampling"):
+        require_triggers(engine.features, getattr(params.labels, name), where=f"labels.{name}")
+    return engine
+
+
+def require_families(params: Params, tables: Collection[str]) -> list[str]:
+    """Refuse families and triggers that the stages could not run on the tables of some names.
+
+    Returns
+    -------
+    list of str
+        One sentence per trigger that these tables leave unknown.
+    """
+    engine = require_known_triggers(params)
+    available = {name for table in {*tables, "bars"} for name in INPUT_TABLES.get(table, ())}
+    engine.require_fed(available)
+    return silent_triggers(params, engine, available)
+
+
+def silent_triggers(params: Params, engine: FeatureEngine, available: Collection[str]) -> list[str]:
+    """Return one sentence per trigger of the parameters that never fires, as no table feeds what it needs.
+
+    Raises
+    ------
+    ParameterError
+        If that leaves no row to trade, or none to learn from.
+    """
+    sentences = []
+    for key, names in (("labels.triggers", params.labels.triggers), ("labels.sampling", params.labels.sampling)):
+        silent = unavailable_triggers(engine.features, names, available)
+        told = [
+            f"trigger {name} (`{key}`) is unavailable: no table feeds {', '.join(inputs)}"
+            for name, inputs in silent.items()
+        ]
+        if len(silent) == len(names):
+            raise ParameterError(f"`{key}`: none of its triggers can fire; {'; '.join(told)}")
+        sentences += told
+    return sentences

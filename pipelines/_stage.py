@@ -51,14 +51,18 @@ class Stage:
         whole, keys = getattr(self._params, section), self._declared[section]
         return whole if keys is None else _Declared(whole, f"stage {self.name}", section, keys)
 
-    def require_families(self, tables: Collection[str]) -> None:
-        """Refuse families in ``features.extra`` that a later stage could not run on the tables of some names.
+    def require_known_triggers(self) -> None:
+        """Refuse names in `labels` that are not those of triggers.
 
-        The first stage calls it, before anything long. It imports by name and not by a statement: no output depends on
-        the outcome, and as a dep every edit of a kernel would run the first stage again.
+        The first stages call this and `require_families`, before anything long. They import by name and not by a
+        statement: no output depends on the outcome, and as a dep every edit of a kernel would run them again.
         """
-        if self._params.features.extra:
-            import_module("pipelines._families").require_families(self._params, tables)
+        import_module("pipelines._families").require_known_triggers(self._params)
+
+    def require_families(self, tables: Collection[str]) -> None:
+        """Refuse families and triggers that a later stage could not run on the tables of some names; say which rest."""
+        for sentence in import_module("pipelines._families").require_families(self._params, tables):
+            self.say(sentence)
 
     def params(self) -> Params:
         """Return all sections, for a stage that declares all of them."""

@@ -16,6 +16,7 @@ def main(stage: Stage) -> None:
     """Write ``reports/effective_params.yaml``, of which every other stage declares the keys that it reads."""
     params = stage.params()
     require_facts(stage, params.dataset.symbols or [])
+    stage.require_known_triggers()
     with atomic_file(Path(EFFECTIVE)) as path:
         path.write_text(yaml.safe_dump(params.model_dump(mode="json"), sort_keys=True), encoding="utf-8")
     for name, error in broken_entries().items():

@@ -31,7 +31,7 @@ def main(stage: Stage) -> None:
             "model_features": features["model_features"],
             "unavailable_families": features["unavailable_families"],
         },
-        "labels": {"horizon": params.labels.horizon},
+        "labels": {"horizon": params.labels.horizon, "triggers": params.labels.triggers},
         "models": models,
         "training_range": read_json(fitted / "training_range.json"),
         "trading": {

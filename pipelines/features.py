@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines._families import engine_of
+from pipelines._families import engine_of, silent_triggers
 from pipelines._stage import Stage, run
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES
@@ -18,6 +18,8 @@ def main(stage: Stage) -> None:
     frame = MarketFrame.from_tables(tables, spec)
     engine.require_fed(frame.available)
     stage.say(f"{len(frame.table):,} bars of {frame.table['symbol'].nunique()} symbols")
+    for sentence in silent_triggers(stage.for_checks, engine, frame.available):
+        stage.say(sentence)
     features = engine.transform(frame, progress=lambda done, total: stage.say(f"{done:,} of {total:,} rows"))
     manifest = engine.manifest(frame.available)
     stage.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.special import expit
 from pipelines._contracts import contracts_of, require_facts
 from pipelines._stage import Stage, run
 from slackwater.durations import duration_name
+from slackwater.labels.events import trigger_counts
 from slackwater.labels.outcomes import HorizonReport
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
@@ -21,16 +23,20 @@ from slackwater.trading.costs import CostModel
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import CONTEXT
 
-FEATURES = list(dict.fromkeys(["symbol", "event_time", "available_time", "event_direction", *CONTEXT]))
-
 
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
-    features, fine_bars = read_parquet("data/features.parquet", columns=FEATURES), read_fine_bars("data/tables")
-    stage.say(f"{len(features):,} rows of features, {len(fine_bars):,} fine bars")
+    fine_bars = read_fine_bars("data/tables")
     paths = price_paths(fine_bars, tables.get("funding"), mark=tables.get("mark_price"))
     require_facts(stage, paths)
+    given = {"triggers": stage.labels.triggers, "sampling": stage.labels.sampling}
+    columns = ["symbol", "event_time", "available_time", *CONTEXT, *given["triggers"], *given["sampling"]]
+    features = read_parquet("data/features.parquet", columns=list(dict.fromkeys(columns)))
+    stage.say(f"{len(features):,} rows of features, {len(fine_bars):,} fine bars")
+    counts = trigger_counts(features, **given)
+    for name, count in counts.items():
+        stage.say(trigger_sentence(name, count, len(features)))
     labels, report = build_labels(
         features,
         paths,
@@ -56,6 +62,9 @@ def main(stage: Stage) -> None:
         },
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),
+        "triggers": counts,
+        "training_rows": int(labels["trains"].sum()),
+        "traded_rows": int(labels["trades"].sum()),
         "reversal_share": float((labels["code"] == 1).mean()),
         "continuation_share": float((labels["code"] == -1).mean()),
         "trades": {
@@ -68,8 +77,9 @@ def main(stage: Stage) -> None:
         },
     }
     stage.say(
-        f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}; "
-        f"{len(trades):,} of them suggest a trade"
+        f"{report.labelled:,} of {report.events:,} events labelled, effective n {summary['effective_n']:,.0f}: "
+        f"{summary['training_rows']:,} train, {summary['traded_rows']:,} are scored and traded; "
+        f"{len(trades):,} of all suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
     write_report(summary, "data/reports/labels.json")
@@ -80,6 +90,19 @@ def _outcomes(labels: pd.DataFrame, report: HorizonReport, stage: Stage) -> dict
     counts = {name: value for name, value in asdict(report).items() if name != "horizon"}
     weight = "weight" if report.horizon == stage.labels.horizon else f"weight_{duration_name(report.horizon)}"
     return counts | {"effective_n": effective_n(labels[weight].dropna()) if weight in labels else 0.0}
+
+
+def trigger_sentence(name: str, count: Mapping[str, Any], rows: int) -> str:
+    """Return how often a trigger fired; one that never did is named with what to do."""
+    if not count["known"]:
+        return f"warning: trigger {name} is known in none of {rows:,} rows: no table feeds it, or its warm-up is longer"
+    if not count["fired"]:
+        return (
+            f"warning: trigger {name} fired 0 times in {count['known']:,} rows: lower its thresholds in "
+            "`features.triggers`, or leave it out of `labels`"
+        )
+    overruled = f", {count['overruled']:,} of them against an earlier trigger of the list" if count["overruled"] else ""
+    return f"trigger {name} fired {count['fired']:,} times in {count['known']:,} rows{overruled}"
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def make_bundle(
                 "fingerprint": manifest["fingerprint"],
                 "model_features": manifest["model_features"],
             },
-            "labels": {"horizon": HORIZON},
+            "labels": {"horizon": HORIZON, "triggers": ["extended_move", "cusum"]},
             "models": entries,
             "training_range": TrainingRange().fit(training.features).to_dict(),
             "trading": {

@@ -108,7 +108,7 @@ class NaiveBacktest:
     ) -> None:
         self.scores = []
         for row in scores.to_dict("records"):
-            score = Score.from_row({"missing_features": (), "out_of_range_features": ()} | row)
+            score = Score.from_row({"missing_features": (), "out_of_range_features": (), "triggers": ()} | row)
             if score.direction != 0:
                 self.scores.append(score)
         self.scores.sort(key=lambda score: (score.event_time, score.symbol))

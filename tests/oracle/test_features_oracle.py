@@ -37,6 +37,7 @@ def inputs() -> pd.DataFrame:
     out = table[table["symbol"] == "BTCUSDT"].reset_index(drop=True)
     out["x"] = np.log(out["close"])
     out["r"] = out["x"].diff()
+    out["other_x"] = np.log(table.loc[table["symbol"] == "ETHUSDT", "close"].to_numpy())
     out["sd"] = ewm(out["r"] ** 2, 24).pow(0.5) * math.sqrt(DAY)
     previous = out["x"].shift().fillna(out["x"])
     out["true_range"] = np.maximum(np.log(out["high"]), previous) - np.minimum(np.log(out["low"]), previous)
@@ -73,6 +74,8 @@ def expected() -> dict[str, pd.Series]:
         "trend_strength_6h_48h": (ewm(t["x"], 6) - ewm(t["x"], 48)) / t["atr_1d"],
         "extension_48h": (t["x"] - ewm(t["x"], 48)) / t["atr_1d"],
         "market_stress_1h": t["others_absolute_return"] / t["others_absolute_return"].rolling(7 * DAY).mean(),
+        "others_breadth_24h": np.sign(t["other_x"].diff(24)),
+        "market_dispersion_24h": (t["x"] - t["other_x"]).diff(24).abs() / 2 / t["sd"],
         "open_interest_to_volume_24h": t["open_interest"] / t["volume"].rolling(24).sum(),
         "premium_1h": 1e4 * ewm(t["premium_index"], 1),
         "premium_8h": 1e4 * ewm(t["premium_index"], 8),
@@ -195,9 +198,9 @@ def test_feature_is_what_pandas_says(name: str) -> None:
 
 
 def test_no_family_is_left_out() -> None:
-    """A feature without an oracle here has one elsewhere: the map below, the sweeps in a file of their own."""
-    elsewhere = ("liquidation_density", "sweeps")
-    left = {f.name for f in ENGINE.features if f.family not in elsewhere and f.role != "event"} - set(EXPECTED)
+    """A feature without an oracle here has one elsewhere: the map below, sweeps and triggers in files of their own."""
+    elsewhere = ("liquidation_density", "sweeps", "triggers")
+    left = {f.name for f in ENGINE.features if f.family not in elsewhere} - set(EXPECTED)
     assert left == set()
 
 

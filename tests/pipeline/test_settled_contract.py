@@ -32,10 +32,15 @@ ENTRY = {
     "market": {"bar_interval": "1h", "fine_bar_interval": "1h"},
     "features": {
         "volatility": {"half_life": "24h", "fast_half_life": "6h", "slow_half_life": "72h", "atr_window": "14h"},
-        "price": {"event_window": "24h", "event_floor": 0.001, "event_threshold": 0.2, "event_cooldown": "1h"},
         "regime": {"variance_ratio_horizon": "4h"},
         "liquidation_density": {"bin_width": 0.0025},
         "sweeps": {"reclaim_window": "3h", "approach": "6h"},
+        "triggers": {
+            "move_window": "24h",
+            "extended_floor": 0.001,
+            "extended_threshold": 0.2,
+            "extended_cooldown": "1h",
+        },
     },
     "labels": {"horizon": "12h", "reversal_multiple": 9.0, "continuation_multiple": 9.0},
 }

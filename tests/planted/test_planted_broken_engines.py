@@ -44,9 +44,7 @@ FAMILIES: tuple[Family, ...] = (
         atr_window=3 * HOUR,
         atr_day_window=24 * HOUR,
     ),
-    PriceFamily(
-        bar_interval=INTERVAL, return_windows=(HOUR, 4 * HOUR), range_windows=(24 * HOUR,), event_window=4 * HOUR
-    ),
+    PriceFamily(bar_interval=INTERVAL, return_windows=(HOUR, 4 * HOUR), range_windows=(24 * HOUR,)),
     OrderFlowFamily(bar_interval=INTERVAL, windows=(HOUR, 4 * HOUR), depth_half_life=6 * HOUR),
 )
 MOVE = "return_4h"

@@ -239,10 +239,11 @@ def test_random_walk(reversal_steps: int, continuation_steps: int) -> None:
 def test_cut_events(seed: int, cut: int) -> None:
     """7. Fails if the list of events up to T depends on rows after T."""
     _, events = random_market(seed, n_events=200)
-    features = events.rename(columns={"direction": "event_direction"}).assign(close=1.0)
+    features = events.rename(columns={"direction": "extended_move"}).assign(close=1.0)
     end = START + cut * MINUTE
-    early = sample_events(features[features["event_time"] <= end].reset_index(drop=True))
-    whole = sample_events(features)
+    named = {"triggers": ["extended_move"], "sampling": ["extended_move"]}
+    early = sample_events(features[features["event_time"] <= end].reset_index(drop=True), **named)
+    whole = sample_events(features, **named)
     pd.testing.assert_frame_equal(early, whole[whole["event_time"] <= end].reset_index(drop=True))
 
 

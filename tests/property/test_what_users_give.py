@@ -64,7 +64,9 @@ class Lab:
         prices |= {"depth_bid_1pct": 1e6, "depth_ask_1pct": 1e6, "trend_efficiency_72h": 0.1}
         of_models = {"p_direction": 0.6, "p_hit": 0.5, "trade_edge": 1.0, "trade_edge_low": 0.9}
         row = self.scores.iloc[-1].to_dict() | prices | of_models
-        return Score.from_row(row | {"direction": 1, "missing_features": (), "out_of_range_features": ()})
+        return Score.from_row(
+            row | {"direction": 1, "missing_features": (), "out_of_range_features": (), "triggers": ()}
+        )
 
 
 @pytest.fixture(scope="module")

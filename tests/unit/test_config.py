@@ -61,8 +61,8 @@ BAD = {
     ),
     "grid that does not fit": (lambda c: c["market"].update(bar_interval="90s"), r"multiple of `fine_bar_interval`"),
     "bad override of another entry": (
-        lambda c: c["datasets"]["bybit_1h"]["features"]["price"].update(event_window="x"),
-        r"\(data set bybit_1h\): `datasets.bybit_1h.features.price.event_window`: must be a duration",
+        lambda c: c["datasets"]["bybit_1h"]["features"]["triggers"].update(move_window="x"),
+        r"\(data set bybit_1h\): `datasets.bybit_1h.features.triggers.move_window`: must be a duration",
     ),
     "path out of the repository": (
         lambda c: c["datasets"]["bybit_1h"].update(path="../elsewhere"),
@@ -96,8 +96,8 @@ BAD = {
         r"datasets.bybit_1h.venue.*there is no venue `bybt`; did you mean `bybit`",
     ),
     "a window off the grid": (
-        lambda c: c["features"]["price"].update(event_window="7m"),
-        r"`features.price.event_window` must be a multiple of `market.bar_interval`, 5m, was 7m",
+        lambda c: c["features"]["triggers"].update(move_window="7m"),
+        r"`features.triggers.move_window` must be a multiple of `market.bar_interval`, 5m, was 7m",
     ),
     "a horizon of one bar": (
         lambda c: c["labels"].update(horizon="1m"),
@@ -337,7 +337,7 @@ market: {bar_interval: 1h, fine_bar_interval: 1h}
 labels: {horizon: 4h}
 features:
   volatility: {half_life: 72h, fast_half_life: 6h, slow_half_life: 7d, atr_window: 14h}
-  price: {event_window: 24h}
+  triggers: {move_window: 24h}
   regime: {variance_ratio_horizon: 4h}
   sweeps: {reclaim_window: 3h, approach: 6h}
 """

@@ -94,6 +94,7 @@ class Features(Section):
     sweeps: section(parameters.SweepsParameters)  # type: ignore[valid-type]
     whale_flows: section(parameters.WhaleFlowsParameters)  # type: ignore[valid-type]
     order_flow: section(parameters.OrderFlowParameters)  # type: ignore[valid-type]
+    triggers: section(parameters.TriggersParameters)  # type: ignore[valid-type]
     extra: tuple[ExtraFamily, ...] = ()
     extra_parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Of the families in `extra`, by name, as YAML reads them; `slackwater.config.family_settings` types them."""
@@ -119,9 +120,21 @@ class Features(Section):
         return {**rest, "extra_parameters": {**rest.get("extra_parameters", {}), **own}}
 
 
-class Labels(Section):
-    """Triple barrier, weights, and the trade of each event."""
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"must be distinct names, were {', '.join(names)}")
+    return names
 
+
+TriggerNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(_distinct)]
+"""Outputs of the feature families with the role trigger, in order of precedence; which there are, the stages see."""
+
+
+class Labels(Section):
+    """Which bars are events, the triple barrier, weights, and the trade of each event."""
+
+    triggers: TriggerNames
+    sampling: TriggerNames
     horizon: Positive
     horizons: list[Positive]
     reversal_multiple: Annotated[float, Field(gt=0.0)]

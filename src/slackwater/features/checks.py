@@ -158,7 +158,9 @@ def check_warm_up(engine: FeatureEngine, frame: MarketFrame, *, starts: int = 8,
     out: Violations = {}
     rng = np.random.default_rng(seed)
     for family in engine.families:
-        described = [f for f in family.features() if f.role != "event"]
+        described = [f for f in family.features() if f.role != "trigger"]
+        if not described:
+            continue
         names = [f.name for f in described]
         bars = int(engine.warm_up_of(family) / engine.bar_interval)
         first, why = _late_starts(frame, present, whole[names].notna().to_numpy(), bars, starts, rng)
@@ -376,7 +378,7 @@ def check_features(
     """
     results = run_checks(engine, tables, decision_lag=decision_lag, cuts=cuts, outside=outside)
     fed = {name for table in (*TABLES, *outside) if table.name in tables for name in table.inputs}
-    absent = {feature.name for feature in engine.features if not set(feature.inputs) <= fed}
+    absent = {feature.name for feature in engine.features if feature.lacking(fed)}
     broken = [
         f"{name} ({check}): {why}"
         for check, found in results.items()

@@ -31,7 +31,7 @@ def default_families(
         Families from outside, as classes or names ``module:Class`` whose modules are imported, and their parameters by
         family name.
     **overrides
-        Parameters by family name, such as ``price={"event_window": timedelta(hours=24)}``.
+        Parameters by family name, such as ``triggers={"move_window": timedelta(hours=24)}``.
 
     Raises
     ------

@@ -34,7 +34,7 @@ LONGEST_GAP: Final = timedelta(days=366)
 """Longest time without bars that a live state is carried over; a row that lies further ahead is refused."""
 _LONGEST_GAP_US: Final = microseconds(LONGEST_GAP)
 
-_FORMULAS: Final = 2
+_FORMULAS: Final = 3
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
 
@@ -352,7 +352,7 @@ class FeatureEngine:
         features that a classifier may use.
         """
         inputs = frozenset(available)
-        known = {f.name for f in self.features if set(f.inputs) <= inputs}
+        known = {f.name for f in self.features if not f.lacking(inputs)}
         unavailable = [family.name for family in self.families if not any(f.name in known for f in family.features())]
         return {
             "fingerprint": self.fingerprint,
@@ -373,7 +373,7 @@ class FeatureEngine:
         """
         inputs = frozenset(available)
         for family in self._extras:
-            lacking = [sorted(set(f.inputs) - inputs) for f in family.features()]
+            lacking = [f.lacking(inputs) for f in family.features()]
             if all(lacking):
                 raise ParameterError(
                     f"features.extra: no output of {spec_of(type(family))} can be computed, the tables of this data "

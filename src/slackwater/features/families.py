@@ -21,6 +21,7 @@ from slackwater.features import (
     price,
     regime,
     sweeps,
+    triggers,
     volatility,
     whales,
 )
@@ -43,6 +44,7 @@ FAMILIES: Final[tuple[type[Family], ...]] = (
     sweeps.SweepsFamily,
     whales.WhaleFlowsFamily,
     order_flow.OrderFlowFamily,
+    triggers.TriggersFamily,
 )
 LIBRARY_NAMES: Final = tuple(family.name for family in FAMILIES)
 
@@ -74,6 +76,7 @@ def advance_families(at, state, constants, rows, out):  # type: ignore[no-untype
     _down(sweeps._advance, at[7], state, constants, rows, out)
     _down(whales._advance, at[8], state, constants, rows, out)
     _down(order_flow._advance, at[9], state, constants, rows, out)
+    _down(triggers._advance, at[10], state, constants, rows, out)
 
 
 @njit(_nrt=False, error_model="numpy")  # type: ignore[call-overload]

@@ -9,7 +9,7 @@ It is the only formula of the family: history and live rows run the same code.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal
@@ -27,7 +27,7 @@ LARGEST_STATE: Final = 2**27
 """Most slots of the state of one symbol: one GiB. Far more than any window needs, and a machine still has it."""
 
 Symmetry = Literal["odd", "even", "pair"]
-Role = Literal["model", "context", "event"]
+Role = Literal["model", "context", "trigger"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,11 @@ class Feature:
         The frame columns without which it is unknown.
     refined_by
         The frame columns that refine it where they are known, but that it does not need.
+    one_of
+        Frame columns among `refined_by` of which it needs at least one; empty: none.
     role
-        ``"model"`` feeds the classifiers, ``"context"`` is for the gate and the reader, ``"event"`` is a trigger.
+        ``"model"`` feeds the classifiers, ``"context"`` is for the gate and the reader. ``"trigger"`` marks the bars
+        at which a prediction is made or learned from: 1 the price or the crowd went up, -1 down, 0 no such bar.
     partner
         The mirror image of a ``"pair"`` feature.
     window
@@ -71,6 +74,7 @@ class Feature:
     symmetry: Symmetry
     inputs: tuple[str, ...]
     refined_by: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
     role: Role = "model"
     partner: str = ""
     window: str = ""
@@ -82,7 +86,13 @@ class Feature:
     def from_manifest(cls, entry: Mapping[str, Any]) -> Feature:
         """Read one entry of `FeatureEngine.manifest`."""
         known = {key: value for key, value in entry.items() if key != "available"}
-        return cls(**(known | {"inputs": tuple(known["inputs"]), "refined_by": tuple(known["refined_by"])}))
+        lists = ("inputs", "refined_by", "one_of")
+        return cls(**(known | {name: tuple(known[name]) for name in lists}))
+
+    def lacking(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the columns without which it is unknown and that are not among those `available`."""
+        needed = tuple(name for name in self.inputs if name not in available)
+        return needed if not self.one_of or set(self.one_of) & {*available} else (*needed, *self.one_of)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
-from slackwater.features.intermediates import OPEN_INTEREST_CHANGE, TIME_HOURS
+from slackwater.features.intermediates import FUNDING_ACCELERATION_Z, OPEN_INTEREST_CHANGE, TIME_HOURS
 from slackwater.features.parameters import FundingParameters
 from slackwater.market.inputs import CLOSE, FUNDING_INTERVAL_HOURS, FUNDING_RATE, FUNDING_TIME_HOURS, PREMIUM_INDEX
 from slackwater.operators import (
@@ -120,6 +120,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     out[2] = state[_ACCELERATION] if settled > 2.0 else np.nan
     out[3] = state[_RATE_Z] if settled > 0.0 else np.nan
     out[4] = state[_ACCELERATION_Z] if settled > 2.0 else np.nan
+    row[FUNDING_ACCELERATION_Z] = out[4]
     out[5] = out[2] * row[OPEN_INTEREST_CHANGE]
     out[6] = elapsed / interval if known else np.nan
     out[7] = predicted

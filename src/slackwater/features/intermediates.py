@@ -35,27 +35,39 @@ ATR_DAY: Final = _FIRST + 7
 # open_interest.py
 OPEN_INTEREST_CHANGE: Final = _FIRST + 8
 """Log change of open interest over 24 h."""
+OPEN_INTEREST_CHANGE_Z: Final = _FIRST + 9
+"""z-score of that change against those before it."""
+
+# funding.py
+FUNDING_ACCELERATION_Z: Final = _FIRST + 10
+"""z-score of the acceleration of funding at the last settlement; above zero it grows towards longs that pay."""
 
 # liquidations.py
-LIQUIDATION_BURST_LONG: Final = _FIRST + 9
+LIQUIDATION_BURST_LONG: Final = _FIRST + 11
 """z-score of the longs liquidated in this bar against the bars before it."""
-LIQUIDATION_BURST_SHORT: Final = _FIRST + 10
+LIQUIDATION_BURST_SHORT: Final = _FIRST + 12
 
 # liquidation_density.py: of the layer with the middle half-life
-POOL_BELOW: Final = _FIRST + 11
+POOL_BELOW: Final = _FIRST + 13
 """Log price of the densest bin below, where that bin is a pool; NaN where there is none."""
-POOL_ABOVE: Final = _FIRST + 12
-CONSUMED_BELOW: Final = _FIRST + 13
+POOL_ABOVE: Final = _FIRST + 14
+CONSUMED_BELOW: Final = _FIRST + 15
 """Mass that this bar erased from below the price, as a fraction of open interest."""
-CONSUMED_ABOVE: Final = _FIRST + 14
+CONSUMED_ABOVE: Final = _FIRST + 16
+
+# sweeps.py
+SWEEP_DIRECTION: Final = _FIRST + 17
+"""1 where this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both."""
 
 WRITERS: Final = {
     **dict.fromkeys((LOG_CLOSE, LOG_HIGH, LOG_LOW, RETURN, VOLATILITY, ATR_HOUR, ATR_DAY), "volatility"),
-    OPEN_INTEREST_CHANGE: "open_interest",
+    **dict.fromkeys((OPEN_INTEREST_CHANGE, OPEN_INTEREST_CHANGE_Z), "open_interest"),
+    FUNDING_ACCELERATION_Z: "funding",
+    SWEEP_DIRECTION: "sweeps",
     **dict.fromkeys((LIQUIDATION_BURST_LONG, LIQUIDATION_BURST_SHORT), "liquidations"),
     **dict.fromkeys((POOL_BELOW, POOL_ABOVE, CONSUMED_BELOW, CONSUMED_ABOVE), "liquidation_density"),
 }
 """The family that writes each intermediate: what reads one needs it."""
 
-FIRST_EXTRA: Final = _FIRST + 15
+FIRST_EXTRA: Final = _FIRST + 18
 """Where the inputs of tables from outside of the library begin, in the order of the frame's inputs."""

@@ -24,6 +24,7 @@ RESERVED_OUTPUTS: Final = frozenset(
         *("symbol", "event_time", "available_time", "known_time", "open_time", "row", "time", "(base)"),
         # labels and weights
         *("direction", "entry_time", "entry_price", "barrier_log", "code", "log_return", "tie", "weight"),
+        *("triggers", "trains", "trades"),
         *("fair_log_odds", "reward_risk", "net_r", "payoff"),
         # predictions and scores
         *("fold", "trained_until", "missing_features", "out_of_range_features"),
@@ -102,7 +103,7 @@ def _check_output(family: Family, feature: Feature, names: set[str], inputs: Seq
         raise _refused(family, "features()", expected, name)
     if feature.family != family.name:
         raise _refused(family, "features()", f"describe {name} as of the family `{family.name}`", feature.family)
-    for field in ("inputs", "refined_by"):
+    for field in ("inputs", "refined_by", "one_of"):
         value = getattr(feature, field)
         if not isinstance(value, tuple) or not all(isinstance(each, str) for each in value):
             raise _refused(family, "features()", f"give `{field}` of {name} as a tuple of names", value)

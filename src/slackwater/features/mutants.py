@@ -149,7 +149,7 @@ def _known(engine: FeatureEngine, family: Family, frame: MarketFrame) -> Violati
     out: Violations = {}
     for feature in family.features():
         silent = values[feature.name].isna().all()
-        absent = ", ".join(sorted(set(feature.inputs) - frame.available))
+        absent = ", ".join(sorted(feature.lacking(frame.available)))
         if silent and absent:
             out[feature.name] = not_examined(f"no table that was given feeds {absent}: add it")
         elif silent:
@@ -169,7 +169,7 @@ def _left_out(family: Family, read: Tables) -> dict[str, Violations]:
     described = family.features()
     alone = [f.name for f in described] if len(read) == 1 else []
     return {
-        "warm_up": of([f.name for f in described if f.role == "event"], "a cooldown begins where history does"),
+        "warm_up": of([f.name for f in described if f.role == "trigger"], "a cooldown begins where history does"),
         "price_scale": of([f.name for f in described if f.unit == "coin"], "an amount in coin depends on the price"),
         "absent_tables": of(alone, "the family reads the bars alone"),
     }

@@ -14,7 +14,7 @@ import numpy as np
 
 from slackwater.durations import duration_name
 from slackwater.features.family import Family, Feature
-from slackwater.features.intermediates import LOG_CLOSE, OPEN_INTEREST_CHANGE
+from slackwater.features.intermediates import LOG_CLOSE, OPEN_INTEREST_CHANGE, OPEN_INTEREST_CHANGE_Z
 from slackwater.features.parameters import OpenInterestParameters
 from slackwater.market.inputs import CLOSE, OPEN_INTEREST, VOLUME
 from slackwater.operators import (
@@ -101,6 +101,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     before = totals_before(totals, _COLUMNS, mask, count, day)
     traded = totals_since(state, totals, before, _TRADED)
     known = totals_since(state, totals, before, _TRADED_ROWS) >= COVERAGE * day and traded > 0.0
+    row[OPEN_INTEREST_CHANGE_Z] = surprise
     out[o] = spike
     out[o + 1] = surprise
     out[o + 2] = amount / traded if known and amount > 0.0 else np.nan

@@ -25,6 +25,7 @@ __all__ = [
     "PriceParameters",
     "RegimeParameters",
     "SweepsParameters",
+    "TriggersParameters",
     "VolatilityParameters",
     "WhaleFlowsParameters",
     "Window",
@@ -72,17 +73,10 @@ class PriceParameters:
     ----------
     return_windows, range_windows
         Windows of the moves and of the ranges.
-    event_window, event_threshold, event_floor, event_cooldown
-        An event fires when the move over `event_window` is at least `event_threshold` standard deviations and at
-        least `event_floor` (log), and none fired in the same direction for `event_cooldown`.
     """
 
     return_windows: Windows = (HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR)
     range_windows: Windows = (24 * HOUR, 72 * HOUR)
-    event_window: Window = 12 * HOUR
-    event_threshold: Annotated[float, Within(gt=0.0)] = 1.5
-    event_floor: Annotated[float, Within(ge=0.0, lt=1.0)] = 0.01
-    event_cooldown: Window = 2 * HOUR
 
 
 @settings
@@ -269,6 +263,55 @@ class OrderFlowParameters:
 
     windows: Windows = (HOUR, 4 * HOUR, 24 * HOUR)
     depth_half_life: PositiveDuration = 24 * HOUR
+
+
+@settings
+class TriggersParameters:
+    """Parameters of `slackwater.features.triggers.TriggersFamily`.
+
+    No trigger fires twice in one direction within its cool-down.
+
+    Parameters
+    ----------
+    move_window
+        Window of the moves of `extended_move` and `sampled_move`.
+    extended_threshold, extended_floor, extended_cooldown
+        `extended_move` fires at a move of at least so many standard deviations over `move_window`, and at least
+        `extended_floor` (log).
+    sampled_threshold, sampled_cooldown
+        `sampled_move` fires at a move of at least so many standard deviations, however small it is.
+    cusum_threshold, cusum_floor, cusum_cooldown
+        `cusum` fires when returns in one direction add up to so many daily standard deviations, and to at least
+        `cusum_floor` (log).
+    sweep_cooldown
+        `sweep_confirmation` fires when a level that was swept is reclaimed.
+    crowding_acceleration, crowding_growth, crowding_cooldown
+        `crowding_alarm` fires when the z-scores of the acceleration of funding, towards either side, and of the
+        change of open interest over 24 h exceed these.
+    cascade_window, cascade_threshold, cascade_burst, cascade_drop, cascade_cooldown
+        `cascade` fires at a move of at least so many standard deviations over `cascade_window`, within which
+        liquidations of the side that it hits have a z-score of at least `cascade_burst`, or open interest falls by at
+        least `cascade_drop` (log).
+    """
+
+    move_window: Window = 12 * HOUR
+    extended_threshold: Annotated[float, Within(gt=0.0)] = 1.5
+    extended_floor: Annotated[float, Within(ge=0.0, lt=1.0)] = 0.01
+    extended_cooldown: Window = 2 * HOUR
+    sampled_threshold: Annotated[float, Within(gt=0.0)] = 0.5
+    sampled_cooldown: Window = 4 * HOUR
+    cusum_threshold: Annotated[float, Within(gt=0.0)] = 1.0
+    cusum_floor: Annotated[float, Within(ge=0.0, lt=1.0)] = 0.01
+    cusum_cooldown: Window = 2 * HOUR
+    sweep_cooldown: Window = 2 * HOUR
+    crowding_acceleration: Annotated[float, Within(ge=0.0)] = 2.0
+    crowding_growth: float = 1.0
+    crowding_cooldown: Window = 8 * HOUR
+    cascade_window: Window = HOUR
+    cascade_threshold: Annotated[float, Within(gt=0.0)] = 2.0
+    cascade_burst: Annotated[float, Within(gt=0.0)] = 3.0
+    cascade_drop: Annotated[float, Within(gt=0.0, lt=1.0)] = 0.005
+    cascade_cooldown: Window = 2 * HOUR
 
 
 def whole_bar_windows(parameters: Any) -> Iterator[tuple[str, timedelta]]:

@@ -1,4 +1,4 @@
-"""Price: moves in units of volatility, ranges and their age, volume, and the extended-move trigger."""
+"""Price: moves in units of volatility, ranges and their age, and volume."""
 
 from __future__ import annotations
 
@@ -48,18 +48,11 @@ __all__ = ["PriceFamily"]
     _RANGES,
     _DAY_BARS,
     _HOUR_BARS,
-    _EVENT_WINDOW,
-    _EVENT_THRESHOLD,
-    _EVENT_FLOOR,
-    _COOLDOWN,
-    _VOL_FLOOR,
-    _VOL_CAP,
-    _EVENT_SCALE,
     _LISTS,
-) = range(15)
+) = range(8)
 
 # positions of the state
-_COUNT, _EVENT_UP, _EVENT_DOWN, _CLOSES = range(4)
+_COUNT, _CLOSES = range(2)
 # columns of the running totals
 _TRADED, _TRADED_ROWS, _COLUMNS = range(3)
 
@@ -125,32 +118,10 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     out[o] = hour_volume / hour * day / day_volume if volume_known and day_volume > 0.0 else np.nan
     out[o + 1] = day_volume if volume_known else np.nan
 
-    move = x - ring_get(state, _CLOSES, mask, count, whole(constants[_EVENT_WINDOW]))
-    known = day_known and row[VOLATILITY] > 0.0
-    event = 0.0 if known else np.nan
-    if known and abs(move) >= constants[_EVENT_FLOOR]:
-        scale = min(max(row[VOLATILITY], constants[_VOL_FLOOR]), constants[_VOL_CAP]) * constants[_EVENT_SCALE]
-        if abs(move) >= constants[_EVENT_THRESHOLD] * scale:
-            slot = _EVENT_UP if move > 0.0 else _EVENT_DOWN
-            # The slot holds one more than the row of the last event, so that zero means none.
-            if state[slot] == 0.0 or count - (state[slot] - 1.0) >= constants[_COOLDOWN]:
-                event = 1.0 if move > 0.0 else -1.0
-                state[slot] = count + 1.0
-    out[o + 2] = event
-
 
 @dataclass(frozen=True, kw_only=True)
 class PriceFamily(Family, PriceParameters):
-    """Moves and ranges of the price, its volume, and the extended-move trigger (method, section 1.1).
-
-    Parameters beside those of `PriceParameters`
-    --------------------------------------------
-    volatility_floor, volatility_cap
-        Bounds of the daily volatility that scales the trigger.
-    """
-
-    volatility_floor: float = 0.005
-    volatility_cap: float = 0.25
+    """Moves and ranges of the price, and its volume."""
 
     name: ClassVar[str] = "price"
     advance = staticmethod(_advance)
@@ -158,17 +129,14 @@ class PriceFamily(Family, PriceParameters):
 
     def features(self) -> tuple[Feature, ...]:
         """Return the outputs, in the order in which the kernel writes them."""
-        trigger = {"inputs": ("close", "high", "low"), "role": "event", "source": "docs/decisions/0001"}
         returns = {"inputs": ("close",), "source": "López de Prado 2018, ch. 3, scaling by volatility"}
         volume = {"inputs": ("close", "volume"), "window": DAY}
         move = "log(c_T / c_{T-w}) / (sd sqrt(w / 24h))"
-        event = "1 or -1 where |c_T - c_{T-w}| reaches the threshold and no event of that direction is recent"
         return (
             *self.odds("return", self.return_windows, move, "standard deviations", **returns),
             *(feature for w in self.range_windows for feature in self._range(w)),
             self.even("volume_ratio_1h", "mean volume per bar over 1h / over 24h", "ratio", **volume),
             self.even("volume_24h", "volume of the last 24h", "coin", role="context", **volume),
-            self.odd("event_direction", event, "-1, 0 or 1", window=self.event_window, **trigger),
         )
 
     def _range(self, window: timedelta) -> tuple[Feature, ...]:
@@ -202,13 +170,6 @@ class PriceFamily(Family, PriceParameters):
             _RANGES: len(self.range_windows),
             _DAY_BARS: self.bars(DAY),
             _HOUR_BARS: max(1, HOUR // self.bar_interval),
-            _EVENT_WINDOW: self.bars(self.event_window),
-            _EVENT_THRESHOLD: self.event_threshold,
-            _EVENT_FLOOR: self.event_floor,
-            _COOLDOWN: self.bars(self.event_cooldown),
-            _VOL_FLOOR: self.volatility_floor,
-            _VOL_CAP: self.volatility_cap,
-            _EVENT_SCALE: math.sqrt(self.event_window / DAY),
         }
         returns = [x for w in self.return_windows for x in (self.bars(w), 1.0 / math.sqrt(w / DAY))]
         ranges = [self.bars(w) for w in self.range_windows]
@@ -226,4 +187,4 @@ class PriceFamily(Family, PriceParameters):
         return max(self._windows())
 
     def _windows(self) -> tuple[timedelta, ...]:
-        return (*self.return_windows, *self.range_windows, self.event_window, DAY)
+        return (*self.return_windows, *self.range_windows, DAY)

@@ -14,7 +14,13 @@ from slackwater.errors import ParameterError
 from slackwater.features.family import Family, Feature
 from slackwater.features.intermediates import ATR_DAY, LOG_CLOSE, RETURN, VOLATILITY
 from slackwater.features.parameters import RegimeParameters
-from slackwater.market.inputs import CLOSE, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
+from slackwater.market.inputs import (
+    CLOSE,
+    MARKET_DISPERSION,
+    OTHERS_ABSOLUTE_RETURN,
+    OTHERS_BREADTH,
+    OTHERS_RETURN,
+)
 from slackwater.operators import (
     COVERAGE,
     decay_per_bar,
@@ -105,11 +111,13 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     rows = totals_since(state, totals, before, _OTHERS_ROWS)
     then = totals_since(state, totals, before, _OTHERS_ABSOLUTE) / rows if rows >= COVERAGE * usual else np.nan
     out[o + 2] = max(now, 0.0) / then if then > 1e-12 else np.nan
+    out[o + 3] = row[OTHERS_BREADTH]
+    out[o + 4] = row[MARKET_DISPERSION] * per_volatility
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegimeFamily(Family, RegimeParameters):
-    """Trend strength, efficiency and variance ratio, extension, and stress across symbols."""
+    """Trend strength, efficiency and variance ratio, extension, and stress, breadth and dispersion across symbols."""
 
     name: ClassVar[str] = "regime"
     advance = staticmethod(_advance)
@@ -153,6 +161,21 @@ class RegimeFamily(Family, RegimeParameters):
                 "ratio",
                 inputs=("close", "others_return", "others_absolute_return"),
                 window=self.stress_usual_window,
+            ),
+            self.odd(
+                "others_breadth_24h",
+                "share of the other symbols that rose over 24h - share that fell",
+                "-1 to 1",
+                inputs=("close", "others_breadth"),
+                window=DAY,
+                steps=True,
+            ),
+            self.even(
+                "market_dispersion_24h",
+                "standard deviation of the log returns over 24h of all symbols / own sd",
+                "standard deviations",
+                inputs=("close", "market_dispersion"),
+                window=DAY,
             ),
         )
 

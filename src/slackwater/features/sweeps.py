@@ -23,6 +23,7 @@ from slackwater.features.intermediates import (
     LOG_LOW,
     POOL_ABOVE,
     POOL_BELOW,
+    SWEEP_DIRECTION,
     TIME_HOURS,
 )
 from slackwater.features.parameters import SweepsParameters
@@ -62,7 +63,7 @@ from slackwater.operators import (
 from slackwater.times import DAY, HOUR
 from slackwater.types import Floats
 
-__all__ = ["SweepsFamily"]
+__all__ = ["EVIDENCE", "SweepsFamily"]
 
 
 # positions of the constants; the windows of the levels and the rules follow
@@ -95,7 +96,7 @@ _SMALLEST_ATR: Final = 1e-9
 """Log range of an hour below which the price counts as unchanged."""
 
 
-_BARS: Final[dict[str, Any]] = {
+EVIDENCE: Final[dict[str, Any]] = {
     "inputs": ("close", "high", "low"),
     "refined_by": (
         "volume",
@@ -108,6 +109,7 @@ _BARS: Final[dict[str, Any]] = {
     ),
     "source": "slackwater.liquidity.sweeps",
 }
+"""What a sweep is judged by."""
 
 
 @kernel
@@ -266,6 +268,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     if math.isnan(atr) or count - (state[_MEASURED] - 1.0) < constants[_WARM]:
         out[:] = np.nan
         return
+    row[SWEEP_DIRECTION] = direction
     out[0] = direction
     _describe(state, constants, _BELOW, count, -close, atr, out, 1)
     _describe(state, constants, _ABOVE, count, close, atr, out, 2)
@@ -319,7 +322,7 @@ class SweepsFamily(Family, SweepsParameters):
         direction = "1 if this bar reclaimed a level above that it swept, -1 one below; 0 if none, or both"
         reclaim, longest = duration_name(self.reclaim_window), duration_name(max(self.level_windows))
         return (
-            self.odd("sweep_direction", direction, "-1, 0 or 1", role="event", steps=True, **_BARS),
+            self.odd("sweep_direction", direction, "-1, 0 or 1", role="context", steps=True, **EVIDENCE),
             *self._sides("sweep_age", f"hours since the last sweep {{side}}, {at_most}", "hours", memory),
             *self._sides("glide_age", f"hours since the last glide-through {{side}}, {at_most}", "hours", memory),
             *self._sides("sweep_count", "levels {side} that were swept", "levels", recent, f"_{recent}"),
@@ -341,7 +344,7 @@ class SweepsFamily(Family, SweepsParameters):
         below = formula.format(side="below", extreme="low", ratio="close / min low")
         above = formula.format(side="above", extreme="high", ratio="max high / close")
         names = f"{quantity}_below{tail}", f"{quantity}_above{tail}"
-        return self.pair(names, (below, above), unit, window=window, steps=True, **(_BARS | more))
+        return self.pair(names, (below, above), unit, window=window, steps=True, **(EVIDENCE | more))
 
     def constants(self) -> Floats:
         """Return the numbers that the kernel reads."""

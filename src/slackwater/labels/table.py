@@ -13,7 +13,7 @@ import pandas as pd
 from slackwater.durations import duration_name
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import LabelReport, triple_barrier
-from slackwater.labels.events import sample_events
+from slackwater.labels.events import ROLE_COLUMNS, sample_events
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness
 from slackwater.times import DAY_US
@@ -49,6 +49,8 @@ def build_labels(
     reversal_multiple: float = 1.0,
     continuation_multiple: float = 1.0,
     symbol_correlation: float = 0.0,
+    triggers: Sequence[str] = ("extended_move",),
+    sampling: Sequence[str] = ("extended_move",),
     extra: Sequence[Label] = (),
 ) -> tuple[pd.DataFrame, LabelReport]:
     """Return the labels of all events, in order of time, with their weights, and a report on the events.
@@ -66,17 +68,19 @@ def build_labels(
         As in `slackwater.labels.barriers.triple_barrier`.
     symbol_correlation
         As in `slackwater.labels.weights.average_uniqueness`.
+    triggers, sampling
+        Outputs of the features table whose rows trade and train, as in `slackwater.labels.events.sample_events`.
     extra
         Labels from outside the library, each with its own name.
 
     Returns
     -------
     labels : DataFrame
-        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, those of the reported horizons, ``weight`` (average
-        uniqueness, among the labels of the rows that train where a column ``trains`` tells them apart) and the same of
-        each reported horizon, such as ``weight_4h``; `slackwater.labels.trades.TRADE_COLUMNS`, the columns of `extra`,
-        and ``label_known_time``, when all labels of the event but those of the reported horizons were known; sorted by
-        event time and symbol.
+        Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, those of the reported horizons,
+        `slackwater.labels.events.ROLE_COLUMNS`, ``weight`` (average uniqueness, among the labels of the rows that train
+        where a column ``trains`` tells them apart) and the same of each reported horizon, such as ``weight_4h``;
+        `slackwater.labels.trades.TRADE_COLUMNS`, the columns of `extra`, and ``label_known_time``, when all labels of
+        the event but those of the reported horizons were known; sorted by event time and symbol.
     report : LabelReport
 
     Raises
@@ -87,12 +91,13 @@ def build_labels(
     ParameterError
         If an extra label has the name of another column, or does not return one value and one time per event.
     """
-    events = sample_events(features)
-    if events.empty:
-        raise DataError(
-            f"no event in {len(features)} rows of features: history is shorter than the warm-up, or the "
-            "thresholds of features.price are never reached"
-        )
+    events = sample_events(features, triggers=triggers, sampling=sampling)
+    for names, role, what in ((triggers, "trades", "labels.triggers"), (sampling, "trains", "labels.sampling")):
+        if not events[role].any():
+            raise DataError(
+                f"no row {role}: none of {', '.join(names)} (`{what}`) fired in {len(features):,} rows of features: "
+                "history is shorter than the warm-up, or the thresholds of `features.triggers` are never reached"
+            )
     labels, report = triple_barrier(
         events,
         paths,
@@ -105,6 +110,8 @@ def build_labels(
     )
     if labels.empty:
         raise DataError(_why_none(report, horizon, paths))
+    keys = ["symbol", "event_time"]
+    labels = labels.merge(events[[*keys, *ROLE_COLUMNS]], on=keys, how="left", validate="1:1")
     labels = weighted(labels, symbol_correlation=symbol_correlation)
     costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
     outcomes = trade_outcomes(labels, features, paths, rules=replace(trade, costs=costs), horizon=horizon)

@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from slackwater.errors import DataError, MissingDataError
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
-from slackwater.market.joins import TableJoin, bar_returns, joins_of, returns_of_others
+from slackwater.market.inputs import (
+    CLOSE,
+    INPUTS,
+    MARKET_DISPERSION,
+    OPEN,
+    OTHERS_ABSOLUTE_RETURN,
+    OTHERS_BREADTH,
+    OTHERS_RETURN,
+)
+from slackwater.market.joins import TableJoin, breadth_of_others, joins_of, log_ratios, returns_of_others
 from slackwater.market.schemas import refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds, timestamps
@@ -113,7 +121,7 @@ class MarketFrame:
             for name, join in joins_of(spec).items()
             if name in tables
         ]
-        names, grids, pieces = [], [], []
+        names, grids, pieces, before = [], [], [], []
         for symbol, rows in _rows_of_symbols(tables["bars"]).items():
             grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], spec)
             for join, table, of_symbols in joined:
@@ -123,8 +131,9 @@ class MarketFrame:
             names.append(symbol)
             grids.append(grid)
             pieces.append(values)
+            before.append(_a_day_before(values[:, CLOSE], spec))
         closes, values = np.concatenate(grids), np.concatenate(pieces)
-        _fill_others(closes, values)
+        _fill_others(closes, values, np.concatenate(before))
         table = pd.DataFrame(values, columns=list(spec.inputs))
         table.insert(0, "symbol", np.repeat(np.array(names, dtype=object), [len(grid) for grid in grids]))
         table["symbol"] = table["symbol"].astype("str")
@@ -181,11 +190,26 @@ def _joined(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp], decisi
     return join.advance(join.start(), available[order], events[order], amounts[order], decisions)
 
 
-def _fill_others(closes: Ints, values: Floats) -> None:
-    """Fill in the returns of the other symbols in each bar; symbols ascend, and so do the closes of each."""
+def _a_day_before(prices: Floats, spec: FrameSpec) -> Floats:
+    """Return the close 24 h before each bar of a grid; NaN where there is none."""
+    bars = spec.bars_per_day
+    out = np.full(len(prices), np.nan)
+    if 0 < bars < len(prices):
+        out[bars:] = prices[:-bars]
+    return out
+
+
+def _fill_others(closes: Ints, values: Floats, before: Floats) -> None:
+    """Fill in the moves of the other symbols at each bar; symbols ascend, and so do the closes of each.
+
+    `before` holds the close 24 h earlier.
+    """
     bars = np.flatnonzero(~np.isnan(values[:, CLOSE]))
     order = bars[np.argsort(closes[bars], kind="stable")]
-    returns, others = np.empty(len(order)), np.empty((len(order), 2))
-    bar_returns(values[order, OPEN], values[order, CLOSE], returns)
-    returns_of_others(closes[order], returns, others)
+    own, others = np.empty(len(order)), np.empty((len(order), 2))
+    log_ratios(values[order, OPEN], values[order, CLOSE], own)
+    returns_of_others(closes[order], own, others)
     values[order, OTHERS_RETURN], values[order, OTHERS_ABSOLUTE_RETURN] = others.T
+    log_ratios(before[order], values[order, CLOSE], own)
+    breadth_of_others(closes[order], own, others)
+    values[order, OTHERS_BREADTH], values[order, MARKET_DISPERSION] = others.T

@@ -30,7 +30,7 @@ from slackwater.market.tables import Join, Table
 from slackwater.times import microseconds
 from slackwater.types import Floats, Ints
 
-__all__ = ["SLOTS", "TableJoin", "bar_returns", "joins_of", "returns_of_others"]
+__all__ = ["SLOTS", "TableJoin", "breadth_of_others", "joins_of", "log_ratios", "returns_of_others"]
 
 SLOTS: Final = 10
 """Slots of a capped feed over which its arrivals are counted."""
@@ -112,10 +112,10 @@ def _summed_apart(state, available, amounts, decisions, step, limit, out):  # ty
 
 
 @njit(cache=True)
-def bar_returns(opens, closes, out):  # type: ignore[no-untyped-def]
-    """Write ``log(close / open)`` of each bar to `out`; NaN where a price is not a positive number."""
-    for i in range(opens.shape[0]):
-        out[i] = math.log(closes[i] / opens[i]) if opens[i] > 0.0 and closes[i] > 0.0 else np.nan
+def log_ratios(before, after, out):  # type: ignore[no-untyped-def]
+    """Write ``log(after / before)`` of prices to `out`; NaN where one is not a positive number."""
+    for i in range(before.shape[0]):
+        out[i] = math.log(after[i] / before[i]) if before[i] > 0.0 and after[i] > 0.0 else np.nan
 
 
 @njit(cache=True)
@@ -148,6 +148,39 @@ def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
             if known:
                 total += returns[i]
                 absolute += abs(returns[i])
+        start = stop
+
+
+@njit(cache=True)
+def breadth_of_others(times, moves, out):  # type: ignore[no-untyped-def]
+    """Write the mean sign of the moves of all other symbols at a time, and the spread of all moves, to two columns.
+
+    The spread is the standard deviation across symbols, this one included. Times ascend; within a time the symbols are
+    in one fixed order. NaN where no other move is known then, and for the spread where the own is not.
+    """
+    start = 0
+    while start < times.shape[0]:
+        stop = start
+        while stop < times.shape[0] and times[stop] == times[start]:
+            stop += 1
+        number = 0
+        signs = total = 0.0
+        for i in range(start, stop):
+            if not np.isnan(moves[i]):
+                number += 1
+                signs += np.sign(moves[i])
+                total += moves[i]
+        mean = total / max(number, 1)
+        squares = 0.0
+        for i in range(start, stop):
+            if not np.isnan(moves[i]):
+                squares += (moves[i] - mean) ** 2
+        for i in range(start, stop):
+            known = not np.isnan(moves[i])
+            rest = number - 1 if known else number
+            # Sums of signs are whole numbers: taking the own off again is exact.
+            out[i, 0] = (signs - np.sign(moves[i]) if known else signs) / rest if rest > 0 else np.nan
+            out[i, 1] = math.sqrt(squares / number) if known and rest > 0 else np.nan
         start = stop
 
 

@@ -12,7 +12,7 @@ from slackwater.errors import ParameterError
 from slackwater.market.inputs import INPUTS
 from slackwater.market.tables import TABLES, Table
 from slackwater.settings import PositiveDuration, Within, check_settings
-from slackwater.times import microseconds
+from slackwater.times import DAY, microseconds
 
 __all__ = ["FrameSpec"]
 
@@ -83,6 +83,11 @@ class FrameSpec:
     def signed(self) -> tuple[int, ...]:
         """Positions of the inputs that may be negative."""
         return tuple(self.inputs.index(name) for table in self.tables for name in table.signed)
+
+    @property
+    def bars_per_day(self) -> int:
+        """Bars from a close to that of 24 h before; 0 where no bar closes then."""
+        return 0 if DAY % self.bar_interval else DAY // self.bar_interval
 
     def table(self, name: str) -> Table | None:
         """Return the table of a name that the frame reads, None if there is none."""

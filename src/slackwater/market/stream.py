@@ -16,18 +16,26 @@ from numpy.typing import NDArray
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
 from slackwater.market.columns import mapping_of, row_time, shown
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import CLOSE, INPUTS, OPEN, OTHERS_ABSOLUTE_RETURN, OTHERS_RETURN
-from slackwater.market.joins import bar_returns, joins_of, returns_of_others
+from slackwater.market.inputs import (
+    CLOSE,
+    INPUTS,
+    MARKET_DISPERSION,
+    OPEN,
+    OTHERS_ABSOLUTE_RETURN,
+    OTHERS_BREADTH,
+    OTHERS_RETURN,
+)
+from slackwater.market.joins import breadth_of_others, joins_of, log_ratios, returns_of_others
 from slackwater.market.schemas import refuse_both_kinds_of_liquidations, validate_row
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import Table
 from slackwater.storage import arrays_digest
-from slackwater.times import microseconds, timestamp
+from slackwater.times import DAY_US, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
 __all__ = ["FrameStream"]
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _BAR: Final = INPUTS[:OTHERS_RETURN]
 _PARTS: Final = ("state", "last", "keys", "times", "amounts")
 
@@ -39,7 +47,7 @@ Row = tuple[int, int, tuple[float, ...]]
 class _Feed:
     """One table of one symbol: the state of its join, and the rows that no decision has taken yet."""
 
-    state: Floats  # empty for bars, which have no join
+    state: Floats  # of its join; of bars, which have none, the times and closes of the last 24 h
     last: int = -(2**63)  # event time of the newest row
     keys: set[str] = field(default_factory=set)  # what else identifies the rows with that event time
     pending: list[Row] = field(default_factory=list)
@@ -57,7 +65,7 @@ class FrameStream:
 
     Its rows equal those of `MarketFrame.from_tables` over all rows pushed so far, to the last bit: both run the
     joins of `slackwater.market.joins`. Symbols appear with their first row; a table that is never pushed leaves its
-    inputs NaN.
+    inputs NaN. Push the bars of the last 24 h too: breadth and dispersion compare moves of a day.
 
     Parameters
     ----------
@@ -173,8 +181,9 @@ class FrameStream:
             raise OrderError(f"the close at {event_time} is not newer than the last one, {_text(self._closed)}")
         if self._origin is not None and (time - self._origin) % self._step:
             raise OrderError(f"{event_time} does not lie on {self._grid_text()}")
-        bars = self._bars_at(time)
-        self._fill_others(bars)
+        before: dict[str, float] = {}
+        bars = self._bars_at(time, before)
+        self._fill_others(bars, before)
         for (table, symbol), feed in self._feeds.items():
             if table == "bars":
                 continue
@@ -194,27 +203,44 @@ class FrameStream:
         stamp = timestamp(time)
         return {name: FrameRow(symbol=name, event_time=stamp, values=values) for name, values in bars.items()}
 
-    def _bars_at(self, time: int) -> dict[str, Floats]:
-        """Take the bars that close at a time, symbols ascending, and forget older ones."""
+    def _bars_at(self, time: int, before: dict[str, float]) -> dict[str, Floats]:
+        """Take the bars that close at a time, symbols ascending, and their closes 24 h `before`; forget older bars."""
         rows = {}
         for symbol in sorted(symbol for table, symbol in self._feeds if table == "bars"):
             feed = self._feeds["bars", symbol]
-            for _, event, amounts in feed.pending:
+            for _, event, amounts in sorted(feed.pending, key=itemgetter(1)):
                 if event == time:
                     values = rows[symbol] = np.full(len(self.spec.inputs), np.nan)
                     values[: len(amounts)] = amounts
+                    before[symbol] = self._a_day_before(feed, time)
+                if event <= time and len(feed.state):
+                    feed.state[self._slot(event)] = event, amounts[CLOSE]
             feed.pending = [row for row in feed.pending if row[1] > time]
         return rows
 
-    def _fill_others(self, bars: Mapping[str, Floats]) -> None:
+    def _slot(self, time: int) -> int:
+        return time // self._step % self.spec.bars_per_day
+
+    def _a_day_before(self, feed: _Feed, time: int) -> float:
+        """Return the close 24 h before a bar of a feed: it stands where that of the bar will."""
+        if not len(feed.state):
+            return np.nan
+        then, close = feed.state[self._slot(time)]
+        return float(close) if then == time - DAY_US else np.nan
+
+    def _fill_others(self, bars: Mapping[str, Floats], before: Mapping[str, float]) -> None:
         if not bars:
             return
-        prices = np.array([[values[OPEN], values[CLOSE]] for values in bars.values()]).T.copy()
-        returns, others = np.empty(len(bars)), np.empty((len(bars), 2))
-        bar_returns(prices[0], prices[1], returns)
-        returns_of_others(np.zeros(len(bars), dtype=np.int64), returns, others)
-        for values, (mean, absolute) in zip(bars.values(), others, strict=True):
-            values[OTHERS_RETURN], values[OTHERS_ABSOLUTE_RETURN] = mean, absolute
+        prices = np.array([[values[OPEN], values[CLOSE], before[name]] for name, values in bars.items()]).T.copy()
+        own, at_once = np.empty(len(bars)), np.zeros(len(bars), dtype=np.int64)
+        returns, breadth = np.empty((2, len(bars), 2))
+        log_ratios(prices[0], prices[1], own)
+        returns_of_others(at_once, own, returns)
+        log_ratios(prices[2], prices[1], own)
+        breadth_of_others(at_once, own, breadth)
+        for place, values in enumerate(bars.values()):
+            values[OTHERS_RETURN], values[OTHERS_ABSOLUTE_RETURN] = returns[place]
+            values[OTHERS_BREADTH], values[MARKET_DISPERSION] = breadth[place]
 
     # -- checks ----------------------------------------------------------------------------------------------
 
@@ -258,7 +284,7 @@ class FrameStream:
         return f"the grid of {self._step / 6e7:g}-minute bars that began at {_text(self._origin)}"
 
     def _new_feed(self, table: str) -> _Feed:
-        return _Feed(state=np.zeros(0) if table == "bars" else self._joins[table].start())
+        return _Feed(state=np.zeros((self.spec.bars_per_day, 2)) if table == "bars" else self._joins[table].start())
 
     def _width(self, table: str) -> int:
         return len(_BAR) if table == "bars" else self._joins[table].table.width

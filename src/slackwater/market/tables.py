@@ -246,7 +246,7 @@ def _text(name: str, *values: str, nullable: bool = False) -> Column:
 _ONE_PER_TIME: Final = ("symbol", "event_time")
 _NETFLOWS: Final = ("exchange_netflow_coin_usd", "exchange_netflow_stable_usd")
 _OWNERS: Final = ("exchange", "wallet", "defi", "miner", "issuer", "unknown")
-_RETURNS_OF_OTHERS: Final = ("others_return", "others_absolute_return")
+_OTHERS: Final = ("others_return", "others_absolute_return", "others_breadth", "market_dispersion")
 _PRICES: Final = (
     *STAMP,
     Column(name="open_time", kind="time", unit="UTC"),
@@ -262,14 +262,15 @@ _BARS: Final = (
 TABLES: Final[tuple[Table, ...]] = (
     Table(name="fine_bars", columns=_BARS, key=_ONE_PER_TIME, lag=2 * SECOND),
     # The returns of the others are the mean of log(close / open), and of its absolute value, over the bars of all other
-    # symbols that close at the same time.
+    # symbols that close at the same time; their breadth is the mean sign of log(close / close 24 h before), and the
+    # dispersion of the market its standard deviation across all symbols.
     Table(
         name="bars",
         columns=_BARS,
         key=_ONE_PER_TIME,
         lag=2 * SECOND,
-        inputs=("open", "high", "low", "close", "volume", "taker_buy_volume", *_RETURNS_OF_OTHERS),
-        signed=("others_return",),
+        inputs=("open", "high", "low", "close", "volume", "taker_buy_volume", *_OTHERS),
+        signed=("others_return", "others_breadth"),
     ),
     Table(name="mark_price", columns=_PRICES, key=_ONE_PER_TIME, lag=2 * SECOND),
     Table(

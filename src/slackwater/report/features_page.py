@@ -19,7 +19,7 @@ This page is written by `slackwater features > docs/features.md`; a test compare
 A family is one compiled kernel; history and live rows run the same code, and every output satisfies the contract of
 `slackwater.check_features`. Windows are durations, so the same families work on any bars; names carry them, and the
 ones below are the defaults on bars of {interval}. {count} outputs: those marked *context* are for the gate and the
-reader, those marked *event* are triggers, all others may feed a classifier.
+reader, those marked *trigger* are triggers, all others may feed a classifier.
 
 **Symmetry** is what happens to a value when the price path is mirrored: *odd* changes its sign, *even* keeps it, *pair*
 takes the value of the output of the other side. **Needs** lists the inputs without which it is unknown; those in
@@ -51,6 +51,7 @@ def features_page(families: Sequence[Family]) -> str:
 def _row(feature: Feature) -> str:
     role = "" if feature.role == "model" else f" *{feature.role}*"
     needs = ", ".join(feature.inputs) + (f" ({', '.join(feature.refined_by)})" if feature.refined_by else "")
+    needs += f"; one of {', '.join(feature.one_of)}" if feature.one_of else ""
     parts = (feature.formula, feature.unit, feature.window or "–", feature.symmetry, needs, feature.known)
     cells = (f"`{feature.name}`{role}", *parts, feature.source or "–")
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -23,7 +23,7 @@ def event_warm_up(engine: FeatureEngine) -> timedelta:
     return next(
         engine.warm_up_of(family)
         for family in engine.families
-        if any(feature.name == "event_direction" for feature in family.features())
+        if any(feature.role == "trigger" for feature in family.features())
     )
 
 

@@ -21,7 +21,7 @@ from slackwater.times import DAY, microseconds
 
 __all__ = ["FORMAT", "check_manifest", "from_plain", "read_manifest", "to_plain"]
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _DEEPEST: Final = 30
 _LONGEST: Final = 3_660 * DAY
 _UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs"})  # control characters, marks of direction, halves of a character
@@ -113,6 +113,7 @@ class _Trading(_Exact):
 
 class _Labels(_Part):
     horizon: _Duration
+    triggers: Annotated[list[_Named], Field(min_length=1)]
 
 
 class _Manifest(_Part):

@@ -4,7 +4,7 @@
 
 1. `MarketFrame` or `FrameStream` joins the tables to one row per bar close, from what was available by then.
 2. `FeatureEngine` computes the features of the row.
-3. At a signal event, `Orientation` mirrors the features so that the prior move always goes up.
+3. Where a trigger of the bundle fired, `Orientation` mirrors the features so that the prior move always goes up.
 4. Each model returns raw log-odds, and its calibrator makes the outputs (`Target.outputs`) of them.
 5. `TrainingRange` names the features outside of the range that the models were trained on.
 
@@ -27,6 +27,7 @@ from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import imported_class
 from slackwater.features.family import Family
+from slackwater.features.fired import first_to_fire, require_triggers
 from slackwater.features.orientation import Orientation
 from slackwater.market.columns import mapping_of, shown
 from slackwater.market.frame import MarketFrame
@@ -129,6 +130,8 @@ class ReversalScorer:
         self._described = described
         self._orientation = Orientation(described)
         self._columns = np.array([self._engine.names.index(f.name) for f in described], dtype=np.intp)
+        self._triggers = tuple(manifest["labels"]["triggers"])
+        require_triggers(self._engine.features, self._triggers, where="labels.triggers of the bundle")
         self._universe = Universe(manifest["symbols"], described)
         self._models = {
             name: _StoredModel.read(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
@@ -197,10 +200,10 @@ class ReversalScorer:
         -------
         DataFrame
             One row per symbol and bar close: the features table, then `direction` (1, -1; 0 where there is no signal
-            event), `p_direction` and `p_hit` (calibrated probabilities), `trade_edge` and `trade_edge_low` (log-odds
-            above the fair ones of the event's own trade, and their lower bound) and the outputs of other targets, all
-            NaN where there is no event, `missing_features` (names of features that should be known at an
-            event and are not) and
+            event), `triggers` (names of those of the bundle that fired in that direction), `p_direction` and `p_hit`
+            (calibrated probabilities), `trade_edge` and `trade_edge_low` (log-odds above the fair ones of the event's
+            own trade, and their lower bound) and the outputs of other targets, all NaN where there is no event,
+            `missing_features` (names of features that should be known at an event and are not) and
             `out_of_range_features` (names of features outside of the training range, where there are too many).
 
         Raises
@@ -215,7 +218,7 @@ class ReversalScorer:
             others.
         """
         out = self._engine.transform(self._frame(tables))
-        direction = out["event_direction"].fillna(0.0).to_numpy()
+        direction, fired = self._fired(out[list(self._triggers)].to_numpy(np.float64))
         events = np.flatnonzero(direction)
         values = out[self._orientation.names].to_numpy(np.float64)[events]
         oriented = self._orientation.apply(values, direction[events])
@@ -223,6 +226,7 @@ class ReversalScorer:
         for name, column in self._outputs(oriented).items():
             out[name] = np.nan
             out.loc[out.index[events], name] = column
+        out["triggers"] = pd.Series(fired, dtype=object, index=out.index)
         missing: list[tuple[str, ...]] = [()] * len(out)
         out_of_range = list(missing)
         outside = self._training_range.out_of_range(oriented, self._orientation.columns)
@@ -366,6 +370,12 @@ class ReversalScorer:
     def _outputs(self, oriented: Floats) -> dict[str, Floats]:
         """Return the outputs of all models by name, shape (n_rows,) each."""
         return {name: column for each in self._models.values() for name, column in each.outputs(oriented).items()}
+
+    def _fired(self, values: Floats) -> tuple[Floats, list[tuple[str, ...]]]:
+        """Return the direction of each row and the names of its triggers, of their values in order of precedence."""
+        direction, fired = first_to_fire(values)
+        names = np.array(self._triggers, dtype=object)
+        return direction, [tuple(names[row]) for row in fired]
 
     def _missing(self, known: Bools) -> tuple[str, ...]:
         return tuple(name for name, there in zip(self._orientation.names, known, strict=True) if not there)

@@ -54,7 +54,7 @@ class ScoreStream:
         self._scorer = scorer
         self._engine = FeatureEngine(scorer._engine.families)
         names = self._engine.names
-        self._event = names.index("event_direction")
+        self._triggers = np.array([names.index(name) for name in scorer._triggers], dtype=np.intp)
         self._context = [(name, names.index(name)) for name in CONTEXT if name in names]
         self._passed = [(name, INPUTS.index(name)) for name in CONTEXT if name not in names]
 
@@ -112,11 +112,11 @@ class ScoreStream:
             raise MissingDataError(f"this stream is of {self.symbol}, the row is of {taken.symbol}")
         scorer = self._scorer
         features = self._engine.update(taken)
-        event = features[self._event]
+        (event,), (fired,) = scorer._fired(features[None, self._triggers])
         outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
         missing: tuple[str, ...] = ()
         out_of_range: tuple[str, ...] = ()
-        if event in (1.0, -1.0):
+        if event:
             values = features[scorer._columns]
             oriented = scorer._orientation.apply(values[None, :], np.array([event]))
             outputs = {name: float(column[0]) for name, column in scorer._outputs(oriented).items()}
@@ -129,7 +129,8 @@ class ScoreStream:
             symbol=self.symbol,
             event_time=taken.event_time,
             available_time=taken.event_time + scorer._spec.decision_lag,
-            direction=int(event) if event in (1.0, -1.0) else 0,
+            direction=int(event),
+            triggers=fired,
             missing_features=missing,
             out_of_range_features=out_of_range,
             features=features,

@@ -15,7 +15,7 @@ from slackwater.market.columns import shown
 
 __all__ = ["Universe"]
 
-_MEANS = frozenset({"others_return", "others_absolute_return"})
+_MEANS = frozenset({"others_return", "others_absolute_return", "others_breadth", "market_dispersion"})
 
 
 class Universe:

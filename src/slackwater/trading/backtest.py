@@ -109,8 +109,8 @@ class Backtest:
         Parameters
         ----------
         scores
-            One row per event, with `SCORE_COLUMNS`; `missing_features` and `out_of_range_features` may be absent
-            (there are none then). Rows whose `direction` is 0 or NaN are not events and are passed over.
+            One row per event, with `SCORE_COLUMNS`; `missing_features`, `out_of_range_features` and `triggers` may be
+            absent (there are none then). Rows whose `direction` is 0 or NaN are not events and are passed over.
         fine_bars
             Finest bars: symbol, open_time, event_time (close), open, high, low, close; by symbol and time.
         funding
@@ -241,7 +241,7 @@ class Backtest:
 def _events(scores: pd.DataFrame) -> list[Score]:
     """Return the rows that are events as scores, in the order of time and symbol."""
     nothing = pd.Series([()] * len(scores), index=scores.index, dtype=object)
-    for name in ("missing_features", "out_of_range_features"):
+    for name in ("missing_features", "out_of_range_features", "triggers"):
         if name not in scores.columns:
             scores = scores.assign(**{name: nothing})
     missing = [name for name in SCORE_COLUMNS if name not in scores.columns]
@@ -287,6 +287,7 @@ def _orders(
                     event_time=score.event_time,
                     decided_at=timestamp(decided_us),
                     reasons=(reason,),
+                    triggers=score.triggers,
                 )
             )
     return sorted(orders, key=lambda order: (order.time_us, order.score.symbol)), refusals

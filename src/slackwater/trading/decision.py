@@ -105,6 +105,7 @@ class TradePlan:
             "symbol": score.symbol,
             "event_time": score.event_time,
             "direction": score.direction,
+            "triggers": "+".join(score.triggers),
             "p_direction": score.p_direction,
             "p_hit": score.p_hit,
             "volatility_daily": context.volatility_daily,
@@ -143,12 +144,15 @@ class Refusal:
         Symbol, close of the bar of the score, and time of the decision (UTC).
     reasons
         At least one.
+    triggers
+        Names of the triggers of the score.
     """
 
     symbol: str
     event_time: datetime
     decided_at: datetime
     reasons: tuple[Reason, ...]
+    triggers: tuple[str, ...] = ()
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -161,6 +165,7 @@ class Refusal:
             "decision": "refusal",
             "symbol": self.symbol,
             "event_time": _plain(self.event_time),
+            "triggers": "+".join(self.triggers),
             "decided_at": _plain(self.decided_at),
             "reasons": [{"code": reason.code, "message": reason.message} for reason in self.reasons],
         }

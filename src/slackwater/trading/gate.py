@@ -170,7 +170,13 @@ class Gate:
                 planned = self._planned(score, account, contract, quote, decided_at, reasons)
                 if planned is not None:
                     return planned
-        return Refusal(symbol=score.symbol, event_time=score.event_time, decided_at=decided_at, reasons=tuple(reasons))
+        return Refusal(
+            symbol=score.symbol,
+            event_time=score.event_time,
+            decided_at=decided_at,
+            reasons=tuple(reasons),
+            triggers=score.triggers,
+        )
 
     def _account_reasons(self, account: Account, now: datetime) -> Iterator[Reason]:
         if not _is_sound(account.equity):

@@ -20,7 +20,7 @@ _BPS = 1e4
 _TIME = "datetime64[us, UTC]"
 _TYPES = {
     **dict.fromkeys(("event_time", "entry_time", "exit_time"), _TIME),
-    **dict.fromkeys(("symbol", "binding", "stop_level", "target_level", "exit_reason"), "str"),
+    **dict.fromkeys(("symbol", "triggers", "binding", "stop_level", "target_level", "exit_reason"), "str"),
     "side": "int8",
     "leverage": "int64",
     "funding_known": "bool",
@@ -28,7 +28,7 @@ _TYPES = {
 _TRADE_COLUMNS = {
     name: _TYPES.get(name, "float64")
     for name in (
-        *("symbol", "event_time", "entry_time", "exit_time", "side", "entry", "exit", "stop", "target"),
+        *("symbol", "event_time", "triggers", "entry_time", "exit_time", "side", "entry", "exit", "stop", "target"),
         *("liquidation_price", "quantity", "notional_usd", "leverage", "binding", "risk_usd"),
         *("risk_fraction", "reward_risk", "p_direction", "p_trade", "p_trade_low", "expectancy_low"),
         *("stop_level", "target_level", "risk_multiplier", "drawdown", "exit_reason", "gross_usd"),
@@ -36,7 +36,11 @@ _TRADE_COLUMNS = {
         *("net_r", "equity_after"),
     )
 }
-_REFUSAL_COLUMNS = {"symbol": "str", "event_time": _TIME, "decided_at": _TIME, "code": "str", "message": "str"}
+_REFUSAL_COLUMNS = {
+    **dict.fromkeys(("symbol", "triggers"), "str"),
+    **dict.fromkeys(("event_time", "decided_at"), _TIME),
+    **dict.fromkeys(("code", "message"), "str"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +198,11 @@ class Ledger:
         return _table(self._trades, _TRADE_COLUMNS)
 
     def refusals(self) -> pd.DataFrame:
-        """Return one row per reason, with its code and message, by event time and symbol."""
+        """Return one row per reason, with its code and message and the triggers, by event time and symbol."""
         rows = [
             {
                 "symbol": refusal.symbol,
+                "triggers": "+".join(refusal.triggers),
                 "event_time": refusal.event_time,
                 "decided_at": refusal.decided_at,
                 "code": reason.code,

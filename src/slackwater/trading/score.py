@@ -136,6 +136,8 @@ class Score:
     out_of_range_features
         Features outside of the range that the models were trained on, named where there are too many to trust the
         score.
+    triggers
+        Names of the triggers that fired in the direction of the score.
 
     Raises
     ------
@@ -154,6 +156,7 @@ class Score:
     trade_edge_low: float = math.nan
     missing_features: tuple[str, ...] = ()
     out_of_range_features: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (isinstance(self.symbol, str) and self.symbol):
@@ -195,6 +198,7 @@ class Score:
             context=MarketContext.from_row(row),
             missing_features=_names(row, "missing_features"),
             out_of_range_features=_names(row, "out_of_range_features"),
+            triggers=_names(row, "triggers"),
             **row_numbers(row, _FROM_MODELS),
         )
 
@@ -242,14 +246,15 @@ def _whole(direction: float) -> int:
 def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
     value = row[column]
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise SchemaError(f"`{column}` of a score must name features in a sequence, was {brief(value)}")
+        what = "triggers" if column == "triggers" else "features"
+        raise SchemaError(f"`{column}` of a score must name {what} in a sequence, was {brief(value)}")
     return tuple(str(name) for name in value)
 
 
 def event_scores(
     predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame, model_features: Sequence[str]
 ) -> pd.DataFrame:
-    """Return predicted events as the scores that `slackwater.trading.backtest.Backtest` reads.
+    """Return predicted events that trade as the scores that `slackwater.trading.backtest.Backtest` reads.
 
     Parameters
     ----------
@@ -257,7 +262,8 @@ def event_scores(
         `symbol`, `event_time`, `trained_until` (when the last label that the models were trained on was known) and
         the results of the models: `p_direction`, `p_hit`, `trade_edge`, `trade_edge_low`, `out_of_range_features`.
     labels
-        `symbol`, `event_time` and the `direction` of each event.
+        `symbol`, `event_time` and the `direction` of each event; its `triggers`, joined by "+", and whether it
+        `trades`, where there are such columns. Without, every event trades.
     features
         `symbol`, `event_time`, `available_time`, `CONTEXT` and `model_features`.
     model_features
@@ -279,13 +285,16 @@ def event_scores(
             f"at {first['event_time']}: its models were trained on labels known until {first['trained_until']}; "
             f"only out-of-sample predictions can be traded"
         )
-    out = predictions[[*keys, *_FROM_MODELS, "out_of_range_features"]].merge(
-        labels[[*keys, "direction"]], on=keys, validate="1:1"
+    events = labels[[*keys, "direction"]].assign(
+        triggers=[tuple(filter(None, names.split("+"))) for names in labels.get("triggers", [""] * len(labels))],
+        trades=labels.get("trades", True),
     )
+    out = predictions[[*keys, *_FROM_MODELS, "out_of_range_features"]].merge(events, on=keys, validate="1:1")
     wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
     out = out.merge(features[wanted], on=keys, validate="1:1")
     if len(out) != len(predictions):
         raise SchemaError(f"{len(predictions) - len(out)} of {len(predictions)} predictions have no label or features")
+    out = out[out["trades"].to_numpy()].drop(columns="trades").reset_index(drop=True)
     unknown = out[list(model_features)].isna().to_numpy()
     missing = [tuple(name for name, bad in zip(model_features, row, strict=True) if bad) for row in unknown]
     out["missing_features"] = pd.Series(missing, index=out.index, dtype=object)

@@ -71,6 +71,7 @@ SOUND: dict[str, Any] = {
     "trade_edge_low": 0.7,
     "missing_features": (),
     "out_of_range_features": (),
+    "triggers": (),
 }
 
 

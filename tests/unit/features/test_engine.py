@@ -154,16 +154,16 @@ def test_a_long_gap_live_is_the_same_as_in_history() -> None:
     np.testing.assert_array_equal(live, ENGINE.transform(frame)[ENGINE.names])
 
 
-def test_the_event_waits_for_its_cooldown_and_fires_on_both_sides() -> None:
+def test_an_extended_move_waits_for_its_cooldown_and_fires_on_both_sides() -> None:
     market = small_market(("BTCUSDT",), interval=HOUR, days=60, seed=3)
     frame = MarketFrame.from_tables(market, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
     out = ENGINE.transform(frame)
     for side in (1.0, -1.0):
-        times = out.loc[out["event_direction"] == side, "event_time"]
+        times = out.loc[out["extended_move"] == side, "event_time"]
         assert len(times) > 3
         assert times.diff().min() >= timedelta(hours=2)
-    fired = out[out["event_direction"] != 0.0].dropna(subset="event_direction")
-    assert (np.sign(fired["return_12h"]) == fired["event_direction"]).all()
+    fired = out[out["extended_move"] != 0.0].dropna(subset="extended_move")
+    assert (np.sign(fired["return_12h"]) == fired["extended_move"]).all()
     assert (fired["return_12h"].abs() >= 1.5 - 1e-9).all()
 
 
@@ -262,10 +262,10 @@ def test_every_kind_of_family_has_a_place() -> None:
 def test_wrong_parameters_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"unknown feature families \['prices'\]"):
         default_families(HOUR, prices={})
-    with pytest.raises(ParameterError, match=r"features.price: .*event_windw"):
-        default_families(HOUR, price={"event_windw": HOUR})
-    with pytest.raises(ParameterError, match=r"`features.price.event_window` must be a positive multiple"):
-        default_families(HOUR, price={"event_window": timedelta(minutes=90)})
+    with pytest.raises(ParameterError, match=r"features.triggers: .*move_windw"):
+        default_families(HOUR, triggers={"move_windw": HOUR})
+    with pytest.raises(ParameterError, match=r"`features.triggers.move_window` must be a positive multiple"):
+        default_families(HOUR, triggers={"move_window": timedelta(minutes=90)})
     with pytest.raises(ParameterError, match=r"`features.liquidations.windows` must be distinct"):
         default_families(HOUR, liquidations={"windows": (HOUR, HOUR)})
 

@@ -578,8 +578,8 @@ def test_features_come_in_pairs_that_know_each_other() -> None:
             assert (partner.unit, partner.role, partner.window) == (feature.unit, feature.role, feature.window)
         assert feature.steps
         assert feature.source.startswith("slackwater.liquidity")
-    assert {f.name for f in features.values() if f.role == "event"} == {"sweep_direction"}
     assert {f.name for f in features.values() if f.role == "context"} == {
+        "sweep_direction",
         "swept_extreme_distance_above",
         "swept_extreme_distance_below",
     }

@@ -151,9 +151,37 @@ def test_others_are_the_bars_that_close_at_the_same_time() -> None:
     np.testing.assert_allclose(mean["XRPUSDT"], [0.01, 0.01, 0.0])
 
 
+def test_breadth_and_dispersion_compare_moves_of_a_day() -> None:
+    """A share that counts the symbol itself, or a move over another day, says little of the others."""
+    closes = pd.date_range("2024-01-01 01:00", periods=30, freq="1h", tz="UTC").as_unit("us")
+    paths = {"A": 0.01, "B": 0.02, "C": -0.03, "D": 0.0}  # log return per hour
+    made = [
+        bars(closes, name).assign(
+            **dict.fromkeys(("open", "high", "low", "close"), 100.0 * np.exp(slope * np.arange(30)))
+        )
+        for name, slope in paths.items()
+    ]
+    made[1] = made[1].drop(index=3)  # the day that ends at row 27 begins in a gap
+    table = frame(bars=pd.concat(made)).table
+    rows = {name: table[table["symbol"] == name].reset_index(drop=True) for name in paths}
+    assert rows["A"].loc[:23, ["others_breadth", "market_dispersion"]].isna().all().all()
+    at = {name: own.iloc[25] for name, own in rows.items()}
+    np.testing.assert_allclose([at[name]["others_breadth"] for name in "ABCD"], [0.0, 0.0, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(
+        [at[name]["market_dispersion"] for name in "ABCD"], 24 * np.std([0.01, 0.02, -0.03, 0.0])
+    )
+    gap = {name: own.iloc[27] for name, own in rows.items()}
+    np.testing.assert_allclose([gap[name]["others_breadth"] for name in "ABCD"], [-0.5, 0.0, 0.5, 0.0])
+    assert np.isnan(gap["B"]["market_dispersion"])
+    np.testing.assert_allclose(gap["A"]["market_dispersion"], 24 * np.std([0.01, -0.03, 0.0]))
+
+
 def test_a_symbol_alone_has_no_others() -> None:
-    assert frame().table["others_return"].isna().all()
-    assert "others_return" not in frame().available
+    closes = pd.date_range("2024-01-01 01:00", periods=30, freq="1h", tz="UTC").as_unit("us")
+    alone = frame(bars=bars(closes))
+    names = ["others_return", "others_absolute_return", "others_breadth", "market_dispersion"]
+    assert alone.table[names].isna().all().all()
+    assert not set(names) & alone.available
 
 
 def test_large_trades_sum_by_the_side_of_the_aggressor() -> None:

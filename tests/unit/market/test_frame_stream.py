@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import BundleError, DataError, OrderError, ParameterError, SchemaError
+from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import CLOSE, INPUTS, LIQUIDATED_LONG, OPEN_INTEREST, WHALE_TO_EXCHANGE
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
@@ -325,3 +326,39 @@ def test_a_row_without_a_ratio_of_top_traders_leaves_it_unknown() -> None:
     live.push("long_short_ratio", stamp("-5min") | {"account_ratio": 2.0})
     live.push("bars", bar())
     assert np.isnan(live.close(T)["BTCUSDT"].values[INPUTS.index("top_trader_ratio")])
+
+
+def hours_of(symbol: str, slope: float, lost: set[int]) -> list[Row]:
+    """Three days of bars of a symbol that moves by turns, some of them missing."""
+    prices = np.exp(slope * np.sin(np.arange(72.0) / 7.0))
+    return [
+        bar(f"{hour}h", symbol=symbol, **dict.fromkeys(("open", "high", "low", "close"), float(price)))
+        for hour, price in enumerate(prices)
+        if hour not in lost
+    ]
+
+
+def test_breadth_is_that_of_history_across_gaps_skipped_closes_and_a_restart() -> None:
+    """Catches a close of the day before that a gap shifts, that a skipped close loses, or that no checkpoint holds."""
+    rows = [*hours_of("A", 0.02, {5, 40}), *hours_of("B", -0.03, set()), *hours_of("C", 0.05, {29})]
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=LAG)
+    history = MarketFrame.from_tables({"bars": pd.DataFrame(rows)}, spec)
+    live, made = stream(), {}
+    for hour in range(72):
+        time = T + hour * HOUR
+        for row in rows:
+            if row["event_time"] == time:
+                live.push("bars", row)
+        if hour in (20, 21, 50):
+            continue
+        made |= {(symbol, time): each.values for symbol, each in live.close(time).items()}
+        if hour == 44:
+            saved, live = live.save_state(), stream()
+            live.load_state(saved)
+    table = history.table
+    rows_of = {(row.symbol, row.event_time): at for at, row in enumerate(table.itertuples())}
+    for key, values in made.items():
+        np.testing.assert_array_equal(values, history.values[rows_of[key]])
+    known = table.loc[table["event_time"] == T + 45 * HOUR].set_index("symbol")
+    assert known["others_breadth"].notna().all()
+    assert known["market_dispersion"].notna().all()

@@ -130,16 +130,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "entry: there is no setting `probability_treshold`; did you mean `probability_threshold`",
     ),
     "not a number": (
-        lambda r: ((r / "manifest.json").write_text('{"format": 4, "dataset": NaN}'), rewrite_sums(r)),
+        lambda r: ((r / "manifest.json").write_text('{"format": 5, "dataset": NaN}'), rewrite_sums(r)),
         "contains NaN",
     ),
     "a key twice": (
-        lambda r: ((r / "manifest.json").write_text('{"format": 4, "dataset": "a", "dataset": "b"}'), rewrite_sums(r)),
+        lambda r: ((r / "manifest.json").write_text('{"format": 5, "dataset": "a", "dataset": "b"}'), rewrite_sums(r)),
         "names 'dataset' twice",
     ),
     "lists in lists": (
         lambda r: (
-            (r / "manifest.json").write_text('{"format": 4, "hashes": ' + "[" * 900 + "]" * 900 + "}"),
+            (r / "manifest.json").write_text('{"format": 5, "hashes": ' + "[" * 900 + "]" * 900 + "}"),
             rewrite_sums(r),
         ),
         "is nested more than 30 deep",

@@ -20,6 +20,7 @@ from slackwater.errors import (
     UniverseWarning,
 )
 from slackwater.features.orientation import Orientation
+from slackwater.labels.events import sample_events
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
@@ -69,9 +70,28 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
         "volume_24h",
     ):
         np.testing.assert_array_equal([getattr(s.context if name in CONTEXT else s, name) for s in live], history[name])
+    assert [s.triggers for s in live] == history["triggers"].tolist()
     assert [s.missing_features for s in live] == history["missing_features"].tolist()
     assert [s.out_of_range_features for s in live] == history["out_of_range_features"].tolist()
     assert [s.available_time for s in live] == history["available_time"].tolist()
+
+
+def test_the_events_are_those_of_the_labels(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
+    """Catches a precedence of triggers that differs between training and scoring."""
+    named = list(scorer.manifest["labels"]["triggers"])
+    events = sample_events(scores.drop(columns=["direction", "triggers"]), triggers=named, sampling=named)
+    scored = scores[scores["direction"] != 0].reset_index(drop=True)
+    assert scored["direction"].tolist() == events["direction"].tolist()
+    assert scored["triggers"].map("+".join).tolist() == events["triggers"].tolist()
+    assert {"extended_move", "cusum", "extended_move+cusum"} == set(events["triggers"])
+
+
+def test_a_bundle_names_triggers_that_there_are(small_bundle: Path, tmp_path: Path) -> None:
+    bundle = Bundle.load(small_bundle)
+    manifest = bundle.manifest | {"labels": bundle.manifest["labels"] | {"triggers": ["return_24h"]}}
+    write_bundle(tmp_path / "bundle", manifest, bundle.models)
+    with pytest.raises(BundleError, match=r"labels.triggers of the bundle`: there is no trigger `return_24h`"):
+        sw.ReversalScorer.load(tmp_path / "bundle")
 
 
 def test_a_warmed_or_restored_stream_continues(scorer: sw.ReversalScorer, tmp_path: Path) -> None:

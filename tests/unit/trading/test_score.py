@@ -99,6 +99,17 @@ def test_predicted_events_become_scores(make_score: Callable[..., Score]) -> Non
     assert second.missing_features == ("funding_rate",)
 
 
+def test_rows_that_only_train_are_not_scores(make_score: Callable[..., Score]) -> None:
+    """Catches a backtest on the bars that models learn from, and a score that does not name what fired."""
+    predictions, labels, features = tables(make_score)
+    labels = labels.assign(triggers=["extended_move+cusum", ""], trains=True, trades=[True, False])
+    (row,) = event_scores(predictions, labels, features, ["funding_rate"]).to_dict("records")
+    assert Score.from_row(row).triggers == ("extended_move", "cusum")
+    assert Score.from_row(row).event_time == labels["event_time"].iloc[0]
+    everything = event_scores(predictions, labels.drop(columns=["triggers", "trades"]), features, [])
+    assert everything["triggers"].tolist() == [(), ()]
+
+
 def test_predictions_in_sample_cannot_be_traded(make_score: Callable[..., Score]) -> None:
     """Catches a backtest on events that the models have learned from, be it one that was settled at the very bar."""
     predictions, labels, features = tables(make_score)
