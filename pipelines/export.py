@@ -28,6 +28,7 @@ def main(stage: Stage) -> None:
         "features": {
             "families": settings_of(params.features),
             "fingerprint": features["fingerprint"],
+            "sources": features["sources"],
             "model_features": features["model_features"],
             "unavailable_families": features["unavailable_families"],
         },

@@ -86,6 +86,7 @@ def make_bundle(
             "features": {
                 "families": dict(families or {}),
                 "fingerprint": manifest["fingerprint"],
+                "sources": manifest["sources"],
                 "model_features": manifest["model_features"],
             },
             "labels": {"horizon": HORIZON, "triggers": ["extended_move", "cusum"]},

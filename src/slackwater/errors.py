@@ -14,6 +14,7 @@
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
     └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
 
+    DefectWarning            data that were read or scored with defects, such as missing rows    (also UserWarning)
     UniverseWarning          scores of other symbols than those that the models learned from (also UserWarning)
 
 A message names what was wrong, where it was (file, table, column, the first offending rows) and what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "BundleError",
     "ContractError",
     "DataError",
+    "DefectWarning",
     "MissingDataError",
     "MissingExtraError",
     "OrderError",
@@ -91,6 +93,10 @@ class BundleError(SlackwaterError):
 
 class ContractError(SlackwaterError, AssertionError):
     """A feature that breaks the contract: it leaks, differs between history and live, or breaks its symmetry."""
+
+
+class DefectWarning(UserWarning):
+    """Data with defects that do not prevent their use: rows that are missing, were repaired or were passed over."""
 
 
 class UniverseWarning(UserWarning):

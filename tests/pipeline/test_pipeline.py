@@ -448,3 +448,56 @@ def test_forced_repro_gives_the_same_bundle(repository: Path) -> None:
     before = (repository / "models/scorer/SHA256SUMS").read_text()
     run(repository, "dvc", "repro", "--force", "export")
     assert (repository / "models/scorer/SHA256SUMS").read_text() == before
+
+
+OWN_FAMILY = """
+import warnings
+import numpy as np, slackwater as sw
+{imports}
+
+scorer = sw.ReversalScorer.load("models/scorer"{families})
+tables = sw.read_tables("data/tables", sw.INPUT_TABLES)
+last = tables["bars"]["event_time"].max()
+tables = {{name: table[table["event_time"] > last - np.timedelta64(20, "D")] for name, table in tables.items()}}
+warnings.simplefilter("ignore")
+scores = scorer.score(tables)
+events = scores[(scores["direction"] != 0) & (scores["symbol"] == "BTCUSDT")]
+event = events.iloc[-1]
+history = {{name: table[table["available_time"] < event["event_time"]] for name, table in tables.items()}}
+frames, stream = scorer.frame_stream(), scorer.stream("BTCUSDT")
+stream.warm(history)
+for name, table in tables.items():
+    since, until = event["event_time"] - np.timedelta64(3, "D"), event["available_time"]
+    for row in table[table["available_time"].between(since, until)].to_dict("records"):
+        frames.push(name, row)
+live = stream.update(frames.close(event["event_time"])["BTCUSDT"])
+assert "pressure_4h" in scorer.manifest["features"]["model_features"]
+assert live.p_direction == event["p_direction"] and 0.0 < live.p_direction < 1.0
+assert live.features[scorer._engine.names.index("pressure_4h")] == event["pressure_4h"]
+print("alike at", event["event_time"])
+"""
+
+
+def test_a_bundle_with_a_family_of_ones_own_goes_from_export_to_live(repository: Path, tmp_path: Path) -> None:
+    """Catches a stage that leaves the family out, and a load that takes another code than the models learned from."""
+    ignore = shutil.ignore_patterns("__pycache__", ".git", ".dvc", "mlflow.db")
+    root = shutil.copytree(repository, tmp_path / "own", ignore=ignore)
+    code = (ROOT / "examples/my_features.py").read_text(encoding="utf-8")
+    (root / "pressure.py").write_text(code)
+    edit(root, lambda content: content["features"].update(extra=["pressure:PressureFamily"]))
+    for stage in ("configure", "features", "label", "train", "export"):
+        run(root, sys.executable, "-m", f"pipelines.{stage}")
+
+    def scored(imports: str = "import pressure", families: str = "", *, fails: bool = False) -> str:
+        program = OWN_FAMILY.format(imports=imports, families=families)
+        return run(root, sys.executable, "-c", program, fails=fails)
+
+    assert "alike at" in scored()
+    given = "from pressure import PressureFamily as Mine", ", families=[Mine]"
+    assert "alike at" in scored(*given)
+    assert "import pressure first, or pass the class" in scored("", fails=True)
+    (root / "pressure.py").write_text(code.replace("class PressureFamily", "class Other"))
+    assert "the module pressure has no PressureFamily" in scored(fails=True)
+    (root / "pressure.py").write_text(code.replace("1e4 * row", "2e4 * row"))
+    for imports in (("import pressure", ""), given):
+        assert "the code of pressure:PressureFamily is not that with which the bundle" in scored(*imports, fails=True)

@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 
 import slackwater as sw
-from slackwater.errors import UniverseWarning
+from slackwater.errors import DefectWarning, UniverseWarning
 from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.stream import FrameStream
 from slackwater.trading.score import CONTEXT, Score
@@ -32,7 +32,9 @@ from tests.mutations.of_values import EXACT, HOSTILE, TABLE, any_of, spoil_array
 from tests.small_bundle import BAR, SPEC, make_bundle
 from tests.small_market import small_market
 
-pytestmark = pytest.mark.filterwarnings("ignore::slackwater.errors.UniverseWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::slackwater.errors.UniverseWarning", "ignore::slackwater.errors.DefectWarning"
+)
 
 Rng = np.random.Generator
 TABLES = {name: t for name, t in small_market(days=12, interval=BAR, seed=7).items() if name in INPUT_TABLES}
@@ -287,7 +289,8 @@ def test_there_are_enough_operators() -> None:
 
 def main() -> None:
     count, wanted = int(sys.argv[1]), sys.argv[2:] or list(CAMPAIGNS)
-    warnings.simplefilter("ignore", UniverseWarning)
+    for kind in (DefectWarning, UniverseWarning):
+        warnings.simplefilter("ignore", kind)
     with tempfile.TemporaryDirectory() as directory:
         lab = Lab(make_bundle(Path(directory) / "scorer"))
         for campaign in wanted:

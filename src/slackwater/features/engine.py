@@ -345,6 +345,11 @@ class FeatureEngine:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Digests of the code of the families from outside, by ``module:Class``."""
+        return {code["class"]: code["source"] for code in map(_source, self.families) if code}
+
     def manifest(self, available: Iterable[str]) -> dict[str, Any]:
         """Return a description of every feature, fit for JSON, with those that are unknown because a table is absent.
 
@@ -356,6 +361,7 @@ class FeatureEngine:
         unavailable = [family.name for family in self.families if not any(f.name in known for f in family.features())]
         return {
             "fingerprint": self.fingerprint,
+            "sources": self.sources,
             "warm_up_hours": self.warm_up / timedelta(hours=1),
             "features": [asdict(f) | {"available": f.name in known} for f in self.features],
             "model_features": [f.name for f in self.features if f.role == "model" and f.name in known],

@@ -125,7 +125,13 @@ def imported_class(spec: str, given: Iterable[type[Family]] = ()) -> type[Family
         if spec_of(family) == spec:
             return family
     module_name, class_name = _parts(spec)
-    found = getattr(sys.modules.get(module_name), class_name, None)
+    module = sys.modules.get(module_name)
+    found = getattr(module, class_name, None)
+    if found is None and module is not None:
+        raise BundleError(
+            f"the bundle was made with the family {spec}, and the module {module_name} has no {class_name} any more; "
+            f"use the module of then, or pass the class: ReversalScorer.load(path, families=[{class_name}])"
+        )
     if found is None:
         raise BundleError(
             f"the bundle was made with the family {spec}, which this process has not imported; import {module_name} "

@@ -97,7 +97,7 @@ class MarketFrame:
         MissingDataError
             If there are no bars.
         DataError
-            If a bar becomes available only after its decision, or lies off the grid.
+            If a bar becomes available only after its decision, or lies off the grid, which is one for all symbols.
         SchemaError
             If liquidations come both as events and as totals.
 
@@ -121,9 +121,17 @@ class MarketFrame:
             for name, join in joins_of(spec).items()
             if name in tables
         ]
-        names, grids, pieces, before = [], [], [], []
+        names: list[str] = []
+        grids: list[Ints] = []
+        pieces: list[Floats] = []
+        before: list[int] = []
         for symbol, rows in _rows_of_symbols(tables["bars"]).items():
             grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], spec)
+            if grids and (late := (grid[0] - grids[0][0]) % microseconds(spec.bar_interval)):
+                raise DataError(
+                    f"bars: the closes of {symbol} are {late / 6e7:g} minutes after those of {names[0]}, not on "
+                    "one grid; bring the stamps of one of them to the clock of the other"
+                )
             for join, table, of_symbols in joined:
                 if symbol in of_symbols:
                     values[:, join.positions] = _joined(join, table, of_symbols[symbol], grid + lag)

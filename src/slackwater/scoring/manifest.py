@@ -84,6 +84,7 @@ class _Families(_Part):
 class _Features(_Part):
     families: _Families
     fingerprint: _Named
+    sources: dict[str, str] = {}
     model_features: Annotated[list[_Named], Field(min_length=1)]
 
 

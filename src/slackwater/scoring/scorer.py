@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +42,12 @@ from slackwater.models.targets import TARGETS, Calibrator, Target, TextModel
 from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
+from slackwater.scoring.defects import silences, warn_of_defects
 from slackwater.scoring.stream import EventScore, ScoreStream
 from slackwater.scoring.universe import Universe
 from slackwater.trading.account import Account
 from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.extra_rules import GateRule, check_rules
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import Score, row_numbers
 from slackwater.types import Bools, Floats
@@ -100,29 +102,31 @@ class ReversalScorer:
         *,
         families: Iterable[type[Family]] = (),
         readers: Mapping[str, Callable[[str], TextModel]] | None = None,
+        extra_rules: tuple[GateRule, ...] = (),
     ) -> None:
+        check_rules(extra_rules)
         manifest = bundle.manifest
         self.manifest = manifest
         self.digest = bundle.digest
         self.synthetic: bool = manifest["synthetic"]
         try:
-            self._read(bundle, families, {**READERS, **(readers or {})})
+            self._read(bundle, families, {**READERS, **(readers or {})}, extra_rules)
         except (ParameterError, SchemaError) as error:
             raise BundleError(f"the bundle contains settings that cannot be used: {error}") from error
 
     def _read(
-        self, bundle: Bundle, families: Iterable[type[Family]], readers: Mapping[str, Callable[[str], TextModel]]
+        self,
+        bundle: Bundle,
+        families: Iterable[type[Family]],
+        readers: Mapping[str, Callable[[str], TextModel]],
+        extra_rules: tuple[GateRule, ...],
     ) -> None:
         manifest = bundle.manifest
         features = manifest["features"]
         self._spec = FrameSpec.from_dict(manifest["market"])
         self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
         if self._engine.fingerprint != features["fingerprint"]:
-            raise BundleError(
-                "the bundle was made with other features than this version computes "
-                f"(fingerprint {features['fingerprint'][:12]}…, here {self._engine.fingerprint[:12]}…); "
-                "export it again with `dvc repro`"
-            )
+            raise BundleError(_other_features(features, self._engine))
         wanted = set(features["model_features"])
         described = [f for f in self._engine.features if f.name in wanted]
         if [f.name for f in described] != list(features["model_features"]):
@@ -140,7 +144,8 @@ class ReversalScorer:
         self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
             raise BundleError("the training range of the bundle does not have the columns of its features")
-        self._gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
+        gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
+        self._gate = replace(gate, extra_rules=extra_rules)
 
     def _check_models(self) -> None:
         """See that the models are those that the gate reads, and that those of LightGBM have the columns."""
@@ -164,6 +169,7 @@ class ReversalScorer:
         *,
         families: Iterable[type[Family]] = (),
         readers: Mapping[str, Callable[[str], TextModel]] | None = None,
+        extra_rules: tuple[GateRule, ...] = (),
     ) -> ReversalScorer:
         """Load a bundle.
 
@@ -176,14 +182,18 @@ class ReversalScorer:
             process has imported are found without; loading imports nothing.
         readers
             Readers of the texts of models from outside the library, by format (`Model.text_format`).
+        extra_rules
+            Rules of the gate from outside the library, as in `Gate`, beside those of the bundle.
 
         Raises
         ------
+        ParameterError
+            If an extra rule could not be asked, or shares its name.
         BundleError
             If it is damaged, incomplete, made by another version of the features, or needs a family or a reader that
             was not given.
         """
-        return cls(Bundle.load(path), families=families, readers=readers)
+        return cls(Bundle.load(path), families=families, readers=readers, extra_rules=extra_rules)
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -213,6 +223,9 @@ class ReversalScorer:
 
         Warns
         -----
+        DefectWarning
+            If rows were repaired or masked, bars or other regular rows are missing, bars close at unusual times, or
+            nothing is known of a table that was given at some bars; one line per table, symbol and rule.
         UniverseWarning
             If the bars are not those of the symbols that the models learned from: some features are means over all
             others.
@@ -244,16 +257,18 @@ class ReversalScorer:
             if name not in SCHEMAS:
                 raise SchemaError(f"there is no canonical table `{shown(name)}`{did_you_mean(name, SCHEMAS)}")
         given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
-        checked, _ = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={})
+        interval = self._spec.bar_interval
+        checked, ledger = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={"bars": interval})
+        if "bars" in checked:
+            lengths = checked["bars"]["event_time"] - checked["bars"]["open_time"]
+            if (other := lengths[lengths != interval]).size:
+                raise SchemaError(
+                    f"table bars: the bundle reads bars of {interval}, {other.size} of {lengths.size} rows have "
+                    f"another length, the first {other.iloc[0]}; resample them"
+                )
         frame = MarketFrame.from_tables(checked, self._spec)
-        bars = checked["bars"]
-        lengths = bars["event_time"] - bars["open_time"]
-        if (other := lengths[lengths != self._spec.bar_interval]).size:
-            raise SchemaError(
-                f"table bars: the bundle reads bars of {self._spec.bar_interval}, {other.size} of {len(bars)} rows "
-                f"have another length, the first {other.iloc[0]}; resample them"
-            )
-        self._universe.compare(bars["symbol"].unique())
+        warn_of_defects([*ledger.findings, *silences(frame, checked, self._spec)])
+        self._universe.compare(checked["bars"]["symbol"].unique())
         return frame
 
     # -- live ------------------------------------------------------------------------------------------------
@@ -391,6 +406,21 @@ def _families(
         return default_families(bar_interval, **{**parameters, "extra": extra})
     except ParameterError as error:
         raise BundleError(f"the bundle describes features that cannot be computed: {error}") from error
+
+
+def _other_features(features: Mapping[str, Any], engine: FeatureEngine) -> str:
+    """Return which family from outside has changed since the bundle was made, or that the features differ."""
+    made = features.get("sources", {})
+    changed = [name for name, digest in engine.sources.items() if made.get(name, digest) != digest]
+    if changed:
+        return (
+            f"the code of {', '.join(changed)} is not that with which the bundle was made (its file, or one that it "
+            "imports from its package, has changed): use the code of then, or train again and export with `dvc repro`"
+        )
+    return (
+        "the bundle was made with other features than this version computes (fingerprint "
+        f"{features['fingerprint'][:12]}…, here {engine.fingerprint[:12]}…); export it again with `dvc repro`"
+    )
 
 
 def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:

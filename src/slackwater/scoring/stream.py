@@ -75,7 +75,7 @@ class ScoreStream:
 
         Warns
         -----
-        UniverseWarning
+        DefectWarning, UniverseWarning
             As `ReversalScorer.score`.
         """
         bars = 0

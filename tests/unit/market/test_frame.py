@@ -124,6 +124,9 @@ def test_what_cannot_be_framed_is_refused() -> None:
         MarketFrame.from_tables({"bars": bars()}, FrameSpec(bar_interval=BAR, decision_lag=timedelta(seconds=1)))
     with pytest.raises(DataError, match="do not ascend on a grid"):
         frame(bars=bars(T + pd.to_timedelta([0, 0, 7, 0, 0, 0], unit="min")))
+    late = bars(T + pd.Timedelta("1min")).assign(symbol="ETHUSDT")
+    with pytest.raises(DataError, match=r"closes of ETHUSDT are 1 minutes after those of BTCUSDT, not on one grid"):
+        frame(bars=pd.concat([bars(), late], ignore_index=True))
     with pytest.raises(MissingDataError, match="no rows of XRPUSDT"):
         list(frame().rows("XRPUSDT"))
     with pytest.raises(SchemaError, match="needs \\['close'\\]"):

@@ -59,6 +59,27 @@ def test_its_features_are_scored_alike_in_history_and_live(bundle: Path) -> None
     assert live.features[scorer._engine.names.index(name)] == events[name].iloc[-1]
 
 
+def test_a_family_whose_code_has_changed_is_named(bundle: Path, tmp_path: Path) -> None:
+    """Catches a refusal that blames the version of slackwater for an edit of the user's own file."""
+    copy = shutil.copytree(bundle, tmp_path / "scorer")
+    edit_manifest(copy, lambda m: m["features"].update(fingerprint="0", sources={FAMILY: "0123456789abcdef"}))
+    message = f"the code of {FAMILY} is not that with which the bundle was made"
+    for families in ([], [PressureFamily]):
+        with pytest.raises(BundleError, match=message):
+            ReversalScorer.load(copy, families=families)
+    edit_manifest(copy, lambda m: m["features"].pop("sources"))  # a bundle from before
+    with pytest.raises(BundleError, match="made with other features than this version computes"):
+        ReversalScorer.load(copy)
+
+
+def test_a_class_that_its_module_lost_is_named(bundle: Path, tmp_path: Path) -> None:
+    """Catches the advice to import a module that is imported."""
+    copy = shutil.copytree(bundle, tmp_path / "scorer")
+    edit_manifest(copy, lambda m: m["features"]["families"].update(extra=["examples.my_features:FormerFamily"]))
+    with pytest.raises(BundleError, match=r"module examples.my_features has no FormerFamily any more; use the module"):
+        ReversalScorer.load(copy)
+
+
 @pytest.mark.parametrize("named", ["antigravity:X", "os:system", "no colon", "tests.small_market:small_market", 7])
 def test_a_bundle_that_names_another_class_is_refused(bundle: Path, tmp_path: Path, named: object) -> None:
     """Catches a bundle that reaches a function, or a module that nobody imported."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -27,6 +29,7 @@ from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.scoring.bundle import Bundle, write_bundle
 from slackwater.storage import read_arrays, write_arrays
+from slackwater.trading.reasons import Reason
 from slackwater.trading.score import CONTEXT
 from tests.small_bundle import BAR, market
 from tests.small_market import DECISION_LAG
@@ -237,6 +240,39 @@ def test_the_gate_trades_on_the_facts_of_the_bundle(small_bundle: Path, scores: 
 
     assert {quantity % 0.5 for quantity in quantities(tmp_path / "mine")} == {0.0}
     assert any(quantity % 0.5 for quantity in quantities(small_bundle))
+
+
+class NoBitcoin:
+    """A rule as a user would write it."""
+
+    name = "no_bitcoin"
+
+    def reasons(self, score: Any, account: sw.Account, now: datetime) -> Iterator[Reason]:
+        if score.symbol == "BTCUSDT":
+            yield Reason("bitcoin", f"{score.symbol} is not traded")
+
+
+def test_the_gate_of_a_bundle_takes_rules_from_outside(
+    small_bundle: Path, scorer: sw.ReversalScorer, scores: pd.DataFrame
+) -> None:
+    """Catches a rule that is taken and not asked, one that replaces those of the bundle, and blame on the bundle."""
+    strict = sw.ReversalScorer.load(small_bundle, extra_rules=(NoBitcoin(),))
+    account = sw.Account(equity=10_000.0)
+    for _, event in scores[scores["direction"] != 0].tail(40).iterrows():
+        own, ours = strict.gate(event, account), scorer.gate(event, account)
+        if event["symbol"] != "BTCUSDT":
+            assert own == ours
+        else:
+            assert isinstance(own, sw.Refusal)
+            others = ours.codes if isinstance(ours, sw.Refusal) else ()
+            assert set(own.codes) == {*others, "bitcoin"}
+    for rules, message in (
+        ([NoBitcoin()], "`extra_rules` must be a tuple of rules"),
+        ((NoBitcoin,), r"not the class NoBitcoin: give NoBitcoin\(\)"),
+        ((NoBitcoin(), NoBitcoin()), "`extra_rules` must have different names"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            sw.ReversalScorer.load(small_bundle, extra_rules=rules)  # type: ignore[arg-type]
 
 
 def test_contributions_add_up_to_the_raw_score(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:

@@ -29,10 +29,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.market.quality.order import usual_spacing
-from slackwater.times import MINUTE_US, epochs_us, microseconds
+from slackwater.times import DAY, MINUTE_US, epochs_us, microseconds
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["LaggedSpan", "event_clock", "settlement_shift", "table_clock"]
+__all__ = ["LaggedSpan", "event_clock", "off_grid", "settlement_shift", "table_clock"]
 
 FURTHEST: Final = timedelta(hours=14)
 """Largest lag that is tried: the range of the world's time zones."""
@@ -160,6 +160,16 @@ def settlement_shift(rows: pd.DataFrame) -> timedelta | None:
     if counts[most] < 0.9 * len(late) or minutes[most] == 0:
         return None
     return timedelta(minutes=int(minutes[most]))
+
+
+def off_grid(bars: pd.DataFrame, spacing: timedelta) -> Bools:
+    """Return which bars do not close at a whole multiple of their spacing since 1970, as the bars of all venues do.
+
+    Only a spacing that divides the day has such closes.
+    """
+    if DAY % spacing:
+        return np.zeros(len(bars), dtype=bool)
+    return np.asarray(epochs_us(bars["event_time"]) % microseconds(spacing) != 0)
 
 
 # -- series on one grid --------------------------------------------------------------------------------------

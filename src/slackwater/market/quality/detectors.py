@@ -12,7 +12,7 @@ import pandas as pd
 
 from slackwater.market.columns import typed_table
 from slackwater.market.quality import funding as of_funding
-from slackwater.market.quality.clocks import LaggedSpan, event_clock, settlement_shift, table_clock
+from slackwater.market.quality.clocks import LaggedSpan, event_clock, off_grid, settlement_shift, table_clock
 from slackwater.market.quality.dead_feed import DEAD, dead_spans, inside_spans, without_spans
 from slackwater.market.quality.halts import settlement
 from slackwater.market.quality.known_defects import KNOWN_DEFECTS, KnownDefect
@@ -162,6 +162,11 @@ def _masked(
     for _, inside in spans:
         excused |= inside
     findings += _gaps(schema, rows, spacing, known)
+    if name in FINEST and spacing is not None and (off := off_grid(rows, spacing)).any():
+        note = (
+            f"closes that are not whole multiples of {spacing} since 1970 UTC: another clock, or days of another zone?"
+        )
+        findings.append(Finding.of_rows(rows[off], name, symbol, "clock_shift", "recorded", note))
     left = np.ones(len(rows), dtype=bool)
     for rule in RULES:
         if name not in rule.tables:

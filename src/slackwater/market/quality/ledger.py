@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
@@ -76,6 +76,16 @@ class DefectLedger:
     def refused(self) -> list[Finding]:
         """The findings that make a table unusable."""
         return [finding for finding in self.findings if finding.action == "refused"]
+
+    def joined(self) -> list[Finding]:
+        """Return one finding per table, symbol, rule and action: all rows, the whole span, the first note."""
+        out: dict[tuple[str, str, str, str], Finding] = {}
+        for each in self.findings:
+            key = (each.table, each.symbol, each.rule, each.action)
+            before = out.get(key, each)
+            span = {"start": min(before.start, each.start), "end": max(before.end, each.end)}
+            out[key] = replace(before, **span, rows=each.rows + (before.rows if key in out else 0))
+        return list(out.values())
 
     def raise_if_refused(self) -> None:
         """Raise SchemaError, naming every refusal, if a table is unusable."""

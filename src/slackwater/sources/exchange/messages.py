@@ -22,6 +22,7 @@ import pandas as pd
 
 from slackwater.errors import ParameterError, SchemaError
 from slackwater.market.schemas import validate
+from slackwater.sources.exchange.passed_over import PassedOver
 from slackwater.sources.exchange.venue import Venue
 from slackwater.sources.exchange.venues import VENUES, find_venue
 from slackwater.times import EARLIEST, LATEST
@@ -44,9 +45,9 @@ def read_messages(
     ----------
     lines
         Messages: JSON, or the nanoseconds since 1970 of the arrival, a space, and JSON. Messages of other kinds are
-        passed over. What is told again, after a new subscription or by a second recorder, counts once, by its earliest
-        arrival: a trade by its id, a liquidation if it is equal in all but its arrival (equal ones within one message
-        are different ones). Events of quantity zero are left out.
+        passed over, and counted in a warning. What is told again, after a new subscription or by a second recorder,
+        counts once, by its earliest arrival: a trade by its id, a liquidation if it is equal in all but its arrival
+        (equal ones within one message are different ones). Events of quantity zero are left out.
     venue
         Name of a venue that has a reader, or a venue from outside the library.
     contract_sizes
@@ -64,7 +65,12 @@ def read_messages(
         If the venue has no reader.
     SchemaError
         If a line is not a message, a value is not a number, or the size of a contract is needed and missing; with the
-        line.
+        line. If no message was read, and some are those of another venue.
+
+    Warns
+    -----
+    DefectWarning
+        If no message was read, or none of some kinds: how many of how many, and the kinds.
 
     Examples
     --------
@@ -77,21 +83,25 @@ def read_messages(
     if source.read_message is None:
         readable = ", ".join(each.name for each in VENUES.values() if each.read_message)
         raise ParameterError(f"`venue` must be one whose messages can be read ({readable}), was {source.name!r}")
+    sizes = contract_sizes or {}
     rows: dict[str, list[Row]] = {"liquidations": [], "trades": []}
+    passed_over = PassedOver(source, sizes)
     for place, line in enumerate(_readable(lines), start=1):
         if not line.strip():
             continue
         try:
             arrived, message = _split(line)
             told: Counter[Key] = Counter()
-            for table, row in source.read_message(message, contract_sizes or {}):
+            for table, row in source.read_message(message, sizes):
                 key = _identity(table, row, place)
                 told[key] += 1
                 rows[table].append(_stamped(row, arrived) | {"_key": (key, told[key])})
+            passed_over.count(message, taken=told.total() > 0)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SchemaError(
                 f"line {place} is not a message of {source.name} ({error}): {line.strip()[:100]}"
             ) from None
+    passed_over.report()
     out = {}
     for table, found in rows.items():
         # An event of quantity zero is none.

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import SchemaError
-from slackwater.market.quality.clocks import event_clock, settlement_shift, table_clock
+from slackwater.market.quality.clocks import event_clock, off_grid, settlement_shift, table_clock
 from slackwater.market.quality.detectors import clean_tables, examine_tables
 from slackwater.simulation.market import MarketRequest, simulate
 
@@ -146,3 +146,20 @@ def test_settlements_tell_the_clock_of_their_table(hours: int, found: int | None
     """This symbol settles every four hours."""
     funding = shifted(market()["funding"], timedelta(hours=hours))
     assert settlement_shift(funding) == (None if found is None else timedelta(hours=found))
+
+
+@pytest.mark.parametrize("lag", [MINUTE / 2, -MINUTE / 2, timedelta(seconds=1)])
+def test_bars_that_close_between_the_minutes_are_recorded(lag: timedelta) -> None:
+    """Catches a whole table of bars on a clock of its own, which no other table need contradict."""
+    bars = market()["fine_bars"][:500]
+    assert examine_tables({"fine_bars": bars}, venue="simulated", spacing=SPACING)[1].findings == []
+    cleaned, ledger = examine_tables({"fine_bars": shifted(bars, lag)}, venue="simulated", spacing=SPACING)
+    (finding,) = ledger.findings
+    assert (finding.rule, finding.rows, finding.action) == ("clock_shift", 500, "recorded")
+    assert len(cleaned["fine_bars"]) == 500
+
+
+def test_bars_whose_length_does_not_divide_a_day_have_no_grid() -> None:
+    bars = market()["fine_bars"][:20]
+    assert not off_grid(bars, timedelta(hours=7)).any()
+    assert off_grid(bars, timedelta(hours=8)).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slackwater.errors import ParameterError, SchemaError
+from slackwater.errors import DefectWarning, ParameterError, SchemaError
 from slackwater.sources.exchange.messages import read_messages
 
 T = 1_739_502_302_929
@@ -138,7 +138,7 @@ def test_a_real_capture() -> None:
     path = NATIVE / "binance_ws_capture" / "usdm_btcusdt_20240808_first2000.jsonl"
     if not path.is_file():
         pytest.skip(f"{path} is not there")
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8") as lines, pytest.warns(DefectWarning, match="of 2,000 messages were read"):
         trades = read_messages(lines, "binance")["trades"]
     assert 300 < len(trades) <= 347
     assert trades["price"].between(60_000, 63_000).all()
@@ -186,3 +186,39 @@ def test_a_liquidation_of_nothing_is_none_and_a_stamp_in_seconds_is_refused() ->
     for time in (T // 1000, T * 1000):
         with pytest.raises(SchemaError, match=r"^line 1 is not a message of bybit \((its time|cannot convert)"):
             read_messages([line("2", time)], "bybit")
+
+
+ANSWER = '{"event": "subscribe", "arg": {"channel": "liquidation-orders"}}'
+
+
+@pytest.mark.parametrize("case", ["binance", "bybit", "bybit before 2025", "okx"])
+def test_a_record_of_another_venue_is_refused_with_its_name(case: str) -> None:
+    """Catches a record read as of the wrong venue, which is a market without liquidations."""
+    venue, line = LONGS[case]
+    for other in {"binance", "bybit", "okx"} - {venue}:
+        message = rf"^0 of 3 messages were read .* of {other}, and 2 look like those of {venue}; give `venue` '{venue}'"
+        with pytest.raises(SchemaError, match=message):
+            read_messages([line, ANSWER, line], other)
+
+
+def test_what_is_passed_over_is_counted_by_kind() -> None:
+    """Catches a venue that renames its messages: half of a record would be missing, and nothing would tell."""
+    ticker = json.dumps({"e": "bookTicker", "E": T, "s": "BTCUSDT"})
+    with pytest.warns(
+        DefectWarning, match=r"^1 of 4 .* passed over: 2 of bookTicker, 1 of allLiquidation; 1 look like"
+    ):
+        assert len(read_messages([binance("BUY"), ticker, bybit("Buy"), ticker], "binance")["liquidations"]) == 1
+    renamed = bybit("Buy").replace("allLiquidation", "everyLiquidation")
+    with pytest.warns(DefectWarning, match=r"^2 of 3 .* passed over: 1 of everyLiquidation$"):
+        read_messages([bybit("Buy"), bybit("Sell"), renamed], "bybit")
+    for line, kinds in ((ticker, "1 of bookTicker"), ('{"code": 0, "data": []}', "none has a kind")):
+        with pytest.warns(DefectWarning, match=rf"^0 of 1 messages were read .* passed over: {kinds}$"):
+            assert read_messages([line], "binance") == {}
+
+
+def test_answers_of_a_venue_are_not_worth_a_warning() -> None:
+    sizes = {"BTCUSDT": 0.01}
+    assert (
+        len(read_messages([ANSWER, okx("long", "sell"), "", ANSWER], "okx", contract_sizes=sizes)["liquidations"]) == 1
+    )
+    assert read_messages(["", " "], "okx") == {}
