@@ -124,7 +124,7 @@ class MarketFrame:
         names: list[str] = []
         grids: list[Ints] = []
         pieces: list[Floats] = []
-        before: list[int] = []
+        before: list[Floats] = []
         for symbol, rows in _rows_of_symbols(tables["bars"]).items():
             grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], spec)
             if grids and (late := (grid[0] - grids[0][0]) % microseconds(spec.bar_interval)):
