@@ -9,6 +9,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,22 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundle") / "scorer")
 
 
+@pytest.fixture(scope="session")
+def compiled_simulator() -> None:
+    """Have the simulator compiled, so that a copy of the repository finds its kernels."""
+    from slackwater.simulation.market import simulate
+    from slackwater.simulation.request import MarketRequest
+
+    start = datetime(2023, 1, 1, tzinfo=UTC)
+    simulate(MarketRequest(symbols=["BTCUSDT"], start=start, end=start + timedelta(days=2), seed=1))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that read and check data, with or without real files: ``pytest -m data``."""
+    """Mark the tests that read and check data, with or without real files: ``pytest -m data``.
+
+    The stages run first. They take longest, and the worker that has run them keeps them: tests are taken from the end.
+    """
+    items.sort(key=lambda item: "/tests/pipeline/" not in item.path.as_posix())
     for item in items:
         place = item.path.as_posix()
         brings_in = "/tests/unit/sources/" in place and "simulat" not in place and "stylised" not in place

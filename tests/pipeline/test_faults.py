@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,21 +19,23 @@ from pipelines import _repro, _stage
 from pipelines._closure import ROOT
 from pipelines._stage import Stage
 from slackwater.storage import read_json
+from tests.checkout import copy_repository, environment_of
 
 
-def copied(tmp_path: Path) -> Path:
-    for name in ("pipelines", "src", "datasets"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", "Makefile", "pyproject.toml", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of what the stages need."""
+    copy = tmp_path / "copy"
+    files = ("dvc.yaml", "params.yaml", "Makefile", "pyproject.toml", "requirements.lock")
+    copy_repository(copy, "pipelines", "src", "datasets", *files)
+    return copy
 
 
 def stage(root: Path, name: str, before: Callable[[], object] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", f"pipelines.{name}"],
         cwd=root,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        env={key: value for key, value in environment_of(root).items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=False,
@@ -65,9 +65,9 @@ def with_small(root: Path) -> None:
     path.write_text(path.read_text().replace("dataset: simulated ", "dataset: small "))
 
 
-def test_a_full_disk_ends_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("compiled_simulator")
+def test_a_full_disk_ends_in_one_sentence(root: Path) -> None:
     """A limit on the size of files stands for a full disk: the write fails in the middle of a table."""
-    root = copied(tmp_path)
     with_small(root)
 
     def limited() -> None:
@@ -78,9 +78,8 @@ def test_a_full_disk_ends_in_one_sentence(tmp_path: Path) -> None:
     assert list(root.glob("data/*")) == list(root.glob("data/.*")) == []
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(root: Path) -> None:
     """A file stands for a directory that cannot be written: root can write into any directory."""
-    root = copied(tmp_path)
     (root / "reports").write_text("")
     failed(stage(root, "configure"), r"configure failed: .*reports.*run `dvc repro` again")
 
@@ -96,8 +95,8 @@ def raised_while_out_of_memory() -> Exception:
         return error
 
 
-def test_little_memory_ends_in_one_sentence(tmp_path: Path) -> None:
-    root = copied(tmp_path)
+@pytest.mark.usefixtures("compiled_simulator")
+def test_little_memory_ends_in_one_sentence(root: Path) -> None:
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("'2025-01-01", "'2031-01-01"))
 
@@ -186,9 +185,9 @@ def test_a_stage_ends_with_the_process_that_watches_it() -> None:
         assert watching.stdout.read() == ""  # the end of the file: nobody holds the other end any more
 
 
-def test_a_stage_says_at_once_what_it_does(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("compiled_simulator")
+def test_a_stage_says_at_once_what_it_does(root: Path) -> None:
     """Catches minutes of silence while tables are read and kernels are compiled."""
-    root = copied(tmp_path)
     with_small(root)
     for name in ("configure", "ingest", "validate"):
         first, *others = stage(root, name).stdout.splitlines()
@@ -205,9 +204,9 @@ def test_compilation_is_announced_once(tmp_path: Path) -> None:
     assert re.fullmatch(r"features: compiling kernels, .*once per checkout.*\n", done.stdout)
 
 
-def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("compiled_simulator")
+def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(root: Path) -> None:
     """Catches `data/.tables.abcdefgh`, which git would commit and nobody would remove."""
-    root = copied(tmp_path)
     with_small(root)
     left = root / "data" / ".raw.abcdefgh"
     left.mkdir(parents=True)
@@ -223,17 +222,15 @@ def test_leftovers_of_a_killed_stage_are_removed_by_the_next_run(tmp_path: Path)
     assert done.stdout.split() == ignored
 
 
-def test_a_copy_runs_its_own_sources(tmp_path: Path) -> None:
+def test_a_copy_runs_its_own_sources(root: Path) -> None:
     """Catches the sources of the original under the digests of the copy: the environment has those installed."""
-    root = copied(tmp_path)
     with (root / "src/slackwater/config/loading.py").open("a") as file:
         file.write('\nraise RuntimeError("code of the copy runs")\n')
     assert "code of the copy runs" in stage(root, "configure").stderr
 
 
 @pytest.mark.parametrize("owner", ["{root}/gone/src", "{other}/src"])
-def test_make_refuses_an_environment_of_another_checkout(tmp_path: Path, owner: str) -> None:
-    root = copied(tmp_path)
+def test_make_refuses_an_environment_of_another_checkout(root: Path, tmp_path: Path, owner: str) -> None:
     other = tmp_path / "other"
     (other / "src").mkdir(parents=True)
     site = root / ".venv" / "lib" / "python3.11" / "site-packages"
@@ -275,10 +272,9 @@ def test_a_damaged_table_of_locks_is_removed(tmp_path: Path, content: str, remov
     ],
 )
 def test_a_symbol_without_facts_is_refused_by_the_first_stage(
-    tmp_path: Path, facts: str, symbols: str, message: str
+    root: Path, facts: str, symbols: str, message: str
 ) -> None:
     """Catches a data set that runs for minutes and fails at `label`."""
-    root = copied(tmp_path)
     (root / "datasets" / "mine.yaml").write_text(
         f"source: parquet\nvenue: bybit\npath: data/external/mine\nsymbols: {symbols}\n{facts}\n"
     )
@@ -288,9 +284,8 @@ def test_a_symbol_without_facts_is_refused_by_the_first_stage(
     assert not (root / "reports" / "effective_params.yaml").exists()
 
 
-def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) -> None:
+def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(root: Path) -> None:
     """Catches a traceback of 25 lines at Ctrl-C, and a server that goes on without its owner."""
-    root = copied(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -318,7 +313,7 @@ def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(tmp_path: Path) 
         free.bind(("127.0.0.1", port))
 
 
-def test_every_report_ends_up_where_the_summary_points(tmp_path: Path) -> None:
+def test_every_report_ends_up_where_the_summary_points() -> None:
     """The last lines of `make repro` must name files that the stages write."""
     verdict = read_json(ROOT / "reports/verdict.json")
     text = _repro.summary({"trades": 3, "profit_factor": None}, verdict)

@@ -29,17 +29,11 @@ from slackwater.storage import read_tables
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
+from tests.checkout import copy_repository, environment_of, kernels_of
 
-BIN = Path(sys.executable).parent
-ENVIRONMENT = os.environ | {
-    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    "DVC_NO_ANALYTICS": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "GIT_AUTHOR_NAME": "t",
-    "GIT_AUTHOR_EMAIL": "t@example.org",
-    "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@example.org",
-}
+NAME = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
+NAME |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 COPIED = (
     "src",
     "pipelines",
@@ -50,8 +44,10 @@ COPIED = (
     ".gitignore",
     ".dvcignore",
     "trials.jsonl",
+    ".dvc/config",
+    ".dvc/.gitignore",
 )
-
+SIMULATOR = Path("src/slackwater/simulation")
 
 FACTS = {
     "venue": "simulated",
@@ -62,7 +58,8 @@ FACTS = {
 
 
 def run(root: Path, *command: str, fails: bool = False) -> str:
-    done = subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    environment = environment_of(root) | PATH | NAME
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, output[-4000:]
     return output
@@ -77,7 +74,7 @@ def edit(root: Path, change: Callable[[dict], object]) -> None:
 def smaller(content: dict) -> None:
     simulated = content["datasets"]["simulated"]
     simulated["symbols"] = ["BTCUSDT", "ETHUSDT"]
-    simulated["simulate"]["end"] = "2023-07-10T00:00:00Z"
+    simulated["simulate"]["end"] = "2023-05-20T00:00:00Z"
     content["validation"].update(min_train="60d", test="20d")
     content["model"].update(n_estimators=30)
     content["evaluation"].update(draws=100)
@@ -86,22 +83,23 @@ def smaller(content: dict) -> None:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("clone")
-    for name in COPIED:
-        source = ROOT / name
-        ignore = shutil.ignore_patterns("__pycache__")
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=ignore)
-        else:
-            shutil.copy(source, root / name)
-    (root / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc" / "config", root / ".dvc" / "config")
-    shutil.copy(ROOT / ".dvc" / ".gitignore", root / ".dvc" / ".gitignore")
+    copy_repository(root, *COPIED)
     edit(root, smaller)
     run(root, "git", "init", "-q")
     run(root, "git", "add", "-A")
     run(root, "git", "commit", "-qm", "start")
     run(root, "dvc", "repro")
     return root
+
+
+def test_no_stage_compiled_the_simulator_once_more(repository: Path) -> None:
+    """Catches a copy that does not find the kernels that it was given: each would be compiled for every copy."""
+    given, found = (
+        {kernel.name: kernel.stat().st_mtime_ns for kernel in kernels_of(root, SIMULATOR).glob("*.nbc")}
+        for root in (ROOT, repository)
+    )
+    assert found
+    assert found.items() <= given.items()
 
 
 def test_everything_that_was_promised_is_there(repository: Path) -> None:
