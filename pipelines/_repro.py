@@ -17,6 +17,7 @@ from slackwater.storage import read_json, remove_leftovers
 
 _LOOK = (
     ("reports/trading.md", "the account and the same trades under other costs, sizes and venues"),
+    ("reports/direction.md", "direction by trigger and by horizon"),
     ("reports/headline.json", "the main numbers (`dvc metrics show`, `dvc metrics diff`)"),
     ("reports/verdict.json", "every clause with its value (`slackwater inspect`)"),
     ("reports/defects.md", "what the data lack"),

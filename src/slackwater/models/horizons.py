@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from slackwater.durations import parse_duration
+from slackwater.errors import DataError
 from slackwater.models.targets import Target
 from slackwater.models.training import Trainer, TrainingSet
 
@@ -74,19 +76,24 @@ def predict_horizons(
     Returns
     -------
     DataFrame
-        One row per event in order of time, NaN outside of the test blocks: ``p_direction_4h``, ``p_direction_4h_raw``
-        (not calibrated) and ``base_direction_4h`` (share of ones in the training rows) of each horizon.
+        One row per event in order of time, NaN outside of the test blocks and at a horizon that cannot be learned:
+        ``p_direction_4h``, ``p_direction_4h_raw`` (not calibrated) and ``base_direction_4h`` (share of ones in the
+        training rows) of each horizon.
     """
     rare = replace(trainer.validation, test=TEST_BLOCKS_PER_FIT * trainer.validation.test)
+    say = progress or (lambda line: None)
     out = pd.DataFrame(index=range(len(training)))
     for horizon in reported_horizons(training.labels.columns):
         target = horizon_target(horizon)
-        found = replace(trainer, validation=rare, targets=(target,)).predict_out_of_fold(
-            at_horizon(training, horizon), None if progress is None else _named(progress, horizon)
-        )
-        # Where every fold has too few labels, there are no raw predictions either.
-        wanted = [*target.columns, f"p_{target.name}_raw", f"base_{target.name}"]
-        out = out.join(found.set_index("row").reindex(columns=wanted))
+        columns = [*target.columns, f"p_{target.name}_raw", f"base_{target.name}"]
+        own = replace(trainer, validation=rare, targets=(target,))
+        try:
+            found = own.predict_out_of_fold(at_horizon(training, horizon), _named(say, horizon)).set_index("row")
+        except DataError as error:
+            # One number less in a table of reports; the headline has its own check.
+            say(f"horizon {horizon} is left out: {error}")
+            found = pd.DataFrame(index=pd.Index([], dtype=np.int64))
+        out = out.join(found.reindex(columns=columns).astype(np.float64))
     return out
 
 

@@ -82,10 +82,8 @@ def test_reported_horizons_stand_beside_the_headline(market: tuple[pd.DataFrame,
     names = ("code", "label_end_time", "log_return", "y_direction", "weight")
     assert set(labels) - set(plain) == {f"{name}_{horizon}" for name in names for horizon in ("4h", "20d")}
     assert labels["y_direction_4h"].isin([0.0, 1.0]).all()
-    late = (
-        plain["entry_time"] + timedelta(days=20)
-        > timestamps(np.array([max(path.close_time[-1] for path in market[1].values())]))[0]
-    )
+    last_close = timestamps(np.array([path.close_time[-1] for path in market[1].values()])).max()
+    late = plain["entry_time"] + timedelta(days=20) > last_close
     assert late.any()
     for name in names:
         assert labels[f"{name}_20d"].isna().equals(late.rename(f"{name}_20d")), name

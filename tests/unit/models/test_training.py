@@ -168,10 +168,15 @@ def test_a_horizon_with_too_few_labels_has_no_prediction(null_market: TrainingSe
     """Fails if the run ends, or invents a probability, where one horizon is hardly ever known."""
     few = null_market.labels["y_direction_48h"].where(np.arange(len(null_market)) < 49)
     labels = null_market.labels.assign(y_direction_48h=few).drop(columns=["y_direction_1h", "y_direction_4h"])
-    out = predict_horizons(TrainingSet(features=null_market.features, labels=labels), NULL_TRAINER)
+    few_known = TrainingSet(features=null_market.features, labels=labels)
+    out = predict_horizons(few_known, NULL_TRAINER)
     assert list(out) == ["p_direction_48h", "p_direction_48h_raw", "base_direction_48h"]
     assert out.isna().all(axis=None)
     assert len(out) == len(null_market)
+    said: list[str] = []
+    short = replace(NULL_TRAINER, validation=replace(NULL_TRAINER.validation, min_train=3000 * DAY))
+    assert predict_horizons(few_known, short, said.append).isna().all(axis=None)
+    assert said[0].startswith("horizon 48h is left out: no test block")
 
 
 def share_worth_a_trade(training: TrainingSet) -> float:
