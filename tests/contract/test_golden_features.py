@@ -17,8 +17,8 @@ from tests.small_market import DECISION_LAG, small_market
 INTERVAL = timedelta(minutes=30)
 GOLDEN = {
     "volatility": "d509424bb927ed54",
-    "price": "8a893e6059692801",
-    "regime": "04d361b8e095a1c9",
+    "price": "ebabf12af64dc002",
+    "regime": "c08cf300df8b2488",
     "open_interest": "32a81dc21797ddce",
     "funding": "256ccf34e5a75600",
     "liquidations": "be1701aafe8c9c9c",
@@ -27,6 +27,7 @@ GOLDEN = {
     "whale_flows": "4356486c7603043b",
     "exchange_flows": "5b8cfff158d6c651",
     "order_flow": "61cc0446d17e45ea",
+    "triggers": "555512f40b4b3e27",
 }
 
 
