@@ -8,7 +8,13 @@ from typing import Any
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.evaluation import (
+    Resampling,
+    classification_metrics,
+    group_metrics,
+    trade_odds_metrics,
+    trading_metrics,
+)
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
 from slackwater.report.figures import write_figures
@@ -20,6 +26,7 @@ HEADLINE = {
     "events": "n_events",
     "direction_auc": "direction.auc",
     "direction_auc_low": "direction.auc_low",
+    "direction_auc_raw": "direction.auc_raw",
     "direction_auc_price_only": "direction.auc_price_only",
     "hit_auc": "hit.auc",
     "trades": "backtest.n_trades",
@@ -60,6 +67,7 @@ def main(stage: Stage) -> None:
     predictions = read_parquet("data/predictions.parquet")
     scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
     scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
+    everything, scored = scored, scored[training.trades[scored["row"]]].reset_index(drop=True)
     trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
     sample = read_parquet("reports/unit_risk_trades.parquet")
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(scored):,} events")
@@ -72,6 +80,9 @@ def main(stage: Stage) -> None:
         "dataset": stage.dataset.name,
         "synthetic": synthetic,
         **classification,
+        "groups": {
+            target.name: group_metrics(everything, resampling, target) for target in trainer.targets if target.headline
+        },
         "trade": trade_odds_metrics(
             scored,
             min_expectancy=stage.trading.rules.min_expectancy,

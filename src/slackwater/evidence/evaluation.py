@@ -13,6 +13,7 @@ from slackwater.labels.weights import effective_n
 from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.metrics.classification import (
     auc,
+    auc_within,
     average_precision,
     brier_skill,
     expected_calibration_error,
@@ -42,6 +43,7 @@ __all__ = [
     "Resampling",
     "classification_metrics",
     "expected_value_at_reference",
+    "group_metrics",
     "trade_odds_metrics",
     "trading_metrics",
 ]
@@ -97,14 +99,60 @@ def classification_metrics(
     return metrics
 
 
+def group_metrics(scored: pd.DataFrame, resampling: Resampling, target: Target) -> dict[str, Any]:
+    """Return how well a target is ranked among the rows that train, and among those of each trigger.
+
+    Parameters
+    ----------
+    scored
+        As for `classification_metrics`, with all rows of the test blocks. The columns ``trains`` and ``triggers``
+        (names joined by ``+``) make the groups; without them there are none.
+    resampling
+        Block bootstrap of the intervals.
+    target
+        A target without an offset.
+
+    Returns
+    -------
+    dict
+        By group, ``trains`` or the name of a trigger: ``n_events``, ``auc`` with its interval, ``auc_raw``.
+    """
+    masks = {"trains": scored["trains"].to_numpy(bool)} if "trains" in scored else {}
+    if "triggers" in scored:
+        fired = scored["triggers"].str.split("+")
+        for name in sorted({name for names in fired for name in names if name}):
+            masks[name] = np.array([name in names for names in fired])
+    groups = {}
+    for name, mask in masks.items():
+        rows = scored[mask]
+        y, p, raw = (rows[column].to_numpy() for column in (target.column, f"p_{target.name}", f"p_{target.name}_raw"))
+        low, high = resampling.interval(auc, rows["event_time"], y, p) if len(rows) else (float("nan"),) * 2
+        groups[name] = {
+            "n_events": len(rows),
+            "auc": auc(y, p),
+            "auc_low": low,
+            "auc_high": high,
+            "auc_raw": auc(y, raw),
+        }
+    return groups
+
+
 def _probability_metrics(scored: pd.DataFrame, target: Target, resampling: Resampling) -> dict[str, Any]:
     name, times = target.name, scored["event_time"]
-    y, p = scored[target.column].to_numpy(), scored[f"p_{name}"].to_numpy()
+    y, p, raw = (scored[column].to_numpy() for column in (target.column, f"p_{name}", f"p_{name}_raw"))
     low, high = resampling.interval(auc, times, y, p)
+    fold, slopes = scored["fold"].to_numpy(), scored.groupby("fold")[f"slope_{name}"].first()
     return {
         "auc": auc(y, p),
         "auc_low": low,
         "auc_high": high,
+        "auc_raw": auc(y, raw),
+        "auc_within_folds": auc_within(y, p, fold),
+        "auc_raw_within_folds": auc_within(y, raw, fold),
+        "brier_skill_raw": brier_skill(y, raw, scored[f"base_{name}"].to_numpy()),
+        "calibration_slope_min": float(slopes.min()),
+        "calibration_slope_median": float(slopes.median()),
+        "calibration_slope_max": float(slopes.max()),
         **{f"auc_{control.name}": auc(y, scored[f"p_{control.name}"].to_numpy()) for control in target.controls},
         "base_rate": float(y.mean()),
         "brier_skill": brier_skill(y, p, scored[f"base_{name}"].to_numpy()),
