@@ -25,6 +25,7 @@ HEADLINE = {
     "events": "n_events",
     "direction_auc": "direction.auc",
     "direction_auc_low": "direction.auc_low",
+    "direction_auc_raw": "direction.auc_raw",
     "direction_auc_price_only": "direction.auc_price_only",
     "hit_auc": "hit.auc",
     "trades": "backtest.n_trades",

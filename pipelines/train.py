@@ -15,23 +15,20 @@ from slackwater.storage import atomic_directory, digest_of, values_digest, write
 def main(stage: Stage) -> None:
     """Write ``data/predictions.parquet``, ``models/fitted`` and ``data/reports/trials.json``."""
     training, trainer = read_training_set(), build_trainer(stage)
-    stage.say(f"{len(training):,} events, {training.features.shape[1]} columns")
+    stage.say(
+        f"{len(training):,} events, {int(training.trains.sum()):,} of them train, {int(training.trades.sum()):,} "
+        f"may be traded; {training.features.shape[1]} columns"
+    )
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
     predictions = predictions.join(trainer.training_facts(training))
     predictions = predictions.join(predict_horizons(training, trainer, stage.say), on="row")
-    entries = {}
     with atomic_directory("models/fitted") as root:
-        for target in trainer.targets:
-            model, file = trainer.fit(training, target), f"{target.name}.txt"
-            (root / file).write_text(model.to_text(), encoding="utf-8")
-            entries[target.name] = {
-                "file": file,
-                "format": model.text_format,
-                "target": target.to_dict(),
-                "calibrator": model.calibrator_.to_dict(),
-            }
-        write_json(entries, root / "models.json")
-        write_json(TrainingRange().fit(training.features).to_dict(), root / "training_range.json")
+        exported = trainer.export(training, predictions)
+        for fitted in exported:
+            (root / fitted.file).write_text(fitted.model.to_text(), encoding="utf-8")
+        write_json({fitted.target.name: fitted.entry() for fitted in exported}, root / "models.json")
+        known = TrainingRange().fit(training.features[training.trains])
+        write_json(known.to_dict(), root / "training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.validation, stage.model]
     trial = {

@@ -63,16 +63,9 @@ def make_bundle(
     """Train on all events, those of the small market or those given, and write the bundle."""
     training, manifest = training_set(families)
     training = given or training
-    models, entries = {}, {}
-    for target in trainer.targets:
-        model = trainer.fit(training, target)
-        models[target.name] = model.to_text()
-        entries[target.name] = {
-            "file": f"{target.name}.txt",
-            "format": model.text_format,
-            "target": target.to_dict(),
-            "calibrator": model.calibrator_.to_dict(),
-        }
+    exported = trainer.export(training, trainer.predict_out_of_fold(training))
+    models = {fitted.target.name: fitted.model.to_text() for fitted in exported}
+    entries = {fitted.target.name: fitted.entry() for fitted in exported}
     clauses = {"real_data": {"requirement": "not simulated", "value": 0.0, "passed": False, "note": ""}}
     verdict = {"verdict": "paper_only", "sentence": "SYNTHETIC market.", "synthetic": True, "clauses": clauses}
     write_bundle(

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from slackwater.market.tables import STAMP, Column, Table, newest
-from slackwater.models.calibration import IdentityCalibrator
 
 SPOT_BASIS = Table(
     name="spot_basis",
@@ -30,9 +29,8 @@ class ToyModel:
 
     def __init__(self, constant: float = 0.0) -> None:
         self.constant = constant
-        self.calibrator_ = IdentityCalibrator()
 
-    def fit(self, X: Any, y: Any, sample_weight: Any, **_: Any) -> ToyModel:
+    def fit(self, X: Any, y: Any, sample_weight: Any, *, init_score: Any = None) -> ToyModel:
         share = float(np.average(y, weights=sample_weight))
         self.constant = float(np.log(share / (1.0 - share)))
         return self

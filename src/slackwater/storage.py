@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import MissingDataError, SchemaError
+from slackwater.numbers import brief
 
 __all__ = [
     "arrays_digest",
@@ -41,6 +42,7 @@ __all__ = [
     "remove_leftovers",
     "sha256_of",
     "significant",
+    "strict_json",
     "values_digest",
     "write_arrays",
     "write_json",
@@ -212,6 +214,32 @@ def read_json(path: str | Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise SchemaError(f"{source} is not valid JSON: {error}") from error
+
+
+def strict_json(text: str) -> Any:
+    """Return the content of a text of JSON from elsewhere; it names no key twice and contains no NaN or Infinity.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it names {brief(next(name for name in names if names.count(name) > 1))} twice")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it contains {name}")
 
 
 def read_json_lines(path: str | Path) -> list[Any]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from slackwater.config import load_params
 from slackwater.errors import ParameterError
 from slackwater.features.chosen_families import default_families
 from slackwater.models.classifier import ReversalClassifier
+from slackwater.models.parameters import TreeParameters
 from slackwater.simulation.request import MarketRequest
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -133,7 +135,7 @@ def test_the_id_of_a_run_is_never_restored() -> None:
 def test_parameters_match_the_signatures_that_they_reach() -> None:
     """Two signatures are written in full: scikit-learn reads that of an estimator, a user that of a `MarketRequest`."""
     params = load_params(ROOT / "params.yaml")
-    assert set(params.model.model_dump()) <= set(inspect.signature(ReversalClassifier).parameters)
+    assert {each.name for each in fields(TreeParameters)} <= set(inspect.signature(ReversalClassifier).parameters)
     assert params.dataset.simulate is not None
     assert set(params.dataset.simulate.model_dump()) <= set(inspect.signature(MarketRequest).parameters)
 

@@ -13,6 +13,7 @@ from slackwater.labels.weights import effective_n
 from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.metrics.classification import (
     auc,
+    auc_within,
     average_precision,
     brier_skill,
     expected_calibration_error,
@@ -107,12 +108,20 @@ def classification_metrics(
 
 def _probability_metrics(scored: pd.DataFrame, target: Target, resampling: Resampling) -> dict[str, Any]:
     name, times = target.name, scored["event_time"]
-    y, p = scored[target.column].to_numpy(), scored[f"p_{name}"].to_numpy()
+    y, p, raw = (scored[column].to_numpy() for column in (target.column, f"p_{name}", f"p_{name}_raw"))
     low, high = resampling.interval(auc, times, y, p)
+    fold, slopes = scored["fold"].to_numpy(), scored.groupby("fold")[f"slope_{name}"].first()
     return {
         "auc": auc(y, p),
         "auc_low": low,
         "auc_high": high,
+        "auc_raw": auc(y, raw),
+        "auc_within_folds": auc_within(y, p, fold),
+        "auc_raw_within_folds": auc_within(y, raw, fold),
+        "brier_skill_raw": brier_skill(y, raw, scored[f"base_{name}"].to_numpy()),
+        "calibration_slope_min": float(slopes.min()),
+        "calibration_slope_median": float(slopes.median()),
+        "calibration_slope_max": float(slopes.max()),
         **{f"auc_{control.name}": auc(y, scored[f"p_{control.name}"].to_numpy()) for control in target.controls},
         "base_rate": float(y.mean()),
         "brier_skill": brier_skill(y, p, scored[f"base_{name}"].to_numpy()),

@@ -22,6 +22,7 @@ __all__ = [
     "ReliabilityLine",
     "auc",
     "auc_from_counts",
+    "auc_within",
     "average_precision",
     "brier_skill",
     "calibration_bins",
@@ -83,6 +84,39 @@ def auc_from_counts(y: ArrayLike, p: ArrayLike) -> Callable[[NDArray[Any]], floa
     order, group = tie_groups(score)
     positive = truth[order]
     return lambda counts: weighted_auc(positive, group, np.asarray(counts, dtype=np.float64)[order])
+
+
+def auc_within(y: ArrayLike, p: ArrayLike, group: ArrayLike) -> float:
+    """Return the AUC over pairs of rows of the same group, such as a fold: what pooling the groups adds is left out.
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`.
+    group : array-like of int, shape (n,)
+        Group of each row.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN unless a group contains both classes.
+
+    Examples
+    --------
+    >>> auc_within([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.9], [0, 0, 1, 1])
+    1.0
+    """
+    truth, score = classes_and_scores(y, p)
+    _, which = np.unique(group, return_inverse=True)
+    if which.shape != truth.shape:
+        raise ParameterError(f"`group` must be one number per row, {truth.shape}, was {which.shape}")
+    won = pairs = 0.0
+    for rows in (which == each for each in range(which.max(initial=-1) + 1)):
+        positive = float(truth[rows].sum())
+        here = positive * (float(rows.sum()) - positive)
+        if here:
+            won, pairs = won + here * auc(truth[rows], score[rows]), pairs + here
+    return won / pairs if pairs else float("nan")
 
 
 def average_precision(y: ArrayLike, p: ArrayLike) -> float:

@@ -1,35 +1,46 @@
-"""Calibration of the raw log-odds of the trees.
+"""Calibration of the raw log-odds of a model.
 
-A calibrator is two numbers or none, and is stored in a bundle as JSON. Importing this module, loading a
+A calibrator is a few numbers or none, and is stored in a bundle as JSON. Importing this module, loading a
 calibrator and predicting with it import neither scikit-learn nor LightGBM: a live scorer needs neither.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from scipy.special import expit
 
-from slackwater.errors import BundleError, DataError, ParameterError
+from slackwater.errors import BundleError, ParameterError
+from slackwater.models._calibrators import (
+    CERTAINTY_LOG_ODDS,
+    COVARIANCE,
+    NORMAL_90,
+    check_is_fitted,
+    check_keys,
+    check_prior,
+    deviation,
+    read_covariance,
+)
+from slackwater.models._likelihood import (
+    SMALLEST_SPREAD_LOG_ODDS,
+    checked_rows,
+    covariance_of,
+    fitted_intercept,
+    most_likely,
+    variance_between,
+)
+from slackwater.models.platt import SigmoidCalibrator
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IdentityCalibrator", "SigmoidCalibrator", "calibrator_from_dict"]
+__all__ = ["AnchoredCalibrator", "IdentityCalibrator", "SigmoidCalibrator", "calibrator_from_dict"]
 
-# Log-odds of 30 are a probability within 1e-13 of 1: in the fit, more would pass for infinite evidence.
-_CERTAINTY_LOG_ODDS = 30.0
-# A thousandth in log-odds is at most .025 % in probability. A slope fitted to a smaller
-# spread would be applied to refitted trees with a larger one.
-_SMALLEST_SPREAD_LOG_ODDS = 1e-3
-# Rows of little spread can fit a slope of hundreds, and refitted trees may have a larger spread.
-_LARGEST_SLOPE = 3.0
-_NORMAL_90 = 1.2815515655446004  # 90 % quantile of the standard normal distribution
-_COVARIANCE = ("slope_variance", "covariance", "intercept_variance")
+# The bound trusts the odds that it starts from no more than a few rows: where the outcomes fall short, it follows.
+_PRIOR_ROWS_OF_BOUND: Final = 50.0
 
 
 class IdentityCalibrator:
@@ -42,6 +53,7 @@ class IdentityCalibrator:
     """
 
     method: ClassVar[str] = "identity"
+    slope_: float = 1.0
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Return the log-odds unchanged, in float64."""
@@ -62,58 +74,59 @@ class IdentityCalibrator:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IdentityCalibrator:
         """Rebuild from :meth:`to_dict`; raise BundleError if `values` describes no identity calibrator."""
-        _check_keys(values, method=cls.method, numbers=())
+        check_keys(values, method=cls.method, numbers=())
         return cls()
 
 
-class SigmoidCalibrator:
-    """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations (method, section 2.3).
+class AnchoredCalibrator:
+    """Log-odds drawn towards the base rate: ``anchor + slope (raw - anchor)`` (method, section 2.3).
+
+    There is no intercept, and the slope lies in [0, 1]: what a model ranks, the calibrated log-odds rank alike, and
+    predictions of several fits stay comparable.
 
     Parameters
     ----------
-    prior_rows : float, default=200.0
-        Number of pseudo-observations in favour of the prior. Finite and > 0; the closer to 0, the closer to maximum
-        likelihood.
-    prior_slope : float, default=1.0
-        Slope of the prior, in [0, 1]: 1 shrinks towards the identity, 0 towards the offset alone.
+    anchor : float, default=0.0
+        Log-odds that stay where they are, such as those of the base rate; 0 for log-odds above an offset. Finite.
+    prior_rows : float, default=1000.0
+        Number of pseudo-observations in favour of `prior_slope`. Finite and > 0.
+    prior_slope : float, default=0.5
+        Slope without any row, in [0, 1].
 
     Attributes
     ----------
     slope_ : float
-        Factor on the raw log-odds, in [0, 3]. Below 1 the trees were overconfident.
-    intercept_ : float
-        Added log-odds.
-    covariance_ : tuple of three floats
-        Variance of the slope, covariance, variance of the intercept, from the curvature of the posterior at its
-        maximum.
+        Factor on the log-odds beyond the anchor, in [0, 1].
+    shift_ : float
+        Added to the log-odds by the lower bound alone, <= 0: how far the outcomes fell short of the calibrated
+        log-odds.
+    covariance_ : tuple of three floats, or None
+        Variance of the slope, covariance, variance of the level, of which the lower bound is made. None where nothing
+        was measured: without rows, or if their log-odds did not differ.
 
     Notes
     -----
-    A few rows leave the prior nearly unchanged, perfect separation or a single class cannot send the slope to infinity,
-    and a thousand effective rows outweigh the prior. The default was chosen on drawn data of 800 and 2,500 events with
-    an AUC of .50 to .65: the squared error of the probability is everywhere within 13 % of the best choice's, that of
-    maximum likelihood 17 to 42 % above it.
-
-    An `offset`, such as the fair log-odds of each trade, is added to the log-odds of each row; slope and intercept then
-    describe the log-odds above it. A slope below 0 would reverse the ranking of the trees on the evidence of a small
-    tail of rows; one above 3 comes from raw log-odds with little spread. Both are clipped and the intercept refitted.
+    The level differs between blocks of time by more than its rows explain. Its variance therefore contains that between
+    blocks (DerSimonian and Laird 1986), so that the bound holds for a block to come, and not for the mean of those
+    seen.
 
     Examples
     --------
     >>> import numpy as np
     >>> raw = np.linspace(-2.0, 2.0, 40_000)
-    >>> happened = np.random.default_rng(0).random(40_000) < 1 / (1 + np.exp(-0.5 * raw))  # half as sure
-    >>> calibrator = SigmoidCalibrator().fit(raw, happened)
-    >>> round(calibrator.slope_, 1)
-    0.5
+    >>> happened = np.random.default_rng(0).random(40_000) < 1 / (1 + np.exp(-0.3 * raw))  # a third as sure
+    >>> calibrator = AnchoredCalibrator().fit(raw, happened)
+    >>> round(calibrator.slope_, 1), float(calibrator.log_odds(0.0))
+    (0.3, 0.0)
     """
 
-    method: ClassVar[str] = "sigmoid"
+    method: ClassVar[str] = "anchored"
     slope_: float
-    intercept_: float
-    covariance_: tuple[float, float, float]
+    shift_: float
+    covariance_: tuple[float, float, float] | None
 
-    def __init__(self, *, prior_rows: float = 200.0, prior_slope: float = 1.0) -> None:
+    def __init__(self, *, anchor: float = 0.0, prior_rows: float = 1000.0, prior_slope: float = 0.5) -> None:
+        self.anchor = anchor
         self.prior_rows = prior_rows
         self.prior_slope = prior_slope
 
@@ -123,76 +136,99 @@ class SigmoidCalibrator:
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        anchors: ArrayLike | None = None,
         offset: ArrayLike | None = None,
-        effective_rows: float | None = None,
-    ) -> SigmoidCalibrator:
-        """Fit slope and intercept on rows that the trees were not fitted on.
+        blocks: ArrayLike | None = None,
+    ) -> AnchoredCalibrator:
+        """Fit the slope on rows that the models which scored them were not fitted on.
 
         Parameters
         ----------
         raw : array-like of float64, shape (n_rows,)
-            Log-odds of the trees.
+            Log-odds of each row. Without rows the prior alone holds, and there is no lower bound.
         y : array-like of bool or {0, 1}, shape (n_rows,)
             Outcome, 1 for the positive class.
         sample_weight : array-like of float64, shape (n_rows,), optional
-            Weight of each row, >= 0 with a positive sum; 1 each if not given.
+            How many independent rows each row stands for, >= 0 with a positive sum; 1 each if not given.
+        anchors : array-like of float64, shape (n_rows,), optional
+            Anchor of the model that scored each row; `anchor` if not given.
         offset : array-like of float64, shape (n_rows,), optional
-            Log-odds of each row that the trees started from and that are not in `raw`; 0 each if not given.
-        effective_rows : float, optional
-            How many independent rows the sum of the weights stands for, > 0; the sum itself if not given. It
-            widens `covariance_` and moves nothing else: rows that repeat themselves outweigh the prior by their
-            number all the same, and the covariance contains what that costs.
+            Log-odds of each row that the model started from and that are not in `raw`; 0 each if not given.
+        blocks : array-like of int, shape (n_rows,), optional
+            Number of the block of time of each row; all in one if not given.
 
         Raises
         ------
         ParameterError
-            If `prior_rows`, `prior_slope` or `effective_rows` is out of range.
+            If `anchor`, `prior_rows` or `prior_slope` is out of range.
         DataError
-            If there is no row, the lengths differ, `raw` or a weight is not finite, a weight is negative, all
+            If the lengths differ, `raw`, an anchor, an offset or a weight is not finite, a weight is negative, all
             weights are 0, or `y` holds anything but 0 and 1.
         """
-        if not (math.isfinite(self.prior_rows) and self.prior_rows > 0):
-            raise ParameterError(f"`prior_rows` must be finite and > 0, was {self.prior_rows}")
-        if not 0.0 <= self.prior_slope <= 1.0:
-            raise ParameterError(f"`prior_slope` must be in [0, 1], was {self.prior_slope}")
-        log_odds, outcome, weight, base = _checked_rows(raw, y, sample_weight, offset)
-        if effective_rows is not None and not 0.0 < effective_rows < math.inf:
-            raise ParameterError(f"`effective_rows` must be finite and > 0, was {effective_rows}")
-        log_odds = np.clip(log_odds, -_CERTAINTY_LOG_ODDS, _CERTAINTY_LOG_ODDS)
+        check_prior(self.prior_rows, self.prior_slope)
+        if not math.isfinite(self.anchor):
+            raise ParameterError(f"`anchor` must be finite, was {self.anchor}")
+        self.slope_, self.shift_, self.covariance_ = self.prior_slope, 0.0, None
+        if not np.size(raw):
+            return self
+        start = np.full(np.shape(raw), self.anchor) if anchors is None else np.asarray(anchors, dtype=np.float64)
+        given, outcome, weight, offsets = checked_rows(raw, y, sample_weight, offset)
+        _, _, _, start = checked_rows(raw, y, sample_weight, start)
+        beyond = np.clip(given - start, -CERTAINTY_LOG_ODDS, CERTAINTY_LOG_ODDS)
+        if float(np.ptp(beyond)) < SMALLEST_SPREAD_LOG_ODDS:
+            return self
+        base = offsets + start
         prior_weight = self.prior_rows * weight / weight.sum()
-        believed = expit(base + self.prior_slope * log_odds)
+        believed = expit(base + self.prior_slope * beyond)
         happened = weight * outcome + prior_weight * believed
         failed = weight * (1.0 - outcome) + prior_weight * (1.0 - believed)
-        spread = float(np.ptp(log_odds)) >= _SMALLEST_SPREAD_LOG_ODDS
-        if spread:
-            slope, intercept = _maximum_likelihood(log_odds, happened, failed, base)
-        if not spread or not 0.0 <= slope <= _LARGEST_SLOPE:
-            slope = min(max(slope, 0.0), _LARGEST_SLOPE) if spread else self.prior_slope
-            intercept = _fitted_intercept(slope * log_odds + base, happened, failed)
-        self.slope_, self.intercept_ = slope, intercept
-        repeated = 1.0 if effective_rows is None else float(weight.sum()) / effective_rows
-        at = expit(base + slope * log_odds + intercept)
-        # Pseudo-observations are independent by definition.
-        spread_of_score = (weight * repeated + prior_weight) * at * (1.0 - at)
-        self.covariance_ = _covariance(log_odds, (weight + prior_weight) * at * (1.0 - at), spread_of_score)
+        scale = float(np.sqrt(np.mean(beyond**2)))
+        (slope,) = most_likely(beyond[None, :] / scale, happened, failed, base)
+        self.slope_ = min(max(slope / scale, 0.0), 1.0)
+        one_block = np.zeros(len(beyond), dtype=np.intp)
+        self._bound(
+            beyond,
+            base + self.slope_ * beyond,
+            outcome,
+            weight,
+            one_block if blocks is None else np.unique(blocks, return_inverse=True)[1],
+        )
         return self
 
+    def _bound(
+        self,
+        beyond: NDArray[np.float64],
+        at: NDArray[np.float64],
+        outcome: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        block: NDArray[np.intp],
+    ) -> None:
+        """Measure by how much the calibrated log-odds of the rows, with their offsets, missed the outcomes."""
+        prior_weight = _PRIOR_ROWS_OF_BOUND * weight / weight.sum()
+        happened = weight * outcome + prior_weight * expit(at)
+        level = fitted_intercept(at, happened, weight + prior_weight - happened)
+        p = expit(at + level)
+        information = (weight + prior_weight) * p * (1.0 - p)
+        of_slope, shared, of_level = covariance_of(beyond, information, information)
+        self.shift_ = min(level, 0.0)
+        self.covariance_ = of_slope, shared, of_level + variance_between(outcome, p, weight, block)
+
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated log-odds, ``slope raw + intercept``, without any offset; the shape of `raw`."""
-        self._check_is_fitted()
-        return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
+        """Return calibrated log-odds, without any offset; the shape of `raw`."""
+        check_is_fitted(self)
+        return np.asarray(self.anchor + self.slope_ * (np.asarray(raw, dtype=np.float64) - self.anchor))
 
     def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the lower bound of `log_odds` that the calibrated log-odds exceed with a probability of .9.
+        """Return the lower bound of `log_odds`, which those of the next block exceed with a probability of about .9.
 
-        One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
-        intercept, not what the trees themselves have missed.
+        One-sided, normal, from `shift_` and `covariance_`; NaN where nothing was measured. Its coverage was measured
+        (decision 19).
         """
-        self._check_is_fitted()
-        slope_variance, covariance, intercept_variance = self.covariance_
-        at = np.asarray(raw, dtype=np.float64)
-        variance = np.maximum(slope_variance * at**2 + 2.0 * covariance * at + intercept_variance, 0.0)
-        return np.asarray(self.log_odds(at) - _NORMAL_90 * np.sqrt(variance))
+        check_is_fitted(self)
+        if self.covariance_ is None:
+            return np.full(np.shape(raw), np.nan)
+        beyond = np.asarray(raw, dtype=np.float64) - self.anchor
+        return np.asarray(self.log_odds(raw) + self.shift_ - NORMAL_90 * deviation(self.covariance_, beyond))
 
     def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Return the calibrated probability of the positive class.
@@ -208,38 +244,34 @@ class SigmoidCalibrator:
 
     def to_dict(self) -> dict[str, str | float]:
         """Return what is needed to predict again, in types that JSON keeps exactly."""
-        self._check_is_fitted()
-        spread = dict(zip(_COVARIANCE, self.covariance_, strict=True))
-        return {"method": self.method, "slope": self.slope_, "intercept": self.intercept_, **spread}
+        check_is_fitted(self)
+        bound = {} if self.covariance_ is None else dict(zip(COVARIANCE, self.covariance_, strict=True))
+        return {"method": self.method, "anchor": self.anchor, "slope": self.slope_, "shift": self.shift_, **bound}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SigmoidCalibrator:
+    def from_dict(cls, values: Mapping[str, Any]) -> AnchoredCalibrator:
         """Rebuild a fitted calibrator from :meth:`to_dict`.
 
         Raises
         ------
         BundleError
-            If `values` does not describe a sigmoid calibrator, a number is not finite, or the slope or a variance
-            is < 0.
+            If `values` does not describe an anchored calibrator, a number is not finite, the slope is not in [0, 1], a
+            variance is < 0 or the shift > 0.
         """
-        numbers = _check_keys(values, method=cls.method, numbers=("slope", "intercept", *_COVARIANCE))
-        for name in ("slope", "slope_variance", "intercept_variance"):
-            if numbers[name] < 0.0:
-                raise BundleError(f"calibrator: `{name}` must be >= 0, was {numbers[name]}")
-        calibrator = cls()
-        calibrator.slope_, calibrator.intercept_ = numbers["slope"], numbers["intercept"]
-        variance, covariance, other = (numbers[name] for name in _COVARIANCE)
-        calibrator.covariance_ = (variance, covariance, other)
+        measured = isinstance(values, Mapping) and any(name in values for name in COVARIANCE)
+        names = ("anchor", "slope", "shift", *(COVARIANCE if measured else ()))
+        numbers = check_keys(values, method=cls.method, numbers=names)
+        if not 0.0 <= numbers["slope"] <= 1.0:
+            raise BundleError(f"calibrator: `slope` must be in [0, 1], was {numbers['slope']}")
+        if numbers["shift"] > 0.0:
+            raise BundleError(f"calibrator: `shift` must be <= 0, was {numbers['shift']}")
+        calibrator = cls(anchor=numbers["anchor"])
+        calibrator.slope_, calibrator.shift_ = numbers["slope"], numbers["shift"]
+        calibrator.covariance_ = read_covariance(numbers) if measured else None
         return calibrator
 
-    def _check_is_fitted(self) -> None:
-        if not hasattr(self, "slope_"):
-            from sklearn.exceptions import NotFittedError
 
-            raise NotFittedError("This SigmoidCalibrator is not fitted yet: call `fit` or `from_dict` first")
-
-
-def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | SigmoidCalibrator:
+def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | AnchoredCalibrator | SigmoidCalibrator:
     """Rebuild whichever calibrator wrote `values`.
 
     Raises
@@ -253,115 +285,7 @@ def calibrator_from_dict(values: Mapping[str, Any]) -> IdentityCalibrator | Sigm
     array([0.5])
     """
     method = values.get("method") if isinstance(values, Mapping) else None
-    if method == SigmoidCalibrator.method:
-        return SigmoidCalibrator.from_dict(values)
-    if method == IdentityCalibrator.method:
-        return IdentityCalibrator.from_dict(values)
-    raise BundleError(f"calibrator: `method` must be 'sigmoid' or 'identity', was {method!r}")
-
-
-def _checked_rows(
-    raw: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, offset: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    log_odds = np.asarray(raw, dtype=np.float64)
-    outcome = np.asarray(y, dtype=np.float64)
-    weight = np.ones(log_odds.shape) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    base = np.zeros(log_odds.shape) if offset is None else np.asarray(offset, dtype=np.float64)
-    shapes = {log_odds.shape, outcome.shape, weight.shape, base.shape}
-    if log_odds.ndim != 1 or not log_odds.size or len(shapes) > 1:
-        raise DataError(f"`raw`, `y`, `sample_weight` and `offset` must be columns of one length >= 1, had {shapes}")
-    for name, column in (("raw", log_odds), ("offset", base)):
-        if not np.isfinite(column).all():
-            raise DataError(f"`{name}` must be finite, first bad row {int(np.argmin(np.isfinite(column)))}")
-    if not np.isin(outcome, (0.0, 1.0)).all():
-        raise DataError(f"`y` must hold only 0 and 1, held {np.unique(outcome)[:5].tolist()}")
-    if not (np.isfinite(weight).all() and (weight >= 0.0).all() and weight.sum() > 0.0):
-        raise DataError("`sample_weight` must be finite and >= 0 with a positive sum")
-    return log_odds, outcome, weight, base
-
-
-def _maximum_likelihood(
-    log_odds: NDArray[np.float64],
-    happened: NDArray[np.float64],
-    failed: NDArray[np.float64],
-    offset: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Slope and intercept, given how often (in weight) each row happened and failed."""
-    centre, scale = float(log_odds.mean()), float(log_odds.std())
-    standardised = (log_odds - centre) / scale
-    slope, intercept = _minimum(np.stack([standardised, np.ones_like(standardised)]), happened, failed, offset)
-    slope /= scale
-    return slope, intercept - slope * centre
-
-
-def _fitted_intercept(
-    log_odds: NDArray[np.float64], happened: NDArray[np.float64], failed: NDArray[np.float64]
-) -> float:
-    (intercept,) = _minimum(np.ones((1, log_odds.size)), happened, failed, log_odds)
-    return intercept
-
-
-def _minimum(
-    columns: NDArray[np.float64],
-    happened: NDArray[np.float64],
-    failed: NDArray[np.float64],
-    offset: NDArray[np.float64],
-) -> list[float]:
-    """Coefficients of the columns, shape (n, n_rows), that maximise the likelihood of a logistic regression."""
-    from scipy.optimize import minimize  # only needed to fit
-
-    total = happened + failed
-    scale = float(total.sum())
-
-    def loss(coefficients: NDArray[np.float64]) -> float:
-        at = offset + coefficients @ columns
-        return float(happened @ np.logaddexp(0.0, -at) + failed @ np.logaddexp(0.0, at)) / scale
-
-    def gradient(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        at = offset + coefficients @ columns
-        return np.asarray(columns @ (total * expit(at) - happened) / scale)
-
-    def curvature(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        p = expit(offset + coefficients @ columns)
-        return np.asarray((columns * (total * p * (1.0 - p))) @ columns.T / scale)
-
-    start = np.zeros(len(columns))
-    found = minimize(loss, start, method="trust-exact", jac=gradient, hess=curvature, options={"gtol": 1e-11})
-    coefficients: list[float] = found.x.tolist()
-    return coefficients
-
-
-def _covariance(
-    log_odds: NDArray[np.float64], information: NDArray[np.float64], spread_of_score: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Variance of the slope, covariance, variance of the intercept; the slope is exact where nothing spreads.
-
-    The sandwich of the information of the rows about the spread of their score, which is larger where rows repeat.
-    """
-    total, excess = information.sum(), spread_of_score - information
-    of_total = float(spread_of_score.sum() / total)
-    if float(np.ptp(log_odds)) < _SMALLEST_SPREAD_LOG_ODDS:
-        return 0.0, 0.0, float(1.0 / total) * of_total
-    centre = float(information @ log_odds / total)
-    centred = log_odds - centre
-    spread = float(information @ centred**2)
-    # About the centre, slope and intercept share no information: only the excess of the spread links them.
-    slope_variance = 1.0 / spread * (float(spread_of_score @ centred**2) / spread)
-    covariance = float(excess @ centred) / spread / float(total)
-    intercept_variance = float(1.0 / total) * of_total - 2.0 * centre * covariance + centre**2 * slope_variance
-    return slope_variance, covariance - centre * slope_variance, intercept_variance
-
-
-def _check_keys(values: Mapping[str, Any], *, method: str, numbers: tuple[str, ...]) -> dict[str, float]:
-    """Refuse missing, unknown and mistyped entries; return the numbers."""
-    expected = {"method", *numbers}
-    if not isinstance(values, Mapping) or set(values) != expected or values["method"] != method:
-        raise BundleError(
-            f"calibrator: expected method '{method}' and exactly the keys {sorted(expected)}, was {values}"
-        )
-    for name in numbers:
-        value = values[name]
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and abs(value) <= sys.float_info.max):
-            raise BundleError(f"calibrator: `{name}` must be a finite number, was {value!r}")
-    return {name: float(values[name]) for name in numbers}
+    for kind in (AnchoredCalibrator, SigmoidCalibrator, IdentityCalibrator):
+        if method == kind.method:
+            return kind.from_dict(values)
+    raise BundleError(f"calibrator: `method` must be 'anchored', 'sigmoid' or 'identity', was {method!r}")

@@ -1,4 +1,4 @@
-"""Settings of the classifier and of the walk-forward; reading them imports neither LightGBM nor scikit-learn."""
+"""Settings of the models and of the walk-forward; reading them imports neither LightGBM nor scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from slackwater.settings import PositiveDuration, Within, settings
 from slackwater.times import DAY
 
-__all__ = ["ModelParameters", "WalkForward"]
+__all__ = ["ModelParameters", "TreeParameters", "WalkForward"]
 
 _Share = Annotated[float, Within(gt=0.0, le=1.0)]
 _Count = Annotated[int, Within(ge=1)]
 
 
 @settings
-class ModelParameters:
+class TreeParameters:
     """Parameters of `slackwater.models.classifier.ReversalClassifier`.
 
     Parameters
@@ -36,10 +36,6 @@ class ModelParameters:
         Number of trees between two draws of rows, >= 0; 0 draws none.
     reg_lambda
         L2 penalty on the leaf values, >= 0.
-    calibration
-        Calibration of the log-odds: ``"sigmoid"`` (`slackwater.models.calibration.SigmoidCalibrator`) or ``"none"``.
-    calibration_fraction
-        Fraction of the rows, the last in time, on which the calibrator is fitted, in (0, 0.5).
     random_state
         Seed of the draws of rows and columns, >= 0.
     n_jobs
@@ -55,10 +51,30 @@ class ModelParameters:
     subsample: _Share = 0.7
     subsample_freq: Annotated[int, Within(ge=0)] = 1
     reg_lambda: Annotated[float, Within(ge=0.0)] = 20.0
-    calibration: Literal["sigmoid", "none"] = "sigmoid"
-    calibration_fraction: Annotated[float, Within(gt=0.0, lt=0.5)] = 0.2
     random_state: Annotated[int, Within(ge=0)] = 0
     n_jobs: _Count = 1
+
+
+@settings
+class ModelParameters(TreeParameters):
+    """Which model is fitted to every target, its parameters, and how its log-odds are calibrated.
+
+    Parameters
+    ----------
+    kind
+        ``"lightgbm"`` (`slackwater.models.classifier.ReversalClassifier`), ``"logistic"``
+        (`slackwater.models.logistic.RankLogistic`), or ``"mean"``, the mean of the log-odds of both.
+    logistic_c
+        Inverse strength of the L2 penalty of the logistic regression, > 0: the smaller, the stronger.
+    calibration
+        Of the log-odds, fitted across the folds that precede a test block: ``"anchored"``
+        (`slackwater.models.calibration.AnchoredCalibrator`), ``"sigmoid"``
+        (`slackwater.models.calibration.SigmoidCalibrator`), or ``"none"``.
+    """
+
+    kind: Literal["lightgbm", "logistic", "mean"] = "lightgbm"
+    logistic_c: Annotated[float, Within(gt=0.0)] = 0.003
+    calibration: Literal["anchored", "sigmoid", "none"] = "anchored"
 
 
 @settings

@@ -9,7 +9,7 @@ comparisons are made and the same leaf values are added in the same order.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numba import njit
@@ -20,7 +20,7 @@ from slackwater.models.model_text import ModelText, parse_model_text
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FlattenedTrees"]
+__all__ = ["FlattenedTrees", "checked_matrix"]
 
 # A split: a child >= 0 is a node, a child < 0 the leaf `~child`. One record: a visit is one cache line.
 _NODE = np.dtype([("threshold", "f8"), ("feature", "i4"), ("left", "i4"), ("right", "i4"), ("missing_left", "i4")])
@@ -64,6 +64,8 @@ class FlattenedTrees:
     >>> trees.predict_raw_row(X[7]) == float(trees.predict_raw(X)[7])
     True
     """
+
+    text_format: ClassVar[str] = "lightgbm"
 
     def __init__(self, model: ModelText) -> None:
         self.feature_names = model.feature_names
@@ -116,12 +118,9 @@ class FlattenedTrees:
         SchemaError
             If the shape or the column names are not those of the model.
         """
-        self._check_names(X)
-        matrix = np.ascontiguousarray(X, dtype=np.float64)
-        if matrix.ndim != 2 or matrix.shape[1] != self.n_features:
-            raise SchemaError(f"`X` must have shape (n_rows, {self.n_features}), was {matrix.shape}")
+        matrix = checked_matrix(X, self.feature_names)
         raw = np.empty(matrix.shape[0], dtype=np.float64)
-        _score_rows(self._nodes, self._roots, self._leaf_values, _read_only(matrix), raw)
+        _score_rows(self._nodes, self._roots, self._leaf_values, matrix, raw)
         return raw
 
     def predict_raw_row(self, x: ArrayLike) -> float:
@@ -131,15 +130,50 @@ class FlattenedTrees:
             raise SchemaError(f"`x` must have shape ({self.n_features},), was {np.shape(x)}")
         return float(_score_row(self._nodes, self._roots, self._leaf_values, _read_only(row)))
 
-    def _check_names(self, X: object) -> None:
-        columns = getattr(X, "columns", None)
-        if columns is None or tuple(columns) == self.feature_names:
-            return
-        if self.feature_names == tuple(f"Column_{i}" for i in range(self.n_features)):
-            return  # The names that LightGBM makes up when it is given none.
-        missing = [name for name in self.feature_names if name not in set(columns)]
+    def contributions(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return what each column adds to the raw score, and last the expected score; shape (n_rows, n_features + 1).
+
+        SHAP values. Takes milliseconds and imports LightGBM, which is given `checked_text` and nothing else.
+        """
+        import lightgbm  # slow to import, and only needed here
+
+        matrix = checked_matrix(X, self.feature_names)
+        return np.asarray(lightgbm.Booster(model_str=self.checked_text).predict(matrix, pred_contrib=True))
+
+    def importance(self) -> NDArray[np.float64]:
+        """Return the share of each column in the total gain, shape (n_features,); all 0 if no tree has a split."""
+        import lightgbm  # slow to import, and only needed here
+
+        booster = lightgbm.Booster(model_str=self.checked_text)
+        gain = np.asarray(booster.feature_importance(importance_type="gain"), dtype=np.float64)
+        return gain / gain.sum() if gain.any() else gain
+
+
+def checked_matrix(X: ArrayLike, feature_names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return rows of features as float64, in memory row by row.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+        The columns of a DataFrame must be `feature_names` in their order, unless these were made up by LightGBM.
+    feature_names
+        Columns that a model was fitted to.
+
+    Raises
+    ------
+    SchemaError
+        If the shape or the column names are not those of the model.
+    """
+    made_up = tuple(f"Column_{i}" for i in range(len(feature_names)))
+    columns = getattr(X, "columns", None)
+    if columns is not None and tuple(columns) != feature_names != made_up:
+        missing = [name for name in feature_names if name not in set(columns)]
         detail = f"missing are {missing[:5]}" if missing else "the order or the number of columns differs"
-        raise SchemaError(f"the columns of `X` must be the {self.n_features} `feature_names` in order: {detail}")
+        raise SchemaError(f"the columns of `X` must be the {len(feature_names)} `feature_names` in order: {detail}")
+    matrix = np.ascontiguousarray(X, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != len(feature_names):
+        raise SchemaError(f"`X` must have shape (n_rows, {len(feature_names)}), was {matrix.shape}")
+    return _read_only(matrix)
 
 
 def _comparable(threshold: float) -> float:

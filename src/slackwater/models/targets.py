@@ -1,14 +1,14 @@
 """The targets that models are fitted to, and what a model must be able to do.
 
 To add a label with its model, write its column in `slackwater.labels`, add a `Target` to `TARGETS` and, unless
-LightGBM fits it, its `Model`. From outside the library: ``Trainer(targets=(*TARGETS, MINE))``.
+the model of the trainer fits it, its `Model`. From outside the library: ``Trainer(targets=(*TARGETS, MINE))``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ __all__ = ["TARGETS", "Calibrator", "Control", "Model", "Target", "TextModel"]
 class Calibrator(Protocol):
     """Calibration of the raw log-odds of a model (`slackwater.models.calibration`)."""
 
+    slope_: float
+    """Factor on the raw log-odds."""
+
     def log_odds(self, raw: ArrayLike) -> Floats:
         """Return calibrated log-odds, the shape of `raw`."""
 
@@ -41,30 +44,16 @@ class Calibrator(Protocol):
 
 
 class Model(Protocol):
-    """What a trainer fits and a bundle stores: `slackwater.models.classifier.ReversalClassifier`, or your own."""
+    """What a trainer fits and a bundle stores: a model of `slackwater.models.kinds`, or your own."""
 
     text_format: ClassVar[str]
     """Name of the format of `to_text`, under which `slackwater.scoring.scorer.ReversalScorer` finds its reader."""
 
-    @property
-    def calibrator_(self) -> Calibrator:
-        """Return the calibration of `decision_function`, fitted by `fit`."""
-
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike,
-        *,
-        event_times: ArrayLike,
-        label_end_times: ArrayLike,
-        init_score: ArrayLike | None,
-        mean_uniqueness: float,
-    ) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike, *, init_score: ArrayLike | None) -> Self:
         """Fit to rows in order of time; see `slackwater.models.classifier.ReversalClassifier.fit`."""
 
     def decision_function(self, X: ArrayLike) -> Floats:
-        """Return raw log-odds, shape (n_rows,), without `init_score`."""
+        """Return raw log-odds, shape (n_rows,), without `init_score`; the trainer calibrates them."""
 
     def to_text(self) -> str:
         """Return the fitted model as text, for the bundle."""
@@ -75,6 +64,20 @@ class TextModel(Protocol):
 
     def predict_raw(self, X: NDArray[np.float64]) -> Floats:
         """Return what `Model.decision_function` returns, shape (n_rows,)."""
+
+
+@runtime_checkable
+class ExplainedModel(TextModel, Protocol):
+    """A model from a bundle that can say where a score comes from."""
+
+    feature_names: tuple[str, ...]
+    """Columns that the model was fitted to."""
+
+    def contributions(self, X: NDArray[np.float64]) -> Floats:
+        """Return what each column adds to the raw log-odds, and last their base; shape (n_rows, n_columns + 1)."""
+
+    def importance(self) -> Floats:
+        """Return the share that each column has in what the model learned, shape (n_columns,)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ class Target:
     headline
         Whether the verdict is about this target: its metrics are then complete.
     model
-        Makes an unfitted model; None: the classifier of the trainer.
+        Makes an unfitted model; None: the model of the trainer.
 
     Raises
     ------

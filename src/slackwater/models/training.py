@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.features.family import Feature
 from slackwater.features.orientation import Orientation
 from slackwater.model_selection.walk_forward import PurgedWalkForward
-from slackwater.models.classifier import ReversalClassifier
+from slackwater.models.calibration import AnchoredCalibrator, IdentityCalibrator, SigmoidCalibrator
+from slackwater.models.kinds import new_model
 from slackwater.models.parameters import ModelParameters, WalkForward
-from slackwater.models.targets import TARGETS, Model, Target
+from slackwater.models.targets import TARGETS, Calibrator, Model, Target
 from slackwater.models.training_range import TrainingRange
-from slackwater.types import Ints
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["Trainer", "TrainingSet"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FittedModel", "Trainer", "TrainingSet"]
 
 Progress = Callable[[str], None]
 
@@ -79,6 +84,49 @@ class TrainingSet:
         """Time at which all labels of an event were known, its trade included."""
         return self.labels["label_known_time"]
 
+    @property
+    def trains(self) -> Bools:
+        """Whether the models are fitted on an event: the column ``trains`` of the labels, all of them without it."""
+        return _flags(self.labels, "trains")
+
+    @property
+    def trades(self) -> Bools:
+        """Whether an event may be traded: the column ``trades`` of the labels, all of them without it."""
+        return _flags(self.labels, "trades")
+
+
+def _flags(labels: pd.DataFrame, column: str) -> Bools:
+    return labels[column].to_numpy(bool) if column in labels else np.ones(len(labels), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedModel:
+    """A model to export, with the calibration of its log-odds.
+
+    Parameters
+    ----------
+    target, model, calibrator
+        What is predicted, by what, and how its log-odds become an output.
+    """
+
+    target: Target
+    model: Model
+    calibrator: Calibrator
+
+    @property
+    def file(self) -> str:
+        """Name of the file of the model's text in a bundle."""
+        return f"{self.target.name}.txt"
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of the model in the manifest of a bundle."""
+        return {
+            "file": self.file,
+            "format": self.model.text_format,
+            "target": self.target.to_dict(),
+            "calibrator": self.calibrator.to_dict(),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
@@ -89,8 +137,7 @@ class Trainer:
     validation
         Walk-forward settings.
     model
-        Parameters of `slackwater.models.classifier.ReversalClassifier`, which fits every target without a model of its
-        own.
+        Kind and parameters of the model of every target without one of its own, and the calibration of all.
     targets
         What is fitted; add one of your own with ``(*TARGETS, MINE)``.
 
@@ -110,7 +157,13 @@ class Trainer:
             raise ParameterError(f"`targets` must have different names, were {names}")
 
     def splits(self, training: TrainingSet) -> Iterator[tuple[Ints, Ints]]:
-        """Yield the purged walk-forward splits."""
+        """Yield the purged walk-forward splits: of the training rows those that train, of the test rows all.
+
+        Raises
+        ------
+        DataError
+            If no test block has enough training rows.
+        """
         splitter = PurgedWalkForward(
             event_times=training.labels["event_time"],
             label_end_times=training.label_known_time,
@@ -118,13 +171,45 @@ class Trainer:
             test=self.validation.test,
             embargo=self.validation.embargo,
         )
-        return splitter.split(training.features)
+        trains, most = training.trains, 0
+        for train, test in splitter.split(training.features):
+            fitted = train[trains[train]]
+            most = max(most, len(fitted))
+            if len(fitted) >= _MIN_LABELLED:
+                yield fitted, test
+        if most < _MIN_LABELLED:
+            raise DataError(
+                f"no test block: {most} of {int(trains.sum())} events that train have a label known "
+                f"{self.validation.embargo} before one, at least {_MIN_LABELLED} are needed"
+            )
+
+    def require_labels(self, training: TrainingSet) -> None:
+        """Raise DataError, before any fit, if a target cannot be learned from the events that train.
+
+        It needs 50 events with a label, and among them some that happened and some that did not.
+        """
+        rows = np.flatnonzero(training.trains)
+        for target in self.targets:
+            self._require_labels(training, target, rows)
+
+    def _require_labels(self, training: TrainingSet, target: Target, rows: Ints) -> None:
+        known = training.labels[target.column].iloc[rows].dropna()
+        if len(known) < _MIN_LABELLED:
+            raise DataError(
+                f"{len(known)} of {len(rows)} events have a label `{target.column}`, at least {_MIN_LABELLED} are "
+                f"needed to fit target {target.name}"
+            )
+        if known.max() == 0.0 or known.min() == 1.0:
+            raise DataError(
+                f"all {len(known)} labels `{target.column}` are {known.iloc[0]:g}: one class, of which target "
+                f"{target.name} cannot be learned"
+            )
 
     def fit(self, training: TrainingSet, target: Target, rows: Ints | None = None) -> Model:
-        """Fit the model of a target on the given rows, or on all.
+        """Fit the model of a target on the given rows, or on all that train; its log-odds are not calibrated.
 
         Where the target has an offset, such as the fair odds of the trade of an event, the model starts there, and
-        model and calibrator contain the log-odds above it. Events without a label are left out.
+        contains the log-odds above it. Events without a label are left out.
 
         Weights are those of the barriers, which lie on both sides alike. Uniqueness over the time that a trade was held
         would count stops, which are reached sooner, for more than targets, and bias the odds.
@@ -132,36 +217,22 @@ class Trainer:
         Raises
         ------
         DataError
-            If fewer than 50 of the events have a label.
+            If fewer than 50 of the events have a label, or all of them the same.
         """
-        rows = np.arange(len(training)) if rows is None else rows
-        n_labelled = int(training.labels[target.column].iloc[rows].notna().sum())
-        if n_labelled < _MIN_LABELLED:
-            raise DataError(
-                f"{n_labelled} of {len(rows)} events have a label `{target.column}`, at least {_MIN_LABELLED} are "
-                f"needed to fit target {target.name}"
-            )
-        at, outcome, share = target.sample(training.labels, rows)
-        labels = training.labels.iloc[at]
-        uniqueness = labels["weight"].to_numpy()
-        # Weights have a mean of one, so that the regularisation is the same whatever the overlap.
-        mean = float((share * uniqueness).sum() / share.sum())
-        own = target.model
-        model: Model = (
-            ReversalClassifier(embargo=self.validation.embargo, **asdict(self.model)) if own is None else own()
-        )
+        rows = np.flatnonzero(training.trains) if rows is None else rows
+        self._require_labels(training, target, rows)
+        at, outcome, weight = _weighted(training, target, rows)
+        model = new_model(self.model) if target.model is None else target.model()
         return model.fit(
             training.features.iloc[at],
             outcome,
-            share * uniqueness / mean,
-            event_times=labels["event_time"],
-            label_end_times=training.label_known_time.iloc[at],
-            init_score=None if target.offset is None else labels[target.offset],
-            mean_uniqueness=mean,
+            # One per event on average, so that the regularisation is the same whatever the overlap.
+            weight / (weight.sum() / training.labels[target.column].iloc[rows].notna().sum()),
+            init_score=None if target.offset is None else training.labels[target.offset].iloc[at],
         )
 
     def predict_out_of_fold(self, training: TrainingSet, progress: Progress | None = None) -> pd.DataFrame:
-        """Predict every event of every test block with models that saw only labels known before it.
+        """Predict every event of every test block with models and calibrators that saw only labels known before it.
 
         Parameters
         ----------
@@ -174,30 +245,26 @@ class Trainer:
         -------
         DataFrame
             One row per event of a test block, in order of time: `row` (position in `training`), `symbol`, `event_time`,
-            `fold`, and for each target its outputs (`Target.columns`; NaN, on which no gate trades, where too few
-            training events have a label). A target without an offset also has ``p_<name>_raw`` (not calibrated) and
-            ``base_<name>`` (share of ones in the training rows).
+            `fold`, and for each target:
+
+            - its outputs (`Target.columns`; NaN, on which no gate trades, where too few training events have a label
+              or all have the same);
+            - ``raw_<name>``, the log-odds before calibration and without the offset, and ``p_<name>_raw``, the
+              probability that they mean;
+            - ``anchor_<name>``, the log-odds that the calibration leaves where they are (method, section 2.3);
+            - ``slope_<name>`` of the calibrator;
+            - ``base_<name>``, share of ones in the training rows, if there is no offset.
+
+        Raises
+        ------
+        DataError
+            If a target cannot be learned (`require_labels`), or no test block has enough training rows.
         """
-
-        def predict(train: Ints, test: Ints) -> dict[str, Any]:
-            columns: dict[str, Any] = {}
-            for target in self.targets:
-                y = training.labels[target.column].iloc[train]
-                if y.notna().sum() < _MIN_LABELLED:
-                    columns |= dict.fromkeys(target.columns, np.full(len(test), np.nan))
-                    continue
-                model = self.fit(training, target, train)
-                raw = model.decision_function(training.features.iloc[test])
-                columns |= target.outputs(model.calibrator_, raw)
-                if target.offset is None:
-                    columns[f"p_{target.name}_raw"] = 1.0 / (1.0 + np.exp(-raw))
-                    columns[f"base_{target.name}"] = float(y.mean())
-            return columns
-
+        self.require_labels(training)
         splits = list(self.splits(training))
         blocks = []
         with ThreadPoolExecutor(max_workers=self.validation.parallel_folds) as pool:
-            predicted = pool.map(lambda split: predict(*split), splits)
+            predicted = pool.map(lambda split: self._raw_predictions(training, *split), splits)
             for fold, ((train, test), columns) in enumerate(zip(splits, predicted, strict=True)):
                 block = training.labels.iloc[test][["symbol", "event_time"]].reset_index(drop=True)
                 block.insert(0, "row", test)
@@ -205,11 +272,84 @@ class Trainer:
                 blocks.append(block.assign(**columns))
                 if progress is not None:
                     first = block["event_time"].iloc[0]
+                    lost = [target.name for target in self.targets if np.isnan(columns[f"raw_{target.name}"]).all()]
                     progress(
                         f"fold {fold + 1} of {len(splits)}: {len(train):,} training events, "
                         f"{len(test):,} tested from {first:%Y-%m-%d}"
+                        + (f"; too few labels of one kind for {', '.join(lost)}" if lost else "")
                     )
-        return pd.concat(blocks, ignore_index=True)
+        out = pd.concat(blocks, ignore_index=True)
+        for target in self.targets:
+            out = self._with_outputs(training, target, out)
+        return out
+
+    def _raw_predictions(self, training: TrainingSet, train: Ints, test: Ints) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for target in self.targets:
+            name, y = target.name, training.labels[target.column].iloc[train].dropna()
+            raw, anchor = np.full(len(test), np.nan), np.nan
+            if len(y) >= _MIN_LABELLED and y.max() > 0.0 and y.min() < 1.0:
+                raw = self.fit(training, target, train).decision_function(training.features.iloc[test])
+                anchor = _anchor(training, target, train)
+            columns |= {f"raw_{name}": raw, f"anchor_{name}": anchor}
+            if target.offset is None:
+                columns[f"base_{name}"] = float(y.mean()) if len(y) else np.nan
+        return columns
+
+    def _with_outputs(self, training: TrainingSet, target: Target, out: pd.DataFrame) -> pd.DataFrame:
+        """Add the calibrated outputs of a target, each fold by the rows that were settled before it began."""
+        name, raw = target.name, out[f"raw_{target.name}"].to_numpy()
+        settled = training.label_known_time.iloc[out["row"]] + self.validation.embargo
+        columns = {column: np.full(len(out), np.nan) for column in (*target.columns, f"slope_{name}")}
+        for rows in out.groupby("fold").indices.values():
+            begin, anchor = out["event_time"].iloc[rows].min(), float(out[f"anchor_{name}"].iloc[rows[0]])
+            if np.isnan(anchor):
+                continue
+            calibrator = self._calibrator(training, target, out[(settled < begin).to_numpy()], anchor)
+            found = target.outputs(calibrator, raw[rows]) | {f"slope_{name}": calibrator.slope_}
+            for column, values in found.items():
+                columns[column][rows] = values
+        offset = 0.0 if target.offset is None else training.labels[target.offset].to_numpy()[out["row"]]
+        return out.assign(**columns, **{f"p_{name}_raw": expit(raw + offset)})
+
+    def _calibrator(self, training: TrainingSet, target: Target, past: pd.DataFrame, anchor: float) -> Calibrator:
+        """Return the calibrator of a model with an anchor, fitted to predictions whose outcomes were known by then."""
+        if self.model.calibration == "none":
+            return IdentityCalibrator()
+        past = past[past[f"raw_{target.name}"].notna()]
+        at, outcome, weight = _weighted(training, target, past["row"].to_numpy())
+        place = pd.Index(past["row"]).get_indexer(at)
+        raw, anchors = (past[f"{column}_{target.name}"].to_numpy()[place] for column in ("raw", "anchor"))
+        offset = None if target.offset is None else training.labels[target.offset].to_numpy()[at]
+        if self.model.calibration == "anchored":
+            calibrator = AnchoredCalibrator(anchor=anchor)
+            blocks = past["fold"].to_numpy()[place]
+            return calibrator.fit(raw, outcome, weight, anchors=anchors, offset=offset, blocks=blocks)
+        # Above an offset the prior holds the offered odds to be fair, and what the model adds to them to be noise.
+        prior_slope = 1.0 if target.offset is None else 0.0
+        if not len(at):
+            return AnchoredCalibrator(prior_slope=prior_slope).fit([], [])
+        return SigmoidCalibrator(prior_slope=prior_slope).fit(raw, outcome, weight, offset=offset)
+
+    def export(self, training: TrainingSet, predictions: pd.DataFrame) -> list[FittedModel]:
+        """Fit every target on all events that train, and its calibrator on all predictions of the walk-forward.
+
+        Parameters
+        ----------
+        training
+            Events in order of time.
+        predictions
+            What `predict_out_of_fold` returned for them.
+        """
+        everything = np.flatnonzero(training.trains)
+        return [
+            FittedModel(
+                target=target,
+                model=self.fit(training, target),
+                calibrator=self._calibrator(training, target, predictions, _anchor(training, target, everything)),
+            )
+            for target in self.targets
+        ]
 
     def training_facts(self, training: TrainingSet) -> pd.DataFrame:
         """Return, for every event of every test block, what else the gate reads about its models.
@@ -230,3 +370,23 @@ class Trainer:
             }
             blocks.append(pd.DataFrame(columns))
         return pd.concat(blocks, ignore_index=True)
+
+
+def _weighted(training: TrainingSet, target: Target, rows: Ints) -> tuple[Ints, NDArray[np.int8], Floats]:
+    """Return positions, outcomes and weights of the labelled events among rows: how many independent rows each is."""
+    at, outcome, share = target.sample(training.labels, rows)
+    return at, outcome, share * training.labels["weight"].to_numpy()[at]
+
+
+def _anchor(training: TrainingSet, target: Target, rows: Ints) -> float:
+    """Return the log-odds of the weighted base rate, drawn to even odds as far as chance explains them.
+
+    A share of few events wanders about its own mean, and folds with different anchors can no longer be ranked together:
+    within two standard errors of even odds the anchor is 0. It is 0 above an offset, too.
+    """
+    if target.offset is not None:
+        return 0.0
+    _, outcome, weight = _weighted(training, target, rows)
+    share = np.average(outcome, weights=weight)
+    log_odds, variance = logit(share), 1.0 / (weight.sum() * share * (1.0 - share))
+    return float(log_odds * max(0.0, 1.0 - 4.0 * variance / log_odds**2)) if log_odds else 0.0

@@ -12,8 +12,10 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
 from slackwater.metrics.classification import average_precision, calibration_bins
-from slackwater.models.targets import Target
+from slackwater.models.targets import ExplainedModel, Target
 from slackwater.report._plots import BLUE, GREY, INK, RED, write_plots
+from slackwater.scoring.scorer import READERS
+from slackwater.storage import read_json
 
 __all__ = ["write_figures"]
 
@@ -41,7 +43,7 @@ def write_figures(
     targets
         Targets that were fitted; precision, recall and importance are those of the headline target.
     models
-        Directory with the LightGBM text model of each target, ``<name>.txt``.
+        Directory with ``models.json`` and the text of the model of each target.
     title
         Second line of every title, such as ``simulated, SYNTHETIC market``.
     """
@@ -57,7 +59,7 @@ def write_figures(
     drawings = {
         "precision_recall": titled(_precision_recall, scored, headline),
         "calibration": titled(_calibration, scored, targets),
-        "importance": titled(_importance, Path(models) / f"{headline.name}.txt"),
+        "importance": titled(_importance, Path(models), headline),
         "equity": titled(_equity, equity, sample),
     }
     write_plots(directory, drawings, {"axes.titlelocation": "left", "axes.titlesize": 11})
@@ -92,16 +94,18 @@ def _calibration(axes: Any, scored: pd.DataFrame, targets: Sequence[Target]) -> 
     return "Calibration in ten equal-count bins, out of sample (bars: 95 %, events as independent)"
 
 
-def _importance(axes: Any, model_text: Path) -> str:
-    import lightgbm  # slow to import, and only needed here
-
-    booster = lightgbm.Booster(model_file=str(model_text))
-    gain = pd.Series(booster.feature_importance("gain"), index=booster.feature_name()).sort_values()
-    top = 100.0 * gain.tail(20) / max(gain.sum(), 1e-12)
-    axes.barh(top.index, top, color=BLUE)
-    axes.set(xlabel="Share of gain (%)")
+def _importance(axes: Any, models: Path, target: Target) -> str:
+    entry = read_json(models / "models.json")[target.name]
+    read = READERS.get(entry["format"])
+    model = None if read is None else read((models / entry["file"]).read_text(encoding="utf-8"))
+    if isinstance(model, ExplainedModel):
+        share = pd.Series(100.0 * model.importance(), index=list(model.feature_names)).sort_values().tail(20)
+        axes.barh(share.index, share, color=BLUE)
+    else:
+        axes.text(0.5, 0.5, f"a model of the format {entry['format']} does not state it", ha="center")
+    axes.set(xlabel="Share (%): of the gain of trees, of the sum of |coefficients| of a regression")
     axes.tick_params(axis="y", labelsize=7)
-    return "Feature importance of the direction model"
+    return f"Feature importance of the {target.name} model"
 
 
 def _equity(axes: Any, equity: pd.DataFrame, sample: pd.DataFrame) -> str:

@@ -6,7 +6,6 @@ is not finite, no text that a terminal would execute, and no nesting that a read
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from slackwater.errors import BundleError
 from slackwater.numbers import brief
+from slackwater.storage import strict_json
 from slackwater.times import DAY, microseconds
 
 __all__ = ["FORMAT", "check_manifest", "from_plain", "read_manifest", "to_plain"]
@@ -142,8 +142,8 @@ def read_manifest(text: str) -> dict[str, Any]:
         If it is not JSON, of another version, or does not fit the schema; the message names the key.
     """
     try:
-        content = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        content = strict_json(text)
+    except ValueError as error:
         raise BundleError(f"it is not valid JSON: {error}") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT or isinstance(found, bool):
@@ -199,18 +199,6 @@ def from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(from_plain(item) for item in value)
     return value
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it names {brief(next(name for name in names if names.count(name) > 1))} twice")
-    return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it contains {name}")
 
 
 def _check_values(content: Any) -> None:

@@ -37,8 +37,10 @@ from slackwater.market.schemas import SCHEMAS
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
+from slackwater.models.logistic import RankLogistic
+from slackwater.models.mean import ReadMean
 from slackwater.models.predictor import FlattenedTrees
-from slackwater.models.targets import TARGETS, Calibrator, Target, TextModel
+from slackwater.models.targets import TARGETS, Calibrator, ExplainedModel, Target, TextModel
 from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
@@ -54,13 +56,15 @@ from slackwater.types import Bools, Floats
 
 __all__ = ["READERS", "EventScore", "ReversalScorer", "ScoreStream"]
 
-READERS: Final[Mapping[str, Callable[[str], TextModel]]] = {"lightgbm": FlattenedTrees.from_text}
+READERS: Final[Mapping[str, Callable[[str], TextModel]]] = {
+    kind.text_format: kind.from_text for kind in (FlattenedTrees, RankLogistic, ReadMean)
+}
 """Readers of model texts by format."""
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredModel:
-    """One model of a bundle: its target, its trees and its calibrator."""
+    """One model of a bundle: its target, its text read and its calibrator."""
 
     target: Target
     model: TextModel
@@ -148,7 +152,7 @@ class ReversalScorer:
         self._gate = replace(gate, extra_rules=extra_rules)
 
     def _check_models(self) -> None:
-        """See that the models are those that the gate reads, and that those of LightGBM have the columns."""
+        """See that the models are those that the gate reads, and that those with named columns have the columns."""
         stored = {name: each.target.to_dict() for name, each in self._models.items()}
         lost = {target.name for target in TARGETS} - set(stored)
         if lost:
@@ -331,31 +335,30 @@ class ReversalScorer:
         score
             Score from a stream, or a row of `score`; must be an event.
         model
-            Name of a target that LightGBM fitted: ``"direction"``, ``"hit"`` or ``"trade"``.
+            Name of a target whose model can be explained: ``"direction"``, ``"hit"`` or ``"trade"``.
 
         Returns
         -------
         DataFrame
-            `feature`, `family`, `value` (oriented by the move) and `contribution` (SHAP value, log-odds), largest
-            first; a last row ``(base)`` contains the expected log-odds. Contributions add up to the raw score.
+            `feature`, `family`, `value` (oriented by the move) and `contribution` (log-odds: the SHAP value of trees,
+            coefficient times score of a logistic regression, or their mean), largest first; a last row ``(base)``
+            contains the rest. Contributions add up to the raw score.
 
         Raises
         ------
         ParameterError
-            If the bundle has no such model, or LightGBM did not fit it.
+            If the bundle has no such model, or it cannot be explained.
         SchemaError
             If the score is not an event, or lacks a feature.
 
         Notes
         -----
-        Takes milliseconds and imports LightGBM, which is given the checked text of the trees and nothing else of the
-        bundle.
+        Of trees it takes milliseconds and imports LightGBM, which is given the checked text of the trees and nothing
+        else of the bundle.
         """
-        trees = {name: each.model for name, each in self._models.items() if isinstance(each.model, FlattenedTrees)}
-        if not isinstance(model, str) or model not in trees:
-            raise ParameterError(f"`model` must be one of {sorted(trees)}, was {brief(model)}")
-        import lightgbm  # slow to import, and only needed here
-
+        explained = {name: each.model for name, each in self._models.items() if isinstance(each.model, ExplainedModel)}
+        if not isinstance(model, str) or model not in explained:
+            raise ParameterError(f"`model` must be one of {sorted(explained)}, was {brief(model)}")
         if isinstance(score, EventScore):
             direction, values = float(score.direction), score.features[self._columns]
             which = f"{score.symbol} at {score.event_time}"
@@ -370,7 +373,7 @@ class ReversalScorer:
         if direction not in (1.0, -1.0):
             raise SchemaError(f"{which} is not an event: there is nothing to explain")
         oriented = self._orientation.apply(values[None, :], np.array([direction]))
-        contributions = lightgbm.Booster(model_str=trees[model].checked_text).predict(oriented, pred_contrib=True)[0]
+        contributions = explained[model].contributions(oriented)[0]
         table = pd.DataFrame(
             {
                 "feature": [*self._orientation.columns, "(base)"],

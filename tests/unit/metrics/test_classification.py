@@ -5,6 +5,7 @@ from slackwater.errors import DataError, ParameterError
 from slackwater.metrics.classification import (
     auc,
     auc_from_counts,
+    auc_within,
     average_precision,
     brier_skill,
     calibration_bins,
@@ -171,3 +172,21 @@ def test_refuses_no_bins() -> None:
     """Fails if zero bins divide by zero somewhere deeper."""
     with pytest.raises(ParameterError, match="`bins`"):
         expected_calibration_error([0, 1], [0.5, 0.5], bins=0)
+
+
+def test_auc_within_groups_counts_pairs_of_the_same_group() -> None:
+    """Fails if groups are averaged whatever their size, or pairs across groups count."""
+    rng = np.random.default_rng(3)
+    group = rng.integers(0, 5, 300)
+    y, p = rng.integers(0, 2, 300), rng.random(300).round(1) + group
+    pairs = [
+        (p[i] > p[j]) + 0.5 * (p[i] == p[j])
+        for i in np.flatnonzero(y == 1)
+        for j in np.flatnonzero(y == 0)
+        if group[i] == group[j]
+    ]
+    assert auc_within(y, p, group) == pytest.approx(np.mean(pairs))
+    assert np.isnan(auc_within([0, 1], [0.1, 0.2], [0, 1]))
+    assert np.isnan(auc_within([], [], []))
+    with pytest.raises(ParameterError, match="`group` must be one number per row"):
+        auc_within([0, 1], [0.1, 0.2], [0])

@@ -1,8 +1,6 @@
-"""The classifier: its recipe retraced step by step, its parameters, and what it refuses."""
+"""The classifier: its trees, its parameters, and what it refuses."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,13 +9,11 @@ from scipy.special import expit
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 
-from slackwater.errors import DataError, OrderError, ParameterError, SchemaError
-from slackwater.models.calibration import IdentityCalibrator, SigmoidCalibrator
+from slackwater.errors import DataError, ParameterError, SchemaError
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.predictor import FlattenedTrees
 
 N_ROWS = 800
-TIMES = pd.date_range("2024-01-01", periods=N_ROWS, freq="h", tz="UTC")
 
 
 def events(n_rows: int = N_ROWS, n_columns: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -34,42 +30,24 @@ def quick(**parameters: object) -> ReversalClassifier:
     )
 
 
-def test_the_recipe_step_by_step():
-    """Caught: a calibrator fitted on rows that its trees have seen, purged rows that stay, trees that are not
-    refitted on all rows, weights that get lost on the way."""
-    X, y = events()
-    weight = np.random.default_rng(1).uniform(0.2, 1.0, N_ROWS)
-    ends = TIMES + timedelta(hours=24)
-    model = quick(embargo=timedelta(hours=6)).fit(X, y, weight, event_times=TIMES, label_end_times=ends)
-
-    tail = slice(640, N_ROWS)
-    head = slice(0, 640 - 24 - 6 + 1)
-    on_head = quick(calibration="none").fit(X[head], y[head], weight[head])
-    by_hand = SigmoidCalibrator().fit(on_head.decision_function(X[tail]), y[tail], weight[tail])
-    assert model.calibrator_.to_dict() == by_hand.to_dict()
-
-    on_all = quick(calibration="none").fit(X, y, weight)
-    np.testing.assert_array_equal(model.decision_function(X), on_all.decision_function(X))
-    np.testing.assert_array_equal(model.predict_proba(X)[:, 1], by_hand.predict(on_all.decision_function(X)))
-
-
 def test_weights_reach_the_trees():
     """Caught: overlapping events that count in full, because the weights are checked and then forgotten."""
     X, y = events()
     reversals_count_double = np.where(y == 1, 1.0, 0.5)
-    plain = quick(calibration="none").fit(X, y).decision_function(X)
-    weighted = quick(calibration="none").fit(X, y, reversals_count_double).decision_function(X)
+    plain = quick().fit(X, y).decision_function(X)
+    weighted = quick().fit(X, y, reversals_count_double).decision_function(X)
     assert (weighted - plain).mean() == pytest.approx(np.log(2.0), abs=0.15)
 
 
-def test_probabilities_are_calibrated_on_new_rows():
-    """Caught: trees that are too sure of themselves, uncorrected."""
-    X, y = events(6_000)
-    X_new, y_new = events(6_000, seed=1)
-    sure_of_itself = {"n_estimators": 150, "num_leaves": 31, "reg_lambda": 0.0, "learning_rate": 0.2}
-    raw = quick(calibration="none", **sure_of_itself).fit(X, y).predict_proba(X_new)[:, 1]
-    calibrated = quick(**sure_of_itself).fit(X, y).predict_proba(X_new)[:, 1]
-    assert np.mean((calibrated - y_new) ** 2) < np.mean((raw - y_new) ** 2) - 0.005
+def test_log_odds_to_start_from_are_not_part_of_the_model():
+    """Caught: an offset that is ignored, in which case the trees learn it again, or one that is returned with them."""
+    X, y = events(4_000)
+    offset = np.where(y == 1, 3.0, -3.0)
+    told = quick().fit(X, y, init_score=offset).decision_function(X)
+    assert np.abs(told).max() < 0.5 < np.abs(quick().fit(X, y).decision_function(X)).max()
+    for wrong in (offset[:-1], np.where(np.arange(4_000) == 7, np.nan, offset)):
+        with pytest.raises(DataError, match="`init_score` must be 4000 finite numbers"):
+            quick().fit(X, y, init_score=wrong)
 
 
 def test_flattened_trees_score_what_was_fitted():
@@ -123,7 +101,6 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads():
     )
     text = first.booster_.model_to_string()
     assert again.booster_.model_to_string() == text
-    assert again.calibrator_.to_dict() == first.calibrator_.to_dict()
     assert one_thread.booster_.model_to_string() == text.replace("[num_threads: 2]", "[num_threads: 1]")
     assert other.booster_.model_to_string() != text
 
@@ -150,35 +127,6 @@ def test_labels_come_back_as_they_were_given(classes):
     assert model.score(X, labels) > 0.7
 
 
-@pytest.mark.parametrize(("start", "stop", "place"), [(0, 640, "before"), (640, 800, "in")])
-def test_one_class_where_both_are_needed_means_no_calibration(start, stop, place):
-    """Caught: an exception on small data, or uncalibrated probabilities without a word."""
-    X, y = events()
-    y[start:stop] = 1
-    with pytest.warns(UserWarning, match=f"calibration skipped: the {stop - start} rows {place} the calibration tail"):
-        model = quick().fit(X, y)
-    assert isinstance(model.calibrator_, IdentityCalibrator)
-    np.testing.assert_array_equal(model.predict_proba(X)[:, 1], expit(model.decision_function(X)))
-
-
-def test_a_head_that_is_purged_away_means_no_calibration():
-    """Caught: a fit on no rows, where labels are longer than the training period."""
-    X, y = events()
-    ends = TIMES + timedelta(days=400)
-    with pytest.warns(UserWarning, match="the 0 rows before the calibration tail"):
-        model = quick().fit(X, y, event_times=TIMES, label_end_times=ends)
-    assert isinstance(model.calibrator_, IdentityCalibrator)
-
-
-def test_times_are_checked():
-    """Caught: rows in another order than that of time, whose tail is not the last of them."""
-    X, y = events()
-    with pytest.raises(OrderError, match="`event_times` must not run backwards"):
-        quick().fit(X, y, event_times=TIMES[::-1], label_end_times=TIMES)
-    with pytest.raises(ParameterError, match="together"):
-        quick().fit(X, y, event_times=TIMES)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -197,11 +145,6 @@ def test_times_are_checked():
         ("subsample", "0.5"),
         ("subsample_freq", -1),
         ("reg_lambda", -1.0),
-        ("calibration", "isotonic"),
-        ("calibration_fraction", 0.0),
-        ("calibration_fraction", 0.5),
-        ("embargo", timedelta(seconds=-1)),
-        ("embargo", 3600),
     ],
 )
 def test_parameters_out_of_range(name, value):
