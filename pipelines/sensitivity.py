@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest, rules_without_their_table
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
@@ -62,7 +60,7 @@ def main(stage: Stage) -> None:
     )
     suggested = suggested_trades(backtest, trade, progress=stage.progress("events under every bracket"))
     tables |= {
-        "triggers": trigger_table(suggested, _triggers(), resampling),
+        "triggers": trigger_table(suggested, read_parquet("data/labels.parquet"), resampling),
         "brackets": bracket_table(suggested),
         "bracket_results": result_table(suggested, resampling),
     }
@@ -98,12 +96,6 @@ def main(stage: Stage) -> None:
         title=title,
         **{key: tables[key] for key in ("cost", "capacity", "leverage", "counterfactual", "ruin", "venues")},
     )
-
-
-def _triggers() -> pd.Series:
-    """Return the names of the triggers that fired, by symbol and time of the event; none where labels name none."""
-    labels = read_parquet("data/labels.parquet").set_index(["symbol", "event_time"])
-    return labels.get("triggers", pd.Series("", index=labels.index))
 
 
 def _notes(trades: list[ClosedTrade], suggested: Mapping[str, Any]) -> list[str]:

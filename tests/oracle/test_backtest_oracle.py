@@ -38,6 +38,7 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
     def one_of(*values: Any) -> Any:
         return values[rng.integers(len(values))]
 
+    (apart,) = rng.spawn(1)
     drawdown_control = DrawdownRules(
         throttle_drawdown=one_of(None, 0.05, 0.15),
         streak_grace=one_of(None, 0, 2),
@@ -57,8 +58,8 @@ def random_gate(rng: np.random.Generator, horizon: timedelta) -> Gate:
             require_sweep=one_of(True, False, False, False),
         ),
         bracket=BracketRules(
-            target_sd=one_of(None, None, 2.0, 8.0),
-            stop_sd=one_of(None, None, 2.0, 6.0),
+            target_sd=(None, None, None, 8.0)[apart.integers(4)],
+            stop_sd=(None, None, None, 0.5)[apart.integers(4)],
             stop_buffer_atr=one_of(0.0, 0.25, 1.0),
             min_stop_atr=one_of(0.0, 0.15),
         ),

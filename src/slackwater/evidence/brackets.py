@@ -179,15 +179,16 @@ def result_table(suggested: pd.DataFrame, resampling: Resampling) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def trigger_table(suggested: pd.DataFrame, triggers: pd.Series, resampling: Resampling) -> pd.DataFrame:
+def trigger_table(suggested: pd.DataFrame, labels: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     """Return both for the configured bracket, of every event and of the events of each trigger.
 
     Parameters
     ----------
     suggested
         Of `suggested_trades`.
-    triggers
-        Names of the triggers that fired, joined by "+", by (symbol, event_time).
+    labels
+        `symbol`, `event_time` and, where triggers are told apart, `triggers`: the names of those that fired, joined by
+        "+".
     resampling
         Block bootstrap of the intervals.
 
@@ -197,7 +198,9 @@ def trigger_table(suggested: pd.DataFrame, triggers: pd.Series, resampling: Resa
         `trigger`, then the columns of `bracket_table` and `result_table`. An event of two triggers counts for both.
     """
     trades = suggested[suggested["bracket"] == suggested["bracket"].iloc[0]] if len(suggested) else suggested
-    fired = triggers.reindex(pd.MultiIndex.from_frame(trades[["symbol", "event_time"]])).fillna("").str.split("+")
+    keys = ["symbol", "event_time"]
+    known = labels[keys].assign(triggers=labels.get("triggers", ""))
+    fired = trades[keys].merge(known, on=keys, how="left", validate="1:1")["triggers"].fillna("").str.split("+")
     names = sorted({name for each in fired for name in each if name})
     samples = [(EVERY_EVENT, trades), *((name, trades[[name in each for each in fired]]) for name in names)]
     return pd.DataFrame([{"trigger": name, **_placement(rows), **_result(rows, resampling)} for name, rows in samples])

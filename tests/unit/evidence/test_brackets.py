@@ -166,13 +166,13 @@ def test_every_trigger_has_its_row() -> None:
     ends = ["target", "stop", "time", "target"]
     found = suggested_trades(backtest(ends), TradeRules())
     times = [START + timedelta(days=day, hours=12) for day in range(4)]
-    keys = pd.MultiIndex.from_product([["BTCUSDT"], times], names=["symbol", "event_time"])
-    fired = pd.Series(["cusum", "cusum+cascade", "", "cascade_alarm"], index=keys)
+    labels = pd.DataFrame({"symbol": "BTCUSDT", "event_time": pd.DatetimeIndex(times).as_unit("us")})
+    fired = labels.assign(triggers=["cusum", "cusum+cascade", "", "cascade_alarm"])
     table = trigger_table(found, fired, RESAMPLING).set_index("trigger")
     assert table["n_trades"].to_dict() == {EVERY_EVENT: 4, "cascade": 1, "cascade_alarm": 1, "cusum": 2}
     assert table.loc["cascade", "stop_share"] == 1.0
     assert table.loc["cusum", "target_share"] == 0.5
-    assert trigger_table(found, pd.Series("", index=keys), RESAMPLING)["trigger"].tolist() == [EVERY_EVENT]
+    assert trigger_table(found, labels, RESAMPLING)["trigger"].tolist() == [EVERY_EVENT]
     nothing = trigger_table(found.iloc[:0], fired, RESAMPLING)
     assert nothing[["trigger", "n_trades"]].to_numpy().tolist() == [[EVERY_EVENT, 0]]
 
