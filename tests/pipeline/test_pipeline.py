@@ -114,6 +114,9 @@ def test_everything_that_was_promised_is_there(repository: Path) -> None:
     assert metrics["verdict"] == "paper_only"
     assert metrics["backtest"]["max_leverage"] <= 10.0
     assert metrics["backtest"]["max_risk_fraction"] <= 0.02
+    assert set(metrics["direction"]["by_horizon"]) == {"1h", "4h", "24h", "48h"}
+    assert metrics["direction"]["by_trigger"]["all"]["n"] == metrics["n_events"]
+    assert (repository / "reports/direction.md").read_text().startswith("# Direction: simulated, SYNTHETIC market\n")
     for plot in ("precision_recall", "calibration", "importance", "equity"):
         assert (repository / f"reports/plots/{plot}.png").stat().st_size > 5_000
 
