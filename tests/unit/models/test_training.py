@@ -53,10 +53,12 @@ def test_odds_of_the_trade_are_learned_beyond_the_fair_ones() -> None:
     known = training.features.assign(payoff=training.labels["payoff"])
     edges = ONLY_TRADE.predict_out_of_fold(TrainingSet(features=known, labels=training.labels)).set_index("row")
     won = training.labels["y_trade"].iloc[edges.index] == 1.0
-    # A tail of two dozen independent rows leaves the sceptic doubtful: the order is there, the size is not.
     assert auc(won, edges["trade_edge"]) > 0.85
     assert edges["trade_edge"][won].mean() > edges["trade_edge"][~won].mean()
-    assert (edges["trade_edge_low"] < edges["trade_edge"]).all()
+    bounded = edges["trade_edge_low"].notna()
+    assert bounded[edges["fold"] > 0].any()
+    assert not bounded[edges["fold"] == 0].any()
+    assert (edges["trade_edge_low"] < edges["trade_edge"])[bounded].all()
 
 
 def test_too_few_trades_are_refused() -> None:
@@ -210,3 +212,51 @@ def test_a_feature_that_knows_the_outcome_would_show(null_market: TrainingSet) -
     y = null_market.labels["y_direction"].to_numpy()
     out = NULL_TRAINER.predict_out_of_fold(TrainingSet(features=leaked, labels=null_market.labels))
     assert auc(y[out["row"]], out["p_direction"]) > 0.65
+
+
+def test_only_rows_that_train_are_fitted_and_all_rows_of_a_block_are_predicted() -> None:
+    """Caught: traded rows that train although they were not sampled, or sampled rows without a prediction."""
+    training, _ = training_set()
+    trains = np.arange(len(training)) % 3 != 0
+    some = TrainingSet(features=training.features, labels=training.labels.assign(trains=trains))
+    trainer = replace(TRAINER, targets=(HIT,))
+    out = trainer.predict_out_of_fold(some)
+    assert not trains[out["row"]].all()
+    assert out["p_hit"].notna().all()
+    other = some.labels.assign(y_hit=some.labels["y_hit"].where(trains, 1.0 - some.labels["y_hit"]))
+    again = trainer.predict_out_of_fold(TrainingSet(features=training.features, labels=other))
+    np.testing.assert_array_equal(again["raw_hit"], out["raw_hit"])
+
+
+def test_no_calibrator_knows_an_outcome_of_its_own_block_or_a_later_one() -> None:
+    """Caught: a slope that is fitted to the outcomes that it is scored on."""
+    training, _ = training_set()
+    trainer = replace(TRAINER, targets=(DIRECTION,))
+    out = trainer.predict_out_of_fold(training)
+    last = out["fold"].max()
+    begin = out.loc[out["fold"] == last, "event_time"].min()
+    unknown = training.label_known_time + TRAINER.validation.embargo >= begin
+    turned = training.labels["y_direction"].where(~unknown, 1 - training.labels["y_direction"])
+    changed = TrainingSet(features=training.features, labels=training.labels.assign(y_direction=turned))
+    again = trainer.predict_out_of_fold(changed)
+    np.testing.assert_array_equal(again["p_direction"], out["p_direction"])
+    first = out["fold"] == 0
+    assert (out.loc[first, "slope_direction"] == 0.5).all()
+    (exported,) = trainer.export(training, out)
+    (other,) = trainer.export(changed, again)
+    assert exported.calibrator.to_dict() != other.calibrator.to_dict()
+
+
+@pytest.mark.parametrize(("value", "message"), [(1.0, "one class"), (np.nan, r"0 of .* events have a label")])
+def test_what_cannot_be_learned_is_named_before_any_fit(
+    monkeypatch: pytest.MonkeyPatch, value: float, message: str
+) -> None:
+    """Caught: minutes of training of the other targets before a sentence about the last."""
+    training, _ = training_set()
+    monkeypatch.setattr(Trainer, "fit", lambda *_: pytest.fail("it was fitted"))
+    labels = training.labels.assign(payoff=value)
+    with pytest.raises(DataError, match=message):
+        TRAINER.predict_out_of_fold(TrainingSet(features=training.features, labels=labels))
+    few = training.labels.assign(trains=np.arange(len(training)) >= len(training) - 60)
+    with pytest.raises(DataError, match=r"no test block: .* events that train"):
+        TRAINER.predict_out_of_fold(TrainingSet(features=training.features, labels=few))
