@@ -42,8 +42,7 @@ def _one_symbol(symbol: str, days: int, interval: timedelta, seed: int) -> dict[
         "volume": volume,
         "taker_buy_volume": volume * rng.beta(5.0, 5.0, n),
     }
-    settlement = int(timedelta(hours=8) / interval)
-    stamps = closes[settlement - 1 :: settlement]
+    stamps = closes[:: int(timedelta(hours=8) / interval)]
     moments = START + pd.to_timedelta(np.sort(rng.integers(0, days * 86_400, size=40 * days)), unit="s")
     events = pd.DatetimeIndex(moments).as_unit("us")
     k = len(events)

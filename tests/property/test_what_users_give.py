@@ -29,15 +29,14 @@ from slackwater.market.inputs import INPUT_TABLES, INPUTS
 from slackwater.market.stream import FrameStream
 from slackwater.trading.score import CONTEXT, Score
 from tests.mutations.of_values import EXACT, HOSTILE, TABLE, any_of, spoil_arrays, spoil_bytes, spoil_json
-from tests.small_bundle import BAR, SPEC, make_bundle
-from tests.small_market import small_market
+from tests.small_bundle import BAR, SPEC, make_bundle, market
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::slackwater.errors.UniverseWarning", "ignore::slackwater.errors.DefectWarning"
 )
 
 Rng = np.random.Generator
-TABLES = {name: t for name, t in small_market(days=12, interval=BAR, seed=7).items() if name in INPUT_TABLES}
+TABLES = {name: t for name, t in market(days=12).items() if name in INPUT_TABLES}
 ROWS = {name: t[t["symbol"] == "BTCUSDT"].iloc[0].to_dict() for name, t in TABLES.items()}
 
 

@@ -15,6 +15,7 @@ import pytest
 import slackwater as sw
 from slackwater.errors import (
     BundleError,
+    DefectWarning,
     MissingDataError,
     OrderError,
     ParameterError,
@@ -345,8 +346,12 @@ def test_warm_takes_what_score_takes_and_no_more(scorer: sw.ReversalScorer) -> N
         assert list(stream.save_state()) == ["fingerprint"]
     zero = interest.assign(open_interest=interest["open_interest"].where(interest.index != interest.index[-30], 0.0))
     streams = scorer.stream("ETHUSDT"), scorer.stream("ETHUSDT")
-    streams[0].warm(history | {"open_interest": zero, "whale_transfers": pd.concat([moved, moved.tail(200)])})
-    streams[1].warm(history | {"open_interest": zero[zero["open_interest"] > 0]})
+    with pytest.warns(
+        DefectWarning, match=r"ETHUSDT zero_open_interest in 1 rows.*masked(?s:.*)doubled_rows in 200 rows"
+    ):
+        streams[0].warm(history | {"open_interest": zero, "whale_transfers": pd.concat([moved, moved.tail(200)])})
+    with pytest.warns(DefectWarning, match="ETHUSDT gap in 1 rows"):
+        streams[1].warm(history | {"open_interest": zero[zero["open_interest"] > 0]})
     of_both = [{name: array.tobytes() for name, array in each.save_state().items()} for each in streams]
     assert of_both[0] == of_both[1]
 
@@ -386,7 +391,10 @@ def test_other_company_is_named(scorer: sw.ReversalScorer) -> None:
     more = tables | {"bars": pd.concat([tables["bars"], alone["bars"].assign(symbol="ALTUSDT")])}
     with pytest.warns(UniverseWarning, match=r"this market lacks ETHUSDT\. others_return_24h, .* are means over"):
         scorer.score(alone)
-    with pytest.warns(UniverseWarning, match="this market adds ALTUSDT"):
+    with (
+        pytest.warns(UniverseWarning, match="this market adds ALTUSDT"),
+        pytest.warns(DefectWarning, match="depth: ALTUSDT silent .* the table has BTCUSDT, ETHUSDT"),
+    ):
         scorer.stream("BTCUSDT").warm(more)
     frames = scorer.frame_stream()
     closes = alone["bars"].head(2)
