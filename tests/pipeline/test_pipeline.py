@@ -486,7 +486,7 @@ def test_a_bundle_with_a_family_of_ones_own_goes_from_export_to_live(repository:
     code = (ROOT / "examples/my_features.py").read_text(encoding="utf-8")
     (root / "pressure.py").write_text(code)
     edit(root, lambda content: content["features"].update(extra=["pressure:PressureFamily"]))
-    for stage in ("configure", "features", "label", "train", "export"):
+    for stage in ("_deps", "configure", "features", "label", "train", "export"):
         run(root, sys.executable, "-m", f"pipelines.{stage}")
 
     def scored(imports: str = "import pressure", families: str = "", *, fails: bool = False) -> str:
