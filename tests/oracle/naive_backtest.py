@@ -182,8 +182,8 @@ class NaiveBacktest:
 
     def refuse(self, score: Score, time: int, code: str, message: str) -> None:
         self.refusals.append(
-            {"symbol": score.symbol, "event_time": score.event_time, "decided_at": utc(time)}
-            | {"code": code, "message": message}
+            {"symbol": score.symbol, "event_time": score.event_time, "triggers": "+".join(score.triggers)}
+            | {"decided_at": utc(time), "code": code, "message": message}
         )
 
     # ---- the clock --------------------------------------------------------------------------------------------------
@@ -388,6 +388,7 @@ class NaiveBacktest:
             {
                 "symbol": plan.symbol,
                 "event_time": plan.event_time,
+                "triggers": "+".join(plan.score.triggers),
                 "entry_time": utc(position.entry_time),
                 "exit_time": utc(position.exit_time),
                 "side": plan.side,

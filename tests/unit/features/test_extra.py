@@ -156,9 +156,9 @@ def test_inputs_of_a_table_from_outside_follow_the_intermediates() -> None:
     live = [engine.update(row) for symbol, _ in tables.symbols() for row in tables.rows(symbol)]
     np.testing.assert_array_equal(np.array(live), history[engine.names].to_numpy())
     alone = FeatureEngine(default_families(HOUR))
-    with pytest.raises(SchemaError, match=r"a row has 28 inputs, the engine reads 27"):
+    with pytest.raises(SchemaError, match=r"a row has 30 inputs, the engine reads 29"):
         alone.update(next(tables.rows("BTCUSDT")))
-    with pytest.raises(ParameterError, match=r"a frame row has 28 inputs, the engine reads 27"):
+    with pytest.raises(ParameterError, match=r"a frame row has 30 inputs, the engine reads 29"):
         alone.transform(tables)
     with pytest.raises(ParameterError, match=r"reads \['spot_basis'\], which no table feeds"):
         FeatureEngine(families)
