@@ -14,7 +14,6 @@ from pipelines._closure import ROOT
 from slackwater.config import load_params
 from slackwater.storage import read_json
 
-
 # Triggers, training rows, calibration and bracket of the recipe have changed since these results were written.
 OF_THE_RECIPE_BEFORE = pytest.mark.xfail(
     strict=True, raises=(AssertionError, KeyError), reason="measured with the recipe before decisions 18 to 21"
