@@ -1,4 +1,4 @@
-"""What calibrators share: their bounds, their checks, and the reading of their numbers."""
+"""Bounds and checks that calibrators share, and the reading of their numbers.
 
 from __future__ import annotations
 

@@ -20,15 +20,17 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
 from slackwater.models.horizons import at_horizon, predict_horizons, reported_horizons
-from slackwater.models.parameters import WalkForward
+from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.targets import TARGETS, Target
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.times import DAY
 from slackwater.trading.price_path import price_paths
+from slackwater.trading.rules import SizingRules
 from tests.small_bundle import TRAINER, training_set
 
 BAR = timedelta(minutes=30)
+RULES = SizingRules()
 HORIZONS = [timedelta(hours=hours) for hours in (1, 4, 24, 48)]
 DIRECTION, HIT, TRADE = TARGETS
 ONLY_TRADE = replace(TRAINER, targets=(TRADE,))
@@ -37,6 +39,11 @@ ONLY_TRADE = replace(TRAINER, targets=(TRADE,))
 def test_no_model_of_trades_knows_a_trade_that_was_open_when_its_block_began() -> None:
     """The trade of an event can outlast its barriers: both must be settled, with the embargo to spare."""
     training, _ = training_set()
+    # A target or a stop beyond one standard deviation makes it so.
+    later = training.labels["trade_end_time"] + pd.to_timedelta(np.arange(len(training)) % 3 * 20, unit="h")
+    labels = training.labels.assign(trade_end_time=later)
+    labels["label_known_time"] = labels[["label_end_time", "trade_end_time"]].max(axis=1)
+    training = TrainingSet(features=training.features, labels=labels)
     out = pd.concat([TRAINER.predict_out_of_fold(training), TRAINER.training_facts(training)], axis=1)
     longer = training.labels["trade_end_time"] > training.labels["label_end_time"]
     assert longer.mean() > 0.2
@@ -176,15 +183,20 @@ def test_a_horizon_with_too_few_labels_has_no_prediction(null_market: TrainingSe
     assert out.isna().all(axis=None)
     assert len(out) == len(null_market)
     said: list[str] = []
+    predict_horizons(few_known, NULL_TRAINER, said.append)
+    assert said[0].startswith("horizon 48h is left out: 49 of 2225 events have a label")
     short = replace(NULL_TRAINER, validation=replace(NULL_TRAINER.validation, min_train=3000 * DAY))
-    assert predict_horizons(few_known, short, said.append).isna().all(axis=None)
-    assert said[0].startswith("horizon 48h is left out: no test block")
+    said.clear()
+    assert predict_horizons(null_market, short, said.append).isna().all(axis=None)
+    assert said[0].startswith("horizon 1h is left out: no test block")
 
 
 def share_worth_a_trade(training: TrainingSet) -> float:
-    edges = replace(NULL_TRAINER, targets=(TRADE,)).predict_out_of_fold(training)
+    trainer = replace(NULL_TRAINER, targets=(TRADE,), model=ModelParameters(min_child_samples=10))
+    edges = trainer.predict_out_of_fold(training)
     labels = training.labels.iloc[edges["row"]].assign(trade_edge_low=edges["trade_edge_low"].to_numpy())
-    return float(((expected_value_at_reference(labels) > 0.05) & (labels["reward_risk"] >= 1.2)).mean())
+    passed = expected_value_at_reference(labels) > RULES.min_expectancy
+    return float((passed & (labels["reward_risk"] >= RULES.min_reward_risk)).mean())
 
 
 def test_at_signal_0_hardly_an_event_is_worth_a_trade(null_market: TrainingSet) -> None:
