@@ -1,4 +1,4 @@
-"""Bounds and checks that calibrators share, and the reading of their numbers.
+"""Bounds and checks that calibrators share, and the reading of their numbers."""
 
 from __future__ import annotations
 
