@@ -215,7 +215,7 @@ def toy(advance: Any, **members: Any) -> tuple[Family, ...]:
             "declared_needs",
             'reads VOLATILITY of the family `volatility`.*add "volatility" to',
         ),
-        (_last_of_the_row, "declared_needs", "reads CONSUMED_ABOVE of the family `liquidation_density`"),
+        (_last_of_the_row, "declared_needs", "reads SWEEP_DIRECTION of the family `sweeps`"),
         (_undeclared_premium, "declared_inputs", "does not declare, premium_index: add it to its `inputs`"),
         (_sometimes_written, "memory", "does not write its output toy at every bar, first BTCUSDT"),
         (_added_to, "memory", "does not write its output toy at every bar, first BTCUSDT"),

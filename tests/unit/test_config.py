@@ -124,7 +124,8 @@ def test_bad_parameters_are_refused_with_their_full_name(case: str) -> None:
 def test_an_entry_overrides_key_by_key() -> None:
     """An override that replaced its whole section would lose the keys that it does not name."""
     params = resolve(changed(lambda c: c.update(dataset="bybit_1h")))
-    assert params.labels.horizon == timedelta(hours=4)
+    assert params.validation.embargo == timedelta(hours=72)
+    assert params.validation.test == timedelta(days=30)
     assert params.labels.reversal_multiple == CONTENT["labels"]["reversal_multiple"]
     assert params.features.price.range_windows == (timedelta(hours=24), timedelta(hours=72))
     assert params.features.volatility.atr_window == timedelta(hours=14)

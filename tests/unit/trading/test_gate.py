@@ -213,6 +213,7 @@ JOURNAL = {
     "decision",
     "venue",
     "symbol",
+    "triggers",
     "event_time",
     "decided_at",
     "expires",
