@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
+from pipelines._direction import write_direction_page
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
-from slackwater.durations import duration_name
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.direction import DirectionReport, hours_to_barriers, traded_rows
+from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
-from slackwater.report.direction_page import direction_page
 from slackwater.report.figures import write_figures
-from slackwater.storage import atomic_file, read_json, read_json_lines, read_parquet, write_report
+from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
 
 HEADLINE = {
     "dataset": "dataset",
@@ -108,32 +105,6 @@ def main(stage: Stage) -> None:
         stage.say(f"warning: {warning}")
     stage.say(judged.sentence)
     stage.say(judged.power)
-
-
-def write_direction_page(
-    stage: Stage, scored: pd.DataFrame, labels: pd.DataFrame, resampling: Resampling
-) -> dict[str, Any]:
-    """Write ``data/reports/direction.md`` and return its tables for the metrics."""
-    headline = duration_name(stage.labels.horizon)
-    report = DirectionReport(
-        headline=headline, symbol_correlation=stage.labels.symbol_correlation, resampling=resampling
-    )
-    tables = report.tables(scored)
-    equal = stage.labels.reversal_multiple == stage.labels.continuation_multiple
-    shares = report.reversals(labels, equal_barriers=equal)
-    hours = hours_to_barriers(labels)
-    synthetic = ", SYNTHETIC market" if stage.dataset.synthetic else ""
-    page = direction_page(
-        f"Direction: {stage.dataset.name}{synthetic}",
-        tables,
-        headline=headline,
-        shares=shares,
-        hours=hours,
-        left_out=tuple(read_json("data/reports/labels.json")["left_out"]),
-    )
-    with atomic_file("data/reports/direction.md") as path:
-        path.write_text(page, encoding="utf-8")
-    return {**tables, "reversals_within": shares, "hours_to_barrier": hours}
 
 
 if __name__ == "__main__":

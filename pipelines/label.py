@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
 from scipy.special import expit
 
 from pipelines._contracts import contracts_of, require_facts
 from pipelines._stage import Stage, run
-from slackwater.durations import duration_name
 from slackwater.labels.events import trigger_counts
-from slackwater.labels.outcomes import HorizonReport
-from slackwater.labels.table import build_labels
+from slackwater.labels.table import build_labels, horizon_counts
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
 from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_parquet, write_report
@@ -55,7 +52,7 @@ def main(stage: Stage) -> None:
     trades = labels[labels["payoff"].notna()]
     summary = asdict(report) | {
         "latency_to_charge": report.latency_to_charge.total_seconds(),
-        "horizons": {duration_name(each.horizon): _outcomes(labels, each, stage) for each in report.horizons},
+        "horizons": horizon_counts(labels, report, horizon=stage.labels.horizon),
         "symbol_correlation": {
             "used": stage.labels.symbol_correlation,
             "of_hourly_returns": HourlyCorrelations(paths).mean(),
@@ -83,13 +80,6 @@ def main(stage: Stage) -> None:
     )
     write_parquet(labels, "data/labels.parquet")
     write_report(summary, "data/reports/labels.json")
-
-
-def _outcomes(labels: pd.DataFrame, report: HorizonReport, stage: Stage) -> dict[str, Any]:
-    """Return the counts at a horizon, with the effective number of labels there."""
-    counts = {name: value for name, value in asdict(report).items() if name != "horizon"}
-    weight = "weight" if report.horizon == stage.labels.horizon else f"weight_{duration_name(report.horizon)}"
-    return counts | {"effective_n": effective_n(labels[weight].dropna()) if weight in labels else 0.0}
 
 
 def trigger_sentence(name: str, count: Mapping[str, Any], rows: int) -> str:

@@ -15,11 +15,11 @@ from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import LabelReport, triple_barrier
 from slackwater.labels.events import ROLE_COLUMNS, sample_events
 from slackwater.labels.trades import TradeRules, trade_outcomes
-from slackwater.labels.weights import average_uniqueness
+from slackwater.labels.weights import average_uniqueness, effective_n
 from slackwater.times import DAY_US
 from slackwater.trading.price_path import PricePath
 
-__all__ = ["Label", "build_labels", "weighted"]
+__all__ = ["Label", "build_labels", "horizon_counts", "weighted"]
 
 
 class Label(Protocol):
@@ -122,6 +122,25 @@ def build_labels(
         known.append(f"{label.name}_known_time")
     labels["label_known_time"] = labels[known].max(axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report
+
+
+def horizon_counts(labels: pd.DataFrame, report: LabelReport, *, horizon: timedelta) -> dict[str, dict[str, float]]:
+    """Return the counts of the outcomes by name of the horizon, with the effective number of its labels.
+
+    Parameters
+    ----------
+    labels, report
+        Of `build_labels`.
+    horizon
+        The headline.
+    """
+    found = {}
+    for each in report.horizons:
+        name = duration_name(each.horizon)
+        weight = "weight" if each.horizon == horizon else f"weight_{name}"
+        counts = {key: value for key, value in vars(each).items() if key != "horizon"}
+        found[name] = counts | {"effective_n": effective_n(labels[weight].dropna()) if weight in labels else 0.0}
+    return found
 
 
 def _why_none(report: LabelReport, horizon: timedelta, paths: Mapping[str, PricePath]) -> str:
