@@ -1,4 +1,4 @@
-"""What calibrators share: their bounds, their checks, and the reading of their numbers."""
+"""Bounds, checks and the reading of numbers that calibrators share."""
 
 from __future__ import annotations
 
