@@ -12,9 +12,9 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve
 
 from slackwater.metrics.classification import average_precision, calibration_bins
+from slackwater.models.readers import READERS
 from slackwater.models.targets import ExplainedModel, Target
 from slackwater.report._plots import BLUE, GREY, INK, RED, write_plots
-from slackwater.scoring.scorer import READERS
 from slackwater.storage import read_json
 
 __all__ = ["write_figures"]

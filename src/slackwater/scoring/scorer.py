@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,9 +37,7 @@ from slackwater.market.schemas import SCHEMAS
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
-from slackwater.models.logistic import RankLogistic
-from slackwater.models.mean import ReadMean
-from slackwater.models.predictor import FlattenedTrees
+from slackwater.models.readers import READERS
 from slackwater.models.targets import TARGETS, Calibrator, ExplainedModel, Target, TextModel
 from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
@@ -55,11 +53,6 @@ from slackwater.trading.score import Score, row_numbers
 from slackwater.types import Bools, Floats
 
 __all__ = ["READERS", "EventScore", "ReversalScorer", "ScoreStream"]
-
-READERS: Final[Mapping[str, Callable[[str], TextModel]]] = {
-    kind.text_format: kind.from_text for kind in (FlattenedTrees, RankLogistic, ReadMean)
-}
-"""Readers of model texts by format."""
 
 
 @dataclass(frozen=True, slots=True)
