@@ -248,7 +248,10 @@ def test_an_edit_reruns_what_reads_it(repository: Path) -> None:
     before = (repository / "params.yaml").read_text()
     try:
         for change, rerun in (
-            (lambda c: c["datasets"]["simulated"].update(labels={"reversal_multiple": 1.1}), {"label", "export"}),
+            (
+                lambda c: c["datasets"]["simulated"].update(labels={"reversal_multiple": 1.1}),
+                {"label", "evaluate", "export"},
+            ),
             (
                 lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS),
                 {"label", "backtest", "sensitivity", "export"},
