@@ -29,7 +29,7 @@ from slackwater.storage import read_tables
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
-from tests.checkout import copy_repository, environment_of, kernels_of
+from tests.checkout import copy_repository, environment_of
 
 NAME = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
 NAME |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
@@ -47,7 +47,6 @@ COPIED = (
     ".dvc/config",
     ".dvc/.gitignore",
 )
-SIMULATOR = Path("src/slackwater/simulation")
 
 FACTS = {
     "venue": "simulated",
@@ -90,16 +89,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(root, "git", "commit", "-qm", "start")
     run(root, "dvc", "repro")
     return root
-
-
-def test_no_stage_compiled_the_simulator_once_more(repository: Path) -> None:
-    """Catches a copy that does not find the kernels that it was given: each would be compiled for every copy."""
-    given, found = (
-        {kernel.name: kernel.stat().st_mtime_ns for kernel in kernels_of(root, SIMULATOR).glob("*.nbc")}
-        for root in (ROOT, repository)
-    )
-    assert found
-    assert found.items() <= given.items()
 
 
 def test_everything_that_was_promised_is_there(repository: Path) -> None:
