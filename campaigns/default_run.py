@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from pipelines._closure import code_digest
 from slackwater.config import Params
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
@@ -17,7 +22,7 @@ from slackwater.market.frame import MarketFrame
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.parameters import MarketParameters
-from slackwater.storage import digest_of
+from slackwater.storage import digest_of, read_json, write_report
 from slackwater.trading.costs import CostModel
 from slackwater.trading.price_path import price_paths
 
@@ -70,3 +75,43 @@ def parameters_digest(params: Params) -> str:
     rules = params.trading.rules.model_dump(mode="json")
     market = asdict(MarketParameters())
     return digest_of([*(getattr(params, name).model_dump(mode="json") for name in sections), rules, market])
+
+
+def over_markets(
+    measure: Callable[[Params, dict[str, Any]], dict[str, Any]],
+    params: Params,
+    markets: Iterable[dict[str, Any]],
+    *,
+    campaign: Path,
+    describe: Callable[[dict[str, Any]], str],
+) -> list[dict[str, Any]]:
+    """Return a measurement of every market, two at a time; started again, it goes on where it was stopped.
+
+    Parameters
+    ----------
+    measure
+        Measures one market; a function of the module of the campaign, in types that JSON keeps.
+    params
+        The parameters.
+    markets
+        Settings of each market.
+    campaign
+        File of the campaign. What was measured is kept beside it, in ``<name>.partial.json``, which is valid for one
+        state of the code and the parameters, and removed at the end.
+    describe
+        Returns a line about a measurement.
+    """
+    kept = campaign.with_suffix(".partial.json")
+    state = digest_of([parameters_digest(params), code_digest(campaign)])
+    before = read_json(kept) if kept.is_file() else {}
+    found = before["found"] if before.get("state") == state else {}
+    wanted = {digest_of([market]): market for market in markets}
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        running = {name: pool.submit(measure, params, wanted[name]) for name in wanted if name not in found}
+        for name, future in running.items():
+            found[name] = future.result()
+            write_report({"state": state, "found": found}, kept)
+            sys.stdout.write(f"SYNTHETIC, {len(found)} of {len(wanted)}, {wanted[name]}: {describe(found[name])}\n")
+            sys.stdout.flush()
+    kept.unlink(missing_ok=True)
+    return [found[name] for name in wanted]

@@ -1,7 +1,7 @@
 """False positives on simulated markets in which nothing can be predicted (signal 0): the trade rule, and direction.
 
-SYNTHETIC markets. Run it with ``make campaigns``; it takes some minutes per seed and writes its result, with a digest
-of the parameters that it holds for, to ``campaigns/null_gate.json``.
+SYNTHETIC markets. Run it with ``make campaigns``; it takes some minutes per seed, goes on where it was stopped, and
+writes its result, with a digest of the parameters that it holds for, to ``campaigns/null_gate.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, norm
 
-from campaigns.default_run import parameters_digest, trainer_of, training_set
+from campaigns.default_run import over_markets, parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger
@@ -79,18 +79,27 @@ def directions(params: Params, training: TrainingSet, *, seed: int) -> list[dict
     return rows
 
 
+def markets(params: Params) -> list[dict[str, Any]]:
+    """Return the settings of the markets: ten without a signal, and two with that of the default one, to compare."""
+    signals = [*[(seed, 0.0) for seed in SEEDS], *[(seed, params.dataset.simulate.signal) for seed in SEEDS[:2]]]
+    return [{"seed": seed, "signal": signal} for seed, signal in signals]
+
+
+def measured(params: Params, market: dict[str, Any]) -> dict[str, Any]:
+    """Return how many events of a market pass, and without a signal also the AUCs of direction."""
+    training, _ = training_set(params, **market)
+    found = passing(params, training, **market)
+    return found | {"directions": directions(params, training, seed=market["seed"]) if not market["signal"] else []}
+
+
 def main() -> None:
     """Run all seeds and write the result."""
     params = load_params()
-    rows, auc_rows = [], []
-    for signal, seeds in ((0.0, SEEDS), (params.dataset.simulate.signal, SEEDS[:2])):
-        for seed in seeds:
-            training, _ = training_set(params, seed=seed, signal=signal)
-            rows.append(passing(params, training, seed=seed, signal=signal))
-            if signal == 0.0:
-                auc_rows += directions(params, training, seed=seed)
-            sys.stdout.write(f"SYNTHETIC signal {signal:g} seed {seed}: {rows[-1]['share']:.2%} pass\n")
-            sys.stdout.flush()
+    found = over_markets(
+        measured, params, markets(params), campaign=Path(__file__), describe=lambda each: f"{each['share']:.2%} pass"
+    )
+    auc_rows = [row for each in found for row in each.pop("directions")]
+    rows = found
     shares = pd.DataFrame(rows).query("signal == 0.0")["share"]
     worst, mean = float(np.max(shares)), float(np.mean(shares))
     answer = {"synthetic": True, "goal": GOAL, "mean_share": mean, "worst_share": worst, "markets": rows}

@@ -1,23 +1,21 @@
 """Test of the whole pipeline on simulated markets: no skill without a signal, more skill with a stronger one.
 
-SYNTHETIC markets. Run it with ``make campaigns``; it takes about a minute per market, writes its result to
-``campaigns/simulated_market.json``, with a digest of the parameters that it holds for, and prints the tables of
-``docs/simulator.md``.
+SYNTHETIC markets. Run it with ``make campaigns``; it takes some minutes per market, goes on where it was stopped,
+writes its result to ``campaigns/simulated_market.json``, with a digest of the parameters that it holds for, and prints
+the tables of ``docs/simulator.md``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from campaigns.default_run import parameters_digest, trainer_of, training_set
+from campaigns.default_run import over_markets, parameters_digest, trainer_of, training_set
 from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import share_by_side
 from slackwater.metrics.classification import auc
@@ -147,13 +145,11 @@ def page(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def run(params: Params, say: Callable[[str], None]) -> dict[str, Any]:
+def run(params: Params) -> dict[str, Any]:
     """Measure all markets."""
-    rows = []
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        for market, row in zip(markets(), pool.map(partial(measured, params), markets()), strict=True):
-            rows.append(row)
-            say(f"SYNTHETIC {market}: AUC {row['pooled']['auc']:.3f}")
+    rows = over_markets(
+        measured, params, markets(), campaign=Path(__file__), describe=lambda row: f"AUC {row['pooled']['auc']:.3f}"
+    )
     return {"synthetic": True, "parameters_sha256": parameters_digest(params), "markets": rows}
 
 
@@ -164,7 +160,7 @@ def main() -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    answer = run(load_params(), say)
+    answer = run(load_params())
     write_report(answer, OUT)
     say(page(read_json(OUT)))
     for line in shortfalls(answer):

@@ -11,9 +11,8 @@ _SOURCES = Path(__file__).resolve().parent.parent / "src"
 if _SOURCES.is_dir() and sys.path[:1] != [str(_SOURCES)]:
     sys.path.insert(0, str(_SOURCES))
 
-if (
-    sys.argv[:1] == ["-m"] and "-m" in sys.orig_argv
-):  # `python -m pipelines.…` starts, and has imported nothing else yet
+# `python -m pipelines.…` starts, and has imported nothing else yet.
+if sys.argv[:1] == ["-m"] and "-m" in sys.orig_argv:
     _package, _, _name = sys.orig_argv[sys.orig_argv.index("-m") + 1].partition(".")
     if _package == __name__ and not _name.startswith("_"):
         watch(_name)

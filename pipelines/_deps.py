@@ -71,7 +71,9 @@ def main() -> None:
     try:
         load_params(ROOT / "params.yaml")
         for name, error in broken_entries(ROOT / "params.yaml").items():
-            sys.stdout.write(f"the data set {name} cannot be chosen, and its families are no deps: {error}\n")
+            sys.stdout.write(
+                f"the data set {name} cannot be chosen, and the files of its families are not listed as deps: {error}\n"
+            )
     except SlackwaterError as error:
         raise SystemExit(f"make deps failed: {type(error).__name__}: {error}") from None
     text = _DVC.read_text(encoding="utf-8")

@@ -32,20 +32,17 @@ def read_backtest(stage: Stage) -> Backtest:
     """Return the out-of-sample predictions and the prices of the run, parsed and checked."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     wanted = read_json("data/feature_manifest.json")["model_features"]
-    labels, predictions = read_parquet("data/labels.parquet"), read_parquet("data/predictions.parquet")
-    if "trades" in labels:
-        labels = labels[labels["trades"]]
-        predictions = predictions.merge(labels[["symbol", "event_time"]], on=["symbol", "event_time"])
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
     fine_bars = read_fine_bars("data/tables")
-    stage.say(f"{len(predictions):,} predicted events, {len(fine_bars):,} fine bars")
+    scores = event_scores(
+        read_parquet("data/predictions.parquet"),
+        read_parquet("data/labels.parquet"),
+        read_parquet("data/features.parquet", columns=columns),
+        wanted,
+    )
+    stage.say(f"{len(scores):,} scores of triggers, {len(fine_bars):,} fine bars")
     return Backtest.of(
-        event_scores(
-            predictions,
-            labels,
-            read_parquet("data/features.parquet", columns=columns),
-            wanted,
-        ),
+        scores,
         fine_bars,
         tables.get("funding"),
         tables.get("mark_price"),

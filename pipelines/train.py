@@ -16,8 +16,7 @@ def main(stage: Stage) -> None:
     """Write ``data/predictions.parquet``, ``models/fitted`` and ``data/reports/trials.json``."""
     training, trainer = read_training_set(), build_trainer(stage)
     stage.say(
-        f"{len(training):,} events, {int(training.trains.sum()):,} of them train, {int(training.trades.sum()):,} "
-        f"may be traded; {training.features.shape[1]} columns"
+        f"{len(training):,} events, {int(training.trains.sum()):,} of them train; {training.features.shape[1]} columns"
     )
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
     predictions = predictions.join(trainer.training_facts(training))

@@ -25,6 +25,32 @@ from slackwater.trading.score import CONTEXT, MarketContext, Score
 from slackwater.trading.sizing import Sizing
 
 TIME = pd.Timestamp("2024-03-01", tz="UTC")
+SOUND_SCORE: dict[str, Any] = {
+    "symbol": "BTCUSDT",
+    "direction": -1,
+    "p_direction": 0.62,
+    "p_hit": 0.4,
+    "close": 50_000.0,
+    "volatility_daily": 0.03,
+    "atr_1h": 0.006,
+    "atr_bar": 0.0015,
+    "distance_to_high_24h": 0.05,
+    "distance_to_low_24h": 0.02,
+    "distance_to_high_72h": 0.08,
+    "distance_to_low_72h": 0.03,
+    "volume_24h": 20_000.0,
+    "depth_bid_1pct": 300.0,
+    "depth_ask_1pct": 400.0,
+    "swept_extreme_distance_above": math.nan,
+    "swept_extreme_distance_below": math.nan,
+    "pool_distance_above": math.nan,
+    "pool_distance_below": math.nan,
+    "trend_efficiency_72h": 0.0,
+    "trade_edge": 0.9,
+    "trade_edge_low": 0.7,
+}
+"""A score that a gate with the default rules accepts, for bars about 50,000 USDT."""
+
 AT_LEVELS = BracketRules(target_sd=None, stop_sd=None)
 """Stop and target at levels, however far: prices that do not depend on the horizon, for tests of what follows."""
 

@@ -81,8 +81,8 @@ class IdentityCalibrator:
 class AnchoredCalibrator:
     """Log-odds drawn towards the base rate: ``anchor + slope (raw - anchor)`` (method, section 2.3).
 
-    There is no intercept, and the slope lies in [0, 1]: what a model ranks, the calibrated log-odds rank alike, and
-    predictions of several fits stay comparable.
+    The slope lies in [0, 1], and there is no intercept. So calibration keeps the order of the predictions of a model,
+    and those of several fits can be compared.
 
     Parameters
     ----------

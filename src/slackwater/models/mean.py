@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from slackwater.types import Floats
 
-__all__ = ["MeanModel", "ReadMean"]
+__all__ = ["MEMBER_READERS", "MeanModel", "ReadMean"]
 
-_READERS: Final[Mapping[str, Callable[[str], ExplainedModel]]] = {
+MEMBER_READERS: Final[Mapping[str, Callable[[str], ExplainedModel]]] = {
     FlattenedTrees.text_format: FlattenedTrees.from_text,
     RankLogistic.text_format: RankLogistic.from_text,
 }
+"""Readers of the models that may be averaged, by the format of their text."""
 _MOST_MEMBERS: Final = 16
 
 
@@ -124,12 +125,12 @@ def _member(content: object, at: int) -> ExplainedModel:
     where = f"mean of models: member {at}"
     if not isinstance(content, dict) or set(content) != {"format", "text"}:
         raise BundleError(f"{where}: must have exactly the keys `format` and `text`, was {brief(content)}")
-    if not isinstance(content["format"], str) or content["format"] not in _READERS:
-        raise BundleError(f"{where}: `format` must be one of {sorted(_READERS)}, was {brief(content['format'])}")
+    if not isinstance(content["format"], str) or content["format"] not in MEMBER_READERS:
+        raise BundleError(f"{where}: `format` must be one of {sorted(MEMBER_READERS)}, was {brief(content['format'])}")
     if not isinstance(content["text"], str):
         raise BundleError(f"{where}: `text` must be a text, was {brief(content['text'])}")
     try:
-        return _READERS[content["format"]](content["text"])
+        return MEMBER_READERS[content["format"]](content["text"])
     except BundleError as error:
         raise BundleError(f"{where}: {error}") from error
 

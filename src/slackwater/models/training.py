@@ -87,16 +87,7 @@ class TrainingSet:
     @property
     def trains(self) -> Bools:
         """Whether the models are fitted on an event: the column ``trains`` of the labels, all of them without it."""
-        return _flags(self.labels, "trains")
-
-    @property
-    def trades(self) -> Bools:
-        """Whether an event may be traded: the column ``trades`` of the labels, all of them without it."""
-        return _flags(self.labels, "trades")
-
-
-def _flags(labels: pd.DataFrame, column: str) -> Bools:
-    return labels[column].to_numpy(bool) if column in labels else np.ones(len(labels), dtype=bool)
+        return self.labels["trains"].to_numpy(bool) if "trains" in self.labels else np.ones(len(self), dtype=bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

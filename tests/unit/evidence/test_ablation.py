@@ -18,7 +18,7 @@ from slackwater.evidence.evaluation import Resampling
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
-from tests.trading import AT_LEVELS, traded, traded_at_unit_risk
+from tests.trading import AT_LEVELS, SOUND_SCORE, traded, traded_at_unit_risk
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
@@ -46,33 +46,7 @@ ROWS = [
     ("trade_odds", "off"),
     ("depth_fraction", "off"),
 ]
-SOUND: dict[str, Any] = {
-    "symbol": "BTCUSDT",
-    "direction": -1,
-    "p_direction": 0.62,
-    "p_hit": 0.4,
-    "close": 50_000.0,
-    "volatility_daily": 0.03,
-    "atr_1h": 0.006,
-    "atr_bar": 0.0015,
-    "distance_to_high_24h": 0.05,
-    "distance_to_low_24h": 0.02,
-    "distance_to_high_72h": 0.08,
-    "distance_to_low_72h": 0.03,
-    "volume_24h": 20_000.0,
-    "depth_bid_1pct": 300.0,
-    "depth_ask_1pct": 400.0,
-    "swept_extreme_distance_above": math.nan,
-    "swept_extreme_distance_below": math.nan,
-    "pool_distance_above": math.nan,
-    "pool_distance_below": math.nan,
-    "trend_efficiency_72h": 0.0,
-    "trade_edge": 0.9,
-    "trade_edge_low": 0.7,
-    "missing_features": (),
-    "out_of_range_features": (),
-    "triggers": (),
-}
+SOUND = SOUND_SCORE | {"missing_features": (), "out_of_range_features": (), "triggers": ()}
 
 
 def market(outcomes: Mapping[pd.Timestamp, str]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.costs import CostModel
 from slackwater.trading.rules import BracketRules
-from tests.trading import AT_LEVELS
+from tests.trading import AT_LEVELS, SOUND_SCORE
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 HOUR = timedelta(hours=1)
@@ -31,30 +31,7 @@ SD = 0.03 * math.sqrt(4 / 24)
 RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 CONFIGURED = "as configured: target_sd 1, stop_sd 1"
 LAG = timedelta(seconds=5)
-SOUND: dict[str, Any] = {
-    "symbol": "BTCUSDT",
-    "direction": -1,
-    "p_direction": 0.5,
-    "p_hit": 0.4,
-    "close": 50_000.0,
-    "volatility_daily": 0.03,
-    "atr_1h": 0.006,
-    "atr_bar": 0.0015,
-    "distance_to_high_24h": 0.05,
-    "distance_to_low_24h": 0.02,
-    "distance_to_high_72h": 0.08,
-    "distance_to_low_72h": 0.03,
-    "volume_24h": 20_000.0,
-    "depth_bid_1pct": 300.0,
-    "depth_ask_1pct": 400.0,
-    "swept_extreme_distance_above": math.nan,
-    "swept_extreme_distance_below": math.nan,
-    "pool_distance_above": math.nan,
-    "pool_distance_below": math.nan,
-    "trend_efficiency_72h": 0.0,
-    "trade_edge": math.nan,
-    "trade_edge_low": math.nan,
-}
+SOUND = SOUND_SCORE | {"p_direction": 0.5, "trade_edge": math.nan, "trade_edge_low": math.nan}
 NEAR = 50_000.0 * SD * 1.2  # beyond one standard deviation, and before one and a half
 MOVES = {"target": {"high": 50_000.0 + NEAR}, "stop": {"low": 50_000.0 - NEAR}, "time": {}}
 
