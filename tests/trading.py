@@ -33,7 +33,6 @@ SOUND_SCORE: dict[str, Any] = {
     "close": 50_000.0,
     "volatility_daily": 0.03,
     "atr_1h": 0.006,
-    "atr_bar": 0.0015,
     "distance_to_high_24h": 0.05,
     "distance_to_low_24h": 0.02,
     "distance_to_high_72h": 0.08,

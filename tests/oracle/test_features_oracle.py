@@ -66,7 +66,6 @@ def expected() -> dict[str, pd.Series]:
         "volatility_daily": t["sd"],
         "volatility_ratio_1h": (ewm(t["r"] ** 2, 1) / ewm(t["r"] ** 2, 24)).pow(0.5),
         "volatility_ratio_72h": (ewm(t["r"] ** 2, 24) / ewm(t["r"] ** 2, 72)).pow(0.5),
-        "atr_bar": t["true_range"].rolling(6).mean(),
         "atr_1h": t["true_range"].rolling(6).mean(),
         "atr_1d": t["atr_1d"],
         "volume_24h": t["volume"].rolling(24).sum(),

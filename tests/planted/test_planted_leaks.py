@@ -513,7 +513,7 @@ LEAKS: dict[str, Leak] = {
     ),
     # bars, levels and days
     "high and low of the next bar": Leak(
-        column="atr_bar", leaky=reads_the_next_bar, honest=prices, suspects=uses("bars")
+        column="atr_1h", leaky=reads_the_next_bar, honest=prices, suspects=uses("bars")
     ),
     "bar of four hours stamped with its start": Leak(leaky=four_hour_close("left"), honest=four_hour_close("right")),
     "high of the day known in the morning": Leak(leaky=high_of_the_day("max"), honest=high_of_the_day("cummax")),

@@ -122,7 +122,6 @@ class Draw:
             close=close,
             volatility_daily=self.spread(5e-3, 0.12) if self.chance(0.95) else self.between(0.0, 1.0),
             atr_1h=self.spread(1e-3, 0.03),
-            atr_bar=self.spread(1e-4, 0.01),
             **quiet,
             **wide,
             volume_24h=self.spread(1e6, 1e11) / close,
@@ -306,7 +305,6 @@ def check_inputs(case: Case) -> None:
         score.context.close,
         score.context.volatility_daily,
         score.context.atr_1h,
-        score.context.atr_bar,
         score.context.volume_24h,
     ):
         assert 0 < number < math.inf
@@ -482,7 +480,7 @@ def check_size(plan: TradePlan, case: Case, contract: Contract) -> None:
     delay = score.context.volatility_daily * math.sqrt(costs.latency.total_seconds() / 86_400)
     entry_cost = costs.multiple * plan.entry * (contract.taker_fee + market + delay)
     stop_cost = (
-        costs.multiple * plan.stop * (contract.taker_fee + market + costs.stop_slippage_atr * score.context.atr_bar)
+        costs.multiple * plan.stop * (contract.taker_fee + market + costs.stop_slippage_atr * score.context.atr_1h)
     )
     distance, reach = plan.side * (plan.entry - plan.stop), plan.side * (plan.target - plan.entry)
     loss = distance + entry_cost + stop_cost

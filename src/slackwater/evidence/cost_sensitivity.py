@@ -210,7 +210,7 @@ def _at_notional(trade: ClosedTrade, notional_usd: float, costs: CostModel, cont
         plan.costs,
         entry_slippage=market + latency,
         exit_slippage=market,
-        stop_slippage=costs.stop_slippage(contract, **order, atr_bar=context.atr_bar),
+        stop_slippage=costs.stop_slippage(contract, **order, atr_1h=context.atr_1h),
     )
     sizing = replace(plan.sizing, quantity=quantity, notional_usd=notional_usd, costs=at_size)
     return replace(trade, plan=replace(plan, sizing=sizing), funding_usd=trade.funding_usd * quantity / plan.quantity)

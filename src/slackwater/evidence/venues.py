@@ -192,7 +192,7 @@ def _at_venue(
     order = {"volume_24h": depth * context.volume_24h, "volatility_daily": context.volatility_daily}
     spread = costs.market_slippage(contract, quantity=0.0, **order)
     market = costs.market_slippage(contract, quantity=quantity, **order)
-    stop = costs.stop_slippage(contract, quantity=quantity, **order, atr_bar=context.atr_bar)
+    stop = costs.stop_slippage(contract, quantity=quantity, **order, atr_1h=context.atr_1h)
     # Fractions of the entry notional. Neither a resting target nor a liquidation at the bankruptcy price has slippage.
     leaves = trade.exit_price / plan.entry
     crosses = 1.0 + (leaves if trade.exit_reason in ("time", "stop") else 0.0)

@@ -87,9 +87,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     out[0] = volatility
     out[1] = math.sqrt(fast / variance) if variance > 0.0 else np.nan
     out[2] = math.sqrt(variance / slow) if slow > 0.0 else np.nan
-    out[3] = atr
-    out[4] = atr_hour
-    out[5] = atr_day
+    out[3] = atr_hour
+    out[4] = atr_day
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +109,13 @@ class VolatilityFamily(Family, VolatilityParameters):
         usual = f"half-life {duration_name(self.half_life)}"
         hours, days = self.atr_window, self.atr_day_window
         sd = "sd = sqrt(EWM(r^2) * bars per day)"
-        daily = "mean true range per bar * sqrt(1d / bar interval)"
+        mean = "mean true range per bar, log prices"
         return (
             self.even("volatility_daily", sd, "log per sqrt(day)", window=usual, **ewm),
             self.even(f"volatility_ratio_{fast}", "sd_fast / sd", "ratio", window=f"half-life {fast}", **ewm),
             self.even(f"volatility_ratio_{slow}", "sd / sd_slow", "ratio", window=f"half-life {slow}", **ewm),
-            self.even("atr_bar", "mean true range per bar, log prices", "log", window=hours, role="context", **ranges),
-            self.even("atr_1h", "atr_bar * sqrt(1h / bar interval)", "log", window=hours, **ranges),
-            self.even("atr_1d", daily, "log", window=days, **ranges),
+            self.even("atr_1h", f"{mean} * sqrt(1h / bar interval)", "log", window=hours, **ranges),
+            self.even("atr_1d", f"{mean} * sqrt(1d / bar interval)", "log", window=days, **ranges),
         )
 
     def constants(self) -> Floats:

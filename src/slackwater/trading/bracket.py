@@ -79,7 +79,7 @@ def trade_levels(
     Examples
     --------
     >>> import math
-    >>> context = MarketContext(close=100.0, volatility_daily=0.03, atr_1h=0.01, atr_bar=0.003,
+    >>> context = MarketContext(close=100.0, volatility_daily=0.03, atr_1h=0.01,
     ...     distance_to_high_24h=math.log(1.05), distance_to_low_24h=math.log(100 / 98),
     ...     distance_to_high_72h=math.log(1.08), distance_to_low_72h=math.log(100 / 97),
     ...     volume_24h=1e4, depth_bid_1pct=300.0, depth_ask_1pct=300.0,

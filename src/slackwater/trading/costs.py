@@ -88,17 +88,17 @@ class CostModel(CostAssumptions):
         return coefficient * volatility_daily / math.sqrt(volume_24h)
 
     def stop_slippage(
-        self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_bar: float
+        self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_1h: float
     ) -> float:
-        """Return the slippage of a stop, fraction of price: a market order's and a share of the bar's true range."""
+        """Return the slippage of a stop, fraction of price: a market order's and a share of the hourly true range."""
         market = self.market_slippage(
             contract, quantity=quantity, volume_24h=volume_24h, volatility_daily=volatility_daily
         )
-        return market + self.stop_slippage_beyond_market(atr_bar)
+        return market + self.stop_slippage_beyond_market(atr_1h)
 
-    def stop_slippage_beyond_market(self, atr_bar: float) -> float:
-        """Return the slippage of a stop beyond a market order, fraction of price: a share of the bar's true range."""
-        return self.multiple * self.stop_slippage_atr * atr_bar
+    def stop_slippage_beyond_market(self, atr_1h: float) -> float:
+        """Return the slippage of a stop beyond a market order, fraction of price: a share of the hourly true range."""
+        return self.multiple * self.stop_slippage_atr * atr_1h
 
 
 def funding_payment(*, side: int, notional_usd: float, funding_rate: float) -> float:

@@ -110,7 +110,6 @@ class TradePlan:
             "p_hit": score.p_hit,
             "volatility_daily": context.volatility_daily,
             "atr_1h": context.atr_1h,
-            "atr_bar": context.atr_bar,
             "volume_24h": context.volume_24h,
             "depth_1pct": context.depth_1pct,
             "stop_level": self.levels.stop_level,

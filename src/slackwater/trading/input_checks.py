@@ -14,7 +14,6 @@ _PLAUSIBLE = {
     "close": (0.0, 1e9),
     "volatility_daily": (0.0, 1.0),
     "atr_1h": (0.0, 0.5),
-    "atr_bar": (0.0, 0.5),
     "volume_24h": (0.0, 1e15),
 }
 _DISTANCES = ("distance_to_high_24h", "distance_to_low_24h", "distance_to_high_72h", "distance_to_low_72h")

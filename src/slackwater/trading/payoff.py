@@ -70,7 +70,7 @@ class Payoff:
         fee, spread = costs.fee_fraction(self.contract), costs.spread_slippage(self.contract)
         impact = costs.impact_per_root(volume_24h=context.volume_24h, volatility_daily=context.volatility_daily)
         entry = SqrtImpact(spread + costs.latency_slippage(context.volatility_daily), impact)
-        stop = SqrtImpact(spread + costs.stop_slippage_beyond_market(context.atr_bar), impact)
+        stop = SqrtImpact(spread + costs.stop_slippage_beyond_market(context.atr_1h), impact)
         lines = {
             "entry_slippage": entry,
             "stop_slippage": stop,

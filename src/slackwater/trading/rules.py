@@ -179,7 +179,7 @@ class CostAssumptions:
     event_impact_factor
         Factor on impact: every trade is made in an event, when depth is about 63 % of normal.
     stop_slippage_atr
-        Extra slippage of a stop, mean true ranges of one feature bar.
+        Extra slippage of a stop, in hourly true ranges.
     latency
         Delay between the price of a plan and its fill that is charged as slippage of one standard deviation. Zero
         where the fine bars resolve the delay.
@@ -188,7 +188,7 @@ class CostAssumptions:
     multiple: Annotated[float, Within(ge=0.0, le=10.0)] = 1.0
     impact_coefficient: Annotated[float, Within(ge=0.0, le=10.0)] = 1.0
     event_impact_factor: Annotated[float, Within(ge=1.0, le=10.0)] = 1.6
-    stop_slippage_atr: Annotated[float, Within(ge=0.0, le=10.0)] = 0.1
+    stop_slippage_atr: Annotated[float, Within(ge=0.0, le=10.0)] = 0.03
     latency: Annotated[timedelta, Within(ge=timedelta(0), le=HOUR)] = timedelta(0)
 
 

@@ -45,8 +45,8 @@ class MarketContext:
         Last price of the bar, USDT.
     volatility_daily
         Standard deviation of log returns per square root of a day, fraction.
-    atr_1h, atr_bar
-        Mean true range on the scale of an hour and of one feature bar, fractions of price.
+    atr_1h
+        Mean true range on the scale of an hour, fraction of price.
     distance_to_high_24h, distance_to_low_24h, distance_to_high_72h, distance_to_low_72h
         ``log(high / close)`` and ``log(close / low)`` of the last 24 h and 72 h, current bar included, >= 0.
     volume_24h
@@ -66,7 +66,6 @@ class MarketContext:
     close: float
     volatility_daily: float
     atr_1h: float
-    atr_bar: float
     distance_to_high_24h: float
     distance_to_low_24h: float
     distance_to_high_72h: float

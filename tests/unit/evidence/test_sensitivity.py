@@ -55,7 +55,7 @@ def make_plan(**changes: Any) -> TradePlan:
         "latency_slippage": 0.0002,
         "cost_multiple": 1.0,
         "volatility_daily": 0.04,
-        "atr_bar": 0.003,
+        "atr_1h": 0.01,
         "volume_24h": 1e6,
         "depth_1pct": 500.0,
     }
@@ -179,7 +179,7 @@ def priced(plan: TradePlan, costs: CostModel) -> TradePlan:
         plan.costs,
         entry_slippage=market + plan.costs.latency_slippage,
         exit_slippage=market,
-        stop_slippage=costs.stop_slippage(BTC, **order, atr_bar=plan.score.context.atr_bar),
+        stop_slippage=costs.stop_slippage(BTC, **order, atr_1h=plan.score.context.atr_1h),
     )
     return replace(plan, sizing=replace(plan.sizing, costs=costed))
 

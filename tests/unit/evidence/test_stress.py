@@ -358,7 +358,6 @@ def gate_plans() -> list[TradePlan]:
                         close=100.0,
                         volatility_daily=0.03,
                         atr_1h=0.003,
-                        atr_bar=0.0015,
                         distance_to_low_24h=losing,
                         distance_to_high_24h=winning,
                         distance_to_low_72h=losing if direction < 0 else 0.25,

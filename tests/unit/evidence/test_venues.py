@@ -53,7 +53,7 @@ def make_plan(**changes: Any) -> TradePlan:
         "latency_slippage": 0.0002,
         "cost_multiple": 1.0,
         "volatility_daily": 0.04,
-        "atr_bar": 0.003,
+        "atr_1h": 0.01,
         "volume_24h": 250_000.0,
         "depth_1pct": 500.0,
     }
@@ -173,7 +173,7 @@ def test_net_is_gross_less_every_part_and_the_ledger_agrees(multiple: float) -> 
             fee_fraction=costs.fee_fraction(whole),
             entry_slippage=market + plan.costs.latency_slippage,
             exit_slippage=market,
-            stop_slippage=costs.stop_slippage(whole, **order, atr_bar=plan.score.context.atr_bar),
+            stop_slippage=costs.stop_slippage(whole, **order, atr_1h=plan.score.context.atr_1h),
         )
         costed = replace(plan, sizing=replace(plan.sizing, costs=parts))
         trades.append(replace(trade, plan=costed))

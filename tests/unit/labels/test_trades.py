@@ -47,7 +47,6 @@ def event(**changes: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
         "close": 50_000.0,
         "volatility_daily": 0.03,
         "atr_1h": 0.004,
-        "atr_bar": 0.001,
         "distance_to_high_24h": math.log(51_000 / 50_000),
         "distance_to_low_24h": math.log(50_000 / 49_550),
         "distance_to_high_72h": math.log(51_020 / 50_000),

@@ -19,16 +19,16 @@ def test_market_slippage_is_spread_and_square_root_impact() -> None:
     assert slippage == pytest.approx(0.00005 + 1.6 * 0.05 * 0.02)
 
 
-def test_stop_pays_a_share_of_the_bar_on_top() -> None:
+def test_stop_pays_a_share_of_an_hourly_range_on_top() -> None:
     """Catches a stop that fills like a market order."""
     model, order = CostModel(), {"quantity": 4.0, "volume_24h": 1e4, "volatility_daily": 0.05}
-    extra = model.stop_slippage(BTC, **order, atr_bar=0.002) - model.market_slippage(BTC, **order)
-    assert extra == pytest.approx(0.0002)
+    extra = model.stop_slippage(BTC, **order, atr_1h=0.002) - model.market_slippage(BTC, **order)
+    assert extra == pytest.approx(0.00006)
 
 
 def test_multiple_scales_every_cost() -> None:
     """Catches a cost that the 0x and 2x curves would leave out."""
-    order = {"quantity": 4.0, "volume_24h": 1e4, "volatility_daily": 0.05, "atr_bar": 0.002}
+    order = {"quantity": 4.0, "volume_24h": 1e4, "volatility_daily": 0.05, "atr_1h": 0.002}
     models = [CostModel(multiple=multiple, latency=timedelta(seconds=5)) for multiple in (0.0, 1.0, 2.0)]
     for cost in (
         lambda model: model.fee_fraction(BTC),

@@ -140,7 +140,7 @@ def test_every_number_of_a_plan_by_hand(
 
     def loss(quantity: float) -> float:
         at_entry = 2 * 0.0005 + slippage(quantity) + 2 * 0.03 / 40  # 54 s are 1/1600 of a day
-        at_stop = 2 * 0.0005 + slippage(quantity) + 2 * 0.1 * 0.0015
+        at_stop = 2 * 0.0005 + slippage(quantity) + 2 * 0.03 * 0.006
         return entry - stop + entry * at_entry + stop * at_stop
 
     q, budget = plan.quantity, 1_000.0 * multiplier
@@ -152,7 +152,7 @@ def test_every_number_of_a_plan_by_hand(
     assert plan.notional_usd == pytest.approx(q * entry)
     assert plan.costs.entry_slippage == pytest.approx(slippage(q) + 0.0015)
     assert plan.costs.exit_slippage == pytest.approx(slippage(q))
-    assert plan.costs.stop_slippage == pytest.approx(slippage(q) + 0.0003)
+    assert plan.costs.stop_slippage == pytest.approx(slippage(q) + 0.00036)
     assert plan.costs.latency_slippage == pytest.approx(0.0015)
     assert (plan.costs.fee_fraction, plan.costs.cost_multiple) == (0.001, 2.0)
 
@@ -193,9 +193,8 @@ def test_every_number_of_a_plan_by_hand(
     assert (
         plan.score.context.volatility_daily,
         plan.score.context.atr_1h,
-        plan.score.context.atr_bar,
         plan.score.context.volume_24h,
-    ) == (0.03, 0.006, 0.0015, 40_000.0)
+    ) == (0.03, 0.006, 40_000.0)
     assert plan.contract_confirmed
 
 
@@ -256,7 +255,6 @@ JOURNAL = {
     "cost_multiple",
     "volatility_daily",
     "atr_1h",
-    "atr_bar",
     "volume_24h",
     "contract_confirmed",
 }
@@ -522,7 +520,7 @@ def test_levels_are_judged_also_where_the_account_is_bad(make_score: Callable[..
         {"trade_edge_low": -math.inf},
         *(
             {name: value}
-            for name in ("close", "volatility_daily", "atr_1h", "atr_bar", "volume_24h")
+            for name in ("close", "volatility_daily", "atr_1h", "volume_24h")
             for value in (0.0, -1.0, math.nan, math.inf, -math.inf, 1e18)
         ),
         *(

@@ -39,7 +39,7 @@ def test_the_loss_is_the_distance_with_fees_and_slippage(
     """Catches a cost on the wrong price, a sign by side, and impact of another quantity."""
     payoff = make_payoff(bracket, CostModel(latency=timedelta(seconds=54)))
     # 2 of 20,000 coins: .01; at 3 % a day and the event factor of 1.6, impact is 4.8 bp; half-spread .5, latency 7.5
-    entry, stopped = 0.00053 + 0.00075, 0.00053 + 0.1 * 0.0015
+    entry, stopped = 0.00053 + 0.00075, 0.00053 + 0.03 * 0.006
     assert payoff.entry_slippage.at(2.0) == pytest.approx(entry)
     assert payoff.stop_slippage.at(2.0) == pytest.approx(stopped)
     loss = 1_000.0 + 50_000.0 * (0.0005 + entry) + stop * (0.0005 + stopped)

@@ -81,7 +81,7 @@ def test_fees_and_slippage_are_inside_the_budget(make_score: Callable[..., Score
         bracket.stop_distance
         + 0.0005 * (bracket.entry + bracket.stop)
         + bracket.entry * costs.market_slippage(BTC, **order)
-        + bracket.stop * costs.stop_slippage(BTC, **order, atr_bar=0.0015)
+        + bracket.stop * costs.stop_slippage(BTC, **order, atr_1h=0.006)
     )
     assert sizing.risk_usd == pytest.approx(loss)
     assert loss <= 1_000.0
@@ -272,7 +272,7 @@ def test_the_kelly_cap_is_the_stake_at_the_size_itself(make_score: Callable[...,
     quantity = dict(sized(score).caps)["kelly"]
     order = {"quantity": quantity, "volume_24h": 20_000.0, "volatility_daily": 0.03}
     paid = 50_000.0 * (0.0005 + costs.market_slippage(BTC, **order))
-    loss = 1_000.0 + paid + 49_000.0 * (0.0005 + costs.stop_slippage(BTC, **order, atr_bar=0.0015))
+    loss = 1_000.0 + paid + 49_000.0 * (0.0005 + costs.stop_slippage(BTC, **order, atr_1h=0.006))
     b = (3_000.0 - paid - 53_000.0 * 0.0005) / loss
     p = math.exp(0.4) / (math.exp(0.4) + 3.0)
     assert quantity * loss == pytest.approx(0.25 * (p - (1 - p) / b) * 100_000.0)
