@@ -69,7 +69,6 @@ bench: $(STAMP)
 campaigns: $(STAMP)
 	python -m campaigns.stylised_facts
 	python -m campaigns.simulated_market
-	python -m campaigns.null_gate
 	python -m campaigns.archive_faults
 	python -m campaigns.interval_coverage
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from campaigns.default_run import over_markets, parameters_digest, trainer_of, training_set
+from campaigns.false_positives import MOST_PASSING, directions, passing, summary
 from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import share_by_side
 from slackwater.metrics.classification import auc
@@ -49,6 +50,7 @@ def measured(params: Params, market: dict[str, float]) -> dict[str, Any]:
     """Return the out-of-sample AUC of reversals in a market, pooled and per side, and the share of the whale features.
 
     The standard errors come from a block bootstrap; the share is that of the gain of a model fitted to all events.
+    Without a signal also what passes by mistake: `trade_rule`, `directions` (`campaigns.false_positives`).
     """
     training, described = training_set(params, **market)
     trainer = trainer_of(params)
@@ -72,6 +74,10 @@ def measured(params: Params, market: dict[str, float]) -> dict[str, Any]:
     model = trainer.fit(training, direction)
     gain = pd.Series(model.booster_.feature_importance("gain"), index=model.booster_.feature_name())
     family = pd.Series({feature.name: feature.family for feature in described})
+    if market["signal"] in (0.0, params.dataset.simulate.signal) and not market["skew"]:
+        answer["trade_rule"] = passing(params, training)
+    if not (market["signal"] or market["skew"]):
+        answer["directions"] = directions(params, training)
     answer["whale_share_of_gain"] = float(gain[gain.index.map(family) == "whale_flows"].sum() / gain.sum())
     return answer
 
@@ -123,6 +129,15 @@ def shortfalls(answer: dict[str, Any]) -> list[str]:
     mean = pd.Series([each["pooled"]["auc"] for each in nulls(answer)]).mean()
     if not MEAN_LOW <= mean <= MEAN_HIGH:
         found.append(f"the mean AUC at signal 0 is {mean:.3f}")
+    worst = max(each["trade_rule"]["share"] for each in nulls(answer))
+    if worst > MOST_PASSING:
+        found.append(f"{worst:.1%} of the events of a market without a signal pass the rule of expected value")
+    direction = answer["direction"]
+    if direction["beyond"] > direction["beyond_by_chance"]:
+        found.append(
+            f"{direction['beyond']} of {direction['tests']} AUCs without a signal are too far from .5, "
+            f"and chance gives up to {direction['beyond_by_chance']}"
+        )
     for name, series in (("AUC by signal", by_signal(answer)), ("whales by whale signal", by_whale_signal(answer))):
         if not series.is_monotonic_increasing:
             found.append(f"{name} does not rise: {series.round(3).to_dict()}")
@@ -135,13 +150,21 @@ def page(answer: dict[str, Any]) -> str:
     def side(each: dict[str, Any], name: str) -> str:
         return f"{each[name]['auc']:.3f} ± {each[name]['standard_error']:.3f}"
 
-    head = "| signal | skew | whale signal | seed | events | AUC | after up moves | after down moves | flag | whales |"
-    lines = [head, "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    columns = ("signal", "skew", "whale signal", "seed", "events", "AUC", "after up moves", "after down moves")
+    columns = (*columns, "flag", "whales", "pass")
+    lines = [f"| {' | '.join(columns)} |", f"|{'---:|' * len(columns)}"]
     for each in answer["markets"]:
         cells = [f"{each[name]:g}" for name in ("signal", "skew", "whale_signal", "seed")]
         cells += [f"{each['n_events']:,}", *(side(each, s) for s in ("pooled", "after_up_moves", "after_down_moves"))]
         cells += [f"{each['direction_flag']['auc']:.3f}", f"{each['whale_share_of_gain']:.1%}"]
+        cells.append(f"{each['trade_rule']['share']:.1%}" if "trade_rule" in each else "")
         lines.append(f"| {' | '.join(cells)} |")
+    direction = answer["direction"]
+    lines += [
+        "",
+        f"Without a signal, {direction['beyond']} of {direction['tests']} AUCs (every seed, trigger, horizon, kind of "
+        f"model) are more than 3 standard errors from .5; chance gives up to {direction['beyond_by_chance']}.",
+    ]
     return "\n".join(lines)
 
 
@@ -150,7 +173,13 @@ def run(params: Params) -> dict[str, Any]:
     rows = over_markets(
         measured, params, markets(), campaign=Path(__file__), describe=lambda row: f"AUC {row['pooled']['auc']:.3f}"
     )
-    return {"synthetic": True, "parameters_sha256": parameters_digest(params), "markets": rows}
+    of_nulls = pd.DataFrame([row for each in rows for row in each.get("directions", ())])
+    return {
+        "synthetic": True,
+        "parameters_sha256": parameters_digest(params),
+        "direction": summary(of_nulls),
+        "markets": rows,
+    }
 
 
 def main() -> None:

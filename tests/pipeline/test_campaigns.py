@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from campaigns import null_gate, simulated_market, stylised_facts
+from campaigns import simulated_market, stylised_facts
 from campaigns.default_run import parameters_digest
-from campaigns.null_gate import GOAL, SEEDS
 from pipelines._closure import ROOT
 from slackwater.config import load_params
 from slackwater.storage import read_json
@@ -18,16 +17,6 @@ from slackwater.storage import read_json
 OF_THE_RECIPE_BEFORE = pytest.mark.xfail(
     strict=True, raises=(AssertionError, KeyError), reason="measured with the recipe before decisions 18 to 21"
 )
-
-
-@OF_THE_RECIPE_BEFORE
-def test_the_false_positives_of_the_gate_are_those_of_these_parameters() -> None:
-    """A change of the trainer or of the rule makes the result obsolete: run `make campaigns` again."""
-    answer = read_json(null_gate.OUT)
-    assert answer["parameters_sha256"] == parameters_digest(load_params(ROOT / "params.yaml"))
-    assert sum(market["signal"] == 0.0 for market in answer["markets"]) == len(SEEDS)
-    assert answer["worst_share"] <= GOAL
-    assert answer["direction"]["beyond"] <= answer["direction"]["beyond_by_chance"]
 
 
 @OF_THE_RECIPE_BEFORE
@@ -51,15 +40,20 @@ def test_the_stylised_facts_hold_at_three_signals() -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda m: m[0]["pooled"].update(auc=0.5 + 4 * m[0]["pooled"]["standard_error"]), "standard errors off"),
-        (lambda m: [each["pooled"].update(auc=0.48) for each in m if each["signal"] == 0.0], "the mean AUC"),
-        (lambda m: m[10]["direction_flag"].update(over_it_low=0.01), "beats the flag"),
-        (lambda m: [each["pooled"].update(auc=0.4) for each in m if each["signal"] == 0.7], "AUC by signal"),
-        (lambda m: [each.update(whale_share_of_gain=0.0) for each in m[-2:]], "whales by whale signal"),
+        (
+            lambda a: a["markets"][0]["pooled"].update(auc=0.5 + 4 * a["markets"][0]["pooled"]["standard_error"]),
+            "standard errors off",
+        ),
+        (lambda a: [each["pooled"].update(auc=0.48) for each in a["markets"] if each["signal"] == 0.0], "the mean AUC"),
+        (lambda a: a["markets"][10]["direction_flag"].update(over_it_low=0.01), "beats the flag"),
+        (lambda a: [each["pooled"].update(auc=0.4) for each in a["markets"] if each["signal"] == 0.7], "AUC by signal"),
+        (lambda a: a["markets"][0]["trade_rule"].update(share=0.06), "pass the rule of expected value"),
+        (lambda a: a["direction"].update(beyond=a["direction"]["beyond_by_chance"] + 1), "too far from .5"),
+        (lambda a: [each.update(whale_share_of_gain=0.0) for each in a["markets"][-2:]], "whales by whale signal"),
     ],
 )
-def test_a_result_that_misses_a_criterion_is_named(spoil: Callable[[list[Any]], object], said: str) -> None:
+def test_a_result_that_misses_a_criterion_is_named(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
     """Catches a criterion that holds whatever was measured."""
     answer = read_json(simulated_market.OUT)
-    spoil(answer["markets"])
+    spoil(answer)
     assert any(said in line for line in simulated_market.shortfalls(answer))
