@@ -37,7 +37,7 @@ def read_backtest(stage: Stage) -> Backtest:
     scores = event_scores(
         read_parquet("data/predictions.parquet"),
         read_parquet("data/labels.parquet"),
-        read_parquet("data/features.parquet", columns=columns),
+        read_parquet("data/event_features.parquet", columns=columns),
         wanted,
     )
     stage.say(f"{len(scores):,} scores of triggers, {len(fine_bars):,} fine bars")

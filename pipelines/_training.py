@@ -9,12 +9,12 @@ from slackwater.storage import read_json, read_parquet
 
 
 def read_training_set() -> TrainingSet:
-    """Join ``data/labels.parquet`` to the model features of ``data/features.parquet``."""
+    """Join ``data/labels.parquet`` to the model features of ``data/event_features.parquet``."""
     manifest = read_json("data/feature_manifest.json")
     wanted = set(manifest["model_features"])
     described = [Feature.from_manifest(entry) for entry in manifest["features"] if entry["name"] in wanted]
     keys = ["symbol", "event_time", "available_time"]
-    features = read_parquet("data/features.parquet", columns=[*keys, *(f.name for f in described)])
+    features = read_parquet("data/event_features.parquet", columns=[*keys, *(f.name for f in described)])
     return TrainingSet.join(read_parquet("data/labels.parquet"), features, described)
 
 

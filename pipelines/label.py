@@ -14,7 +14,14 @@ from slackwater.labels.events import trigger_counts
 from slackwater.labels.table import build_labels, horizon_counts
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.storage import read_fine_bars, read_parquet, read_tables, write_parquet, write_report
+from slackwater.storage import (
+    read_fine_bars,
+    read_parquet,
+    read_parquet_rows,
+    read_tables,
+    write_parquet,
+    write_report,
+)
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.costs import CostModel
 from slackwater.trading.price_path import price_paths
@@ -22,7 +29,7 @@ from slackwater.trading.score import CONTEXT
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/labels.parquet`` and ``data/reports/labels.json``."""
+    """Write ``data/labels.parquet``, ``data/event_features.parquet`` and ``data/reports/labels.json``."""
     tables = read_tables("data/tables", ["funding", "mark_price"])
     fine_bars = read_fine_bars("data/tables")
     paths = price_paths(fine_bars, tables.get("funding"), mark=tables.get("mark_price"))
@@ -79,6 +86,9 @@ def main(stage: Stage) -> None:
         f"{len(trades):,} of all suggest a trade"
     )
     write_parquet(labels, "data/labels.parquet")
+    # The later stages read the features of the events alone: a few percent of all rows.
+    events = read_parquet_rows("data/features.parquet", labels[["symbol", "event_time"]])
+    write_parquet(events, "data/event_features.parquet")
     write_report(summary, "data/reports/labels.json")
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "read_json",
     "read_json_lines",
     "read_parquet",
+    "read_parquet_rows",
     "read_tables",
     "remove_leftovers",
     "sha256_of",
@@ -55,6 +56,7 @@ __all__ = [
 
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
+_ROWS_PER_PART: Final = 65_536
 
 
 @contextmanager
@@ -267,10 +269,26 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
 
 
+def read_parquet_rows(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Read the rows of a parquet table whose values in the columns of `rows` are among those of `rows`.
+
+    The table is read a part at a time, so that only the wanted rows are held; they keep their order.
+    """
+    from pyarrow import parquet  # scoring does not need it
+
+    source, keys = _file(path), list(rows.columns)
+    try:
+        file = parquet.ParquetFile(source)
+        parts = (file.read_row_group(i).to_pandas() for i in range(file.num_row_groups))
+        return pd.concat([part.merge(rows, on=keys, validate="m:1") for part in parts], ignore_index=True)
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
+
+
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as parquet with light compression."""
     with atomic_file(path) as temporary:
-        table.to_parquet(temporary, compression="zstd", compression_level=1, index=False)
+        table.to_parquet(temporary, compression="zstd", compression_level=1, index=False, row_group_size=_ROWS_PER_PART)
 
 
 def write_tables(tables: dict[str, pd.DataFrame], directory: str | Path) -> None:

@@ -128,7 +128,7 @@ def test_what_will_stop_training_and_trading_is_said_at_once() -> None:
     said = run("mine")
     assert "history: one test block needs about " in said
     assert "history: the bars span 30d: too short, there will be no test block and training will stop" in said
-    assert "`validation: {min_train: 180d, test: 30d}`" in said
+    assert "`validation: {min_train: 180d, test: 60d}`" in said
     assert "warning: the rule `trading.rules.depth_fraction` is on and needs the table `depth`" in said
     assert "no rows of BTCUSDT: every event there is refused (missing_depth)" in said
 

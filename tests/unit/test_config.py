@@ -125,7 +125,7 @@ def test_an_entry_overrides_key_by_key() -> None:
     """An override that replaced its whole section would lose the keys that it does not name."""
     params = resolve(changed(lambda c: c.update(dataset="bybit_1h")))
     assert params.validation.embargo == timedelta(hours=72)
-    assert params.validation.test == timedelta(days=30)
+    assert params.validation.min_train == timedelta(days=180)
     assert params.labels.reversal_multiple == CONTENT["labels"]["reversal_multiple"]
     assert params.features.price.range_windows == (timedelta(hours=24), timedelta(hours=72))
     assert params.features.volatility.atr_window == timedelta(hours=14)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater import storage
 from slackwater.errors import MissingDataError, SchemaError
 from slackwater.storage import (
     atomic_directory,
@@ -22,10 +23,12 @@ from slackwater.storage import (
     read_fine_bars,
     read_json,
     read_parquet,
+    read_parquet_rows,
     read_tables,
     values_digest,
     write_arrays,
     write_json,
+    write_parquet,
     write_report,
     write_tables,
 )
@@ -229,3 +232,18 @@ def test_a_compressed_file_is_refused_unread(tmp_path: Path) -> None:
         read_arrays(path)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches rows of the first part alone, another order, and a value that two symbols share told as one."""
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 4)
+    table = pd.DataFrame({"symbol": ["A"] * 9 + ["B"] * 9, "time": [*range(9)] * 2, "x": np.arange(18.0)})
+    write_parquet(table, tmp_path / "t.parquet")
+    wanted = pd.DataFrame({"symbol": ["B", "A", "B", "C"], "time": [8, 5, 1, 1]})
+    found = read_parquet_rows(tmp_path / "t.parquet", wanted)
+    pd.testing.assert_frame_equal(found, table.iloc[[5, 10, 17]].reset_index(drop=True))
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(SchemaError, match="not a readable parquet"):
+        read_parquet_rows(tmp_path / "t.parquet", wanted)

@@ -95,6 +95,6 @@ class WalkForward:
     """
 
     min_train: PositiveDuration = 180 * DAY
-    test: PositiveDuration = 30 * DAY
+    test: PositiveDuration = 60 * DAY
     embargo: Annotated[timedelta, Within(ge=timedelta(0))] = 2 * DAY
     parallel_folds: _Count = 1
