@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> Path:
     """Bars in one folder, and in another what the takers bought and sold, and open interest, in USD."""
     (tmp_path / "prices").mkdir()
     (tmp_path / "flows").mkdir()
-    prices = {name: CLOSES for name in ("open", "high", "low", "close")}
+    prices = dict.fromkeys(("open", "high", "low", "close"), CLOSES)
     pd.DataFrame({"t": OPENS, **prices}).to_parquet(tmp_path / "prices" / "btc.parquet")
     write_flows(tmp_path)
     return tmp_path
