@@ -88,10 +88,13 @@ class Stage:
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """Return a callback (done, total) that writes a line at every tenth of the total."""
+        told = 0
 
         def report(done: int, total: int) -> None:
-            if done == total or done * 10 // total > (done - 1) * 10 // total:
+            nonlocal told
+            if done == total or done * 10 // total > told:
                 self.say(f"{done:,} of {total:,} {what}")
+            told = done * 10 // total
 
         return report
 

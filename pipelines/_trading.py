@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines._contracts import contracts_of
@@ -14,11 +15,11 @@ from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT, event_scores
 
 
-def build_gate(stage: Stage) -> Gate:
+def build_gate(stage: Stage, symbols: Iterable[str]) -> Gate:
     """Return the gate of the parameters: the one that the bundle carries into live use."""
     trading = stage.trading
     return Gate(
-        contracts=contracts_of(stage),
+        contracts=contracts_of(stage, symbols),
         entry=trading.entry.build(),
         bracket=stage.bracket.build(),
         rules=trading.rules.build(),

@@ -13,7 +13,8 @@ from slackwater.trading.limit_checks import limit_violations, require_limits
 
 def main(stage: Stage) -> None:
     """Write the ledger, the equity, the exposure and the unit-risk trades into ``reports``."""
-    gate, backtest = build_gate(stage), read_backtest(stage)
+    backtest = read_backtest(stage)
+    gate = build_gate(stage, backtest.paths)
     for sentence in rules_without_their_table(stage):
         stage.say(f"warning: {sentence}")
     result = backtest.run(gate, progress=stage.progress("events"))

@@ -20,7 +20,7 @@ def main(stage: Stage) -> None:
     stage.say(f"{len(frame.table):,} bars of {frame.table['symbol'].nunique()} symbols")
     for sentence in silent_triggers(stage.for_checks, engine, frame.available):
         stage.say(sentence)
-    features = engine.transform(frame, progress=lambda done, total: stage.say(f"{done:,} of {total:,} rows"))
+    features = engine.transform(frame, progress=stage.progress("rows"))
     manifest = engine.manifest(frame.available)
     stage.say(
         f"{len(features):,} rows, {len(manifest['model_features'])} model features; "

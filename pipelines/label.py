@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.special import expit
 
-from pipelines._contracts import contracts_of, require_facts
+from pipelines._contracts import assumed_alike, contracts_of, require_facts
 from pipelines._stage import Stage, run
 from slackwater.labels.events import trigger_counts
 from slackwater.labels.table import build_labels, horizon_counts
@@ -34,6 +34,8 @@ def main(stage: Stage) -> None:
     fine_bars = read_fine_bars("data/tables")
     paths = price_paths(fine_bars, tables.get("funding"), mark=tables.get("mark_price"))
     require_facts(stage, paths)
+    for sentence in assumed_alike(stage, paths):
+        stage.say(sentence)
     given = {"triggers": stage.labels.triggers, "sampling": stage.labels.sampling}
     columns = ["symbol", "event_time", "available_time", *CONTEXT, *given["triggers"], *given["sampling"]]
     features = read_parquet("data/features.parquet", columns=list(dict.fromkeys(columns)))
@@ -45,7 +47,7 @@ def main(stage: Stage) -> None:
         features,
         paths,
         trade=TradeRules(
-            contracts=contracts_of(stage),
+            contracts=contracts_of(stage, paths),
             bracket=stage.bracket.build(),
             costs=CostModel(**dict(stage.costs)),
             reference_notional_usd=stage.labels.reference_notional_usd,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines._contracts import assumed_alike
 from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest, rules_without_their_table
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
@@ -30,7 +31,8 @@ def main(stage: Stage) -> None:
     """Write ``data/reports/sensitivity.json``, ``data/reports/trading.md`` and ``reports/trading_plots``."""
     evaluation, name = stage.evaluation, stage.dataset.name
     resampling = Resampling(**dict(evaluation))
-    gate, backtest = build_gate(stage), read_backtest(stage)
+    backtest = read_backtest(stage)
+    gate = build_gate(stage, backtest.paths)
     paths, horizon, contracts = backtest.paths, backtest.horizon, gate.contracts
     # The ledger holds flat rows; the curves need the plans.
     trades = backtest.unit_risk_trades(gate, progress=stage.progress("events at unit risk"))
@@ -82,9 +84,10 @@ def main(stage: Stage) -> None:
         read_parquet("reports/refusals.parquet"),
         rules_without_their_table(stage),
     )
+    notes = _notes(trades, tables["triggers"].iloc[0].to_dict())
     with atomic_file("data/reports/trading.md") as path:
         path.write_text(
-            trading_page(title, top, tables, unknown, notes=_notes(trades, tables["triggers"].iloc[0].to_dict())),
+            trading_page(title, top, tables, unknown, notes=assumed_alike(stage, paths) + notes),
             encoding="utf-8",
         )
     write_trading_figures(

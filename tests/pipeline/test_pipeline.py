@@ -19,9 +19,10 @@ import yaml
 
 from pipelines import _repro
 from pipelines._closure import ROOT
-from pipelines._contracts import contracts_of
+from pipelines._contracts import assumed_alike, contracts_of, require_facts
 from pipelines._stage import Stage
 from pipelines._trading import build_gate, read_backtest
+from slackwater.errors import ParameterError
 from slackwater.evidence.venues import comparable_venues
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.market.contracts import venue_contracts
@@ -195,12 +196,43 @@ def test_facts_of_the_entry_reach_labels_and_gate(
         shutil.copy(repository / name, tmp_path / name)
     edit(tmp_path, lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS))
     monkeypatch.chdir(tmp_path)
-    own = contracts_of(Stage("label"))
+    own = contracts_of(Stage("label"), ())
     assert own["BTCUSDT"].taker_fee == 0.001
     assert {name: fact for name, fact in own.items() if name != "BTCUSDT"} == {
         name: fact for name, fact in venue_contracts("simulated").items() if name != "BTCUSDT"
     }
-    assert build_gate(Stage("backtest")).contracts == build_gate(Stage("sensitivity")).contracts == own
+    assert build_gate(Stage("backtest"), ()).contracts == build_gate(Stage("sensitivity"), ()).contracts == own
+
+
+def test_assumed_facts_count_for_all_symbols_and_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without facts of a symbol minutes of training would end without a trade; with assumed ones money is a guess."""
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    symbols = ["BTCUSDT", "DOGEUSDT", "PEPEUSDT"]
+    with pytest.raises(ParameterError, match=r"no facts of DOGEUSDT, PEPEUSDT .* under `others`"):
+        require_facts(Stage("ingest"), symbols)
+    tier = {"notional_cap_usd": 5e4, "maintenance_rate": 0.02, "max_leverage": 20.0}
+    others = {"tick_size": 1e-8, "lot_size": 1e-6, "min_quantity": 1e-6, "min_notional_usd": 5.0, "half_spread": 3e-4}
+    others |= {"maker_fee": 0.0002, "taker_fee": 0.0005, "tiers": [tier]}
+    edit(tmp_path, lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS | {"others": others}))
+    require_facts(Stage("ingest"), symbols)
+    assert build_gate(Stage("backtest"), symbols).contracts["PEPEUSDT"].half_spread == 3e-4
+    [sentence] = assumed_alike(Stage("sensitivity"), symbols)
+    assert "the contracts of DOGEUSDT, PEPEUSDT are not known" in sentence
+    assert "an illustration" in sentence
+    assert assumed_alike(Stage("sensitivity"), ["BTCUSDT"]) == []
+
+
+def test_progress_is_told_at_every_tenth_however_far_it_jumps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    report = Stage("features").progress("rows")
+    for done in range(3, 1001, 3):  # such as 333 symbols
+        report(done, 1000)
+    report(1000, 1000)
+    assert len(capsys.readouterr().out.splitlines()) == 10
 
 
 def test_venues_are_compared_on_symbols_whose_facts_are_known() -> None:

@@ -33,15 +33,27 @@ class _Source(Section):
     @property
     def files(self) -> list[str]:
         """Names of the files that it reads."""
-        return [value for name in ("file", "labels") if (value := getattr(self, name, None)) is not None]
+        return [value for name in ("file", "beside", "labels") if (value := getattr(self, name, None)) is not None]
+
+
+_Name = str | Annotated[int, Field(ge=0)]
 
 
 class _ColumnMap(_Source):
-    columns: dict[str, str | Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    beside: InRepository | None = None
+    beside_on: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, _Name | Annotated[list[_Name], Field(min_length=1)]] = Field(default_factory=dict)
     constants: dict[str, str | float] = Field(default_factory=dict)
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     scale: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
+    per: dict[str, _Name] = Field(default_factory=dict)
     utc_offset: Offset | None = None
+
+    @model_validator(mode="after")
+    def _second_file_is_matched(self) -> _ColumnMap:
+        if bool(self.beside) != bool(self.beside_on):
+            raise ValueError("give `beside`, a second file, and `beside_on`, by which columns it is matched, together")
+        return self
 
 
 class Columns(_ColumnMap):
@@ -50,6 +62,7 @@ class Columns(_ColumnMap):
     kind: Literal["columns"] = "columns"
     file: InRepository
     bar_length: Positive | None = None
+    repeated_for: Positive | None = None
     available_after: Duration | None = None
     known_since: KnownSince | None = None
 

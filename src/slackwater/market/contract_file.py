@@ -18,11 +18,13 @@ They are kept in a JSON file, or with the same keys in ``params.yaml`` (``contra
 
 Every fact may be left out where there is a built-in one. Those that are given count as known and leave the contract's
 `assumed`; tiers that are given are confirmed, because the file is dated. ``notes``, a list of texts, may stand beside.
+So may ``others``, one set of facts for every other symbol of a data set: all of them count as assumed, and none as
+confirmed, so that there is one tier only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -39,6 +41,8 @@ __all__ = ["merge_contracts", "read_contracts"]
 _NEEDED: Final = ("tick_size", "lot_size", "min_quantity", "min_notional_usd", "maker_fee", "taker_fee", "half_spread")
 _NUMBERS: Final = (*_NEEDED, "relative_depth", "funding_interval_hours", "funding_floor", "funding_cap")
 _TIER: Final = ("notional_cap_usd", "maintenance_rate", "max_leverage")
+#: Stands for a symbol where facts are checked that no symbol has yet.
+_ANY: Final = "ANYUSDT"
 #: What must be given for a fact to be known.
 _KNOWN_BY: Final = {
     "order_steps": ("tick_size", "lot_size", "min_quantity", "min_notional_usd"),
@@ -72,10 +76,11 @@ def read_contracts(path: str | Path, venue: str | VenueFacts) -> dict[str, Contr
         raise type(error)(f"{path}: {error}") from None
 
 
-def merge_contracts(content: Any, venue: str | VenueFacts) -> dict[str, Contract]:
+def merge_contracts(content: Any, venue: str | VenueFacts, symbols: Iterable[str] = ()) -> dict[str, Contract]:
     """Return the contracts of a venue with the content of a file merged in; None: the built-in ones.
 
-    See `read_contracts` for parameters and errors.
+    `symbols` that are neither built in nor named have the facts under ``others``, where there are any. See
+    `read_contracts` for the other parameters and errors.
 
     Examples
     --------
@@ -87,7 +92,7 @@ def merge_contracts(content: Any, venue: str | VenueFacts) -> dict[str, Contract
     facts_of_venue = venue_facts(venue)
     if content is None:
         return venue_contracts(venue)
-    _mapping("it", content, ("venue", "as_of", "source", "contracts"), optional=("notes",))
+    _mapping("it", content, ("venue", "as_of", "source", "contracts"), optional=("notes", "others"))
     if content["venue"] != facts_of_venue.name:
         raise SchemaError(f"it holds the contracts of {content['venue']}, not of {facts_of_venue.name}")
     as_of, source = content["as_of"], content["source"]
@@ -107,6 +112,24 @@ def merge_contracts(content: Any, venue: str | VenueFacts) -> dict[str, Contract
             out[symbol] = _merged(out.get(symbol), facts_of_venue, symbol, facts, source, as_of)
         except (SchemaError, ParameterError) as error:
             raise type(error)(f"contract {symbol}: {error}") from None
+    if "others" in content:
+        out |= _assumed_alike(content["others"], facts_of_venue, source, as_of, sorted(set(symbols) - out.keys()))
+    return out
+
+
+def _assumed_alike(
+    facts: Any, venue: VenueFacts, source: str, as_of: str, symbols: Iterable[str]
+) -> dict[str, Contract]:
+    """Return one set of facts for each symbol, none of which counts as known."""
+    out = {}
+    for symbol in (_ANY, *symbols):
+        try:
+            whole = _merged(None, venue, symbol, facts, source, as_of)
+            out[symbol] = replace(whole, assumed=tuple(_KNOWN_BY), confirmed=False)
+        except (SchemaError, ParameterError) as error:
+            where = "others" if symbol == _ANY else f"others, contract {symbol}"
+            raise type(error)(f"{where}: {error}") from None
+    del out[_ANY]
     return out
 
 

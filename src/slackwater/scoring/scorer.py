@@ -141,7 +141,7 @@ class ReversalScorer:
         self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
             raise BundleError("the training range of the bundle does not have the columns of its features")
-        gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"])
+        gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"], symbols=manifest["symbols"])
         self._gate = replace(gate, extra_rules=extra_rules)
 
     def _check_models(self) -> None:

@@ -5,7 +5,7 @@ Live trading and the backtest call the same object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -84,10 +84,12 @@ class Gate:
         costs: Mapping[str, Any],
         horizon: timedelta,
         contract_facts: Mapping[str, Any] | None = None,
+        symbols: Iterable[str] = (),
     ) -> Gate:
         """Return the gate of the sections in the manifest of a bundle.
 
-        `contract_facts` are merged over the built-in ones (`slackwater.market.contract_file`).
+        `contract_facts` are merged over the built-in ones (`slackwater.market.contract_file`), also for the `symbols`
+        that they do not name.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class Gate:
             If the facts are of another venue, or name what a contract does not have.
         """
         return cls(
-            contracts=merge_contracts(contract_facts, venue),
+            contracts=merge_contracts(contract_facts, venue, symbols),
             entry=_made(EntryRules, "entry", entry),
             bracket=_made(BracketRules, "bracket", bracket),
             rules=_made(SizingRules, "rules", rules),

@@ -63,6 +63,27 @@ def test_a_contract_of_its_own_must_be_whole() -> None:
         merge_contracts(content, "bybit")
 
 
+def test_one_set_of_facts_is_assumed_for_all_others() -> None:
+    """A study of hundreds of symbols needs facts of each, and must not pass assumptions off as known ones."""
+    content = FILE | {"contracts": {}, "others": NEW | {"tiers": TIERS[:1]}}
+    assert set(merge_contracts(content, "bybit")) == set(SYMBOLS)
+    merged = merge_contracts(content, "bybit", ["DOGEUSDT", "BTCUSDT", "PEPEUSDT"])
+    assert set(merged) == {*SYMBOLS, "DOGEUSDT", "PEPEUSDT"}
+    assert merged["BTCUSDT"] == venue_contracts("bybit")["BTCUSDT"]
+    facts = merged["DOGEUSDT"]
+    assert (facts.symbol, facts.taker_fee, facts.confirmed) == ("DOGEUSDT", 0.00055, False)
+    known = {"order_steps", "fees", "half_spread", "margin_tiers"}
+    assert known < set(facts.assumed)
+    for change, message in (
+        ({"tiers": TIERS}, r"others: `tiers` of an unconfirmed contract must be the first tier alone"),
+        ({"taker_fee": 0.5}, r"others: `taker_fee` must be"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            merge_contracts(content | {"others": content["others"] | change}, "bybit")
+    with pytest.raises(ParameterError, match=r"others, contract DOGEUSD: "):
+        merge_contracts(content, "bybit", ["DOGEUSD"])
+
+
 def put(value: Any, *path: Any) -> Callable[[dict[str, Any]], None]:
     def change(content: dict[str, Any]) -> None:
         place: Any = content

@@ -133,12 +133,12 @@ def checked_path(root: Path, file: str, table: str, sha256: str = "") -> Path:
     DataError
         If it leads out of the directory, or its digest is not `sha256` (unless that is empty).
     """
-    path = root / file
-    if not path.resolve().is_relative_to(root.resolve()):
+    path, inside = root / file, _borders(root, file)
+    if not any(path.resolve().is_relative_to(each) for each in inside):
         raise DataError(f"{path} leads out of {root}")
     parts = parts_of(path) if form_of(path) == "parquet" else [path]
     for part in parts:
-        if not part.resolve().is_relative_to(root.resolve()):
+        if not any(part.resolve().is_relative_to(each) for each in inside):
             raise DataError(f"{part} leads out of {root}")
     if not all(part.is_file() for part in parts):
         kind = "is a directory; only a parquet table may be one" if path.is_dir() else "is not there"
@@ -148,3 +148,10 @@ def checked_path(root: Path, file: str, table: str, sha256: str = "") -> Path:
     if sha256 and sha256_of(path) != sha256:
         raise DataError(f"{path}: its sha256 is {sha256_of(path)}, the parameters expect {sha256}")
     return path
+
+
+def _borders(root: Path, file: str) -> list[Path]:
+    """Return the directories that a file may lie in: the data set's own, and a folder that is linked into it."""
+    folder = Path(file).parts[0]
+    linked = folder != ".." and len(Path(file).parts) > 1 and (root / folder).is_dir()
+    return [root.resolve(), *([(root / folder).resolve()] if linked else [])]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from slackwater.errors import SchemaError
 from slackwater.market.schemas import known_table
 from slackwater.market.tables import Table
 from slackwater.sources.own_files.bar_ends import hold_lengths, whole_closes
+from slackwater.sources.own_files.beside import WideFile
 from slackwater.sources.own_files.clock import FEWEST, Clock, utc
 from slackwater.sources.own_files.numbers import Numbers, is_plain, numbers
 from slackwater.sources.own_files.raw_columns import Name, RawFile, open_raw
@@ -36,24 +38,40 @@ class ColumnMap(FileSource):
     ----------
     file
         Name of the file in the directory. With ``{symbol}`` in it there is one file per symbol.
+    beside
+        Name of a second file whose columns stand beside those of the first, such as volumes beside prices. Empty: none.
+    beside_on
+        Where there is a second file: its column for each column of `file` that identifies a row.
     columns
-        The file's column for each of ours whose name differs; a position from 0 where a CSV file has no header.
+        The file's column for each of ours whose name differs; a position from 0 where a CSV file has no header. A list
+        of columns is added up.
     constants
         Value of each column that the file lacks because it never changes, such as `symbol`.
     values
         For a column of text: what each of the file's values means, such as ``{"side": {"SELL": "long"}}``.
     scale
         Factor from the file's unit to ours, such as 0.01 coin per contract.
+    per
+        For a column of numbers: the file's column by which it is divided, such as the price that turns USD into coin.
+        Rows that repeat such a value exactly are masked: divided by a price that moves, it would not look frozen.
     utc_offset
         How far the clock of the file is ahead of UTC, for stamps that name no zone. None: they state their zone, or
         count from 1970.
     """
 
-    columns: Mapping[str, Name] = field(default_factory=dict)
+    beside: str = ""
+    beside_on: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Name | Sequence[Name]] = field(default_factory=dict)
     constants: Mapping[str, str | float] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
+    per: Mapping[str, Name] = field(default_factory=dict)
     utc_offset: timedelta | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files, the one with the rows first."""
+        return (self.file, self.beside) if self.beside else (self.file,)
 
     def rows(
         self,
@@ -85,11 +103,12 @@ class ColumnMap(FileSource):
         """
         self._refuse_unknown(request.table, wanted)
         path = request.root / self.file.replace(SYMBOL_MARK, symbol or "")
-        raw = open_raw(path)
+        raw = self._opened(request.root, symbol)
         given = {column: f"always {value}" for column, value in self.constants.items()}
         given |= {"symbol": "in the name of the file"} if symbol else {}
         mapped = self._mapped(raw, request.table, [name for name in wanted if name not in given], needed, derivable)
         counted = {column.name for column in known_table(request.table).columns if column.kind == "number"}
+        counted |= set(mapped) - set(wanted)
         as_text = [theirs for ours, theirs in mapped.items() if ours not in counted and ours not in self.values]
         read = raw.read(mapped.values(), as_text=as_text)
         table = pd.DataFrame({column: read[theirs] for column, theirs in mapped.items()}).assign(**self.constants)
@@ -105,17 +124,22 @@ class ColumnMap(FileSource):
         screen = Screen(request.table)
         note = f"a number is missing or is not one{f': {made.example}' if made.example else ''}"
         table = screen.drop_unreadable(table, made.unreadable, note, where)
+        table = self._combined(table, screen)
         if raw.may_be_cut() and len(table):
             last = np.arange(len(table)) == len(table) - 1
             screen.record(table, last, "open_line", "the file does not end with a line break: its last row may be cut")
         return ReadFile(
             table=table,
-            origin=f"{path.name}{' (no header)' if raw.headless else ''}",
-            columns=given | {column: self._described(column, theirs) for column, theirs in mapped.items()},
+            origin=f"{path.name}{' (no header)' if raw.headless else ''}{f' beside {self.beside}' * bool(self.beside)}",
+            columns=given | {column: self._described(column, mapped[column]) for column in mapped if column in wanted},
             unread=tuple(str(name) for name in raw.names if name not in mapped.values()),
             clock=" and ".join(dict.fromkeys(clocks)),
             findings=screen.findings,
         )
+
+    def _opened(self, root: Path, symbol: str | None) -> RawFile | WideFile:
+        first, *others = (open_raw(root / file.replace(SYMBOL_MARK, symbol or "")) for file in self.files)
+        return WideFile(first=first, other=others[0], on=self.beside_on) if others else first
 
     def _times(self, table: pd.DataFrame, mapped: Mapping[str, Name], where: str) -> list[Clock]:
         """Turn the stamps into UTC, in place, and return their clocks."""
@@ -139,7 +163,12 @@ class ColumnMap(FileSource):
         return False
 
     def _numbers(
-        self, table: pd.DataFrame, counted: Iterable[str], mapped: Mapping[str, Name], raw: RawFile, where: str
+        self,
+        table: pd.DataFrame,
+        counted: Iterable[str],
+        mapped: Mapping[str, Name],
+        raw: RawFile | WideFile,
+        where: str,
     ) -> Numbers:
         """Turn the columns of numbers into numbers, in place, and return which rows cannot be read."""
         columns = {ours: table[ours] for ours in counted}
@@ -150,16 +179,39 @@ class ColumnMap(FileSource):
             columns |= {ours: written[mapped[ours]] for ours in columns if ours in mapped}
         made = numbers(columns, where)
         for column, values in made.columns.items():
-            # A map may serve several files: what an optional column of one of them means is irrelevant elsewhere.
-            table[column] = values * self.scale.get(column, 1.0)
+            table[column] = values
         return made
 
+    def _combined(self, table: pd.DataFrame, screen: Screen) -> pd.DataFrame:
+        """Return the rows with their numbers added up, divided and scaled as the map states."""
+        table, repeated = table.copy(), np.zeros(len(table), dtype=np.bool_)
+        for column in [name for name in table if {name} & {*self.columns, *self.per, *self.scale}]:
+            for other in self._theirs(column)[1:]:
+                table[column] += table.pop(_plus(column, other))
+            if column in self.per:
+                divisor = table.pop(_over(column, self.per[column]))
+                same = (table[column].diff() == 0.0) & (table[column] != 0.0) & (divisor.diff() != 0.0)
+                repeated |= same.to_numpy()
+                table[column] /= divisor
+            if column in self.scale:
+                table[column] *= self.scale[column]
+        note = f"a value repeats exactly before it is divided by {', '.join(map(str, set(self.per.values())))}: unknown"
+        return screen.drop(table, repeated, "frozen_value", note)
+
+    def _theirs(self, column: str) -> tuple[Name, ...]:
+        """Return the file's columns that make one of ours."""
+        named = self.columns.get(column, column)
+        return (named,) if isinstance(named, str | int) else tuple(named)
+
     def _described(self, column: str, theirs: Name) -> str:
+        names = [f"position {name}" if isinstance(name, int) else name for name in (theirs, *self._theirs(column)[1:])]
+        added = " + ".join(names) if len(names) == 1 or column not in self.per else f"({' + '.join(names)})"
+        divisor = f" / {self.per[column]}" if column in self.per else ""
         factor = f" x {self.scale[column]:g}" if column in self.scale else ""
-        return f"from {f'position {theirs}' if isinstance(theirs, int) else theirs}{factor}"
+        return f"from {added}{divisor}{factor}"
 
     def _refuse_unknown(self, table: str, have: Iterable[str]) -> None:
-        for what in ("columns", "constants", "values", "scale"):
+        for what in ("columns", "constants", "values", "scale", "per"):
             unknown = sorted(set(getattr(self, what)) - set(have))
             if unknown:
                 raise SchemaError(
@@ -168,16 +220,22 @@ class ColumnMap(FileSource):
 
     def _mapped(
         self,
-        raw: RawFile,
+        raw: RawFile | WideFile,
         table: str,
         wanted: Iterable[str],
         needed: Iterable[str],
         derivable: Mapping[str, tuple[str, ...]] | None,
     ) -> dict[str, Name]:
-        """Return the file's column for each of ours that it has."""
-        theirs = {column: self.columns.get(column, column) for column in wanted}
+        """Return the file's column for each of ours that it has, and for what is added to it or divides it."""
+        theirs = {column: self._theirs(column)[0] for column in wanted}
+        named = {*needed, *self.columns}
+        for column in [name for name in theirs if name in named or raw.position(theirs[name]) is not None]:
+            more = {_plus(column, name): name for name in self._theirs(column)[1:]}
+            more |= {_over(column, self.per[column]): self.per[column]} if column in self.per else {}
+            theirs |= more
+            named |= set(more)
         found = {column: raw.position(name) for column, name in theirs.items()}
-        lost = [column for column in theirs if found[column] is None and (column in needed or column in self.columns)]
+        lost = [column for column in theirs if found[column] is None and column in named]
         for column, others in (derivable or {}).items():
             if column in lost and column not in self.columns and all(found.get(each) is not None for each in others):
                 lost.remove(column)
@@ -208,6 +266,9 @@ class TableFile(ColumnMap):
     bar_length
         Where the file stamps a row at its opening alone: how much later it closes. `columns` then names `open_time`,
         or `bucket_start` for exchange flows.
+    repeated_for
+        For how long a file repeats each value, such as a funding rate in every hour until the next settlement: only the
+        rows at whole multiples of it (UTC) are read.
     known_since
         Values are as they were published from this time on. Rows before it may have been restated, and are masked.
 
@@ -218,6 +279,7 @@ class TableFile(ColumnMap):
 
     available_after: timedelta | None = None
     bar_length: timedelta | None = None
+    repeated_for: timedelta | None = None
     known_since: datetime | None = None
 
     def read(self, request: Request) -> list[ReadFile]:
@@ -240,6 +302,7 @@ class TableFile(ColumnMap):
         screen.findings += read.findings
         table = _usable(table, schema, screen, where)
         table = self._ended(table, columns, opening, schema, screen, where)
+        table = self._once(table, schema, screen, where)
         if "available_time" not in table:
             lag = request.lag if self.available_after is None else self.available_after
             table = table.assign(available_time=table["event_time"] + lag)
@@ -277,6 +340,28 @@ class TableFile(ColumnMap):
         keys = [name for name in schema.key if name != "event_time"]
         return hold_lengths(table, opening, groups=keys, declared=self.bar_length, screen=screen, where=where)
 
+    def _once(self, table: pd.DataFrame, schema: Table, screen: Screen, where: str) -> pd.DataFrame:
+        """Return the first row of each value that the file repeats.
+
+        Raises
+        ------
+        SchemaError
+            If a row between repeats another value than the one before it.
+        """
+        if self.repeated_for is None:
+            return table
+        between = table["event_time"] != table["event_time"].dt.floor(pd.Timedelta(self.repeated_for))
+        counted = [column.name for column in schema.columns if column.kind == "number" and column.name in table]
+        keys = [name for name in schema.key if name != "event_time"]
+        changed = table.groupby(keys, sort=False)[counted].diff().abs().gt(0.0).any(axis=1) & between
+        if changed.any():
+            raise SchemaError(
+                f"{where}: `repeated_for` is {self.repeated_for}, and a value changes between its multiples in "
+                f"{int(changed.sum()):,} of {len(table):,} rows, first at {table['event_time'][changed].iloc[0]}"
+            )
+        note = "a value that was told before"
+        return screen.drop(table, between, "doubled_rows", note, action="repaired")
+
     def _derivable(self, schema: Table) -> tuple[str, dict[str, tuple[str, ...]]]:
         """Return the column of openings, and which columns can be made of which others."""
         names = {column.name for column in schema.columns}
@@ -285,6 +370,14 @@ class TableFile(ColumnMap):
         if self.bar_length is not None:
             derivable |= {"event_time": (opening,), opening: ("event_time",)}
         return opening, derivable
+
+
+def _plus(column: str, other: Name) -> str:
+    return f"{column} + {other}"
+
+
+def _over(column: str, other: Name) -> str:
+    return f"{column} / {other}"
 
 
 def _usable(table: pd.DataFrame, schema: Table, screen: Screen, where: str) -> pd.DataFrame:
