@@ -14,7 +14,8 @@ __all__ = ["features_page"]
 
 _HEAD: Final = """# Features
 
-This page is written by `slackwater features > docs/features.md`; a test compares the two.
+The catalogue is what `slackwater features` prints, the last section what `python -m campaigns.family_table` measured;
+`python -m campaigns.family_table --page` writes this page, and a test compares them.
 
 A family is one compiled kernel; history and live rows run the same code, and every output satisfies the contract of
 `slackwater.check_features`. Windows are durations, so the same families work on any bars; names carry them, and the

@@ -6,7 +6,8 @@
       kinds.py        the kinds of files, and the class that reads each
       table_file.py   TableFile: one file through a column map, the usual kind
       bar_ends.py     length and close of bars, by their own stamps
-      retold.py       facts that came more than once
+      beside.py       WideFile: the columns of a second file beside those of the first
+      several_files.py  facts that came more than once
       source.py       what every kind is asked for and returns
       screen.py       rows that are taken out, with a finding for each reason
       raw_columns.py  the columns of one file, exactly as they are
