@@ -61,12 +61,13 @@ class NumpyMap:
         opened_at = np.maximum(at - (age + 0.5).astype(int), 0)
         tilt = (2.0 * rows[:, TAKER_BUY_VOLUME] / rows[:, VOLUME] - 1.0)[opened_at]
         self.interest = rows[:, OPEN_INTEREST]
-        distances = family.losses.default_log_distances()
-        shares = np.array(family.losses.weights)
-        near = np.arange(len(shares)) < len(shares) // 2
-        self.loss_bins = np.floor((typical[opened_at, None, None] + distances) / width).astype(int)
-        lean = 0.5 * tilt[:, None, None] * np.array([1.0, -1.0])[:, None] * near
-        self.loss_shares = shares * (1.0 + lean)
+        every, nearer = family.losses.shares_by_bin(
+            family.losses.default_log_distances(), bin_width=width, spread=family.spread
+        ).swapaxes(0, 1)
+        # The outermost share of each side is too far for a bin.
+        self.shares = ((every[0, 1:], nearer[0, 1:]), (every[1, :-1], nearer[1, :-1]))
+        self.entries = np.floor(typical[opened_at] / width).astype(int)
+        self.leans = 0.5 * tilt[:, None] * np.array([1.0, -1.0])
         self.stop_bins = self._stops(rows, low, high)
         self.typical = np.floor(typical / width).astype(int)
         self.floor, self.ceiling, self.here = (np.floor(x / width).astype(int) for x in (low, high, close))
@@ -113,8 +114,13 @@ class NumpyMap:
             grid *= decays * (interest / last) if interest < last else decays
             if interest > last:
                 opened = interest - last
-                # The losses lie further apart than a bin is wide; stops may share one.
-                grid[both, :STOPS, self.loss_bins[i] - origin] += (opened * self.loss_shares[i])[:, :, None]
+                for side, (every, nearer) in enumerate(self.shares):
+                    first = self.entries[i] - origin - (len(every) - 1 if side == 0 else 0)
+                    added = opened * (every + self.leans[i, side] * nearer)
+                    inside = slice(max(-first, 0), self.bins - first)
+                    part = added[inside]
+                    grid[side, :STOPS, first + inside.start : first + inside.start + len(part)] += part
+                # Stops may share a bin.
                 if self.stop_bins[i, 0, 0] >= 0:
                     stops = self.stop_bins[i] - origin
                     np.add.at(grid[:, STOPS], (both, stops), opened * STOP_SHARE / stops.shape[1])

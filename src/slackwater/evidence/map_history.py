@@ -23,7 +23,7 @@ from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
-from slackwater.liquidity.density import N_LAYERS, map_bins
+from slackwater.liquidity.density import N_LAYERS, map_bins, map_too_far
 from slackwater.liquidity.zones import SIDES, MapView, map_read
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
@@ -76,6 +76,8 @@ class MapHistory:
     mass
         Fraction of open interest, estimated; shape (n, 2, N_LAYERS, bins): below (longs), above (shorts). All zero
         where open interest is unknown.
+    too_far
+        The same at the last bar for what is too far to have a bin; shape (2, N_LAYERS).
     """
 
     symbol: str
@@ -86,6 +88,7 @@ class MapHistory:
     bin_width: float
     first_bin: int
     mass: NDArray[np.float32]
+    too_far: NDArray[np.float64]
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -234,6 +237,7 @@ def replay(
     ages = [engine.names.index(f"{what}_age_{side}") for what in ("sweep", "glide") for side in SIDES]
     atr_day = engine.names.index("atr_1d")
     rows, masses = [], []
+    too_far = np.zeros((2, N_LAYERS))
     interest = np.nan
     for position, row, out, state in walk(engine, frame, symbol):
         if position > last:
@@ -251,6 +255,8 @@ def replay(
             if interest > 0.0:
                 map_read(state, density.map_at, bins, first_bin, mass)
                 mass /= interest
+                map_too_far(state, density.map_at, too_far)
+                too_far /= interest
             rows.append(i)
             masses.append(mass.astype(np.float32))
     bars["atr_1d"] = atr
@@ -267,6 +273,7 @@ def replay(
         bin_width=width,
         first_bin=first_bin,
         mass=np.stack(masses),
+        too_far=too_far,
     )
 
 

@@ -34,7 +34,7 @@ LONGEST_GAP: Final = timedelta(days=366)
 """Longest time without bars that a live state is carried over; a row that lies further ahead is refused."""
 _LONGEST_GAP_US: Final = microseconds(LONGEST_GAP)
 
-_FORMULAS: Final = 3
+_FORMULAS: Final = 4
 """Raised whenever a formula changes, so that a bundle made with the old one is refused."""
 
 

@@ -60,7 +60,7 @@ from slackwater.types import Floats
 __all__ = ["LiquidationDensityFamily"]
 
 
-# positions of the constants; the reaches, the swing windows (bars) and the losses follow the decays
+# positions of the constants; the reaches, the swing windows (bars) and the shares by bin follow the decays
 (
     _WARM,
     _BINS,
@@ -73,7 +73,7 @@ __all__ = ["LiquidationDensityFamily"]
     _BLOCKS_MASK,
     _N_REACHES,
     _N_SWINGS,
-    _N_LOSSES,
+    _N_SHARES,
     _DECAYS,
 ) = range(13)
 _LISTS: Final = _DECAYS + N_LAYERS
@@ -107,9 +107,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     width = constants[_BIN_WIDTH]
     n = whole(constants[_N_REACHES])
     n_swings = whole(constants[_N_SWINGS])
-    n_losses = whole(constants[_N_LOSSES])
     swings = _LISTS + n
-    losses = swings + n_swings
+    shares = swings + n_swings
     totals = _STEPS + n
     consumed_mask = whole(constants[_CONSUMED_MASK])
     columns = 2 * N_LAYERS
@@ -149,8 +148,7 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
             bins,
             width,
             constants[_DECAYS : _DECAYS + N_LAYERS],
-            constants[losses : losses + 2 * n_losses],
-            constants[losses + 2 * n_losses : losses + 3 * n_losses],
+            constants[shares : shares + whole(constants[_N_SHARES])],
             typical,
             entry,
             row[OPEN_INTEREST],
@@ -312,6 +310,7 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
 
     def _constants(self, log_distances: Floats) -> Floats:
         decays = [1.0 - decay_per_bar(h, self.bar_interval) for h in (*self.half_lives, self.stop_half_life)]
+        shares = self.losses.shares_by_bin(log_distances, bin_width=self.bin_width, spread=self.spread).ravel()
         scalars = [
             self.warm_up / self.bar_interval,
             map_bins(self.bin_width),
@@ -324,12 +323,10 @@ class LiquidationDensityFamily(Family, LiquidationDensityParameters):
             blocks_size(self.longest(*self.swing_windows)) - 1,
             len(self.reaches),
             len(self.swing_windows),
-            len(self.losses.weights),
+            shares.size,
         ]
         swings = [self.bars(w) for w in self.swing_windows]
-        return np.concatenate(
-            [scalars, decays, self.reaches, swings, log_distances.ravel(), self.losses.weights], dtype=np.float64
-        )
+        return np.concatenate([scalars, decays, self.reaches, swings, shares], dtype=np.float64)
 
     def state_size(self) -> int:
         """Return how many slots of state one symbol needs."""

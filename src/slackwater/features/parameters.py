@@ -172,6 +172,9 @@ class LiquidationDensityParameters:
         Windows whose highs and lows stops stand behind.
     bin_width
         Width of a bin in log price, in (0, 0.02].
+    spread
+        Standard deviation in log price, in (0, 0.1], of the distance at which positions with the same loss are forced
+        out; stops are not spread.
     reaches
         Distances within which the mass is summed, in average true ranges of a day, ascending; the last bounds the
         search for the densest bin.
@@ -184,7 +187,8 @@ class LiquidationDensityParameters:
     half_lives: tuple[PositiveDuration, PositiveDuration, PositiveDuration] = (DAY, 7 * DAY, 30 * DAY)
     stop_half_life: PositiveDuration = 3 * DAY
     swing_windows: Windows = (24 * HOUR, 72 * HOUR, 7 * DAY)
-    bin_width: Annotated[float, Within(gt=0.0, le=0.02)] = 0.001
+    bin_width: Annotated[float, Within(gt=0.0, le=0.02)] = 0.0025
+    spread: Annotated[float, Within(gt=0.0, le=0.1)] = 0.02
     reaches: tuple[Annotated[float, Within(gt=0.0, le=10.0)], ...] = (0.5, 1.0, 2.0, 3.0)
     consumed_window: Window = 4 * HOUR
     longest_gap: PositiveDuration = 2 * HOUR

@@ -25,7 +25,7 @@ _UP, _DOWN = "#d7dde8", "#8b95a7"
 _LONGS, _SHORTS, _MARK = "#ff7a59", "#38c6b4", "#5ad1ff"
 _CANDLES: Final = 180
 """Candles that still look like candles across the picture."""
-_CONTRAST: Final = 30.0
+_CONTRAST: Final = 10.0
 """The densest bins over the faintest that still have a colour: more, and all that is not erased would glow alike."""
 _REACH: Final = 0.1
 """Log distance from the price within which pools are looked for and ranked, as in the table of the terminal."""
@@ -377,8 +377,8 @@ def _legend(figure: Any, axes: Any, colours: Any, bars: pd.DataFrame) -> None:
         bar = figure.colorbar(colours, cax=axes.inset_axes((0.04, 0.0, 0.9, 0.09)), orientation="horizontal")
         bar.outline.set_visible(False)
         bar.set_ticks(
-            colours.norm.vmax / np.array([_CONTRAST, 10.0, 3.0, 1.0]),
-            labels=[f"1/{_CONTRAST:.0f}", "1/10", "1/3", "densest"],
+            colours.norm.vmax / np.array([_CONTRAST, 5.0, 2.0, 1.0]),
+            labels=[f"1/{_CONTRAST:.0f}", "1/5", "1/2", "densest"],
         )
         bar.ax.minorticks_off()
         bar.ax.tick_params(labelsize=7, length=0)
@@ -394,11 +394,13 @@ def _titles(figure: Any, history: MapHistory, layer: str, synthetic: bool, datas
     figure.text(0.075 + width, 0.955, f"{what}   ·   {span}", fontsize=11)
     figure.text(
         0.065,
-        0.917,
+        0.905,
+        "A model of where leverage would be hurt, not knowledge of where orders wait.\n"
         "Brightness is estimated mass over open interest, as known at the time: a ranking, not an amount in dollars. "
         "The map is erased where the price crossed it.",
         fontsize=8.5,
         color=_DIM,
+        linespacing=1.35,
     )
     mark = "SYNTHETIC market" if synthetic else "real data"
     text = f"{mark}, {dataset}" if dataset else mark

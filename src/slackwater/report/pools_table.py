@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from slackwater.liquidity.density import LAYERS
+from slackwater.liquidity.density import LAYERS, STOPS
 
 if TYPE_CHECKING:
     from slackwater.evidence.map_history import MapHistory
@@ -33,7 +33,9 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
         "Shares and ranks are estimated from open interest,\n"
         "they are not amounts in dollars; #1 is the largest pool\n"
         "of its layer (a half-life of memory, or the stops).\n"
-        "Listed are the largest and the densest of each side.",
+        "Listed are the largest and the densest of each side.\n"
+        "Too far to be placed, est. % of OI, longs and shorts:\n"
+        f"{_too_far(history)}.",
         title_justify="left",
         caption_justify="left",
     )
@@ -58,3 +60,11 @@ def print_pools(history: MapHistory, pools: pd.DataFrame, *, synthetic: bool, co
         if side == "above":
             table.add_row("price", f"{close:,.{decimals}f}", style="bold")
     (console or Console()).print(table)
+
+
+def _too_far(history: MapHistory) -> str:
+    """Return what each layer of liquidations has beyond the grid."""
+    percent = 100.0 * history.too_far[:, :STOPS]
+    return ", ".join(
+        f"{name} {longs:.0f} and {shorts:.0f}" for name, longs, shorts in zip(history.layers, *percent, strict=False)
+    )

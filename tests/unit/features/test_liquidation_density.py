@@ -66,6 +66,8 @@ def test_a_fall_across_a_long_gap_closes_nothing() -> None:
         ({"half_lives": (timedelta(0), HOUR, 2 * HOUR)}, "half_lives` must be > 0"),
         ({"bin_width": 0.0}, "bin_width` must be > 0 and <= 0.02"),
         ({"bin_width": np.nan}, "bin_width` must be > 0 and <= 0.02"),
+        ({"spread": 0.0}, "spread` must be > 0 and <= 0.1"),
+        ({"spread": np.nan}, "spread` must be > 0 and <= 0.1"),
         ({"reaches": (2.0, 1.0)}, "must ascend"),
         ({"reaches": (0.0, 1.0)}, "reaches` must be > 0 and <= 10"),
         ({"swing_windows": ()}, "swing_windows"),
