@@ -51,8 +51,8 @@ def require_facts(stage: Stage, symbols: Iterable[str]) -> None:
         venue = "VENUE" if dataset.synthetic else dataset.venue
         more = f" and {len(lacking) - 10} more" if len(lacking) > 10 else ""
         raise ParameterError(
-            f"{stage.entry}contract_facts: no facts of {', '.join(lacking[:10])}{more} at {dataset.venue}, which trades "
-            f"need; known are {', '.join(sorted(known))}. Add the lines that `slackwater contracts --venue "
+            f"{stage.entry}contract_facts: no facts of {', '.join(lacking[:10])}{more} at {dataset.venue}, which "
+            f"trades need; known are {', '.join(sorted(known))}. Add the lines that `slackwater contracts --venue "
             f"{venue} --symbols {','.join(lacking[:10])}` prints, give one set of facts under `others` that is "
             f"assumed for all of them, or leave the symbols out of {stage.entry}symbols"
         )
