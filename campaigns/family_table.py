@@ -1,4 +1,4 @@
-"""What each family of features adds to price in every data set, as a table of ``docs/features.md``.
+"""The gain of each family of features over price in every data set, as a table of ``docs/features.md``.
 
 ``python -m campaigns.family_table`` reads the events of the data set that was run last (``data/features.parquet`` and
 ``data/labels.parquet``), fits price alone and price beside each family, and adds the result to
@@ -26,6 +26,7 @@ from slackwater.errors import DataError
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.family_gains import family_gains
 from slackwater.features.chosen_families import default_families
+from slackwater.models.horizons import TEST_BLOCKS_PER_FIT
 from slackwater.models.training import Trainer
 from slackwater.report.features_page import features_page
 from slackwater.report.markdown import markdown_table
@@ -76,6 +77,7 @@ def measured() -> tuple[str, dict[str, Any]]:
         "synthetic": params.dataset.synthetic,
         "horizon": duration_name(params.labels.horizon),
         "model": params.model.kind,
+        "fitted_every": duration_name(TEST_BLOCKS_PER_FIT * params.validation.test),
         "first_event": training.labels["event_time"].min().isoformat(),
         "last_event": training.labels["event_time"].max().isoformat(),
         "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
@@ -91,6 +93,7 @@ def section(answer: Mapping[str, Any]) -> str:
             "data set": _title(name, each),
             "horizon": each["horizon"],
             "model": each["model"],
+            "fitted every": each["fitted_every"],
             "events": f"{each['first_event'][:10]} to {each['last_event'][:10]}",
             "measured on": each["measured_on"],
         }

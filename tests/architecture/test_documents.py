@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from campaigns import family_table
 from pipelines._closure import ROOT
 from slackwater.features.chosen_families import default_families
 from slackwater.market.schemas import SCHEMAS
@@ -16,9 +17,10 @@ from slackwater.report.tables_page import tables_page
 
 
 def test_the_catalogue_of_features_is_the_one_of_the_code() -> None:
-    """A formula that changed without its description would mislead; rerun `slackwater features > docs/features.md`."""
+    """A formula that changed without its description would mislead: run `python -m campaigns.family_table --page`."""
     written = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
-    assert written == features_page(default_families(timedelta(minutes=5)))
+    assert written == family_table.page()
+    assert written.startswith(features_page(default_families(timedelta(minutes=5))))
 
 
 def test_the_reference_of_tables_is_the_one_of_the_code() -> None:

@@ -208,6 +208,7 @@ def test_assumed_facts_count_for_all_symbols_and_are_named(tmp_path: Path, monke
     """Without facts of a symbol minutes of training would end without a trade; with assumed ones money is a guess."""
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
+    edit(tmp_path, lambda c: c.update(dataset="simulated"))
     monkeypatch.chdir(tmp_path)
     symbols = ["BTCUSDT", "DOGEUSDT", "PEPEUSDT"]
     with pytest.raises(ParameterError, match=r"no facts of DOGEUSDT, PEPEUSDT .* under `others`"):

@@ -1,4 +1,4 @@
-"""What each family of features adds to price: paired differences of the AUC of direction, out of sample."""
+"""The gain of each family of features over price: paired differences of the AUC of direction, out of sample."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from slackwater.errors import DataError
 from slackwater.models.targets import Target
 from slackwater.models.training import Trainer, TrainingSet
 
-__all__ = ["at_horizon", "horizon_target", "predict_horizons", "reported_horizons"]
+__all__ = ["TEST_BLOCKS_PER_FIT", "at_horizon", "horizon_target", "predict_horizons", "reported_horizons"]
 
 TEST_BLOCKS_PER_FIT: Final = 3
 """Reported horizons are fitted anew only so often: each is one number in a table, and none of them is traded."""
