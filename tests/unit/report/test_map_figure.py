@@ -15,6 +15,7 @@ from rich.console import Console
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.evidence.map_history import MapHistory, replay
 from slackwater.features.chosen_families import default_families
+from slackwater.liquidity.density import STOPS
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.report.map_figure import _densest_beyond, write_map_figure
@@ -99,3 +100,14 @@ def test_pools_are_listed_from_the_highest_to_the_lowest() -> None:
     assert prices == sorted(prices, reverse=True)
     assert [row[1].strip() for row in rows].count("price") == 1
     assert len(rows) == len(pools) + 1
+
+
+def test_what_is_too_far_for_the_map_is_printed() -> None:
+    """Half of what is opened has no place on the grid: a table without it would pass over that in silence."""
+    console = Console(width=100, record=True, file=io.StringIO())
+    far = history().too_far[:, :STOPS]
+    assert (far > 0.0).all()
+    # The longer the memory, the more is too far.
+    assert (np.diff(far, axis=1) > 0.0).all()
+    print_pools(history(), history().pools(layers=["middle"]), synthetic=True, console=console)
+    assert f"24h {100.0 * far[0, 0]:.0f} and {100.0 * far[1, 0]:.0f}, 7d" in console.export_text()
