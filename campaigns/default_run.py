@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines._closure import code_digest
-from slackwater.config import Params
+from slackwater.config import Params, load_params
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Feature
@@ -79,10 +79,10 @@ def parameters_digest(params: Params) -> str:
 
 def over_markets(
     measure: Callable[[Params, dict[str, Any]], dict[str, Any]],
-    params: Params,
     markets: Iterable[dict[str, Any]],
     *,
-    campaign: Path,
+    code: Path,
+    out: Path,
     describe: Callable[[dict[str, Any]], str],
 ) -> list[dict[str, Any]]:
     """Return a measurement of every market, two at a time; started again, it goes on where it was stopped.
@@ -90,28 +90,37 @@ def over_markets(
     Parameters
     ----------
     measure
-        Measures one market; a function of the module of the campaign, in types that JSON keeps.
-    params
-        The parameters.
+        Measures one market by the parameters of ``params.yaml``; a function of the module of the campaign, in types
+        that JSON keeps.
     markets
         Settings of each market.
-    campaign
-        File of the campaign. What was measured is kept beside it, in ``<name>.partial.json``, which is valid for one
+    code
+        Module of the campaign.
+    out
+        File of its result. What was measured is kept beside it, in ``<name>.partial.json``, which is valid for one
         state of the code and the parameters, and removed at the end.
     describe
         Returns a line about a measurement.
     """
-    kept = campaign.with_suffix(".partial.json")
-    state = digest_of([parameters_digest(params), code_digest(campaign)])
+    kept = out.with_suffix(".partial.json")
+    state = digest_of([parameters_digest(load_params()), code_digest(code)])
     before = read_json(kept) if kept.is_file() else {}
     found = before["found"] if before.get("state") == state else {}
     wanted = {digest_of([market]): market for market in markets}
-    with ProcessPoolExecutor(max_workers=2) as pool:
-        running = {name: pool.submit(measure, params, wanted[name]) for name in wanted if name not in found}
+    pool = ProcessPoolExecutor(max_workers=2)
+    try:
+        running = {name: pool.submit(_measured, measure, wanted[name]) for name in wanted if name not in found}
         for name, future in running.items():
             found[name] = future.result()
             write_report({"state": state, "found": found}, kept)
             sys.stdout.write(f"SYNTHETIC, {len(found)} of {len(wanted)}, {wanted[name]}: {describe(found[name])}\n")
             sys.stdout.flush()
+    finally:
+        pool.shutdown(cancel_futures=True)  # a campaign that is stopped does not measure the rest
     kept.unlink(missing_ok=True)
     return [found[name] for name in wanted]
+
+
+def _measured(measure: Callable[[Params, dict[str, Any]], dict[str, Any]], market: dict[str, Any]) -> dict[str, Any]:
+    """Measure a market in a process that reads the parameters itself: they cannot be sent to another one."""
+    return measure(load_params(), market)

@@ -168,15 +168,15 @@ def page(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def run(params: Params) -> dict[str, Any]:
+def run() -> dict[str, Any]:
     """Measure all markets."""
     rows = over_markets(
-        measured, params, markets(), campaign=Path(__file__), describe=lambda row: f"AUC {row['pooled']['auc']:.3f}"
+        measured, markets(), code=Path(__file__), out=OUT, describe=lambda row: f"AUC {row['pooled']['auc']:.3f}"
     )
     of_nulls = pd.DataFrame([row for each in rows for row in each.get("directions", ())])
     return {
         "synthetic": True,
-        "parameters_sha256": parameters_digest(params),
+        "parameters_sha256": parameters_digest(load_params()),
         "direction": summary(of_nulls),
         "markets": rows,
     }
@@ -189,7 +189,7 @@ def main() -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    answer = run(load_params())
+    answer = run()
     write_report(answer, OUT)
     say(page(read_json(OUT)))
     for line in shortfalls(answer):

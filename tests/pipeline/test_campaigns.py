@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from campaigns import simulated_market, stylised_facts
-from campaigns.default_run import parameters_digest
+from campaigns.default_run import over_markets, parameters_digest
 from pipelines._closure import ROOT
-from slackwater.config import load_params
+from slackwater.config import Params, load_params
 from slackwater.storage import read_json
 
 # Triggers, training rows, calibration and bracket of the recipe have changed since these results were written.
@@ -52,8 +54,34 @@ def test_the_stylised_facts_hold_at_three_signals() -> None:
         (lambda a: [each.update(whale_share_of_gain=0.0) for each in a["markets"][-2:]], "whales by whale signal"),
     ],
 )
+@OF_THE_RECIPE_BEFORE
 def test_a_result_that_misses_a_criterion_is_named(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
     """Catches a criterion that holds whatever was measured."""
     answer = read_json(simulated_market.OUT)
     spoil(answer)
     assert any(said in line for line in simulated_market.shortfalls(answer))
+
+
+def measured_or_stopped(_: Params, market: dict[str, Any]) -> dict[str, Any]:
+    """Stop at the market whose file says so; count what is measured."""
+    if (root := Path(market["root"])).joinpath(f"stop {market['seed']}").exists():
+        raise OSError("stopped")
+    root.joinpath(f"{market['seed']} at {time.monotonic_ns()}").touch()
+    return {"twice": 2 * market["seed"]}
+
+
+def test_a_campaign_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Catches hours of work that a stop loses, and results of other code that are kept."""
+    markets = [{"seed": seed, "root": str(tmp_path)} for seed in range(4)]
+    (tmp_path / "stop 2").touch()
+
+    def found() -> list[int]:
+        rows = over_markets(measured_or_stopped, markets, code=Path(__file__), out=tmp_path / "out.json", describe=str)
+        return [row["twice"] for row in rows]
+
+    with pytest.raises(OSError, match="stopped"):
+        found()
+    (tmp_path / "stop 2").unlink()
+    assert found() == [0, 2, 4, 6]
+    assert len(list(tmp_path.glob("0 at *"))) == len(list(tmp_path.glob("1 at *"))) == 1
+    assert not (tmp_path / "out.partial.json").exists()
