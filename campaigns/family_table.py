@@ -1,8 +1,9 @@
 """The gain of each family of features over price in every data set, as a table of ``docs/features.md``.
 
-``python -m campaigns.family_table`` reads the events of the data set that was run last (``data/features.parquet`` and
-``data/labels.parquet``), fits price alone and price beside each family, and adds the result to
-``campaigns/family_table.json``: choose a data set, run its stages up to ``label``, run this, and go on to the next.
+``python -m campaigns.family_table`` reads the events of the data set that was run last
+(``data/event_features.parquet`` and ``data/labels.parquet``), fits price alone and price beside each family, and adds
+the result to ``campaigns/family_table.json``: choose a data set, run its stages up to ``label``, run this, and go on to
+the next.
 ``python -m campaigns.family_table --page`` writes the page without any fit.
 """
 
@@ -20,7 +21,7 @@ import yaml
 from pipelines._closure import ROOT
 from pipelines._stage import EFFECTIVE
 from pipelines._training import read_training_set
-from slackwater.config import load_params
+from slackwater.config import Params, load_params
 from slackwater.durations import duration_name
 from slackwater.errors import DataError
 from slackwater.evidence.evaluation import Resampling
@@ -49,19 +50,25 @@ Measured by `python -m campaigns.family_table`, one data set at a time, from the
 """
 
 
-def measured() -> tuple[str, dict[str, Any]]:
-    """Return the name of the data set that was run last, and what its families add.
+def last_run() -> Params:
+    """Return the parameters of the data set that was run last.
 
     Raises
     ------
     DataError
-        If the parameters have changed since its labels were written.
+        If they have changed since its labels were written.
     """
     effective = yaml.safe_load((ROOT / EFFECTIVE).read_text(encoding="utf-8"))
     name = effective["dataset"]["name"]
     params = load_params(ROOT / "params.yaml", name)
     if params.model_dump(mode="json") != effective:
         raise DataError(f"{EFFECTIVE} is not what params.yaml gives for {name}: run the stages up to `label` again")
+    return params
+
+
+def measured() -> tuple[str, dict[str, Any]]:
+    """Return the name of the data set that was run last, and what its families add."""
+    params = last_run()
     training, manifest = read_training_set(), read_json("data/feature_manifest.json")
     wanted = set(manifest["model_features"])
     gains = family_gains(
@@ -71,7 +78,7 @@ def measured() -> tuple[str, dict[str, Any]]:
         resampling=Resampling(**dict(params.evaluation)),
         progress=_say,
     )
-    return name, {
+    return params.dataset.name, {
         "measured_on": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": "python -m campaigns.family_table",
         "synthetic": params.dataset.synthetic,

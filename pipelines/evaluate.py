@@ -69,8 +69,10 @@ def main(stage: Stage) -> None:
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(traded):,} events")
     classification = classification_metrics(traded, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
-    # Trials of earlier studies count too; only a study records them.
-    trials = [*read_json("data/reports/trials.json")["trials"], *read_json_lines("trials.jsonl")]
+    # Trials that a study of the same data set recorded count too.
+    name = stage.dataset.name
+    recorded = [trial for trial in read_json_lines("trials.jsonl") if trial.get("dataset", name) == name]
+    trials = [*read_json("data/reports/trials.json")["trials"], *recorded]
     judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
     metrics = {
         "dataset": stage.dataset.name,
