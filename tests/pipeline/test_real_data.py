@@ -68,6 +68,7 @@ def test_the_recount_of_2021_is_masked_and_nothing_else_is_missing(
         ("BTCUSDT", "recount", 2, "2021-05-19 15+00:00"),  # by the detector, before the list of known defects
         ("ETHUSDT", "recount", 1, "2021-05-19 15+00:00"),  # the same hour of the same venue: 40.9k to 63.0k
         ("BTCUSDT", "known_defect", 1, "2020-07-20 08+00:00"),
+        ("BTCUSDT", "gap", 359, "2020-07-20 08+00:00"),  # one snapshot, and the next ones two weeks later
     }
     bitcoin = tables["open_interest"].query("symbol == 'BTCUSDT'")["event_time"]
     assert not bitcoin.between("2021-05-19T15:00Z", "2021-05-19T16:00Z").any()

@@ -55,7 +55,7 @@ def test_nothing_said_is_nothing_changed() -> None:
 
 def test_a_contract_of_its_own_must_be_whole() -> None:
     content = copy.deepcopy(FILE)
-    content["contracts"]["DOGEUSDT"] = NEW
+    content["contracts"]["DOGEUSDT"] = dict(NEW)
     facts = merge_contracts(content, "bybit")["DOGEUSDT"]
     assert facts.assumed == ("relative_depth", "funding_interval", "funding_limits")
     del content["contracts"]["DOGEUSDT"]["tick_size"]

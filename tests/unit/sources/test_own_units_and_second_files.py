@@ -14,6 +14,7 @@ from slackwater.config.own_files import Columns
 from slackwater.errors import DataError, SchemaError
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.table_file import TableFile
+from slackwater.sources.whales.transfer_file import TransferFile
 
 HOUR = timedelta(hours=1)
 OPENS = pd.date_range("2024-01-01", periods=48, freq="h", tz="UTC")
@@ -194,3 +195,11 @@ def test_the_options_of_an_entry_are_those_of_the_reader() -> None:
     assert made.files == ["a.parquet", "b.parquet"]
     with pytest.raises(ValueError, match="give `beside`, a second file, and `beside_on`"):
         Columns.model_validate({"file": "a.parquet", "beside": "b.parquet"})
+
+
+def test_the_labels_of_transfers_are_not_a_second_file() -> None:
+    """Both are files of one source; only `beside` gives columns."""
+    known = {"file": "transfers.csv", "labels": "labels.csv"}
+    assert TransferFile(**known).files == ("transfers.csv", "labels.csv")
+    wide = TransferFile(**known, beside="usd.csv", beside_on={"hash": "tx"})
+    assert wide.files == ("transfers.csv", "usd.csv", "labels.csv")

@@ -138,7 +138,9 @@ class ColumnMap(FileSource):
         )
 
     def _opened(self, root: Path, symbol: str | None) -> RawFile | WideFile:
-        first, *others = (open_raw(root / file.replace(SYMBOL_MARK, symbol or "")) for file in self.files)
+        first, *others = (
+            open_raw(root / name.replace(SYMBOL_MARK, symbol or "")) for name in (self.file, self.beside) if name
+        )
         return WideFile(first=first, other=others[0], on=self.beside_on) if others else first
 
     def _times(self, table: pd.DataFrame, mapped: Mapping[str, Name], where: str) -> list[Clock]:

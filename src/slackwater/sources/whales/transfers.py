@@ -165,7 +165,7 @@ class LabelledTransfers(TransferOptions):
     @property
     def files(self) -> tuple[str, ...]:
         """Names of the files that it reads: the transfers, and the labels if they have their own."""
-        return (self.file,) if self.labels is None else (self.file, self.labels)
+        return super().files if self.labels is None else (*super().files, self.labels)
 
     def labelled(self, read: ReadFile, request: Request) -> list[ReadFile]:
         """Return canonical rows with these options; see `TransferOptions.canonical`."""
