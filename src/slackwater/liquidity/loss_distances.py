@@ -119,11 +119,11 @@ class LiquidationDistances:
         Examples
         --------
         >>> losses = LiquidationDistances(fractions=(0.1,), weights=(0.6,), sizes_usd=(1e5,))
-        >>> shares = losses.shares_by_bin(np.array([[-0.105], [0.095]]), bin_width=0.01, spread=0.02)[:, 0]
-        >>> shares.sum(axis=1).round(9).tolist(), shares[0, 0].round(9), shares[1, -1].round(9)
-        ([1.0, 1.0], 0.4, 0.4)
+        >>> shares = losses.shares_by_bin(np.array([[-0.11], [0.09]]), bin_width=0.01, spread=0.02)[:, 0]
+        >>> shares.sum(axis=1).round(9).tolist(), shares[[0, 1], [0, -1]].round(9).tolist()
+        ([1.0, 1.0], [0.4, 0.4])
         >>> int(shares[1, :-1].argmax())
-        10
+        9
         """
         distances = np.abs(log_distances)[..., None]
         nearest, farthest = np.maximum(distances - _TAILS * spread, 0.0), distances + _TAILS * spread
