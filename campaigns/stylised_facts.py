@@ -1,23 +1,24 @@
 """Test whether the simulated market shows the stylised facts of real ones, on several seeds and at three signals.
 
 SYNTHETIC markets. Run it with ``make campaigns``; it takes about three minutes and writes its result, with a digest of
-the parameters that it holds for, to ``campaigns/stylised_facts.json``.
+the parameters of the market, to ``campaigns/stylised_facts.json``.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from campaigns.default_run import parameters_digest
 from slackwater.config import Params, load_params
 from slackwater.report.facts_page import facts_page
 from slackwater.simulation.facts import SEEDS_THAT_HOLD, facts_hold, seeds_that_hold, stylised_facts
 from slackwater.simulation.market import MarketRequest, simulate
-from slackwater.storage import read_json, write_report
+from slackwater.simulation.parameters import MarketParameters
+from slackwater.storage import digest_of, read_json, write_report
 
 SEEDS = (1, 2, 3, 4, 5)
 SIGNALS = (0.0, 0.4, 1.0)
@@ -28,6 +29,12 @@ def facts_by_seed(params: Params, *, signal: float) -> dict[int, pd.DataFrame]:
     """Simulate the default market on every seed, and measure its stylised facts."""
     made = params.dataset.simulate.model_dump() | {"symbols": params.dataset.symbols, "signal": signal}
     return {seed: stylised_facts(*simulate(MarketRequest(**made | {"seed": seed}))) for seed in SEEDS}
+
+
+def market_digest(params: Params) -> str:
+    """Return the digest of every parameter of the simulated markets."""
+    made = params.dataset.model_dump(mode="json", include={"symbols", "simulate"})
+    return digest_of([made, asdict(MarketParameters())])
 
 
 def page(answer: dict[str, Any]) -> str:
@@ -56,7 +63,7 @@ def main() -> None:
         tested = facts[SEEDS[0]].query("low > -inf")
         ranges = {row["name"]: (row["low"], row["high"]) for row in tested.to_dict("records")}
         markets.append({"signal": signal, "holds": facts_hold(facts), "seeds_that_hold": good, "seeds": rows})
-    digest = parameters_digest(params)
+    digest = market_digest(params)
     write_report({"synthetic": True, "ranges": ranges, "parameters_sha256": digest, "markets": markets}, OUT)
     sys.stdout.write(page(read_json(OUT)) + "\n")
 
