@@ -25,6 +25,8 @@ from slackwater.metrics.selection import (
     bootstrap_interval,
     ece_quantile_under_perfect_calibration,
     minimum_detectable_effect,
+    minimum_track_record_length,
+    politis_white_block_length,
 )
 from slackwater.metrics.trading import (
     expectancy_bps,
@@ -38,11 +40,13 @@ from slackwater.metrics.trading import (
     trade_weighted_mean,
 )
 from slackwater.models.targets import TARGETS, Target
+from slackwater.times import DAY
 from slackwater.types import Floats
 
 __all__ = [
     "Resampling",
     "classification_metrics",
+    "daily_returns",
     "expected_value_at_reference",
     "odds_against_direction",
     "trade_odds_metrics",
@@ -351,6 +355,7 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "net_bps_low": low,
         "net_bps_high": high,
         **_in_r_and_money(trades, resampling),
+        **_by_day(trades, resampling),
         "net_bps_mean_without_costs": expectancy_bps(before_costs),
         "funding_bps_mean": float("nan") if unknown.any() else float(funding.mean()),
         "n_funding_unknown": int(unknown.sum()),
@@ -361,6 +366,30 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "years_to_see_15_bps": seen.years_needed,
         "exit_shares": {str(k): float(v) for k, v in trades["exit_reason"].value_counts(normalize=True).items()},
         **sides,
+    }
+
+
+def daily_returns(trades: pd.DataFrame, unit: str) -> pd.Series:
+    """Return the net result of each UTC day with trades by the day of the entry: trades of one day overlap.
+
+    Parameters
+    ----------
+    trades
+        ``entry_time`` and the column `unit`, such as ``net_r``.
+    """
+    return trades.groupby(trades["entry_time"].dt.floor("D"))[unit].sum()
+
+
+def _by_day(trades: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
+    """Return how many independent parts the sample has, how long its days depend, and how long it had to be."""
+    daily = daily_returns(trades, "net_r")
+    block = (daily.index - daily.index.min()) // resampling.mean_block
+    return {
+        "days_with_trades": len(daily),
+        "blocks_with_trades": int(block.nunique()),
+        "mean_block_days": resampling.mean_block / DAY,
+        "mean_block_days_politis_white": politis_white_block_length(daily.asfreq("D", fill_value=0.0)),
+        "days_with_trades_for_sharpe": minimum_track_record_length(daily),
     }
 
 
