@@ -10,6 +10,7 @@ from pipelines._stage import Stage, run
 from pipelines._training import build_trainer, read_training_set
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.direction import traded_rows
+from slackwater.evidence.drift import over_drift
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
@@ -69,21 +70,23 @@ def main(stage: Stage) -> None:
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(traded):,} events")
     classification = classification_metrics(traded, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
+    trading["unit_risk"] |= over_drift(sample, scored, resampling)
     # Trials that a study of the same data set recorded count too.
     name = stage.dataset.name
     recorded = [trial for trial in read_json_lines("trials.jsonl") if trial.get("dataset", name) == name]
     trials = [*read_json("data/reports/trials.json")["trials"], *recorded]
-    judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic)
+    suggested = trade_odds_metrics(
+        traded,
+        min_expectancy=stage.trading.rules.min_expectancy,
+        min_reward_risk=stage.trading.rules.min_reward_risk,
+        resampling=resampling,
+    )
+    judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic, suggested=suggested)
     metrics = {
-        "dataset": stage.dataset.name,
+        "dataset": name,
         "synthetic": synthetic,
         **classification,
-        "trade": trade_odds_metrics(
-            traded,
-            min_expectancy=stage.trading.rules.min_expectancy,
-            min_reward_risk=stage.trading.rules.min_reward_risk,
-            resampling=resampling,
-        ),
+        "trade": suggested,
         "backtest": trading,
         "n_trials": len(trials),
         "verdict": judged.name,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from slackwater.market.frame_row import FrameRow as FrameRow
     from slackwater.market.inputs import INPUT_TABLES as INPUT_TABLES
     from slackwater.market.spec import FrameSpec as FrameSpec
+    from slackwater.model_selection.combinatorial import CombinatorialPurgedCV as CombinatorialPurgedCV
+    from slackwater.model_selection.symbols import LeaveOneSymbolOut as LeaveOneSymbolOut
     from slackwater.model_selection.walk_forward import PurgedWalkForward as PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier as ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer as ReversalScorer
@@ -50,6 +52,8 @@ _EXPORTS = {
     "slackwater.market.frame_row": ["FrameRow"],
     "slackwater.market.inputs": ["INPUT_TABLES"],
     "slackwater.market.spec": ["FrameSpec"],
+    "slackwater.model_selection.combinatorial": ["CombinatorialPurgedCV"],
+    "slackwater.model_selection.symbols": ["LeaveOneSymbolOut"],
     "slackwater.model_selection.walk_forward": ["PurgedWalkForward"],
     "slackwater.models.classifier": ["ReversalClassifier"],
     "slackwater.scoring.scorer": ["ReversalScorer"],

@@ -49,10 +49,13 @@ def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
     if "account" in verdict:  # a bundle may be made without a backtest
         typer.echo(f"backtest  {account_sentence(verdict['account'])}")
     typer.echo(f"verdict   {verdict['verdict']}: {verdict['sentence']}")
+    if "power" in verdict:
+        typer.echo(f"power     {verdict['power']['sentence']}")
+    state = {True: "holds  ", False: "FAILED ", None: "UNKNOWN"}
     for name, clause in verdict["clauses"].items():
         value = "not known" if clause["value"] is None else f"{clause['value']:.4g}"
         note = f"  ({clause['note']})" if clause["note"] else ""
-        typer.echo(f"  {'holds ' if clause['passed'] else 'FAILED'}  {name}: {value}, {clause['requirement']}{note}")
+        typer.echo(f"  {state[clause['passed']]}  {name}: {value}, {clause['requirement']}{note}")
 
 
 @app.command()

@@ -12,8 +12,9 @@ import pytest
 
 from pipelines._closure import ROOT
 from slackwater import __version__
+from slackwater.evidence.verdict import Verdict, holds, not_computed
 from slackwater.scoring.bundle import write_bundle
-from slackwater.storage import read_json, write_tables
+from slackwater.storage import read_json, write_json, write_tables
 from tests.small_bundle import market
 
 SLACKWATER = str(Path(sys.executable).parent / "slackwater")
@@ -32,7 +33,25 @@ def test_version() -> None:
 def test_inspect_shows_the_verdict_and_says_synthetic(small_bundle: Path) -> None:
     output = run("inspect", "--bundle", str(small_bundle))
     assert "(SYNTHETIC)" in output
-    assert "FAILED  real_data: 0, not simulated" in output
+    assert "FAILED   real_data: 0, not simulated" in output
+
+
+def test_inspect_tells_what_is_not_known_from_what_failed(small_bundle: Path, tmp_path: Path) -> None:
+    """Caught: a clause without a value that is shown as failed, and a run without trades that shows no power."""
+    manifest = read_json(small_bundle / "manifest.json")
+    models = {name: (small_bundle / entry["file"]).read_text() for name, entry in manifest["models"].items()}
+    clauses = (
+        not_computed("profit_factor", "> 1.15", "too few trades"),
+        holds("real_data", "not simulated", 1.0, True),
+    )
+    write_json(Verdict(clauses=clauses, synthetic=False).to_dict(), tmp_path / "verdict.json")
+    manifest["verdict"] = read_json(tmp_path / "verdict.json")
+    write_bundle(tmp_path / "bundle", manifest, models)
+    output = run("inspect", "--bundle", str(tmp_path / "bundle"))
+    assert "verdict   not_evaluable: It is not known whether there is an edge; not evaluable: profit_factor." in output
+    assert "power     No trade was taken out of sample." in output
+    assert "UNKNOWN  profit_factor: not known, > 1.15  (too few trades)" in output
+    assert "holds    real_data: 1, not simulated" in output
 
 
 def test_inspect_shows_the_result_of_the_account(small_bundle: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from slackwater.metrics.selection import (
     bootstrap_interval,
     ece_quantile_under_perfect_calibration,
     minimum_detectable_effect,
+    minimum_track_record_length,
+    politis_white_block_length,
 )
 from slackwater.metrics.trading import (
     expectancy_bps,
@@ -38,18 +40,22 @@ from slackwater.metrics.trading import (
     trade_weighted_mean,
 )
 from slackwater.models.targets import TARGETS, Target
+from slackwater.times import DAY
 from slackwater.types import Floats
 
 __all__ = [
     "Resampling",
     "classification_metrics",
+    "daily_returns",
     "expected_value_at_reference",
+    "mean_result",
     "odds_against_direction",
     "trade_odds_metrics",
     "trading_metrics",
 ]
 
 
+_YEAR = pd.Timedelta(days=365)
 _EVEN = 0.05  # of the fair probability from one half
 _FEWEST_EVEN = 50
 _MEANS_APART = 0.03
@@ -188,9 +194,10 @@ def trade_odds_metrics(
     dict
         For all trades and for those that pass the two rules at the reference size: their number, and the mean
         `net_r` with its interval and ``visible``, the smallest mean that they could show at t = 3;
-        `share_of_events_passed`; `auc_net_gain` of the edge; `payoff_mean` beside the mean
-        of the fair and of the predicted probability; `brier_skill_over_fair`, of the payoff; and under
-        ``against_direction`` the odds beside the direction probability (`odds_against_direction`).
+        `share_of_events_passed`; the power of all trades, in basis points (method, section 3.2); `auc_net_gain` of the
+        edge; `payoff_mean` beside the mean of the fair and of the predicted probability; `brier_skill_over_fair`, of
+        the payoff; and under ``against_direction`` the odds beside the direction probability
+        (`odds_against_direction`).
     """
     trades = scored[scored["payoff"].notna()]
     if trades.empty:
@@ -203,6 +210,7 @@ def trade_odds_metrics(
     both = 0.0 < won.mean() < 1.0
     return {
         "n_trades": len(trades),
+        **_power(trades["trade_net_bps"].to_numpy(), trades["entry_time"]),
         "n_passed": len(passed),
         "share_of_events_passed": len(passed) / len(scored),
         **{f"net_r_{name}": value for name, value in _net_r(trades, resampling).items()},
@@ -276,7 +284,7 @@ def _net_r(trades: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
     if trades.empty:
         return dict.fromkeys(["mean", "low", "high", "visible"], float("nan"))
     net, times = trades["net_r"].to_numpy(), trades["event_time"]
-    low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
+    low, high = resampling.interval(mean_result, times, net)
     visible = 3.0 * trade_weighted_mean(net, times).standard_error
     return {"mean": float(net.mean()), "low": low, "high": high, "visible": visible}
 
@@ -321,21 +329,15 @@ def trading_metrics(
 
 def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
     if trades.empty:
-        return {"n_trades": 0, "smallest_visible_effect_bps": float("nan"), "years_to_see_15_bps": float("nan")}
+        return {"n_trades": 0, **_power(trades["net_bps"].to_numpy(), trades["entry_time"])}
     net, times = trades["net_bps"].to_numpy(), trades["entry_time"]
-    low, high = resampling.interval(lambda x: float(np.mean(x)), times, net)
+    low, high = resampling.interval(mean_result, times, net)
     unknown = ~trades["funding_known"] if "funding_known" in trades else pd.Series(False, index=trades.index)
     # Funding is a payment between traders, not a cost: it stays unchanged when costs double.
     funding = 1e4 * trades["funding_usd"] / trades["notional_usd"]
     costs = 1e4 * (trades["fees_usd"] + trades["slippage_usd"]) / trades["notional_usd"]
     before_costs = trades["gross_bps"] - funding
     by_trade, by_stamp = trade_weighted_mean(net, times), stamp_weighted_mean(net, times)
-    years = (times.max() - times.min()) / pd.Timedelta(days=365)
-    seen = (
-        minimum_detectable_effect(by_trade.standard_error, years=years)
-        if years > 0.0 and by_trade.days > 1
-        else DetectableEffect(smallest_effect_bps=float("nan"), years_needed=float("nan"))
-    )
     sides = {
         name: {
             "n_trades": int((trades["side"] == side).sum()),
@@ -346,21 +348,59 @@ def _sample_metrics(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
     }
     return {
         "n_trades": len(trades),
-        "years": float(years),
+        "years": (times.max() - times.min()) / _YEAR,
         "net_bps_mean": expectancy_bps(net),
         "net_bps_low": low,
         "net_bps_high": high,
         **_in_r_and_money(trades, resampling),
+        **_by_day(trades, resampling),
         "net_bps_mean_without_costs": expectancy_bps(before_costs),
         "funding_bps_mean": float("nan") if unknown.any() else float(funding.mean()),
         "n_funding_unknown": int(unknown.sum()),
         "net_bps_mean_at_double_costs": expectancy_bps(before_costs - 2.0 * costs),
         "t_trade_weighted": by_trade.t,
         "t_stamp_weighted": by_stamp.t,
-        "smallest_visible_effect_bps": seen.smallest_effect_bps,
-        "years_to_see_15_bps": seen.years_needed,
+        **_power(net, times),
         "exit_shares": {str(k): float(v) for k, v in trades["exit_reason"].value_counts(normalize=True).items()},
         **sides,
+    }
+
+
+def _power(net_bps: Floats, times: pd.Series) -> dict[str, float]:
+    """Return the smallest mean result that trades could have shown, and the years that 15 bps need; NaN on one day."""
+    seen = DetectableEffect(smallest_effect_bps=float("nan"), years_needed=float("nan"))
+    by_trade = trade_weighted_mean(net_bps, times)
+    if by_trade.days > 1:
+        seen = minimum_detectable_effect(by_trade.standard_error, years=(times.max() - times.min()) / _YEAR)
+    return {"smallest_visible_effect_bps": seen.smallest_effect_bps, "years_to_see_15_bps": seen.years_needed}
+
+
+def mean_result(net: Floats) -> float:
+    """Return the mean of net results, NaN without any: a draw of blocks may hold no trade."""
+    return float(net.mean()) if net.size else float("nan")
+
+
+def daily_returns(trades: pd.DataFrame, unit: str) -> pd.Series:
+    """Return the net result of each UTC day with trades by the day of the entry: trades of one day overlap.
+
+    Parameters
+    ----------
+    trades
+        ``entry_time`` and the column `unit`, such as ``net_r``.
+    """
+    return trades.groupby(trades["entry_time"].dt.floor("D"))[unit].sum()
+
+
+def _by_day(trades: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
+    """Return how many independent parts the sample has, how long its days depend, and how long it had to be."""
+    daily = daily_returns(trades, "net_r")
+    block = (daily.index - daily.index.min()) // resampling.mean_block
+    return {
+        "days_with_trades": len(daily),
+        "blocks_with_trades": int(block.nunique()),
+        "mean_block_days": resampling.mean_block / DAY,
+        "mean_block_days_politis_white": politis_white_block_length(daily.asfreq("D", fill_value=0.0)),
+        "days_with_trades_for_sharpe": minimum_track_record_length(daily),
     }
 
 
@@ -370,9 +410,9 @@ def _in_r_and_money(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
     Basis points weigh a trade of a small position like one of a large position: their sum is the money of no account.
     """
     times, in_r, in_usd = trades["entry_time"], trades["net_r"].to_numpy(), trades["net_usd"].to_numpy()
-    units = (in_r, in_usd)
+    units, costs = (in_r, in_usd), trades["fees_usd"] + trades["slippage_usd"]
     halves = np.logical_and.reduce([halves_positive(net, times) for net in units])
-    bounds = [resampling.interval(lambda x: float(np.mean(x)), times, net) for net in units]
+    bounds = [resampling.interval(mean_result, times, net) for net in units]
     return {
         "net_r_mean": float(in_r.mean()),
         "net_r_low": bounds[0][0],
@@ -380,7 +420,8 @@ def _in_r_and_money(trades: pd.DataFrame, resampling: Resampling) -> dict[str, A
         "net_usd_mean": float(in_usd.mean()),
         "net_usd_low": bounds[1][0],
         "net_usd_high": bounds[1][1],
-        "net_usd_mean_at_double_costs": float((in_usd - trades["fees_usd"] - trades["slippage_usd"]).mean()),
+        "net_r_mean_at_double_costs": float((in_r - costs / trades["risk_usd"]).mean()),
+        "net_usd_mean_at_double_costs": float((in_usd - costs).mean()),
         "profit_factor": float(np.min([profit_factor(net) for net in units])),
         "halves_positive": int(halves.sum()),
         "positive_quarter_share": float(np.min([positive_quarter_share(net, times) for net in units])),

@@ -1,67 +1,91 @@
-"""The promotion gate: every clause with its value, and the verdict that follows from them.
+"""The verdict on a run: every clause with its value and its threshold, and the decision that follows from them.
 
-A clause whose value cannot be computed counts as failed, with the reason in its note.
+A clause whose value is not known does not hold: it is not evaluable.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from slackwater.metrics.selection import probabilistic_sharpe_ratio
+from slackwater.errors import ParameterError
+from slackwater.evidence.evaluation import daily_returns
+from slackwater.metrics.selection import (
+    FEWEST_BLOCKS,
+    deflated_sharpe_ratio,
+    probabilistic_sharpe_ratio,
+    probability_of_backtest_overfitting,
+)
 
-__all__ = ["Clause", "Verdict", "at_least", "holds", "not_applicable", "not_computed", "verdict"]
+__all__ = [
+    "FEWEST_DAYS",
+    "Clause",
+    "Power",
+    "Verdict",
+    "at_least",
+    "holds",
+    "not_applicable",
+    "not_computed",
+    "verdict",
+]
 
+FEWEST_DAYS = 30
+"""Days with trades without which nothing is said about their results."""
+
+_ENOUGH = ("enough_days_with_trades", "enough_blocks_with_trades")
 _UNITS = {"r": "R", "usd": "USDT"}
+_OVERFITTING = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
+_FEWEST_PERIODS = 32
+"""Two for each of the 16 blocks of time of the probability of overfitting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clause:
-    """One condition of the promotion gate.
+    """One condition of the verdict.
 
     Parameters
     ----------
     name, requirement
         Stable name, and the condition in words.
     value, passed
-        Measured value, NaN where it could not be computed, and whether the condition holds.
+        Measured value, NaN where it could not be computed, and whether the condition holds; None: not evaluable.
     note
-        Reason why it could not be computed, or a remark.
+        Reason why it is not evaluable, or a remark.
     """
 
     name: str
     requirement: str
     value: float
-    passed: bool
+    passed: bool | None
     note: str = ""
 
 
 def at_least(name: str, value: float, bound: float, *, strictly: bool = True, note: str = "") -> Clause:
-    """Return the clause that a value exceeds (or reaches) a bound; an unknown value fails.
+    """Return the clause that a value exceeds (or reaches) a bound; an unknown value is not evaluable.
 
     Examples
     --------
     >>> at_least("profit_factor", 1.2, 1.15).passed
     True
     """
-    passed = not math.isnan(value) and (value > bound if strictly else value >= bound)
-    sign = ">" if strictly else ">="
-    return Clause(name=name, requirement=f"{sign} {bound:g}", value=value, passed=passed, note=note)
+    passed = value > bound if strictly else value >= bound
+    return holds(name, f"{'>' if strictly else '>='} {bound:g}", value, passed, note)
 
 
 def holds(name: str, requirement: str, value: float, passed: bool, note: str = "") -> Clause:
-    """Return a clause whose condition was computed elsewhere; an unknown value fails."""
-    return Clause(
-        name=name, requirement=requirement, value=value, passed=bool(passed) and not math.isnan(value), note=note
-    )
+    """Return a clause whose condition was computed elsewhere; an unknown value is not evaluable."""
+    known = None if math.isnan(value) else bool(passed)
+    return Clause(name=name, requirement=requirement, value=value, passed=known, note=note)
 
 
 def not_computed(name: str, requirement: str, why: str) -> Clause:
-    """Return a clause that could not be computed, and therefore fails."""
-    return Clause(name=name, requirement=requirement, value=math.nan, passed=False, note=why)
+    """Return a clause that could not be computed, and therefore is not evaluable."""
+    return Clause(name=name, requirement=requirement, value=math.nan, passed=None, note=why)
 
 
 def not_applicable(name: str, requirement: str, why: str) -> Clause:
@@ -70,75 +94,116 @@ def not_applicable(name: str, requirement: str, why: str) -> Clause:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Promotion decision on a model.
+class Power:
+    """What a sample of trades could have shown (method, section 3.2); NaN where that cannot be stated.
 
     Parameters
     ----------
-    clauses
-        All conditions, failed or not.
-    synthetic
-        Whether the data were simulated; such a model is never promoted.
-    n_trades, smallest_visible_effect_bps, years_to_see_15_bps
-        Trades at unit risk, and what they could show (method, section 3.2); NaN where that cannot be stated.
+    n_trades
+        Trades of the sample.
+    smallest_visible_effect_bps
+        Smallest mean result with t = 3, basis points per trade.
+    years_to_see_15_bps
+        Years of such data that a mean of 15 bps per trade needs for t = 3.
     """
 
-    clauses: tuple[Clause, ...]
-    synthetic: bool
     n_trades: int = 0
     smallest_visible_effect_bps: float = math.nan
     years_to_see_15_bps: float = math.nan
 
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Return the names of the clauses that do not hold."""
-        return tuple(clause.name for clause in self.clauses if not clause.passed)
+    @classmethod
+    def of(cls, metrics: Mapping[str, Any]) -> Power:
+        """Return the power that metrics of trades state."""
+        return cls(**{name: metrics[name] for name in cls.__dataclass_fields__ if name in metrics})
+
+    def sentence(self, trades: str) -> str:
+        """Return it in words, "" where it cannot be stated."""
+        if math.isnan(self.smallest_visible_effect_bps):
+            return ""
+        return (
+            f"The {self.n_trades:,} {trades} would show a mean result of {self.smallest_visible_effect_bps:.3g} bps "
+            f"per trade (t = 3); to show 15 bps takes {self.years_to_see_15_bps:.3g} years of such data."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Decision on whether a run demonstrates an edge.
+
+    Parameters
+    ----------
+    clauses
+        All conditions, whether they hold or not.
+    synthetic
+        Whether the data were simulated; such a model is never eligible.
+    accepted, suggested
+        Power of the trades at unit risk, and of the trades that the events suggest.
+    """
+
+    clauses: tuple[Clause, ...]
+    synthetic: bool
+    accepted: Power = field(default_factory=Power)
+    suggested: Power = field(default_factory=Power)
 
     @property
-    def name(self) -> Literal["promoted", "paper_only"]:
-        """Return ``"promoted"`` if every clause holds, otherwise ``"paper_only"``."""
-        return "paper_only" if self.failed else "promoted"
+    def failed(self) -> tuple[str, ...]:
+        """Return the names of the clauses that were evaluated and do not hold."""
+        return tuple(clause.name for clause in self.clauses if clause.passed is False)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Return the names of the clauses that are not evaluable."""
+        return tuple(clause.name for clause in self.clauses if clause.passed is None)
+
+    @property
+    def name(self) -> Literal["eligible", "paper_only", "not_evaluable"]:
+        """Return the decision.
+
+        ``"not_evaluable"`` where too few days or blocks of time have trades; otherwise ``"paper_only"`` if a clause
+        fails, ``"not_evaluable"`` if one is not evaluable, and ``"eligible"`` if every clause holds.
+        """
+        if self._too_few or (self.unknown and not self.failed):
+            return "not_evaluable"
+        return "paper_only" if self.failed else "eligible"
 
     @property
     def sentence(self) -> str:
         """Return the verdict in words."""
         prefix = "SYNTHETIC market: no evidence of a real edge. " if self.synthetic else ""
-        if not self.failed:
-            return f"{prefix}Every clause of the promotion gate holds."
-        if self.failed == ("real_data",):
-            return f"{prefix}Every other clause holds, but a simulated market can never promote a model."
-        return f"{prefix}No edge after fees demonstrated; failed: {', '.join(self.failed)}."
+        if self.name == "eligible":
+            return f"{prefix}The trades earned more than costs, drift and chance explain: every clause holds."
+        if self.failed == ("real_data",) and not self.unknown:
+            return f"{prefix}Every other clause holds, but a model of a simulated market is never eligible."
+        lacking = [f"{c.name} is {c.value:g}, required {c.requirement}" for c in self._too_few]
+        if lacking:
+            return f"{prefix}Too few trades to say whether they earn money after fees: {'; '.join(lacking)}."
+        parts = [f"failed: {', '.join(self.failed)}"] if self.failed else []
+        parts += [f"not evaluable: {', '.join(self.unknown)}"] if self.unknown else []
+        start = "No edge after fees demonstrated" if self.failed else "It is not known whether there is an edge"
+        return f"{prefix}{start}; {'; '.join(parts)}."
 
     @property
     def power(self) -> str:
-        """Return in words what effect the trades could have shown, or why that cannot be stated."""
-        if self.n_trades == 0:
-            return (
-                "No trade was taken out of sample: neither the smallest visible mean result nor the years of data that "
-                "15 bps per trade need can be stated."
-            )
-        if math.isnan(self.smallest_visible_effect_bps):
-            return (
-                f"{self.n_trades:,} trades on one day: neither the smallest visible mean result nor the years of data "
-                "that 15 bps per trade need can be stated."
-            )
-        return (
-            f"The {self.n_trades:,} trades would show a mean result of {self.smallest_visible_effect_bps:.3g} bps per "
-            f"trade (t = 3); to show 15 bps takes {self.years_to_see_15_bps:.3g} years of such data."
-        )
+        """Return in words what effect the trades could have shown, those of all events where the gate took too few."""
+        if stated := self.accepted.sentence("trades"):
+            return stated
+        n = self.accepted.n_trades
+        taken = f"{n:,} trades on one day." if n else "No trade was taken out of sample."
+        of_events = self.suggested.sentence("trades that the events suggest")
+        lacking = "Neither the smallest visible mean result nor the years that 15 bps per trade need can be stated."
+        return f"{taken} {of_events or lacking}"
+
+    @property
+    def _too_few(self) -> tuple[Clause, ...]:
+        return tuple(clause for clause in self.clauses if clause.name in _ENOUGH and not clause.passed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name, sentence and every clause, fit for JSON."""
+        """Return name, sentence, power and every clause, fit for JSON."""
         return {
             "verdict": self.name,
             "sentence": self.sentence,
             "synthetic": self.synthetic,
-            "power": {
-                "sentence": self.power,
-                "n_trades": self.n_trades,
-                "smallest_visible_effect_bps": self.smallest_visible_effect_bps,
-                "years_to_see_15_bps": self.years_to_see_15_bps,
-            },
+            "power": {"sentence": self.power, **asdict(self.accepted), "suggested": asdict(self.suggested)},
             "clauses": {
                 c.name: {"requirement": c.requirement, "value": c.value, "passed": c.passed, "note": c.note}
                 for c in self.clauses
@@ -147,9 +212,16 @@ class Verdict:
 
 
 def verdict(
-    classification: dict[str, Any], trading: dict[str, Any], unit_risk: pd.DataFrame, *, n_trials: int, synthetic: bool
+    classification: Mapping[str, Any],
+    trading: Mapping[str, Any],
+    unit_risk: pd.DataFrame,
+    *,
+    n_trials: int,
+    synthetic: bool,
+    suggested: Mapping[str, Any] | None = None,
+    trial_returns: pd.DataFrame | None = None,
 ) -> Verdict:
-    """Return the verdict on a run by the promotion gate (method, section 3.6).
+    """Return the verdict on a run (method, section 3.6).
 
     Parameters
     ----------
@@ -161,45 +233,40 @@ def verdict(
         Number of configurations that were tried on these data, at least 1.
     synthetic
         Whether the data were simulated.
+    suggested
+        Metrics of the trades that the events suggest (`slackwater.evidence.evaluation.trade_odds_metrics`), for the
+        power of a run whose gate took no trade.
+    trial_returns
+        Net R per UTC day of every trial, one row per day and one column per trial, NaN on days without a trade of the
+        trial. Without it, no clause about several trials is evaluable.
+
+    Raises
+    ------
+    ParameterError
+        If `trial_returns` has not one column per trial.
     """
-    d = classification["direction"]
-    t = trading["unit_risk"]
+    if trial_returns is not None and trial_returns.shape[1] != n_trials:
+        raise ParameterError(
+            f"`trial_returns` must have one column per trial, {n_trials}, had {trial_returns.shape[1]}"
+        )
+    sample = trading["unit_risk"]
+    enough = _enough(sample)
+    about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, n_trials, trial_returns))
+    funding = int(sample.get("n_funding_unknown", 0))
+    clauses = (
+        *_direction_clauses(classification["direction"]),
+        *enough,
+        *(_judged(clause, enough, funding, len(unit_risk)) for clause in about_trades),
+        _overfitting(n_trials, trial_returns),
+        holds("real_data", "not simulated", float(not synthetic), not synthetic),
+    )
+    return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample), suggested=Power.of(suggested or {}))
 
-    def traded(key: str) -> float:
-        return float(t.get(key, float("nan")))
 
-    funding = int(t.get("n_funding_unknown", 0))
-    overfitting = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
+def _direction_clauses(d: Mapping[str, Any]) -> tuple[Clause, ...]:
     ece_bound = max(0.03, d["ece_if_perfect_q99"])
     slope = (d["reliability_slope_low"], d["reliability_slope_high"])
-    if n_trials == 1 and unit_risk["entry_time"].dt.date.nunique() > 2:
-        # Trades overlap: those of one day count as one observation.
-        returns = unit_risk.groupby(unit_risk["entry_time"].dt.floor("D"))["net_r"].sum().to_numpy()
-        # One trial is not deflated.
-        sharpe = at_least("deflated_sharpe", probabilistic_sharpe_ratio(returns), 0.95, strictly=False)
-    elif n_trials == 1:
-        sharpe = not_computed("deflated_sharpe", ">= 0.95", "fewer than three days with trades")
-    else:
-        sharpe = not_computed("deflated_sharpe", ">= 0.95", f"the returns of {n_trials} trials are not stored")
-    unknown = f"the funding of {funding:,} of {len(unit_risk):,} trades is not known" if funding else ""
-    net_clauses = (
-        _in_every_unit("net_bps_low", {unit: traded(f"net_{unit}_low") for unit in ("bps", "r", "usd")}),
-        _in_every_unit(
-            "net_bps_mean_at_double_costs",
-            {unit: traded(f"net_{unit}_mean_at_double_costs") for unit in ("bps", "usd")},
-        ),
-        at_least("profit_factor", traded("profit_factor"), 1.15),
-        sharpe,
-        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
-        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
-        holds(
-            "top_5pct_share_of_gross_profit",
-            "<= 0.4",
-            traded("top_5pct_share_of_gross_profit"),
-            traded("top_5pct_share_of_gross_profit") <= 0.4,
-        ),
-    )
-    clauses = (
+    return (
         at_least("direction_auc_low", d["auc_low"], 0.5),
         at_least("auc_over_price_only_low", d["auc_over_price_only_low"], 0.0),
         at_least("auc_over_direction_flag_low", d["auc_over_direction_flag_low"], 0.0),
@@ -208,23 +275,41 @@ def verdict(
         holds(
             "reliability_slope",
             "in [0.8, 1.2], its 95 % interval in [0.5, 1.5]",
-            d["reliability_slope"],
+            # Without an interval nothing is known about the slope.
+            math.nan if math.isnan(sum(slope)) else d["reliability_slope"],
             # An overlap alone would hold more easily where less is known.
             0.8 <= d["reliability_slope"] <= 1.2 and slope[0] >= 0.5 and slope[1] <= 1.5,
             f"interval {slope[0]:.2f} to {slope[1]:.2f}",
         ),
-        *(_on_net_results(clause, unknown) for clause in net_clauses),
-        not_applicable("overfitting_probability", overfitting, "one trial")
-        if n_trials == 1
-        else not_computed("overfitting_probability", overfitting, "the returns of the trials are not stored"),
-        holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
-    return Verdict(
-        clauses=clauses,
-        synthetic=synthetic,
-        n_trades=len(unit_risk),
-        smallest_visible_effect_bps=traded("smallest_visible_effect_bps"),
-        years_to_see_15_bps=traded("years_to_see_15_bps"),
+
+
+def _enough(sample: Mapping[str, Any]) -> tuple[Clause, ...]:
+    """Return the clauses without which nothing is said about trades; their names are `_ENOUGH`."""
+    days, blocks = (float(sample.get(name, 0)) for name in ("days_with_trades", "blocks_with_trades"))
+    length = f", each of {sample['mean_block_days']:g} days" if days else ""
+    return (
+        at_least(_ENOUGH[0], days, FEWEST_DAYS, strictly=False),
+        at_least(_ENOUGH[1], blocks, FEWEST_BLOCKS, strictly=False, note=f"mean blocks of the bootstrap{length}"),
+    )
+
+
+def _net_clauses(sample: Mapping[str, Any]) -> tuple[Clause, ...]:
+    def traded(key: str) -> float:
+        return float(sample.get(key, math.nan))
+
+    units = ("bps", "r", "usd")
+    top = traded("top_5pct_share_of_gross_profit")
+    return (
+        _in_every_unit("net_bps_low", {unit: traded(f"net_{unit}_low") for unit in units}),
+        _in_every_unit("net_bps_over_drift_low", {unit: traded(f"net_{unit}_over_drift_low") for unit in units}),
+        _in_every_unit(
+            "net_bps_mean_at_double_costs", {unit: traded(f"net_{unit}_mean_at_double_costs") for unit in units}
+        ),
+        at_least("profit_factor", traded("profit_factor"), 1.15),
+        at_least("halves_positive", traded("halves_positive"), 2.0, strictly=False),
+        at_least("positive_quarter_share", traded("positive_quarter_share"), 0.6, strictly=False),
+        holds("top_5pct_share_of_gross_profit", "<= 0.4", top, top <= 0.4),
     )
 
 
@@ -234,14 +319,49 @@ def _in_every_unit(name: str, values: dict[str, float]) -> Clause:
     return holds(
         name,
         f"> 0, also in {' and '.join(_UNITS[unit] for unit, _ in others)}",
-        first[1],
+        math.nan if any(math.isnan(value) for value in values.values()) else first[1],
         all(value > 0.0 for value in values.values()),
         ", ".join(f"{value:.4g} {_UNITS[unit]}" for unit, value in others),
     )
 
 
-def _on_net_results(clause: Clause, unknown: str) -> Clause:
-    """Return a clause about net results, which cannot be computed where a part of them is not known."""
-    if not unknown:
-        return clause
-    return replace(clause, value=math.nan, passed=False, note=f"cannot be evaluated: {unknown}, so net results are not")
+def _deflated_sharpe(unit_risk: pd.DataFrame, n_trials: int, trial_returns: pd.DataFrame | None) -> Clause:
+    """Return the clause about the Sharpe ratio over the days with trades, the worse of R and USDT."""
+    name, bound = "deflated_sharpe", 0.95
+    if n_trials > 1 and trial_returns is None:
+        return not_computed(name, f">= {bound}", f"the returns of {n_trials} trials are not stored")
+    daily = [daily_returns(unit_risk, unit).to_numpy() for unit in ("net_r", "net_usd")]
+    if n_trials == 1 or trial_returns is None:  # one trial is not deflated
+        found = [probabilistic_sharpe_ratio(net) for net in daily]
+        return at_least(name, float(np.min(found)), bound, strictly=False)
+    ratios = (trial_returns.mean() / trial_returns.std()).fillna(0.0)  # a trial without trades has a ratio of 0
+    found = [deflated_sharpe_ratio(net, trial_sharpe_ratios=ratios) for net in daily]
+    return at_least(name, float(np.min(found)), bound, strictly=False, note=f"best of {n_trials} trials")
+
+
+def _overfitting(n_trials: int, trial_returns: pd.DataFrame | None) -> Clause:
+    name = "overfitting_probability"
+    if n_trials == 1:
+        return not_applicable(name, _OVERFITTING, "one trial")
+    if trial_returns is None:
+        return not_computed(name, _OVERFITTING, "the returns of the trials are not stored")
+    if len(trial_returns) < _FEWEST_PERIODS:
+        return not_computed(name, _OVERFITTING, f"{len(trial_returns)} days are too few to divide")
+    found = probability_of_backtest_overfitting(trial_returns.fillna(0.0))
+    return holds(
+        name,
+        _OVERFITTING,
+        found.probability_of_loss,
+        found.probability_of_loss < 0.05,
+        f"PBO {found.probability:.2f}, {found.neutral:.2f} where no trial is better than another",
+    )
+
+
+def _judged(clause: Clause, enough: tuple[Clause, ...], funding: int, n_trades: int) -> Clause:
+    """Return a clause about trades, not evaluable where they are too few or their funding is not known."""
+    if funding:
+        why = f"the funding of {funding:,} of {n_trades:,} trades is not known, so net results are not"
+        return replace(clause, value=math.nan, passed=None, note=why)
+    if not all(each.passed for each in enough):
+        return replace(clause, passed=None, note=clause.note or "too few trades")
+    return clause

@@ -38,7 +38,7 @@ __all__ = [
 
 TRADE_COLUMNS = (
     *("trade_stop", "trade_target", "trade_exit", "trade_end_time", "fair_log_odds", "reward_risk"),
-    *("net_r", "payoff", "y_trade"),
+    *("net_r", "trade_net_bps", "payoff", "y_trade"),
 )
 """Columns that `trade_outcomes` adds to the labels table, in order."""
 
@@ -102,9 +102,10 @@ def trade_outcomes(
         `TRADE_COLUMNS`, in the row order of `labels`. ``trade_stop``, ``trade_target`` (USDT), ``trade_exit``
         (``stop``, ``target``, ``time``), ``trade_end_time`` (close of the exit bar, UTC). ``fair_log_odds``: ``log(D /
         T)`` of the distances to stop and target. ``reward_risk``: gain at the target over loss at the stop, after
-        costs. ``net_r``: result after fees, slippage and funding, multiples of its loss at the stop. ``payoff``:
-        ``(net_r + 1) / (reward_risk + 1)``, clipped to [0, 1]. ``y_trade``: 1.0 where `net_r` > 0, else 0.0. NaN, NaT
-        and "" where the levels leave no trade (`trading.bracket.level_reasons`) or the gain at the target does not
+        costs. ``net_r``: result after fees, slippage and funding, multiples of its loss at the stop. ``trade_net_bps``:
+        the same, basis points of the entry notional. ``payoff``: ``(net_r + 1) / (reward_risk + 1)``, clipped to [0,
+        1]. ``y_trade``: 1.0 where `net_r` > 0, else 0.0. NaN, NaT and "" where the levels leave no trade
+        (`trading.bracket.level_reasons`) or the gain at the target does not
         exceed its costs.
 
     Raises
@@ -132,6 +133,7 @@ def trade_outcomes(
     return out
 
 
+_BPS = 1e4
 _NO_TRADE: dict[str, Any] = {"trade_exit": "", "trade_end_time": pd.NaT}
 
 
@@ -157,6 +159,7 @@ def _outcome(
         "fair_log_odds": trade.fair_log_odds,
         "reward_risk": trade.reward_risk,
         "net_r": result.net / trade.risk,
+        "trade_net_bps": _BPS * result.net / trade.bracket.entry,
         "payoff": result.payoff,
         "y_trade": float(result.net > 0.0),
     }

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
 from slackwater.errors import ParameterError
+from slackwater.metrics._block_length import politis_white_block_length
 from slackwater.metrics._bootstrap import (
     FEWEST_BLOCKS,
     Interval,
@@ -39,6 +40,8 @@ __all__ = [
     "ece_quantile_under_perfect_calibration",
     "expected_maximum_sharpe_ratio",
     "minimum_detectable_effect",
+    "minimum_track_record_length",
+    "politis_white_block_length",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
 ]
@@ -73,12 +76,16 @@ class BacktestOverfitting:
         PBO: share of splits in which the best trial in sample is at or below the median out of sample, in [0, 1].
     probability_of_loss : float
         Share of splits in which the best trial in sample has an out-of-sample Sharpe ratio <= 0, in [0, 1].
+    neutral : float
+        PBO of trials of which none is better than another, in [1/2, 2/3]: 1/2, and somewhat more for an odd number of
+        trials, as the middle rank counts as overfitted. A PBO is read beside it; only 0 is far from it.
     splits : int
         Splits examined; 0 with a single trial, to which none of this applies (the shares are then NaN).
     """
 
     probability: float
     probability_of_loss: float
+    neutral: float
     splits: int
 
 
@@ -104,17 +111,56 @@ def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) ->
     0.5
     """
     values = finite_values(returns, name="returns")
-    n = values.size
-    if n < 3 or np.ptp(values) == 0:
+    ratio, variance = _sharpe_ratio(values)
+    if np.isnan(variance):
         return float("nan")
+    return float(norm.cdf((ratio - benchmark) * np.sqrt(values.size - 1) / np.sqrt(variance)))
+
+
+def minimum_track_record_length(returns: ArrayLike, *, benchmark: float = 0.0, confidence: float = 0.95) -> float:
+    """Return the number of periods after which returns like these would show a Sharpe ratio above a benchmark.
+
+    Parameters
+    ----------
+    returns, benchmark
+        As in `probabilistic_sharpe_ratio`.
+    confidence : float, default 0.95
+        Probability to be reached, in (0.5, 1).
+
+    Returns
+    -------
+    float
+        Periods, >= 1: with as many, the probabilistic Sharpe ratio is `confidence`. inf if the Sharpe ratio of the
+        returns does not exceed the benchmark; NaN with fewer than three returns or without any spread.
+
+    Raises
+    ------
+    ParameterError
+        If `confidence` is out of bounds.
+
+    Examples
+    --------
+    >>> round(minimum_track_record_length([0.02, -0.01, 0.015, -0.005, 0.01, 0.0]), 1)
+    16.5
+    """
+    if not 0.5 < confidence < 1.0:
+        raise ParameterError(f"`confidence` must be in (0.5, 1), was {confidence}")
+    ratio, variance = _sharpe_ratio(finite_values(returns, name="returns"))
+    if ratio <= benchmark:
+        return float("inf")
+    return float(1.0 + variance * (norm.ppf(confidence) / (ratio - benchmark)) ** 2)
+
+
+def _sharpe_ratio(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the Sharpe ratio per period and the variance of its estimate times n - 1; NaN where there is none."""
+    if values.size < 3 or np.ptp(values) == 0:
+        return float("nan"), float("nan")
     centred = values - values.mean()
     spread = np.sqrt(np.mean(centred**2))
     skewness, kurtosis = np.mean(centred**3) / spread**3, np.mean(centred**4) / spread**4
-    ratio = values.mean() / values.std(ddof=1)
-    variance = 1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2
-    if variance <= 0:
-        return float("nan")
-    return float(norm.cdf((ratio - benchmark) * np.sqrt(n - 1) / np.sqrt(variance)))
+    ratio = float(values.mean() / values.std(ddof=1))
+    variance = float(1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2)
+    return ratio, variance if variance > 0 else float("nan")
 
 
 def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> float:
@@ -256,7 +302,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(size=(400, 3))
     >>> probability_of_backtest_overfitting(noise + [0.0, 0.0, 1.0], blocks=4)
-    BacktestOverfitting(probability=0.0, probability_of_loss=0.0, splits=6)
+    BacktestOverfitting(probability=0.0, probability_of_loss=0.0, neutral=0.6666666666666666, splits=6)
     """
     returns = np.asarray(trial_returns, dtype=np.float64)
     if blocks % 2 or not 2 <= blocks <= _MOST_BLOCKS:
@@ -268,7 +314,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     refuse(~np.isfinite(returns), returns, "`trial_returns` must be finite")
     n_trials = returns.shape[1]
     if n_trials == 1:
-        return BacktestOverfitting(probability=np.nan, probability_of_loss=np.nan, splits=0)
+        return BacktestOverfitting(probability=np.nan, probability_of_loss=np.nan, neutral=np.nan, splits=0)
 
     parts = np.array_split(returns, blocks)
     moments = np.array([[np.full(n_trials, len(part)), part.sum(0), (part**2).sum(0)] for part in parts])
@@ -282,6 +328,7 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     return BacktestOverfitting(
         probability=float(np.mean(rank <= 0.5)),
         probability_of_loss=float(np.mean(outside[split, best] <= 0)),
+        neutral=(n_trials + 1) // 2 / n_trials,
         splits=len(best),
     )
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator
 
-from slackwater.errors import DataError, OrderError, ParameterError
-from slackwater.numbers import brief
-from slackwater.times import DAY_US, microseconds, require_times_us
+from slackwater.errors import ParameterError
+from slackwater.model_selection._purged_splitter import PurgedSplitter, require_count, require_duration
 from slackwater.types import Ints
 
 __all__ = ["PurgedWalkForward"]
 
 
-class PurgedWalkForward(BaseCrossValidator):
-    """Expanding walk-forward splits, purged by the end time of each label and embargoed (method, section 2.2).
+class PurgedWalkForward(PurgedSplitter):
+    """Walk-forward splits, purged by the end time of each label and embargoed (method, section 2.2).
 
     Test blocks follow one another without overlap; the first begins `min_train` after the first event. The training
-    rows of a block are all rows whose label ended at least the embargo before the block begins. Rows may be in any
-    order, and rows of all symbols at one time are on the same side.
+    rows of a block are all rows whose label ended at least the embargo before the block begins; with `max_train`, only
+    those of the events within that time before it. Rows may be in any order, and rows of all symbols at one time are on
+    the same side.
 
     Parameters
     ----------
@@ -34,6 +32,9 @@ class PurgedWalkForward(BaseCrossValidator):
         Time between the end of the last training label and the start of the test block, >= 0.
     min_train : timedelta, default 180 days
         From the first event to the first test block, > 0.
+    max_train : timedelta, optional
+        From the earliest training event to the start of the test block, > `embargo`: the window rolls. None: it
+        expands from the first event.
     test : timedelta, default 30 days
         Length of a test block, > 0.
     min_train_rows : int, default 50
@@ -67,6 +68,7 @@ class PurgedWalkForward(BaseCrossValidator):
         label_end_times: Any,
         embargo: timedelta,
         min_train: timedelta = timedelta(days=180),
+        max_train: timedelta | None = None,
         test: timedelta = timedelta(days=30),
         min_train_rows: int = 50,
     ) -> None:
@@ -74,81 +76,28 @@ class PurgedWalkForward(BaseCrossValidator):
         self.label_end_times = label_end_times
         self.embargo = embargo
         self.min_train = min_train
+        self.max_train = max_train
         self.test = test
         self.min_train_rows = min_train_rows
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Ints, Ints]]:
-        """Yield the positions of the training and the test rows of each block, in order of time.
-
-        Parameters
-        ----------
-        X : array-like, shape (n_samples, n_features)
-            Only the length is used.
-        y, groups : None
-            Ignored; scikit-learn passes them.
-
-        Yields
-        ------
-        train, test : ndarray of int64
-            Positions in `X`, increasing. Never empty, never overlapping.
-
-        Raises
-        ------
-        ParameterError
-            If a duration is out of bounds, or `X` and the times differ in length.
-        OrderError
-            If a label does not end after its event.
-        DataError
-            If no block has both test rows and enough training rows.
-        """
-        event, end = _spans(self.event_times, self.label_end_times)
-        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        if n_rows != event.size:
-            raise ParameterError(f"`X` must have one row per event time, {event.size}, had {n_rows}")
-        blocks = self._blocks(event, end)
-        first = next(blocks, None)
-        if first is None:
-            days = int(np.ptp(event)) / DAY_US if event.size else 0.0
-            raise DataError(
-                f"no test block: {event.size} events over {days:.1f} days, with `min_train` "
-                f"{self.min_train}, `embargo` {self.embargo} and `min_train_rows` {self.min_train_rows}"
-            )
-        yield first
-        yield from blocks
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Return the number of blocks that `split` yields, 0 if it would raise for lack of events; ignore arguments."""
-        return sum(1 for _ in self._blocks(*_spans(self.event_times, self.label_end_times)))
-
-    def _blocks(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
-        for name in ("embargo", "min_train", "test"):
-            if not isinstance(getattr(self, name), timedelta):
-                raise ParameterError(f"`{name}` must be a timedelta, was {brief(getattr(self, name))}")
-        for name in ("min_train", "test"):
-            if getattr(self, name) <= timedelta(0):
-                raise ParameterError(f"`{name}` must be > 0, was {getattr(self, name)}")
-        if not isinstance(self.min_train_rows, Integral) or self.min_train_rows < 1:
-            raise ParameterError(f"`min_train_rows` must be a whole number >= 1, was {brief(self.min_train_rows)}")
-        if self.embargo < timedelta(0):
-            raise ParameterError(f"`embargo` must be >= 0, was {self.embargo}")
-        embargo = microseconds(self.embargo)
+    def _splits(self, event: Ints, end: Ints) -> Iterator[tuple[Ints, Ints]]:
+        embargo = require_duration("embargo", self.embargo, positive=False)
+        min_train, length = require_duration("min_train", self.min_train), require_duration("test", self.test)
+        min_train_rows = require_count("min_train_rows", self.min_train_rows)
+        max_train = None if self.max_train is None else require_duration("max_train", self.max_train)
+        if max_train is not None and max_train <= embargo:
+            raise ParameterError(f"`max_train` must be > `embargo`, {self.embargo}, was {self.max_train}")
         if event.size == 0:
             return
-        length = microseconds(self.test)
-        start = event.min() + microseconds(self.min_train)
-        for begin in range(int(start), int(event.max()) + 1, length):
+        for begin in range(int(event.min()) + min_train, int(event.max()) + 1, length):
             test = np.flatnonzero((event >= begin) & (event < begin + length))
-            train = np.flatnonzero(end + embargo < begin)
-            if test.size and train.size >= self.min_train_rows:
+            known = end + embargo < begin
+            train = np.flatnonzero(known if max_train is None else known & (event >= begin - max_train))
+            if test.size and train.size >= min_train_rows:
                 yield train, test
 
-
-def _spans(event_times: Any, label_end_times: Any) -> tuple[Ints, Ints]:
-    event = require_times_us(event_times, name="event_times")
-    end = require_times_us(label_end_times, name="label_end_times")
-    if event.size != end.size:
-        raise ParameterError(f"`label_end_times` must have the length of `event_times`, {event.size}, had {end.size}")
-    wrong = np.flatnonzero(end <= event)
-    if wrong.size:
-        raise OrderError(f"a label must end after its event; rows {wrong[:5].tolist()} do not")
-    return event, end
+    def _settings(self) -> str:
+        return (
+            f"`min_train` {self.min_train}, `max_train` {self.max_train}, `embargo` {self.embargo} and "
+            f"`min_train_rows` {self.min_train_rows}"
+        )

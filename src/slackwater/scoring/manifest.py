@@ -56,7 +56,7 @@ class _Duration(_Exact):
 class _Clause(_Part):
     requirement: str
     value: float | None
-    passed: bool
+    passed: bool | None
     note: str
 
 

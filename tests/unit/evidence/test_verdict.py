@@ -10,18 +10,44 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater.errors import ParameterError
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trading_metrics
-from slackwater.evidence.verdict import Verdict, at_least, holds, not_applicable, not_computed, verdict
+from slackwater.evidence.drift import market_drift, over_drift
+from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.verdict import (
+    FEWEST_DAYS,
+    Clause,
+    Verdict,
+    at_least,
+    holds,
+    not_applicable,
+    not_computed,
+    verdict,
+)
+from slackwater.metrics.selection import FEWEST_BLOCKS
 from slackwater.models.targets import TARGETS
 from tests.small_bundle import TRAINER, training_set
 
 RESAMPLING = Resampling(draws=100)
+GOOD = {
+    "direction": {
+        "auc_low": 0.53,
+        "auc_over_price_only_low": 0.01,
+        "auc_over_direction_flag_low": 0.01,
+        "brier_skill": 0.01,
+        "ece": 0.01,
+        "ece_if_perfect_q99": 0.02,
+        "reliability_slope": 1.0,
+        "reliability_slope_low": 0.8,
+        "reliability_slope_high": 1.2,
+    }
+}
+"""Metrics of a model that predicts direction: every clause about it holds."""
 
 
 def test_one_failed_clause_is_enough() -> None:
     good = at_least("a", 1.0, 0.5)
-    assert Verdict(clauses=(good,), synthetic=False).name == "promoted"
+    assert Verdict(clauses=(good,), synthetic=False).name == "eligible"
     bad = Verdict(clauses=(good, at_least("b", 0.5, 0.5)), synthetic=False)
     assert bad.name == "paper_only"
     assert bad.sentence == "No edge after fees demonstrated; failed: b."
@@ -35,15 +61,21 @@ def test_one_failed_clause_is_enough() -> None:
         not_computed("a", "", "no trades"),
     ],
 )
-def test_an_unknown_value_fails(clause: object) -> None:
-    assert Verdict(clauses=(clause,), synthetic=False).failed == ("a",)
+def test_an_unknown_value_never_passes(clause: Clause) -> None:
+    """Fails if what is not known holds, or is said to have failed; beside a clause that fails, that one decides."""
+    judged = Verdict(clauses=(clause, at_least("b", 1.0, 0.5)), synthetic=False)
+    assert (judged.name, judged.failed, judged.unknown) == ("not_evaluable", (), ("a",))
+    assert judged.sentence == "It is not known whether there is an edge; not evaluable: a."
+    judged = Verdict(clauses=(clause, at_least("b", 0.0, 0.5)), synthetic=False)
+    assert judged.name == "paper_only"
+    assert judged.sentence == "No edge after fees demonstrated; failed: b; not evaluable: a."
 
 
 def test_what_does_not_apply_holds() -> None:
-    assert Verdict(clauses=(not_applicable("a", "", "one trial"),), synthetic=False).name == "promoted"
+    assert Verdict(clauses=(not_applicable("a", "", "one trial"),), synthetic=False).name == "eligible"
 
 
-def test_a_simulated_market_is_never_promoted() -> None:
+def test_a_simulated_market_is_never_eligible() -> None:
     clauses = (at_least("a", 1.0, 0.5), holds("real_data", "not simulated", 0.0, False))
     judged = Verdict(clauses=clauses, synthetic=True)
     assert judged.name == "paper_only"
@@ -61,7 +93,7 @@ def scored_events() -> pd.DataFrame:
     return predictions.merge(controls.drop(columns=["row", "fold"]), on=keys).merge(training.labels, on=keys)
 
 
-def test_a_random_walk_is_not_promoted() -> None:
+def test_a_random_walk_is_not_predicted() -> None:
     scored = scored_events()
     metrics = classification_metrics(scored, RESAMPLING)
     assert metrics["n_events"] == len(scored)
@@ -91,7 +123,9 @@ def trades(net_bps: np.ndarray) -> pd.DataFrame:
     times = pd.date_range("2023-01-01", periods=len(net_bps), freq="1D", tz="UTC", unit="us")
     return pd.DataFrame(
         {
+            "symbol": "A",
             "entry_time": times,
+            "exit_time": times + pd.Timedelta(hours=8),
             "side": np.where(np.arange(len(net_bps)) % 2, 1, -1),
             "net_bps": net_bps,
             "gross_bps": net_bps + 14.0,
@@ -103,6 +137,7 @@ def trades(net_bps: np.ndarray) -> pd.DataFrame:
             "net_usd": net_bps,
             "net_r": net_bps / 100.0,
             "exit_reason": "time",
+            "risk_usd": 100.0,
             "leverage": 3,
             "risk_fraction": 0.01,
         }
@@ -114,11 +149,22 @@ def nothing() -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame({"symbol": ["A", "A"], "event_time": [0, 0]}), pd.DataFrame({"equity_usd": [1.0, 2.0]})
 
 
-def judge(sample: pd.DataFrame, n_trials: int = 1) -> Verdict:
+def without_drift(sample: pd.DataFrame) -> pd.DataFrame:
+    """Events of a market that ends where it began."""
+    first = sample["entry_time"].min() if len(sample) else pd.Timestamp("2023-01-01", tz="UTC")
+    return pd.DataFrame(
+        {"symbol": "A", "entry_time": [first, first + pd.Timedelta(days=400)], "entry_price": [100.0, 100.0]}
+    )
+
+
+def judge(
+    sample: pd.DataFrame, n_trials: int = 1, events: pd.DataFrame | None = None, **given: pd.DataFrame | dict
+) -> Verdict:
+    """Return the verdict on trades of a model that predicts direction."""
     trading = trading_metrics(sample, *nothing(), sample, RESAMPLING)
     assert trading["n_refused"] == 1
-    classification = classification_metrics(scored_events(), RESAMPLING)
-    return verdict(classification, trading, sample, n_trials=n_trials, synthetic=False)
+    trading["unit_risk"] |= over_drift(sample, without_drift(sample) if events is None else events, RESAMPLING)
+    return verdict(GOOD, trading, sample, n_trials=n_trials, synthetic=False, **given)
 
 
 def test_economic_clauses_follow_the_trades() -> None:
@@ -127,8 +173,10 @@ def test_economic_clauses_follow_the_trades() -> None:
     rich = judge(trades(rng.normal(60.0, 30.0, 400)))
     poor = judge(trades(rng.normal(-20.0, 30.0, 400)))
     economic = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "deflated_sharpe", "halves_positive"}
-    assert not economic & set(rich.failed)
-    assert economic <= set(poor.failed)
+    assert rich.name == "eligible"
+    assert rich.sentence == "The trades earned more than costs, drift and chance explain: every clause holds."
+    assert poor.name == "paper_only"
+    assert economic | {"net_bps_over_drift_low"} <= set(poor.failed)
 
 
 def test_trades_of_one_day_are_one_bet() -> None:
@@ -169,6 +217,7 @@ def losing_money() -> pd.DataFrame:
         notional_usd=notional,
         net_usd=100.0 * r,
         net_r=r,
+        gross_bps=r * stop + 14.0,
         fees_usd=1e-3 * notional,
         slippage_usd=4e-4 * notional,
     )
@@ -183,7 +232,8 @@ def test_a_strategy_that_loses_money_holds_no_clause_about_net_results() -> None
     assert values["net_bps_low"].value > 0.0
     assert "R, " in values["net_bps_low"].note
     net = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "halves_positive", "positive_quarter_share"}
-    assert net <= set(judged.failed)
+    assert net | {"deflated_sharpe", "net_bps_over_drift_low"} <= set(judged.failed)
+    assert judged.name == "paper_only"
     assert values["profit_factor"].value == pytest.approx(
         sample["net_usd"].clip(lower=0.0).sum() / -sample["net_usd"].clip(upper=0.0).sum()
     )
@@ -194,7 +244,9 @@ def test_a_loss_in_either_unit_fails(unit: str) -> None:
     """Caught: a sum in R alone, which hides that large positions lose, or in USDT alone, which hides small ones."""
     sample = trades(np.random.default_rng(0).normal(60.0, 30.0, 400))
     judged = judge(sample.assign(**{unit: -sample[unit]}))
-    assert {"net_bps_low", "profit_factor", "halves_positive", "positive_quarter_share"} <= set(judged.failed)
+    in_units = {"net_bps_low", "net_bps_over_drift_low", "net_bps_mean_at_double_costs", "deflated_sharpe"}
+    assert in_units <= set(judged.failed)
+    assert {"profit_factor", "halves_positive", "positive_quarter_share"} <= set(judged.failed)
 
 
 @pytest.mark.parametrize("unknown", [1, 400])
@@ -210,7 +262,8 @@ def test_without_funding_nothing_net_can_be_judged(unknown: int) -> None:
     net = {"net_bps_low", "net_bps_mean_at_double_costs", "profit_factor", "deflated_sharpe", "halves_positive"}
     net |= {"positive_quarter_share", "top_5pct_share_of_gross_profit"}
     notes = {clause.name: clause.note for clause in judged.clauses if clause.name in net}
-    assert net <= set(judged.failed)
+    assert net <= set(judged.unknown)
+    assert judged.name == "not_evaluable"
     assert all(f"the funding of {unknown} of 400 trades is not known" in note for note in notes.values())
 
 
@@ -220,23 +273,157 @@ def test_the_verdict_states_its_power_or_why_it_cannot() -> None:
     assert many.to_dict()["power"]["years_to_see_15_bps"] > 0.0
     assert many.power.startswith("The 400 trades would show a mean result of ")
     none = judge(trades(np.array([])))
-    assert none.power.startswith("No trade was taken out of sample")
+    assert none.power == (
+        "No trade was taken out of sample. Neither the smallest visible mean result nor the years that 15 bps per "
+        "trade need can be stated."
+    )
     assert none.to_dict()["power"]["n_trades"] == 0
     assert math.isnan(none.to_dict()["power"]["smallest_visible_effect_bps"])
     one_day = trades(np.array([5.0, 7.0])).assign(entry_time=pd.Timestamp("2024-01-01", tz="UTC"))
-    assert "on one day" in judge(one_day).power
+    assert judge(one_day).power.startswith("2 trades on one day. Neither")
 
 
-def test_without_trades_every_economic_clause_fails() -> None:
+def test_without_trades_the_events_state_the_power() -> None:
+    """Caught: a gate that takes no trade, and a verdict that cannot say what these data could have shown at all."""
+    suggested = trade_odds_metrics(scored_events(), min_expectancy=0.0, min_reward_risk=0.75, resampling=RESAMPLING)
+    assert suggested["smallest_visible_effect_bps"] > 0.0
+    judged = judge(trades(np.array([])), suggested=suggested)
+    assert judged.power.startswith(
+        f"No trade was taken out of sample. The {suggested['n_trades']:,} trades that the events suggest would show a "
+        "mean result of "
+    )
+    assert judged.to_dict()["power"]["suggested"]["years_to_see_15_bps"] == suggested["years_to_see_15_bps"]
+
+
+def test_without_trades_no_economic_clause_is_evaluable() -> None:
     judged = judge(trades(np.array([])))
-    assert {"net_bps_low", "profit_factor", "deflated_sharpe", "top_5pct_share_of_gross_profit"} <= set(judged.failed)
+    assert judged.name == "not_evaluable"
+    net = {"net_bps_low", "net_bps_over_drift_low", "profit_factor", "deflated_sharpe"}
+    assert net | {"top_5pct_share_of_gross_profit"} <= set(judged.unknown)
+    assert judged.sentence == (
+        "Too few trades to say whether they earn money after fees: enough_days_with_trades is 0, required >= 30; "
+        "enough_blocks_with_trades is 0, required >= 6."
+    )
 
 
-def test_more_trials_than_returns_fail() -> None:
+@pytest.mark.parametrize("net_bps", [60.0, -60.0])
+def test_few_days_with_trades_are_no_verdict_however_they_end(net_bps: float) -> None:
+    """Caught: 29 winners that pass, and 29 losers that are said to have shown the absence of an edge."""
+    spread = np.random.default_rng(0).normal(0.0, 10.0, FEWEST_DAYS)
+    enough = trades(net_bps + spread).assign(
+        entry_time=lambda x: x["entry_time"].min() + pd.to_timedelta(5 * np.arange(FEWEST_DAYS), unit="D"),
+        exit_time=lambda x: x["entry_time"] + pd.Timedelta(hours=8),
+    )
+    assert judge(enough).name == ("eligible" if net_bps > 0.0 else "paper_only")
+    few = judge(pd.concat([enough[1:], enough[1:]]))  # on one day less, however many they are
+    assert few.name == "not_evaluable"
+    assert few.sentence.endswith("enough_days_with_trades is 29, required >= 30.")
+    values = {clause.name: clause for clause in few.clauses}
+    assert values["profit_factor"].passed is None
+    assert not math.isnan(values["profit_factor"].value)
+
+
+def test_trades_in_few_blocks_of_time_are_no_verdict() -> None:
+    """Caught: two lucky weeks a year apart, whose calendar is long and whose independent parts are two."""
+    start, days = pd.Timestamp("2023-01-01", tz="UTC"), np.r_[0:28, 364:378]
+    sample = trades(np.random.default_rng(0).normal(60.0, 10.0, days.size))
+    sample["entry_time"] = start + pd.to_timedelta(days, unit="D")
+    sample["exit_time"] = sample["entry_time"] + pd.Timedelta(hours=8)
+    judged = judge(sample)
+    assert judged.name == "not_evaluable"
+    assert judged.sentence.endswith(f"enough_blocks_with_trades is 3, required >= {FEWEST_BLOCKS}.")
+
+
+def test_several_trials_without_their_returns_are_not_evaluable() -> None:
     """With several trials the deflated Sharpe needs all of them: ignoring the others would be a lucky sample."""
     rng = np.random.default_rng(0)
     judged = judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5)
-    assert {"deflated_sharpe", "overfitting_probability"} <= set(judged.failed)
+    assert set(judged.unknown) == {"deflated_sharpe", "overfitting_probability"}
+    assert judged.name == "not_evaluable"
+    with pytest.raises(ParameterError, match="`trial_returns` must have one column per trial, 5, had 2"):
+        judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5, trial_returns=pd.DataFrame(np.zeros((400, 2))))
+
+
+def test_a_lucky_best_of_twenty_does_not_pass() -> None:
+    """Caught: the best of twenty strategies without an edge, alone a pass, beside the nineteen others none."""
+    rng = np.random.default_rng(2)
+    tried = rng.normal(0.0, 100.0, (400, 20))
+    best = tried[:, np.argmax(tried.mean(axis=0) / tried.std(axis=0))]
+    alone = judge(trades(best + 1.0))
+    assert not {"net_bps_low", "deflated_sharpe"} & set(alone.failed)
+    beside = judge(trades(best + 1.0), n_trials=20, trial_returns=pd.DataFrame(tried / 100.0))
+    assert {"deflated_sharpe", "overfitting_probability"} <= set(beside.failed)
+    assert beside.name == "paper_only"
+    note = next(clause.note for clause in beside.clauses if clause.name == "overfitting_probability")
+    assert note.startswith("PBO 0.")
+    assert note.endswith(", 0.50 where no trial is better than another")
+
+
+def test_the_best_of_twenty_with_an_edge_passes() -> None:
+    """Caught: clauses about several trials that nothing can pass."""
+    rng = np.random.default_rng(0)
+    tried = rng.normal(0.0, 100.0, (400, 20))
+    tried[:, 7] += 60.0
+    judged = judge(trades(tried[:, 7]), n_trials=20, trial_returns=pd.DataFrame(tried / 100.0))
+    assert judged.name == "eligible"
+
+
+def rising_market(days: int = 900, per_day: float = 0.008) -> tuple[pd.DatetimeIndex, np.ndarray]:
+    """Hours and prices of a market that rises, in which nothing else can be predicted."""
+    rng = np.random.default_rng(3)
+    hours = pd.date_range("2022-01-01", periods=24 * days, freq="1h", tz="UTC", unit="us")
+    return hours, 100.0 * np.exp(np.cumsum(rng.normal(per_day / 24.0, 0.025 / np.sqrt(24.0), hours.size)))
+
+
+def long_for_a_day(hours: pd.DatetimeIndex, price: np.ndarray, entries: np.ndarray) -> pd.DataFrame:
+    """Trades of 10,000 USDT that buy at the given hours and sell a day later, at costs of 14 bps."""
+    gross_bps = 1e4 * (price[entries + 24] / price[entries] - 1.0)
+    sample = trades(gross_bps - 14.0).assign(
+        entry_time=hours[entries], exit_time=hours[entries + 24], side=1, gross_bps=gross_bps, funding_usd=0.0
+    )
+    return sample.assign(net_usd=sample["net_bps"], net_r=sample["net_bps"] / 100.0, fees_usd=9.0)
+
+
+def test_long_in_a_rising_market_does_not_pass() -> None:
+    """Caught: a rule that buys at random and earns the drift, which holds every other clause."""
+    hours, price = rising_market()
+    entries = np.sort(np.random.default_rng(4).choice(hours.size - 24, 800, replace=False))
+    sample = long_for_a_day(hours, price, entries)
+    events = pd.DataFrame({"symbol": "A", "entry_time": hours, "entry_price": price})
+    judged = judge(sample, events=events)
+    assert judged.failed == ("net_bps_over_drift_low",)
+    assert judged.name == "paper_only"
+
+
+def test_an_edge_in_a_rising_market_passes() -> None:
+    """Caught: a clause that no long trade in a rising market can hold."""
+    hours, price = rising_market()
+    ahead = price[24:] / price[:-24]
+    entries = np.sort(np.random.default_rng(4).choice(np.flatnonzero(ahead > np.quantile(ahead, 0.3)), 800, False))
+    events = pd.DataFrame({"symbol": "A", "entry_time": hours, "entry_price": price})
+    assert judge(long_for_a_day(hours, price, entries), events=events).name == "eligible"
+
+
+def test_drift_by_hand() -> None:
+    """Fails if the drift is not per day and symbol, or a short position does not earn its opposite."""
+    start = pd.Timestamp("2024-01-01", tz="UTC")
+    events = pd.DataFrame(
+        {
+            "symbol": ["A", "B", "A", "C"],
+            "entry_time": [start + pd.Timedelta(days=10), start, start, start],
+            "entry_price": [100.0 * math.e, 1.0, 100.0, 1.0],
+        }
+    )
+    drift = market_drift(events)
+    assert drift["A"] == pytest.approx(0.1)
+    assert drift[["B", "C"]].isna().all()
+    sample = trades(np.zeros(100)).assign(side=[-1] * 50 + [1] * 50)
+    sample["exit_time"] = sample["entry_time"] + pd.to_timedelta(np.repeat([24, 48], 50), unit="h")
+    found = over_drift(sample, events, RESAMPLING)
+    assert found["drift_bps_mean"] == pytest.approx(1e4 * 0.1 * (-1 + 2) / 2)
+    assert found["net_bps_over_drift_mean"] == pytest.approx(-500.0)
+    unknown = judge(sample.assign(symbol=["B"] + ["A"] * 99), events=events)
+    assert "net_bps_over_drift_low" in unknown.unknown
 
 
 def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
@@ -251,7 +438,8 @@ def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
         interval = {"reliability_slope_low": slope - half_width, "reliability_slope_high": slope + half_width}
         direction = classification["direction"] | {"reliability_slope": slope} | interval
         given = classification | {"direction": direction}
-        return "reliability_slope" not in verdict(given, trading, sample, n_trials=1, synthetic=False).failed
+        judged = verdict(given, trading, sample, n_trials=1, synthetic=False)
+        return next(clause.passed is True for clause in judged.clauses if clause.name == "reliability_slope")
 
     widths = np.linspace(0.0, 3.0, 61)
     for slope in np.linspace(-0.5, 2.5, 31):

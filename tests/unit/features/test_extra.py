@@ -282,7 +282,7 @@ LABELS = (
     *("symbol", "event_time", "available_time", "direction", "entry_time", "entry_price", "barrier_log", "code"),
     *("label_end_time", "log_return", "tie", "y_direction", "y_hit", "weight", "trade_stop", "trade_target"),
     *("trade_exit", "trade_end_time", "fair_log_odds", "reward_risk", "net_r", "payoff", "y_trade"),
-    "label_known_time",
+    *("trade_net_bps", "label_known_time"),
 )
 
 

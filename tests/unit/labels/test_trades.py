@@ -99,6 +99,7 @@ def test_outcomes_by_hand(
     assert out["trade_exit"] == exit_reason
     assert out["trade_end_time"] == START + MINUTE * minute
     assert (out["net_r"], out["payoff"], out["y_trade"]) == pytest.approx((net_r, payoff, won))
+    assert out["trade_net_bps"] == pytest.approx(100.0 * net_r)  # the stop lies 1 % from the entry
 
 
 def test_costs_are_inside_of_both_ends_of_the_payoff() -> None:

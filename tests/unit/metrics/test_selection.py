@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
+from scipy.stats import norm
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.metrics.classification import auc, expected_calibration_error
@@ -14,6 +16,8 @@ from slackwater.metrics.selection import (
     ece_quantile_under_perfect_calibration,
     expected_maximum_sharpe_ratio,
     minimum_detectable_effect,
+    minimum_track_record_length,
+    politis_white_block_length,
     probabilistic_sharpe_ratio,
     probability_of_backtest_overfitting,
 )
@@ -354,6 +358,82 @@ def test_sharpe_ratios_refuse_by_name() -> None:
         expected_maximum_sharpe_ratio(-1.0, 5)
 
 
+@pytest.mark.parametrize(("periods_a_year", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
+def test_track_record_lengths_as_published(periods_a_year: int, years: float) -> None:
+    """Fails if the ratio is annualised or the benchmark forgotten: 2 against 1 per year (Bailey, López de Prado 2012).
+
+    Returns of three values have the skewness 0 and the kurtosis 3 of a normal distribution.
+    """
+    normal = np.tile(np.sqrt(3.0) * np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 1.0]), 2000)
+    per_period = np.sqrt(1.0 / periods_a_year)
+    found = minimum_track_record_length(normal + 2.0 * per_period, benchmark=per_period)
+    assert found / periods_a_year == pytest.approx(years, abs=0.005)
+
+
+def test_as_many_returns_as_the_track_record_needs_reach_the_confidence() -> None:
+    """Fails if the length is not the inverse of the probabilistic Sharpe ratio, skewed returns included."""
+    few = np.random.default_rng(0).exponential(size=40) - 0.8
+    needed = minimum_track_record_length(few, confidence=0.99)
+    ratio = few.mean() / few.std(ddof=1)
+    z = ratio * np.sqrt(40 - 1) / norm.ppf(probabilistic_sharpe_ratio(few))  # root of the variance
+    assert norm.cdf(ratio * np.sqrt(needed - 1) / z) == pytest.approx(0.99)
+
+
+def test_no_track_record_shows_what_is_not_there() -> None:
+    """Fails if a loser needs a finite time to show a profit, or no spread gives a number."""
+    losses = np.array([0.1, -0.3, 0.2, -0.4])
+    assert minimum_track_record_length(losses) == np.inf
+    assert minimum_track_record_length(-losses, benchmark=5.0) == np.inf
+    assert np.isnan(minimum_track_record_length([0.1, 0.1, 0.1]))
+    assert np.isnan(minimum_track_record_length([0.1, 0.2]))
+    for wrong in (0.5, 1.0):
+        with pytest.raises(ParameterError, match="`confidence`"):
+            minimum_track_record_length(losses, confidence=wrong)
+    with pytest.raises(DataError, match="`returns`"):
+        minimum_track_record_length([0.1, np.nan, 0.2])
+
+
+# ---------------------------------------------------------------- length of a block
+
+
+def test_block_length_of_one_correlated_lag_by_hand() -> None:
+    """Fails if lags count once instead of on both sides, or the window is not flat up to half of the bandwidth."""
+    shocks = np.random.default_rng(0).normal(size=1001)
+    values = shocks[1:] + 0.9 * shocks[:-1]
+    centred = values - values.mean()
+    at = [float(centred[: 1000 - lag] @ centred[lag:]) / 1000 for lag in (0, 1)]
+    # One correlated lag: the bandwidth is 2, where the window is 0.
+    expected = (2.0 * at[1] / (at[0] + 2.0 * at[1])) ** (2 / 3) * 10.0
+    assert politis_white_block_length(values) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("memory", [0.7, 0.9])
+def test_block_length_of_days_that_remember(memory: float) -> None:
+    """Fails if the exponent is wrong: with autocorrelation r ** k the best length is known."""
+    rng, n, found = np.random.default_rng(0), 4000, []
+    for _ in range(20):
+        values = lfilter([1.0], [1.0, -memory], rng.normal(size=n + 200))[200:]
+        found.append(politis_white_block_length(values))
+    best = (2.0 * memory / (1.0 - memory**2)) ** (2 / 3) * n ** (1 / 3)
+    assert np.mean(found) == pytest.approx(best, rel=0.15)
+
+
+def test_independent_days_need_no_blocks() -> None:
+    rng = np.random.default_rng(0)
+    assert np.median([politis_white_block_length(rng.normal(size=400)) for _ in range(50)]) < 2.5
+    assert politis_white_block_length(np.tile([1.0, -1.0], 50)) >= 1.0
+
+
+def test_block_length_of_too_little_is_not_known() -> None:
+    """Fails if nine values, or values without any spread, get a length."""
+    assert np.isnan(politis_white_block_length(np.arange(9.0)))
+    assert np.isnan(politis_white_block_length(np.ones(100)))
+    assert np.isfinite(politis_white_block_length(np.arange(10.0)))
+    assert politis_white_block_length(np.arange(1000.0)) <= 3.0 * np.sqrt(1000.0)
+    with pytest.raises(DataError, match="`values`"):
+        politis_white_block_length([np.nan] * 20)
+
+
 # ---------------------------------------------------------------- smallest effect
 
 
@@ -383,6 +463,16 @@ def test_equally_worthless_trials_overfit() -> None:
     assert np.mean([one.probability_of_loss for one in found]) == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.parametrize(("n_trials", "neutral"), [(2, 1 / 2), (3, 2 / 3), (5, 3 / 5), (20, 1 / 2)])
+def test_the_overfitting_of_equal_trials_stands_beside_it(n_trials: int, neutral: float) -> None:
+    """Fails if .5 stands beside the middle one of three, which counts as overfitted: drawn ranks say how often."""
+    rng = np.random.default_rng(0)
+    found = probability_of_backtest_overfitting(rng.normal(size=(40, n_trials)), blocks=4)
+    assert found.neutral == pytest.approx(neutral)
+    drawn = rng.integers(1, n_trials + 1, 100_000) / (n_trials + 1)
+    assert np.mean(drawn <= 0.5) == pytest.approx(neutral, abs=0.01)
+
+
 def test_equally_good_trials_have_a_high_pbo_and_no_loss() -> None:
     """Fails if the two shares are one: twelve equally good variants are not overfitted, only interchangeable."""
     good = np.random.default_rng(0).normal(0.5, 1, size=(640, 12))
@@ -410,7 +500,7 @@ def test_a_trial_that_never_trades_is_worth_nothing() -> None:
 def test_overfitting_of_a_single_trial_does_not_apply() -> None:
     """Fails if one trial is declared overfitted, or safe."""
     found = probability_of_backtest_overfitting(np.zeros((100, 1)))
-    assert np.isnan([found.probability, found.probability_of_loss]).all()
+    assert np.isnan([found.probability, found.probability_of_loss, found.neutral]).all()
     assert found.splits == 0
 
 

@@ -33,6 +33,14 @@ def test_expanding_blocks_follow_one_another() -> None:
     assert splitter(events, ends).get_n_splits() == len(folds) == 10
 
 
+def test_a_rolling_window_forgets_what_began_before_it() -> None:
+    """Fails if `max_train` counts from the last training row or by label end: the first event is 60 days old."""
+    events, ends = daily(400, label_days=5)
+    folds = list(splitter(events, ends, max_train=60 * DAY).split(events))
+    assert [(train[0], train[-1]) for train, _ in folds[:2]] == [(40, 93), (70, 123)]
+    assert [test.tolist() for _, test in folds] == [test.tolist() for _, test in splitter(events, ends).split(events)]
+
+
 def test_the_gap_is_the_label_and_the_embargo_and_strict() -> None:
     """Fails if the purge goes by event time, the embargo is left out, or a label may end as the block begins.
 
@@ -147,6 +155,8 @@ def test_takes_every_array_of_times(convert) -> None:
         ({"test": 0 * DAY}, ParameterError, "test"),
         ({"min_train": -DAY}, ParameterError, "min_train"),
         ({"min_train_rows": 0}, ParameterError, "min_train_rows"),
+        ({"max_train": 0 * DAY}, ParameterError, "max_train"),
+        ({"max_train": DAY}, ParameterError, "max_train"),
     ],
 )
 def test_refuses_parameters_by_name(changes, error, named: str) -> None:
@@ -173,7 +183,15 @@ def test_refuses_times_that_cannot_be_right() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"embargo": "24h"}, {"embargo": 24}, {"min_train": None}, {"test": "30d"}, {"min_train_rows": "50"}]
+    "wrong",
+    [
+        {"embargo": "24h"},
+        {"embargo": 24},
+        {"min_train": None},
+        {"test": "30d"},
+        {"max_train": 60},
+        {"min_train_rows": "50"},
+    ],
 )
 def test_a_duration_of_another_type_is_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(ParameterError, match=f"`{next(iter(wrong))}` must be a"):

@@ -1,0 +1,72 @@
+"""Results of trades beside those of the same positions at random times: the null of a rising or falling market."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from slackwater.evidence.evaluation import Resampling, mean_result
+from slackwater.times import DAY
+
+__all__ = ["market_drift", "over_drift"]
+
+_BPS = 1e4
+
+
+def market_drift(events: pd.DataFrame) -> pd.Series:
+    """Return the mean log return per day of each symbol, from its first to its last event.
+
+    Parameters
+    ----------
+    events
+        ``symbol``, ``entry_time`` (UTC) and ``entry_price`` of the events of the test blocks.
+
+    Returns
+    -------
+    Series
+        By symbol; NaN for a symbol with events at one time only.
+    """
+    by_symbol = events.sort_values("entry_time").groupby("symbol")
+    first, last = by_symbol[["entry_time", "entry_price"]].first(), by_symbol[["entry_time", "entry_price"]].last()
+    days = (last["entry_time"] - first["entry_time"]) / DAY
+    return np.log(last["entry_price"] / first["entry_price"]) / days.where(days > 0.0)
+
+
+def over_drift(trades: pd.DataFrame, events: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
+    """Return what trades earn beyond the same positions at random times (method, section 3.2).
+
+    A position held at random times earns on average its side times the drift of its symbol times its holding time, and
+    no costs are charged to it here: what is left is due to the times of the trades.
+
+    Parameters
+    ----------
+    trades
+        Trades at unit risk (`slackwater.trading.ledger.trades_table`).
+    events
+        As in `market_drift`.
+    resampling
+        Block bootstrap of the intervals.
+
+    Returns
+    -------
+    dict
+        ``drift_bps_mean``, what the positions earn at random times, and ``net_bps_over_drift_mean``, basis points per
+        trade; lower bounds of the mean beyond it, ``net_bps_over_drift_low``, ``net_r_over_drift_low`` and
+        ``net_usd_over_drift_low``. Without trades nothing; NaN where the drift of a traded symbol is not known.
+    """
+    if trades.empty:
+        return {}
+    held = (trades["exit_time"] - trades["entry_time"]) / DAY
+    drift = trades["side"] * trades["symbol"].map(market_drift(events)) * held
+    in_usd = drift * trades["notional_usd"]
+    beyond = {
+        "bps": trades["net_bps"] - _BPS * drift,
+        "r": trades["net_r"] - in_usd / trades["risk_usd"],
+        "usd": trades["net_usd"] - in_usd,
+    }
+    found = {"drift_bps_mean": _BPS * float(drift.mean(skipna=False))}
+    found["net_bps_over_drift_mean"] = float(beyond["bps"].mean(skipna=False))
+    for unit, net in beyond.items():
+        low, _ = resampling.interval(mean_result, trades["entry_time"], net.to_numpy())
+        found[f"net_{unit}_over_drift_low"] = low
+    return found
