@@ -174,7 +174,10 @@ class Verdict:
             return f"{prefix}The trades earned more than costs, drift and chance explain: every clause holds."
         if self.failed == ("real_data",) and not self.unknown:
             return f"{prefix}Every other clause holds, but a model of a simulated market is never eligible."
-        lacking = [f"{c.name} is {c.value:g}, required {c.requirement}" for c in self._too_few]
+        lacking = [
+            f"{c.value:g} {c.name.removeprefix('enough_').replace('_', ' ')}, required {c.requirement}"
+            for c in self._too_few
+        ]
         if lacking:
             return f"{prefix}Too few trades to say whether they earn money after fees: {'; '.join(lacking)}."
         parts = [f"failed: {', '.join(self.failed)}"] if self.failed else []
@@ -316,12 +319,13 @@ def _net_clauses(sample: Mapping[str, Any]) -> tuple[Clause, ...]:
 def _in_every_unit(name: str, values: dict[str, float]) -> Clause:
     """Return the clause that a result is positive in basis points, and in the units in which sizes count."""
     first, *others = values.items()
+    known = not any(math.isnan(value) for value in values.values())
     return holds(
         name,
         f"> 0, also in {' and '.join(_UNITS[unit] for unit, _ in others)}",
-        math.nan if any(math.isnan(value) for value in values.values()) else first[1],
+        first[1] if known else math.nan,
         all(value > 0.0 for value in values.values()),
-        ", ".join(f"{value:.4g} {_UNITS[unit]}" for unit, value in others),
+        ", ".join(f"{value:.4g} {_UNITS[unit]}" for unit, value in others) if known else "",
     )
 
 

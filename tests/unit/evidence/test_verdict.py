@@ -301,8 +301,8 @@ def test_without_trades_no_economic_clause_is_evaluable() -> None:
     net = {"net_bps_low", "net_bps_over_drift_low", "profit_factor", "deflated_sharpe"}
     assert net | {"top_5pct_share_of_gross_profit"} <= set(judged.unknown)
     assert judged.sentence == (
-        "Too few trades to say whether they earn money after fees: enough_days_with_trades is 0, required >= 30; "
-        "enough_blocks_with_trades is 0, required >= 6."
+        "Too few trades to say whether they earn money after fees: 0 days with trades, required >= 30; "
+        "0 blocks with trades, required >= 6."
     )
 
 
@@ -317,7 +317,7 @@ def test_few_days_with_trades_are_no_verdict_however_they_end(net_bps: float) ->
     assert judge(enough).name == ("eligible" if net_bps > 0.0 else "paper_only")
     few = judge(pd.concat([enough[1:], enough[1:]]))  # on one day less, however many they are
     assert few.name == "not_evaluable"
-    assert few.sentence.endswith("enough_days_with_trades is 29, required >= 30.")
+    assert few.sentence.endswith(": 29 days with trades, required >= 30.")
     values = {clause.name: clause for clause in few.clauses}
     assert values["profit_factor"].passed is None
     assert not math.isnan(values["profit_factor"].value)
@@ -331,7 +331,7 @@ def test_trades_in_few_blocks_of_time_are_no_verdict() -> None:
     sample["exit_time"] = sample["entry_time"] + pd.Timedelta(hours=8)
     judged = judge(sample)
     assert judged.name == "not_evaluable"
-    assert judged.sentence.endswith(f"enough_blocks_with_trades is 3, required >= {FEWEST_BLOCKS}.")
+    assert judged.sentence.endswith(f": 3 blocks with trades, required >= {FEWEST_BLOCKS}.")
 
 
 def test_several_trials_without_their_returns_are_not_evaluable() -> None:
