@@ -103,6 +103,14 @@ BAD = {
         lambda c: c["labels"].update(horizon="1m"),
         r"`labels.horizon` must be a multiple .* longer",
     ),
+    "a horizon that no gate holds": (
+        lambda c: c["labels"].update(horizon="40d"),
+        r"`labels.horizon`.*less than or equal to .*days=30",
+    ),
+    "repeats that do not begin at midnight": (
+        lambda c: c["datasets"]["bybit_1h"]["tables"]["funding"].update(repeated_for="7h"),
+        r"datasets.bybit_1h.tables.funding.*repeated_for.*must divide a day",
+    ),
     "neither bars nor path": (
         lambda c: c["datasets"]["bybit_1h"]["tables"].pop("bars"),
         r"`tables` must have `bars`, or `fine_bars`",

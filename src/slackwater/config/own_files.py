@@ -6,13 +6,15 @@ stands for the default.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from slackwater.config.derived import Section
 from slackwater.config.fields import Duration, InRepository, Offset, OptionalDuration, Positive, Time
 from slackwater.errors import did_you_mean
+from slackwater.times import DAY
 
 __all__ = ["KINDS", "TableSources"]
 
@@ -65,6 +67,13 @@ class Columns(_ColumnMap):
     repeated_for: Positive | None = None
     available_after: Duration | None = None
     known_since: KnownSince | None = None
+
+    @field_validator("repeated_for")
+    @classmethod
+    def _repeats_divide_a_day(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and DAY % value:
+            raise ValueError(f"must divide a day, such as 8h, so that rows repeat from 00:00 UTC on; was {value}")
+        return value
 
 
 class _Transfers(_Source):

@@ -18,7 +18,14 @@ from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
 from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.models.parameters import ModelParameters, WalkForward
-from slackwater.trading.rules import BracketRules, CostAssumptions, DrawdownRules, EntryRules, SizingRules
+from slackwater.trading.rules import (
+    LONGEST_HORIZON,
+    BracketRules,
+    CostAssumptions,
+    DrawdownRules,
+    EntryRules,
+    SizingRules,
+)
 
 __all__ = ["Dataset", "Params"]
 
@@ -135,7 +142,7 @@ class Labels(Section):
 
     triggers: TriggerNames
     sampling: TriggerNames
-    horizon: Positive
+    horizon: Annotated[Positive, Field(le=LONGEST_HORIZON)]
     horizons: list[Positive]
     reversal_multiple: Annotated[float, Field(gt=0.0)]
     continuation_multiple: Annotated[float, Field(gt=0.0)]

@@ -77,8 +77,8 @@ def build_labels(
     -------
     labels : DataFrame
         Columns of `slackwater.labels.barriers.LABEL_COLUMNS`, those of the reported horizons,
-        `slackwater.labels.events.ROLE_COLUMNS`, ``weight`` (average uniqueness, among the labels of the rows that train
-        where a column ``trains`` tells them apart) and the same of each reported horizon, such as ``weight_4h``;
+        `slackwater.labels.events.ROLE_COLUMNS`, ``weight`` (average uniqueness), ``train_weight`` (the same among
+        the rows that train) and both of each reported horizon, such as ``weight_4h``;
         `slackwater.labels.trades.TRADE_COLUMNS`, the columns of `extra`, and ``label_known_time``, when all labels of
         the event but those of the reported horizons were known; sorted by event time and symbol.
     report : LabelReport
@@ -157,15 +157,20 @@ def _why_none(report: LabelReport, horizon: timedelta, paths: Mapping[str, Price
 def weighted(labels: pd.DataFrame, *, symbol_correlation: float) -> pd.DataFrame:
     """Return the labels with the average uniqueness of each at the headline and at each reported horizon.
 
-    Rows that only trade do not make a row that trains less unique, and the other way round.
+    ``weight`` is that among all labels, so that its sum is the effective number of any of them together;
+    ``train_weight`` is that among the labels of the rows that train, where a column ``trains`` tells them apart: rows
+    that only trade do not make a row that trains less unique.
     """
-    trains = labels["trains"].to_numpy(bool) if "trains" in labels else np.ones(len(labels), dtype=bool)
     weights = {}
     for end in [name for name in labels if name.startswith("label_end_time")]:
-        known, weight = labels[end].notna().to_numpy(), np.full(len(labels), np.nan)
-        for rows in (known & trains, known & ~trains):
+        known = labels[end].notna().to_numpy()
+        groups = {"weight": known} | (
+            {"train_weight": known & labels["trains"].to_numpy(bool)} if "trains" in labels else {}
+        )
+        for name, rows in groups.items():
+            weight = np.full(len(labels), np.nan)
             weight[rows] = average_uniqueness(labels[rows], symbol_correlation=symbol_correlation, end=end)
-        weights[end.replace("label_end_time", "weight")] = weight
+            weights[end.replace("label_end_time", name)] = weight
     return labels.assign(**weights)
 
 

@@ -52,10 +52,11 @@ def at_horizon(training: TrainingSet, horizon: str) -> TrainingSet:
     An event without an outcome there keeps the time of its headline: it trains nothing, but it is still predicted.
     """
     labels = training.labels
+    weights = {name: labels[f"{name}_{horizon}"] for name in ("weight", "train_weight") if name in labels}
     known = labels[f"label_end_time_{horizon}"].fillna(labels["label_known_time"])
     return TrainingSet(
         features=training.features,
-        labels=labels.assign(weight=labels[f"weight_{horizon}"], label_known_time=known),
+        labels=labels.assign(**weights, label_known_time=known),
     )
 
 

@@ -212,7 +212,7 @@ class Trainer:
         """
         rows = np.flatnonzero(training.trains) if rows is None else rows
         self._require_labels(training, target, rows)
-        at, outcome, weight = _weighted(training, target, rows)
+        at, outcome, weight = _weighted(training, target, rows, to_fit=True)
         model = new_model(self.model) if target.model is None else target.model()
         return model.fit(
             training.features.iloc[at],
@@ -363,10 +363,16 @@ class Trainer:
         return pd.concat(blocks, ignore_index=True)
 
 
-def _weighted(training: TrainingSet, target: Target, rows: Ints) -> tuple[Ints, NDArray[np.int8], Floats]:
-    """Return positions, outcomes and weights of the labelled events among rows: how many independent rows each is."""
+def _weighted(
+    training: TrainingSet, target: Target, rows: Ints, *, to_fit: bool = False
+) -> tuple[Ints, NDArray[np.int8], Floats]:
+    """Return positions, outcomes and weights of the labelled events among rows: how many independent rows each is.
+
+    The rows that a model is fitted to are weighed among themselves, others among all events.
+    """
     at, outcome, share = target.sample(training.labels, rows)
-    return at, outcome, share * training.labels["weight"].to_numpy()[at]
+    column = "train_weight" if to_fit and "train_weight" in training.labels else "weight"
+    return at, outcome, share * training.labels[column].to_numpy()[at]
 
 
 def _anchor(training: TrainingSet, target: Target, rows: Ints) -> float:
@@ -377,7 +383,7 @@ def _anchor(training: TrainingSet, target: Target, rows: Ints) -> float:
     """
     if target.offset is not None:
         return 0.0
-    _, outcome, weight = _weighted(training, target, rows)
+    _, outcome, weight = _weighted(training, target, rows, to_fit=True)
     share = np.average(outcome, weights=weight)
     log_odds, variance = logit(share), 1.0 / (weight.sum() * share * (1.0 - share))
     return float(log_odds * max(0.0, 1.0 - 4.0 * variance / log_odds**2)) if log_odds else 0.0

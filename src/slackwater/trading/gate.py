@@ -24,7 +24,7 @@ from slackwater.trading.entry import entry_reasons
 from slackwater.trading.extra_rules import GateRule, check_rules, reasons_of
 from slackwater.trading.input_checks import input_violations
 from slackwater.trading.reasons import Reason
-from slackwater.trading.rules import BracketRules, DrawdownRules, EntryRules, SizingRules
+from slackwater.trading.rules import LONGEST_HORIZON, BracketRules, DrawdownRules, EntryRules, SizingRules
 from slackwater.trading.score import Score
 from slackwater.trading.sizing import Sizing, size_position
 
@@ -109,7 +109,7 @@ class Gate:
         )
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.horizon, timedelta) and timedelta(0) < self.horizon <= 30 * DAY):
+        if not (isinstance(self.horizon, timedelta) and timedelta(0) < self.horizon <= LONGEST_HORIZON):
             raise ParameterError(f"`horizon` must be in (0, 30 days], was {brief(self.horizon)}")
         check_rules(self.extra_rules)
 

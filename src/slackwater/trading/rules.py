@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_type_hints
 
 from slackwater.errors import ParameterError
 from slackwater.settings import PositiveDuration, Within, settings
-from slackwater.times import HOUR, MINUTE
+from slackwater.times import DAY, HOUR, MINUTE
 
 __all__ = [
+    "LONGEST_HORIZON",
     "BracketRules",
     "CostAssumptions",
     "DrawdownRules",
@@ -26,6 +27,9 @@ __all__ = [
     "starved_rules",
     "switches",
 ]
+
+LONGEST_HORIZON: Final = 30 * DAY
+"""Time after which a position must be closed, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

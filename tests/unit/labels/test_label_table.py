@@ -79,7 +79,7 @@ def test_reported_horizons_stand_beside_the_headline(market: tuple[pd.DataFrame,
     plain = table(market)
     labels, report = built(market, horizons=[timedelta(hours=each) for each in hours])
     pd.testing.assert_frame_equal(labels[plain.columns], plain)
-    names = ("code", "label_end_time", "log_return", "y_direction", "weight")
+    names = ("code", "label_end_time", "log_return", "y_direction", "weight", "train_weight")
     assert set(labels) - set(plain) == {f"{name}_{horizon}" for name in names for horizon in ("4h", "20d")}
     assert labels["y_direction_4h"].isin([0.0, 1.0]).all()
     last_close = timestamps(np.array([path.close_time[-1] for path in market[1].values()])).max()
@@ -109,14 +109,16 @@ def test_a_horizon_longer_than_the_data_is_named(market: tuple[pd.DataFrame, dic
 
 
 def test_rows_that_only_trade_take_no_weight_from_those_that_train() -> None:
-    """Catches an effective number that falls because more bars are scored."""
+    """Catches fits that change because more bars are scored, and rows of both groups that count twice."""
     times = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC", unit="us")
     labels = pd.DataFrame({"symbol": "A", "event_time": times, "label_end_time": times + pd.Timedelta("6h")})
     trains = np.array([True, False, True, False, True, False])
     apart = weighted(labels.assign(trains=trains), symbol_correlation=0.0)
     alone = weighted(labels[trains], symbol_correlation=0.0)
-    np.testing.assert_array_equal(apart["weight"][trains], alone["weight"])
-    assert weighted(labels, symbol_correlation=0.0)["weight"].sum() < apart["weight"].sum()
+    np.testing.assert_array_equal(apart["train_weight"][trains], alone["weight"])
+    assert apart["train_weight"][~trains].isna().all()
+    np.testing.assert_array_equal(apart["weight"], weighted(labels, symbol_correlation=0.0)["weight"])
+    assert apart["weight"].sum() == pytest.approx(11 / 6)  # eleven hours of labels of six hours
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.types import is_integer_dtype, is_string_dtype
 
 from slackwater.errors import SchemaError
 from slackwater.sources.own_files.raw_columns import Name, RawFile
@@ -98,10 +99,13 @@ class WideFile:
             If a file cannot be read, the second one has two rows for one key, or none of the rows has a counterpart.
         """
         ours = self._columns(self.first, {*wanted, *self.on}, as_text)
-        theirs = self._columns(self.other, {*wanted, *self.on.values()} - {*self.first.names} | self._shared, as_text)
+        # A key that is text in one file is text in both.
+        text = {*as_text, *(self.on[column] for column in self.on if column in as_text)}
+        theirs = self._columns(self.other, {*wanted, *self.on.values()} - {*self.first.names} | self._shared, text)
         keys = {column: f"key {place}" for place, column in enumerate(self.on)}
-        left = ours.assign(**{key: _comparable(ours[column]) for column, key in keys.items()})
-        right = theirs.assign(**{key: _comparable(theirs[self.on[column]]) for column, key in keys.items()})
+        alike = {key: _comparable(ours[column], theirs[self.on[column]]) for column, key in keys.items()}
+        left = ours.assign(**{key: values for key, (values, _) in alike.items()})
+        right = theirs.assign(**{key: values for key, (_, values) in alike.items()})
         right = right.drop(columns=[*self._shared])
         names = list(keys.values())
         if right.duplicated(names).any():
@@ -123,8 +127,13 @@ class WideFile:
         return raw.read(chosen, as_text=[name for name in as_text if name in chosen])
 
 
-def _comparable(values: pd.Series) -> pd.Series:
-    """Return times in one unit and zone, and anything else as it is."""
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC").dt.as_unit("us")
-    return values
+def _comparable(*keys: pd.Series) -> list[pd.Series]:
+    """Return keys of two files: times in one unit and zone, whole numbers as text where the other file has text."""
+    text = any(is_string_dtype(values) for values in keys)
+    out = []
+    for values in keys:
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            out.append(values.dt.tz_convert("UTC").dt.as_unit("us"))
+        else:
+            out.append(values.astype("str") if text and is_integer_dtype(values) else values)
+    return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,8 +116,7 @@ class ColumnMap(FileSource):
             table["symbol"] = symbol
         where = f"{path} (table {request.table})"
         clocks = self._times(table, mapped, where)
-        for column in sorted(set(self.scale) & set(table) - counted):
-            raise SchemaError(f"{where}: `scale` is for numbers, and column `{column}` does not hold any")
+        self._refuse_arithmetic(set(table) - counted, where)
         made = self._numbers(table, [name for name in table if name in counted], mapped, raw, where)
         for column in set(self.values) & set(table):
             table[column] = _translated(table[column], column, self.values[column], where)
@@ -142,6 +141,13 @@ class ColumnMap(FileSource):
             open_raw(root / name.replace(SYMBOL_MARK, symbol or "")) for name in (self.file, self.beside) if name
         )
         return WideFile(first=first, other=others[0], on=self.beside_on) if others else first
+
+    def _refuse_arithmetic(self, columns: Collection[str], where: str) -> None:
+        """Refuse to add up, divide or scale columns that do not hold numbers."""
+        added = {column for column in self.columns if len(self._theirs(column)) > 1}
+        for what, named in {"scale": {*self.scale}, "per": {*self.per}, "columns: a sum": added}.items():
+            for column in sorted(named & set(columns)):
+                raise SchemaError(f"{where}: `{what}` is for numbers, and column `{column}` does not hold any")
 
     def _times(self, table: pd.DataFrame, mapped: Mapping[str, Name], where: str) -> list[Clock]:
         """Turn the stamps into UTC, in place, and return their clocks."""
@@ -192,7 +198,9 @@ class ColumnMap(FileSource):
                 table[column] += table.pop(_plus(column, other))
             if column in self.per:
                 divisor = table.pop(_over(column, self.per[column]))
-                same = (table[column].diff() == 0.0) & (table[column] != 0.0) & (divisor.diff() != 0.0)
+                symbols = table["symbol"] if "symbol" in table else np.zeros(len(table))
+                change, moved = (values.groupby(symbols, sort=False).diff() for values in (table[column], divisor))
+                same = (change == 0.0) & (table[column] != 0.0) & (moved != 0.0)
                 repeated |= same.to_numpy()
                 table[column] /= divisor
             if column in self.scale:
@@ -230,7 +238,7 @@ class ColumnMap(FileSource):
     ) -> dict[str, Name]:
         """Return the file's column for each of ours that it has, and for what is added to it or divides it."""
         theirs = {column: self._theirs(column)[0] for column in wanted}
-        named = {*needed, *self.columns}
+        named = {*needed, *self.columns, *self.per}
         for column in [name for name in theirs if name in named or raw.position(theirs[name]) is not None]:
             more = {_plus(column, name): name for name in self._theirs(column)[1:]}
             more |= {_over(column, self.per[column]): self.per[column]} if column in self.per else {}
