@@ -92,6 +92,7 @@ def main(stage: Stage) -> None:
         "verdict": judged.name,
     }
     metrics["direction"] |= write_direction_page(stage, scored, training.labels, resampling)
+    metrics["effective_n"] = metrics["direction"]["by_trigger"]["all"]["effective_n"]
     # The account beside the clauses: the bundle carries both, and `slackwater inspect` prints both.
     account = account_summary(trades["trades"], trades["equity"])
     write_report(metrics, "data/reports/metrics.json")

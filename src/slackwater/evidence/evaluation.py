@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from slackwater.labels.weights import effective_n
 from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.metrics.classification import (
     auc,
@@ -101,9 +100,9 @@ def classification_metrics(
     Returns
     -------
     dict
-        ``n_events``, ``effective_n``, and nested metrics by name of the target.
+        ``n_events``, and nested metrics by name of the target.
     """
-    metrics: dict[str, Any] = {"n_events": len(scored), "effective_n": effective_n(scored["weight"])}
+    metrics: dict[str, Any] = {"n_events": len(scored)}
     for target in targets:
         if target.offset is None:
             metrics[target.name] = _probability_metrics(scored, target, resampling)

@@ -24,6 +24,7 @@ RESERVED_OUTPUTS: Final = frozenset(
         *("symbol", "event_time", "available_time", "known_time", "open_time", "row", "time", "(base)"),
         # labels and weights
         *("direction", "entry_time", "entry_price", "barrier_log", "code", "log_return", "tie", "weight"),
+        "train_weight",
         *("triggers", "trains", "trades"),
         *("fair_log_odds", "reward_risk", "net_r", "payoff"),
         # predictions and scores

@@ -281,6 +281,7 @@ def test_no_output_can_take_the_name_of_a_label_or_a_prediction() -> None:
 LABELS = (
     *("symbol", "event_time", "available_time", "direction", "entry_time", "entry_price", "barrier_log", "code"),
     *("label_end_time", "log_return", "tie", "y_direction", "y_hit", "weight", "trade_stop", "trade_target"),
+    "train_weight",
     *("trade_exit", "trade_end_time", "fair_log_odds", "reward_risk", "net_r", "payoff", "y_trade"),
     *("trade_net_bps", "label_known_time"),
 )
