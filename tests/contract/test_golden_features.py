@@ -16,7 +16,7 @@ from tests.small_market import DECISION_LAG, small_market
 
 INTERVAL = timedelta(minutes=30)
 GOLDEN = {
-    "volatility": "d509424bb927ed54",
+    "volatility": "40b40b24855414ad",
     "price": "ebabf12af64dc002",
     "regime": "c08cf300df8b2488",
     "open_interest": "32a81dc21797ddce",
