@@ -43,6 +43,8 @@ REACH: Final = 0.5
 """Log distance from the centre of the grid at which the grid is moved back under the price."""
 SPAN: Final = 1.0
 """Log distance that the grid covers on each side of its centre, at least."""
+_FARTHEST_PRICE: Final = 1e6
+"""Log price beyond which a number is not one."""
 
 # header of the state, which ends with what is too far, per side and layer; the grids of longs and shorts follow
 _STARTED, _CENTRE, _LAST_INTEREST, _TOP_LONG, _BOTTOM_SHORT, _SCALES, _TOO_FAR = 0, 1, 2, 3, 4, 5, 9
@@ -59,10 +61,20 @@ def map_slots(bin_width: float) -> int:
     return _GRIDS + 2 * N_LAYERS * map_bins(bin_width)
 
 
+# A saved state may come from anywhere: a stored position is bounded before it becomes an index, NaN and infinity too.
+@kernel
+def _stored_bin(value, bins):  # type: ignore[no-untyped-def]
+    """Return a stored bin of the grid, -1 below it and `bins` above it."""
+    return int(value) if -1.0 <= value <= bins else bins
+
+
 @kernel
 def _recentre(state, at, bins, to):  # type: ignore[no-untyped-def]
     """Move both grids so that bin `to` is in the middle; what falls off the edge behind the price is too far."""
-    shift = (to - int(state[at + _CENTRE])) * N_LAYERS
+    moved = to - state[at + _CENTRE]
+    if not abs(moved) <= bins:
+        moved = float(bins) if moved > 0.0 else -float(bins)
+    shift = int(moved) * N_LAYERS
     size = bins * N_LAYERS
     falling = min(abs(shift), size)
     behind = 0 if shift > 0 else 1
@@ -94,6 +106,8 @@ def _rescale(state, at, bins, layer):  # type: ignore[no-untyped-def]
 @kernel
 def map_add(state, at, bins, bin_width, side, price, layer, mass):  # type: ignore[no-untyped-def]
     """Put mass (coin) into one layer at a log price; side 0: longs, below; side 1: shorts, above."""
+    if not abs(price) <= _FARTHEST_PRICE:
+        return
     b = int(math.floor(price / bin_width)) - (int(state[at + _CENTRE]) - bins // 2)
     if b < 0 or b >= bins:
         state[at + _TOO_FAR + N_LAYERS * side + layer] += mass / state[at + _SCALES + layer]
@@ -208,6 +222,8 @@ def map_advance(state, at, bins, bin_width, decays, shares, price, entry, intere
             _rescale(state, at, bins, layer)
     if not opened > 0.0:
         return 0.0
+    if not abs(entry) <= _FARTHEST_PRICE:
+        return 0.0
     start = int(math.floor(entry / bin_width)) - (int(state[at + _CENTRE]) - bins // 2)
     _open_side(state, at, bins, 0, start, opened, shares, 0.5 * tilt)
     _open_side(state, at, bins, 1, start, opened, shares, -0.5 * tilt)
@@ -225,8 +241,8 @@ def map_erase(state, at, bins, bin_width, low, high, consumed):  # type: ignore[
         consumed[i] = 0.0
     floor = max(int(math.floor(low / bin_width)) - origin, 0)
     ceiling = min(int(math.floor(high / bin_width)) - origin, bins - 1)
-    top = min(int(state[at + _TOP_LONG]), bins - 1)
-    bottom = max(int(state[at + _BOTTOM_SHORT]), 0)
+    top = min(_stored_bin(state[at + _TOP_LONG], bins), bins - 1)
+    bottom = max(_stored_bin(state[at + _BOTTOM_SHORT], bins), 0)
     for side in range(2):
         grid = at + _GRIDS + side * N_LAYERS * bins
         first = floor if side == 0 else bottom
@@ -272,9 +288,9 @@ def map_look(state, at, bins, steps, here, unit, masses, pools, most):  # type: 
         step = -N_LAYERS if side == 0 else N_LAYERS
         # Nothing is left between the price and the nearest bin that it has not crossed.
         if side == 0:
-            away, edge = start - int(state[at + _TOP_LONG]), start
+            away, edge = start - _stored_bin(state[at + _TOP_LONG], bins), start
         else:
-            away, edge = int(state[at + _BOTTOM_SHORT]) - start, bins - 1 - start
+            away, edge = _stored_bin(state[at + _BOTTOM_SHORT], bins) - start, bins - 1 - start
         away = max(away, 1)
         # Written out per layer: four independent sums and searches keep the processor busy.
         sum0, sum1, sum2, sum3 = 0.0, 0.0, 0.0, 0.0
@@ -319,9 +335,9 @@ def map_denser(state, at, bins, here, steps, side, limits, counts):  # type: ign
     grid = at + _GRIDS + side * N_LAYERS * bins
     # Nothing is left between the price and the nearest bin that it has not crossed.
     if side == 0:
-        first, last = max(start - steps, 0), min(start - 1, int(state[at + _TOP_LONG]))
+        first, last = max(start - steps, 0), min(start - 1, _stored_bin(state[at + _TOP_LONG], bins))
     else:
-        first, last = max(start + 1, int(state[at + _BOTTOM_SHORT])), min(start + steps, bins - 1)
+        first, last = max(start + 1, _stored_bin(state[at + _BOTTOM_SHORT], bins)), min(start + steps, bins - 1)
     limit0, limit1, limit2, limit3 = limits[0], limits[1], limits[2], limits[3]
     count0, count1, count2, count3 = 0, 0, 0, 0
     for b in range(first, last + 1):
