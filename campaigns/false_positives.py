@@ -14,14 +14,14 @@ from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger, traded_rows
 from slackwater.evidence.evaluation import Resampling, expected_value_at_reference
 from slackwater.models.horizons import predict_horizons, reported_horizons
-from slackwater.models.targets import TARGETS
+from slackwater.models.kinds import KINDS
+from slackwater.models.targets import HEADLINE, TARGETS
 from slackwater.models.training import TrainingSet
 
 MOST_PASSING: Final = 0.05
 """Share of the events of a market without a signal that may pass the rule of expected value."""
-MODEL_KINDS: Final = ("lightgbm", "logistic", "mean")
 _MOST_STANDARD_ERRORS: Final = 3.0
-_DIRECTION, _TRADE = (next(target for target in TARGETS if target.name == name) for name in ("direction", "trade"))
+(_TRADE,) = (target for target in TARGETS if target.lower_bound)
 
 
 def passing(params: Params, training: TrainingSet) -> dict[str, Any]:
@@ -47,14 +47,14 @@ def directions(params: Params, training: TrainingSet) -> list[dict[str, Any]]:
 
     Each stands beside its distance from .5 in standard errors.
     """
-    trainer = replace(trainer_of(params), targets=(_DIRECTION,))
+    trainer = replace(trainer_of(params), targets=(HEADLINE,))
     report = DirectionReport(
         headline=duration_name(params.labels.horizon),
         symbol_correlation=params.labels.symbol_correlation,
         resampling=Resampling(draws=100),
     )
     rows = []
-    for kind in MODEL_KINDS:
+    for kind in KINDS:
         of_kind = replace(trainer, model=replace(trainer.model, kind=kind))
         predicted = of_kind.predict_out_of_fold(training)
         predicted = predicted.join(predict_horizons(training, of_kind), on="row")

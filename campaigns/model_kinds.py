@@ -24,15 +24,13 @@ from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger
 from slackwater.evidence.evaluation import Resampling
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT, at_horizon, horizon_target, reported_horizons
-from slackwater.models.targets import TARGETS
+from slackwater.models.kinds import KINDS
+from slackwater.models.targets import HEADLINE, PRICE_FAMILIES
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.report.markdown import markdown_table
 from slackwater.storage import digest_of, read_json, read_json_lines, values_digest, write_json_lines
 
 LEDGER: Final = ROOT / "trials.jsonl"
-KINDS: Final = ("lightgbm", "logistic", "mean")
-(_HEADLINE,) = (target for target in TARGETS if target.headline)
-_PRICE: Final = next(control.families for control in _HEADLINE.controls if control.families)
 
 
 class Trial(NamedTuple):
@@ -57,7 +55,7 @@ def measured(trial: Trial, training: TrainingSet, params: Params, price: list[st
     Models are fitted anew once in three test blocks, as those of the reported horizons are.
     """
     validation = params.validation.build()
-    target = horizon_target(trial.horizon) if trial.horizon else _HEADLINE
+    target = horizon_target(trial.horizon) if trial.horizon else HEADLINE
     trainer = Trainer(
         validation=replace(validation, test=TEST_BLOCKS_PER_FIT * validation.test),
         model=replace(params.model.build(), kind=trial.kind),
@@ -79,7 +77,7 @@ def main() -> None:
     """Measure and record every trial that is not recorded yet."""
     params, training, manifest = last_run(), read_training_set(), read_json("data/feature_manifest.json")
     known = {each["name"]: each["family"] for each in manifest["features"] if each["available"]}
-    price = [name for name in manifest["model_features"] if known[name] in _PRICE]
+    price = [name for name in manifest["model_features"] if known[name] in PRICE_FAMILIES]
     same = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,

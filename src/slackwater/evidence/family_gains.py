@@ -13,14 +13,12 @@ from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.evaluation import Resampling
 from slackwater.metrics.classification import auc
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT
-from slackwater.models.targets import TARGETS, Target
+from slackwater.models.targets import HEADLINE, PRICE_FAMILIES, Target
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.types import Bools, Floats
 
 __all__ = ["family_gains"]
 
-(_HEADLINE,) = (target for target in TARGETS if target.headline)
-_PRICE: Final = next(control.families for control in _HEADLINE.controls if control.families)
 _EVERY: Final = "all"
 
 
@@ -63,11 +61,11 @@ def family_gains(
         If direction cannot be learned from the events.
     """
     rare = replace(trainer.validation, test=TEST_BLOCKS_PER_FIT * trainer.validation.test)
-    own = replace(trainer, validation=rare, targets=(Target(name=_HEADLINE.name, column=_HEADLINE.column),))
-    price = [name for name, family in families.items() if family in _PRICE]
+    own = replace(trainer, validation=rare, targets=(Target(name=HEADLINE.name, column=HEADLINE.column),))
+    price = [name for name, family in families.items() if family in PRICE_FAMILIES]
     others: dict[str, list[str]] = {}
     for name, family in families.items():
-        if family not in _PRICE:
+        if family not in PRICE_FAMILIES:
             others.setdefault(family, []).append(name)
     if len(others) > 1:
         others[_EVERY] = [name for names in others.values() for name in names]
@@ -79,10 +77,10 @@ def family_gains(
     alone = predict(price)
     scores = {}
     for family, names in others.items():
-        scores[family] = predict([*price, *names])[f"raw_{_HEADLINE.name}"].to_numpy()
+        scores[family] = predict([*price, *names])[f"raw_{HEADLINE.name}"].to_numpy()
         if progress is not None:
             progress(f"{family}: {len(names)} features beside {len(price)} of price")
-    labels, base = training.labels.iloc[alone["row"]], alone[f"raw_{_HEADLINE.name}"].to_numpy()
+    labels, base = training.labels.iloc[alone["row"]], alone[f"raw_{HEADLINE.name}"].to_numpy()
     groups: dict[str, Bools] = {"traded": traded_rows(labels), "every": np.ones(len(labels), dtype=np.bool_)}
     return {
         group: _compared(labels[rows], base[rows], {name: each[rows] for name, each in scores.items()}, resampling)
@@ -94,7 +92,7 @@ def family_gains(
 def _compared(
     labels: pd.DataFrame, base: Floats, scores: Mapping[str, Floats], resampling: Resampling
 ) -> dict[str, Any]:
-    y, times = labels[_HEADLINE.column].to_numpy(), labels["event_time"]
+    y, times = labels[HEADLINE.column].to_numpy(), labels["event_time"]
     low, high = resampling.interval(auc, times, y, base)
     gains = {}
     for name, score in scores.items():

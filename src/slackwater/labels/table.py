@@ -163,10 +163,9 @@ def weighted(labels: pd.DataFrame, *, symbol_correlation: float) -> pd.DataFrame
     """
     weights = {}
     for end in [name for name in labels if name.startswith("label_end_time")]:
-        known = labels[end].notna().to_numpy()
-        groups = {"weight": known} | (
-            {"train_weight": known & labels["trains"].to_numpy(bool)} if "trains" in labels else {}
-        )
+        groups = {"weight": labels[end].notna().to_numpy()}
+        if "trains" in labels:
+            groups["train_weight"] = groups["weight"] & labels["trains"].to_numpy(bool)
         for name, rows in groups.items():
             weight = np.full(len(labels), np.nan)
             weight[rows] = average_uniqueness(labels[rows], symbol_correlation=symbol_correlation, end=end)

@@ -12,7 +12,7 @@ from slackwater.models.mean import MeanModel
 from slackwater.models.parameters import ModelParameters, TreeParameters
 from slackwater.models.targets import Model
 
-__all__ = ["new_model"]
+__all__ = ["KINDS", "new_model"]
 
 
 def _lightgbm(parameters: ModelParameters) -> Model:
@@ -27,13 +27,14 @@ def _mean(parameters: ModelParameters) -> Model:
     return MeanModel([_lightgbm(parameters), _logistic(parameters)])
 
 
-_KINDS: Final[Mapping[str, Callable[[ModelParameters], Model]]] = {
+KINDS: Final[Mapping[str, Callable[[ModelParameters], Model]]] = {
     "lightgbm": _lightgbm,
     "logistic": _logistic,
     "mean": _mean,
 }
+"""How an unfitted model of each kind is made."""
 
 
 def new_model(parameters: ModelParameters) -> Model:
     """Return an unfitted model of the kind that the parameters name."""
-    return _KINDS[parameters.kind](parameters)
+    return KINDS[parameters.kind](parameters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TARGETS", "Calibrator", "Control", "Model", "Target", "TextModel"]
+__all__ = ["HEADLINE", "PRICE_FAMILIES", "TARGETS", "Calibrator", "Control", "Model", "Target", "TextModel"]
 
 
 class Calibrator(Protocol):
@@ -179,12 +179,14 @@ class Target:
         return {name: getattr(self, name) for name in ("name", "column", "offset", "lower_bound")}
 
 
+PRICE_FAMILIES: Final = ("volatility", "price", "regime")
+"""Families that read prices alone."""
 TARGETS = (
     Target(
         name="direction",
         column="y_direction",
         controls=(
-            Control(name="price_only", families=("volatility", "price", "regime")),
+            Control(name="price_only", families=PRICE_FAMILIES),
             Control(name="direction_flag"),
         ),
         headline=True,
@@ -194,3 +196,5 @@ TARGETS = (
     Target(name="trade", column="payoff", offset="fair_log_odds", lower_bound=True),
 )
 """The targets of the pipeline; the gate needs all three."""
+(HEADLINE,) = (target for target in TARGETS if target.headline)
+"""The target that a run is judged by."""

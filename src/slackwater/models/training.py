@@ -89,6 +89,16 @@ class TrainingSet:
         """Whether the models are fitted on an event: the column ``trains`` of the labels, all of them without it."""
         return self.labels["trains"].to_numpy(bool) if "trains" in self.labels else np.ones(len(self), dtype=bool)
 
+    @property
+    def weight(self) -> Floats:
+        """How many independent rows each event is among all events."""
+        return self.labels["weight"].to_numpy()
+
+    @property
+    def train_weight(self) -> Floats:
+        """How many independent rows each event is among those that train, NaN for others."""
+        return self.labels["train_weight"].to_numpy() if "train_weight" in self.labels else self.weight
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedModel:
@@ -212,7 +222,7 @@ class Trainer:
         """
         rows = np.flatnonzero(training.trains) if rows is None else rows
         self._require_labels(training, target, rows)
-        at, outcome, weight = _weighted(training, target, rows, to_fit=True)
+        at, outcome, weight = _weighted(training, target, rows, training.train_weight)
         model = new_model(self.model) if target.model is None else target.model()
         return model.fit(
             training.features.iloc[at],
@@ -308,7 +318,7 @@ class Trainer:
         if self.model.calibration == "none":
             return IdentityCalibrator()
         past = past[past[f"raw_{target.name}"].notna()]
-        at, outcome, weight = _weighted(training, target, past["row"].to_numpy())
+        at, outcome, weight = _weighted(training, target, past["row"].to_numpy(), training.weight)
         place = pd.Index(past["row"]).get_indexer(at)
         raw, anchors = (past[f"{column}_{target.name}"].to_numpy()[place] for column in ("raw", "anchor"))
         offset = None if target.offset is None else training.labels[target.offset].to_numpy()[at]
@@ -364,15 +374,11 @@ class Trainer:
 
 
 def _weighted(
-    training: TrainingSet, target: Target, rows: Ints, *, to_fit: bool = False
+    training: TrainingSet, target: Target, rows: Ints, weight: Floats
 ) -> tuple[Ints, NDArray[np.int8], Floats]:
-    """Return positions, outcomes and weights of the labelled events among rows: how many independent rows each is.
-
-    The rows that a model is fitted to are weighed among themselves, others among all events.
-    """
+    """Return positions, outcomes and weights of the labelled events among rows; `weight` is that of every event."""
     at, outcome, share = target.sample(training.labels, rows)
-    column = "train_weight" if to_fit and "train_weight" in training.labels else "weight"
-    return at, outcome, share * training.labels[column].to_numpy()[at]
+    return at, outcome, share * weight[at]
 
 
 def _anchor(training: TrainingSet, target: Target, rows: Ints) -> float:
@@ -383,7 +389,7 @@ def _anchor(training: TrainingSet, target: Target, rows: Ints) -> float:
     """
     if target.offset is not None:
         return 0.0
-    _, outcome, weight = _weighted(training, target, rows, to_fit=True)
+    _, outcome, weight = _weighted(training, target, rows, training.train_weight)
     share = np.average(outcome, weights=weight)
     log_odds, variance = logit(share), 1.0 / (weight.sum() * share * (1.0 - share))
     return float(log_odds * max(0.0, 1.0 - 4.0 * variance / log_odds**2)) if log_odds else 0.0

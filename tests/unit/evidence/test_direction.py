@@ -97,6 +97,8 @@ def test_few_rows_say_what_they_could_have_shown(scored: pd.DataFrame) -> None:
     row = tables["by_trigger"]["cusum"]
     assert row["n"] == 2
     assert np.isnan(row["auc_low"])
+    # Three standard errors, with half of the effective number on either side.
+    assert row["smallest_visible_auc"] == pytest.approx(0.5 + 3.0 * np.sqrt(4.0 / row["effective_n"] / 12.0))
     assert row["smallest_visible_auc"] > 1.0
     text = page(tables, few)
     assert "none: too few rows" in text

@@ -17,6 +17,7 @@ from slackwater.features.engine import FeatureEngine
 from slackwater.labels.barriers import LabelReport
 from slackwater.labels.table import build_labels, weighted
 from slackwater.labels.trades import TradeRules
+from slackwater.labels.weights import average_uniqueness
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.times import DAY_US, epochs_us, timestamps
@@ -87,6 +88,10 @@ def test_reported_horizons_stand_beside_the_headline(market: tuple[pd.DataFrame,
     assert late.any()
     for name in names:
         assert labels[f"{name}_20d"].isna().equals(late.rename(f"{name}_20d")), name
+    known = labels[labels["weight_4h"].notna()]
+    own = average_uniqueness(known, symbol_correlation=0.0, end="label_end_time_4h")
+    np.testing.assert_array_equal(known["weight_4h"], own)
+    assert (own > known["weight"]).any()
     # 1 h on bars of 1 h would be decided by ties.
     assert report.left_out == ("horizon 1h: on bars of 1h nearly every touch is a tie",)
     counts = {each.horizon: each for each in report.horizons}

@@ -13,6 +13,7 @@ from scipy.special import expit
 from sklearn.exceptions import NotFittedError
 
 from slackwater.errors import BundleError, DataError, ParameterError
+from slackwater.models._likelihood import variance_between
 from slackwater.models.calibration import AnchoredCalibrator, calibrator_from_dict
 
 
@@ -156,3 +157,16 @@ def test_what_cannot_be_used_is_refused():
         AnchoredCalibrator().fit([0.1, 0.2], [0, 1], anchors=[0.0, np.inf])
     with pytest.raises(NotFittedError):
         AnchoredCalibrator().predict(0.0)
+
+
+def test_the_variance_between_unequal_blocks_is_that_of_dersimonian_and_laird():
+    """Caught: a count of blocks for that of their differences, and blocks that count alike."""
+    block = np.repeat([0, 1, 2], [40, 100, 400])
+    outcome = np.concatenate([np.arange(n) < ones for n, ones in ((40, 32), (100, 40), (400, 220))]) * 1.0
+    information = np.array([10.0, 25.0, 100.0])  # n / 4 at even odds
+    level = np.array([12.0, -10.0, 20.0]) / information
+    heterogeneity = (information * level**2).sum()
+    freedom = information.sum() - (information**2).sum() / information.sum()
+    found = variance_between(outcome, np.full(540, 0.5), np.ones(540), block)
+    assert found == pytest.approx((heterogeneity - 2.0) / freedom)
+    assert found > 0.1

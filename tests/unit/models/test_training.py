@@ -19,6 +19,7 @@ from slackwater.market.bars import resample_bars
 from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.classification import auc
+from slackwater.models.calibration import AnchoredCalibrator
 from slackwater.models.horizons import at_horizon, predict_horizons, reported_horizons
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.targets import TARGETS, Target
@@ -272,3 +273,63 @@ def test_what_cannot_be_learned_is_named_before_any_fit(
     few = training.labels.assign(trains=np.arange(len(training)) >= len(training) - 60)
     with pytest.raises(DataError, match=r"no test block: .* events that train"):
         TRAINER.predict_out_of_fold(TrainingSet(features=training.features, labels=few))
+
+
+def weighed_apart() -> TrainingSet:
+    """Return events of unequal weights, seven reversals in ten, with odds that are not fair alike."""
+    training, _ = training_set()
+    draws = np.random.default_rng(6)
+    n = len(training)
+    labels = training.labels.assign(
+        weight=draws.uniform(0.05, 1.0, n),
+        train_weight=draws.uniform(0.05, 1.0, n),
+        y_direction=np.where(draws.random(n) < 0.4, 1.0, training.labels["y_direction"]),
+        fair_log_odds=training.labels["fair_log_odds"] + draws.normal(0.4, 0.5, n),
+    )
+    return TrainingSet(features=training.features, labels=labels)
+
+
+@pytest.mark.parametrize("target", [DIRECTION, TRADE])
+def test_the_calibrator_is_that_of_the_rows_known_before_its_block(target: Target) -> None:
+    """Caught: an anchor, an offset, a block or a weight that is lost on the way, and rows of the fit's own weights."""
+    training, trainer = weighed_apart(), replace(TRAINER, targets=(target,))
+    out = trainer.predict_out_of_fold(training)
+    tested = out["fold"] == out["fold"].max()
+    known = training.label_known_time.iloc[out["row"]].to_numpy() + TRAINER.validation.embargo
+    past = out[known < out.loc[tested, "event_time"].min()].set_index("row")
+    assert len(set(past["fold"])) > 1
+    at, outcome, share = target.sample(training.labels, past.index.to_numpy())
+    rows = past.loc[at]
+    anchors = out.groupby("fold")[f"anchor_{target.name}"].first()
+    assert target is TRADE or anchors.nunique() == len(anchors)
+    by_hand = AnchoredCalibrator(anchor=anchors.iloc[-1]).fit(
+        rows[f"raw_{target.name}"],
+        outcome,
+        share * training.weight[at],
+        anchors=rows[f"anchor_{target.name}"],
+        offset=None if target is DIRECTION else training.labels["fair_log_odds"].to_numpy()[at],
+        blocks=rows["fold"],
+    )
+    expected = target.outputs(by_hand, out.loc[tested, f"raw_{target.name}"].to_numpy())
+    for name, values in expected.items():
+        np.testing.assert_allclose(out.loc[tested, name], values, rtol=1e-9, err_msg=name)
+
+
+def test_an_exported_model_is_anchored_at_the_base_rate_of_the_rows_that_train() -> None:
+    """Caught: an anchor of even odds, and weights among all events where those that train are weighed apart."""
+    training, trainer = weighed_apart(), replace(TRAINER, targets=(DIRECTION,))
+    (exported,) = trainer.export(training, trainer.predict_out_of_fold(training))
+    weight, y = training.train_weight, training.labels["y_direction"]
+    share = np.average(y, weights=weight)
+    log_odds = np.log(share / (1.0 - share))
+    drawn = 1.0 - 4.0 / (weight.sum() * share * (1.0 - share)) / log_odds**2
+    assert exported.calibrator.anchor == pytest.approx(log_odds * drawn)
+    assert exported.calibrator.anchor > 0.3
+
+
+def test_only_the_proportions_of_the_weights_count_in_a_fit() -> None:
+    """Caught: a regularisation that depends on how much labels overlap."""
+    training = weighed_apart()
+    larger = training.labels.assign(train_weight=training.labels["train_weight"] * 8.0)
+    other = TrainingSet(features=training.features, labels=larger)
+    assert TRAINER.fit(other, DIRECTION).to_text() == TRAINER.fit(training, DIRECTION).to_text()
