@@ -18,6 +18,8 @@ def main(stage: Stage) -> None:
     stage.say(
         f"{len(training):,} events, {int(training.trains.sum()):,} of them train; {training.features.shape[1]} columns"
     )
+    if trainer.model.calibration == "none":
+        stage.say("warning: `model.calibration` is none, so no probability has a lower bound and no trade is taken")
     predictions = trainer.predict_out_of_fold(training, progress=stage.say)
     predictions = predictions.join(trainer.training_facts(training))
     predictions = predictions.join(predict_horizons(training, trainer, stage.say), on="row")

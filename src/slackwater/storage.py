@@ -277,10 +277,12 @@ def read_parquet_rows(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:
     from pyarrow import parquet  # scoring does not need it
 
     source, keys = _file(path), list(rows.columns)
+    if rows.duplicated().any():
+        raise SchemaError(f"the rows that are wanted of {source} repeat {', '.join(keys)}")
     try:
         file = parquet.ParquetFile(source)
         parts = (file.read_row_group(i).to_pandas() for i in range(file.num_row_groups))
-        return pd.concat([part.merge(rows, on=keys, validate="m:1") for part in parts], ignore_index=True)
+        return pd.concat([part.merge(rows, on=keys) for part in parts], ignore_index=True)
     except (OSError, ValueError) as error:
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import pytest
@@ -359,9 +359,23 @@ def check_levels(plan: TradePlan, case: Case, tick: float) -> None:
         stops["sd"] = close / math.exp(side * rules.stop_sd * sd)
     if rules.stop_sd is None and not was_swept:
         stops["range_24h"] = close / math.exp(side * extreme) - side * rules.stop_buffer_atr * atr
-    targets = {"range_72h": close * math.exp(side * boundary) - side * rules.target_buffer_atr * atr}
-    if not math.isnan(pool) and pool > rules.target_buffer_atr * score.context.atr_1h:
-        targets["pool"] = close * math.exp(side * pool) - side * rules.target_buffer_atr * atr
+    targets = {
+        name: close * math.exp(side * distance) - side * rules.target_buffer_atr * atr
+        for name, distance in {"range_72h": boundary, "pool": pool}.items()
+        if not math.isnan(distance) and distance > 0
+    }
+    # a level counts where a tick is left between it and the close
+    ticks = {name: Decimal(repr(price)) / Decimal(repr(tick)) for name, price in targets.items()}
+    ahead = {
+        name: side
+        * (
+            count.to_integral_value(ROUND_FLOOR if side > 0 else ROUND_CEILING) * Decimal(repr(tick))
+            - Decimal(repr(close))
+        )
+        > 0
+        for name, count in ticks.items()
+    }
+    targets = {name: price for name, price in targets.items() if ahead[name]}
     if rules.target_sd is not None:
         targets["sd"] = close * math.exp(side * rules.target_sd * sd)
     raw_stop, raw_target = stops[plan.levels.stop_level], targets[plan.levels.target_level]

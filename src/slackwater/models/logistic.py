@@ -79,7 +79,7 @@ class RankLogistic:
     _scores: Floats
 
     def __init__(self, *, c: float = 0.003) -> None:
-        if not (isinstance(c, int | float) and math.isfinite(c) and c > 0.0):
+        if isinstance(c, bool) or not (isinstance(c, int | float) and math.isfinite(c) and c > 0.0):
             raise ParameterError(f"`c` must be finite and > 0, was {brief(c)}")
         self.c = c
 
@@ -107,8 +107,9 @@ class RankLogistic:
         Raises
         ------
         DataError
-            If the lengths differ, `X` contains infinity, a weight or `init_score` is not finite, a weight is negative,
-            or `y` does not contain both classes with a positive weight, and nothing but 0 and 1.
+            If the lengths differ, `X` contains infinity or a column whose range is not finite, a weight or `init_score`
+            is not finite, a weight is negative, or `y` does not contain both classes with a positive weight, and
+            nothing but 0 and 1; or if `init_score` is so large that no coefficient can be told.
         """
         rows = np.ascontiguousarray(X, dtype=np.float64)
         outcome, weight, base = _checked(rows, y, sample_weight, init_score)
@@ -129,7 +130,7 @@ class RankLogistic:
 
         Infinite values count as the largest or smallest of training.
         """
-        matrix = checked_matrix(X, self.feature_names)
+        matrix = self._matrix(X)
         raw = np.empty(matrix.shape[0])
         _log_odds(self._starts, self._knots, self._scores, self._coefficients, self._intercept, matrix, raw)
         return raw
@@ -138,18 +139,20 @@ class RankLogistic:
 
     def contributions(self, X: ArrayLike) -> Floats:
         """Return what each column adds to the log-odds, and last the intercept; shape (n_rows, n_features + 1)."""
-        matrix = checked_matrix(X, self.feature_names)
+        matrix = self._matrix(X)
         scores = np.empty_like(matrix)
         _score_rows(self._starts, self._knots, self._scores, matrix, scores)
         return np.column_stack([scores * self._coefficients, np.full(len(matrix), self._intercept)])
 
     def importance(self) -> Floats:
         """Return the share of each column in the sum of absolute coefficients, shape (n_features,)."""
+        self._require_fit()
         size = np.abs(self._coefficients)
         return np.asarray(size / size.sum()) if size.any() else size
 
     def to_text(self) -> str:
         """Return the model as JSON, every number to its last bit."""
+        self._require_fit()
         parts = [slice(*bounds) for bounds in zip(self._starts[:-1], self._starts[1:], strict=True)]
         columns = [
             _Column(name, coefficient, self._knots[part].tolist(), self._scores[part].tolist())._asdict()
@@ -186,6 +189,14 @@ class RankLogistic:
         model._intercept = intercept
         return model
 
+    def _matrix(self, X: ArrayLike) -> NDArray[np.float64]:
+        self._require_fit()
+        return checked_matrix(X, self.feature_names)
+
+    def _require_fit(self) -> None:
+        if not hasattr(self, "_intercept"):
+            raise DataError("this RankLogistic has not been fitted: call `fit` first")
+
     def _take(self, names: Sequence[str], coefficients: Floats, lines: Sequence[tuple[Floats, Floats]]) -> None:
         self.feature_names = tuple(names)
         self._coefficients = coefficients
@@ -199,6 +210,9 @@ def _normal_scores(values: Floats) -> tuple[Floats, Floats]:
     known, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if not known.size:
         return known, known
+    if not math.isfinite(float(known[-1]) - float(known[0])):
+        span = f"from {known[0]:g} to {known[-1]:g}"
+        raise DataError(f"`X`: a column reaches {span}, which is too far for its differences")
     rank = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
     if known.size > _MOST_KNOTS:
         wanted = (np.arange(_MOST_KNOTS) + 0.5) / _MOST_KNOTS
@@ -226,7 +240,11 @@ def _fitted(scores: Floats, outcome: Floats, weight: Floats, base: Floats) -> tu
         p = expit(base + columns @ at)
         gradient = columns.T @ (weight * (p - outcome)) + penalty * at
         curvature = (columns.T * (weight * p * (1.0 - p))) @ columns + np.diag(penalty)
-        step = np.linalg.solve(curvature, gradient)
+        try:
+            step = np.linalg.solve(curvature, gradient)
+        except np.linalg.LinAlgError:
+            message = "`init_score` or `sample_weight` is so large or small that no row tells the coefficients"
+            raise DataError(message) from None
         length, found = 1.0, loss(at - step)
         while not found <= best and length > _TOLERANCE:
             length *= 0.5

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from slackwater.errors import ParameterError
 from slackwater.market.rounding import round_down, round_up
@@ -36,7 +37,7 @@ class Levels:
         neither.
     target_level
         ``"sd"``: `BracketRules.target_sd` standard deviations from the close; ``"range_72h"``, ``"pool"``: the
-        opposite boundary of the 72 h range, or a dense pool of liquidations, where that is nearer.
+        opposite boundary of the 72 h range, or a dense pool of liquidations, where that is ahead and nearer.
     """
 
     side: int
@@ -74,7 +75,8 @@ def trade_levels(
 
     Notes
     -----
-    A pool that is nearer than the target buffer leaves no room before it, and is passed over.
+    A pool or a boundary that is nearer than the target buffer leaves no room before it, and is passed over. Where no
+    target is left, the levels are those that `level_reasons` refuses.
 
     Examples
     --------
@@ -103,25 +105,30 @@ def trade_levels(
         """Return the price on the losing side of a level, by a buffer; distances are log, toward the target."""
         return close * math.exp(side * distance) - side * buffer_atr * atr
 
-    stops, targets = {}, {"range_72h": before(boundary, rules.target_buffer_atr)}
+    # Away from the entry at the stop, toward it at the target.
+    rounded = partial(round_down if side > 0 else round_up, step=tick_size)
+
+    stops = {}
     if swept >= 0.0:
         stops["swept"] = before(-swept, rules.stop_buffer_atr)
     if rules.stop_sd is not None:
         stops["sd"] = before(-rules.stop_sd * sd)
     if not stops:
         stops["range_24h"] = before(-extreme, rules.stop_buffer_atr)
-    if rules.target_buffer_atr * context.atr_1h < pool:
-        targets["pool"] = before(pool, rules.target_buffer_atr)
+    levels = {"range_72h": before(boundary, rules.target_buffer_atr)}
+    if pool > 0.0:
+        levels["pool"] = before(pool, rules.target_buffer_atr)
+    targets = {name: price for name, price in levels.items() if side * (rounded(price) - close) > 0}
     if rules.target_sd is not None:
         targets["sd"] = before(rules.target_sd * sd)
+    if not targets:
+        targets = levels  # to be refused with the price of the nearest
     stop_level = min(stops, key=lambda name: side * stops[name])
     target_level = min(targets, key=lambda name: side * targets[name])
-    # Away from the entry at the stop, toward it at the target.
-    rounded = round_down if side > 0 else round_up
     return Levels(
         side=side,
-        stop=rounded(stops[stop_level], tick_size),
-        target=rounded(targets[target_level], tick_size),
+        stop=rounded(stops[stop_level]),
+        target=rounded(targets[target_level]),
         stop_level=stop_level,
         target_level=target_level,
     )

@@ -108,6 +108,8 @@ def test_the_mean_is_that_of_its_members():
         ({"init_score": np.full(900, np.inf)}, "`init_score` must be 900 finite"),
         ({"X": np.full((900, 2), np.inf)}, "row 0, column 0"),
         ({"X": np.zeros(900)}, "shape"),
+        ({"X": np.resize([-1e308, 1e308, 0.0], (900, 2))}, "too far for its differences"),
+        ({"init_score": np.where(np.arange(900) % 2, 1e6, -1e6)}, "no row tells the coefficients"),
     ],
 )
 def test_rows_that_cannot_be_used(change, message):
@@ -117,7 +119,26 @@ def test_rows_that_cannot_be_used(change, message):
         RankLogistic().fit(given["X"], given["y"], given["sample_weight"], init_score=given["init_score"])
 
 
-@pytest.mark.parametrize("c", [0.0, -1.0, np.inf, np.nan, "1"])
+def test_a_model_that_was_not_fitted_says_so():
+    """Caught: a bare AttributeError."""
+    model, X = RankLogistic(), np.zeros((1, 1))
+    for use in (lambda: model.decision_function(X), lambda: model.contributions(X), model.importance, model.to_text):
+        with pytest.raises(DataError, match="call `fit` first"):
+            use()
+
+
+@pytest.mark.parametrize("missing", [0, 450])
+def test_a_missing_value_counts_as_the_median(missing):
+    """Caught: a missing value that adds another score than that of the middle row, from text too."""
+    X, y, _ = events()
+    model = RankLogistic.from_text(RankLogistic(c=1.0).fit(X, y).to_text())
+    row = X.iloc[[missing]].assign(a=np.nan)
+    assert model.contributions(row)[0, 0] == 0.0
+    median = model.decision_function(row.assign(a=float(X["a"].median())))
+    np.testing.assert_allclose(model.decision_function(row), median, atol=0.01)
+
+
+@pytest.mark.parametrize("c", [0.0, -1.0, np.inf, np.nan, "1", True])
 def test_an_impossible_penalty_is_refused(c):
     with pytest.raises(ParameterError, match="`c` must be finite and > 0"):
         RankLogistic(c=c)

@@ -188,6 +188,24 @@ def test_a_rate_that_changes_between_is_not_one_that_is_repeated(directory: Path
         read(directory, funding=SPREAD)
 
 
+def test_bars_that_lack_every_second_counterpart_are_refused_with_that_reason(directory: Path) -> None:
+    """Catches advice on lengths and stamps alone, which are right."""
+    flows = pd.read_parquet(directory / "flows" / "usd.parquet")
+    flows.drop(index=flows.index[::2]).to_parquet(directory / "flows" / "usd.parquet")
+    with pytest.raises(SchemaError, match=r"left out before were 24 rows of BTCUSDT \(a number is blank"):
+        read(directory)
+
+
+@pytest.mark.parametrize("lost", [8, 0])
+def test_a_settlement_whose_row_is_missing_is_missing(directory: Path, lost: int) -> None:
+    """Catches a table that is refused because one hour is not there, and a rate that is dated an hour late."""
+    rates = np.repeat([1e-4, 2e-4, 2e-4, -1e-4, 3e-4, 5e-4], 8)
+    funding(rates).drop(index=lost).to_parquet(directory / "funding.parquet")
+    reading = read(directory, funding=SPREAD)
+    assert (reading.tables["funding"]["event_time"] == OPENS[::8].delete(lost // 8)).all()
+    assert ("funding", "blank", 1) in found(reading)
+
+
 def test_the_options_of_an_entry_are_those_of_the_reader() -> None:
     entry = {"file": "a.parquet", "beside": "b.parquet", "beside_on": {"t": "u"}, "per": {"volume": "close"}}
     made = Columns.model_validate(entry | {"columns": {"volume": ["x", "y"]}, "repeated_for": "8h"})
@@ -238,6 +256,7 @@ def test_a_stamp_that_is_a_number_is_matched_in_csv_files(directory: Path, besid
         ({"per": {"volume": "spot", "open_time": "spot"}}, "`per` is for numbers, and column `open_time`"),
         ({"columns": {"open_time": ["t", "opened"]}}, "`columns: a sum` is for numbers, and column `open_time`"),
         ({"per": {"trade_count": "spot"}}, "missing column trade_count"),
+        ({"scale": {"trade_count": 2.0}}, "missing column trade_count"),
     ],
 )
 def test_arithmetic_that_cannot_be_done_is_refused_by_name(directory: Path, changes: dict[str, Any], said: str) -> None:

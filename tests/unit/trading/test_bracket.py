@@ -122,6 +122,22 @@ def test_a_pool_must_stand_between_the_buffer_and_the_boundary(
     assert trade_levels(score.context, side=1, tick_size=0.01, rules=AT_LEVELS, horizon=DAY).target_level == level
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_level_that_is_not_ahead_leaves_the_target_to_the_others(make_score: Callable[..., Score], side: int) -> None:
+    """Catches a trade that is refused because the price is at the boundary of its range."""
+    near = {"distance_to_high_72h": 0.0009, "distance_to_low_72h": 0.0009}  # .1 of a true range of .01 is more
+    fits = {"side": side, "tick_size": 0.01, "horizon": DAY}
+    at_pool = trade_levels(make_score(**EVERY_LEVEL | near).context, rules=AT_LEVELS, **fits)
+    assert at_pool.target_level == "pool"
+    bare = make_score(**EVERY_LEVEL | near | {"pool_distance_above": math.nan, "pool_distance_below": 0.0}).context
+    at_sd = trade_levels(bare, rules=replace(AT_LEVELS, target_sd=1.0), **fits)
+    assert (at_sd.target_level, log_distances(at_sd)[1]) == ("sd", 0.03)
+    nowhere = trade_levels(bare, rules=AT_LEVELS, **fits)
+    reasons = level_reasons(nowhere, bare, quote=bare.close, tick_size=0.01, rules=AT_LEVELS)
+    assert nowhere.target_level == "range_72h"
+    assert "no_target" in {reason.code for reason in reasons}
+
+
 def test_buffers_move_the_stop_out_and_the_target_in(make_score: Callable[..., Score]) -> None:
     """Catches a buffer of the wrong sign, in the wrong unit, or the one used for the other."""
     rules = replace(AT_LEVELS, stop_buffer_atr=0.5, target_buffer_atr=0.2)

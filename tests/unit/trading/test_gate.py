@@ -342,7 +342,7 @@ PROVOKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "weekly_halt": ({}, {"record": {"week_start_equity": 106_500.0}}),
     "cooling_off": ({}, {"record": LOST_LAST_HOUR}),
     "position_open": ({}, {"positions": (replace(HELD, symbol="BTCUSDT"),)}),
-    "no_target": ({"distance_to_high_72h": 0.0005}, {}),
+    "no_target": ({"distance_to_high_72h": 0.0005}, {"gate": gate_with(target_sd=None)}),
     "stop_too_far": ({"volatility_daily": 0.085, "distance_to_high_72h": 0.2}, {}),
     "stop_in_noise": ({}, {"gate": gate_with(min_stop_atr=5.5)}),
     "price_moved_through": ({}, {"price": 48_500.0}),

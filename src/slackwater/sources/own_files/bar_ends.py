@@ -99,7 +99,7 @@ def hold_lengths(
             raise SchemaError(
                 f"{where}: rows are {_said(step)} apart and {_said(usual)} long, the first "
                 f"{_span(bars, opening, np.ones(len(bars), dtype=bool))}; `event_time` must be the close and "
-                f"`{opening}` the opening of one bar: correct `columns` or `bar_length`"
+                f"`{opening}` the opening of one bar: correct `columns` or `bar_length`{_left_out(screen)}"
             )
         steps = opens.diff().iloc[1:]
         overlapping = ((steps > pd.Timedelta(0)) & (steps < usual)).to_numpy()
@@ -109,6 +109,12 @@ def hold_lengths(
                 f"they are {_said(usual)} long, and the least step is {_said(steps[overlapping].min())}"
             )
     return kept
+
+
+def _left_out(screen: Screen) -> str:
+    """Return what was taken out before, in which case that may be why bars lie apart."""
+    reasons = [f"{each.rows:,} rows of {each.symbol or 'the file'} ({each.note})" for each in screen.findings]
+    return f"; left out before were {'; '.join(reasons[:3])}" if reasons else ""
 
 
 def _said(length: timedelta) -> str:

@@ -208,6 +208,11 @@ class ColumnMap(FileSource):
         note = f"a value repeats exactly before it is divided by {', '.join(map(str, set(self.per.values())))}: unknown"
         return screen.drop(table, repeated, "frozen_value", note)
 
+    @property
+    def _changed(self) -> set[str]:
+        """Our columns that the map names, other than by a constant."""
+        return {*self.columns, *self.per, *self.scale, *self.values}
+
     def _theirs(self, column: str) -> tuple[Name, ...]:
         """Return the file's columns that make one of ours."""
         named = self.columns.get(column, column)
@@ -238,7 +243,7 @@ class ColumnMap(FileSource):
     ) -> dict[str, Name]:
         """Return the file's column for each of ours that it has, and for what is added to it or divides it."""
         theirs = {column: self._theirs(column)[0] for column in wanted}
-        named = {*needed, *self.columns, *self.per}
+        named = {*needed, *self._changed}
         for column in [name for name in theirs if name in named or raw.position(theirs[name]) is not None]:
             more = {_plus(column, name): name for name in self._theirs(column)[1:]}
             more |= {_over(column, self.per[column]): self.per[column]} if column in self.per else {}
@@ -247,7 +252,7 @@ class ColumnMap(FileSource):
         found = {column: raw.position(name) for column, name in theirs.items()}
         lost = [column for column in theirs if found[column] is None and column in named]
         for column, others in (derivable or {}).items():
-            if column in lost and column not in self.columns and all(found.get(each) is not None for each in others):
+            if column in lost and column not in self._changed and all(found.get(each) is not None for each in others):
                 lost.remove(column)
         if not lost:
             return {column: name for column, name in found.items() if name is not None}
@@ -278,7 +283,7 @@ class TableFile(ColumnMap):
         or `bucket_start` for exchange flows.
     repeated_for
         For how long a file repeats each value, such as a funding rate in every hour until the next settlement: only the
-        rows at whole multiples of it (UTC) are read.
+        rows at whole multiples of it (UTC) are read. Where such a row is not there, its value is missing.
     known_since
         Values are as they were published from this time on. Rows before it may have been restated, and are masked.
 
@@ -360,15 +365,20 @@ class TableFile(ColumnMap):
         """
         if self.repeated_for is None:
             return table
-        between = table["event_time"] != table["event_time"].dt.floor(pd.Timedelta(self.repeated_for))
+        told = table["event_time"].dt.floor(pd.Timedelta(self.repeated_for))
+        between = table["event_time"] != told
         counted = [column.name for column in schema.columns if column.kind == "number" and column.name in table]
         keys = [name for name in schema.key if name != "event_time"]
-        changed = table.groupby(keys, sort=False)[counted].diff().abs().gt(0.0).any(axis=1) & between
+        groups = [table[name] for name in keys]
+        first = told != told.groupby(groups, sort=False).shift()
+        changed = table.groupby(keys, sort=False)[counted].diff().abs().gt(0.0).any(axis=1) & ~first
         if changed.any():
             raise SchemaError(
                 f"{where}: `repeated_for` is {self.repeated_for}, and a value changes between its multiples in "
                 f"{int(changed.sum()):,} of {len(table):,} rows, first at {table['event_time'][changed].iloc[0]}"
             )
+        note = f"the row at the multiple of {self.repeated_for} before it is not there: its value is missing"
+        screen.record(table, first & between, "blank", note)
         note = "a value that was told before"
         return screen.drop(table, between, "doubled_rows", note, action="repaired")
 
