@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from campaigns import simulated_market, stylised_facts
+from campaigns import daily_liquidations, simulated_market, stylised_facts
 from campaigns.default_run import over_markets, parameters_digest
 from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
@@ -36,6 +36,11 @@ def test_the_stylised_facts_hold_at_three_signals() -> None:
     assert answer["parameters_sha256"] == stylised_facts.market_digest(load_params(ROOT / "params.yaml"))
     assert [market["signal"] for market in answer["markets"]] == list(stylised_facts.SIGNALS)
     assert all(market["holds"] for market in answer["markets"])
+
+
+def test_the_page_of_evidence_shows_what_was_measured() -> None:
+    page = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert daily_liquidations.page(read_json(daily_liquidations.OUT)) in page
 
 
 @pytest.mark.parametrize(
