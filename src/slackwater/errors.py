@@ -12,7 +12,8 @@
     ├── MissingExtraError    a package that an extra of slackwater brings      (also ImportError)
     ├── TrackingError        a store of runs that is locked, damaged or of another version
     ├── BundleError          a scoring bundle that is damaged, incomplete or made by another version
-    └── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
+    ├── ContractError        a feature that breaks the contract of features/checks.py     (also AssertionError)
+    └── UnprovenEdgeError    live trading with a bundle whose verdict is not `eligible`
 
     DefectWarning            data that were read or scored with defects, such as missing rows    (also UserWarning)
     UniverseWarning          scores of other symbols than those that the models learned from (also UserWarning)
@@ -40,6 +41,7 @@ __all__ = [
     "SourceError",
     "TrackingError",
     "UniverseWarning",
+    "UnprovenEdgeError",
     "did_you_mean",
     "missing_extra",
 ]
@@ -93,6 +95,10 @@ class BundleError(SlackwaterError):
 
 class ContractError(SlackwaterError, AssertionError):
     """A feature that breaks the contract: it leaks, differs between history and live, or breaks its symmetry."""
+
+
+class UnprovenEdgeError(SlackwaterError):
+    """Live trading with a bundle whose verdict is not ``eligible``."""
 
 
 class DefectWarning(UserWarning):

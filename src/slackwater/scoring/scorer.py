@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import BundleError, ParameterError, SchemaError, did_you_mean
+from slackwater.errors import BundleError, ParameterError, SchemaError, UnprovenEdgeError, did_you_mean
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import imported_class
@@ -52,7 +52,10 @@ from slackwater.trading.gate import Gate
 from slackwater.trading.score import Score, row_numbers
 from slackwater.types import Bools, Floats
 
-__all__ = ["READERS", "EventScore", "ReversalScorer", "ScoreStream"]
+__all__ = ["READERS", "UNPROVEN_EDGE", "EventScore", "ReversalScorer", "ScoreStream"]
+
+UNPROVEN_EDGE = "I accept that no edge is demonstrated"
+"""What `ReversalScorer.live_gate` asks for where the verdict is not ``eligible``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +322,28 @@ class ReversalScorer:
         """
         taken = score if isinstance(score, Score) else Score.from_row(score)
         return self._gate.decide(taken, account, now=now, price=price)
+
+    def live_gate(self, accepted: str = "") -> Gate:
+        """Return the gate for orders with real money; `gate` answers for research and paper trading.
+
+        Parameters
+        ----------
+        accepted
+            Where the verdict of the bundle is not ``eligible``: the sentence `UNPROVEN_EDGE`, word by word.
+
+        Raises
+        ------
+        UnprovenEdgeError
+            If the verdict is not ``eligible``, or of a SYNTHETIC market, and the sentence is not given.
+        """
+        verdict = self.manifest["verdict"]
+        if (self.synthetic or verdict["verdict"] != "eligible") and accepted != UNPROVEN_EDGE:
+            raise UnprovenEdgeError(
+                f"the verdict of the bundle is {verdict['verdict']}{', SYNTHETIC' if self.synthetic else ''}: "
+                f"{verdict['sentence']} Trade it on paper, or call "
+                f'live_gate("{UNPROVEN_EDGE}")'
+            )
+        return self._gate
 
     def explain(self, score: EventScore | pd.Series | Mapping[str, Any], *, model: str = "direction") -> pd.DataFrame:
         """Return the contribution of each feature to the raw log-odds of an event.

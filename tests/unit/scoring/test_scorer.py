@@ -21,6 +21,7 @@ from slackwater.errors import (
     ParameterError,
     SchemaError,
     UniverseWarning,
+    UnprovenEdgeError,
 )
 from slackwater.features.orientation import Orientation
 from slackwater.labels.events import sample_events
@@ -29,6 +30,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.scoring.bundle import Bundle, write_bundle
+from slackwater.scoring.scorer import UNPROVEN_EDGE
 from slackwater.storage import read_arrays, write_arrays
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import CONTEXT
@@ -220,6 +222,34 @@ def test_the_gate_answers_rows_and_stream_scores_alike(scorer: sw.ReversalScorer
     refused = scorer.gate(quiet, account)
     assert isinstance(refused, sw.Refusal)
     assert "no_event" in refused.codes
+
+
+@pytest.mark.parametrize(
+    ("verdict", "synthetic", "proven"),
+    [
+        ("eligible", False, True),
+        ("eligible", True, False),
+        ("paper_only", False, False),
+        ("not_evaluable", False, False),
+    ],
+)
+def test_real_money_needs_an_edge_or_words(
+    small_bundle: Path, tmp_path: Path, verdict: str, synthetic: bool, proven: bool
+) -> None:
+    """Catches a bundle without a demonstrated edge that trades live because nobody looked at its verdict."""
+    bundle = Bundle.load(small_bundle)
+    said = bundle.manifest["verdict"] | {"verdict": verdict, "sentence": "What was shown."}
+    changes = {"verdict": said, "synthetic": synthetic, "labels": {**bundle.manifest["labels"]}}
+    manifest = {key: value for key, value in bundle.manifest.items() if key != "format"} | changes
+    write_bundle(tmp_path / "bundle", manifest, bundle.models)
+    scorer = sw.ReversalScorer.load(tmp_path / "bundle")
+    if proven:
+        assert scorer.live_gate().rules == scorer.live_gate(UNPROVEN_EDGE).rules
+        return
+    for words in ("", "yes", UNPROVEN_EDGE.lower()):
+        with pytest.raises(UnprovenEdgeError, match=rf"verdict of the bundle is {verdict}.*What was shown"):
+            scorer.live_gate(words)
+    assert isinstance(scorer.live_gate(UNPROVEN_EDGE), sw.Gate)
 
 
 def test_the_gate_trades_on_the_facts_of_the_bundle(small_bundle: Path, scores: pd.DataFrame, tmp_path: Path) -> None:
