@@ -16,14 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-import yaml
 
 from pipelines._closure import ROOT
-from pipelines._stage import EFFECTIVE
-from pipelines._training import read_training_set
-from slackwater.config import Params, load_params
 from slackwater.durations import duration_name
-from slackwater.errors import DataError
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.family_gains import family_gains
 from slackwater.features.chosen_families import default_families
@@ -31,7 +26,9 @@ from slackwater.models.horizons import TEST_BLOCKS_PER_FIT
 from slackwater.models.training import Trainer
 from slackwater.report.features_page import features_page
 from slackwater.report.markdown import markdown_table
-from slackwater.storage import atomic_file, digest_of, read_json, values_digest, write_report
+from slackwater.run.parameters import params_of_last_run
+from slackwater.run.training import read_training_set
+from slackwater.storage import atomic_file, read_json, write_report
 
 OUT: Final = Path(__file__).with_suffix(".json")
 PAGE: Final = ROOT / "docs" / "features.md"
@@ -50,25 +47,9 @@ Measured by `python -m campaigns.family_table`, one data set at a time, from the
 """
 
 
-def last_run() -> Params:
-    """Return the parameters of the data set that was run last.
-
-    Raises
-    ------
-    DataError
-        If they have changed since its labels were written.
-    """
-    effective = yaml.safe_load((ROOT / EFFECTIVE).read_text(encoding="utf-8"))
-    name = effective["dataset"]["name"]
-    params = load_params(ROOT / "params.yaml", name)
-    if params.model_dump(mode="json") != effective:
-        raise DataError(f"{EFFECTIVE} is not what params.yaml gives for {name}: run the stages up to `label` again")
-    return params
-
-
 def measured() -> tuple[str, dict[str, Any]]:
     """Return the name of the data set that was run last, and what its families add."""
-    params = last_run()
+    params = params_of_last_run(ROOT)
     training, manifest = read_training_set(), read_json("data/feature_manifest.json")
     wanted = set(manifest["model_features"])
     gains = family_gains(
@@ -87,7 +68,7 @@ def measured() -> tuple[str, dict[str, Any]]:
         "fitted_every": duration_name(TEST_BLOCKS_PER_FIT * params.validation.test),
         "first_event": training.labels["event_time"].min().isoformat(),
         "last_event": training.labels["event_time"].max().isoformat(),
-        "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
+        "data_sha256": training.digest,
         "rows": gains,
     }
 

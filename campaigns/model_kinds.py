@@ -16,19 +16,20 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from campaigns.family_table import last_run
 from pipelines._closure import ROOT, code_digest
-from pipelines._training import read_training_set
 from slackwater.config import Params
 from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger
 from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.trial_ledger import append_trial, read_trials
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT, at_horizon, horizon_target, reported_horizons
 from slackwater.models.kinds import KINDS
 from slackwater.models.targets import HEADLINE, PRICE_FAMILIES
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.report.markdown import markdown_table
-from slackwater.storage import digest_of, read_json, read_json_lines, values_digest, write_json_lines
+from slackwater.run.parameters import params_of_last_run
+from slackwater.run.training import read_training_set
+from slackwater.storage import digest_of, read_json
 
 LEDGER: Final = ROOT / "trials.jsonl"
 
@@ -75,24 +76,23 @@ def measured(trial: Trial, training: TrainingSet, params: Params, price: list[st
 
 def main() -> None:
     """Measure and record every trial that is not recorded yet."""
-    params, training, manifest = last_run(), read_training_set(), read_json("data/feature_manifest.json")
+    params, training, manifest = params_of_last_run(ROOT), read_training_set(), read_json("data/feature_manifest.json")
     known = {each["name"]: each["family"] for each in manifest["features"] if each["available"]}
     price = [name for name in manifest["model_features"] if known[name] in PRICE_FAMILIES]
     same = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,
-        "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
+        "data_sha256": training.digest,
         "params_sha256": digest_of([each.model_dump(mode="json") for each in (params.validation, params.model)]),
         "code_sha256": code_digest(Path(__file__)),
     }
-    ledger, rows = read_json_lines(LEDGER), []
+    ledger, rows = read_trials(LEDGER), []
     for trial in trials(reported_horizons(training.labels.columns)):
         entry = {"study": "model_kinds", **same, "trial": trial._asdict()}
         found = next((each for each in ledger if {key: each.get(key) for key in entry} == entry), None)
         if found is None:
             found = {**entry, "metrics": measured(trial, training, params, price)}
-            ledger.append(found)
-            write_json_lines(ledger, LEDGER)
+            append_trial(found, LEDGER)
         for name in ("all", "extended_move"):
             if name in found["metrics"]:
                 rows.append({**trial._asdict(), "rows": name, **found["metrics"][name]})

@@ -6,9 +6,8 @@ from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest, rules_without_their_table
 from slackwater.metrics.performance import account_summary
 from slackwater.report.account_page import account_sentence, refusal_sentence
+from slackwater.run.trading import trade_test_blocks
 from slackwater.storage import write_json_lines, write_parquet
-from slackwater.trading.ledger import trades_table
-from slackwater.trading.limit_checks import limit_violations, require_limits
 
 
 def main(stage: Stage) -> None:
@@ -17,10 +16,8 @@ def main(stage: Stage) -> None:
     gate = build_gate(stage, backtest.paths)
     for sentence in rules_without_their_table(stage):
         stage.say(f"warning: {sentence}")
-    result = backtest.run(gate, progress=stage.progress("events"))
-    sample = trades_table(backtest.unit_risk_trades(gate, progress=stage.progress("events at unit risk")))
-    for trades in (result.trades, sample):
-        require_limits(limit_violations(trades, result.exposure, gate.contracts))
+    progress, at_unit_risk = stage.progress("events"), stage.progress("events at unit risk")
+    result, sample = trade_test_blocks(backtest, gate, progress=progress, at_unit_risk=at_unit_risk)
     stage.say(f"{len(result.trades):,} trades, {len(sample):,} at unit risk, all within the hard limits")
     mark = "SYNTHETIC market, " if stage.dataset.synthetic else ""
     stage.say(f"{mark}{account_sentence(account_summary(result.trades, result.equity))}")

@@ -7,15 +7,18 @@ from typing import Any
 
 from pipelines._direction import write_direction_page
 from pipelines._stage import Stage, run
-from pipelines._training import build_trainer, read_training_set
+from pipelines._training import build_trainer
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.drift import over_drift
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.trial_ledger import read_trials
+from slackwater.evidence.trials import count_trials
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
 from slackwater.report.figures import write_figures
-from slackwater.storage import read_json, read_json_lines, read_parquet, write_report
+from slackwater.run.training import read_training_set
+from slackwater.storage import read_json, read_parquet, write_report
 
 HEADLINE = {
     "dataset": "dataset",
@@ -71,24 +74,33 @@ def main(stage: Stage) -> None:
     classification = classification_metrics(traded, resampling, trainer.targets)
     trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
     trading["unit_risk"] |= over_drift(sample, scored, resampling)
-    # Trials that a study of the same data set recorded count too.
     name = stage.dataset.name
-    recorded = [trial for trial in read_json_lines("trials.jsonl") if trial.get("dataset", name) == name]
-    trials = [*read_json("data/reports/trials.json")["trials"], *recorded]
+    (run,) = read_json("data/reports/trials.json")["trials"]
+    trials = count_trials(read_trials("trials.jsonl"), sample, dataset=name, data_sha256=run["data_sha256"])
+    for sentence in trials.sentences:
+        stage.say(sentence)
     suggested = trade_odds_metrics(
         traded,
         min_expectancy=stage.trading.rules.min_expectancy,
         min_reward_risk=stage.trading.rules.min_reward_risk,
         resampling=resampling,
     )
-    judged = verdict(classification, trading, sample, n_trials=len(trials), synthetic=synthetic, suggested=suggested)
+    judged = verdict(
+        classification,
+        trading,
+        sample,
+        n_trials=trials.count,
+        synthetic=synthetic,
+        suggested=suggested,
+        trial_returns=trials.returns,
+    )
     metrics = {
         "dataset": name,
         "synthetic": synthetic,
         **classification,
         "trade": suggested,
         "backtest": trading,
-        "n_trials": len(trials),
+        "n_trials": trials.count,
         "verdict": judged.name,
     }
     metrics["direction"] |= write_direction_page(stage, scored, training.labels, resampling)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from pipelines._stage import Stage, run
+from slackwater.config import read_yaml
 from slackwater.errors import MissingDataError
-from slackwater.storage import atomic_file, read_json, sha256_of
+from slackwater.evidence.trial_ledger import append_trial, read_trials
+from slackwater.evidence.trials import compact_returns, configuration_digest
+from slackwater.storage import atomic_file, read_json, read_parquet, sha256_of
 from slackwater.tracking import log_run
 
 CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
@@ -45,7 +48,7 @@ def main(stage: Stage) -> None:
         artifacts_root=root / "mlartifacts",
         experiment=stage.tracking.experiment,
         run_name=name,
-        params=yaml.safe_load(effective.read_text(encoding="utf-8")),
+        params=read_yaml(effective),
         metrics=metrics,
         tags=tags,
         artifacts={
@@ -63,7 +66,32 @@ def main(stage: Stage) -> None:
     )
     with atomic_file("state/run_id.txt") as path:
         path.write_text(run_id + "\n", encoding="utf-8")
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        record_experiment(experiment, metrics, root / "trials.jsonl")
+        stage.say(f"the experiment {experiment} is recorded in trials.jsonl, and counts as a trial")
     stage.say(f"run {run_id}; compare runs with `make ui`")
+
+
+def record_experiment(name: str, metrics: Mapping[str, Any], ledger: Path) -> None:
+    """Add a run of `dvc exp` to the ledger of trials, unless it is there: `evaluate` counts it like one of a study."""
+    (run,) = read_json("reports/trials.json")["trials"]
+    row = {
+        "study": "dvc exp",
+        "dataset": metrics["dataset"],
+        "synthetic": metrics["synthetic"],
+        "data_sha256": run["data_sha256"],
+        "params_sha256": configuration_digest(read_yaml(Path("reports/effective_params.yaml"))),
+        "number": name,
+        "trial": {"experiment": name},
+        "state": "complete",
+        "reason": "",
+        "metrics": {"direction.auc": metrics["direction"]["auc"], "direction.auc_raw": metrics["direction"]["auc_raw"]},
+        "returns": compact_returns(read_parquet("reports/unit_risk_trades.parquet")),
+    }
+    same = ("dataset", "data_sha256", "params_sha256", "returns")
+    known = read_trials(ledger) if ledger.is_file() else []
+    if not any(all(each.get(key) == row[key] for key in same) for each in known):
+        append_trial(row, ledger)
 
 
 def _git(*arguments: str) -> str:

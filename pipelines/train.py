@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
-from pipelines._training import build_trainer, read_training_set
+from pipelines._training import build_trainer
 from slackwater.models.horizons import predict_horizons
 from slackwater.models.training_range import TrainingRange
-from slackwater.storage import atomic_directory, digest_of, values_digest, write_json, write_parquet
+from slackwater.run.training import predict_test_blocks, read_training_set
+from slackwater.storage import atomic_directory, digest_of, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
@@ -20,8 +21,7 @@ def main(stage: Stage) -> None:
     )
     if trainer.model.calibration == "none":
         stage.say("warning: `model.calibration` is none, so no probability has a lower bound and no trade is taken")
-    predictions = trainer.predict_out_of_fold(training, progress=stage.say)
-    predictions = predictions.join(trainer.training_facts(training))
+    predictions = predict_test_blocks(training, trainer, stage.say)
     predictions = predictions.join(predict_horizons(training, trainer, stage.say), on="row")
     with atomic_directory("models/fitted") as root:
         exported = trainer.export(training, predictions)
@@ -34,7 +34,7 @@ def main(stage: Stage) -> None:
     settings = [stage.validation, stage.model]
     trial = {
         "params_sha256": digest_of([section.model_dump(mode="json") for section in settings]),
-        "data_sha256": digest_of([values_digest(table) for table in (training.features, training.labels)]),
+        "data_sha256": training.digest,
         "code_sha256": code_digest(Path(__file__)),
     }
     write_json({"trials": [trial]}, "data/reports/trials.json")

@@ -13,6 +13,7 @@ import typer
 from slackwater import __version__
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
+from slackwater.study import commands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -426,6 +427,9 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
     )
     held = {name: set(table["symbol"].astype(str)) for name, table in tables.items()}
     yield from (f"warning: {line}" for line in starved_sentences(params.trading, held, set(bars["symbol"].astype(str))))
+
+
+app.command()(commands.study)
 
 
 def main() -> None:

@@ -49,6 +49,7 @@ __all__ = [
 _EXTRAS: Final = {
     **dict.fromkeys(("dvc", "joblib", "matplotlib", "mlflow", "sklearn"), "pipeline"),
     **dict.fromkeys(("ccxt", "httpx", "tenacity"), "exchange"),
+    "optuna": "study",
 }
 """The extra of slackwater that brings a module, as in ``pyproject.toml``."""
 

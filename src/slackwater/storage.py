@@ -33,6 +33,7 @@ __all__ = [
     "atomic_file",
     "digest_of",
     "first_directory",
+    "json_line",
     "read_arrays",
     "read_fine_bars",
     "read_json",
@@ -257,7 +258,12 @@ def write_json_lines(rows: Iterable[Any], path: str | Path) -> None:
     """Write one JSON value per line, with sorted keys; NaN and infinities become null."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in rows:
-            file.write(json.dumps(_finite(row), sort_keys=True, allow_nan=False) + "\n")
+            file.write(json_line(row) + "\n")
+
+
+def json_line(content: Any) -> str:
+    """Return JSON in one line, with sorted keys and in full precision; NaN and infinities become null."""
+    return json.dumps(_finite(content), sort_keys=True, allow_nan=False)
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:

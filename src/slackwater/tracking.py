@@ -7,17 +7,18 @@ import os
 import posixpath
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from slackwater.errors import BundleError, MissingDataError, TrackingError, missing_extra
-from slackwater.storage import sha256_of
+from slackwater.storage import digest_of, sha256_of
 from slackwater.tracking_store import opened_store
 
-__all__ = ["legal_name", "log_run", "prepare_store", "pull"]
+__all__ = ["TrialLog", "legal_name", "log_run", "prepare_store", "pull"]
 
 _MAX_NAME: Final = 250
 _ILLEGAL: Final = re.compile(r"[^\w.\- :/]")
@@ -165,6 +166,81 @@ def log_run(
             source = f"{run.info.artifact_uri}/bundle"
             _register(client, registered_name, source, run_id, synthetic=tags["synthetic"])
     return run_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLog:
+    """The record of a study in MLflow: one parent run, and below it one run per trial.
+
+    Parameters
+    ----------
+    tracking_uri, artifacts_root, experiment
+        As for `log_run`.
+    study
+        What all trials have in common: ``study`` (the name), ``dataset``, ``synthetic`` and ``data_sha256``.
+    """
+
+    tracking_uri: str
+    artifacts_root: Path
+    experiment: str
+    study: Mapping[str, Any]
+
+    def write(self, rows: Sequence[Mapping[str, Any]], *, finished: bool) -> str:
+        """Log the trials that are not logged yet, and return the id of the parent run; one that exists is continued.
+
+        Parameters
+        ----------
+        rows
+            Lines of the ledger. One whose run was being written when the process was killed is written again.
+        finished
+            Whether the study is over.
+
+        Raises
+        ------
+        TrackingError
+            As `log_run`.
+        """
+        mlflow = _mlflow()
+        with (
+            _readable_errors(mlflow, self.tracking_uri),
+            opened_store(mlflow, self.tracking_uri, self.artifacts_root),
+        ):
+            client = mlflow.MlflowClient(self.tracking_uri)
+            experiment = _experiment(client, self.experiment, self.artifacts_root)
+            parent = self._parent(client, experiment)
+            for row in rows:
+                self._trial(mlflow, client, experiment, parent, row)
+            client.update_run(parent, status="FINISHED" if finished else "RUNNING")
+        return parent
+
+    def _parent(self, client: Any, experiment: str) -> str:
+        key = digest_of([self.study[name] for name in ("study", "dataset", "data_sha256")])
+        found = client.search_runs([experiment], f"tags.study_sha256 = '{key}'")
+        if found:
+            return str(found[-1].info.run_id)
+        mark = " (SYNTHETIC)" if self.study["synthetic"] else ""
+        tags = {name: str(value) for name, value in self.study.items()} | {
+            "study_sha256": key,
+            "synthetic": "SYNTHETIC" if self.study["synthetic"] else "real data",
+        }
+        name = f"study {self.study['study']}, {self.study['dataset']}{mark}"
+        return str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+
+    def _trial(self, mlflow: Any, client: Any, experiment: str, parent: str, row: Mapping[str, Any]) -> None:
+        trial = f"{row['number']} {row['params_sha256']}"
+        found = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}' and tags.trial = '{trial}'")
+        if found and found[-1].info.status != "RUNNING":
+            return
+        tags = {"mlflow.parentRunId": parent, "trial": trial, "state": row["state"], "reason": row["reason"]}
+        run = found[-1] if found else client.create_run(experiment, run_name=f"trial {row['number']}", tags=tags)
+        entities, at = mlflow.entities, run.info.start_time
+        numbers = {key: float(value) for key, value in row.get("metrics", {}).items() if _is_number(value)}
+        client.log_batch(
+            run.info.run_id,
+            params=[entities.Param(legal_name(key), str(value)) for key, value in row["trial"].items()],
+            metrics=[entities.Metric(legal_name(key), value, at, 0) for key, value in numbers.items()],
+        )
+        client.set_terminated(run.info.run_id, status="FINISHED" if row["state"] == "complete" else "FAILED")
 
 
 def _experiment(client: Any, name: str, artifacts_root: Path) -> str:

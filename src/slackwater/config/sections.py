@@ -115,7 +115,7 @@ class Features(Section):
     def _sections_of_extra_families(cls, data: Any) -> Any:
         """Take sections that only a family from outside can own for its parameters; their names are checked later."""
         if not isinstance(data, dict) or not data.get("extra"):
-            return data
+            return {**data, "extra": ()} if isinstance(data, dict) and data.get("extra") == [] else data
         own = {key: value for key, value in data.items() if key not in cls.model_fields}
         rest = {key: value for key, value in data.items() if key in cls.model_fields}
         extra = data["extra"]

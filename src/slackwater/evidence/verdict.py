@@ -240,18 +240,21 @@ def verdict(
         Metrics of the trades that the events suggest (`slackwater.evidence.evaluation.trade_odds_metrics`), for the
         power of a run whose gate took no trade.
     trial_returns
-        Net R per UTC day of every trial, one row per day and one column per trial, NaN on days without a trade of the
-        trial. Without it, no clause about several trials is evaluable.
+        Net R per UTC day, one row per day and one column per trial, NaN on days without a trade of the trial. Trials
+        without a column, such as those that failed, still count. With fewer than two columns, no clause about several
+        trials is evaluable.
 
     Raises
     ------
     ParameterError
-        If `trial_returns` has not one column per trial.
+        If `trial_returns` has more columns than there are trials.
     """
-    if trial_returns is not None and trial_returns.shape[1] != n_trials:
+    if trial_returns is not None and trial_returns.shape[1] > n_trials:
         raise ParameterError(
-            f"`trial_returns` must have one column per trial, {n_trials}, had {trial_returns.shape[1]}"
+            f"`trial_returns` must have at most one column per trial, {n_trials}, had {trial_returns.shape[1]}"
         )
+    if trial_returns is not None and trial_returns.shape[1] < min(2, n_trials):
+        trial_returns = None
     sample = trading["unit_risk"]
     enough = _enough(sample)
     about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, n_trials, trial_returns))
@@ -339,8 +342,17 @@ def _deflated_sharpe(unit_risk: pd.DataFrame, n_trials: int, trial_returns: pd.D
         found = [probabilistic_sharpe_ratio(net) for net in daily]
         return at_least(name, float(np.min(found)), bound, strictly=False)
     ratios = (trial_returns.mean() / trial_returns.std()).fillna(0.0)  # a trial without trades has a ratio of 0
-    found = [deflated_sharpe_ratio(net, trial_sharpe_ratios=ratios) for net in daily]
-    return at_least(name, float(np.min(found)), bound, strictly=False, note=f"best of {n_trials} trials")
+    if ratios.nunique() < 2:
+        return not_computed(name, f">= {bound}", f"the {len(ratios)} trials with returns have the same Sharpe ratio")
+    found = [deflated_sharpe_ratio(net, trial_sharpe_ratios=ratios, n_trials=n_trials) for net in daily]
+    return at_least(
+        name, float(np.min(found)), bound, strictly=False, note=f"best of {_tried(n_trials, trial_returns)}"
+    )
+
+
+def _tried(n_trials: int, trial_returns: pd.DataFrame) -> str:
+    with_returns = trial_returns.shape[1]
+    return f"{n_trials} trials" + (f", {with_returns} of them with returns" if with_returns < n_trials else "")
 
 
 def _overfitting(n_trials: int, trial_returns: pd.DataFrame | None) -> Clause:
@@ -357,7 +369,8 @@ def _overfitting(n_trials: int, trial_returns: pd.DataFrame | None) -> Clause:
         _OVERFITTING,
         found.probability_of_loss,
         found.probability_of_loss < 0.05,
-        f"PBO {found.probability:.2f}, {found.neutral:.2f} where no trial is better than another",
+        f"{_tried(n_trials, trial_returns)}: PBO {found.probability:.2f}, {found.neutral:.2f} where no trial is better "
+        "than another",
     )
 
 

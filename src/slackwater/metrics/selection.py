@@ -200,7 +200,7 @@ def expected_maximum_sharpe_ratio(trial_variance: float, n_trials: float) -> flo
     return max(0.0, float(expected))
 
 
-def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike) -> float:
+def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike, n_trials: int | None = None) -> float:
     """Return the probability that the true Sharpe ratio exceeds what the best of all trials would reach by chance.
 
     Parameters
@@ -210,6 +210,8 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
     trial_sharpe_ratios : array-like of float, shape (n_trials,)
         Sharpe ratio per period, not annualised, of every trial made, the chosen one among them; at least two that
         differ. A single trial needs no deflation: that is `probabilistic_sharpe_ratio`.
+    n_trials : int, optional
+        Number of trials where some have no ratio, such as one that failed; at least that of the ratios, the default.
 
     Returns
     -------
@@ -219,7 +221,8 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
     Raises
     ------
     ParameterError
-        If there are fewer than two different ratios: their variance, which deflates, is then not known.
+        If there are fewer than two different ratios: their variance, which deflates, is then not known. If there are
+        more ratios than trials.
 
     Examples
     --------
@@ -233,8 +236,11 @@ def deflated_sharpe_ratio(returns: ArrayLike, *, trial_sharpe_ratios: ArrayLike)
             f"`trial_sharpe_ratios` must hold at least two ratios that differ, held {ratios.size}: one has no variance "
             "to deflate by; give those of all trials, or use `probabilistic_sharpe_ratio` for a single one"
         )
+    tried = ratios.size if n_trials is None else n_trials
+    if tried < ratios.size:
+        raise ParameterError(f"`n_trials` must be at least the number of ratios, {ratios.size}, was {tried}")
     variance = float(ratios.var(ddof=1))
-    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, ratios.size))
+    return probabilistic_sharpe_ratio(returns, benchmark=expected_maximum_sharpe_ratio(variance, tried))
 
 
 def minimum_detectable_effect(

@@ -20,6 +20,7 @@ from slackwater.models.kinds import new_model
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.targets import TARGETS, Calibrator, Model, Target
 from slackwater.models.training_range import TrainingRange
+from slackwater.storage import digest_of, values_digest
 from slackwater.types import Bools, Floats, Ints
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class TrainingSet:
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.labels)
+
+    @property
+    def digest(self) -> str:
+        """Return the sha256 of features and labels: by it, trials on the same data are known."""
+        return digest_of([values_digest(table) for table in (self.features, self.labels)])
 
     @property
     def label_known_time(self) -> pd.Series:

@@ -339,8 +339,8 @@ def test_several_trials_without_their_returns_are_not_evaluable() -> None:
     judged = judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5)
     assert set(judged.unknown) == {"deflated_sharpe", "overfitting_probability"}
     assert judged.name == "not_evaluable"
-    with pytest.raises(ParameterError, match="`trial_returns` must have one column per trial, 5, had 2"):
-        judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5, trial_returns=pd.DataFrame(np.zeros((400, 2))))
+    with pytest.raises(ParameterError, match="`trial_returns` must have at most one column per trial, 5, had 6"):
+        judge(trades(rng.normal(60.0, 30.0, 400)), n_trials=5, trial_returns=pd.DataFrame(np.zeros((400, 6))))
 
 
 def test_a_lucky_best_of_twenty_does_not_pass() -> None:
@@ -354,7 +354,7 @@ def test_a_lucky_best_of_twenty_does_not_pass() -> None:
     assert {"deflated_sharpe", "overfitting_probability"} <= set(beside.failed)
     assert beside.name == "paper_only"
     note = next(clause.note for clause in beside.clauses if clause.name == "overfitting_probability")
-    assert note.startswith("PBO 0.")
+    assert note.startswith("20 trials: PBO 0.")
     assert note.endswith(", 0.50 where no trial is better than another")
 
 

@@ -1,0 +1,46 @@
+"""The training set of a run, and its out-of-sample predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from slackwater.features.family import Feature
+from slackwater.models.training import Trainer, TrainingSet
+from slackwater.storage import read_json, read_parquet
+
+__all__ = ["predict_test_blocks", "read_training_set"]
+
+
+def read_training_set(data: str | Path = "data") -> TrainingSet:
+    """Join ``labels.parquet`` to the model features of ``event_features.parquet`` in the directory of a run.
+
+    Raises
+    ------
+    MissingDataError, SchemaError
+        If a file is missing or damaged.
+    DataError
+        If an event has no row of features.
+    """
+    root = Path(data)
+    manifest = read_json(root / "feature_manifest.json")
+    wanted = set(manifest["model_features"])
+    described = [Feature.from_manifest(entry) for entry in manifest["features"] if entry["name"] in wanted]
+    keys = ["symbol", "event_time", "available_time"]
+    features = read_parquet(root / "event_features.parquet", columns=[*keys, *(f.name for f in described)])
+    return TrainingSet.join(read_parquet(root / "labels.parquet"), features, described)
+
+
+def predict_test_blocks(
+    training: TrainingSet, trainer: Trainer, progress: Callable[[str], None] | None = None
+) -> pd.DataFrame:
+    """Return the predictions of every event of every test block, with what else the gate reads about their models.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `Trainer.predict_out_of_fold` and of `Trainer.training_facts`.
+    """
+    return trainer.predict_out_of_fold(training, progress=progress).join(trainer.training_facts(training))

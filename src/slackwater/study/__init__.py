@@ -1,0 +1,1 @@
+"""Studies: many configurations of one data set, every one of them recorded, and tests of a frozen bundle."""
