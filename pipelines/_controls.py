@@ -130,4 +130,4 @@ def family_variants(
             left = (waiting - fitted) * (time.monotonic() - begun) / fitted
             say(f"without {name}: {fitted} of {waiting}, about {timedelta(seconds=round(left))} left")
         p = events[_KEYS].merge(predictions[[*_KEYS, "p_direction"]], on=_KEYS, how="left")["p_direction"].to_numpy()
-        yield Variant(part="family", change=f"without {name}", accepted=accepted(predictions), p=p)
+        yield Variant(part="family", name=name, change="without it", accepted=accepted(predictions), p=p)

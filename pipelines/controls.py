@@ -23,8 +23,8 @@ from slackwater.report.controls_page import controls_page
 from slackwater.storage import atomic_file, read_json, read_parquet, write_parquet, write_report
 from slackwater.types import Bools, Floats
 
-QUICK = ("price_only", "volatility_only")
-"""Controls that are fitted for the gate where `evaluation.depth` is quick: they have few columns."""
+QUICK = ("price_only",)
+"""Controls that are fitted for the gate where `evaluation.depth` is quick."""
 
 
 def main(stage: Stage) -> None:
@@ -81,7 +81,7 @@ def main(stage: Stage) -> None:
         )
     else:
         names = dict.fromkeys(families.values())
-        left_out["ablation"] = [f"without {name}" for name in names]
+        left_out["ablation"] = [f"the rule without {name}" for name in names]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
     parts = [*WholeRule(events=events, accepted=accepted, calendar=calendar).rows(variants), *_rules()]
     report = {
@@ -109,8 +109,8 @@ def _rules() -> list[dict[str, Any]]:
     for row in read_json("data/reports/sensitivity.json")["rules"]:
         if row["toggled"]:  # the first row is the gate as configured
             known = {name: row[name] for name in COLUMNS if name in row}
-            change = f"{row['rule']}, {'without' if row['toggled'] == 'off' else 'with'} it"
-            found.append(dict.fromkeys(COLUMNS, math.nan) | known | {"part": "rule", "change": change})
+            words = {"name": row["rule"], "change": "without it" if row["toggled"] == "off" else "with it"}
+            found.append(dict.fromkeys(COLUMNS, math.nan) | known | {"part": "rule"} | words)
     return found
 
 

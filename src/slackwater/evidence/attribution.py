@@ -23,8 +23,8 @@ MISSION_FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Features whose partial dependence is shown, by the family of the mission that they stand for."""
 
-_ROWS: Final = 500
-_POINTS: Final = 15
+_ROWS: Final = 250
+_POINTS: Final = 12
 
 
 def family_shares(model: ExplainedModel, features: pd.DataFrame, families: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def family_shares(model: ExplainedModel, features: pd.DataFrame, families: Mappi
     model
         A model from a bundle.
     features
-        Rows with its columns; up to 500 of them, evenly spaced, are explained.
+        Rows with its columns; up to 250 of them, evenly spaced, are explained.
     families
         Family of each feature; ``direction`` is its own.
 

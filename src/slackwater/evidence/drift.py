@@ -51,7 +51,8 @@ def drift_earned(trades: pd.DataFrame, events: pd.DataFrame) -> pd.Series:
         One value per trade; NaN where the drift of its symbol is not known.
     """
     held = (trades["exit_time"] - trades["entry_time"]) / DAY
-    return trades["side"] * trades["symbol"].map(market_drift(events)) * held
+    # Of no trades the symbols are mapped to nothing, not to numbers.
+    return trades["side"] * trades["symbol"].map(market_drift(events)).astype(np.float64) * held
 
 
 def over_drift(trades: pd.DataFrame, events: pd.DataFrame, resampling: Resampling) -> dict[str, float]:

@@ -33,7 +33,7 @@ __all__ = [
 
 _DIFFERENCE_AUC: Final = ("difference_auc", "difference_auc_low", "difference_auc_high")
 COLUMNS: Final = (
-    *("part", "change", "n_trades", "net_r_mean", "net_bps_mean"),
+    *("part", "name", "change", "n_trades", "net_r_mean", "net_bps_mean"),
     *(*DIFFERENCE_R, *DIFFERENCE, "auc", *_DIFFERENCE_AUC),
 )
 """Columns of a row, in order."""
@@ -45,8 +45,8 @@ class Variant:
 
     Parameters
     ----------
-    part, change
-        Kind of part (``family``, ``side``, ``trigger``, ``horizon``) and the change in words.
+    part, name, change
+        Kind of part (``family``, ``side``, ``trigger``, ``horizon``), the part itself, and the change in words.
     accepted
         Which events it trades.
     kept
@@ -58,6 +58,7 @@ class Variant:
     """
 
     part: str
+    name: str
     change: str
     accepted: Bools
     kept: Bools | None = None
@@ -102,6 +103,7 @@ class WholeRule:
         traded = variant.accepted & net["net_r"].notna().to_numpy()
         row: dict[str, Any] = {
             "part": variant.part,
+            "name": variant.name,
             "change": variant.change,
             "n_trades": int(traded.sum()),
             "net_r_mean": float(net["net_r"][traded].mean()) if traded.any() else math.nan,
@@ -132,7 +134,7 @@ def side_variants(events: pd.DataFrame, accepted: Bools) -> list[Variant]:
     """Return the rule without long trades, and without short ones."""
     long = (events["direction"] < 0).to_numpy()
     return [
-        Variant(part="side", change=f"without {name} trades", accepted=accepted & ~gone, kept=~gone)
+        Variant(part="side", name=f"{name} trades", change="without them", accepted=accepted & ~gone, kept=~gone)
         for name, gone in (("long", long), ("short", ~long))
     ]
 
@@ -146,7 +148,7 @@ def trigger_variants(events: pd.DataFrame, accepted: Bools) -> list[Variant]:
     variants = []
     for name in names:
         kept = np.logical_or.reduce([groups[other] for other in names if other != name])
-        variants.append(Variant(part="trigger", change=f"without {name}", accepted=accepted & kept, kept=kept))
+        variants.append(Variant(part="trigger", name=name, change="without it", accepted=accepted & kept, kept=kept))
     return variants
 
 
@@ -174,9 +176,16 @@ def horizon_variants(
         column = f"p_{horizon_target(name).name}"
         p = events[column].to_numpy(np.float64) if column in events else np.full(len(events), np.nan)
         y = events[horizon_target(name).column].to_numpy(np.float64)
-        change = f"at {name} instead of {headline}"
         variants.append(
-            Variant(part="horizon", change=change, accepted=accepted, p=p, y=y, net=net_at(name)),
+            Variant(
+                part="horizon",
+                name=f"{headline} instead of {name}",
+                change=f"at {name}",
+                accepted=accepted,
+                p=p,
+                y=y,
+                net=net_at(name),
+            ),
         )
     return variants
 
@@ -218,7 +227,7 @@ def findings(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         groups = found.setdefault(row["part"], {"helps": [], "costs": [], "adds nothing visible": [], "not known": []})
-        groups[_effect(row)].append(row["change"])
+        groups[_effect(row)].append(row["name"])
     return {
         part: ". ".join(f"{effect.capitalize()}: {', '.join(names)}" for effect, names in groups.items() if names) + "."
         for part, groups in found.items()

@@ -43,7 +43,7 @@ def _controls(report: Mapping[str, Any], figure: Any, title: str) -> None:
 
 
 def _ablation(report: Mapping[str, Any], figure: Any, title: str) -> None:
-    rows = {f"{row['part']}: {row['change']}": row for row in report["ablation"]}
+    rows = {f"{row['part']}: {row['name']}, {row['change']}": row for row in report["ablation"]}
     _forest(
         figure,
         rows,

@@ -86,6 +86,7 @@ def _part(row: Mapping[str, Any]) -> dict[str, Any]:
     bps["difference_bps_high"] = row["difference_high"]
     return {
         "part": row["part"],
+        "name": row["name"],
         "change": row["change"],
         "n_trades": row["n_trades"],
         "net_r": row["net_r_mean"],

@@ -33,7 +33,7 @@ SCORED: Final = {
 _MOVE, _GROWTH = "return_24h", "open_interest_delta_24h"
 _SAME_SIZE: Final = {_MOVE: "move over 24 h", _GROWTH: "open interest"}
 _BPS: Final = 1e4
-_LARGEST_SAMPLE: Final = {"quick": 3_000, "full": 50_000}
+_LARGEST_SAMPLE: Final = {"quick": 2_000, "full": 50_000}
 _MOST_DRAWS: Final = {"quick": 10, "full": 100}
 
 
