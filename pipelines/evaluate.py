@@ -8,7 +8,6 @@ from typing import Any
 from pipelines._direction import write_direction_page
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer
-from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.drift import over_drift
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
@@ -16,6 +15,7 @@ from slackwater.evidence.trial_ledger import read_trials
 from slackwater.evidence.trials import count_trials
 from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
+from slackwater.report.control_figures import control_drawings
 from slackwater.report.figures import write_figures
 from slackwater.run.training import read_training_set
 from slackwater.storage import read_json, read_parquet, write_report
@@ -53,19 +53,11 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(stage: Stage) -> None:
     """Write metrics, headline, verdict and the page of direction into ``data/reports``, and ``reports/plots``."""
-    synthetic, resampling = stage.dataset.synthetic, Resampling(**dict(stage.evaluation))
+    synthetic, resampling = stage.dataset.synthetic, Resampling(**stage.evaluation.model_dump())
     training, trainer = read_training_set(), build_trainer(stage)
-    manifest = read_json("data/feature_manifest.json")
-    stage.say("fitting the controls")
-    controls = control_predictions(
-        training,
-        trainer,
-        families={f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]},
-        seed=resampling.seed,
-        progress=stage.say,
-    )
+    predicted, controls = read_parquet("data/control_predictions.parquet"), read_json("data/reports/controls.json")
     predictions = read_parquet("data/predictions.parquet")
-    scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
+    scored = predictions.merge(predicted.drop(columns=["row", "fold"]), on=["symbol", "event_time"], validate="1:1")
     scored = scored.merge(training.labels, on=["symbol", "event_time"], validate="1:1")
     trades = {name: read_parquet(f"reports/{name}.parquet") for name in ("trades", "refusals", "equity")}
     sample = read_parquet("reports/unit_risk_trades.parquet")
@@ -100,6 +92,7 @@ def main(stage: Stage) -> None:
         **classification,
         "trade": suggested,
         "backtest": trading,
+        "controls": controls["controls"],
         "n_trials": trials.count,
         "verdict": judged.name,
     }
@@ -117,6 +110,7 @@ def main(stage: Stage) -> None:
         sample=sample,
         targets=trainer.targets,
         models="models/fitted",
+        more=control_drawings(controls),
         title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
     )
     if warning := metrics["trade"].get("against_direction", {}).get("warning"):

@@ -55,6 +55,7 @@ def main(stage: Stage) -> None:
             "plots": Path("reports/plots"),
             "trading_plots": Path("reports/trading_plots"),
             "trading": Path("reports/trading.md"),
+            "controls": Path("reports/controls.md"),
             "sensitivity": Path("reports/sensitivity.json"),
             "reports": Path("reports/metrics.json"),
             "verdict": Path("reports/verdict.json"),

@@ -16,7 +16,7 @@ from slackwater.features import parameters
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import LAGS
 from slackwater.market.venues import VENUES
-from slackwater.metrics.bootstrap_settings import BootstrapSettings
+from slackwater.metrics.bootstrap_settings import EvaluationSettings
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.trading.rules import (
     LONGEST_HORIZON,
@@ -265,7 +265,7 @@ class Params(Section):
     validation: section(WalkForward)  # type: ignore[valid-type]
     model: section(ModelParameters, leave_out=["subsample_freq"])  # type: ignore[valid-type]
     trading: Trading
-    evaluation: section(BootstrapSettings)  # type: ignore[valid-type]
+    evaluation: section(EvaluationSettings)  # type: ignore[valid-type]
     tracking: Tracking
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from slackwater.types import Floats
 __all__ = [
     "BPS",
     "DIFFERENCE",
+    "DIFFERENCE_R",
     "MEAN",
     "bps_of_notional",
     "check_all",
@@ -34,6 +35,7 @@ __all__ = [
 BPS = 1e4
 MEAN = ("net_bps_mean", "net_bps_low", "net_bps_high")
 DIFFERENCE = ("difference_bps", "difference_low", "difference_high")
+DIFFERENCE_R = ("difference_r", "difference_r_low", "difference_r_high")
 
 
 def statistic_of(statistic: Callable[[Any], Any], values: NDArray[Any]) -> float:

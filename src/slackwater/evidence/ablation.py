@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence._intervals import DIFFERENCE, MEAN, mean_and_interval, sample_metrics
+from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R, MEAN, mean_and_interval, sample_metrics
 from slackwater.evidence.evaluation import Resampling
 from slackwater.metrics.trading import max_drawdown
 from slackwater.trading.backtest import Backtest
@@ -24,6 +24,7 @@ from slackwater.types import Floats
 __all__ = ["drawdown_ablation", "rule_ablation"]
 
 _AS_CONFIGURED = "as configured"
+_UNITS = {"net_bps": DIFFERENCE, "net_r": DIFFERENCE_R}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,9 @@ def rule_ablation(
         row; empty in the first); of the trades of that gate `n_trades`, `net_bps_mean`, `net_bps_low`, `net_bps_high`
         (basis points per trade), `net_r_mean` (R per trade) and `profit_factor` (of the basis points);
         `difference_bps`, `difference_low`, `difference_high`: mean net result in basis points of notional per
-        **event**, with the rule less without it, whichever of the two is configured; and `helps`, whether that interval
-        lies above 0 (None in the first row). An unknown number, also for lack of trades or of blocks of time, is NaN,
+        **event**, with the rule less without it, whichever of the two is configured; `difference_r`,
+        `difference_r_low`, `difference_r_high`: the same in R; and `helps`, whether the interval in basis points lies
+        above 0 (None in the first row). An unknown number, also for lack of trades or of blocks of time, is NaN,
         and counts as not helping.
 
     Notes
@@ -118,13 +120,15 @@ def rule_ablation(
         }
     )
     toggles = [*_toggles(gate, "entry", EntryRules), *_toggles(gate, "rules", SizingRules), *_extra_toggles(gate)]
-    as_configured = _net_per_event(configured, events)
+    as_configured = {unit: _net_per_event(configured, events, unit) for unit in _UNITS}
     rows = [{"rule": _AS_CONFIGURED, "toggled": "", **sample_metrics(configured, resampling), "helps": None}]
     for toggle in _each(toggles, progress):
         trades = backtest.unit_risk_trades(toggle.gate)
-        gain = as_configured - _net_per_event(trades, events)
-        with_less_without = gain if toggle.was_on else -gain
-        difference = mean_and_interval(with_less_without, events["event_time"], resampling, DIFFERENCE)
+        difference: dict[str, float] = {}
+        for unit, names in _UNITS.items():
+            gain = as_configured[unit] - _net_per_event(trades, events, unit)
+            with_less_without = gain if toggle.was_on else -gain
+            difference |= mean_and_interval(with_less_without, events["event_time"], resampling, names)
         rows.append(
             {
                 "rule": toggle.rule,
@@ -134,7 +138,7 @@ def rule_ablation(
                 "helps": difference["difference_low"] > 0.0,
             }
         )
-    columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *DIFFERENCE, "helps"]
+    columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *DIFFERENCE, *DIFFERENCE_R, "helps"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -182,10 +186,10 @@ def _each(toggles: Sequence[_Toggle], progress: Callable[[int, int], None] | Non
             progress(done, len(toggles))
 
 
-def _net_per_event(trades: Sequence[ClosedTrade], events: pd.DataFrame) -> Floats:
-    """Return the net result of every event, basis points of notional, 0 where it was not traded."""
+def _net_per_event(trades: Sequence[ClosedTrade], events: pd.DataFrame, unit: str) -> Floats:
+    """Return the net result of every event in a unit, 0 where it was not traded."""
     table = trades_table(trades)
-    net = dict(zip(zip(table["symbol"], table["event_time"], strict=True), table["net_bps"], strict=True))
+    net = dict(zip(zip(table["symbol"], table["event_time"], strict=True), table[unit], strict=True))
     keys = zip(events["symbol"], events["event_time"], strict=True)
     return np.array([net.get(key, 0.0) for key in keys], dtype=np.float64)
 

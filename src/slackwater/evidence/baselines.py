@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from slackwater.models.targets import Target
+from slackwater.models.targets import PRICE_FAMILIES, Target
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.types import Floats, Ints
 
-__all__ = ["control_predictions", "share_by_side"]
+__all__ = ["GATED", "control_predictions", "gated_controls", "share_by_side"]
+
+Progress = Callable[[str], None]
+
+GATED: Final = ("price_only", "volatility_only", "logistic", "permuted_labels")
+"""Controls that a gate can trade."""
+
+
+def gated_controls(
+    training: TrainingSet,
+    trainer: Trainer,
+    *,
+    families: Mapping[str, str],
+    wanted: Collection[str] = GATED,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Predict the test blocks with the controls that a gate can trade: direction, and the odds of the trade.
+
+    Parameters
+    ----------
+    training
+        All events.
+    trainer
+        The trainer of the models.
+    families
+        Family of each feature that the controls may use.
+    wanted
+        Names of the controls.
+    seed
+        Seed of the permutation.
+    progress
+        Called with a line per control.
+
+    Returns
+    -------
+    dict
+        Rows of `Trainer.predict_out_of_fold` for the headline and the targets with a lower bound, by control:
+        ``price_only`` and ``volatility_only`` (the model on those families), ``logistic`` (another kind of model), and
+        ``permuted_labels``.
+    """
+    own = replace(trainer, targets=tuple(t for t in trainer.targets if t.headline or t.lower_bound))
+    logistic = replace(own, model=replace(trainer.model, kind="logistic"))
+    made: dict[str, Callable[[], tuple[Trainer, TrainingSet]]] = {
+        "price_only": lambda: (own, _narrowed(training, families, PRICE_FAMILIES)),
+        "volatility_only": lambda: (own, _narrowed(training, families, ("volatility",))),
+        "logistic": lambda: (logistic, training),
+        "permuted_labels": lambda: (own, _permuted(training, own.targets, seed)),
+    }
+    found = {}
+    for name in wanted:
+        its, given = made[name]()
+        if progress is not None:
+            progress(f"{name}: {given.features.shape[1]} columns")
+        found[name] = its.predict_out_of_fold(given)
+    return found
 
 
 def control_predictions(
@@ -20,8 +76,9 @@ def control_predictions(
     trainer: Trainer,
     *,
     families: Mapping[str, str],
+    gated: Mapping[str, pd.DataFrame] | None = None,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Predict the test blocks with the controls of every target (method, section 3.4).
 
@@ -33,6 +90,8 @@ def control_predictions(
         The trainer of the models.
     families
         Family of each feature that the controls may use.
+    gated
+        Of `gated_controls` with the same seed: what is there is not fitted again.
     seed
         Seed of the permutation.
     progress
@@ -45,25 +104,42 @@ def control_predictions(
         shuffled headline label `y_permuted`.
     """
     (headline,) = (target for target in trainer.targets if target.headline)
-
-    def predict(given: TrainingSet, name: str, column: str) -> pd.DataFrame:
-        return replace(trainer, targets=(Target(name=name, column=column),)).predict_out_of_fold(given, progress)
-
-    # Permuted over the whole sample: within blocks of time, slow changes of the base rate would stay predictable.
-    permuted = np.random.default_rng(seed).permutation(training.labels[headline.column].to_numpy())
-    shuffled = TrainingSet(features=training.features, labels=training.labels.assign(y_permuted=permuted))
-    out = predict(shuffled, "permuted", "y_permuted")[["row", "symbol", "event_time", "fold", "p_permuted"]]
-    out["y_permuted"] = permuted[out["row"]]
+    known, shuffled = gated or {}, _permuted(training, (headline,), seed)
+    permuted = known.get("permuted_labels")
+    if permuted is None:
+        permuted = replace(trainer, targets=(headline,)).predict_out_of_fold(shuffled, progress)
+    out = permuted[["row", "symbol", "event_time", "fold"]].assign(
+        p_permuted=permuted[f"p_{headline.name}"],
+        y_permuted=shuffled.labels[headline.column].to_numpy()[permuted["row"]],
+    )
     for target in trainer.targets:
         for control in target.controls:
             if control.families is None:
                 out[f"p_{control.name}"] = share_by_side(training, trainer, target)
-                continue
-            columns = [name for name, family in families.items() if family in control.families]
-            narrowed = TrainingSet(features=training.features[[*columns, "direction"]], labels=training.labels)
-            found = predict(narrowed, control.name, target.column)
-            out[f"p_{control.name}"] = found[f"p_{control.name}"].to_numpy()
+            elif target.headline and control.name in known:
+                out[f"p_{control.name}"] = known[control.name][f"p_{target.name}"].to_numpy()
+            else:
+                own = replace(trainer, targets=(Target(name=control.name, column=target.column),))
+                found = own.predict_out_of_fold(_narrowed(training, families, control.families), progress)
+                out[f"p_{control.name}"] = found[f"p_{control.name}"].to_numpy()
     return out
+
+
+def _narrowed(training: TrainingSet, families: Mapping[str, str], wanted: Collection[str]) -> TrainingSet:
+    columns = [name for name, family in families.items() if family in wanted]
+    return TrainingSet(features=training.features[[*columns, "direction"]], labels=training.labels)
+
+
+def _permuted(training: TrainingSet, targets: Sequence[Target], seed: int) -> TrainingSet:
+    """Return the events with the labels of the targets permuted, each among the events that have one."""
+    rng, labels = np.random.default_rng(seed), training.labels
+    for target in targets:
+        # Over the whole sample: within blocks of time, slow changes of the base rate would stay predictable.
+        values = labels[target.column].to_numpy(copy=True)
+        known = np.flatnonzero(~np.isnan(values.astype(np.float64)))
+        values[known] = rng.permutation(values[known])
+        labels = labels.assign(**{target.column: values})
+    return TrainingSet(features=training.features, labels=labels)
 
 
 def share_by_side(training: TrainingSet, trainer: Trainer, target: Target) -> Floats:

@@ -8,7 +8,7 @@ import pandas as pd
 from slackwater.evidence.evaluation import Resampling, mean_result
 from slackwater.times import DAY
 
-__all__ = ["market_drift", "over_drift"]
+__all__ = ["drift_earned", "market_drift", "over_drift"]
 
 _BPS = 1e4
 
@@ -32,11 +32,33 @@ def market_drift(events: pd.DataFrame) -> pd.Series:
     return np.log(last["entry_price"] / first["entry_price"]) / days.where(days > 0.0)
 
 
+def drift_earned(trades: pd.DataFrame, events: pd.DataFrame) -> pd.Series:
+    """Return what the position of each trade earns on average at random times, as a log return.
+
+    That is its side times the drift of its symbol times its holding time: the result of an entry at a random time with
+    the same exposure, of which no costs are taken.
+
+    Parameters
+    ----------
+    trades
+        ``symbol``, ``side``, ``entry_time`` and ``exit_time`` (UTC).
+    events
+        As in `market_drift`.
+
+    Returns
+    -------
+    Series
+        One value per trade; NaN where the drift of its symbol is not known.
+    """
+    held = (trades["exit_time"] - trades["entry_time"]) / DAY
+    # Of no trades the symbols are mapped to nothing, not to numbers.
+    return trades["side"] * trades["symbol"].map(market_drift(events)).astype(np.float64) * held
+
+
 def over_drift(trades: pd.DataFrame, events: pd.DataFrame, resampling: Resampling) -> dict[str, float]:
     """Return what trades earn beyond the same positions at random times (method, section 3.2).
 
-    A position held at random times earns on average its side times the drift of its symbol times its holding time, and
-    no costs are charged to it here: what is left is due to the times of the trades.
+    What a position earns at random times is that of `drift_earned`: what is left is due to the times of the trades.
 
     Parameters
     ----------
@@ -56,8 +78,7 @@ def over_drift(trades: pd.DataFrame, events: pd.DataFrame, resampling: Resamplin
     """
     if trades.empty:
         return {}
-    held = (trades["exit_time"] - trades["entry_time"]) / DAY
-    drift = trades["side"] * trades["symbol"].map(market_drift(events)) * held
+    drift = drift_earned(trades, events)
     in_usd = drift * trades["notional_usd"]
     beyond = {
         "bps": trades["net_bps"] - _BPS * drift,

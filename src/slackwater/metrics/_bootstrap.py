@@ -24,6 +24,7 @@ __all__ = [
     "bootstrap_difference",
     "bootstrap_interval",
     "ece_quantile_under_perfect_calibration",
+    "interval_of_draws",
 ]
 
 _MEAN_BLOCK = 14 * DAY
@@ -245,6 +246,29 @@ def bootstrap_difference(
     return _interval(lambda rows: one(rows) - other(rows), times, mean_block, draws, seed, confidence)
 
 
+def interval_of_draws(
+    estimate: float, values: ArrayLike, *, days: int, mean_block: timedelta = _MEAN_BLOCK, confidence: float = 0.95
+) -> Interval:
+    """Return the interval of a statistic whose values on the draws are known: for many statistics of the same draws.
+
+    Parameters
+    ----------
+    estimate
+        The statistic of the sample.
+    values : array-like of float, shape (draws,)
+        The statistic on each draw of `block_bootstrap_indices`; NaN where it is undefined.
+    days
+        Days of the calendar, from the first time to the last.
+    mean_block, confidence
+        As in `bootstrap_interval`, whose result this is.
+    """
+    _check_probability(confidence, "confidence")
+    given = np.asarray(values, dtype=np.float64)
+    if days * DAY < FEWEST_BLOCKS * mean_block:
+        return _bounded(estimate, np.empty(0), None, given.size, confidence)
+    return _bounded(estimate, given[~np.isnan(given)], Stretch.of(days, mean_block=mean_block), given.size, confidence)
+
+
 def ece_quantile_under_perfect_calibration(
     y: ArrayLike,
     p: ArrayLike,
@@ -344,8 +368,14 @@ def _interval(
 ) -> Interval:
     _check_probability(confidence, "confidence")
     values, stretch = _replicates(statistic, times, mean_block, draws, seed)
-    estimate = statistic(np.arange(len(times)))
-    if values.size < max(2.0, (1 - _MOST_UNDEFINED) * draws) or np.isnan(estimate):
+    return _bounded(statistic(np.arange(len(times))), values, stretch, draws, confidence)
+
+
+def _bounded(
+    estimate: float, values: NDArray[np.float64], stretch: Stretch | None, draws: int, confidence: float
+) -> Interval:
+    """Return the interval of an estimate from the defined values of its draws."""
+    if stretch is None or values.size < max(2.0, (1 - _MOST_UNDEFINED) * draws) or np.isnan(estimate):
         return Interval(low=np.nan, high=np.nan, standard_error=np.nan, draws=values.size)
     low, high = stretch.bounds(estimate, values, confidence=confidence)
     error = stretch.of_error * float(values.std(ddof=1))

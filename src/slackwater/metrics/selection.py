@@ -24,6 +24,7 @@ from slackwater.metrics._bootstrap import (
     bootstrap_difference,
     bootstrap_interval,
     ece_quantile_under_perfect_calibration,
+    interval_of_draws,
 )
 from slackwater.metrics._inputs import finite_values, refuse
 
@@ -39,6 +40,7 @@ __all__ = [
     "deflated_sharpe_ratio",
     "ece_quantile_under_perfect_calibration",
     "expected_maximum_sharpe_ratio",
+    "interval_of_draws",
     "minimum_detectable_effect",
     "minimum_track_record_length",
     "politis_white_block_length",

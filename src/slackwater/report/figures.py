@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def write_figures(
     targets: Sequence[Target],
     models: str | Path,
     title: str,
+    more: Mapping[str, Callable[[Any, str], None]] | None = None,
 ) -> None:
     """Write plots of precision and recall, calibration, importance and equity as PNG files.
 
@@ -46,6 +48,8 @@ def write_figures(
         Directory with ``models.json`` and the text of the model of each target.
     title
         Second line of every title, such as ``simulated, SYNTHETIC market``.
+    more
+        Further plots by name, each drawn on a figure with that line.
     """
     (headline,) = (target for target in targets if target.headline)
 
@@ -56,13 +60,18 @@ def write_figures(
 
         return draw_on
 
-    drawings = {
+    drawings: dict[str, Callable[[Any], None]] = {
         "precision_recall": titled(_precision_recall, scored, headline),
         "calibration": titled(_calibration, scored, targets),
         "importance": titled(_importance, Path(models), headline),
         "equity": titled(_equity, equity, sample),
+        **{name: partial(_with_line, draw, title) for name, draw in (more or {}).items()},
     }
     write_plots(directory, drawings, {"axes.titlelocation": "left", "axes.titlesize": 11})
+
+
+def _with_line(draw: Callable[[Any, str], None], title: str, figure: Any) -> None:
+    draw(figure, title)
 
 
 def _precision_recall(axes: Any, scored: pd.DataFrame, target: Target) -> str:

@@ -162,6 +162,39 @@ class Backtest:
             untradable=tuple(untradable),
         )
 
+    def rescored(self, predictions: pd.DataFrame) -> Backtest:
+        """Return the same events and prices with other predictions.
+
+        Parameters
+        ----------
+        predictions
+            One row per event: ``symbol``, ``event_time``, ``p_direction``, ``trade_edge`` and ``trade_edge_low``. What
+            else a score holds stays.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing, or an event has no prediction.
+        """
+        names = ["p_direction", "trade_edge", "trade_edge_low"]
+        missing = [name for name in ("symbol", "event_time", *names) if name not in predictions]
+        if missing:
+            raise SchemaError(f"table predictions lacks the columns {', '.join(missing)}")
+        keys = zip(predictions["symbol"], predictions["event_time"], strict=True)
+        found = dict(zip(keys, predictions[names].to_dict("records"), strict=True))
+        lost = [event for event in self.events if (event.symbol, event.event_time) not in found]
+        if lost:
+            raise SchemaError(f"{len(lost)} events have no prediction, first {lost[0].symbol} at {lost[0].event_time}")
+
+        def other(score: Score) -> Score:
+            return replace(score, **found[score.symbol, score.event_time])
+
+        return replace(
+            self,
+            events=tuple(other(event) for event in self.events),
+            orders=tuple(replace(order, score=other(order.score)) for order in self.orders),
+        )
+
     def run(self, gate: Gate, *, progress: Progress | None = None) -> BacktestResult:
         """Run one account through all events of all symbols.
 

@@ -1,0 +1,133 @@
+"""What the stage `controls` reads and fits: the events with their trades, and models without one family each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from pipelines._closure import code_digest
+from pipelines._stage import Stage
+from slackwater.durations import duration_name, parse_duration
+from slackwater.evidence.controls.entry_results import EntryMarket
+from slackwater.evidence.controls.measured import rule_features
+from slackwater.evidence.direction import traded_rows
+from slackwater.evidence.left_out import Variant, horizon_variants, side_variants, trigger_variants, without_family
+from slackwater.labels.trades import TradeRules
+from slackwater.models.training import Trainer, TrainingSet
+from slackwater.storage import digest_of, read_parquet, values_digest, write_parquet
+from slackwater.trading.backtest import Backtest
+from slackwater.trading.gate import Gate
+from slackwater.trading.score import CONTEXT
+from slackwater.types import Bools
+
+KEPT: Final = Path("data/ablation")
+"""Predictions without a family, by digest of what they depend on: a stage that was stopped goes on after the last."""
+
+_KEYS: Final = ["symbol", "event_time"]
+
+
+def tested_events(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return the events of the test blocks that trade, by symbol and time, with the features that rules read."""
+    known = pd.Index(pd.read_parquet("data/event_features.parquet").columns)
+    wanted = [name for name in rule_features() if name in known]
+    features = read_parquet("data/event_features.parquet", columns=[*_KEYS, *wanted])
+    events = scored[traded_rows(scored)].sort_values(_KEYS, ignore_index=True)
+    return events.merge(features, on=_KEYS, how="left", validate="1:1").assign(net_bps=events["trade_net_bps"])
+
+
+def entry_market(stage: Stage, backtest: Backtest, gate: Gate) -> EntryMarket:
+    """Return the market in which a control enters at any bar close: the bracket, costs and prices of the labels."""
+    columns = list(dict.fromkeys([*_KEYS, "available_time", *CONTEXT]))
+    return EntryMarket(
+        bars=read_parquet("data/features.parquet", columns=columns),
+        paths=backtest.paths,
+        trade=TradeRules(
+            contracts=gate.contracts,
+            bracket=gate.bracket,
+            costs=gate.costs,
+            reference_notional_usd=stage.labels.reference_notional_usd,
+        ),
+        horizon=stage.labels.horizon,
+        decision_lag=stage.market.decision_lag,
+        fine_bar_interval=stage.market.fine_bar_interval,
+    )
+
+
+def accepted_by(backtest: Backtest, gate: Gate, predictions: pd.DataFrame, events: pd.DataFrame) -> Bools:
+    """Return which events a gate accepts with other predictions."""
+    other = backtest.rescored(predictions)
+    # Most events are below the threshold, and the gate need not look at what it would refuse.
+    likely = tuple(order for order in other.orders if not order.score.p_direction < gate.entry.probability_threshold)
+    plans = (trade.plan for trade in replace(other, orders=likely).unit_risk_trades(gate))
+    return among(events, {(plan.symbol, plan.score.event_time) for plan in plans})
+
+
+def among(events: pd.DataFrame, accepted: set[tuple[str, pd.Timestamp]]) -> Bools:
+    """Return which events are among some, given by symbol and event time."""
+    keys = zip(events["symbol"], events["event_time"], strict=True)
+    return np.array([key in accepted for key in keys], dtype=bool)
+
+
+def cheap_variants(events: pd.DataFrame, accepted: Bools, market: EntryMarket) -> list[Variant]:
+    """Return the rule without one side or one trigger each, and at other horizons: nothing is fitted again."""
+    entries = events.loc[accepted, _KEYS].assign(side=-events.loc[accepted, "direction"].astype(int))
+
+    def net_at(horizon: str) -> pd.DataFrame:
+        found = replace(market, horizon=parse_duration(horizon)).results(entries)
+        return found.reindex(events.index)
+
+    headline = duration_name(market.horizon)
+    return [
+        *side_variants(events, accepted),
+        *trigger_variants(events, accepted),
+        *horizon_variants(events, accepted, headline=headline, net_at=net_at),
+    ]
+
+
+def family_variants(
+    training: TrainingSet,
+    trainer: Trainer,
+    families: Mapping[str, str],
+    events: pd.DataFrame,
+    accepted: Callable[[pd.DataFrame], Bools],
+    say: Callable[[str], None],
+) -> Iterator[Variant]:
+    """Yield the rule with models fitted without each family; what an earlier run fitted is read from `KEPT`.
+
+    `accepted` returns which events the gate accepts with predictions.
+    """
+    read = [families[name] for name in training.features.columns if name in families]
+    names = list(dict.fromkeys(read))
+    state = [
+        *(values_digest(table) for table in (training.features, training.labels)),
+        repr((trainer.validation, trainer.model)),
+        code_digest(Path(__file__)),
+    ]
+    kept = {name: KEPT / f"{digest_of([*state, name])}.parquet" for name in names}
+    for path in KEPT.glob("*.parquet"):
+        if path not in kept.values():
+            path.unlink()  # of other data, settings or code
+    begun, fitted = time.monotonic(), 0
+    waiting = sum(not path.is_file() for path in kept.values())
+    for name, path in kept.items():
+        if path.is_file():
+            say(f"without {name}: fitted before")
+            predictions = read_parquet(path)
+        else:
+            found = without_family(training, trainer, families=families, family=name)
+            if found is None:
+                continue
+            KEPT.mkdir(parents=True, exist_ok=True)
+            write_parquet(found, path)
+            predictions, fitted = found, fitted + 1
+            left = (waiting - fitted) * (time.monotonic() - begun) / fitted
+            say(f"without {name}: {fitted} of {waiting}, about {timedelta(seconds=round(left))} left")
+        p = events[_KEYS].merge(predictions[[*_KEYS, "p_direction"]], on=_KEYS, how="left")["p_direction"].to_numpy()
+        yield Variant(part="family", name=name, change="without it", accepted=accepted(predictions), p=p)

@@ -1,0 +1,133 @@
+"""Stage `controls`: what the trades earn beyond simpler rules and placebos, and what each part of the rule adds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pipelines._controls import accepted_by, among, cheap_variants, entry_market, family_variants, tested_events
+from pipelines._stage import Stage, run
+from pipelines._trading import build_gate, read_backtest
+from pipelines._training import build_trainer
+from slackwater.evidence.attribution import family_shares, partial_dependence
+from slackwater.evidence.baselines import GATED, control_predictions, gated_controls
+from slackwater.evidence.controls.measured import ControlledRun
+from slackwater.evidence.controls.paired import PairedDays
+from slackwater.evidence.controls.table import Scores, control_table, sentence
+from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.left_out import COLUMNS, WholeRule, findings
+from slackwater.models.readers import READERS
+from slackwater.models.targets import ExplainedModel
+from slackwater.models.training import TrainingSet
+from slackwater.report.controls_page import controls_page
+from slackwater.run.training import read_training_set
+from slackwater.storage import atomic_file, read_json, read_parquet, write_parquet, write_report
+from slackwater.types import Bools, Floats
+
+QUICK = ("price_only",)
+"""Controls that are fitted for the gate where `evaluation.depth` is quick."""
+
+
+def main(stage: Stage) -> None:
+    """Write ``data/control_predictions.parquet``, ``data/reports/controls.json`` and ``data/reports/controls.md``."""
+    evaluation = stage.evaluation
+    depth, resampling = evaluation.depth, Resampling(**evaluation.model_dump(exclude={"depth"}))
+    training, trainer = read_training_set(), build_trainer(stage)
+    manifest = read_json("data/feature_manifest.json")
+    families = {f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]}
+    stage.say("fitting the controls")
+    wanted = GATED if depth == "full" else QUICK
+    gated = gated_controls(
+        training, trainer, families=families, wanted=wanted, seed=resampling.seed, progress=stage.say
+    )
+    predicted = control_predictions(
+        training, trainer, families=families, gated=gated, seed=resampling.seed, progress=stage.say
+    )
+    write_parquet(predicted, "data/control_predictions.parquet")
+
+    keys = ["symbol", "event_time"]
+    scored = read_parquet("data/predictions.parquet")
+    scored = scored.merge(predicted.drop(columns=["row", "fold"]), on=keys, validate="1:1")
+    scored = scored.merge(training.labels, on=keys, validate="1:1")
+    events = tested_events(scored)
+    backtest = read_backtest(stage)
+    gate = build_gate(stage, backtest.paths)
+    market = entry_market(stage, backtest, gate)
+    sample = read_parquet("reports/unit_risk_trades.parquet", columns=keys)
+    accepted = among(events, set(sample.itertuples(index=False, name=None)))
+    by_scores: dict[str, tuple[Bools | None, Floats]] = {"permuted_labels": (None, events["p_permuted"].to_numpy())}
+    for name, found in gated.items():
+        p = events[keys].merge(found, on=keys, how="left", validate="1:1")["p_direction"].to_numpy()
+        by_scores[name] = (accepted_by(backtest, gate, found, events), p)
+    made = ControlledRun(
+        events=events,
+        accepted=accepted,
+        by_scores=by_scores,
+        drift_events=scored[["symbol", "entry_time", "entry_price"]],
+        market=market,
+        bar_interval=stage.market.bar_interval,
+        depth=depth,
+        seed=resampling.seed,
+    )
+    calendar = PairedDays(events=events["event_time"], resampling=resampling)
+    scores = Scores(times=events["event_time"], y=events["y_direction"].to_numpy(), p=events["p_direction"].to_numpy())
+    rows = control_table(made.model, made.controls(stage.say), scores, calendar)
+
+    stage.say("what each part of the rule adds")
+    variants = cheap_variants(events, accepted, market)
+    left_out: dict[str, list[str]] = {}
+    if depth == "full":
+        variants += family_variants(
+            training, trainer, families, events, lambda p: accepted_by(backtest, gate, p, events), stage.say
+        )
+    else:
+        names = dict.fromkeys(families.values())
+        left_out["ablation"] = [f"the rule without {name}" for name in names]
+        left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
+    parts = [*WholeRule(events=events, accepted=accepted, calendar=calendar).rows(variants), *_rules()]
+    report = {
+        "dataset": stage.dataset.name,
+        "synthetic": stage.dataset.synthetic,
+        "depth": depth,
+        "draws_per_trade": made.draws,
+        "left_out": left_out,
+        "sentence": sentence(rows),
+        "controls": rows,
+        "ablation": parts,
+        "ablation_findings": findings(parts),
+        **_attribution(training, families),
+    }
+    write_report(report, "data/reports/controls.json")
+    title = f"{stage.dataset.name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"
+    with atomic_file("data/reports/controls.md") as path:
+        path.write_text(controls_page(title, report), encoding="utf-8")
+    stage.say(report["sentence"])
+
+
+def _rules() -> list[dict[str, Any]]:
+    """Return the rows of the rule ablation that the stage `sensitivity` measured, in the form of the table here."""
+    found = []
+    for row in read_json("data/reports/sensitivity.json")["rules"]:
+        if row["toggled"]:  # the first row is the gate as configured
+            known = {name: row[name] for name in COLUMNS if name in row}
+            words = {"name": row["rule"], "change": "without it" if row["toggled"] == "off" else "with it"}
+            found.append(dict.fromkeys(COLUMNS, math.nan) | known | {"part": "rule"} | words)
+    return found
+
+
+def _attribution(training: TrainingSet, families: dict[str, str]) -> dict[str, Any]:
+    """Return what the exported direction model reads, where its kind can be explained."""
+    entry = read_json("models/fitted/models.json")["direction"]
+    reader = READERS.get(entry["format"])
+    with open(f"models/fitted/{entry['file']}", encoding="utf-8") as file:
+        model = None if reader is None else reader(file.read())
+    if not isinstance(model, ExplainedModel):
+        return {"families": [], "dependence": {}}
+    return {
+        "families": family_shares(model, training.features, families),
+        "dependence": partial_dependence(model, training.features),
+    }
+
+
+if __name__ == "__main__":
+    run("controls", main)

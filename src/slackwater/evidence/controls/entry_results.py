@@ -1,0 +1,77 @@
+"""Results of entries at any bar close: the trade that an event there would suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from slackwater.labels.barriers import triple_barrier
+from slackwater.labels.trades import TradeRules, trade_outcomes
+from slackwater.trading.price_path import PricePath
+
+__all__ = ["EntryMarket"]
+
+_KEYS: Final = ["symbol", "event_time"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryMarket:
+    """Everything that the trade of an entry depends on, the same as for the labels.
+
+    Parameters
+    ----------
+    bars
+        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT` of every bar close.
+    paths
+        Fine bars and funding of each symbol.
+    trade
+        Bracket, costs and the reference size.
+    horizon, decision_lag, fine_bar_interval
+        As in `slackwater.labels.barriers.triple_barrier`.
+    """
+
+    bars: pd.DataFrame
+    paths: Mapping[str, PricePath]
+    trade: TradeRules
+    horizon: timedelta
+    decision_lag: timedelta
+    fine_bar_interval: timedelta
+
+    def results(self, entries: pd.DataFrame) -> pd.DataFrame:
+        """Return ``net_r`` and ``net_bps`` of each entry, in the order of `entries`.
+
+        Parameters
+        ----------
+        entries
+            ``symbol``, ``event_time`` (a bar close, UTC) and ``side``; the same entry may stand there several times.
+
+        Returns
+        -------
+        DataFrame
+            Net of fees, slippage and funding, R and basis points of notional. NaN where there is no trade: no such bar,
+            no volatility, a gap, the end of the data, or levels that leave none.
+        """
+        wanted = entries[[*_KEYS, "side"]].drop_duplicates()
+        found = [self._of_side(wanted[wanted["side"] == side], side) for side in (1, -1)]
+        out = entries[[*_KEYS, "side"]].merge(pd.concat(found), on=[*_KEYS, "side"], how="left", validate="m:1")
+        return out[["net_r", "net_bps"]].set_axis(entries.index)
+
+    def _of_side(self, wanted: pd.DataFrame, side: int) -> pd.DataFrame:
+        rows = self.bars.merge(wanted[_KEYS], on=_KEYS, validate="1:1")
+        rows = rows[np.isfinite(rows["volatility_daily"])].sort_values(_KEYS, ignore_index=True)
+        labels, report = triple_barrier(
+            rows.assign(direction=-side),
+            self.paths,
+            horizon=self.horizon,
+            decision_lag=self.decision_lag,
+            fine_bar_interval=self.fine_bar_interval,
+        )
+        latency = max(self.trade.costs.latency, report.latency_to_charge)
+        rules = replace(self.trade, costs=replace(self.trade.costs, latency=latency))
+        trades = trade_outcomes(labels, rows, self.paths, rules=rules, horizon=self.horizon)
+        return labels[_KEYS].assign(side=side, net_r=trades["net_r"], net_bps=trades["trade_net_bps"])

@@ -1,0 +1,111 @@
+"""Page of the controls in Markdown: what the trades earn beyond each of them, and what each part of the rule adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from slackwater.report.markdown import markdown_table
+
+__all__ = ["controls_page"]
+
+_CONTROLS = """Each control is measured on the same test period, with the same costs and bracket, at the reference size
+(`labels.reference_notional_usd`). `net_r` and `net_bps` are means per trade, in R and in basis points of notional. The
+differences are the mean of the model less that of the control, over the same drawn days, with 95 % intervals in
+brackets. A control is beaten where the intervals of both differences lie above 0. Where all fifteen are as good as the
+model, one of them is beaten by chance in about one run of three. `auc` is that of direction, where a control predicts
+it. Placebos (random entries, moves of the same size, permuted times) know no outcome; they are not rules that can be
+traded."""
+_ABLATION = """The rule of this run beside the same rule without one part. The differences are the whole rule less the
+changed one: above 0 the part helps. Those in R and in basis points are per **event**, an event without a trade counting
+0; for a rule of the gate they are with the rule less without it. A default that is chosen by this table is a trial."""
+_FAMILIES = """Of the exported model of direction, on rows that it was fitted to: the share of each family in the gain,
+and in the size of its SHAP values. A share is not evidence that a family helps; the table above is."""
+
+
+def controls_page(title: str, report: Mapping[str, Any]) -> str:
+    """Return the page in Markdown.
+
+    Parameters
+    ----------
+    title
+        Name of the data set, with the word SYNTHETIC where the market was simulated.
+    report
+        Content of ``reports/controls.json``.
+    """
+    controls = pd.DataFrame([_control(name, row) for name, row in report["controls"].items()])
+    rules = pd.DataFrame([{"control": name, "rule": row["rule"]} for name, row in report["controls"].items()])
+    parts = [
+        f"# Controls: {title}\n",
+        f"**{report['sentence']}**\n",
+        _depth(report),
+        f"{_CONTROLS}\n\n{markdown_table(controls)}\n",
+        f"## The controls in words\n\n{markdown_table(rules)}\n",
+        f"## What each part of the rule adds\n\n{_ABLATION}\n",
+        *(f"- **{part}**: {found}" for part, found in report["ablation_findings"].items()),
+        f"\n{markdown_table(pd.DataFrame([_part(row) for row in report['ablation']]))}\n",
+        f"## What the model reads\n\n{_FAMILIES}\n\n{markdown_table(pd.DataFrame(report['families']))}\n",
+    ]
+    return "\n".join(parts)
+
+
+def _depth(report: Mapping[str, Any]) -> str:
+    """Return what the depth of this run left out, by name."""
+    draws = f"{report['draws_per_trade']} random entries stand for each trade"
+    names = [name for each in report["left_out"].values() for name in each]
+    if not names:
+        return f"`evaluation.depth` is `{report['depth']}`: {draws}, and nothing is left out.\n"
+    return (
+        f"`evaluation.depth` is `{report['depth']}`: {draws}. Left out are rows whose models have to be fitted again: "
+        f"{', '.join(names)}.\n"
+    )
+
+
+def _control(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    measured = {unit: _with_interval(row, f"net_{unit}_mean", f"net_{unit}") for unit in ("r", "bps")}
+    apart = {f"difference_{unit}": _with_interval(row, f"difference_{unit}") for unit in ("r", "bps", "auc")}
+    return {
+        "control": name.replace("_", " "),
+        "n_trades": row["n_trades"],
+        "net_r": measured["r"],
+        "net_bps": measured["bps"],
+        "difference_r": apart["difference_r"],
+        "difference_bps": apart["difference_bps"],
+        "beaten": row["beaten"],
+        "auc": row["auc"],
+        "difference_auc": apart["difference_auc"],
+        "note": row["note"],
+    }
+
+
+def _part(row: Mapping[str, Any]) -> dict[str, Any]:
+    bps = {"difference_bps": row["difference_bps"], "difference_bps_low": row["difference_low"]}
+    bps["difference_bps_high"] = row["difference_high"]
+    return {
+        "part": row["part"],
+        "name": row["name"],
+        "change": row["change"],
+        "n_trades": row["n_trades"],
+        "net_r": row["net_r_mean"],
+        "net_bps": row["net_bps_mean"],
+        "difference_r": _with_interval(row, "difference_r"),
+        "difference_bps": _with_interval(bps, "difference_bps"),
+        "auc": row.get("auc"),
+        "difference_auc": _with_interval(row, "difference_auc") if "difference_auc" in row else "",
+    }
+
+
+def _with_interval(row: Mapping[str, Any], name: str, bounds: str | None = None) -> str:
+    """Return a value with its interval; "" where it is not known."""
+    start = bounds or name
+    value, low, high = (_number(row[key]) for key in (name, f"{start}_low", f"{start}_high"))
+    if math.isnan(value):
+        return ""
+    return f"{value:.3g}" + ("" if math.isnan(low + high) else f" ({low:.3g} to {high:.3g})")
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
