@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines._closure import code_digest, stage_files
 from pipelines._families import settings_of
 from pipelines._stage import Stage, run
+from slackwater.run.training import end_of_training
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.storage import digest_of, read_json, read_parquet, sha256_of
@@ -32,6 +33,7 @@ def main(stage: Stage) -> None:
             "model_features": features["model_features"],
             "unavailable_families": features["unavailable_families"],
         },
+        "training": end_of_training(read_parquet("data/labels.parquet"), params.validation.embargo),
         "labels": {"horizon": params.labels.horizon, "triggers": params.labels.triggers},
         "models": models,
         "training_range": read_json(fitted / "training_range.json"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipelines._contracts import require_facts
 from pipelines._stage import Stage, run
 from slackwater.report.history import history_sentences
-from slackwater.simulation.market import MarketRequest, simulate
+from slackwater.run.tables import read_dataset, within
 from slackwater.simulation.tables import DEFAULT_LAGS
-from slackwater.sources.own_files.directory import Reading, canonical_files, read_directory
-from slackwater.sources.own_files.kinds import sources_of
+from slackwater.sources.own_files.directory import canonical_files
 from slackwater.storage import write_json, write_tables
 
 
@@ -21,18 +22,15 @@ def main(stage: Stage) -> None:
         stage.require_families(DEFAULT_LAGS)
         made = dataset.simulate.model_dump()
         stage.say(f"{len(dataset.symbols)} simulated symbols, SYNTHETIC, signal {made['signal']:g} by construction")
-        own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
-        request = MarketRequest(symbols=dataset.symbols, lags=own, **made)
-        reading = Reading(tables=simulate(request, progress=stage.say).tables)
     else:
-        sources = sources_of(dataset.model_dump()["tables"])
-        stage.require_families(canonical_files(dataset.path) if sources is None else sources)
-        spacing = {"fine_bars": checks.market.fine_bar_interval, "bars": checks.market.bar_interval}
-        reading = read_directory(
-            dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256, spacing=spacing
-        )
-        if reading.unread:
-            stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
+        stage.require_families(dataset.tables or canonical_files(dataset.path))
+    spacing = {"fine_bars": checks.market.fine_bar_interval, "bars": checks.market.bar_interval}
+    reading = read_dataset(dataset, lags=lags, spacing=spacing, progress=stage.say)
+    if reading.unread:
+        stage.say(f"not read, as no table names them: {', '.join(reading.unread)}")
+    if dataset.start or dataset.end:
+        reading = replace(reading, tables=within(reading.tables, dataset.start, dataset.end))
+        stage.say(f"from {dataset.start or 'the beginning'} to {dataset.end or 'the end'} of the files")
     require_facts(stage, {symbol for table in reading.tables.values() for symbol in table["symbol"].unique()})
     for name, table in reading.tables.items():
         stage.say(f"{name}: {len(table):,} rows, {table['symbol'].nunique()} symbols")

@@ -67,17 +67,19 @@ def main(stage: Stage) -> None:
     )
     with atomic_file("state/run_id.txt") as path:
         path.write_text(run_id + "\n", encoding="utf-8")
-    if experiment := os.environ.get("DVC_EXP_NAME"):
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    # In the repository itself, a changed ledger would run `evaluate` again at every change of the data set.
+    if experiment and root != Path.cwd():
         record_experiment(experiment, metrics, root / "trials.jsonl")
         stage.say(f"the experiment {experiment} is recorded in trials.jsonl, and counts as a trial")
     stage.say(f"run {run_id}; compare runs with `make ui`")
 
 
 def record_experiment(name: str, metrics: Mapping[str, Any], ledger: Path) -> None:
-    """Add a run of `dvc exp` to the ledger of trials, unless it is there: `evaluate` counts it like one of a study."""
+    """Add a queued run to the ledger of trials, unless it is there: `evaluate` counts it like one of a study."""
     (run,) = read_json("reports/trials.json")["trials"]
     row = {
-        "study": "dvc exp",
+        "study": "dvc queue",
         "dataset": metrics["dataset"],
         "synthetic": metrics["synthetic"],
         "data_sha256": run["data_sha256"],

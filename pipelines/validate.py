@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines._stage import Stage, run
-from slackwater.market.bars import resample_bars
-from slackwater.market.quality.detectors import absent_tables, examine_tables
-from slackwater.market.quality.known_defects import known_defects
+from slackwater.market.quality.detectors import absent_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
 from slackwater.report.defects_page import defects_page
+from slackwater.run.tables import examined, with_bars
 from slackwater.storage import atomic_file, read_json, read_tables, write_report, write_tables
 
 
@@ -18,10 +17,9 @@ def main(stage: Stage) -> None:
     market, dataset = stage.market, stage.dataset
     spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
     archived = Path("data/raw/origin.json").is_file()
-    known = known_defects(archived=archived)
     raw = read_tables("data/raw")
     stage.say(f"{sum(map(len, raw.values())):,} rows in {len(raw)} tables")
-    tables, found = examine_tables(raw, venue=dataset.venue, spacing=spacing, known=known)
+    tables, found = examined(raw, venue=dataset.venue, spacing=spacing, archived=archived)
     read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
     ledger = DefectLedger([*read, *found.findings])
     absent = absent_tables(tables)
@@ -35,9 +33,7 @@ def main(stage: Stage) -> None:
         title = f"{dataset.name}{' (SYNTHETIC)' if dataset.synthetic else ''}"
         page.write_text(defects_page(ledger.findings, title=title, absent=absent), encoding="utf-8")
     found.raise_if_refused()
-    if "bars" not in tables:
-        tables["bars"] = resample_bars(tables["fine_bars"], market.bar_interval)
-    write_tables(tables, "data/tables")
+    write_tables(with_bars(tables, market.bar_interval), "data/tables")
 
 
 if __name__ == "__main__":

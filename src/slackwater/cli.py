@@ -430,6 +430,7 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 
 
 app.command()(commands.study)
+app.command()(commands.evaluate)
 
 
 def main() -> None:

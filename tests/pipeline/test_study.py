@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from pipelines._closure import ROOT
+from pipelines.track import record_experiment
 from slackwater.evidence.trials import compact_returns, same_returns
 from slackwater.metrics.classification import auc
 from slackwater.study.lock import one_study
@@ -128,7 +129,7 @@ def test_every_trial_is_recorded_once_and_the_verdict_counts_all(root: Path) -> 
 
     told = run_stages(root, "evaluate")
     metrics, verdict = (json.loads((root / f"data/reports/{name}.json").read_text()) for name in ("metrics", "verdict"))
-    assert "5 other trials of small are recorded and count, 5 with their returns" in told
+    assert "other recorded trials of small: 5 count, 5 of them with their returns" in told
     assert "this run is trial 1 of the study thresholds" in told
     assert metrics["n_trials"] == 6
     assert 0.0 <= verdict["clauses"]["deflated_sharpe"]["value"] <= 1.0
@@ -213,6 +214,29 @@ def test_a_study_that_was_killed_ends_as_if_it_had_not_been(
     assert "the last trial of a killed process was torn" in finished.stdout
     assert rows(root) == rows(whole)
     assert logged(root) == logged(whole)
+
+
+def test_a_queued_experiment_counts_once_and_stands_beside_a_study(root: Path) -> None:
+    """Caught: runs of a queue that the verdict does not know of, or that count again when they are repeated."""
+    run_stages(root, "evaluate")
+    shutil.copy(root / "data/reports/trials.json", root / "reports/trials.json")
+    metrics = json.loads((root / "data/reports/metrics.json").read_text())
+    sample = root / "reports/unit_risk_trades.parquet"
+    own = sample.read_bytes()
+    other = pd.read_parquet(sample)
+    other.assign(net_r=-other["net_r"]).to_parquet(sample)
+    with inside(root):
+        for _ in range(2):
+            record_experiment("brave-one", metrics, root / "trials.jsonl")
+    (row,) = rows(root)
+    assert (row["study"], row["number"], row["dataset"]) == ("dvc queue", "brave-one", "small")
+    sample.write_bytes(own)
+    told = run_stages(root, "evaluate")
+    assert "other recorded trials of small: 1 count, 1 of them with their returns" in told
+    assert json.loads((root / "data/reports/metrics.json").read_text())["n_trials"] == 2
+    # The parameters are those of a trial of a study: the same configuration.
+    assert study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}}).returncode == 0
+    assert rows(root)[1]["params_sha256"] == row["params_sha256"]
 
 
 def test_two_studies_at_once_are_refused(root: Path) -> None:

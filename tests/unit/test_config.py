@@ -46,6 +46,18 @@ BAD = {
     "too much leverage": (lambda c: c["trading"]["rules"].update(leverage_cap=25.0), r"leverage_cap`.*10, was 25"),
     "missing section": (lambda c: c.pop("labels"), r"`labels`: missing"),
     "unknown data set": (lambda c: c.update(dataset="bybit"), r"`dataset` is 'bybit'; did you mean `bybit_1h`"),
+    "an end without a zone": (
+        lambda c: c["datasets"]["bybit_1h"].update(end="2024-01-01"),
+        "`start` and `end` must carry a time zone",
+    ),
+    "an end before the start": (
+        lambda c: c["datasets"]["bybit_1h"].update(start="2024-01-01T00:00:00Z", end="2023-01-01T00:00:00Z"),
+        "`end` must be after `start`",
+    ),
+    "an end beside that of the simulation": (
+        lambda c: c["datasets"]["simulated"].update(end="2024-01-01T00:00:00Z"),
+        "of a simulated data set stand in its section `simulate`",
+    ),
     "embargo below horizon": (lambda c: c["validation"].update(embargo="1h"), r"embargo.*must not be shorter"),
     "bars known after the decision": (lambda c: c["market"].update(decision_lag="1s"), r"`decision_lag` must not be"),
     "a cap of nothing": (lambda c: c["market"].update(liquidation_cap="0s"), r"`liquidation_cap` must be > 0"),

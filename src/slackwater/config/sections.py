@@ -186,6 +186,7 @@ class SimulateSource(Section):
 class Dataset(Section):
     """One entry of ``datasets``, without its overrides.
 
+    The stages read the rows of files after `start` and up to `end`; `slackwater evaluate` reads all.
     `contract_facts` is checked by `slackwater.market.contract_file`.
     """
 
@@ -200,6 +201,8 @@ class Dataset(Section):
     path: InRepository | None = None
     tables: dict[TableName, TableSources] | None = None
     sha256: dict[str, str] = Field(default_factory=dict)
+    start: Time | None = None
+    end: Time | None = None
     contract_facts: Annotated[dict[str, Any], BeforeValidator(_with_a_date_as_text)] | None = None
 
     @property
@@ -216,6 +219,8 @@ class Dataset(Section):
                 raise ValueError("a simulated data set needs `symbols` and `simulate`")
             if self.path is not None or self.tables is not None or self.sha256:
                 raise ValueError("a simulated data set has no `path`, `tables` or `sha256`")
+            if self.start or self.end:
+                raise ValueError("`start` and `end` of a simulated data set stand in its section `simulate`")
             if self.venue != "simulated":
                 raise ValueError("the venue of a simulated data set is `simulated`")
             return self
@@ -223,6 +228,10 @@ class Dataset(Section):
             raise ValueError("a parquet data set needs `path`, its directory")
         if self.simulate is not None:
             raise ValueError("a parquet data set has no `simulate`")
+        if any(time is not None and time.tzinfo is None for time in (self.start, self.end)):
+            raise ValueError("`start` and `end` must carry a time zone, such as 2024-01-01T00:00:00Z")
+        if self.start and self.end and self.end <= self.start:
+            raise ValueError(f"`end` must be after `start`, was {self.end} and {self.start}")
         if self.tables is None:  # every file that is named as a table
             return self
         if not {"bars", "fine_bars"} & set(self.tables):

@@ -145,11 +145,11 @@ def _counted(
     if not beside:
         yield f"trials.jsonl records no other trial of {dataset}: this run is the only one"
         return
-    yield f"{len(beside):,} other trials of {dataset} are recorded and count, {len(comparable):,} with their returns"
+    yield f"other recorded trials of {dataset}: {len(beside):,} count, {len(comparable):,} of them with their returns"
     elsewhere = [row for row in beside if row.get("data_sha256") != data_sha256]
     if elsewhere:
         yield (
-            f"{len(elsewhere):,} of them were measured on other events or labels: they count, but their returns are "
+            f"{len(elsewhere):,} of these were measured on other events or labels: they count, but their returns are "
             "not set beside those of this run"
         )
     without = Counter(row.get("state", "complete") for row in beside if row not in elsewhere and "returns" not in row)

@@ -28,6 +28,7 @@ __all__ = [
     "Power",
     "Verdict",
     "at_least",
+    "frozen_verdict",
     "holds",
     "not_applicable",
     "not_computed",
@@ -267,6 +268,31 @@ def verdict(
         holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
     return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample), suggested=Power.of(suggested or {}))
+
+
+def frozen_verdict(
+    direction: Mapping[str, Any], trading: Mapping[str, Any], unit_risk: pd.DataFrame, *, synthetic: bool
+) -> Verdict:
+    """Return the verdict on a test of a frozen bundle on other data: one trial, without controls that are fitted anew.
+
+    Parameters
+    ----------
+    direction
+        ``auc_low`` and ``brier_skill`` of the direction of the events.
+    trading, unit_risk, synthetic
+        As for `verdict`.
+    """
+    sample = trading["unit_risk"]
+    enough, funding = _enough(sample), int(sample.get("n_funding_unknown", 0))
+    about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, 1, None))
+    clauses = (
+        at_least("direction_auc_low", direction["auc_low"], 0.5),
+        at_least("brier_skill", direction["brier_skill"], 0.0),
+        *enough,
+        *(_judged(clause, enough, funding, len(unit_risk)) for clause in about_trades),
+        holds("real_data", "not simulated", float(not synthetic), not synthetic),
+    )
+    return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample))
 
 
 def _direction_clauses(d: Mapping[str, Any]) -> tuple[Clause, ...]:

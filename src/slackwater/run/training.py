@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from slackwater.features.family import Feature
+from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.storage import read_json, read_parquet
 
-__all__ = ["predict_test_blocks", "read_training_set"]
+__all__ = ["end_of_training", "predict_test_blocks", "read_training_set"]
 
 
 def read_training_set(data: str | Path = "data") -> TrainingSet:
@@ -44,3 +47,29 @@ def predict_test_blocks(
         The columns of `Trainer.predict_out_of_fold` and of `Trainer.training_facts`.
     """
     return trainer.predict_out_of_fold(training, progress=progress).join(trainer.training_facts(training))
+
+
+def end_of_training(labels: pd.DataFrame, embargo: timedelta) -> dict[str, Any]:
+    """Return what a test on later data has to know of a training, for the manifest of its bundle.
+
+    Parameters
+    ----------
+    labels
+        The labels table.
+    embargo
+        Time after the last label in which events are not tested.
+
+    Returns
+    -------
+    dict
+        ``until``, when the last label was known; ``embargo``; and ``base_rates``, the share of ones in the rows that
+        train, by name of the target.
+    """
+    rows = labels[labels["trains"]]
+    probabilities = [target for target in TARGETS if target.offset is None]
+    return {
+        # Calibrators are fitted to predictions of all events.
+        "until": labels["label_known_time"].max().isoformat(),
+        "embargo": embargo,
+        "base_rates": {target.name: float(rows[target.column].mean()) for target in probabilities},
+    }

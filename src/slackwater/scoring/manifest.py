@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -47,6 +47,12 @@ def _not_a_duration(section: dict[str, Any]) -> dict[str, Any]:
 
 
 _Settings = Annotated[dict[str, Any], AfterValidator(_not_a_duration)]
+
+
+def _aware(time: str) -> str:
+    if datetime.fromisoformat(time).tzinfo is None:
+        raise ValueError("must be a time with a time zone")
+    return time
 
 
 class _Duration(_Exact):
@@ -117,6 +123,12 @@ class _Labels(_Part):
     triggers: Annotated[list[_Named], Field(min_length=1)]
 
 
+class _Training(_Part):
+    until: Annotated[str, AfterValidator(_aware)]
+    embargo: _Duration
+    base_rates: dict[_Named, Annotated[float, Field(ge=0, le=1)]]
+
+
 class _Manifest(_Part):
     format: int
     dataset: _Named
@@ -131,6 +143,7 @@ class _Manifest(_Part):
     trading: _Trading
     hashes: dict[str, str]
     params: _Settings = {}
+    training: _Training | None = None
 
 
 def read_manifest(text: str) -> dict[str, Any]:

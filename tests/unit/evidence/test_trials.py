@@ -64,8 +64,8 @@ def test_every_trial_counts_and_returns_of_other_data_are_not_mixed() -> None:
     assert found.returns.shape[1] == 2
     assert np.allclose(found.returns, [[0.2, 0.1], [0.2, -0.3]])
     said = "; ".join(found.sentences)
-    assert "4 other trials of mine are recorded and count, 1 with their returns" in said
-    assert "1 of them were measured on other events or labels" in said
+    assert "other recorded trials of mine: 4 count, 1 of them with their returns" in said
+    assert "1 of these were measured on other events or labels" in said
     assert "trials of other data sets are not counted: 1 of another" in said
     assert "without returns: 1 complete, 1 failed" in said
 

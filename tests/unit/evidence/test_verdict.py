@@ -19,6 +19,7 @@ from slackwater.evidence.verdict import (
     Clause,
     Verdict,
     at_least,
+    frozen_verdict,
     holds,
     not_applicable,
     not_computed,
@@ -365,6 +366,40 @@ def test_the_best_of_twenty_with_an_edge_passes() -> None:
     tried[:, 7] += 60.0
     judged = judge(trades(tried[:, 7]), n_trials=20, trial_returns=pd.DataFrame(tried / 100.0))
     assert judged.name == "eligible"
+
+
+def test_trials_without_returns_deflate_too() -> None:
+    """Caught: trials that failed, left out of the number by which the best is judged."""
+    rng = np.random.default_rng(0)
+    tried = rng.normal(0.0, 100.0, (400, 5))
+    tried[:, 2] += 14.0
+
+    def deflated(n_trials: int) -> Clause:
+        judged = judge(trades(tried[:, 2]), n_trials=n_trials, trial_returns=pd.DataFrame(tried / 100.0))
+        return next(clause for clause in judged.clauses if clause.name == "deflated_sharpe")
+
+    assert deflated(500).value < deflated(5).value < 1.0
+    assert deflated(500).note == "best of 500 trials, 5 of them with returns"
+    alike = pd.DataFrame({0: tried[:, 2], 1: tried[:, 2]})
+    judged = judge(trades(tried[:, 2]), n_trials=2, trial_returns=alike)
+    assert "deflated_sharpe" in judged.unknown
+
+
+def test_a_frozen_test_is_judged_by_what_it_can_measure() -> None:
+    """Caught: clauses of the frozen test that hold whatever was measured, or that nothing can hold."""
+    rng = np.random.default_rng(0)
+
+    def frozen(sample: pd.DataFrame, *, auc_low: float = 0.53, synthetic: bool = False) -> Verdict:
+        trading = trading_metrics(sample, *nothing(), sample, RESAMPLING)
+        trading["unit_risk"] |= over_drift(sample, without_drift(sample), RESAMPLING)
+        return frozen_verdict({"auc_low": auc_low, "brier_skill": 0.01}, trading, sample, synthetic=synthetic)
+
+    rich, poor = trades(rng.normal(60.0, 30.0, 400)), trades(rng.normal(-60.0, 30.0, 400))
+    assert frozen(rich).name == "eligible"
+    assert frozen(rich, synthetic=True).failed == ("real_data",)
+    assert frozen(rich, auc_low=0.49).failed == ("direction_auc_low",)
+    assert {"net_bps_low", "deflated_sharpe"} <= set(frozen(poor).failed)
+    assert frozen(rich.iloc[:5]).name == "not_evaluable"
 
 
 def rising_market(days: int = 900, per_day: float = 0.008) -> tuple[pd.DatetimeIndex, np.ndarray]:

@@ -86,6 +86,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda r: (r / "SHA256SUMS").write_text("0" * 64 + "  hit.txt\n" + (r / "SHA256SUMS").read_text()),
         "names hit.txt twice",
     ),
+    "an end of training without a zone": (
+        lambda r: edit_manifest(
+            r, lambda m: m.update(training={"until": "2024-01-01", "embargo": {"seconds": 1}, "base_rates": {}})
+        ),
+        "`training.until`: .*must be a time with a time zone",
+    ),
+    "an end of training that is no time": (
+        lambda r: edit_manifest(
+            r, lambda m: m.update(training={"until": "then", "embargo": {"seconds": 1}, "base_rates": {}})
+        ),
+        "`training.until`",
+    ),
     "a number for a section": (lambda r: edit_manifest(r, lambda m: m.update(labels=0)), "`labels`: .*was 0"),
     "a number for a model": (lambda r: edit_manifest(r, lambda m: m["models"].update(hit=0)), "`models.hit`: .*was 0"),
     "no bar interval": (
