@@ -88,7 +88,7 @@ def _families(report: Mapping[str, Any], figure: Any, title: str) -> None:
 
 
 def _dependence(report: Mapping[str, Any], figure: Any, title: str) -> None:
-    found = report["dependence"]
+    found = dict(sorted(report["dependence"].items(), key=lambda item: item[1]["family"]))
     figure.set_size_inches(8.0, 1.2 + 2.2 * max(1, math.ceil(len(found) / 3)))
     figure.suptitle(
         f"Partial dependence of the model of direction (log-odds of a reversal)\n{title}", x=0.02, ha="left"
