@@ -1,4 +1,4 @@
-"""What the stage `controls` reads and fits: the events with their trades, and models without one family each."""
+"""Inputs and fits of the stage `controls`: the events with their trades, and models without one family each."""
 
 from __future__ import annotations
 

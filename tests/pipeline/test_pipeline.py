@@ -110,7 +110,17 @@ def test_everything_that_was_promised_is_there(repository: Path) -> None:
     assert set(metrics["direction"]["by_horizon"]) == {"1h", "4h", "24h", "48h"}
     assert metrics["direction"]["by_trigger"]["all"]["n"] == metrics["n_events"]
     assert (repository / "reports/direction.md").read_text().startswith("# Direction: simulated, SYNTHETIC market\n")
-    for plot in ("precision_recall", "calibration", "importance", "equity"):
+    controls = metrics["controls"]
+    assert len(controls) == 16
+    for name in ("never", "always_fade", "random_24h", "random_30d", "price_only", "direction_flag", "drift"):
+        assert controls[name]["n_trades"] is not None, name
+    assert controls["model"]["n_trades"] == metrics["backtest"]["unit_risk"]["n_trades"]
+    assert controls["price_only"]["auc"] == metrics["direction"]["auc_price_only"]
+    page = (repository / "reports/controls.md").read_text()
+    assert page.startswith("# Controls: simulated, SYNTHETIC market\n")
+    assert "Left out are rows whose models have to be fitted again: the rule without volatility, " in page
+    plots = ("precision_recall", "calibration", "importance", "equity")
+    for plot in (*plots, "controls", "ablation", "families", "partial_dependence"):
         assert (repository / f"reports/plots/{plot}.png").stat().st_size > 5_000
 
 

@@ -1,4 +1,4 @@
-"""What a fitted model reads: gain and SHAP values by family, and its partial dependence on single features.
+"""Families and features in a fitted model: shares of gain and of SHAP values, and partial dependence.
 
 These describe the exported model, on rows that it was fitted to as well; they are not evidence of an edge.
 """

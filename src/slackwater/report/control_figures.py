@@ -67,7 +67,7 @@ def _forest(figure: Any, rows: Mapping[str, Mapping[str, Any]], name: str, title
             axes.plot(value, place, "o", color=colour, ms=4)
     axes.axvline(0.0, color=GREY, linestyle="--", lw=1)
     axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel(unit)
     axes.set_title(title)
@@ -88,7 +88,7 @@ def _families(report: Mapping[str, Any], figure: Any, title: str) -> None:
 
 
 def _dependence(report: Mapping[str, Any], figure: Any, title: str) -> None:
-    found = report["dependence"]
+    found = dict(sorted(report["dependence"].items(), key=lambda item: item[1]["family"]))
     figure.set_size_inches(8.0, 1.2 + 2.2 * max(1, math.ceil(len(found) / 3)))
     figure.suptitle(
         f"Partial dependence of the model of direction (log-odds of a reversal)\n{title}", x=0.02, ha="left"

@@ -21,7 +21,8 @@ it. Placebos (random entries, moves of the same size, permuted times) know no ou
 traded."""
 _ABLATION = """The rule of this run beside the same rule without one part. The differences are the whole rule less the
 changed one: above 0 the part helps. Those in R and in basis points are per **event**, an event without a trade counting
-0; for a rule of the gate they are with the rule less without it. A default that is chosen by this table is a trial."""
+0; for a rule of the gate they are with the rule less without it. Of thirty parts without effect one or two seem to help
+or to cost by chance, and a default that is chosen by this table is a trial."""
 _FAMILIES = """Of the exported model of direction, on rows that it was fitted to: the share of each family in the gain,
 and in the size of its SHAP values. A share is not evidence that a family helps; the table above is."""
 

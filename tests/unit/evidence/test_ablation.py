@@ -196,14 +196,21 @@ class TestRules:
             expected += [net[net > 0].sum() / -net[net < 0].sum()]
             columns = ["n_trades", "net_bps_mean", "net_bps_low", "net_bps_high", "net_r_mean", "profit_factor"]
             assert table.loc[name, columns].tolist() == pytest.approx(expected)
-            nets[name] = [
-                sum(n for t, n in zip(trades, net, strict=True) if t.plan.event_time == time)
-                for time in events["event_time"]
-            ]
-        gain = np.array(nets["as configured"]) - np.array(nets["probability_threshold"])
-        low, high = RESAMPLING.interval(lambda x: float(np.mean(x)), events["event_time"], gain)
-        found = table.loc["probability_threshold", ["difference_bps", "difference_low", "difference_high"]]
-        assert found.tolist() == pytest.approx([gain.mean(), low, high])
+            in_r = [trade.net_usd / trade.plan.risk_usd for trade in trades]
+            for unit, values in (("bps", net), ("r", in_r)):
+                nets[name, unit] = [
+                    sum(n for t, n in zip(trades, values, strict=True) if t.plan.event_time == time)
+                    for time in events["event_time"]
+                ]
+        columns = {
+            "bps": ["difference_bps", "difference_low", "difference_high"],
+            "r": ["difference_r", "difference_r_low", "difference_r_high"],
+        }
+        for unit, names in columns.items():
+            gain = np.array(nets["as configured", unit]) - np.array(nets["probability_threshold", unit])
+            low, high = RESAMPLING.interval(lambda x: float(np.mean(x)), events["event_time"], gain)
+            found = table.loc["probability_threshold", names]
+            assert found.tolist() == pytest.approx([gain.mean(), low, high])
 
     def test_the_rows_and_the_first_of_them(self) -> None:
         """Catches a rule left out, and a gate that is compared with itself."""

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, OrderError, ParameterError, SchemaError
-from slackwater.trading.backtest import BacktestResult
+from slackwater.trading.backtest import Backtest, BacktestResult
 from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal
 from slackwater.trading.gate import Gate
-from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.ledger import ClosedTrade, trades_table
 from slackwater.trading.rules import DrawdownRules, SizingRules
 from slackwater.trading.score import CONTEXT, Score, event_scores
 from tests.trading import AT_LEVELS, changed, row_of, traded, traded_at_unit_risk
@@ -243,6 +243,32 @@ def test_unit_risk_ignores_the_account(make_score: Callable[..., Score]) -> None
     assert len({trade.plan.quantity for trade in trades}) == 1
     assert len(run(scores, bars()).trades) == 1
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_other_predictions_are_traded_as_a_backtest_of_them(make_score: Callable[..., Score]) -> None:
+    """Caught: predictions of another event, and what else a score holds lost or kept from the wrong row."""
+    options = {
+        "initial_equity": 1e5,
+        "decision_lag": LAG,
+        "horizon": HORIZON,
+        "fine_bar_interval": timedelta(minutes=1),
+    }
+    scores = table(*(at(make_score(), 10 * step) for step in range(4)))
+    other = scores.assign(p_direction=[0.9, 0.1, 0.8, 0.2], trade_edge=[1.0, 1.1, 1.2, 1.3], trade_edge_low=0.9)
+    backtest = Backtest.of(scores, bars(), **options)
+    names = ["symbol", "event_time", "p_direction", "trade_edge", "trade_edge_low"]
+
+    def trades_of(given: Backtest) -> pd.DataFrame:
+        return trades_table(given.unit_risk_trades(GATE))
+
+    found = trades_of(backtest.rescored(other[names].iloc[::-1]))
+    pd.testing.assert_frame_equal(found, trades_of(Backtest.of(other, bars(), **options)))
+    assert found["p_direction"].tolist() == [0.9, 0.8]
+    pd.testing.assert_frame_equal(trades_of(backtest.rescored(scores)), trades_of(backtest))
+    with pytest.raises(SchemaError, match="1 events have no prediction, first BTCUSDT"):
+        backtest.rescored(other[names].iloc[1:])
+    with pytest.raises(SchemaError, match="lacks the columns trade_edge_low"):
+        backtest.rescored(other[names[:-1]])
 
 
 def test_unit_risk_knows_no_drawdown_control(make_score: Callable[..., Score]) -> None:

@@ -26,7 +26,7 @@ SCORED: Final = {
     "logistic": "logistic regression on the same features, through the same gate",
     "price_only": "the model on the families volatility, price and regime alone, through the same gate",
     "volatility_only": "the model on the family volatility alone, through the same gate",
-    "permuted_labels": "the model fitted to permuted labels, through the same gate",
+    "permuted_labels": "the model fitted to permuted labels, judged by the true ones, through the same gate",
 }
 """Controls with predictions of their own for the gate, by name."""
 
