@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,9 +33,11 @@ KEPT: Final = Path("data/ablation")
 _KEYS: Final = ["symbol", "event_time"]
 
 
-def tested_events(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the events of the test blocks that trade, by symbol and time, with the features that rules read."""
-    known = pd.Index(pd.read_parquet("data/event_features.parquet").columns)
+def tested_events(scored: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
+    """Return the events of the test blocks that trade, by symbol and time, with the features that rules read.
+
+    `known` are the names of the features that were computed.
+    """
     wanted = [name for name in rule_features() if name in known]
     features = read_parquet("data/event_features.parquet", columns=[*_KEYS, *wanted])
     events = scored[traded_rows(scored)].sort_values(_KEYS, ignore_index=True)

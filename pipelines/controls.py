@@ -49,7 +49,7 @@ def main(stage: Stage) -> None:
     scored = read_parquet("data/predictions.parquet")
     scored = scored.merge(predicted.drop(columns=["row", "fold"]), on=keys, validate="1:1")
     scored = scored.merge(training.labels, on=keys, validate="1:1")
-    events = tested_events(scored)
+    events = tested_events(scored, [f["name"] for f in manifest["features"]])
     backtest = read_backtest(stage)
     gate = build_gate(stage, backtest.paths)
     market = entry_market(stage, backtest, gate)

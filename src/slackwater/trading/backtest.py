@@ -186,14 +186,10 @@ class Backtest:
         if lost:
             raise SchemaError(f"{len(lost)} events have no prediction, first {lost[0].symbol} at {lost[0].event_time}")
 
-        def other(score: Score) -> Score:
-            return replace(score, **found[score.symbol, score.event_time])
-
-        return replace(
-            self,
-            events=tuple(other(event) for event in self.events),
-            orders=tuple(replace(order, score=other(order.score)) for order in self.orders),
-        )
+        events = tuple(replace(event, **found[event.symbol, event.event_time]) for event in self.events)
+        by_key = {(event.symbol, event.event_time): event for event in events}
+        orders = (replace(order, score=by_key[order.score.symbol, order.score.event_time]) for order in self.orders)
+        return replace(self, events=events, orders=tuple(orders))
 
     def run(self, gate: Gate, *, progress: Progress | None = None) -> BacktestResult:
         """Run one account through all events of all symbols.

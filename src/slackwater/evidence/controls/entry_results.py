@@ -62,7 +62,9 @@ class EntryMarket:
         return out[["net_r", "net_bps"]].set_axis(entries.index)
 
     def _of_side(self, wanted: pd.DataFrame, side: int) -> pd.DataFrame:
-        rows = self.bars.merge(wanted[_KEYS], on=_KEYS, validate="1:1")
+        # A few of a million bars: a merge with all of them would take most of the time.
+        near = self.bars[self.bars["event_time"].isin(wanted["event_time"])]
+        rows = near.merge(wanted[_KEYS], on=_KEYS, validate="1:1")
         rows = rows[np.isfinite(rows["volatility_daily"])].sort_values(_KEYS, ignore_index=True)
         labels, report = triple_barrier(
             rows.assign(direction=-side),

@@ -136,10 +136,10 @@ class ControlledRun:
 
     @property
     def _bars(self) -> pd.DataFrame:
-        """Return the bar closes of the test period."""
-        times = self.events["event_time"]
-        bars = self.market.bars
-        return bars[bars["event_time"].between(times.min(), times.max())].reset_index(drop=True)
+        """Return the bar closes of the test period, of symbols that have events."""
+        times, bars = self.events["event_time"], self.market.bars
+        own = bars["event_time"].between(times.min(), times.max()) & bars["symbol"].isin(self.market.paths)
+        return bars[own].reset_index(drop=True)
 
     def _random(self, stream: int, earliest: timedelta, latest: timedelta) -> Control:
         entries = random_entries(

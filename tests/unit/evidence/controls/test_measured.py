@@ -173,6 +173,19 @@ def test_what_bars_of_an_hour_cannot_show_and_what_was_not_fitted_is_named() -> 
         assert rows[name]["note"] == "trades not measured: left out at this depth"
 
 
+def test_a_symbol_without_an_event_is_not_entered() -> None:
+    """Caught: an entry in a symbol of which no prices were read, which ended the stage."""
+    run = run_in()
+    times = pd.date_range(run.events["event_time"].min(), periods=200, freq="15min", unit="us")
+    other = pd.DataFrame({"symbol": "ETHUSDT", "event_time": times, "available_time": times + LAG})
+    fell = {"close": np.where(np.arange(200) < 90, 100.0, 90.0)}
+    other = other.assign(**{name: SOUND_SCORE[name] for name in CONTEXT} | fell)
+    bars = pd.concat([run.market.bars, other], ignore_index=True)
+    rows = table(replace(run, market=replace(run.market, bars=bars), bar_interval=timedelta(minutes=15)))
+    assert rows["buy_after_fall"]["n_trades"] == 0
+    assert rows["buy_after_fall"]["note"] == ""
+
+
 def test_a_gate_that_accepts_nothing_beats_nothing() -> None:
     run = run_in()
     rows = table(replace(run, accepted=np.zeros(len(run.events), bool)))
