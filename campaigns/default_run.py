@@ -72,9 +72,9 @@ def trainer_of(params: Params) -> Trainer:
 def parameters_digest(params: Params) -> str:
     """Return the digest of every parameter that a result depends on, those of the simulated market included."""
     sections = ("dataset", "market", "features", "bracket", "costs", "labels", "validation", "model")
-    rules = params.trading.rules.model_dump(mode="json")
-    market = asdict(MarketParameters())
-    return digest_of([*(getattr(params, name).model_dump(mode="json") for name in sections), rules, market])
+    # An option that the data set does not use is no parameter of the result.
+    given = [getattr(params, name).model_dump(mode="json", exclude_none=True) for name in sections]
+    return digest_of([*given, params.trading.rules.model_dump(mode="json"), asdict(MarketParameters())])
 
 
 def over_markets(
