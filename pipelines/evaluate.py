@@ -9,14 +9,13 @@ from pipelines._direction import write_direction_page
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer
 from slackwater.evidence.direction import traded_rows
-from slackwater.evidence.drift import over_drift
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.trial_ledger import read_trials
 from slackwater.evidence.trials import count_trials
-from slackwater.evidence.verdict import verdict
 from slackwater.metrics.performance import account_summary
 from slackwater.report.control_figures import control_drawings
 from slackwater.report.figures import write_figures
+from slackwater.run.judgement import judge
 from slackwater.run.training import read_training_set
 from slackwater.storage import read_json, read_parquet, write_report
 
@@ -63,38 +62,30 @@ def main(stage: Stage) -> None:
     sample = read_parquet("reports/unit_risk_trades.parquet")
     traded = scored[traded_rows(scored)]
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(traded):,} events")
-    classification = classification_metrics(traded, resampling, trainer.targets)
-    trading = trading_metrics(trades["trades"], trades["refusals"], trades["equity"], sample, resampling)
-    trading["unit_risk"] |= over_drift(sample, scored, resampling)
     name = stage.dataset.name
     (run,) = read_json("data/reports/trials.json")["trials"]
     trials = count_trials(read_trials("trials.jsonl"), sample, dataset=name, data_sha256=run["data_sha256"])
     for sentence in trials.sentences:
         stage.say(sentence)
-    suggested = trade_odds_metrics(
-        traded,
-        min_expectancy=stage.trading.rules.min_expectancy,
-        min_reward_risk=stage.trading.rules.min_reward_risk,
-        resampling=resampling,
-    )
-    judged = verdict(
-        classification,
-        trading,
+    judged = judge(
+        scored,
+        trades,
         sample,
-        n_trials=trials.count,
+        trials=trials,
+        targets=trainer.targets,
+        rules=stage.trading.rules,
+        resampling=resampling,
         synthetic=synthetic,
-        suggested=suggested,
-        trial_returns=trials.returns,
     )
     metrics = {
         "dataset": name,
         "synthetic": synthetic,
-        **classification,
-        "trade": suggested,
-        "backtest": trading,
+        **judged.classification,
+        "trade": judged.trade,
+        "backtest": judged.backtest,
         "controls": controls["controls"],
         "n_trials": trials.count,
-        "verdict": judged.name,
+        "verdict": judged.verdict.name,
     }
     metrics["direction"] |= write_direction_page(stage, scored, training.labels, resampling)
     metrics["effective_n"] = metrics["direction"]["by_trigger"]["all"]["effective_n"]
@@ -102,7 +93,7 @@ def main(stage: Stage) -> None:
     account = account_summary(trades["trades"], trades["equity"])
     write_report(metrics, "data/reports/metrics.json")
     write_report(headline(metrics), "data/reports/headline.json")
-    write_report(judged.to_dict() | {"account": account}, "data/reports/verdict.json")
+    write_report(judged.verdict.to_dict() | {"account": account}, "data/reports/verdict.json")
     write_figures(
         "reports/plots",
         scored=traded,
@@ -115,8 +106,8 @@ def main(stage: Stage) -> None:
     )
     if warning := metrics["trade"].get("against_direction", {}).get("warning"):
         stage.say(f"warning: {warning}")
-    stage.say(judged.sentence)
-    stage.say(judged.power)
+    stage.say(judged.verdict.sentence)
+    stage.say(judged.verdict.power)
 
 
 if __name__ == "__main__":

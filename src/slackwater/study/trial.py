@@ -22,7 +22,7 @@ from slackwater.models.training import Trainer, TrainingSet
 from slackwater.run.trading import gate_of, read_backtest, trade_test_blocks
 from slackwater.run.training import predict_test_blocks, read_training_set
 from slackwater.storage import digest_of
-from slackwater.trading.backtest import Backtest
+from slackwater.trading.backtest import Backtest, BacktestResult
 from slackwater.types import Floats
 
 __all__ = ["LastRun"]
@@ -70,15 +70,7 @@ class LastRun:
         DataError
             If the models cannot be fitted, or no test block has enough events.
         """
-        backtest = replace(self._tested(params, progress), initial_equity=params.trading.initial_equity)
-        gate = gate_of(
-            _contracts(params, backtest.paths),
-            trading=params.trading,
-            bracket=params.bracket,
-            costs=params.costs,
-            horizon=params.labels.horizon,
-        )
-        result, sample = trade_test_blocks(backtest, gate)
+        _, result, sample = self.traded(params, progress)
         daily = daily_returns(sample, "net_r").to_numpy()
         metrics = {
             **self._direction(),
@@ -91,6 +83,20 @@ class LastRun:
             "sharpe_per_day": _sharpe(daily),
         }
         return {"metrics": metrics, "returns": compact_returns(sample)}
+
+    def traded(
+        self, params: Params, progress: Callable[[str], None] | None = None
+    ) -> tuple[pd.DataFrame, BacktestResult, pd.DataFrame]:
+        """Return the predictions of a trial, its account, and its trades at unit risk; errors as `measured`."""
+        backtest = replace(self._tested(params, progress), initial_equity=params.trading.initial_equity)
+        gate = gate_of(
+            _contracts(params, backtest.paths),
+            trading=params.trading,
+            bracket=params.bracket,
+            costs=params.costs,
+            horizon=params.labels.horizon,
+        )
+        return self._predictions, *trade_test_blocks(backtest, gate)
 
     def _tested(self, params: Params, progress: Callable[[str], None] | None) -> Backtest:
         """Return the backtest of the predictions of a trial; models that the last trial had are not fitted again."""
