@@ -56,7 +56,7 @@ def measured() -> tuple[str, dict[str, Any]]:
         training,
         Trainer(validation=params.validation.build(), model=params.model.build()),
         families={each["name"]: each["family"] for each in manifest["features"] if each["name"] in wanted},
-        resampling=Resampling(**params.evaluation.model_dump(exclude={"depth"})),
+        resampling=Resampling.of(params.evaluation),
         progress=_say,
     )
     return params.dataset.name, {

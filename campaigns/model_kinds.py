@@ -69,7 +69,7 @@ def measured(trial: Trial, training: TrainingSet, params: Params, price: list[st
     report = DirectionReport(
         headline=duration_name(params.labels.horizon),
         symbol_correlation=params.labels.symbol_correlation,
-        resampling=Resampling(**params.evaluation.model_dump(exclude={"depth"})),
+        resampling=Resampling.of(params.evaluation),
     )
     return {name: report.metrics(scored[rows], trial.horizon) for name, rows in rows_by_trigger(scored).items()}
 

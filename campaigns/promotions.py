@@ -94,7 +94,13 @@ def _judged(last: LastRun, params: Params, rows: list[dict[str, Any]], best: dic
     controls = control_predictions(last.training, trainer, families=families, seed=params.evaluation.seed)
     scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=keys, validate="1:1")
     scored = scored.merge(last.training.labels, on=keys, validate="1:1")
-    trials = count_trials(rows, unit_risk, dataset=params.dataset.name, data_sha256=last.data_sha256)
+    trials = count_trials(
+        rows,
+        unit_risk,
+        dataset=params.dataset.name,
+        data_sha256=last.data_sha256,
+        params_sha256=best["params_sha256"],
+    )
     found = judge(
         scored,
         {"trades": account.trades, "refusals": account.refusals, "equity": account.equity},
@@ -102,7 +108,7 @@ def _judged(last: LastRun, params: Params, rows: list[dict[str, Any]], best: dic
         trials=trials,
         targets=trainer.targets,
         rules=chosen.trading.rules,
-        resampling=Resampling(**params.evaluation.model_dump(exclude={"depth"})),
+        resampling=Resampling.of(params.evaluation),
         synthetic=False,
     )
     sample = found.backtest["unit_risk"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipelines._direction import write_direction_page
-from pipelines._stage import Stage, run
+from pipelines._stage import EFFECTIVE, Stage, run
 from pipelines._training import build_trainer
+from slackwater.config import read_yaml
 from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.trial_ledger import read_trials
-from slackwater.evidence.trials import count_trials
+from slackwater.evidence.trials import configuration_digest, count_trials
 from slackwater.metrics.performance import account_summary
 from slackwater.report.control_figures import control_drawings
 from slackwater.report.figures import write_figures
@@ -52,7 +54,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(stage: Stage) -> None:
     """Write metrics, headline, verdict and the page of direction into ``data/reports``, and ``reports/plots``."""
-    synthetic, resampling = stage.dataset.synthetic, Resampling(**stage.evaluation.model_dump())
+    synthetic, resampling = stage.dataset.synthetic, Resampling.of(stage.evaluation)
     training, trainer = read_training_set(), build_trainer(stage)
     predicted, controls = read_parquet("data/control_predictions.parquet"), read_json("data/reports/controls.json")
     predictions = read_parquet("data/predictions.parquet")
@@ -64,7 +66,13 @@ def main(stage: Stage) -> None:
     stage.say(f"{resampling.draws:,} bootstrap draws of {len(traded):,} events")
     name = stage.dataset.name
     (run,) = read_json("data/reports/trials.json")["trials"]
-    trials = count_trials(read_trials("trials.jsonl"), sample, dataset=name, data_sha256=run["data_sha256"])
+    trials = count_trials(
+        read_trials("trials.jsonl"),
+        sample,
+        dataset=name,
+        data_sha256=run["data_sha256"],
+        params_sha256=configuration_digest(read_yaml(Path(EFFECTIVE))),
+    )
     for sentence in trials.sentences:
         stage.say(sentence)
     judged = judge(

@@ -30,7 +30,7 @@ DEPTH_FRACTION = 0.02  # of the capacity curve where the rule itself is off
 def main(stage: Stage) -> None:
     """Write ``data/reports/sensitivity.json``, ``data/reports/trading.md`` and ``reports/trading_plots``."""
     evaluation, name = stage.evaluation, stage.dataset.name
-    resampling = Resampling(**evaluation.model_dump())
+    resampling = Resampling.of(evaluation)
     backtest = read_backtest(stage)
     gate = build_gate(stage, backtest.paths)
     paths, horizon, contracts = backtest.paths, backtest.horizon, gate.contracts

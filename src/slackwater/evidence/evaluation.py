@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,11 @@ class Resampling(BootstrapSettings):
     """The block bootstrap of an evaluation: blocks of calendar time, all symbols of a block together."""
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, evaluation: Any) -> Resampling:
+        """Return the bootstrap of the section `evaluation` of the parameters."""
+        return cls(**{each.name: getattr(evaluation, each.name) for each in fields(BootstrapSettings)})
 
     def interval(self, statistic: Callable[..., float], times: pd.Series, *arrays: Any) -> tuple[float, float]:
         """Return the 95 % interval of a statistic."""

@@ -91,12 +91,17 @@ def same_returns(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def count_trials(
-    rows: Iterable[Mapping[str, Any]], unit_risk: pd.DataFrame, *, dataset: str, data_sha256: str
+    rows: Iterable[Mapping[str, Any]],
+    unit_risk: pd.DataFrame,
+    *,
+    dataset: str,
+    data_sha256: str,
+    params_sha256: str,
 ) -> CountedTrials:
     """Count the recorded trials of a data set and the run itself, which counts once where it is recorded too.
 
     A trial that failed or was stopped counts: somebody looked for a better configuration. Two lines with the same data,
-    parameters and configuration are one trial.
+    parameters and configuration are one trial, unless their returns differ: then the code did.
 
     Parameters
     ----------
@@ -105,16 +110,24 @@ def count_trials(
     unit_risk
         Trades of the run at unit risk.
     dataset
-        Name of its data set. A line without a data set counts for every one.
+        Name of its data set. A line without a data set counts for every one, and one on the same events and labels
+        whatever its data set is called.
     data_sha256
         Digest of its events and labels (`slackwater.models.training.TrainingSet.digest`).
+    params_sha256
+        Digest of its parameters (`configuration_digest`): a run without trades is no other one without trades.
     """
     rows = list(rows)
-    others = Counter(str(row["dataset"]) for row in rows if row.get("dataset", dataset) != dataset)
-    own = _different([row for row in rows if row.get("dataset", dataset) == dataset])
+
+    def is_own(row: Mapping[str, Any]) -> bool:
+        return row.get("dataset", dataset) == dataset or row.get("data_sha256") == data_sha256
+
+    others = Counter(str(row["dataset"]) for row in rows if not is_own(row))
+    own = _different([row for row in rows if is_own(row)])
     run = compact_returns(unit_risk)
     of_run = [row for row in own if row.get("data_sha256") == data_sha256 and "returns" in row]
-    itself = next((row for row in of_run if same_returns(row["returns"], run)), None)
+    alike = [row for row in of_run if same_returns(row["returns"], run)]
+    itself = next((row for row in alike if run["net_r"] or row.get("params_sha256") == params_sha256), None)
     beside = [row for row in own if row is not itself]
     comparable = [row for row in of_run if row is not itself]
     found = [*_counted(beside, comparable, data_sha256, dataset), *_not_counted(others)]
@@ -128,22 +141,25 @@ def count_trials(
 
 
 def _different(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the first line of each configuration, one with returns where there is one."""
-    seen: dict[str, Mapping[str, Any]] = {}
+    """Return the first line of each configuration, and those of the same one with other returns."""
+    seen: dict[str, list[Mapping[str, Any]]] = {}
     for at, row in enumerate(rows):
         # The digest of a line with a state is that of all parameters; `trial` repeats some of them.
         keys = ["data_sha256", "params_sha256", *([] if "state" in row else ["code_sha256", "trial"])]
-        key = digest_of([row[key] for key in keys] if all(key in row for key in keys) else [at])
-        if key not in seen or ("returns" in row and "returns" not in seen[key]):
-            seen[key] = row
-    return list(seen.values())
+        same = seen.setdefault(digest_of([row[key] for key in keys] if all(key in row for key in keys) else [at]), [])
+        measured = [each for each in same if "returns" in each]
+        if not same:
+            same.append(row)
+        elif "returns" in row and not any(same_returns(row["returns"], each["returns"]) for each in measured):
+            same[:] = [*measured, row]
+    return [row for same in seen.values() for row in same]
 
 
 def _counted(
     beside: list[Mapping[str, Any]], comparable: list[Mapping[str, Any]], data_sha256: str, dataset: str
 ) -> Iterable[str]:
     if not beside:
-        yield f"trials.jsonl records no other trial of {dataset}: this run is the only one"
+        yield f"trials.jsonl records no other trial of {dataset}: this run is the only one on record"
         return
     yield f"other recorded trials of {dataset}: {len(beside):,} count, {len(comparable):,} of them with their returns"
     elsewhere = [row for row in beside if row.get("data_sha256") != data_sha256]

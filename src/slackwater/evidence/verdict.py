@@ -259,12 +259,13 @@ def verdict(
     sample = trading["unit_risk"]
     enough = _enough(sample)
     about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, n_trials, trial_returns))
+    overfitting = _overfitting(n_trials, trial_returns)
     funding = int(sample.get("n_funding_unknown", 0))
     clauses = (
         *_direction_clauses(classification["direction"]),
         *enough,
         *(_judged(clause, enough, funding, len(unit_risk)) for clause in about_trades),
-        _overfitting(n_trials, trial_returns),
+        overfitting if n_trials == 1 else _judged(overfitting, enough, funding, len(unit_risk)),
         holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
     return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample), suggested=Power.of(suggested or {}))
@@ -367,9 +368,12 @@ def _deflated_sharpe(unit_risk: pd.DataFrame, n_trials: int, trial_returns: pd.D
     if n_trials == 1 or trial_returns is None:  # one trial is not deflated
         found = [probabilistic_sharpe_ratio(net) for net in daily]
         return at_least(name, float(np.min(found)), bound, strictly=False)
-    ratios = (trial_returns.mean() / trial_returns.std()).fillna(0.0)  # a trial without trades has a ratio of 0
+    # The ratio of a trial with few trades is noise or not defined: it counts as a trial, and not for their variance.
+    long = trial_returns.loc[:, (trial_returns.count() >= FEWEST_DAYS) & (trial_returns.std() > 0.0)]
+    ratios = long.mean() / long.std()
     if ratios.nunique() < 2:
-        return not_computed(name, f">= {bound}", f"the {len(ratios)} trials with returns have the same Sharpe ratio")
+        why = f"{len(ratios)} trials have {FEWEST_DAYS} days with trades; two with different results are needed"
+        return not_computed(name, f">= {bound}", why)
     found = [deflated_sharpe_ratio(net, trial_sharpe_ratios=ratios, n_trials=n_trials) for net in daily]
     return at_least(
         name, float(np.min(found)), bound, strictly=False, note=f"best of {_tried(n_trials, trial_returns)}"

@@ -34,6 +34,8 @@ def frozen_sentences(result: Mapping[str, Any]) -> Iterator[str]:
                 f"{sample['n_trades']:,} trades at unit risk: {_interval(sample, 'net_bps')} bps and "
                 f"{_interval(sample, 'net_r')} R net per trade."
             )
+        if unknown := sample.get("n_funding_unknown", 0):
+            yield f"The funding of {unknown:,} of these trades is not known: their results are before funding."
         yield f"Account: {account_sentence(found['account'])}."
         yield found["verdict"]["sentence"]
 

@@ -277,12 +277,12 @@ class _Events:
 def _counted(counts: Mapping[str, int]) -> str:
     left_out = (
         f"{counts['of_the_training_period']:,} of the training period and its embargo, "
-        f"{counts['outside_of_the_period']:,} outside of the period asked for, "
-        f"{counts['without_label']:,} without a label"
+        f"{counts['outside_of_the_period']:,} outside of the period asked for"
     )
     return (
-        f"{counts['tested']:,} events are tested; left out: {left_out}. {counts['lack_warm_up']:,} of those tested lie "
-        f"within the warm-up of the features, {counts['lack_features']:,} lack a feature"
+        f"{counts['tested']:,} events are tested; left out: {left_out}. {counts['without_label']:,} events of all "
+        f"the data have no label. {counts['lack_warm_up']:,} of those tested lie within the warm-up of the "
+        f"features, {counts['lack_features']:,} lack a feature"
     )
 
 
@@ -295,7 +295,7 @@ def _measured(
     *,
     synthetic: bool,
 ) -> dict[str, Any]:
-    params, resampling = frozen.params, Resampling(**dict(frozen.params.evaluation))
+    params, resampling = frozen.params, Resampling.of(frozen.params.evaluation)
     backtest = Backtest.of(
         scores.merge(tested[_KEYS], on=_KEYS, validate="1:1"),
         tables.get("fine_bars", tables["bars"]),

@@ -15,7 +15,7 @@ from typing import Any
 from lightgbm.basic import LightGBMError
 
 from slackwater.config import Params
-from slackwater.errors import MissingDataError, ParameterError, SlackwaterError, missing_extra
+from slackwater.errors import MissingDataError, ParameterError, SchemaError, SlackwaterError, missing_extra
 from slackwater.evidence.trial_ledger import append_trial, mend_torn_line, read_trials
 from slackwater.evidence.trials import configuration_digest
 from slackwater.run.parameters import params_of_last_run
@@ -117,21 +117,26 @@ class _Study:
             return made | {"state": "pruned", "reason": f"the same parameters as trial {same['number']}"}
         try:
             measured = self.last.measured(params)
-        except MissingDataError:
-            raise  # of no trial in particular
+        except (MissingDataError, SchemaError):
+            raise  # a file is not there or damaged: that is no result of a trial
         except (SlackwaterError, LightGBMError, ValueError, ArithmeticError) as error:
             return made | {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
         name = self.spec.objective
         value = measured["metrics"][name]
-        known = value == value
-        trades = measured["metrics"]["n_unit_risk_trades"]
-        reason = "" if known else f"{name} is not known, with {trades:,} trades at unit risk"
+        trades, unknown = (measured["metrics"][key] for key in ("n_unit_risk_trades", "n_funding_unknown"))
+        net = not name.startswith("direction.")
+        known = value == value and not (net and unknown)
+        why = f"with {trades:,} trades at unit risk"
+        why += f", of which {unknown:,} have unknown funding" if net and unknown else ""
+        reason = "" if known else f"{name} is not known, {why}"
         objective = {"name": name, "value": value if known else None}
         return made | {"state": "complete", "reason": reason, "objective": objective, **measured}
 
 
 def _rows_of(spec: StudySpec, last: LastRun, known: Sequence[Row]) -> list[Row]:
-    return [row for row in known if row.get("study") == spec.name and row.get("data_sha256") == last.data_sha256]
+    """Return the lines of a study on these data; a campaign of that name writes lines of another form."""
+    own = [row for row in known if row.get("study") == spec.name and "search_sha256" in row]
+    return [row for row in own if row.get("data_sha256") == last.data_sha256]
 
 
 def _digest(params: Params) -> str:

@@ -30,6 +30,7 @@ OBJECTIVES: Final = {
 
 _IN_PROCESS: Final = ("model", "validation", "trading")
 _NO_TRIAL: Final = {"evaluation": "it changes how results are judged", "tracking": "it changes where runs are recorded"}
+_OTHER_PERIOD: Final = ("validation.min_train", "validation.test")
 _MOST_POINTS: Final = 10_000
 _Scalar = bool | int | float | str | None
 _Number = int | float
@@ -170,6 +171,11 @@ def require_variable(key: str, params: Params, origin: str) -> None:
     section = parts[0]
     if section in _NO_TRIAL:
         raise ParameterError(f"{origin}: `parameters.{key}` makes no trial: {_NO_TRIAL[section]}, not what is traded")
+    if key in _OTHER_PERIOD:
+        raise ParameterError(
+            f"{origin}: `parameters.{key}` changes which period is tested, so that trials could not be compared; run "
+            "a study for each value instead"
+        )
     if section not in _IN_PROCESS:
         raise ParameterError(
             f"{origin}: `parameters.{key}` cannot be varied in a study: `{section}` changes what the stages before "

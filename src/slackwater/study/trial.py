@@ -103,16 +103,17 @@ class LastRun:
         fitted = digest_of([each.model_dump(mode="json") for each in (params.validation, params.model)])
         if self._backtest is None or fitted != self._fitted:
             trainer = Trainer(validation=params.validation.build(), model=params.model.build())
-            self._predictions = predict_test_blocks(self.training, trainer, progress)
-            self._backtest = read_backtest(
-                self._predictions,
+            predictions = predict_test_blocks(self.training, trainer, progress)
+            backtest = read_backtest(
+                predictions,
                 initial_equity=params.trading.initial_equity,
                 decision_lag=params.market.decision_lag,
                 horizon=params.labels.horizon,
                 fine_bar_interval=params.market.fine_bar_interval,
                 data=self.data,
             )
-            self._fitted = fitted
+            # Together: a backtest that failed leaves those of the trial before.
+            self._predictions, self._backtest, self._fitted = predictions, backtest, fitted
         return self._backtest
 
     def _direction(self) -> dict[str, float]:

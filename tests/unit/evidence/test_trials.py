@@ -27,7 +27,7 @@ def line(number: int, net_r: list[float] | None = None, **changes: object) -> di
 
 
 def count(rows: list[dict], run: list[float]):
-    return count_trials(rows, trades(run), dataset="mine", data_sha256="d")
+    return count_trials(rows, trades(run), dataset="mine", data_sha256="d", params_sha256="p2")
 
 
 def test_returns_come_back_as_they_were_written() -> None:
@@ -45,7 +45,7 @@ def test_returns_come_back_as_they_were_written() -> None:
 def test_an_empty_ledger_is_said_and_one_trial_needs_no_deflation() -> None:
     found = count([], [0.1, 0.2])
     assert (found.count, found.returns) == (1, None)
-    assert found.sentences == ("trials.jsonl records no other trial of mine: this run is the only one",)
+    assert found.sentences == ("trials.jsonl records no other trial of mine: this run is the only one on record",)
 
 
 def test_every_trial_counts_and_returns_of_other_data_are_not_mixed() -> None:
@@ -54,7 +54,7 @@ def test_every_trial_counts_and_returns_of_other_data_are_not_mixed() -> None:
         line(1, [0.1, -0.3]),
         line(2, state="failed", reason="DataError"),
         line(3, [0.5, 0.5], data_sha256="elsewhere"),
-        line(4, [0.9, 0.9], dataset="another"),
+        line(4, [0.9, 0.9], dataset="another", data_sha256="other"),
         line(5, state="pruned", params_sha256="p1"),
         {"dataset": "mine", "study": "older", "trial": {"kind": "lightgbm"}, "data_sha256": "d", "params_sha256": "x"},
     ]
@@ -76,6 +76,30 @@ def test_the_run_itself_counts_once() -> None:
     assert found.count == 2
     assert found.returns is not None
     assert found.returns.shape[1] == 2
+    assert "this run is trial 2 of the study s" in found.sentences
+
+
+def test_the_same_configuration_with_other_results_is_another_trial() -> None:
+    """Caught: variants of the code that are recorded under equal parameters and count as one."""
+    rows = [line(1, [0.1 * (number + 1), -0.3]) for number in range(20)]
+    found = count([*rows, line(1, state="pruned"), line(1, [0.1, -0.3])], [0.2, 0.2])
+    assert found.count == 21
+    assert found.returns is not None
+    assert found.returns.shape[1] == 21
+
+
+def test_trials_on_the_same_data_count_whatever_the_data_set_is_called() -> None:
+    """Caught: a search that is forgotten because an entry of params.yaml was renamed."""
+    found = count([line(number, [0.1 * number, 0.3], dataset="old name") for number in range(1, 6)], [0.2, 0.2])
+    assert found.count == 6
+    assert not any("not counted" in sentence for sentence in found.sentences)
+
+
+def test_a_run_without_trades_is_not_any_trial_without_trades() -> None:
+    """Caught: one trial too few, and a run that is called by the name of another configuration."""
+    assert count([line(1, [])], []).count == 2
+    found = count([line(1, []), line(2, [])], [])
+    assert found.count == 2
     assert "this run is trial 2 of the study s" in found.sentences
 
 

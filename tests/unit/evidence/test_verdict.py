@@ -385,6 +385,31 @@ def test_trials_without_returns_deflate_too() -> None:
     assert "deflated_sharpe" in judged.unknown
 
 
+@pytest.mark.parametrize("thin", [np.nan, -1.0], ids=["without a trade", "two stops of one R"])
+def test_trials_with_few_trades_deflate_as_others_do(thin: float) -> None:
+    """Caught: a lucky best of twenty that passes beside many trials without trades, and a crash beside thin ones.
+
+    A ratio of 0 for a trial without trades shrinks the variance that deflates; one that is not finite ended the run.
+    """
+    rng = np.random.default_rng(2)
+    tried = rng.normal(0.0, 1.0, (400, 20))
+    best = tried[:, np.argmax(tried.mean(axis=0) / tried.std(axis=0))]
+
+    def deflated(idle: int) -> Clause:
+        few = np.full((400, idle), np.nan)
+        few[:2] = thin
+        returns = pd.DataFrame(np.column_stack([tried, few]))
+        judged = judge(trades(100.0 * best), n_trials=20 + idle, trial_returns=returns)
+        return next(clause for clause in judged.clauses if clause.name == "deflated_sharpe")
+
+    assert deflated(300).value < deflated(0).value < 0.95
+    assert deflated(300).passed is False
+    alone = pd.DataFrame(np.column_stack([best, np.full((400, 5), thin)]))
+    alone.iloc[2:, 1:] = np.nan
+    judged = judge(trades(100.0 * best), n_trials=6, trial_returns=alone)
+    assert "deflated_sharpe" in judged.unknown
+
+
 def test_a_frozen_test_is_judged_by_what_it_can_measure() -> None:
     """Caught: clauses of the frozen test that hold whatever was measured, or that nothing can hold."""
     rng = np.random.default_rng(0)
