@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,19 @@ from pipelines._stage import Stage
 from slackwater.durations import duration_name, parse_duration
 from slackwater.evidence.controls.entry_results import EntryMarket
 from slackwater.evidence.controls.measured import rule_features
+from slackwater.evidence.controls.paired import before_funding
 from slackwater.evidence.direction import traded_rows
-from slackwater.evidence.left_out import Variant, horizon_variants, side_variants, trigger_variants, without_family
+from slackwater.evidence.left_out import (
+    COLUMNS,
+    Variant,
+    horizon_variants,
+    side_variants,
+    trigger_variants,
+    without_family,
+)
 from slackwater.labels.trades import TradeRules
 from slackwater.models.training import Trainer, TrainingSet
-from slackwater.storage import digest_of, read_parquet, values_digest, write_parquet
+from slackwater.storage import digest_of, read_json, read_parquet, values_digest, write_parquet
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT
@@ -93,6 +102,37 @@ def cheap_variants(events: pd.DataFrame, accepted: Bools, market: EntryMarket) -
     ]
 
 
+def rule_rows(events: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of the rule ablation that the stage `sensitivity` measured, in the form of the table here.
+
+    Their trades are some of those that the events suggest, of which `events` knows the funding.
+    """
+    known = events.loc[events["net_r"].notna(), "funding_known"].to_numpy(bool)
+    funding = {"funding_known": bool(known.all()), "note": before_funding(known)}
+    found = []
+    for row in read_json("data/reports/sensitivity.json")["rules"]:
+        if row["toggled"]:  # the first row is the gate as configured
+            measured = {name: row[name] for name in COLUMNS if name in row}
+            words = {"name": row["rule"], "change": "without it" if row["toggled"] == "off" else "with it"}
+            found.append(dict.fromkeys(COLUMNS, math.nan) | measured | funding | {"part": "rule"} | words)
+    return found
+
+
+def absent_families(manifest: Mapping[str, Any]) -> list[Variant]:
+    """Return the families of which the data feed no feature, named and not measured.
+
+    `manifest` is ``data/feature_manifest.json``.
+    """
+    fitted = [f for f in manifest["features"] if f["role"] == "model"]
+    known = {f["family"] for f in fitted if f["available"]}
+    names = dict.fromkeys(f["family"] for f in fitted if f["family"] not in known)
+    return [_not_measured(name, "the data feed none of its features") for name in names]
+
+
+def _not_measured(family: str, why: str) -> Variant:
+    return Variant(part="family", name=family, change="without it", accepted=None, note=f"not measured: {why}")
+
+
 def family_variants(
     training: TrainingSet,
     trainer: Trainer,
@@ -125,6 +165,7 @@ def family_variants(
         else:
             found = without_family(training, trainer, families=families, family=name)
             if found is None:
+                yield _not_measured(name, "the only family, without which nothing is left to fit")
                 continue
             KEPT.mkdir(parents=True, exist_ok=True)
             write_parquet(found, path)

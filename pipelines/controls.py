@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from pipelines._controls import accepted_by, among, cheap_variants, entry_market, family_variants, tested_events
+from pipelines._controls import (
+    absent_families,
+    accepted_by,
+    among,
+    cheap_variants,
+    entry_market,
+    family_variants,
+    rule_rows,
+    tested_events,
+)
 from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest
 from pipelines._training import build_trainer
@@ -15,7 +23,7 @@ from slackwater.evidence.controls.measured import ControlledRun
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Scores, control_table, sentence
 from slackwater.evidence.evaluation import Resampling
-from slackwater.evidence.left_out import COLUMNS, WholeRule, findings
+from slackwater.evidence.left_out import WholeRule, findings
 from slackwater.models.readers import READERS
 from slackwater.models.targets import ExplainedModel
 from slackwater.models.training import TrainingSet
@@ -53,6 +61,7 @@ def main(stage: Stage) -> None:
     backtest = read_backtest(stage)
     gate = build_gate(stage, backtest.paths)
     market = entry_market(stage, backtest, gate)
+    events = events.assign(funding_known=market.funding_known(events))
     sample = read_parquet("reports/unit_risk_trades.parquet", columns=keys)
     accepted = among(events, set(sample.itertuples(index=False, name=None)))
     by_scores: dict[str, tuple[Bools | None, Floats]] = {"permuted_labels": (None, events["p_permuted"].to_numpy())}
@@ -74,7 +83,7 @@ def main(stage: Stage) -> None:
     rows = control_table(made.model, made.controls(stage.say), scores, calendar)
 
     stage.say("what each part of the rule adds")
-    variants = cheap_variants(events, accepted, market)
+    variants = [*cheap_variants(events, accepted, market), *absent_families(manifest)]
     left_out: dict[str, list[str]] = {}
     if depth == "full":
         variants += family_variants(
@@ -84,7 +93,7 @@ def main(stage: Stage) -> None:
         names = dict.fromkeys(families.values())
         left_out["ablation"] = [f"the rule without {name}" for name in names]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
-    parts = [*WholeRule(events=events, accepted=accepted, calendar=calendar).rows(variants), *_rules()]
+    parts = [*WholeRule(events=events, accepted=accepted, calendar=calendar).rows(variants), *rule_rows(events)]
     report = {
         "dataset": stage.dataset.name,
         "synthetic": stage.dataset.synthetic,
@@ -102,17 +111,6 @@ def main(stage: Stage) -> None:
     with atomic_file("data/reports/controls.md") as path:
         path.write_text(controls_page(title, report), encoding="utf-8")
     stage.say(report["sentence"])
-
-
-def _rules() -> list[dict[str, Any]]:
-    """Return the rows of the rule ablation that the stage `sensitivity` measured, in the form of the table here."""
-    found = []
-    for row in read_json("data/reports/sensitivity.json")["rules"]:
-        if row["toggled"]:  # the first row is the gate as configured
-            known = {name: row[name] for name in COLUMNS if name in row}
-            words = {"name": row["rule"], "change": "without it" if row["toggled"] == "off" else "with it"}
-            found.append(dict.fromkeys(COLUMNS, math.nan) | known | {"part": "rule"} | words)
-    return found
 
 
 def _attribution(training: TrainingSet, families: dict[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R, MEAN, mean_and_interval, sample_metrics
+from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R, MEAN, effect, mean_and_interval, sample_metrics
 from slackwater.evidence.evaluation import Resampling
 from slackwater.metrics.trading import max_drawdown
 from slackwater.trading.backtest import Backtest
@@ -93,9 +93,9 @@ def rule_ablation(
         (basis points per trade), `net_r_mean` (R per trade) and `profit_factor` (of the basis points);
         `difference_bps`, `difference_low`, `difference_high`: mean net result in basis points of notional per
         **event**, with the rule less without it, whichever of the two is configured; `difference_r`,
-        `difference_r_low`, `difference_r_high`: the same in R; and `helps`, whether the interval in basis points lies
-        above 0 (None in the first row). An unknown number, also for lack of trades or of blocks of time, is NaN,
-        and counts as not helping.
+        `difference_r_low`, `difference_r_high`: the same in R; and `helps`, whether one of both intervals lies above 0
+        and none below (None in the first row). An unknown number, also for lack of trades or of blocks of time, is
+        NaN, and counts as not helping.
 
     Notes
     -----
@@ -108,7 +108,7 @@ def rule_ablation(
     of the default data set exceeds. Either of ``min_expectancy`` and ``kelly_fraction`` alone still requires odds with
     a positive expected value, so ``trade_odds`` toggles both at once.
 
-    With ten intervals, one rule in forty without effect will seem to help. The sample must be out of sample, and a rule
+    Of forty rules without effect, one or two will seem to help. The sample must be out of sample, and a rule
     chosen by this table is a trial.
     """
     events = pd.DataFrame(
@@ -135,7 +135,7 @@ def rule_ablation(
                 "toggled": toggle.toggled,
                 **sample_metrics(trades, resampling),
                 **difference,
-                "helps": difference["difference_low"] > 0.0,
+                "helps": effect(difference) == "helps",
             }
         )
     columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *DIFFERENCE, *DIFFERENCE_R, "helps"]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from slackwater.evidence._predicted_rows import predicted_rows
 from slackwater.metrics.bootstrap_settings import BootstrapSettings
 from slackwater.metrics.classification import (
     auc,
@@ -106,14 +107,23 @@ def classification_metrics(
     Returns
     -------
     dict
-        ``n_events``, and nested metrics by name of the target.
+        ``n_events``, and nested metrics by name of the target, of the events whose outcome and predictions, those of
+        the controls too, are known; ``n_unknown`` counts the others.
+
+    Raises
+    ------
+    DataError
+        If that is no event.
     """
     metrics: dict[str, Any] = {"n_events": len(scored)}
     for target in targets:
         if target.offset is None:
-            metrics[target.name] = _probability_metrics(scored, target, resampling)
+            controls = (f"p_{control.name}" for control in target.controls)
+            known = predicted_rows(scored, target.name, target.column, f"p_{target.name}", *controls)
+            metrics[target.name] = _probability_metrics(known, target, resampling)
+            metrics[target.name]["n_unknown"] = len(scored) - len(known)
             if target.headline:
-                metrics[target.name] |= _headline_metrics(scored, target, resampling)
+                metrics[target.name] |= _headline_metrics(known, target, resampling)
     return metrics
 
 
@@ -150,13 +160,14 @@ def _headline_metrics(scored: pd.DataFrame, target: Target, resampling: Resampli
         )[0]
         for control in target.controls
     }
+    permuted = scored[scored["p_permuted"].notna()]
     slope_low, slope_high = resampling.interval(lambda a, b: reliability_line(a, b).slope, times, y, p)
     after_up, after_down = scored["direction"] == 1, scored["direction"] == -1
     return {
         **over,
         "auc_after_up_moves": auc(y[after_up], p[after_up]),
         "auc_after_down_moves": auc(y[after_down], p[after_down]),
-        "auc_permuted": auc(scored["y_permuted"].to_numpy(), scored["p_permuted"].to_numpy()),
+        "auc_permuted": auc(permuted["y_permuted"].to_numpy(), permuted["p_permuted"].to_numpy()),
         "average_precision": average_precision(y, p),
         "ece_if_perfect_q99": ece_quantile_under_perfect_calibration(
             y, p, times, mean_block=resampling.mean_block, draws=resampling.draws, seed=resampling.seed
@@ -201,18 +212,23 @@ def trade_odds_metrics(
         `net_r` with its interval and ``visible``, the smallest mean that they could show at t = 3;
         `share_of_events_passed`; the power of all trades, in basis points (method, section 3.2); `auc_net_gain` of the
         edge; `payoff_mean` beside the mean of the fair and of the predicted probability; `brier_skill_over_fair`, of
-        the payoff; and under ``against_direction`` the odds beside the direction probability
+        the payoff; `n_unknown`, trades without a predicted edge, of which the metrics of predictions know nothing;
+        and under ``against_direction`` the odds beside the direction probability
         (`odds_against_direction`).
+
+    Raises
+    ------
+    DataError
+        If no trade has one.
     """
     trades = scored[scored["payoff"].notna()]
     if trades.empty:
         return {"n_trades": 0}
     fair, payoff = expit(trades["fair_log_odds"].to_numpy()), trades["payoff"].to_numpy()
     predicted = expit(trades["fair_log_odds"].to_numpy() + trades["trade_edge"].to_numpy())
+    seen, known = trades["trade_edge"].notna().to_numpy(), predicted_rows(trades, "trade", "trade_edge")
     required = 0.0 if min_expectancy is None else min_expectancy
     passed = trades[(expected_value_at_reference(trades) > required) & (trades["reward_risk"] >= min_reward_risk)]
-    won = trades["y_trade"].to_numpy()
-    both = 0.0 < won.mean() < 1.0
     return {
         "n_trades": len(trades),
         **_power(trades["trade_net_bps"].to_numpy(), trades["entry_time"]),
@@ -220,11 +236,13 @@ def trade_odds_metrics(
         "share_of_events_passed": len(passed) / len(scored),
         **{f"net_r_{name}": value for name, value in _net_r(trades, resampling).items()},
         **{f"net_r_of_passed_{name}": value for name, value in _net_r(passed, resampling).items()},
-        "auc_net_gain": auc(won, trades["trade_edge"].to_numpy()) if both else float("nan"),
+        "n_unknown": len(trades) - len(known),
+        "auc_net_gain": auc(known["y_trade"].to_numpy(), known["trade_edge"].to_numpy()),
         "payoff_mean": float(payoff.mean()),
         "fair_probability_mean": float(fair.mean()),
-        "predicted_probability_mean": float(predicted.mean()),
-        "brier_skill_over_fair": 1.0 - float(np.mean((predicted - payoff) ** 2) / np.mean((fair - payoff) ** 2)),
+        "predicted_probability_mean": float(predicted[seen].mean()),
+        "brier_skill_over_fair": 1.0
+        - float(np.mean((predicted - payoff)[seen] ** 2) / np.mean((fair - payoff)[seen] ** 2)),
         "against_direction": odds_against_direction(fair, predicted, trades["p_direction"].to_numpy()),
     }
 

@@ -13,8 +13,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R
-from slackwater.evidence.controls.paired import OtherScores, PairedDays, auc_differences
+from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_AUC, DIFFERENCE_R, effect
+from slackwater.evidence.controls.paired import (
+    OtherScores,
+    PairedDays,
+    auc_differences,
+    before_funding,
+    without_direction,
+)
 from slackwater.evidence.direction import rows_by_trigger
 from slackwater.models.horizons import horizon_target, reported_horizons
 from slackwater.models.training import Trainer, TrainingSet
@@ -31,10 +37,9 @@ __all__ = [
     "without_family",
 ]
 
-_DIFFERENCE_AUC: Final = ("difference_auc", "difference_auc_low", "difference_auc_high")
 COLUMNS: Final = (
     *("part", "name", "change", "n_trades", "net_r_mean", "net_bps_mean"),
-    *(*DIFFERENCE_R, *DIFFERENCE, "auc", *_DIFFERENCE_AUC),
+    *(*DIFFERENCE_R, *DIFFERENCE, "auc", *DIFFERENCE_AUC, "funding_known", "note"),
 )
 """Columns of a row, in order."""
 
@@ -48,23 +53,24 @@ class Variant:
     part, name, change
         Kind of part (``family``, ``side``, ``trigger``, ``horizon``), the part itself, and the change in words.
     accepted
-        Which events it trades.
-    kept
-        Events on which its predictions are judged; None: all.
+        Which events it trades; None: it was not measured, and `note` says why.
     p, y
-        Its predictions of direction and what they predict; None: those of the whole rule.
+        Its predictions of direction and what they predict. `p` None: it has none of its own, and no AUC; `y` None: that
+        of the whole rule.
     net
-        ``net_r`` and ``net_bps`` of the trade of each event; None: those of the whole rule.
+        ``net_r``, ``net_bps`` and ``funding_known`` of the trade of each event; None: those of the whole rule.
+    note
+        Why it was not measured, or a remark.
     """
 
     part: str
     name: str
     change: str
-    accepted: Bools
-    kept: Bools | None = None
+    accepted: Bools | None
     p: Floats | None = None
     y: Floats | None = None
     net: pd.DataFrame | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +81,7 @@ class WholeRule:
     ----------
     events
         Events of the test blocks that trade: ``event_time``, ``net_r`` and ``net_bps`` of the suggested trade (NaN:
-        none), ``y_direction`` and ``p_direction``.
+        none), ``funding_known``, whether funding is in them, ``y_direction`` and ``p_direction`` (NaN: not known).
     accepted
         Which of them the gate accepts.
     calendar
@@ -90,24 +96,35 @@ class WholeRule:
         """Return one row per variant, with the columns `COLUMNS`.
 
         The differences are those of the whole rule less the variant: above 0 the part helps. Those of results are per
-        **event**, an event without a trade counting 0; an event whose trade is not known in both is left out.
+        **event**, an event without a trade counting 0; an event whose trade is not known in both is left out. AUC is
+        compared where the variant has predictions of its own, both on the events on which they are known. A part that
+        only takes events away, such as a side, predicts nothing else and has no AUC. ``funding_known`` is False where
+        a trade of either rule has its result before funding; ``note`` counts such trades and unknown events.
         """
         given = list(variants)
         y, p = self.events["y_direction"].to_numpy(np.float64), self.events["p_direction"].to_numpy()
-        scores = [_scores(variant, y, p) for variant in given]
+        scores = [_scores(variant, y) for variant in given]
         directions = auc_differences(self.events["event_time"], y, p, scores, self.calendar.resampling)
-        return [self._row(variant) | auc for variant, auc in zip(given, directions, strict=True)]
+        known = [np.ones(0, dtype=bool) if other is None else other.known(y, p) for other in scores]
+        return [
+            self._row(variant, without_direction(rows)) | auc
+            for variant, auc, rows in zip(given, directions, known, strict=True)
+        ]
 
-    def _row(self, variant: Variant) -> dict[str, Any]:
+    def _row(self, variant: Variant, note: str) -> dict[str, Any]:
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+        row |= {"part": variant.part, "name": variant.name, "change": variant.change, "funding_known": None}
+        if variant.accepted is None:
+            return row | {"note": variant.note}
         net = self.events if variant.net is None else variant.net
         traded = variant.accepted & net["net_r"].notna().to_numpy()
-        row: dict[str, Any] = {
-            "part": variant.part,
-            "name": variant.name,
-            "change": variant.change,
+        funding = self._funding_known(traded, net)
+        row |= {
             "n_trades": int(traded.sum()),
             "net_r_mean": float(net["net_r"][traded].mean()) if traded.any() else math.nan,
             "net_bps_mean": float(net["net_bps"][traded].mean()) if traded.any() else math.nan,
+            "funding_known": bool(funding.all()),
+            "note": "; ".join(part for part in (variant.note, before_funding(funding), note) if part),
         }
         for unit, names in (("net_r", DIFFERENCE_R), ("net_bps", DIFFERENCE)):
             apart = _per_event(self.events[unit], self.accepted) - _per_event(net[unit], variant.accepted)
@@ -116,14 +133,16 @@ class WholeRule:
             row |= dict(zip(names, found, strict=True))
         return row
 
+    def _funding_known(self, traded: Bools, net: pd.DataFrame) -> Bools:
+        """Return of each event that either rule trades whether funding is in its results."""
+        own = self.accepted & self.events["net_r"].notna().to_numpy()
+        missing = [rows & ~table["funding_known"].eq(True) for rows, table in ((own, self.events), (traded, net))]
+        return ~np.logical_or(*missing).to_numpy()[own | traded]
 
-def _scores(variant: Variant, y: Floats, p: Floats) -> OtherScores | None:
-    """Return the predictions of a variant that differ from those of the whole rule, if any do."""
-    if variant.kept is None and variant.p is None:
-        return None
-    other_y, other_p = (y if variant.y is None else variant.y), (p if variant.p is None else variant.p)
-    known = ~np.isnan(other_y) & ~np.isnan(other_p)  # a horizon is not known for every event
-    return OtherScores(other_y, other_p, (known, known if variant.kept is None else known & variant.kept))
+
+def _scores(variant: Variant, y: Floats) -> OtherScores | None:
+    """Return the predictions of a variant, if it has any of its own."""
+    return None if variant.p is None else OtherScores(y if variant.y is None else variant.y, variant.p)
 
 
 def _per_event(net: pd.Series, accepted: Bools) -> Floats:
@@ -134,21 +153,25 @@ def side_variants(events: pd.DataFrame, accepted: Bools) -> list[Variant]:
     """Return the rule without long trades, and without short ones."""
     long = (events["direction"] < 0).to_numpy()
     return [
-        Variant(part="side", name=f"{name} trades", change="without them", accepted=accepted & ~gone, kept=~gone)
+        Variant(part="side", name=f"{name} trades", change="without them", accepted=accepted & ~gone)
         for name, gone in (("long", long), ("short", ~long))
     ]
 
 
 def trigger_variants(events: pd.DataFrame, accepted: Bools) -> list[Variant]:
-    """Return the rule without each trigger: an event at which another one fired as well is kept."""
+    """Return the rule without each trigger: an event at which another one fired as well is kept.
+
+    The only trigger is named, and not measured.
+    """
     groups = rows_by_trigger(events)
     names = [name for name in groups if name not in ("all", "only_trains")]
-    if len(names) < 2:
-        return []
+    if len(names) == 1:
+        note = "not measured: the only trigger"
+        return [Variant(part="trigger", name=names[0], change="without it", accepted=None, note=note)]
     variants = []
     for name in names:
         kept = np.logical_or.reduce([groups[other] for other in names if other != name])
-        variants.append(Variant(part="trigger", name=name, change="without it", accepted=accepted & kept, kept=kept))
+        variants.append(Variant(part="trigger", name=name, change="without it", accepted=accepted & kept))
     return variants
 
 
@@ -166,8 +189,8 @@ def horizon_variants(
     headline
         Name of the horizon of the whole rule.
     net_at
-        Returns ``net_r`` and ``net_bps`` of the trade of each event at a horizon, NaN where there is none or it was not
-        accepted.
+        Returns ``net_r``, ``net_bps`` and ``funding_known`` of the trade of each event at a horizon, NaN where there is
+        none or it was not accepted.
     """
     variants = []
     for name in reported_horizons(events.columns):
@@ -221,24 +244,17 @@ def without_family(
 def findings(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return, by kind of part, one sentence about what helps by more than chance, what costs, and what is not visible.
 
-    A part helps where the interval of a difference in R per event or in AUC lies above 0, and costs where one lies
-    below and none above.
+    What a part does is that of `slackwater.evidence._intervals.effect`, the same as ``helps`` in the rule ablation;
+    ``mixed`` where one interval lies above 0 and another below.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        groups = found.setdefault(row["part"], {"helps": [], "costs": [], "adds nothing visible": [], "not known": []})
-        groups[_effect(row)].append(row["name"])
+        groups = found.setdefault(row["part"], {name: [] for name in _EFFECTS})
+        groups[effect(row)].append(row["name"])
     return {
-        part: ". ".join(f"{effect.capitalize()}: {', '.join(names)}" for effect, names in groups.items() if names) + "."
+        part: ". ".join(f"{name.capitalize()}: {', '.join(names)}" for name, names in groups.items() if names) + "."
         for part, groups in found.items()
     }
 
 
-def _effect(row: Mapping[str, Any]) -> str:
-    bounds = [(row[f"{name}_low"], row[f"{name}_high"]) for name in ("difference_r", "difference_auc")]
-    known = [(low, high) for low, high in bounds if low is not None and high is not None and not math.isnan(low + high)]
-    if any(low > 0.0 for low, _ in known):
-        return "helps"
-    if any(high < 0.0 for _, high in known):
-        return "costs"
-    return "adds nothing visible" if known else "not known"
+_EFFECTS: Final = ("helps", "costs", "mixed", "adds nothing visible", "not known")

@@ -15,14 +15,18 @@ __all__ = ["controls_page"]
 _CONTROLS = """Each control is measured on the same test period, with the same costs and bracket, at the reference size
 (`labels.reference_notional_usd`). `net_r` and `net_bps` are means per trade, in R and in basis points of notional. The
 differences are the mean of the model less that of the control, over the same drawn days, with 95 % intervals in
-brackets. A control is beaten where the intervals of both differences lie above 0. Where all fifteen are as good as the
-model, one of them is beaten by chance in about one run of three. `auc` is that of direction, where a control predicts
-it. Placebos (random entries, moves of the same size, permuted times) know no outcome; they are not rules that can be
-traded."""
+brackets. Where the entries of a control stand for single trades of the model, they are those of the trades that have
+one. A control is beaten where the intervals of both differences lie above 0, better where both lie below, and neither
+is shown in between. Where the funding of a trade of either is unknown, neither is known. Where all fifteen are as good
+as the model, one of them is beaten by chance in about one run of three. `auc` is that of direction, where a control
+predicts it. Placebos (random entries, moves of the same size, permuted times) know no outcome; they are not rules that
+can be traded."""
 _ABLATION = """The rule of this run beside the same rule without one part. The differences are the whole rule less the
-changed one: above 0 the part helps. Those in R and in basis points are per **event**, an event without a trade counting
-0; for a rule of the gate they are with the rule less without it. Of thirty parts without effect one or two seem to help
-or to cost by chance, and a default that is chosen by this table is a trial."""
+changed one: a part helps where an interval lies above 0 and none below, and is mixed where both occur. `auc` stands
+where the changed rule predicts direction anew. Those in R and in basis points are per **event**, an event without a
+trade counting 0; for a rule of the gate they are with the rule less without it; without the funding of a trade they are
+no evidence. Of thirty parts without effect one or two seem to help or to cost by chance, and a default that is chosen
+by this table is a trial."""
 _FAMILIES = """Of the exported model of direction, on rows that it was fitted to: the share of each family in the gain,
 and in the size of its SHAP values. A share is not evidence that a family helps; the table above is."""
 
@@ -96,6 +100,7 @@ def _part(row: Mapping[str, Any]) -> dict[str, Any]:
         "difference_bps": _with_interval(bps, "difference_bps"),
         "auc": row.get("auc"),
         "difference_auc": _with_interval(row, "difference_auc") if "difference_auc" in row else "",
+        "note": row["note"],
     }
 
 

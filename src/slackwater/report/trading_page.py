@@ -80,8 +80,8 @@ _SECTIONS = {
     "Rule ablation": (
         "rules",
         "The gate with one rule toggled, on the same events; `difference_bps` is per event, with the rule less without "
-        "it, and `helps` tells whether its interval lies above 0. A rule that only makes positions smaller can add "
-        "trades: those that impact makes too expensive at the larger size.",
+        "it, and `helps` tells whether its interval or that in R lies above 0 and none below. A rule that only makes "
+        "positions smaller can add trades: those that impact makes too expensive at the larger size.",
     ),
     "Drawdown control ablation": ("drawdown_control", "The account with one rule of drawdown control toggled."),
 }

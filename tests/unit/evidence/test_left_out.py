@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_AUC, DIFFERENCE_R
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.left_out import (
@@ -43,6 +45,7 @@ def events() -> pd.DataFrame:
             "triggers": triggers,
             "net_r": net,
             "net_bps": 100.0 * net,
+            "funding_known": True,
             "y_direction": y,
             "p_direction": np.where(direction > 0, y, rng.random(N)) * 0.5 + 0.25 * rng.random(N),
             "y_direction_4h": np.where(np.arange(N) % 5 == 0, np.nan, y),
@@ -71,12 +74,18 @@ def test_a_side_adds_what_its_trades_earn() -> None:
         assert row["difference_r"] == pytest.approx(gone(row, kept))
         assert row["difference_bps"] == pytest.approx(100.0 * gone(row, kept))
         assert row["n_trades"] == (ACCEPTED & kept).sum()
-        y, p = EVENTS["y_direction"].to_numpy(), EVENTS["p_direction"].to_numpy()
-        assert row["auc"] == pytest.approx(auc(y[kept], p[kept]))
-        assert row["difference_auc"] == pytest.approx(auc(y, p) - auc(y[kept], p[kept]))
+        assert (row["funding_known"], row["note"]) == (True, "")
     assert long["difference_r_high"] < 0.0 < short["difference_r_low"]
-    assert short["difference_auc_low"] > 0.0
     assert findings([long, short]) == {"side": "Helps: short trades. Costs: long trades."}
+
+
+def test_a_part_that_predicts_nothing_anew_has_no_auc() -> None:
+    """Caught: the AUC of all events against that of one side, which asks whether the probability knows the side.
+
+    Short trades are predicted here and long ones are not, so that the two subsets differ from the whole.
+    """
+    for row in WHOLE.rows([*side_variants(EVENTS, ACCEPTED), *trigger_variants(EVENTS, ACCEPTED)]):
+        assert np.isnan([row[name] for name in ("auc", *DIFFERENCE_AUC)]).all()
 
 
 def test_intervals_per_event_are_those_of_the_bootstrap() -> None:
@@ -94,13 +103,20 @@ def test_an_event_of_two_triggers_stays_without_one_of_them() -> None:
     (row,) = WHOLE.rows([variants["cascade"]])
     assert row["difference_r"] == pytest.approx(gone(row, kept))
     assert row["difference_r_high"] < 0.0
-    assert trigger_variants(EVENTS.assign(triggers="cusum"), ACCEPTED) == []
+
+
+def test_a_part_that_was_not_measured_is_named() -> None:
+    """Caught: the only trigger, which was left out without a word."""
+    (row,) = WHOLE.rows(trigger_variants(EVENTS.assign(triggers="cusum"), ACCEPTED))
+    assert (row["name"], row["note"]) == ("cusum", "not measured: the only trigger")
+    assert np.isnan([row[name] for name in ("n_trades", "net_r_mean", *DIFFERENCE_R, *DIFFERENCE, "auc")]).all()
+    assert findings([row]) == {"trigger": "Not known: cusum."}
 
 
 def test_another_horizon_is_compared_where_both_are_known() -> None:
     """Caught: a horizon whose outcome is not known counted as a result of 0, or its AUC against all events."""
-    net = EVENTS[["net_r", "net_bps"]] - [0.1, 10.0]
-    net.loc[::7] = np.nan
+    net = (EVENTS[["net_r", "net_bps"]] - [0.1, 10.0]).assign(funding_known=True)
+    net.loc[::7, ["net_r", "net_bps"]] = np.nan
     (row,) = WHOLE.rows(horizon_variants(EVENTS, ACCEPTED, headline="24h", net_at=lambda name: net))
     known = net["net_r"].notna().to_numpy() | ~ACCEPTED
     assert row["difference_r"] == pytest.approx(0.1 * (ACCEPTED & known).sum() / known.sum())
@@ -109,6 +125,47 @@ def test_another_horizon_is_compared_where_both_are_known() -> None:
     y, p = EVENTS["y_direction"].to_numpy()[rows], EVENTS["p_direction"].to_numpy()[rows]
     expected = auc(y, p) - auc(EVENTS["y_direction_4h"].to_numpy()[rows], EVENTS["p_direction_4h"].to_numpy()[rows])
     assert row["difference_auc"] == pytest.approx(expected)
+    assert row["note"] == "AUC without 120 of 600 events, whose direction or prediction is not known"
+
+
+def test_results_without_funding_are_no_evidence() -> None:
+    """Caught: a rule that helps by results from which the funding is missing; that of one horizon alone counts too."""
+    whole = replace(WHOLE, events=EVENTS.assign(funding_known=np.arange(N) >= 300))
+    long, short = whole.rows(side_variants(EVENTS, ACCEPTED))
+    lost, n = int(ACCEPTED[:300].sum()), int(ACCEPTED.sum())
+    for row in (long, short):
+        assert row["funding_known"] is False
+        assert row["note"] == f"funding unknown in {lost} of {n} trades: results are before funding"
+        assert not np.isnan(row["difference_r"])
+    assert findings([long, short]) == {"side": "Not known: long trades, short trades."}
+    net = EVENTS[["net_r", "net_bps", "funding_known"]].assign(funding_known=False)
+    (row,) = WHOLE.rows(horizon_variants(EVENTS, ACCEPTED, headline="24h", net_at=lambda name: net))
+    assert row["funding_known"] is False
+    assert f"funding unknown in {n} of {n} trades" in row["note"]
+
+
+@pytest.mark.parametrize(
+    ("r", "bps", "auc_", "expected"),
+    [
+        (1, 1, 0, "helps"),
+        (0, 1, 0, "helps"),
+        (0, 0, 1, "helps"),
+        (-1, 0, 0, "costs"),
+        (0, -1, 0, "costs"),
+        (-1, -1, 1, "mixed"),
+        (1, -1, 0, "mixed"),
+        (0, 0, 0, "adds nothing visible"),
+        (None, None, 0, "adds nothing visible"),
+        (None, None, None, "not known"),
+    ],
+)
+def test_one_definition_of_help(r: int | None, bps: int | None, auc_: int | None, expected: str) -> None:
+    """Caught: a part that helps by AUC while its results cost, and one whose basis points were not looked at."""
+    row = {"part": "family", "name": "funding"}
+    for names, sign in ((DIFFERENCE_R, r), (DIFFERENCE, bps), (DIFFERENCE_AUC, auc_)):
+        value = float("nan") if sign is None else 2.0 * sign
+        row |= dict(zip(names, (value, value - 1.0, value + 1.0), strict=True))
+    assert findings([row]) == {"family": f"{expected.capitalize()}: funding."}
 
 
 def test_a_change_without_effect_is_not_a_finding() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import ParameterError
+from slackwater.errors import DataError, ParameterError
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.drift import market_drift, over_drift
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
@@ -117,6 +117,28 @@ def test_controls_are_out_of_sample_too() -> None:
     for d in (1, -1):
         expected = y[train][side[train] == d].mean()
         assert np.allclose(first.loc[first["direction"] == d, "p_direction_flag"], expected)
+
+
+@pytest.mark.parametrize("lost", ["p_direction", "p_price_only", "p_permuted"])
+def test_what_a_fold_with_too_few_labels_does_not_predict_is_counted(lost: str) -> None:
+    """Caught: one fold without a prediction ended the stage with "`p` must be finite", which named nothing."""
+    scored = scored_events()
+    of_fold = scored["fold"] == 0
+    name = lost.removeprefix("p_")
+    unknown = [column for column in (lost, f"{lost}_raw", f"base_{name}", f"slope_{name}") if column in scored]
+    metrics = classification_metrics(
+        scored.assign(**{each: scored[each].mask(of_fold) for each in unknown}), RESAMPLING
+    )
+    rest = classification_metrics(scored[~of_fold], RESAMPLING)["direction"]
+    assert metrics["n_events"] == len(scored)
+    if lost == "p_permuted":
+        assert metrics["direction"]["n_unknown"] == 0
+        assert metrics["direction"]["auc_permuted"] == rest["auc_permuted"]
+    else:
+        assert metrics["direction"]["n_unknown"] == of_fold.sum()
+        assert metrics["direction"] == pytest.approx(rest | {"n_unknown": of_fold.sum()}, nan_ok=True)
+    with pytest.raises(DataError, match=r"p_direction.*too few labels of one kind to predict direction"):
+        classification_metrics(scored.assign(p_direction=np.nan), RESAMPLING)
 
 
 def trades(net_bps: np.ndarray) -> pd.DataFrame:
@@ -293,6 +315,22 @@ def test_without_trades_the_events_state_the_power() -> None:
         "mean result of "
     )
     assert judged.to_dict()["power"]["suggested"]["years_to_see_15_bps"] == suggested["years_to_see_15_bps"]
+
+
+def test_a_trade_without_a_predicted_edge_is_counted_and_not_judged() -> None:
+    scored, options = scored_events(), {"min_expectancy": 0.0, "min_reward_risk": 0.75, "resampling": RESAMPLING}
+    of_fold = scored["fold"] == 0
+    lost = scored.assign(**{name: scored[name].mask(of_fold) for name in ("trade_edge", "trade_edge_low")})
+    found, rest = (trade_odds_metrics(rows, **options) for rows in (lost, scored[~of_fold]))
+    whole = trade_odds_metrics(scored, **options)
+    assert found["n_unknown"] == (of_fold & scored["payoff"].notna()).sum()
+    assert rest["n_unknown"] == whole["n_unknown"] == 0
+    for name in ("auc_net_gain", "predicted_probability_mean", "brier_skill_over_fair", "n_passed"):
+        assert found[name] == pytest.approx(rest[name]), name
+    for name in ("n_trades", "net_r_mean", "payoff_mean", "fair_probability_mean"):
+        assert found[name] == pytest.approx(whole[name], nan_ok=True), name
+    with pytest.raises(DataError, match="trade_edge"):
+        trade_odds_metrics(scored.assign(trade_edge=np.nan), **options)
 
 
 def test_without_trades_no_economic_clause_is_evaluable() -> None:

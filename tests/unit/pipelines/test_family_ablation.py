@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines._controls import KEPT, family_variants
-from slackwater.evidence.left_out import Variant
+from pipelines._controls import KEPT, absent_families, family_variants, rule_rows
+from slackwater.evidence.left_out import COLUMNS, Variant, findings
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
+from slackwater.storage import write_report
 
 FAMILIES = {"informed": "funding", "noise": "sweeps", "past": "price"}
 TRAINER = Trainer(
@@ -33,11 +34,13 @@ def training() -> TrainingSet:
     return TrainingSet(features=features, labels=labels)
 
 
-def variants(told: list[str], trainer: Trainer = TRAINER, n: int | None = None) -> list[Variant]:
+def variants(
+    told: list[str], trainer: Trainer = TRAINER, n: int | None = None, families: dict[str, str] = FAMILIES
+) -> list[Variant]:
     given = training()
     events = given.labels[["symbol", "event_time"]].iloc[-300:].reset_index(drop=True)
     made = family_variants(
-        given, trainer, FAMILIES, events, lambda predictions: np.ones(len(events), bool), told.append
+        given, trainer, families, events, lambda predictions: np.ones(len(events), bool), told.append
     )
     return list(islice(made, n))
 
@@ -76,3 +79,38 @@ def test_what_was_fitted_with_other_settings_is_not_taken(tmp_path: Path, monkey
     after = set(KEPT.glob("*"))
     assert len(after) == 3
     assert before.isdisjoint(after)
+
+
+def test_a_family_that_cannot_be_left_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caught: the only family, and those that the data do not feed, of which the table said nothing."""
+    monkeypatch.chdir(tmp_path)
+    (only,) = variants([], families=dict.fromkeys(FAMILIES, "price"))
+    assert (only.name, only.accepted) == ("price", None)
+    assert only.note == "not measured: the only family, without which nothing is left to fit"
+    entry = {"name": "x", "role": "model", "available": False}
+    features = [
+        entry | {"family": "whale_flows"},
+        entry | {"family": "price"},
+        entry | {"family": "price", "available": True},
+        entry | {"family": "triggers", "role": "trigger"},
+    ]
+    (absent,) = absent_families({"features": features})
+    assert (absent.part, absent.name, absent.accepted) == ("family", "whale_flows", None)
+    assert absent.note == "not measured: the data feed none of its features"
+
+
+@pytest.mark.parametrize("funding_known", [True, False])
+def test_rules_of_the_gate_help_by_results_with_their_funding_alone(
+    funding_known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = {"n_trades": 9, "difference_bps": 5.0, "difference_low": 1.0, "difference_high": 9.0, "helps": True}
+    rules = [{"rule": "as configured", "toggled": ""}, {"rule": "require_sweep", "toggled": "on"} | row]
+    write_report({"rules": rules}, tmp_path / "data/reports/sensitivity.json")
+    events = pd.DataFrame({"net_r": [0.1, np.nan, 0.2], "funding_known": [True, False, funding_known]})
+    (found,) = rule_rows(events)
+    assert set(found) == set(COLUMNS)
+    assert (found["name"], found["change"], found["funding_known"]) == ("require_sweep", "with it", funding_known)
+    note = "funding unknown in 1 of 2 trades: results are before funding"
+    assert found["note"] == ("" if funding_known else note)
+    assert findings([found]) == {"rule": f"{'Helps' if funding_known else 'Not known'}: require_sweep."}

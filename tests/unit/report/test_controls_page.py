@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from slackwater.evidence._intervals import DIFFERENCE_AUC
 from slackwater.evidence.left_out import COLUMNS
 from slackwater.report._plots import write_plots
 from slackwater.report.control_figures import control_drawings
@@ -25,7 +26,9 @@ def row(value: float, n_trades: int | None, beaten: bool | None = None, note: st
 
 def report(depth: str = "quick") -> dict[str, Any]:
     part = dict.fromkeys(COLUMNS, 0.01) | {"part": "side", "name": "long trades", "change": "without them"}
+    part |= dict.fromkeys(("auc", *DIFFERENCE_AUC), math.nan) | {"funding_known": True, "note": ""}
     unknown = dict.fromkeys(COLUMNS, math.nan) | {"part": "rule", "name": "require_sweep", "change": "with it"}
+    unknown |= {"funding_known": None, "note": "not measured: why"}
     return {
         "depth": depth,
         "draws_per_trade": 7,
@@ -54,7 +57,8 @@ def test_the_page_names_what_is_not_measured_and_what_is_left_out(tmp_path: Path
         assert "Left out are rows whose models have to be fitted again: the rule without funding." in page
         assert "| never | 0 | 0.2 (0.2 to 0.2) |" in page
         assert "| playbook |  |  |  |  |  |  |  |  | not measured: no open interest |" in page
-        assert "| rule | require_sweep | with it |  |  |  |  |  |  |  |" in page
+        assert "| rule | require_sweep | with it |  |  |  |  |  |  |  | not measured: why |" in page
+        assert "0.01 (0.01 to 0.01) | 0.01 (0.01 to 0.01) |  |  |  |" in page  # a side has no AUC
     assert "nothing is left out" in controls_page("a data set", report("full"))
 
 

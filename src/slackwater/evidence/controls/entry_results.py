@@ -12,7 +12,9 @@ import pandas as pd
 
 from slackwater.labels.barriers import triple_barrier
 from slackwater.labels.trades import TradeRules, trade_outcomes
+from slackwater.times import epochs_us
 from slackwater.trading.price_path import PricePath
+from slackwater.types import Bools
 
 __all__ = ["EntryMarket"]
 
@@ -43,7 +45,7 @@ class EntryMarket:
     fine_bar_interval: timedelta
 
     def results(self, entries: pd.DataFrame) -> pd.DataFrame:
-        """Return ``net_r`` and ``net_bps`` of each entry, in the order of `entries`.
+        """Return ``net_r``, ``net_bps`` and ``funding_known`` of each entry, in the order of `entries`.
 
         Parameters
         ----------
@@ -54,12 +56,29 @@ class EntryMarket:
         -------
         DataFrame
             Net of fees, slippage and funding, R and basis points of notional. NaN where there is no trade: no such bar,
-            no volatility, a gap, the end of the data, or levels that leave none.
+            no volatility, a gap, the end of the data, or levels that leave none. ``funding_known`` is False where the
+            funding of the trade is not known (`funding_known`): its result is then before funding.
         """
         wanted = entries[[*_KEYS, "side"]].drop_duplicates()
         found = [self._of_side(wanted[wanted["side"] == side], side) for side in (1, -1)]
         out = entries[[*_KEYS, "side"]].merge(pd.concat(found), on=[*_KEYS, "side"], how="left", validate="m:1")
-        return out[["net_r", "net_bps"]].set_axis(entries.index)
+        out["funding_known"] = out["funding_known"].eq(True)  # of an entry without a trade nothing is known
+        return out[["net_r", "net_bps", "funding_known"]].set_axis(entries.index)
+
+    def funding_known(self, trades: pd.DataFrame) -> Bools:
+        """Return whether the settled funding rates cover each trade from its entry to its exit.
+
+        Parameters
+        ----------
+        trades
+            ``symbol``, ``entry_time`` and ``trade_end_time`` (UTC); a row whose end is NaT is no trade, and not known.
+        """
+        made = trades["trade_end_time"].notna().to_numpy()
+        own = trades[made]
+        spans = zip(own["symbol"], epochs_us(own["entry_time"]), epochs_us(own["trade_end_time"]), strict=True)
+        known = np.zeros(len(trades), dtype=bool)
+        known[made] = [self.paths[symbol].funding_known(int(start), int(end)) for symbol, start, end in spans]
+        return known
 
     def _of_side(self, wanted: pd.DataFrame, side: int) -> pd.DataFrame:
         # A few of a million bars: a merge with all of them would take most of the time.
@@ -76,4 +95,6 @@ class EntryMarket:
         latency = max(self.trade.costs.latency, report.latency_to_charge)
         rules = replace(self.trade, costs=replace(self.trade.costs, latency=latency))
         trades = trade_outcomes(labels, rows, self.paths, rules=rules, horizon=self.horizon)
-        return labels[_KEYS].assign(side=side, net_r=trades["net_r"], net_bps=trades["trade_net_bps"])
+        known = self.funding_known(labels[["symbol", "entry_time"]].join(trades["trade_end_time"]))
+        results = {"net_r": trades["net_r"], "net_bps": trades["trade_net_bps"], "funding_known": known}
+        return labels[_KEYS].assign(side=side, **results)

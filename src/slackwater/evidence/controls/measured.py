@@ -51,7 +51,8 @@ class ControlledRun:
     ----------
     events
         Events of the test blocks that trade, in order of symbol and time: the columns of the labels table, ``net_r``
-        and ``trade_net_bps`` among them, ``p_direction_flag``, and `rule_features` as far as they exist.
+        and ``trade_net_bps`` among them, ``funding_known`` (`EntryMarket.funding_known`), ``p_direction_flag``, and
+        `rule_features` as far as they exist.
     accepted
         Which events the gate accepted.
     by_scores
@@ -110,11 +111,11 @@ class ControlledRun:
         return trades.assign(side=-trades["direction"].astype(int))
 
     def _at_events(self, rows: Bools) -> pd.DataFrame:
-        own = self.events.loc[rows, ["event_time", "net_r", "trade_net_bps"]]
+        own = self.events.loc[rows, ["event_time", "net_r", "trade_net_bps", "funding_known"]]
         return own.rename(columns={"trade_net_bps": "net_bps"}).reset_index(drop=True)
 
     def _never(self) -> Control:
-        nothing = self.events[["event_time"]].assign(net_r=0.0, net_bps=0.0)
+        nothing = self.events[["event_time"]].assign(net_r=0.0, net_bps=0.0, funding_known=True)
         return Control(sentence="no trade at all", results=nothing, n_trades=0)
 
     def _always_fade(self) -> Control:
@@ -154,22 +155,29 @@ class ControlledRun:
         return self._placebo(f"the same side at a random bar close {when}, never on its UTC day", entries)
 
     def _permuted(self) -> Control:
-        entries = permuted_times(self._trades, draws=self.draws, seed=self._stream(3))
-        return self._placebo("the symbols and sides of the trades at the times of each other", entries)
+        words, trades = "the symbols and sides of the trades at the times of each other", self._trades
+        entries = permuted_times(trades, draws=self.draws, seed=self._stream(3))
+        if len(trades) and entries.empty:
+            one = len(trades[["symbol", "side"]].drop_duplicates()) == 1
+            why = "one symbol and side" if one else "only trades of the model were drawn"
+            return Control(sentence=words, note=f"not measured: {why}")
+        return self._placebo(f"{words}, where that is not a trade of the model", entries)
 
     def _placebo(self, words: str, entries: pd.DataFrame) -> Control:
         results = self.market.results(entries)
         return Control(
-            sentence=f"{words}; mean of {self.draws} per trade",
+            sentence=f"{words}; mean of up to {self.draws} per trade",
             results=self._per_trade(entries["trade"], results),
             n_trades=int(results["net_r"].notna().sum()),
         )
 
     def _per_trade(self, trade: pd.Series, results: pd.DataFrame) -> pd.DataFrame:
         """Return the mean of the entries that stand for each trade, at the time of its event."""
-        means = results.groupby(trade.to_numpy()).mean()
-        times = self._trades["event_time"].iloc[means.index.to_numpy(np.int64)]
-        return means.reset_index(drop=True).assign(event_time=times.reset_index(drop=True))
+        known = results["net_r"].notna().to_numpy()
+        of_trade = results[known].groupby(trade.to_numpy(np.int64)[known])
+        means = of_trade[["net_r", "net_bps"]].mean().assign(funding_known=of_trade["funding_known"].all())
+        times = self._trades["event_time"].iloc[means.index].array
+        return means.rename_axis("trade").reset_index().assign(event_time=times)
 
     def _same_size(self) -> Control:
         words = "fade the events with the nearest size of the move over 24 h at which open interest did not fall"
@@ -178,7 +186,7 @@ class ControlledRun:
             return Control(sentence=words, note=f"not measured: {lacking}")
         others = self.events[(self.events[_GROWTH] >= 0.0) & self.events["net_r"].notna()].reset_index(drop=True)
         pairs = same_size_moves(self._trades, others, move=_MOVE, nearest=self.draws)
-        results = others.iloc[pairs["other"]][["net_r", "trade_net_bps"]].reset_index(drop=True)
+        results = others.iloc[pairs["other"]][["net_r", "trade_net_bps", "funding_known"]].reset_index(drop=True)
         results = results.rename(columns={"trade_net_bps": "net_bps"})
         sentence = f"{words}, same symbol and direction, never on its UTC day; mean of up to {self.draws} per trade"
         return Control(sentence=sentence, results=self._per_trade(pairs["trade"], results), n_trades=len(results))
@@ -204,7 +212,8 @@ class ControlledRun:
         one_r = np.abs(trades["trade_stop"] / trades["entry_price"] - 1.0).to_numpy(np.float64, copy=True)
         made = trades["net_r"].to_numpy() != 0.0
         one_r[made] = (trades["trade_net_bps"] / trades["net_r"]).to_numpy()[made] / _BPS
-        results = trades[["event_time"]].assign(net_r=earned / one_r, net_bps=_BPS * earned)
+        results = trades[["event_time"]].assign(net_r=earned / one_r, net_bps=_BPS * earned, funding_known=True)
+        results["trade"] = np.arange(len(trades))
         return Control(
             sentence="the same exposure per symbol and side at random times, without costs: what the trend alone earns",
             results=results,

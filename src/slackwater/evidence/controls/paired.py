@@ -18,7 +18,7 @@ from slackwater.metrics.selection import block_bootstrap_indices, interval_of_dr
 from slackwater.times import DAY_US, epochs_us, timestamps
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["UNITS", "OtherScores", "PairedDays", "auc_differences"]
+__all__ = ["UNITS", "OtherScores", "PairedDays", "auc_differences", "before_funding", "without_direction"]
 
 UNITS: Final = ("r", "bps")
 """Units of a result: R, and basis points of the entry notional."""
@@ -114,14 +114,29 @@ class OtherScores(NamedTuple):
     Parameters
     ----------
     y, p
-        Outcome (0, 1) and prediction of each event.
-    kept
-        Events that count for both, and of these those that the prediction is judged by.
+        Outcome (0, 1) and prediction of each event; NaN: not known.
     """
 
     y: Floats
     p: Floats
-    kept: tuple[Bools, Bools]
+
+    def known(self, y: Floats, p: Floats) -> Bools:
+        """Return the events on which these predictions and those of the model can be compared: all four are known."""
+        return ~(np.isnan(y) | np.isnan(p) | np.isnan(self.y) | np.isnan(self.p))
+
+
+def before_funding(known: Bools) -> str:
+    """Return in words that the funding of some trades is not known, "" where all of it is."""
+    unknown = int(np.sum(~known))
+    return f"funding unknown in {unknown} of {len(known)} trades: results are before funding" if unknown else ""
+
+
+def without_direction(known: Bools) -> str:
+    """Return in words that the direction of some events is not known, "" where all of it is."""
+    unknown = int(np.sum(~known))
+    return (
+        f"AUC without {unknown} of {len(known)} events, whose direction or prediction is not known" if unknown else ""
+    )
 
 
 _AUC: Final = ("auc", "difference_auc", "difference_auc_low", "difference_auc_high")
@@ -144,8 +159,8 @@ def auc_differences(
     Returns
     -------
     list of dict
-        Of each: ``auc``, ``difference_auc``, ``difference_auc_low`` and ``difference_auc_high``; NaN where it is not
-        known.
+        Of each: ``auc``, ``difference_auc``, ``difference_auc_low`` and ``difference_auc_high``, both AUC on the events
+        of `OtherScores.known`; NaN where there are none.
     """
     compared = [None if other is None else _aucs(y, p, other) for other in others]
 
@@ -173,8 +188,8 @@ class _Aucs(NamedTuple):
 
 
 def _aucs(y: Floats, p: Floats, other: OtherScores) -> _Aucs | None:
-    both, own = other.kept
-    if not (both.any() and own.any()):
+    known = other.known(y, p)
+    if not known.any():
         return None
-    of_model, of_other = auc_from_counts(y[both], p[both]), auc_from_counts(other.y[own], other.p[own])
-    return _Aucs(model=lambda counts: of_model(counts[both]), other=lambda counts: of_other(counts[own]))
+    of_model, of_other = auc_from_counts(y[known], p[known]), auc_from_counts(other.y[known], other.p[known])
+    return _Aucs(model=lambda counts: of_model(counts[known]), other=lambda counts: of_other(counts[known]))

@@ -64,12 +64,15 @@ def random_entries(
 def permuted_times(trades: pd.DataFrame, *, draws: int, seed: int) -> pd.DataFrame:
     """Give each trade the time of another one: symbols, sides and times are those of the trades, in other pairs.
 
-    Parameters and the result are those of `random_entries`.
+    Parameters and the result are those of `random_entries`, except that an entry that is itself one of the trades is
+    left out: among trades of one symbol and one side nothing is left.
     """
     rng, times = np.random.default_rng(seed), epochs_us(trades["event_time"])
     place = np.arange(len(trades))
     parts = [_entries(trades, place, rng.permutation(times)) for _ in range(draws)]
-    return pd.concat(parts, ignore_index=True)
+    drawn, keys = pd.concat(parts, ignore_index=True), ["symbol", "event_time", "side"]
+    own = pd.MultiIndex.from_frame(drawn[keys]).isin(pd.MultiIndex.from_frame(trades[keys]))
+    return drawn[~own].reset_index(drop=True)
 
 
 def same_size_moves(trades: pd.DataFrame, others: pd.DataFrame, *, move: str, nearest: int) -> pd.DataFrame:

@@ -13,10 +13,11 @@ import pytest
 from slackwater.evidence.controls.entry_results import EntryMarket
 from slackwater.evidence.controls.measured import ControlledRun
 from slackwater.evidence.controls.paired import PairedDays
-from slackwater.evidence.controls.table import Scores, control_table, sentence
+from slackwater.evidence.controls.table import Control, Scores, control_table, sentence
 from slackwater.evidence.evaluation import Resampling
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
+from slackwater.metrics.classification import auc
 from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import CONTEXT
 from tests.trading import SOUND_SCORE
@@ -49,7 +50,10 @@ def run_in(*, per_day: float = 0.0, after_event: float = 0.0, days: int = 240, s
     fine = fine.assign(high=np.maximum(start, close), low=np.minimum(start, close), close=close)
     context = {name: SOUND_SCORE[name] for name in CONTEXT} | {"close": close}
     bars = fine[["symbol", "event_time"]].assign(available_time=fine["event_time"] + LAG, **context)
-    paths, trade = price_paths(fine), TradeRules()
+    settled = pd.date_range("2023-12-31", periods=3 * days + 12, freq="8h", tz="UTC", unit="us")
+    funding = pd.DataFrame({"symbol": "BTCUSDT", "event_time": settled, "funding_rate": 0.0})
+    paths, trade = price_paths(fine, funding), TradeRules()
+    market = EntryMarket(bars=bars, paths=paths, trade=trade, horizon=HORIZON, decision_lag=LAG, fine_bar_interval=HOUR)
     labels, _ = build_labels(
         bars.assign(extended_move=direction),
         paths,
@@ -66,15 +70,14 @@ def run_in(*, per_day: float = 0.0, after_event: float = 0.0, days: int = 240, s
         trend_efficiency_72h=0.0,
         p_direction=rng.random(len(labels)),
         p_direction_flag=np.where(labels["direction"] < 0, 0.6, 0.4),
+        funding_known=market.funding_known(labels),
     )
     return ControlledRun(
         events=events,
         accepted=(events["direction"] < 0).to_numpy(),
         by_scores={},
         drift_events=events[["symbol", "entry_time", "entry_price"]],
-        market=EntryMarket(
-            bars=bars, paths=paths, trade=trade, horizon=HORIZON, decision_lag=LAG, fine_bar_interval=HOUR
-        ),
+        market=market,
         bar_interval=HOUR,
         depth="quick",
         seed=0,
@@ -96,10 +99,13 @@ def test_buying_in_a_rising_market_is_not_an_edge() -> None:
     assert rows["model"]["net_r_low"] > 0.0
     assert rows["never"]["beaten"] is True
     assert rows["always_fade"]["beaten"] is True
-    for null in ("drift", "random_24h", "random_30d", "permuted_times"):
+    for null in ("drift", "random_24h", "random_30d"):
         assert rows[null]["beaten"] is False, null
         assert rows[null]["net_bps_mean"] > 20.0, null  # on the same side, they earn the trend too
-    assert "drift" in sentence(rows).partition("do not beat")[2]
+    assert "drift" in sentence(rows).partition("are not shown to beat")[2]
+    # The rule is long in one symbol: its trades at the times of each other are its trades.
+    assert rows["permuted_times"]["note"] == "not measured: one symbol and side"
+    assert rows["permuted_times"]["beaten"] is None
 
 
 def test_a_planted_edge_beats_the_drift_and_random_times() -> None:
@@ -119,8 +125,17 @@ def test_where_nothing_can_be_earned_controls_are_beaten_by_chance_alone() -> No
 
 
 def test_the_sentence_of_a_run_that_beats_nothing() -> None:
-    rows = {name: row | {"beaten": False} for name, row in table(run_in()).items()}
-    assert sentence(rows).startswith("The trades of the model beat no control by more than chance. They do not beat")
+    unclear = {"beaten": False, "difference_r_high": 0.1, "difference_bps_high": 1.0}
+    better, unknown = unclear | {"difference_r_high": -0.1, "difference_bps_high": -1.0}, {"beaten": None}
+    rows = {"model": {"n_trades": 9}, "never": unclear, "drift": better, "playbook": unknown}
+    assert sentence(rows) == (
+        "The trades of the model beat no control by more than chance. They are worse than, by more than chance: drift. "
+        "They are not shown to beat: never. Not known: playbook."
+    )
+    # Better in one unit alone is not shown either, and where nothing is known nothing is said about chance.
+    assert "not shown to beat: never, drift" in sentence(rows | {"drift": better | {"difference_bps_high": 0.1}})
+    assert sentence({"model": {"n_trades": 9}, "never": unknown}) == "Not known: never."
+    assert sentence(rows | {"never": {"beaten": True}}).startswith("The trades of the model beat, by more than chance:")
 
 
 def test_the_trade_of_an_entry_is_the_trade_of_the_label() -> None:
@@ -139,7 +154,8 @@ def test_an_entry_without_a_trade_is_not_known() -> None:
     run = run_in()
     last, before = run.market.bars["event_time"].iloc[-1], run.market.bars["event_time"].iloc[0] - HOUR
     found = run.market.results(pd.DataFrame({"symbol": "BTCUSDT", "event_time": [last, before], "side": 1}))
-    assert found.isna().all(axis=None)
+    assert found[["net_r", "net_bps"]].isna().all(axis=None)
+    assert not found["funding_known"].any()
 
 
 @pytest.mark.parametrize(
@@ -203,3 +219,103 @@ def test_fewer_entries_stand_for_each_of_many_trades() -> None:
     assert full.draws == 100
     rows = table(quick)
     assert rows["random_30d"]["n_trades"] == quick.draws * n
+
+
+def without_funding(run: ControlledRun, *, before: str | None = None) -> ControlledRun:
+    """The same run where no funding rate was recorded, or none before a date."""
+    first = len(run.market.paths["BTCUSDT"].settlement_time)
+    if before is not None:
+        settled = pd.DatetimeIndex(run.market.paths["BTCUSDT"].settlement_time.view("M8[us]"), tz="UTC")
+        first = int(settled.searchsorted(pd.Timestamp(before, tz="UTC")))
+    path = run.market.paths["BTCUSDT"]
+    cut = replace(path, settlement_time=path.settlement_time[first:], funding_rate=path.funding_rate[first:])
+    market = replace(run.market, paths={"BTCUSDT": cut})
+    return replace(run, market=market, events=run.events.assign(funding_known=market.funding_known(run.events)))
+
+
+def test_results_without_funding_beat_nothing_and_say_so() -> None:
+    """Caught: funding that no table holds counted as zero, and the results printed as net."""
+    known, run = run_in(after_event=0.012), without_funding(run_in(after_event=0.012))
+    before, rows = table(known), table(run)
+    assert before["drift"]["beaten"] is True
+    assert before["model"]["note"] == before["drift"]["note"] == before["random_30d"]["note"] == ""
+    n = int(run.accepted.sum())
+    assert rows["model"]["note"] == f"funding unknown in {n} of {n} trades: results are before funding"
+    assert rows["always_fade"]["note"].startswith(f"funding unknown in {len(run.events)} of {len(run.events)} trades")
+    assert "funding unknown" in rows["random_30d"]["note"]
+    assert {row["beaten"] for row in rows.values()} == {None}
+    assert sentence(rows).startswith("Not known: never")
+    assert rows["drift"]["difference_r"] == before["drift"]["difference_r"]
+
+
+def test_trades_of_unknown_funding_are_counted_where_they_are() -> None:
+    """A control alone may lack it: the trades of the model are all later."""
+    run = run_in(after_event=0.012)
+    late = run.accepted & (run.events["event_time"] > pd.Timestamp("2024-04-01", tz="UTC")).to_numpy()
+    rows = table(without_funding(replace(run, accepted=late), before="2024-03-01"))
+    lost = int((run.events["trade_end_time"] < pd.Timestamp("2024-02-28", tz="UTC")).sum())
+    assert rows["model"]["note"] == ""
+    assert rows["drift"]["beaten"] is True
+    assert rows["always_fade"]["beaten"] is None
+    told = int(rows["always_fade"]["note"].split()[3])
+    assert lost <= told < lost + 12
+
+
+DAYS = pd.Series(pd.date_range("2024-01-01", periods=300, freq="D", tz="UTC", unit="us"))
+CALENDAR = PairedDays(events=DAYS, resampling=RESAMPLING)
+
+
+def results(net: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
+    given = {"event_time": DAYS[: len(net)], "net_r": net, "net_bps": 50.0 * net, "funding_known": True}
+    return pd.DataFrame(given | columns)
+
+
+def test_a_trade_without_a_counterpart_is_not_compared() -> None:
+    """Caught: half of the trades have a match with the same result, and the better half made the rule beat it."""
+    rng = np.random.default_rng(0)
+    own = results(np.where(np.arange(300) % 2, 1.0, 0.0) + rng.normal(0.0, 0.1, 300))
+    half = own[::2].assign(trade=np.arange(0, 300, 2)).reset_index(drop=True)
+    scores = Scores(times=DAYS, y=rng.integers(0, 2, 300).astype(float), p=rng.random(300))
+    controls = {
+        "matched": Control(sentence="", results=half),
+        "other_trades": Control(sentence="", results=half.drop(columns="trade")),
+    }
+    rows = control_table(Control(sentence="", results=own), controls, scores, CALENDAR)
+    assert rows["matched"]["difference_r"] == rows["matched"]["difference_r_high"] == 0.0
+    assert rows["matched"]["beaten"] is False
+    assert rows["matched"]["note"] == "150 of 300 trades of the model have one, and are compared"
+    assert rows["other_trades"]["difference_r"] == pytest.approx(0.5, abs=0.05)
+    assert rows["other_trades"]["note"] == ""
+
+
+def test_placebos_are_compared_with_the_trades_that_they_stand_for() -> None:
+    """Caught: trades of which no bar may be drawn, or no event is alike, in the mean of the model alone."""
+    run = run_in()
+    events = run.events.copy()
+    events.loc[events.index[: len(events) // 2], "return_24h"] = np.nan
+    own = np.flatnonzero(run.accepted)
+    rows = table(replace(run, events=events))
+    matched = events.loc[own, "return_24h"].notna()
+    assert (
+        rows["same_size_move"]["note"]
+        == f"{matched.sum()} of {len(own)} trades of the model have one, and are compared"
+    )
+    control, difference = rows["same_size_move"]["net_r_mean"], rows["same_size_move"]["difference_r"]
+    assert control + difference == pytest.approx(events.loc[own, "net_r"][matched].mean())
+
+
+@pytest.mark.parametrize("whose", ["model", "control"])
+def test_a_prediction_that_is_not_known_is_counted_and_not_compared(whose: str) -> None:
+    """Caught: a fold with too few labels, which ended the stage with an error that named no control."""
+    rng = np.random.default_rng(0)
+    y, p, q = rng.integers(0, 2, 300).astype(float), rng.random(300), rng.random(300)
+    (p if whose == "model" else q)[:40] = np.nan
+    controls = {"other": Control(sentence="", p=q), "none": Control(sentence="", p=np.full(300, np.nan))}
+    model = Control(sentence="", results=results(np.ones(300)))
+    rows = control_table(model, controls, Scores(times=DAYS, y=y, p=p), CALENDAR)
+    note = "AUC without 40 of 300 events, whose direction or prediction is not known"
+    assert rows["model"]["note"] == (note if whose == "model" else "")
+    assert rows["other"]["note"] == note
+    assert rows["other"]["difference_auc"] == pytest.approx(auc(y[40:], p[40:]) - auc(y[40:], q[40:]))
+    assert np.isnan(rows["none"]["auc"])
+    assert "300 of 300 events" in rows["none"]["note"]

@@ -74,19 +74,24 @@ def test_differences_of_auc_are_those_of_a_bootstrap_of_events() -> None:
     rng = np.random.default_rng(1)
     times = some_times(rng, 300)
     y, p, q = rng.integers(0, 2, 300).astype(float), rng.random(300), rng.random(300)
-    every, some = np.ones(300, bool), rng.random(300) < 0.6
-    others = [OtherScores(y, q, (every, every)), None, OtherScores(y, p, (every, some))]
+    known, own = rng.random(300) < 0.6, rng.random(300) < 0.9
+    other_y = np.where(known, 1.0 - y, np.nan)
+    others = [OtherScores(y, q), None, OtherScores(other_y, q), OtherScores(y, np.full(300, np.nan))]
     found = auc_differences(times, y, p, others, RESAMPLING)
     assert found[0]["auc"] == pytest.approx(auc(y, q))
     assert (found[0]["difference_auc_low"], found[0]["difference_auc_high"]) == pytest.approx(
         RESAMPLING.difference(auc, times, (y, p), (y, q))
     )
-    assert np.isnan(list(found[1].values())).all()
+    for unknown in (found[1], found[3]):
+        assert np.isnan(list(unknown.values())).all()
+    # Where either does not know an event, neither is judged by it.
+    both = known & own
+    (found,) = auc_differences(times, y, np.where(own, p, np.nan), [OtherScores(other_y, q)], RESAMPLING)
 
     def apart(rows: np.ndarray) -> float:
-        kept = rows[some[rows]]
-        return auc(y[rows], p[rows]) - auc(y[kept], p[kept])
+        kept = rows[both[rows]]
+        return auc(y[kept], p[kept]) - auc(1.0 - y[kept], q[kept])
 
     low, high = RESAMPLING.interval(apart, times, np.arange(300))
-    assert found[2]["auc"] == pytest.approx(auc(y[some], p[some]))
-    assert (found[2]["difference_auc_low"], found[2]["difference_auc_high"]) == pytest.approx((low, high))
+    assert found["auc"] == pytest.approx(auc(1.0 - y[both], q[both]))
+    assert (found["difference_auc_low"], found["difference_auc_high"]) == pytest.approx((low, high))

@@ -75,12 +75,26 @@ def test_no_trade_and_no_bar_give_no_entry() -> None:
 
 
 def test_permuted_times_are_the_same_times() -> None:
-    trades = trades_at(*(f"2024-03-{day:02d} 0{day % 7}:00" for day in range(1, 10)))
-    drawn = permuted_times(trades, draws=3, seed=0)
-    for _, one in drawn.groupby(np.repeat(range(3), 9)):
-        assert sorted(one["event_time"]) == sorted(trades["event_time"])
-        assert one["trade"].tolist() == list(range(9))
-        assert one["event_time"].tolist() != trades["event_time"].tolist()
+    """Two symbols of one trade each: an order that exchanges them is kept, the trades themselves are not."""
+    trades = pd.concat(
+        [trades_at("2024-03-01 10:00"), trades_at("2024-03-02 11:00", symbol="B", side=-1)], ignore_index=True
+    )
+    drawn = permuted_times(trades, draws=40, seed=0)
+    assert 10 < len(drawn) < 70
+    assert (drawn["symbol"].to_numpy() == trades["symbol"].to_numpy()[drawn["trade"]]).all()
+    assert (drawn["event_time"].to_numpy() == trades["event_time"].to_numpy()[1 - drawn["trade"]]).all()
+
+
+@pytest.mark.parametrize("sides", [[1] * 9, [1] * 6 + [-1] * 3])
+def test_no_permuted_time_is_a_trade_of_the_model(sides: list[int]) -> None:
+    """Caught: of one symbol, most entries were the trades themselves, and of one side all, with a difference of 0."""
+    trades = trades_at(*(f"2024-03-{day:02d} 0{day % 7}:00" for day in range(1, 10))).assign(side=sides)
+    drawn = permuted_times(trades, draws=30, seed=0)
+    own = set(zip(trades["event_time"], trades["side"], strict=True))
+    assert own.isdisjoint(zip(drawn["event_time"], drawn["side"], strict=True))
+    assert drawn.empty == (len(set(sides)) == 1)
+    assert set(drawn["event_time"]) <= set(trades["event_time"])
+    assert permuted_times(trades.iloc[:0], draws=3, seed=0).empty
 
 
 def test_the_nearest_moves_are_those_of_a_loop() -> None:
