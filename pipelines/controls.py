@@ -39,7 +39,7 @@ QUICK = ("price_only",)
 def main(stage: Stage) -> None:
     """Write ``data/control_predictions.parquet``, ``data/reports/controls.json`` and ``data/reports/controls.md``."""
     evaluation = stage.evaluation
-    depth, resampling = evaluation.depth, Resampling(**evaluation.model_dump(exclude={"depth"}))
+    depth, resampling = evaluation.depth, Resampling.of(evaluation)
     training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
     families = {f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]}
