@@ -15,13 +15,7 @@ from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
 from slackwater.storage import read_json
 
-# Triggers, training rows, calibration and bracket of the recipe have changed since these results were written.
-OF_THE_RECIPE_BEFORE = pytest.mark.xfail(
-    strict=True, raises=(AssertionError, KeyError), reason="measured with the recipe before decisions 18 to 21"
-)
 
-
-@OF_THE_RECIPE_BEFORE
 def test_the_pipeline_finds_in_the_simulated_market_what_was_put_there() -> None:
     """A change of the market, of the features or of the trainer makes the result obsolete."""
     answer = read_json(simulated_market.OUT)
@@ -58,7 +52,6 @@ def test_the_page_of_evidence_shows_what_was_measured() -> None:
         (lambda a: [each.update(whale_share_of_gain=0.0) for each in a["markets"][-2:]], "whales by whale signal"),
     ],
 )
-@OF_THE_RECIPE_BEFORE
 def test_a_result_that_misses_a_criterion_is_named(spoil: Callable[[dict[str, Any]], object], said: str) -> None:
     """Catches a criterion that holds whatever was measured."""
     answer = read_json(simulated_market.OUT)
