@@ -18,8 +18,8 @@ from pipelines._stage import Stage
 from slackwater.storage import write_tables
 from tests.small_bundle import market
 
-STAGES = ("configure", "ingest", "validate", "features", "label", "train", "backtest")
-"""Up to here nothing needs a plot, git or MLflow."""
+STAGES = ("configure", "ingest", "validate", "features", "label", "train", "backtest", "sensitivity", "controls")
+"""What `evaluate` reads; nothing up to here needs git or MLflow."""
 
 _HOURLY = {
     "market": {"bar_interval": "1h", "fine_bar_interval": "1h"},

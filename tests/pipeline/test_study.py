@@ -145,7 +145,7 @@ def test_every_trial_is_recorded_once_and_the_verdict_counts_all(root: Path) -> 
 
 
 def test_a_trial_that_fails_is_recorded_with_its_reason(root: Path) -> None:
-    done = study(root, GRID | {"parameters": {"validation.min_train": ["900d", "60d"]}})
+    done = study(root, GRID | {"parameters": {"validation.embargo": ["900d", "24h"]}})
     assert done.returncode == 0, done.stderr
     failed, complete = rows(root)
     assert (failed["state"], complete["state"]) == ("failed", "complete")
