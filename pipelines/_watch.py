@@ -21,6 +21,7 @@ ENOUGH_MEMORY = "free memory or raise its limit (`ulimit -v`), or take fewer sym
 AGAIN = "then run `dvc repro` again, which continues with this stage"
 _STILL_SECONDS = 300
 _NEAR = 0.8  # of the limit; what failed may have been a large request
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
@@ -32,11 +33,14 @@ def watch(stage: str, still_seconds: int = _STILL_SECONDS) -> None:
     """
     reader, writer = os.pipe()
     parent = os.getpid()
+    # Held back until the parent can pass them on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     child = os.fork()
     if child:
         os.close(writer)
         os._exit(_wait(stage, child, reader, still_seconds))
     os.close(reader)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -51,6 +55,7 @@ def _wait(stage: str, child: int, reader: int, still_seconds: int) -> int:
     signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))  # Ctrl-C reaches the child, too
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os.kill(child, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     stillness = _Stillness(child, still_seconds)
     signal.signal(signal.SIGALRM, stillness)
     signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)

@@ -292,12 +292,12 @@ def test_an_edit_reruns_what_reads_it(repository: Path) -> None:
             ),
             (
                 lambda c: c["datasets"]["simulated"].update(contract_facts=FACTS),
-                {"label", "backtest", "sensitivity", "export"},
+                {"label", "backtest", "sensitivity", "controls", "export"},
             ),
             (lambda c: c["datasets"]["bybit_1h"].update(labels={"horizon": "8h"}), set()),
             (
                 lambda c: c["trading"]["rules"].update(min_reward_risk=1.3),
-                {"backtest", "sensitivity", "evaluate", "export"},
+                {"backtest", "sensitivity", "controls", "evaluate", "export"},
             ),
         ):
             edit(repository, change)

@@ -256,7 +256,6 @@ def test_a_stamp_that_is_a_number_is_matched_in_csv_files(directory: Path, besid
         ({"per": {"volume": "spot", "open_time": "spot"}}, "`per` is for numbers, and column `open_time`"),
         ({"columns": {"open_time": ["t", "opened"]}}, "`columns: a sum` is for numbers, and column `open_time`"),
         ({"per": {"trade_count": "spot"}}, "missing column trade_count"),
-        ({"scale": {"trade_count": 2.0}}, "missing column trade_count"),
     ],
 )
 def test_arithmetic_that_cannot_be_done_is_refused_by_name(directory: Path, changes: dict[str, Any], said: str) -> None:

@@ -243,7 +243,7 @@ class ColumnMap(FileSource):
     ) -> dict[str, Name]:
         """Return the file's column for each of ours that it has, and for what is added to it or divides it."""
         theirs = {column: self._theirs(column)[0] for column in wanted}
-        named = {*needed, *self._changed}
+        named = {*needed, *self.columns, *self.per}
         for column in [name for name in theirs if name in named or raw.position(theirs[name]) is not None]:
             more = {_plus(column, name): name for name in self._theirs(column)[1:]}
             more |= {_over(column, self.per[column]): self.per[column]} if column in self.per else {}
