@@ -113,7 +113,7 @@ def classification_metrics(
     Raises
     ------
     DataError
-        If that is no event.
+        If no event has a prediction.
     """
     metrics: dict[str, Any] = {"n_events": len(scored)}
     for target in targets:

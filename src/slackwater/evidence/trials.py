@@ -115,7 +115,7 @@ def count_trials(
     data_sha256
         Digest of its events and labels (`slackwater.models.training.TrainingSet.digest`).
     params_sha256
-        Digest of its parameters (`configuration_digest`): a run without trades is no other one without trades.
+        Digest of its parameters (`configuration_digest`): two runs without trades are the same only if these are equal.
     """
     rows = list(rows)
 

@@ -118,7 +118,7 @@ class _Study:
         try:
             measured = self.last.measured(params)
         except (MissingDataError, SchemaError):
-            raise  # a file is not there or damaged: that is no result of a trial
+            raise  # a missing or damaged file fails the study, not the trial
         except (SlackwaterError, LightGBMError, ValueError, ArithmeticError) as error:
             return made | {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
         name = self.spec.objective

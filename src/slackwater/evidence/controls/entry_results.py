@@ -71,7 +71,8 @@ class EntryMarket:
         Parameters
         ----------
         trades
-            ``symbol``, ``entry_time`` and ``trade_end_time`` (UTC); a row whose end is NaT is no trade, and not known.
+            ``symbol``, ``entry_time`` and ``trade_end_time`` (UTC); where the end is NaT no trade was made, and the
+            result is False.
         """
         made = trades["trade_end_time"].notna().to_numpy()
         own = trades[made]
