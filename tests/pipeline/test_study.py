@@ -261,6 +261,58 @@ def test_what_the_last_run_lacks_is_named(root: Path, monkeypatch: pytest.Monkey
     assert rows(root) == []
 
 
+def test_tables_of_other_parameters_are_not_studied(root: Path) -> None:
+    """Caught: a run that stopped behind `configure`, so that the trials of old tables stand under new parameters."""
+    effective = yaml.safe_load((root / "reports/effective_params.yaml").read_text())
+    for horizon, status in (("43200.0s", 1), (effective["labels"]["horizon"], 0)):
+        ran = {"reports/effective_params.yaml": {"labels": effective["labels"] | {"horizon": horizon}}}
+        (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"label": {"params": ran}}}))
+        done = study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}})
+        assert done.returncode == status, done.stderr
+        assert ("the stage `label` ran with labels = " in done.stderr) is bool(status)
+    assert len(rows(root)) == 1
+
+
+def test_a_net_result_of_unknown_funding_is_no_objective(root: Path) -> None:
+    """Caught: trials that are ranked by results before funding, which counts as 0 where no rate is known."""
+    (root / "data/tables/funding.parquet").unlink()
+    one = {"parameters": {"trading.entry.probability_threshold": [0.5]}}
+    assert study(root, GRID | one).returncode == 0
+    assert study(root, GRID | one | {"name": "by-direction", "objective": "direction.auc"}).returncode == 0
+    net, direction = rows(root)
+    trades = net["metrics"]["n_unit_risk_trades"]
+    assert net["objective"]["value"] is None
+    assert (
+        net["reason"]
+        == f"net_r is not known, with {trades} trades at unit risk, of which {trades} have unknown funding"
+    )
+    assert direction["objective"]["value"] == direction["metrics"]["direction.auc"]
+
+
+def test_a_damaged_table_fails_the_study_and_no_trial(root: Path) -> None:
+    """Caught: every point of a grid that is recorded as failed, and never tried again when the table is whole."""
+    funding = root / "data/tables/funding.parquet"
+    whole = funding.read_bytes()
+    funding.write_bytes(whole[: len(whole) // 2])
+    done = study(root, GRID)
+    assert done.returncode == 1
+    assert "funding.parquet is not a readable parquet file" in done.stderr
+    assert rows(root) == []
+    funding.write_bytes(whole)
+    assert study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}}).returncode == 0
+    assert [row["state"] for row in rows(root)] == ["complete"]
+
+
+def test_lines_of_a_campaign_with_the_name_of_a_study_are_not_its_trials(root: Path) -> None:
+    """Caught: a KeyError on lines without number and state."""
+    (trained,) = json.loads((root / "data/reports/trials.json").read_text())["trials"]
+    line = {"study": "thresholds", "dataset": "small", "data_sha256": trained["data_sha256"], "trial": {}}
+    (root / "trials.jsonl").write_text(json.dumps(line) + "\n")
+    done = study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}})
+    assert done.returncode == 0, done.stderr
+    assert rows(root)[1]["number"] == 1
+
+
 def test_a_mean_of_no_trades_is_not_known(root: Path) -> None:
     done = study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.99]}})
     assert done.returncode == 0, done.stderr

@@ -57,6 +57,8 @@ def varied(*keys: str, value: object = None) -> dict:
         ),
         (varied("evaluation.draws"), "makes no trial: it changes how results are judged"),
         (varied("tracking.experiment"), "makes no trial"),
+        (varied("validation.min_train"), "`parameters.validation.min_train` changes which period is tested"),
+        (varied("validation.test"), "changes which period is tested"),
         (varied("dataset.name"), "`dataset` changes what the stages before `train` write.*dvc exp run --queue"),
         (varied("market.decision_lag"), "dvc exp run --queue -S 'market.decision_lag=…'"),
         (varied("features.volatility.half_life"), "dvc exp run --queue"),
