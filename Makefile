@@ -69,6 +69,7 @@ bench: $(STAMP)
 campaigns: $(STAMP)
 	python -m campaigns.stylised_facts
 	python -m campaigns.simulated_market
+	python -m campaigns.promotions
 	python -m campaigns.archive_faults
 	python -m campaigns.interval_coverage
 

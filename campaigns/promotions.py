@@ -1,17 +1,19 @@
 """How often the verdict calls an edge where there is none, and where there is one (SYNTHETIC markets).
 
-``python -m campaigns.promotions`` makes 60 small markets without a signal and 20 default markets with signal 1, tries
-20 configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data were real. It goes
-on where it was stopped, and writes its result to ``campaigns/promotions.json`` with a digest of the parameters that it
-holds for, and with each market that of the code. ``python -m campaigns.promotions 6`` measures the next 6 alone.
+``python -m campaigns.promotions`` makes 60 small markets without a signal and 20 with signal 1, tries 21
+configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data were real. It goes on
+where it was stopped, writes its result to ``campaigns/promotions.json`` with a digest of the parameters that it holds
+for, and prints the table of ``docs/method.md``.
 
 Notes
 -----
-1. The markets without a signal have 2 symbols and one year: the verdict has few trades to be wrong about, and a search
-   has the most room for luck. Those with a signal have the 4 symbols and two years of the default market.
-2. The stages from `configure` to `label` run as processes in a directory of their own; the trials share their tables.
-3. The luckiest trial has the highest t value of its daily results at unit risk. All 20 are counted by the verdict.
-4. A simulated market is never eligible; here the verdict is told that the data are real.
+1. Every market has 2 symbols and one year, of which the test blocks are about nine months: the verdict has few trades
+   to be wrong about, and a search has the most room for luck. The table states the power: the smallest mean result that
+   the trades of a market could show.
+2. The rules on the odds of a trade are off: with them no trade is taken without a signal, and no trial could be lucky.
+3. The stages from `configure` to `label` run as processes in a directory of their own; the trials share their tables.
+4. The luckiest trial has the highest t value of its daily results at unit risk. All 21 are counted by the verdict.
+5. A simulated market is never eligible; here the verdict is told that the data are real.
 """
 
 from __future__ import annotations
@@ -21,23 +23,24 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import yaml
 
-from campaigns.default_run import parameters_digest, trainer_of
-from pipelines._closure import ROOT, code_digest
+from campaigns.default_run import over_markets, parameters_digest, trainer_of
+from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import control_predictions
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.trials import configuration_digest, count_trials, daily_series
 from slackwater.run.judgement import judge
-from slackwater.storage import digest_of, read_json, write_report
+from slackwater.storage import read_json, write_report
 from slackwater.study.spec import trial_params
 from slackwater.study.trial import LastRun
 
@@ -46,22 +49,24 @@ STAGES: Final = ("configure", "ingest", "validate", "features", "label")
 NULLS, EDGES = range(1, 61), range(1, 21)
 SMALL: Final = {"symbols": ["BTCUSDT", "ETHUSDT"], "start": "2023-01-01T00:00:00Z", "end": "2024-01-01T00:00:00Z"}
 GRID: Final[dict[str, list[Any]]] = {
-    "model.kind": ["lightgbm", "logistic"],
-    "trading.rules.min_expectancy": [None, 0.05],
-    "trading.entry.probability_threshold": [0.5, 0.52, 0.54, 0.56, 0.58],
+    "trading.rules.min_expectancy": [None],
+    "trading.rules.kelly_fraction": [None],
+    "model.kind": ["lightgbm", "logistic", "mean"],
+    "trading.entry.probability_threshold": [0.5, 0.51, 0.52, 0.53, 0.54, 0.55, 0.56],
 }
 MOST_FALSE, FEWEST_TRUE = 0, 18
+SAMPLE: Final = ("net_bps_mean", "net_bps_low", "net_r_mean", "net_r_low", "smallest_visible_effect_bps")
+VERDICTS: Final = ("eligible", "paper_only", "not_evaluable")
 
 
 def markets() -> Iterator[dict[str, Any]]:
     """Yield the settings of each market: those of the simulator, and symbols."""
-    for seed in NULLS:
-        yield {"seed": seed, "signal": 0.0, **SMALL}
-    for seed in EDGES:
-        yield {"seed": seed, "signal": 1.0}
+    for signal, seeds in ((0.0, NULLS), (1.0, EDGES)):
+        for seed in seeds:
+            yield {"seed": seed, "signal": signal, **SMALL}
 
 
-def measured(market: dict[str, Any]) -> dict[str, Any]:
+def measured(_: Params, market: dict[str, Any]) -> dict[str, Any]:
     """Return the verdict on the luckiest trial of a market."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -119,7 +124,7 @@ def _judged(last: LastRun, params: Params, rows: list[dict[str, Any]], best: dic
         "counted": trials.count,
         "auc": found.classification["direction"]["auc"],
         "n_trades": len(unit_risk),
-        **{name: sample.get(name) for name in ("net_bps_mean", "net_bps_low", "net_r_mean", "net_r_low")},
+        **{name: sample.get(name) for name in SAMPLE},
         "t": t if math.isfinite(t := _t_value(best["returns"])) else None,
     }
 
@@ -152,49 +157,54 @@ def _run_stages(root: Path, market: dict[str, Any]) -> None:
 
 def shortfalls(answer: dict[str, Any]) -> list[str]:
     """Return what a result does not show, as sentences; empty if it shows all."""
-    rows = answer["markets"]
-    nulls, edges = ([row for row in rows if bool(row["signal"]) is signal] for signal in (False, True))
     found = []
-    if len(nulls) < len(NULLS) or len(edges) < len(EDGES):
-        so_far = f"{len(nulls)} of {len(NULLS)} markets without a signal, {len(edges)} of {len(EDGES)} with one"
-        found.append(f"measured are {so_far}")
-    promoted, seen = (sum(row["verdict"] == "eligible" for row in some) for some in (nulls, edges))
-    if promoted > MOST_FALSE:
-        found.append(f"{promoted} of {len(nulls)} markets without a signal are called eligible")
-    if len(edges) - seen > len(EDGES) - FEWEST_TRUE:
-        found.append(f"{seen} of {len(edges)} markets with signal 1 are called eligible")
+    if (promoted := _eligible(answer, signal=False)) > MOST_FALSE:
+        found.append(f"{promoted} of {len(NULLS)} markets without a signal are called eligible")
+    if (seen := _eligible(answer, signal=True)) < FEWEST_TRUE:
+        found.append(f"{seen} of {len(EDGES)} markets with signal 1 are called eligible")
     return found
 
 
+def page(answer: dict[str, Any]) -> str:
+    """Return a result as Markdown: the table of ``docs/method.md``."""
+    columns = ("signal", "markets", "eligible", "paper only", "not evaluable", "median trades", "median AUC")
+    columns = (*columns, "median result (bps)", "smallest visible (bps)", "best t of 21: median", "largest", "above 2")
+    forms = {"n_trades": ",.0f", "auc": ".3f", "net_bps_mean": "+.0f", "smallest_visible_effect_bps": ".0f"}
+    lines = [f"| {' | '.join(columns)} |", f"|{'---:|' * len(columns)}"]
+    for signal in (0.0, 1.0):
+        rows = [row for row in answer["markets"] if row["signal"] == signal]
+        said = Counter(row["verdict"] for row in rows)
+        t = np.array([row["t"] for row in rows if row["t"] is not None])
+        cells = [f"{signal:g}", str(len(rows)), *(str(said[name]) for name in VERDICTS)]
+        table = pd.DataFrame(rows).astype(dict.fromkeys(forms, float))
+        cells += [f"{table[name].median():{form}}" for name, form in forms.items()]
+        cells += [f"{np.median(t):.1f}", f"{t.max():.1f}", str(int((t > 2.0).sum()))]
+        lines.append(f"| {' | '.join(cells)} |")
+    failed = Counter(name for row in answer["markets"] if row["signal"] == 0.0 for name in row["failed"])
+    lines += ["", f"Without a signal fail: {', '.join(f'`{name}` {n}' for name, n in failed.most_common())}."]
+    return "\n".join(lines)
+
+
+def run() -> dict[str, Any]:
+    """Measure all markets."""
+
+    def describe(row: dict[str, Any]) -> str:
+        return f"{row['verdict']}, {row['n_trades']} trades, best t of {row['trials']} {row['t']}"
+
+    rows = over_markets(measured, markets(), code=Path(__file__), out=OUT, describe=describe)
+    return {"synthetic": True, "parameters_sha256": parameters_digest(load_params()), "markets": rows}
+
+
 def main() -> None:
-    """Measure the markets that are not measured yet, or as many of them as are asked for, and write the result."""
-    parameters, code = parameters_digest(load_params()), code_digest(Path(__file__))
-    before = read_json(OUT) if OUT.is_file() else {}
-    rows: list[dict[str, Any]] = before["markets"] if before.get("parameters_sha256") == parameters else []
-    known = {digest_of([_settings(row)]) for row in rows}
-    left = [market for market in markets() if digest_of([market]) not in known]
-    asked = int(sys.argv[1]) if len(sys.argv) > 1 else len(left)
-    pool = ProcessPoolExecutor(max_workers=2)
-    try:
-        for future in as_completed([pool.submit(measured, market) for market in islice(left, asked)]):
-            rows.append(future.result() | {"code_sha256": code})
-            report = {"synthetic": True, "parameters_sha256": parameters, "markets": sorted(rows, key=_order)}
-            write_report(report, OUT)
-            said = f"{rows[-1]['verdict']}, {rows[-1]['n_trades']} trades, best t of 20 {rows[-1]['t']}"
-            sys.stdout.write(f"SYNTHETIC, {len(rows)}, {_settings(rows[-1])}: {said}\n")
-            sys.stdout.flush()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    for line in shortfalls(read_json(OUT)):
-        sys.stdout.write(f"NOT SHOWN: {line}\n")
+    """Run all markets, write the result and print its page."""
+    answer = run()
+    write_report(answer, OUT)
+    lines = [page(read_json(OUT)), *(f"NOT MET: {line}" for line in shortfalls(answer))]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _settings(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("seed", "signal", *SMALL) if key in row}
-
-
-def _order(row: dict[str, Any]) -> tuple[float, int]:
-    return row["signal"], row["seed"]
+def _eligible(answer: dict[str, Any], *, signal: bool) -> int:
+    return sum(row["verdict"] == "eligible" for row in answer["markets"] if bool(row["signal"]) is signal)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from slackwater.metrics.classification import (
     average_precision,
     brier_skill,
     expected_calibration_error,
+    overconfidence,
     reliability_line,
 )
 from slackwater.metrics.selection import (
@@ -172,6 +173,7 @@ def _headline_metrics(scored: pd.DataFrame, target: Target, resampling: Resampli
         "ece_if_perfect_q99": ece_quantile_under_perfect_calibration(
             y, p, times, mean_block=resampling.mean_block, draws=resampling.draws, seed=resampling.seed
         ),
+        "overconfidence": overconfidence(y, p),
         "reliability_slope": reliability_line(y, p).slope,
         "reliability_slope_low": slope_low,
         "reliability_slope_high": slope_high,

@@ -297,22 +297,21 @@ def frozen_verdict(
 
 
 def _direction_clauses(d: Mapping[str, Any]) -> tuple[Clause, ...]:
-    ece_bound = max(0.03, d["ece_if_perfect_q99"])
-    slope = (d["reliability_slope_low"], d["reliability_slope_high"])
+    error_bound, slope_low = max(0.03, d["ece_if_perfect_q99"]), d["reliability_slope_low"]
     return (
         at_least("direction_auc_low", d["auc_low"], 0.5),
         at_least("auc_over_price_only_low", d["auc_over_price_only_low"], 0.0),
         at_least("auc_over_direction_flag_low", d["auc_over_direction_flag_low"], 0.0),
         at_least("brier_skill", d["brier_skill"], 0.0),
-        holds("ece", f"<= {ece_bound:.4f}", d["ece"], d["ece"] <= ece_bound),
+        holds("overconfidence", f"<= {error_bound:.4f}", d["overconfidence"], d["overconfidence"] <= error_bound),
         holds(
             "reliability_slope",
-            "in [0.8, 1.2], its 95 % interval in [0.5, 1.5]",
+            ">= 0.8, the lower bound of its 95 % interval >= 0.5",
             # Without an interval nothing is known about the slope.
-            math.nan if math.isnan(sum(slope)) else d["reliability_slope"],
-            # An overlap alone would hold more easily where less is known.
-            0.8 <= d["reliability_slope"] <= 1.2 and slope[0] >= 0.5 and slope[1] <= 1.5,
-            f"interval {slope[0]:.2f} to {slope[1]:.2f}",
+            math.nan if math.isnan(slope_low) else d["reliability_slope"],
+            # No upper limit: probabilities that are too close to the base rate mislead nobody (decision 26).
+            d["reliability_slope"] >= 0.8 and slope_low >= 0.5,
+            f"lower bound {slope_low:.2f}",
         ),
     )
 

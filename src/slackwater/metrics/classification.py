@@ -27,6 +27,7 @@ __all__ = [
     "brier_skill",
     "calibration_bins",
     "expected_calibration_error",
+    "overconfidence",
     "reliability_line",
 ]
 
@@ -228,3 +229,38 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, *, bins: int = 10) ->
         return float("nan")
     residual = np.bincount(calibration_bins(probability, bins=bins), weights=truth - probability)
     return float(np.abs(residual).sum() / truth.size)
+
+
+def overconfidence(y: ArrayLike, p: ArrayLike, *, bins: int = 10) -> float:
+    """Return the part of the expected calibration error by which probabilities are too far from the base rate.
+
+    A bin counts where its mean probability lies beyond its share of ones, seen from the share of ones of all rows.
+    Probabilities that stay too close to the base rate add nothing: whoever acts on them is not misled about their
+    chances (method, section 3.6).
+
+    Parameters
+    ----------
+    y, p
+        As in `auc`; `p` in [0, 1].
+    bins : int, default 10
+        Number of bins of equally many rows, >= 1.
+
+    Returns
+    -------
+    float
+        In [0, 1], at most `expected_calibration_error`; NaN without rows.
+
+    Examples
+    --------
+    >>> round(overconfidence([0, 0, 0, 1, 0, 1, 1, 1], [0.1] * 4 + [0.9] * 4, bins=2), 3)  # 1 and 3 of 4 happened
+    0.15
+    >>> overconfidence([0, 0, 0, 1, 0, 1, 1, 1], [0.4] * 4 + [0.6] * 4, bins=2)
+    0.0
+    """
+    truth, probability = classes_and_probabilities(y, p)
+    if truth.size == 0:
+        return float("nan")
+    which, base = calibration_bins(probability, bins=bins), truth.mean()
+    too_high = np.bincount(which, weights=probability - truth)
+    beyond = np.bincount(which, weights=probability - base)
+    return float(np.maximum(too_high * np.sign(beyond), 0.0).sum() / truth.size)

@@ -36,11 +36,10 @@ GOOD = {
         "auc_over_price_only_low": 0.01,
         "auc_over_direction_flag_low": 0.01,
         "brier_skill": 0.01,
-        "ece": 0.01,
+        "overconfidence": 0.01,
         "ece_if_perfect_q99": 0.02,
         "reliability_slope": 1.0,
         "reliability_slope_low": 0.8,
-        "reliability_slope_high": 1.2,
     }
 }
 """Metrics of a model that predicts direction: every clause about it holds."""
@@ -532,7 +531,7 @@ def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
     )
 
     def passes(slope: float, half_width: float) -> bool:
-        interval = {"reliability_slope_low": slope - half_width, "reliability_slope_high": slope + half_width}
+        interval = {"reliability_slope_low": slope - half_width}
         direction = classification["direction"] | {"reliability_slope": slope} | interval
         given = classification | {"direction": direction}
         judged = verdict(given, trading, sample, n_trials=1, synthetic=False)
@@ -545,6 +544,7 @@ def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
     assert passes(1.0, 0.45)
     assert not passes(1.0, 0.6)
     assert not passes(0.556, 0.3)
+    assert passes(2.1, 0.5), "probabilities that are too close to the base rate mislead nobody"
 
 
 def test_folds_in_parallel_give_the_same_predictions() -> None:

@@ -10,11 +10,12 @@ from slackwater.metrics.classification import (
     brier_skill,
     calibration_bins,
     expected_calibration_error,
+    overconfidence,
     reliability_line,
 )
 
 RANKING = [auc, average_precision]
-PROBABILITY = [lambda y, p: brier_skill(y, p, 0.5), expected_calibration_error, reliability_line]
+PROBABILITY = [lambda y, p: brier_skill(y, p, 0.5), expected_calibration_error, overconfidence, reliability_line]
 
 
 def test_auc_by_hand() -> None:
@@ -106,6 +107,22 @@ def test_calibration_error_cannot_cancel_across_bins() -> None:
     assert expected_calibration_error(y, np.array([0.4] * 50 + [0.6] * 50)) == pytest.approx(0.6)
 
 
+def test_overconfidence_counts_only_what_lies_beyond_the_outcomes() -> None:
+    """Catches a sign, a base rate of one half, and bins that cancel each other."""
+    y = np.array([0, 0, 0, 0, 1, 0, 1, 0, 1, 1] * 4)  # .4 happened
+    truth = np.linspace(0.05, 0.95, 10)
+    p, happened = np.repeat(truth, 40), np.concatenate([np.arange(40) < round(40 * t) for t in truth])
+    assert overconfidence(happened, p) == pytest.approx(0.0)
+    timid, sure = 0.5 + 0.5 * (p - 0.5), np.where(p > 0.5, (1.0 + p) / 2.0, p / 2.0)
+    assert overconfidence(happened, timid) == 0.0
+    assert expected_calibration_error(happened, timid) > 0.1
+    assert overconfidence(happened, sure) == pytest.approx(expected_calibration_error(happened, sure))
+    assert overconfidence(y, np.full(40, 0.5)) == pytest.approx(0.1), "a level that is too high is beyond the base rate"
+    assert overconfidence(y, np.full(40, 0.3)) == pytest.approx(0.1)
+    wrong_side = np.where(happened.astype(bool), 0.4, 0.6)
+    assert overconfidence(happened, wrong_side) == pytest.approx(0.6)
+
+
 def test_reliability_line_recovers_a_known_distortion() -> None:
     """Fails if slope and intercept are exchanged, or y is regressed on p instead of its logit."""
     rng = np.random.default_rng(0)
@@ -143,10 +160,11 @@ def test_one_class_gives_nan_and_no_crash(y: list[int]) -> None:
     p = [0.2, 0.5, 0.9][: len(y)]
     assert all(np.isnan(metric(y, p)) for metric in RANKING)
     if y:
-        assert 0 <= expected_calibration_error(y, p) <= 1
+        assert 0 <= overconfidence(y, p) <= expected_calibration_error(y, p) <= 1
         assert np.isnan(brier_skill(y, p, float(y[0])))
     else:
         assert np.isnan(expected_calibration_error(y, p))
+        assert np.isnan(overconfidence(y, p))
         assert np.isnan(brier_skill(y, p, 0.5))
 
 
