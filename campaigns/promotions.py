@@ -71,12 +71,16 @@ def measured(_: Params, market: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         _run_stages(root, market)
-        params = load_params(root / "params.yaml")
-        last = LastRun.read(root / "data")
-        points = [dict(zip(GRID, values, strict=True)) for values in product(*GRID.values())]
-        rows = [_trial(last, params, point) for point in points]
-        best = max(rows, key=lambda row: _t_value(row["returns"]))
-        return {**market, "trials": len(rows), "best": best["trial"], **_judged(last, params, rows, best)}
+        return market | luckiest(root)
+
+
+def luckiest(root: Path) -> dict[str, Any]:
+    """Try the grid on the tables of a run, and return the verdict on the luckiest trial, as if the data were real."""
+    params, last = load_params(root / "params.yaml"), LastRun.read(root / "data")
+    points = [dict(zip(GRID, values, strict=True)) for values in product(*GRID.values())]
+    rows = [_trial(last, params, point) for point in points]
+    best = max(rows, key=lambda row: _t_value(row["returns"]))
+    return {"trials": len(rows), "best": best["trial"], **_judged(last, params, rows, best)}
 
 
 def _trial(last: LastRun, params: Params, point: dict[str, Any]) -> dict[str, Any]:
@@ -163,6 +167,11 @@ def shortfalls(answer: dict[str, Any]) -> list[str]:
     if (seen := _eligible(answer, signal=True)) < FEWEST_TRUE:
         found.append(f"{seen} of {len(EDGES)} markets with signal 1 are called eligible")
     return found
+
+
+def settings(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of the market of a result, as `markets` yields them."""
+    return {key: row[key] for key in ("seed", "signal", *SMALL)}
 
 
 def page(answer: dict[str, Any]) -> str:

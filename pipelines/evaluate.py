@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines._closure import ROOT
 from pipelines._direction import write_direction_page
 from pipelines._stage import EFFECTIVE, Stage, run
 from pipelines._training import build_trainer
@@ -14,12 +15,16 @@ from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.trial_ledger import read_trials
 from slackwater.evidence.trials import configuration_digest, count_trials
+from slackwater.evidence.verdict import FalsePromotions
 from slackwater.metrics.performance import account_summary
 from slackwater.report.control_figures import control_drawings
 from slackwater.report.figures import write_figures
 from slackwater.run.judgement import judge
 from slackwater.run.training import read_training_set
 from slackwater.storage import read_json, read_parquet, write_report
+
+PROMOTIONS = ROOT / "campaigns" / "promotions.json"
+"""What `python -m campaigns.promotions` measured: how often the verdict is wrong."""
 
 HEADLINE = {
     "dataset": "dataset",
@@ -84,6 +89,7 @@ def main(stage: Stage) -> None:
         rules=stage.trading.rules,
         resampling=resampling,
         synthetic=synthetic,
+        false_promotions=FalsePromotions.of(read_json(PROMOTIONS)),
     )
     metrics = {
         "dataset": name,

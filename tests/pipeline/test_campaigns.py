@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from campaigns import daily_liquidations, simulated_market, stylised_facts
+from campaigns import daily_liquidations, promotions, simulated_market, stylised_facts
 from campaigns.default_run import over_markets, parameters_digest
 from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
 from slackwater.storage import read_json
+from tests.small_run import inside, make_small_run
 
 
 def test_the_pipeline_finds_in_the_simulated_market_what_was_put_there() -> None:
@@ -23,6 +24,36 @@ def test_the_pipeline_finds_in_the_simulated_market_what_was_put_there() -> None
     assert len(answer["markets"]) == len(list(simulated_market.markets()))
     assert simulated_market.shortfalls(answer) == []
     assert simulated_market.page(answer) in (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+
+def test_the_verdict_finds_an_edge_where_there_is_one_and_only_there() -> None:
+    answer = read_json(promotions.OUT)
+    assert answer["parameters_sha256"] == parameters_digest(load_params(ROOT / "params.yaml"))
+    assert [promotions.settings(row) for row in answer["markets"]] == list(promotions.markets())
+    assert all(row["counted"] == row["trials"] >= 20 for row in answer["markets"])
+    assert promotions.shortfalls(answer) == []
+    assert promotions.page(answer) in (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+
+
+def test_the_luckiest_of_many_trials_on_a_random_market_is_not_eligible(tmp_path: Path) -> None:
+    """The campaign itself on real tables of a market without any edge, so small that it takes seconds."""
+    root = make_small_run(tmp_path, *promotions.STAGES)
+    with inside(root):
+        found = promotions.luckiest(root)
+    assert found["counted"] == found["trials"] == 21
+    assert found["verdict"] != "eligible"
+    assert {"deflated_sharpe", "overfitting_probability"} <= {*found["failed"], *found["unknown"]}
+    assert found["n_trades"] > 0
+
+
+@pytest.mark.parametrize("signal", [0.0, 1.0])
+def test_a_promotion_that_is_false_or_lacks_is_named(signal: float) -> None:
+    """Catches a criterion that holds whatever was measured."""
+    answer = read_json(promotions.OUT)
+    rows = [row for row in answer["markets"] if row["signal"] == signal]
+    for row in rows[: len(promotions.EDGES) - promotions.FEWEST_TRUE + 1]:
+        row["verdict"] = "paper_only" if signal else "eligible"
+    assert any(f"markets with{'' if signal else 'out a'} signal" in line for line in promotions.shortfalls(answer))
 
 
 def test_the_stylised_facts_hold_at_three_signals() -> None:

@@ -45,6 +45,7 @@ COPIED = (
     ".gitignore",
     ".dvcignore",
     "trials.jsonl",
+    "campaigns/promotions.json",
     ".dvc/config",
     ".dvc/.gitignore",
 )

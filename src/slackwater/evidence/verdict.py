@@ -25,6 +25,7 @@ from slackwater.metrics.selection import (
 __all__ = [
     "FEWEST_DAYS",
     "Clause",
+    "FalsePromotions",
     "Power",
     "Verdict",
     "at_least",
@@ -128,6 +129,33 @@ class Power:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FalsePromotions:
+    """How often this verdict called the luckiest of many trials eligible where there was nothing to find.
+
+    Parameters
+    ----------
+    markets
+        Simulated markets without an edge, at least 1.
+    eligible
+        How many of them were called eligible.
+    """
+
+    markets: int
+    eligible: int
+
+    @classmethod
+    def of(cls, campaign: Mapping[str, Any]) -> FalsePromotions:
+        """Return those of a result of ``python -m campaigns.promotions``: markets with ``signal`` and ``verdict``."""
+        rows = [row["verdict"] for row in campaign["markets"] if not row["signal"]]
+        return cls(markets=len(rows), eligible=rows.count("eligible"))
+
+    @property
+    def sentence(self) -> str:
+        """Return it in words."""
+        return f"{self.eligible} of {self.markets} simulated markets without any edge pass this gate."
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """Decision on whether a run demonstrates an edge.
 
@@ -139,12 +167,15 @@ class Verdict:
         Whether the data were simulated; such a model is never eligible.
     accepted, suggested
         Power of the trades at unit risk, and of the trades that the events suggest.
+    false_promotions
+        How often the verdict finds an edge where there is none; None where that was not measured.
     """
 
     clauses: tuple[Clause, ...]
     synthetic: bool
     accepted: Power = field(default_factory=Power)
     suggested: Power = field(default_factory=Power)
+    false_promotions: FalsePromotions | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -169,7 +200,11 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """Return the verdict in words."""
+        """Return the verdict in words, and how often it is wrong where there is no edge."""
+        return f"{self._said} {self.false_promotions.sentence}" if self.false_promotions else self._said
+
+    @property
+    def _said(self) -> str:
         prefix = "SYNTHETIC market: no evidence of a real edge. " if self.synthetic else ""
         if self.name == "eligible":
             return f"{prefix}The trades earned more than costs, drift and chance explain: every clause holds."
@@ -224,6 +259,7 @@ def verdict(
     synthetic: bool,
     suggested: Mapping[str, Any] | None = None,
     trial_returns: pd.DataFrame | None = None,
+    false_promotions: FalsePromotions | None = None,
 ) -> Verdict:
     """Return the verdict on a run (method, section 3.6).
 
@@ -244,6 +280,8 @@ def verdict(
         Net R per UTC day, one row per day and one column per trial, NaN on days without a trade of the trial. Trials
         without a column, such as those that failed, still count. With fewer than two columns, no clause about several
         trials is evaluable.
+    false_promotions
+        How often the verdict finds an edge where there is none, for its sentence.
 
     Raises
     ------
@@ -268,7 +306,13 @@ def verdict(
         overfitting if n_trials == 1 else _judged(overfitting, enough, funding, len(unit_risk)),
         holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
-    return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample), suggested=Power.of(suggested or {}))
+    return Verdict(
+        clauses=clauses,
+        synthetic=synthetic,
+        accepted=Power.of(sample),
+        suggested=Power.of(suggested or {}),
+        false_promotions=false_promotions,
+    )
 
 
 def frozen_verdict(

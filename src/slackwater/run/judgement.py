@@ -12,7 +12,7 @@ from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.drift import over_drift
 from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
 from slackwater.evidence.trials import CountedTrials
-from slackwater.evidence.verdict import Verdict, verdict
+from slackwater.evidence.verdict import FalsePromotions, Verdict, verdict
 from slackwater.models.targets import Target
 
 __all__ = ["Judgement", "judge"]
@@ -38,6 +38,7 @@ def judge(
     rules: Any,
     resampling: Resampling,
     synthetic: bool,
+    false_promotions: FalsePromotions | None = None,
 ) -> Judgement:
     """Measure a run and judge it.
 
@@ -60,6 +61,8 @@ def judge(
         Block bootstrap of the intervals.
     synthetic
         Whether the data were simulated.
+    false_promotions
+        How often the verdict finds an edge where there is none.
     """
     traded = scored[traded_rows(scored)]
     classification = classification_metrics(traded, resampling, targets)
@@ -76,5 +79,6 @@ def judge(
         synthetic=synthetic,
         suggested=trade,
         trial_returns=trials.returns,
+        false_promotions=false_promotions,
     )
     return Judgement(classification=classification, trade=trade, backtest=backtest, verdict=judged)

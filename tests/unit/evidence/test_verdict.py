@@ -17,6 +17,7 @@ from slackwater.evidence.evaluation import Resampling, classification_metrics, t
 from slackwater.evidence.verdict import (
     FEWEST_DAYS,
     Clause,
+    FalsePromotions,
     Verdict,
     at_least,
     frozen_verdict,
@@ -51,6 +52,17 @@ def test_one_failed_clause_is_enough() -> None:
     bad = Verdict(clauses=(good, at_least("b", 0.5, 0.5)), synthetic=False)
     assert bad.name == "paper_only"
     assert bad.sentence == "No edge after fees demonstrated; failed: b."
+
+
+def test_the_sentence_says_how_often_the_verdict_is_wrong() -> None:
+    """Catches markets with a signal that are counted, and a measurement that only one of the verdicts states."""
+    rows = [{"signal": s, "verdict": v} for s, v in [(0.0, "eligible"), (0.0, "paper_only"), (1.0, "eligible")]]
+    told = FalsePromotions.of({"markets": rows})
+    good = at_least("a", 1.0, 0.5)
+    for clause in (good, at_least("a", 0.5, 1.0), at_least("a", math.nan, 1.0)):
+        judged = Verdict(clauses=(clause,), synthetic=False, false_promotions=told)
+        assert judged.sentence.endswith(" 1 of 2 simulated markets without any edge pass this gate.")
+    assert "markets" not in Verdict(clauses=(good,), synthetic=False).sentence
 
 
 @pytest.mark.parametrize(
