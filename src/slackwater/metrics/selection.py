@@ -7,6 +7,7 @@ All of them raise `DataError` if a value is not finite.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -50,6 +51,7 @@ __all__ = [
 
 # 12,870 splits; two blocks more would be 48,620.
 _MOST_BLOCKS = 16
+_SHARPES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,15 +331,20 @@ def probability_of_backtest_overfitting(trial_returns: ArrayLike, *, blocks: int
     in_sample = np.array(list(combinations(range(blocks), blocks // 2)))
     chosen = np.zeros((len(in_sample), blocks))
     np.put_along_axis(chosen, in_sample, 1.0, axis=1)
-    best = np.argmax(_sharpe_ratios(chosen, moments), axis=1)
-    outside = _sharpe_ratios(1.0 - chosen, moments)
-    split = np.arange(len(best))
-    rank = rankdata(outside, axis=1)[split, best] / (n_trials + 1)
+    ranks, results = [], []
+    # A few splits at a time: all of them for thousands of trials would fill the memory.
+    for some in np.array_split(chosen, math.ceil(chosen.shape[0] * n_trials / _SHARPES_AT_ONCE)):
+        best = np.argmax(_sharpe_ratios(some, moments), axis=1)
+        outside = _sharpe_ratios(1.0 - some, moments)
+        split = np.arange(len(best))
+        ranks.append(rankdata(outside, axis=1)[split, best] / (n_trials + 1))
+        results.append(outside[split, best])
+    rank, result = np.concatenate(ranks), np.concatenate(results)
     return BacktestOverfitting(
         probability=float(np.mean(rank <= 0.5)),
-        probability_of_loss=float(np.mean(outside[split, best] <= 0)),
+        probability_of_loss=float(np.mean(result <= 0)),
         neutral=(n_trials + 1) // 2 / n_trials,
-        splits=len(best),
+        splits=len(rank),
     )
 
 
