@@ -21,6 +21,7 @@ from slackwater.sources.own_files.kinds import sources_of
 EXTERNAL = ROOT / "data" / "external"
 FOLDERS = {
     "bybit_1h": ("bybit_1h",),
+    "bybit_1h_whales": ("bybit_1h", "whales"),
     "binance_5m": ("binance_5m",),
     "btc_1h_liquidations": ("cq_btc_binance_1h", "binance_basis_1h"),
     "binance_1h_2024_summer": ("binance_1h_2024_summer",),
@@ -58,6 +59,7 @@ def cleaned(name: str) -> Cleaned:
     ("name", "bars", "symbols"),
     [
         ("bybit_1h", 140_861, 4),
+        ("bybit_1h_whales", 77_966, 2),
         ("binance_5m", 287_801, 2),
         ("btc_1h_liquidations", 13_918, 1),
         ("binance_1h_2024_summer", 4_393, 3),
