@@ -1,6 +1,6 @@
-"""Whether what was learnt carries over to symbols that no model has seen.
+"""Direction at symbols that no model has seen, beside that at the same symbols in the ordinary fits.
 
-The events of some symbols are predicted without any of their outcomes, and compared with the ordinary predictions.
+The events of some symbols are predicted without any of their outcomes: what was learnt carries over to them, or not.
 """
 
 from __future__ import annotations
