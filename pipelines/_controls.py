@@ -1,19 +1,15 @@
-"""Inputs and fits of the stage `controls`: the events with their trades, and models without one family each."""
+"""Inputs of the stage `controls`: the events with their trades, and the parts of the rule that need no fit."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from pipelines._closure import code_digest
 from pipelines._stage import Stage
 from slackwater.durations import duration_name, parse_duration
 from slackwater.evidence.controls.entry_results import EntryMarket
@@ -26,18 +22,13 @@ from slackwater.evidence.left_out import (
     horizon_variants,
     side_variants,
     trigger_variants,
-    without_family,
 )
 from slackwater.labels.trades import TradeRules
-from slackwater.models.training import Trainer, TrainingSet
-from slackwater.storage import digest_of, read_json, read_parquet, values_digest, write_parquet
+from slackwater.storage import read_json, read_parquet
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import CONTEXT
 from slackwater.types import Bools
-
-KEPT: Final = Path("data/ablation")
-"""Predictions without a family, by digest of what they depend on: a stage that was stopped goes on after the last."""
 
 _KEYS: Final = ["symbol", "event_time"]
 
@@ -126,51 +117,5 @@ def absent_families(manifest: Mapping[str, Any]) -> list[Variant]:
     fitted = [f for f in manifest["features"] if f["role"] == "model"]
     known = {f["family"] for f in fitted if f["available"]}
     names = dict.fromkeys(f["family"] for f in fitted if f["family"] not in known)
-    return [_not_measured(name, "the data feed none of its features") for name in names]
-
-
-def _not_measured(family: str, why: str) -> Variant:
-    return Variant(part="family", name=family, change="without it", accepted=None, note=f"not measured: {why}")
-
-
-def family_variants(
-    training: TrainingSet,
-    trainer: Trainer,
-    families: Mapping[str, str],
-    events: pd.DataFrame,
-    accepted: Callable[[pd.DataFrame], Bools],
-    say: Callable[[str], None],
-) -> Iterator[Variant]:
-    """Yield the rule with models fitted without each family; what an earlier run fitted is read from `KEPT`.
-
-    `accepted` returns which events the gate accepts with predictions.
-    """
-    read = [families[name] for name in training.features.columns if name in families]
-    names = list(dict.fromkeys(read))
-    state = [
-        *(values_digest(table) for table in (training.features, training.labels)),
-        repr((trainer.validation, trainer.model)),
-        code_digest(Path(__file__)),
-    ]
-    kept = {name: KEPT / f"{digest_of([*state, name])}.parquet" for name in names}
-    for path in KEPT.glob("*.parquet"):
-        if path not in kept.values():
-            path.unlink()  # of other data, settings or code
-    begun, fitted = time.monotonic(), 0
-    waiting = sum(not path.is_file() for path in kept.values())
-    for name, path in kept.items():
-        if path.is_file():
-            say(f"without {name}: fitted before")
-            predictions = read_parquet(path)
-        else:
-            found = without_family(training, trainer, families=families, family=name)
-            if found is None:
-                yield _not_measured(name, "the only family, without which nothing is left to fit")
-                continue
-            KEPT.mkdir(parents=True, exist_ok=True)
-            write_parquet(found, path)
-            predictions, fitted = found, fitted + 1
-            left = (waiting - fitted) * (time.monotonic() - begun) / fitted
-            say(f"without {name}: {fitted} of {waiting}, about {timedelta(seconds=round(left))} left")
-        p = events[_KEYS].merge(predictions[[*_KEYS, "p_direction"]], on=_KEYS, how="left")["p_direction"].to_numpy()
-        yield Variant(part="family", name=name, change="without it", accepted=accepted(predictions), p=p)
+    note = "not measured: the data feed none of its features"
+    return [Variant(part="family", name=name, change="without it", accepted=None, note=note) for name in names]

@@ -145,6 +145,7 @@ def _require_extra_families(deps: set[Path]) -> None:
 def run(name: str, main: Callable[[Stage], None]) -> None:
     """Run a stage; what the user or the machine can be the cause of becomes one message and exit status 1."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    stage = None
     try:
         stage = Stage(name)
         for out in stage.outs:  # DVC lets one process run a stage, so nobody is writing them
@@ -159,12 +160,27 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
     except Exception as error:
         found = _of_the_machine(error)
         if found is None:
+            _record_failure(stage, f"{type(error).__name__}: {error}")
             raise
         message = f"{found}; {AGAIN}"
     else:
         return
     sys.stderr.write(f"\n{name} failed: {message}\n")
+    _record_failure(stage, message)
     raise SystemExit(1)
+
+
+def _record_failure(stage: Stage | None, reason: str) -> None:
+    """Record the queued experiment that a stage ends as a failed trial; refused parameters (no stage) are none.
+
+    Imported by name, as in `Stage.require_known_triggers`: no output depends on it.
+    """
+    if stage is None:
+        return
+    try:
+        import_module("pipelines._queue").record_failure(stage.for_checks, f"{stage.name}: {reason}")
+    except (OSError, SlackwaterError) as error:
+        sys.stderr.write(f"{stage.name}: the failed experiment is not in trials.jsonl ({error})\n")
 
 
 def _announce_compilation(stage: Stage) -> None:

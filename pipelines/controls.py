@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pipelines._controls import (
@@ -10,10 +11,10 @@ from pipelines._controls import (
     among,
     cheap_variants,
     entry_market,
-    family_variants,
     rule_rows,
     tested_events,
 )
+from pipelines._refits import Refits, families_together, family_variants, unseen_groups
 from pipelines._stage import Stage, run
 from pipelines._trading import build_gate, read_backtest
 from pipelines._training import build_trainer
@@ -24,6 +25,7 @@ from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Scores, control_table, sentence
 from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.left_out import WholeRule, findings
+from slackwater.evidence.unseen_symbols import carries_over, unseen_rows
 from slackwater.models.readers import READERS
 from slackwater.models.targets import ExplainedModel
 from slackwater.models.training import TrainingSet
@@ -83,17 +85,22 @@ def main(stage: Stage) -> None:
     rows = control_table(made.model, made.controls(stage.say), scores, calendar)
 
     stage.say("what each part of the rule adds")
-    variants = [*cheap_variants(events, accepted, market), *absent_families(manifest)]
+    refits = Refits(training=training, trainer=trainer, events=events, say=stage.say)
+    whole = WholeRule(events=events, accepted=accepted, calendar=calendar)
+    parts = whole.rows([*cheap_variants(events, accepted, market), *absent_families(manifest)])
     left_out: dict[str, list[str]] = {}
     if depth == "full":
-        variants += family_variants(
-            training, trainer, families, events, lambda p: accepted_by(backtest, gate, p, events), stage.say
-        )
+        accept = partial(accepted_by, backtest, gate, events=events)
+        parts += whole.rows(family_variants(refits, families, accept))
+        parts += whole.rows([families_together(refits, families, accept, parts)])
     else:
         names = dict.fromkeys(families.values())
-        left_out["ablation"] = [f"the rule without {name}" for name in names]
+        left_out["ablation"] = [*(f"the rule without {name}" for name in names), "the rule without several families"]
+        if training.labels["symbol"].nunique() > 1:
+            left_out["unseen_symbols"] = ["direction at symbols that the models have not seen"]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
-    parts = [*WholeRule(events=events, accepted=accepted, calendar=calendar).rows(variants), *rule_rows(events)]
+    parts += rule_rows(events)
+    unseen = unseen_rows(events, unseen_groups(refits, depth), resampling)
     report = {
         "dataset": stage.dataset.name,
         "synthetic": stage.dataset.synthetic,
@@ -104,6 +111,8 @@ def main(stage: Stage) -> None:
         "controls": rows,
         "ablation": parts,
         "ablation_findings": findings(parts),
+        "unseen_symbols": unseen,
+        "unseen_symbols_finding": carries_over(unseen[0]),
         **_attribution(training, families),
     }
     write_report(report, "data/reports/controls.json")

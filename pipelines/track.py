@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines._queue import queued_experiment, record, repository
 from pipelines._stage import Stage, run
 from slackwater.config import read_yaml
 from slackwater.errors import MissingDataError
-from slackwater.evidence.trial_ledger import append_trial, read_trials
 from slackwater.evidence.trials import compact_returns, configuration_digest
 from slackwater.storage import atomic_file, read_json, read_parquet, sha256_of
 from slackwater.tracking import log_run
@@ -22,7 +22,7 @@ CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
 def main(stage: Stage) -> None:
     """Log the run and write ``state/run_id.txt``."""
     # A queued experiment runs in a temporary copy; its run belongs to the repository.
-    root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    root = repository()
     metrics = read_json("reports/metrics.json")
     manifest = read_json("models/scorer/manifest.json")
     effective = Path("reports/effective_params.yaml")
@@ -67,15 +67,13 @@ def main(stage: Stage) -> None:
     )
     with atomic_file("state/run_id.txt") as path:
         path.write_text(run_id + "\n", encoding="utf-8")
-    experiment = os.environ.get("DVC_EXP_NAME", "")
-    # In the repository itself, a changed ledger would run `evaluate` again at every change of the data set.
-    if experiment and root != Path.cwd():
-        record_experiment(experiment, metrics, root / "trials.jsonl")
+    if experiment := queued_experiment():
+        record_experiment(experiment, metrics)
         stage.say(f"the experiment {experiment} is recorded in trials.jsonl, and counts as a trial")
     stage.say(f"run {run_id}; compare runs with `make ui`")
 
 
-def record_experiment(name: str, metrics: Mapping[str, Any], ledger: Path) -> None:
+def record_experiment(name: str, metrics: Mapping[str, Any]) -> None:
     """Add a queued run to the ledger of trials, unless it is there: `evaluate` counts it like one of a study."""
     (run,) = read_json("reports/trials.json")["trials"]
     row = {
@@ -91,10 +89,7 @@ def record_experiment(name: str, metrics: Mapping[str, Any], ledger: Path) -> No
         "metrics": {"direction.auc": metrics["direction"]["auc"], "direction.auc_raw": metrics["direction"]["auc_raw"]},
         "returns": compact_returns(read_parquet("reports/unit_risk_trades.parquet")),
     }
-    same = ("dataset", "data_sha256", "params_sha256", "returns")
-    known = read_trials(ledger) if ledger.is_file() else []
-    if not any(all(each.get(key) == row[key] for key in same) for each in known):
-        append_trial(row, ledger)
+    record(row, "dataset", "data_sha256", "params_sha256", "returns")
 
 
 def _git(*arguments: str) -> str:

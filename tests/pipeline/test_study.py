@@ -22,7 +22,7 @@ import yaml
 
 from pipelines._closure import ROOT
 from pipelines.track import record_experiment
-from slackwater.evidence.trials import compact_returns, same_returns
+from slackwater.evidence.trials import compact_returns, configuration_digest, same_returns
 from slackwater.metrics.classification import auc
 from slackwater.study.lock import one_study
 from slackwater.tracking import prepare_store
@@ -216,7 +216,7 @@ def test_a_study_that_was_killed_ends_as_if_it_had_not_been(
     assert logged(root) == logged(whole)
 
 
-def test_a_queued_experiment_counts_once_and_stands_beside_a_study(root: Path) -> None:
+def test_a_queued_experiment_counts_once_and_stands_beside_a_study(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caught: runs of a queue that the verdict does not know of, or that count again when they are repeated."""
     run_stages(root, "evaluate")
     shutil.copy(root / "data/reports/trials.json", root / "reports/trials.json")
@@ -225,9 +225,10 @@ def test_a_queued_experiment_counts_once_and_stands_beside_a_study(root: Path) -
     own = sample.read_bytes()
     other = pd.read_parquet(sample)
     other.assign(net_r=-other["net_r"]).to_parquet(sample)
-    with inside(root):
+    with inside(root), monkeypatch.context() as queued:
+        queued.setenv("DVC_ROOT", str(root))
         for _ in range(2):
-            record_experiment("brave-one", metrics, root / "trials.jsonl")
+            record_experiment("brave-one", metrics)
     (row,) = rows(root)
     assert (row["study"], row["number"], row["dataset"]) == ("dvc queue", "brave-one", "small")
     sample.write_bytes(own)
@@ -237,6 +238,36 @@ def test_a_queued_experiment_counts_once_and_stands_beside_a_study(root: Path) -
     # The parameters are those of a trial of a study: the same configuration.
     assert study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}}).returncode == 0
     assert rows(root)[1]["params_sha256"] == row["params_sha256"]
+
+
+def test_a_queued_experiment_that_a_stage_ends_is_a_failed_trial(root: Path, tmp_path: Path) -> None:
+    """Caught: configurations that were tried and failed, of which the verdict does not know."""
+    copy = shutil.copytree(root, tmp_path / "copy")
+    (copy / "data/labels.parquet").unlink()
+    own = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+
+    def train(where: Path, **environment: str) -> str:
+        command = [sys.executable, "-m", "pipelines.train"]
+        done = subprocess.run(
+            command, cwd=where, env=os.environ | own | environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    queued = {"DVC_ROOT": str(root), "DVC_EXP_NAME": "brave-one"}
+    for _ in range(2):
+        assert "train failed: MissingDataError: there is no file data/labels.parquet" in train(copy, **queued)
+    train(copy)  # neither by hand
+    train(copy, DVC_ROOT=str(copy), DVC_EXP_NAME="brave-two")  # nor in the repository itself
+    (row,) = rows(root)
+    assert (row["study"], row["number"], row["dataset"], row["state"]) == ("dvc queue", "brave-one", "small", "failed")
+    assert row["reason"].startswith("train: MissingDataError: there is no file data/labels.parquet")
+    effective = yaml.safe_load((root / "reports/effective_params.yaml").read_text())
+    assert row["params_sha256"] == configuration_digest(effective)
+    assert rows(copy) == []
+    (copy / "params.yaml").write_text("dataset: nothing\n")
+    assert "ParameterError" in train(copy, **queued)  # refused, not tried
+    assert len(rows(root)) == 1
 
 
 def test_two_studies_at_once_are_refused(root: Path) -> None:

@@ -6,7 +6,7 @@ Every row is the whole rule beside the same rule without one part, out of sample
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from slackwater.evidence.controls.paired import (
 )
 from slackwater.evidence.direction import rows_by_trigger
 from slackwater.models.horizons import horizon_target, reported_horizons
+from slackwater.models.targets import PRICE_FAMILIES
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.types import Bools, Floats
 
@@ -30,11 +31,12 @@ __all__ = [
     "COLUMNS",
     "Variant",
     "WholeRule",
+    "costless_families",
     "findings",
     "horizon_variants",
     "side_variants",
     "trigger_variants",
-    "without_family",
+    "without_families",
 ]
 
 COLUMNS: Final = (
@@ -51,7 +53,8 @@ class Variant:
     Parameters
     ----------
     part, name, change
-        Kind of part (``family``, ``side``, ``trigger``, ``horizon``), the part itself, and the change in words.
+        Kind of part (``family``, ``side``, ``trigger``, ``horizon``, or several families together), the part itself,
+        and the change in words.
     accepted
         Which events it trades; None: it was not measured, and `note` says why.
     p, y
@@ -213,10 +216,10 @@ def horizon_variants(
     return variants
 
 
-def without_family(
-    training: TrainingSet, trainer: Trainer, *, families: Mapping[str, str], family: str
+def without_families(
+    training: TrainingSet, trainer: Trainer, *, families: Mapping[str, str], left_out: Collection[str]
 ) -> pd.DataFrame | None:
-    """Predict the test blocks with models fitted without a family of features.
+    """Predict the test blocks with models fitted without some families of features.
 
     Parameters
     ----------
@@ -226,19 +229,37 @@ def without_family(
         The trainer of the models; its headline and the targets with a lower bound are fitted.
     families
         Family of each feature that is fitted.
-    family
-        The family that is left out.
+    left_out
+        The families that are left out.
 
     Returns
     -------
     DataFrame or None
         As `Trainer.predict_out_of_fold`; None where nothing would be left.
     """
-    columns = [name for name in training.features.columns if families.get(name) != family]
+    columns = [name for name in training.features.columns if families.get(name) not in left_out]
     if not set(columns) - {"direction"}:
         return None
     own = replace(trainer, targets=tuple(t for t in trainer.targets if t.headline or t.lower_bound))
     return own.predict_out_of_fold(TrainingSet(features=training.features[columns], labels=training.labels))
+
+
+def costless_families(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the families that cost nothing to leave out alone, as far as these events show.
+
+    Those are the families of which `effect` says that they cost or add nothing visible. Where none of the others helps,
+    those of price stay: something has to be left to fit.
+
+    Parameters
+    ----------
+    rows
+        Rows of `WholeRule.rows`, of which those of families are looked at.
+    """
+    effects = {row["name"]: effect(row) for row in rows if row["part"] == "family"}
+    costless = tuple(name for name, found in effects.items() if found in ("costs", "adds nothing visible"))
+    if any(found in ("helps", "mixed") for found in effects.values()):
+        return costless
+    return tuple(name for name in costless if name not in PRICE_FAMILIES)
 
 
 def findings(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -101,7 +101,8 @@ def count_trials(
     """Count the recorded trials of a data set and the run itself, which counts once where it is recorded too.
 
     A trial that failed or was stopped counts: somebody looked for a better configuration. Two lines with the same data,
-    parameters and configuration are one trial, unless their returns differ: then the code did.
+    parameters and configuration are one trial, unless their returns differ: then the code did. One that failed
+    before its events were known is the trial of the same parameters that did not.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def count_trials(
         return row.get("dataset", dataset) == dataset or row.get("data_sha256") == data_sha256
 
     others = Counter(str(row["dataset"]) for row in rows if not is_own(row))
-    own = _different([row for row in rows if is_own(row)])
+    own = _not_repeated(_different([row for row in rows if is_own(row)]), params_sha256)
     run = compact_returns(unit_risk)
     of_run = [row for row in own if row.get("data_sha256") == data_sha256 and "returns" in row]
     alike = [row for row in of_run if same_returns(row["returns"], run)]
@@ -155,6 +156,15 @@ def _different(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for same in seen.values() for row in same]
 
 
+def _not_repeated(rows: list[Mapping[str, Any]], params_sha256: str) -> list[Mapping[str, Any]]:
+    """Return the rows without failures on unknown events whose parameters are those of the run or of another row."""
+    repeated = {
+        params_sha256,
+        *(row["params_sha256"] for row in rows if {"data_sha256", "params_sha256"} <= row.keys()),
+    }
+    return [row for row in rows if "data_sha256" in row or row.get("params_sha256") not in repeated]
+
+
 def _counted(
     beside: list[Mapping[str, Any]], comparable: list[Mapping[str, Any]], data_sha256: str, dataset: str
 ) -> Iterable[str]:
@@ -162,7 +172,7 @@ def _counted(
         yield f"trials.jsonl records no other trial of {dataset}: this run is the only one on record"
         return
     yield f"other recorded trials of {dataset}: {len(beside):,} count, {len(comparable):,} of them with their returns"
-    elsewhere = [row for row in beside if row.get("data_sha256") != data_sha256]
+    elsewhere = [row for row in beside if row.get("data_sha256", data_sha256) != data_sha256]
     if elsewhere:
         yield (
             f"{len(elsewhere):,} of these were measured on other events or labels: they count, but their returns are "

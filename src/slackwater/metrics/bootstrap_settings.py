@@ -39,8 +39,8 @@ class EvaluationSettings(BootstrapSettings):
     draws, mean_block, seed
         As in `BootstrapSettings`.
     depth
-        ``"quick"``; or ``"full"``: models are fitted again without each family of features, and more random entries
-        stand for each trade.
+        ``"quick"``; or ``"full"``: models are fitted again without each family of features and without each symbol,
+        and more random entries stand for each trade.
     """
 
     depth: Literal["quick", "full"] = "quick"

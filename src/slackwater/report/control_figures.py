@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import numpy as np
 from slackwater.report._plots import BLUE, GREY, RED
 
 __all__ = ["control_drawings"]
+
+_LABEL = 70
+"""Characters of the longest label of a row."""
 
 
 def control_drawings(report: Mapping[str, Any]) -> dict[str, Callable[[Any, str], None]]:
@@ -66,7 +70,7 @@ def _forest(figure: Any, rows: Mapping[str, Mapping[str, Any]], name: str, title
             axes.plot([low, high], [place, place], color=colour, lw=2)
             axes.plot(value, place, "o", color=colour, ms=4)
     axes.axvline(0.0, color=GREY, linestyle="--", lw=1)
-    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_yticks(range(len(rows)), [shorten(name, _LABEL) for name in rows])
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel(unit)

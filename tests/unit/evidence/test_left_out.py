@@ -16,11 +16,12 @@ from slackwater.evidence.left_out import (
     COLUMNS,
     Variant,
     WholeRule,
+    costless_families,
     findings,
     horizon_variants,
     side_variants,
     trigger_variants,
-    without_family,
+    without_families,
 )
 from slackwater.metrics.classification import auc
 from slackwater.models.parameters import ModelParameters, WalkForward
@@ -199,7 +200,7 @@ def test_the_family_that_holds_something_is_missed() -> None:
     y = given.labels["y_direction"].to_numpy()
 
     def auc_without(family: str) -> float:
-        found = without_family(given, TRAINER, families=FAMILIES, family=family)
+        found = without_families(given, TRAINER, families=FAMILIES, left_out=(family,))
         assert found is not None
         assert {"p_direction", "trade_edge", "trade_edge_low"} <= set(found)
         return auc(y[found["row"]], found["p_direction"].to_numpy())
@@ -210,4 +211,25 @@ def test_the_family_that_holds_something_is_missed() -> None:
 
 def test_a_model_is_not_fitted_to_nothing() -> None:
     only = dict.fromkeys(FAMILIES, "funding")
-    assert without_family(training(), TRAINER, families=only, family="funding") is None
+    assert without_families(training(), TRAINER, families=only, left_out=("funding",)) is None
+
+
+@pytest.mark.parametrize(
+    ("signs", "expected"),
+    [
+        ({"funding": 0, "sweeps": -1, "price": 1}, ("funding", "sweeps")),
+        ({"funding": 1, "price": 0, "regime": -1}, ("price", "regime")),
+        ({"funding": 0, "price": 0, "sweeps": 0}, ("funding", "sweeps")),  # something has to be left to fit
+        ({"funding": None, "price": 0, "sweeps": 0}, ("sweeps",)),
+        ({"funding": 1}, ()),
+    ],
+)
+def test_families_that_cost_nothing_alone(signs: dict[str, int | None], expected: tuple[str, ...]) -> None:
+    """Caught: a family that helps, or of which nothing is known, among those that are removed together."""
+    rows = [dict.fromkeys(COLUMNS, float("nan")) | {"part": "side", "name": "long trades", "difference_r": 0.0}]
+    for name, sign in signs.items():
+        value = float("nan") if sign is None else 2.0 * sign
+        bounds = dict(zip(DIFFERENCE_AUC, (value, value - 1.0, value + 1.0), strict=True))
+        rows.append(dict.fromkeys(COLUMNS, float("nan")) | {"part": "family", "name": name} | bounds)
+    rows[0] |= dict(zip(DIFFERENCE_R, (0.0, -1.0, 1.0), strict=True))
+    assert costless_families(rows) == expected

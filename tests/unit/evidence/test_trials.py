@@ -48,6 +48,24 @@ def test_an_empty_ledger_is_said_and_one_trial_needs_no_deflation() -> None:
     assert found.sentences == ("trials.jsonl records no other trial of mine: this run is the only one on record",)
 
 
+def test_a_trial_that_failed_before_its_events_were_known_counts_once() -> None:
+    """Caught: a queued run that failed and does not count, or that counts again after it was mended."""
+
+    def failed(number: int) -> dict:
+        row = line(number, study="dvc queue", state="failed", reason="label: DataError")
+        del row["data_sha256"]
+        return row
+
+    found = count([line(1, [0.1, -0.3]), failed(7)], [0.3, 0.3])
+    assert found.count == 3
+    assert found.sentences == (
+        "other recorded trials of mine: 2 count, 1 of them with their returns",
+        "without returns: 1 failed",
+    )
+    assert count([line(1, [0.1, -0.3]), failed(1)], [0.3, 0.3]).count == 2  # mended, and queued again
+    assert count([failed(2)], [0.3, 0.3]).count == 1  # these are the parameters of the run itself
+
+
 def test_every_trial_counts_and_returns_of_other_data_are_not_mixed() -> None:
     """Caught: a failed trial, or one on other labels, that is left out of the count, or returns that do not belong."""
     rows = [

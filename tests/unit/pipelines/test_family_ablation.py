@@ -1,4 +1,4 @@
-"""Models without a family are fitted once: a stage that was stopped goes on after the last of them."""
+"""Models without families or symbols are fitted once: a stage that was stopped goes on after the last of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines._controls import KEPT, absent_families, family_variants, rule_rows
-from slackwater.evidence.left_out import COLUMNS, Variant, findings
+from pipelines._controls import absent_families, rule_rows
+from pipelines._refits import KEPT, TOGETHER, Refits, families_together, family_variants, unseen_groups
+from slackwater.evidence._intervals import DIFFERENCE_AUC
+from slackwater.evidence.left_out import COLUMNS, Variant, findings, without_families
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.storage import write_report
@@ -34,15 +36,20 @@ def training() -> TrainingSet:
     return TrainingSet(features=features, labels=labels)
 
 
+def refits(told: list[str], trainer: Trainer = TRAINER, given: TrainingSet | None = None) -> Refits:
+    given = given or training()
+    events = given.labels[["symbol", "event_time"]].iloc[-300:].reset_index(drop=True)
+    return Refits(training=given, trainer=trainer, events=events, say=told.append)
+
+
+def accept(predictions: pd.DataFrame) -> np.ndarray:
+    return np.ones(300, bool)
+
+
 def variants(
     told: list[str], trainer: Trainer = TRAINER, n: int | None = None, families: dict[str, str] = FAMILIES
 ) -> list[Variant]:
-    given = training()
-    events = given.labels[["symbol", "event_time"]].iloc[-300:].reset_index(drop=True)
-    made = family_variants(
-        given, trainer, families, events, lambda predictions: np.ones(len(events), bool), told.append
-    )
-    return list(islice(made, n))
+    return list(islice(family_variants(refits(told, trainer), families, accept), n))
 
 
 def test_what_was_fitted_before_a_stop_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +93,7 @@ def test_a_family_that_cannot_be_left_out_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     (only,) = variants([], families=dict.fromkeys(FAMILIES, "price"))
     assert (only.name, only.accepted) == ("price", None)
-    assert only.note == "not measured: the only family, without which nothing is left to fit"
+    assert only.note == "not measured: nothing is left to fit"
     entry = {"name": "x", "role": "model", "available": False}
     features = [
         entry | {"family": "whale_flows"},
@@ -114,3 +121,55 @@ def test_rules_of_the_gate_help_by_results_with_their_funding_alone(
     note = "funding unknown in 1 of 2 trades: results are before funding"
     assert found["note"] == ("" if funding_known else note)
     assert findings([found]) == {"rule": f"{'Helps' if funding_known else 'Not known'}: require_sweep."}
+
+
+def row(family: str, sign: int) -> dict:
+    bounds = dict(zip(DIFFERENCE_AUC, (2.0 * sign, 2.0 * sign - 1.0, 2.0 * sign + 1.0), strict=True))
+    return dict.fromkeys(COLUMNS, np.nan) | {"part": "family", "name": family} | bounds
+
+
+def test_families_that_cost_nothing_are_left_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caught: one of them that is fitted after all, and a row that does not say on what it was chosen."""
+    monkeypatch.chdir(tmp_path)
+    rows = [row("funding", 1), row("sweeps", 0), row("price", -1)]
+    told: list[str] = []
+    both = families_together(refits(told), FAMILIES, accept, rows)
+    assert (both.part, both.name, both.change) == (TOGETHER, "sweeps, price", "without them")
+    assert "chosen on these events" in both.part
+    assert both.note == "the choice flatters leaving them out"
+    assert told == ["without sweeps, price: 1 of 1, about 0:00:00 left"]
+    alone = refits([], given=replace(training(), features=training().features[["informed", "direction"]]))
+    expected = without_families(alone.training, alone.trainer, families=FAMILIES, left_out=())
+    np.testing.assert_array_equal(both.p, alone.directions(expected))
+    one = families_together(refits([]), FAMILIES, accept, [row("funding", 1), row("sweeps", 0), row("price", 1)])
+    assert (one.name, one.accepted, one.note) == ("sweeps", None, "not measured: its own row stands above")
+    none = families_together(refits([]), FAMILIES, accept, [row(name, 1) for name in FAMILIES.values()])
+    assert (none.name, none.note) == ("none", "not measured: no family that may be left out costs nothing alone")
+
+
+def test_symbols_are_left_out_once_and_named_where_they_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Caught: a symbol that is fitted again after a stop, one without a word where it could not be left out."""
+    monkeypatch.chdir(tmp_path)
+    (single,) = unseen_groups(refits([]), "full")
+    assert (single.symbols, single.note) == (("A",), "not applicable: the data set has one symbol")
+    given = training()
+    two = replace(given, labels=given.labels.assign(symbol=np.where(np.arange(1_200) % 2, "A", "B")))
+    (quick,) = unseen_groups(refits([], given=two), "quick")
+    assert (quick.symbols, quick.p) == (("A", "B"), None)
+    assert quick.note.startswith("not measured: set `evaluation.depth` to `full`")
+    told: list[str] = []
+    a, b = unseen_groups(refits(told, given=two), "full")
+    assert [line.partition(":")[0] for line in told] == [f"the model that has not seen {name}" for name in "AB"]
+    own = refits([], given=two).events["symbol"].to_numpy()
+    for group in (a, b):
+        assert (np.isfinite(group.p) == (own == group.symbols[0])).all()
+    told.clear()
+    again = unseen_groups(refits(told, given=two), "full")
+    assert all(line.endswith(": fitted before") for line in told)
+    np.testing.assert_array_equal(again[0].p, a.p)
+    rare = replace(given, labels=given.labels.assign(symbol=np.where(np.arange(1_200) % 40, "A", "B")))
+    a, b = unseen_groups(refits([], given=rare), "full")
+    assert a.note.startswith("not measured: 30 of 1200 events have a label `y_direction`")
+    assert b.note == ""

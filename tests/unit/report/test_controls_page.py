@@ -10,6 +10,7 @@ import pytest
 
 from slackwater.evidence._intervals import DIFFERENCE_AUC
 from slackwater.evidence.left_out import COLUMNS
+from slackwater.evidence.unseen_symbols import COLUMNS as UNSEEN
 from slackwater.report._plots import write_plots
 from slackwater.report.control_figures import control_drawings
 from slackwater.report.controls_page import controls_page
@@ -22,6 +23,10 @@ DIFFERENCES = tuple(f"difference_{unit}{end}" for unit in ("r", "bps", "auc") fo
 def row(value: float, n_trades: int | None, beaten: bool | None = None, note: str = "") -> dict[str, Any]:
     numbers = dict.fromkeys((*NUMBERS, *DIFFERENCES), value)
     return {"rule": "in words", "n_trades": n_trades, "auc": value, "beaten": beaten, "note": note} | numbers
+
+
+def unseen(name: str, symbols: list[str], value: float, note: str = "") -> dict[str, Any]:
+    return dict.fromkeys(UNSEEN, value) | {"name": name, "symbols": symbols, "note": note}
 
 
 def report(depth: str = "quick") -> dict[str, Any]:
@@ -41,6 +46,11 @@ def report(depth: str = "quick") -> dict[str, Any]:
         },
         "ablation": [part, unknown],
         "ablation_findings": {"side": "Helps: long trades."},
+        "unseen_symbols": [
+            unseen("all", list("ABCDEF"), 0.5),
+            unseen("group 1 of 5", ["A", "F"], math.nan, "not measured: why"),
+        ],
+        "unseen_symbols_finding": "Another sentence.",
         "families": [{"family": "funding", "n_features": 2, "gain_share": 0.4, "shap_share": 0.6}],
         "dependence": {
             name: {"family": "whale flows", "value": [0.0, 1.0], "log_odds": [-0.1, 0.1]}
@@ -58,6 +68,9 @@ def test_the_page_names_what_is_not_measured_and_what_is_left_out(tmp_path: Path
         assert "| never | 0 | 0.2 (0.2 to 0.2) |" in page
         assert "| playbook |  |  |  |  |  |  |  |  | not measured: no open interest |" in page
         assert "| rule | require_sweep | with it |  |  |  |  |  |  |  | not measured: why |" in page
+        assert "## Symbols that the models have not seen\n\n**Another sentence.**" in page
+        assert "| all | 6: A, B, C, … | 0.5 | 0.5 | 0.5 | 0.5 (0.5 to 0.5) |  |" in page
+        assert "| group 1 of 5 | 2: A, F |  |  |  |  | not measured: why |" in page
         assert "0.01 (0.01 to 0.01) | 0.01 (0.01 to 0.01) |  |  |  |" in page  # a side has no AUC
     assert "nothing is left out" in controls_page("a data set", report("full"))
 
