@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from pipelines._stage import Stage
 from slackwater.durations import duration_name, parse_duration
 from slackwater.evidence.controls.entry_results import EntryMarket
-from slackwater.evidence.controls.measured import rule_features
+from slackwater.evidence.controls.measured import among, rule_features
 from slackwater.evidence.controls.paired import before_funding
 from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.left_out import (
@@ -69,12 +68,6 @@ def accepted_by(backtest: Backtest, gate: Gate, predictions: pd.DataFrame, event
     likely = tuple(order for order in other.orders if not order.score.p_direction < gate.entry.probability_threshold)
     plans = (trade.plan for trade in replace(other, orders=likely).unit_risk_trades(gate))
     return among(events, {(plan.symbol, plan.score.event_time) for plan in plans})
-
-
-def among(events: pd.DataFrame, accepted: set[tuple[str, pd.Timestamp]]) -> Bools:
-    """Return which events are among some, given by symbol and event time."""
-    keys = zip(events["symbol"], events["event_time"], strict=True)
-    return np.array([key in accepted for key in keys], dtype=bool)
 
 
 def cheap_variants(events: pd.DataFrame, accepted: Bools, market: EntryMarket) -> list[Variant]:

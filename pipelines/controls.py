@@ -8,7 +8,6 @@ from typing import Any
 from pipelines._controls import (
     absent_families,
     accepted_by,
-    among,
     cheap_variants,
     entry_market,
     rule_rows,
@@ -20,7 +19,7 @@ from pipelines._trading import build_gate, read_backtest
 from pipelines._training import build_trainer
 from slackwater.evidence.attribution import family_shares, partial_dependence
 from slackwater.evidence.baselines import GATED, control_predictions, gated_controls
-from slackwater.evidence.controls.measured import ControlledRun
+from slackwater.evidence.controls.measured import ControlledRun, among
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Scores, control_table, sentence
 from slackwater.evidence.evaluation import Resampling

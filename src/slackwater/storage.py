@@ -28,12 +28,14 @@ from slackwater.errors import MissingDataError, SchemaError
 from slackwater.numbers import brief
 
 __all__ = [
+    "SYNTHETIC",
     "arrays_digest",
     "atomic_directory",
     "atomic_file",
     "digest_of",
     "first_directory",
     "json_line",
+    "marked_synthetic",
     "read_arrays",
     "read_fine_bars",
     "read_json",
@@ -54,6 +56,9 @@ __all__ = [
     "write_tables",
 ]
 
+
+SYNTHETIC: Final = "synthetic"
+"""Mark of the tables of a simulated market, True in `DataFrame.attrs`; parquet files keep it, and so does pandas."""
 
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
@@ -314,6 +319,12 @@ def read_tables(directory: str | Path, names: Iterable[str] | None = None) -> di
     wanted = None if names is None else set(names)
     paths = (path for path in sorted(root.glob("*.parquet")) if wanted is None or path.stem in wanted)
     return {path.stem: read_parquet(path) for path in paths}
+
+
+def marked_synthetic(directory: str | Path) -> bool:
+    """Return whether a parquet file of a directory is marked as a table of a simulated market (`SYNTHETIC`)."""
+    paths = sorted(Path(directory).glob("*.parquet"))
+    return any(read_parquet(path, columns=[]).attrs.get(SYNTHETIC) is True for path in paths)
 
 
 def read_fine_bars(directory: str | Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from slackwater.cli import app
 from slackwater.errors import OrderError, ParameterError
 from slackwater.market.schemas import SCHEMAS
 from slackwater.sources.own_files.directory import read_directory
-from slackwater.storage import read_json
+from slackwater.storage import marked_synthetic, read_json
 
 SLACKWATER = str(Path(sys.executable).parent / "slackwater")
 TWO_WEEKS = ("--days", "14", "--symbols", "BTCUSDT,XRPUSDT")
@@ -66,6 +66,7 @@ def test_written_tables_are_a_data_set(tmp_path: Path):
     assert {"fine_bars", "open_interest", "funding", "liquidations"} <= set(tables)
     assert tables["fine_bars"]["event_time"].iloc[0] == pd.Timestamp("2023-01-01T00:01Z")
     assert not (out / "defects.json").exists()
+    assert marked_synthetic(out)
 
 
 def test_defects_come_with_their_key(tmp_path: Path):
@@ -74,6 +75,7 @@ def test_defects_come_with_their_key(tmp_path: Path):
     assert "written with 10 defects" in output
     key = read_json(out / "defects.json")
     assert key["synthetic"] is True
+    assert marked_synthetic(out)
     assert {each["kind"] for each in key["defects"]} >= {"gap", "duplicate", "unit_switch"}
     with pytest.raises(OrderError, match=r"\.parquet: table"):
         read(out)

@@ -1,4 +1,7 @@
-"""The ledger of trials, ``trials.jsonl``: one line per trial, added whole or not at all and never changed."""
+"""The ledgers of trials: one line per trial, added whole or not at all and never changed.
+
+``trials.jsonl`` holds the configurations that were tried, ``frozen_tests.jsonl`` the bundles that were tested.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ __all__ = ["append_trial", "mend_torn_line", "read_trials"]
 
 
 def read_trials(path: str | Path) -> list[dict[str, Any]]:
-    """Read the ledger of trials; a file without lines has none.
+    """Read a ledger of trials; a file without lines has none.
 
     Raises
     ------
@@ -46,13 +49,15 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
         raise SchemaError(f"{where} is damaged and not a trial ({error}): {mend}") from error
     if not isinstance(row, dict):
         raise SchemaError(f"{where} must be a mapping, was a {type(row).__name__}: {mend}")
-    if "returns" in row:
-        try:
-            daily_series(row["returns"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise SchemaError(
-                f"{where}: `returns` must hold the day `start` and a list `net_r` of numbers and null: {mend}"
-            ) from error
+    try:
+        # A frozen test has returns for each group of its events; a group without events is null.
+        for measured in filter(None, (row, *row.get("groups", {}).values())):
+            if "returns" in measured:
+                daily_series(measured["returns"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"{where}: `returns` must hold the day `start` and a list `net_r` of numbers and null: {mend}"
+        ) from error
     return row
 
 

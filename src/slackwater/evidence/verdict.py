@@ -288,12 +288,7 @@ def verdict(
     ParameterError
         If `trial_returns` has more columns than there are trials.
     """
-    if trial_returns is not None and trial_returns.shape[1] > n_trials:
-        raise ParameterError(
-            f"`trial_returns` must have at most one column per trial, {n_trials}, had {trial_returns.shape[1]}"
-        )
-    if trial_returns is not None and trial_returns.shape[1] < min(2, n_trials):
-        trial_returns = None
+    trial_returns = _of_several(trial_returns, n_trials)
     sample = trading["unit_risk"]
     enough = _enough(sample)
     about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, n_trials, trial_returns))
@@ -316,20 +311,34 @@ def verdict(
 
 
 def frozen_verdict(
-    direction: Mapping[str, Any], trading: Mapping[str, Any], unit_risk: pd.DataFrame, *, synthetic: bool
+    direction: Mapping[str, Any],
+    trading: Mapping[str, Any],
+    unit_risk: pd.DataFrame,
+    *,
+    n_trials: int,
+    synthetic: bool,
+    trial_returns: pd.DataFrame | None = None,
 ) -> Verdict:
-    """Return the verdict on a test of a frozen bundle on other data: one trial, without controls that are fitted anew.
+    """Return the verdict on a test of a frozen bundle on other data, without controls that are fitted anew.
 
     Parameters
     ----------
     direction
         ``auc_low`` and ``brier_skill`` of the direction of the events.
-    trading, unit_risk, synthetic
-        As for `verdict`.
+    n_trials
+        Number of different bundles that were tested on these data, at least 1.
+    trading, unit_risk, synthetic, trial_returns
+        As for `verdict`; every bundle is a trial.
+
+    Raises
+    ------
+    ParameterError
+        If `trial_returns` has more columns than there are trials.
     """
+    trial_returns = _of_several(trial_returns, n_trials)
     sample = trading["unit_risk"]
     enough, funding = _enough(sample), int(sample.get("n_funding_unknown", 0))
-    about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, 1, None))
+    about_trades = (*_net_clauses(sample), _deflated_sharpe(unit_risk, n_trials, trial_returns))
     clauses = (
         at_least("direction_auc_low", direction["auc_low"], 0.5),
         at_least("brier_skill", direction["brier_skill"], 0.0),
@@ -338,6 +347,17 @@ def frozen_verdict(
         holds("real_data", "not simulated", float(not synthetic), not synthetic),
     )
     return Verdict(clauses=clauses, synthetic=synthetic, accepted=Power.of(sample))
+
+
+def _of_several(trial_returns: pd.DataFrame | None, n_trials: int) -> pd.DataFrame | None:
+    """Return the returns of trials, None where too few are stored to compare them."""
+    if trial_returns is None or trial_returns.shape[1] < min(2, n_trials):
+        return None
+    if trial_returns.shape[1] > n_trials:
+        raise ParameterError(
+            f"`trial_returns` must have at most one column per trial, {n_trials}, had {trial_returns.shape[1]}"
+        )
+    return trial_returns
 
 
 def _direction_clauses(d: Mapping[str, Any]) -> tuple[Clause, ...]:

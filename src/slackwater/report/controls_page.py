@@ -10,17 +10,17 @@ import pandas as pd
 
 from slackwater.report.markdown import markdown_table
 
-__all__ = ["controls_page"]
+__all__ = ["controls_page", "controls_tables"]
 
 _CONTROLS = """Each control is measured on the same test period, with the same costs and bracket, at the reference size
 (`labels.reference_notional_usd`). `net_r` and `net_bps` are means per trade, in R and in basis points of notional. The
 differences are the mean of the model less that of the control, over the same drawn days, with 95 % intervals in
 brackets. Where the entries of a control stand for single trades of the model, they are those of the trades that have
 one. A control is beaten where the intervals of both differences lie above 0, better where both lie below, and neither
-is shown in between. Where the funding of a trade of either is unknown, neither is known. Where all fifteen are as good
-as the model, one of them is beaten by chance in about one run of three. `auc` is that of direction, where a control
-predicts it. Placebos (random entries, moves of the same size, permuted times) know no outcome; they are not rules that
-can be traded."""
+is shown in between. Where the funding of a trade of either is unknown, neither is known. `auc` is that of direction,
+where a control predicts it. Placebos (random entries, moves of the same size, permuted times) know no outcome; they are
+not rules that can be traded."""
+_BY_CHANCE = "Where all fifteen controls are as good as the model, one is beaten by chance in about one run of three."
 _ABLATION = """The rule of this run beside the same rule without one part. The differences are the whole rule less the
 changed one: a part helps where an interval lies above 0 and none below, and is mixed where both occur. `auc` stands
 where the changed rule predicts direction anew. Those in R and in basis points are per **event**, an event without a
@@ -49,14 +49,12 @@ def controls_page(title: str, report: Mapping[str, Any]) -> str:
     report
         Content of ``reports/controls.json``.
     """
-    controls = pd.DataFrame([_control(name, row) for name, row in report["controls"].items()])
-    rules = pd.DataFrame([{"control": name, "rule": row["rule"]} for name, row in report["controls"].items()])
     parts = [
         f"# Controls: {title}\n",
         f"**{report['sentence']}**\n",
         _depth(report),
-        f"{_CONTROLS}\n\n{markdown_table(controls)}\n",
-        f"## The controls in words\n\n{markdown_table(rules)}\n",
+        controls_tables(report["controls"], "##"),
+        f"{_BY_CHANCE}\n",
         f"## What each part of the rule adds\n\n{_ABLATION}\n",
         *(f"- **{part}**: {found}" for part, found in report["ablation_findings"].items()),
         f"\n{markdown_table(pd.DataFrame([_part(row) for row in report['ablation']]))}\n",
@@ -65,6 +63,21 @@ def controls_page(title: str, report: Mapping[str, Any]) -> str:
         f"## What the model reads\n\n{_FAMILIES}\n\n{markdown_table(pd.DataFrame(report['families']))}\n",
     ]
     return "\n".join(parts)
+
+
+def controls_tables(rows: Mapping[str, Mapping[str, Any]], heading: str) -> str:
+    """Return the table of the controls (`slackwater.evidence.controls.table.control_table`), and the controls in words.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table by name of the control.
+    heading
+        Mark of the level of the heading above the controls in words, such as ``##``.
+    """
+    measured = pd.DataFrame([_control(name, row) for name, row in rows.items()])
+    rules = pd.DataFrame([{"control": name, "rule": row["rule"]} for name, row in rows.items()])
+    return f"{_CONTROLS}\n\n{markdown_table(measured)}\n\n{heading} The controls in words\n\n{markdown_table(rules)}\n"
 
 
 def _depth(report: Mapping[str, Any]) -> str:

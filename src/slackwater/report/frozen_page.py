@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from slackwater.report.account_page import account_sentence
+from slackwater.report.controls_page import controls_tables
 from slackwater.report.markdown import markdown_table
 
 __all__ = ["frozen_page", "frozen_sentences"]
@@ -19,6 +20,7 @@ _COLUMNS = ("n", "effective_n", "base_rate", "auc", "auc_low", "auc_high", "smal
 
 def frozen_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the result of `slackwater.study.frozen.frozen_test` in a few sentences."""
+    yield result["tests"]["sentence"]
     for name, title in _TITLES.items():
         found = result[name]
         if found is None:
@@ -37,6 +39,7 @@ def frozen_sentences(result: Mapping[str, Any]) -> Iterator[str]:
         if unknown := sample.get("n_funding_unknown", 0):
             yield f"The funding of {unknown:,} of these trades is not known: their results are before funding."
         yield f"Account: {account_sentence(found['account'])}."
+        yield found["controls"]["sentence"]
         yield found["verdict"]["sentence"]
 
 
@@ -64,6 +67,14 @@ def _group(found: Mapping[str, Any]) -> Iterator[str]:
     for key, first in _TABLES.items():
         yield f"### Direction by {first.lower()}"
         yield _table(found["direction"][key], first)
+    controls = found["controls"]
+    fitted = ", ".join(name.replace("_", " ") for name in controls["left_out"])
+    yield "### Controls"
+    yield (
+        f"{controls['sentence']} Left out are the controls that have to be fitted ({fitted}): in a frozen test nothing "
+        f"is. {controls['draws_per_trade']} random entries stand for each trade."
+    )
+    yield controls_tables(controls["rows"], "####").rstrip()
     yield "### Clauses"
     rows = [
         {

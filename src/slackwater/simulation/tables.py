@@ -14,6 +14,7 @@ import pandas as pd
 from slackwater.market.tables import LAGS
 from slackwater.simulation.minute_step import LATENT, SNAPSHOT_MINUTES, MarketRun
 from slackwater.simulation.parameters import MarketParameters
+from slackwater.storage import SYNTHETIC
 from slackwater.times import MINUTE_US, microseconds
 
 __all__ = ["DEFAULT_LAGS", "Columns", "columns_of_run", "stack_tables", "truth_of_run", "venue_feed"]
@@ -131,7 +132,7 @@ def stack_tables(
     Returns
     -------
     dict of str to DataFrame
-        The tables.
+        The tables, with the mark `slackwater.storage.SYNTHETIC`.
     """
     symbols = sorted(parts)
     tables = {}
@@ -155,6 +156,7 @@ def stack_tables(
             )
         leading = [each for each in ("symbol", "open_time", "event_time", "available_time") if each in table]
         tables[name] = pd.DataFrame({each: table.pop(each) for each in leading} | table, copy=False)
+        tables[name].attrs[SYNTHETIC] = True
     return tables
 
 

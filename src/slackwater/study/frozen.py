@@ -9,31 +9,24 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from slackwater.config import Params
-from slackwater.durations import duration_name, duration_text
-from slackwater.errors import BundleError, DataError, MissingDataError, ParameterError
-from slackwater.evidence.direction import DirectionReport, direction_metrics
-from slackwater.evidence.drift import over_drift
-from slackwater.evidence.evaluation import Resampling, trade_odds_metrics, trading_metrics
-from slackwater.evidence.verdict import frozen_verdict
+from slackwater.durations import duration_text
+from slackwater.errors import DataError, MissingDataError, ParameterError
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
-from slackwater.labels.weights import average_uniqueness, effective_n
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.tables import TABLES
-from slackwater.metrics.performance import account_summary
 from slackwater.models.targets import TARGETS
-from slackwater.run.trading import trade_test_blocks
-from slackwater.scoring.scorer import ReversalScorer
+from slackwater.storage import values_digest
+from slackwater.study.frozen_bundle import FrozenBundle
+from slackwater.study.frozen_group import FrozenGroups
+from slackwater.study.frozen_ledger import GROUPS, FrozenLedger
 from slackwater.study.other_data import OtherData, read_other_data, require_bars
-from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import PricePath, price_paths
 
@@ -41,37 +34,6 @@ __all__ = ["frozen_test"]
 
 Say = Callable[[str], None]
 _KEYS = ["symbol", "event_time"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Bundle:
-    """A loaded bundle, with the parameters of its run and the facts of its training."""
-
-    scorer: ReversalScorer
-    params: Params
-    until: pd.Timestamp
-    embargo: timedelta
-    base_rates: Mapping[str, float]
-
-    @classmethod
-    def load(cls, directory: str | Path) -> _Bundle:
-        scorer = ReversalScorer.load(directory)
-        manifest = scorer.manifest
-        training = manifest.get("training")
-        if training is None or not manifest.get("params"):
-            raise BundleError(
-                f"{directory} does not contain when its training ended and the parameters of its run: export it again "
-                "with `dvc repro`"
-            )
-        try:
-            params = Params.model_validate(_with_lists(manifest["params"]))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))
-            raise BundleError(f"{directory}: the parameters of its run: `{key}`: {first['msg']}") from error
-        until = pd.Timestamp(training["until"])
-        rates = training["base_rates"]
-        return cls(scorer=scorer, params=params, until=until, embargo=training["embargo"], base_rates=rates)
 
 
 def frozen_test(
@@ -83,7 +45,9 @@ def frozen_test(
     params: str | Path = "params.yaml",
     say: Say,
 ) -> dict[str, Any]:
-    """Measure a bundle on a data set, its models and rules as they are.
+    """Measure a bundle on a data set, its models and rules as they are, and record the test.
+
+    The record is ``frozen_tests.jsonl`` beside `params`; the verdict counts the bundles that were tested on these data.
 
     Parameters
     ----------
@@ -102,57 +66,89 @@ def frozen_test(
     Returns
     -------
     dict
-        ``bundle`` and ``data``; ``events``, how many were found, left out and why, and tested; and under ``known`` and
-        ``unseen`` the metrics of the events of symbols that the bundle was trained on, and of others, None without any.
+        ``bundle`` and ``data``; ``tests``, which test on these data it is, and of how many bundles; ``events``, how
+        many were found, left out and why, and tested; and under ``known`` and ``unseen`` the metrics and controls of
+        the events of symbols that the bundle was trained on, and of others, None without any.
 
     Raises
     ------
     BundleError
         If the bundle is damaged or does not contain what the test needs.
     DataError, ParameterError
-        If a table is missing or unusable, the bars have another spacing, contracts are not known, or no event is left.
+        If a table is missing or unusable, the bars have another spacing, contracts are not known, or no event is left;
+        or if the record of frozen tests is damaged.
     """
-    frozen = _Bundle.load(bundle)
+    frozen = FrozenBundle.load(bundle)
+    ledger = FrozenLedger.read(Path(params).parent, say)
     given = read_other_data(data, frozen.params, params, say)
     require_bars(given.tables, frozen.params)
     scores = _scored(frozen, given.tables, say)
     fine_bars = given.tables.get("fine_bars", given.tables["bars"])
     paths = price_paths(fine_bars, given.tables.get("funding"), mark=given.tables.get("mark_price"))
     gate = _gate(frozen, given, paths)
-    labels, dropped = _labels(frozen, scores, paths, gate)
+    trade = TradeRules(
+        contracts=gate.contracts,
+        bracket=gate.bracket,
+        costs=gate.costs,
+        reference_notional_usd=frozen.params.labels.reference_notional_usd,
+    )
+    labels, dropped = _labels(frozen, scores, paths, trade)
     events = _Events(frozen=frozen, scores=scores, labels=labels, start=start, end=end)
     tested = events.tested()
     counts = events.counts(tested) | {"without_label": dropped}
     say(_counted(counts))
-    known = tested["symbol"].isin(frozen.scorer.manifest["symbols"]).to_numpy()
-    synthetic = frozen.scorer.synthetic or given.synthetic
+    data_sha256 = values_digest(tested[list(labels)].sort_values(["event_time", "symbol"]))
+    tests = ledger.tests(frozen.scorer.digest, data, data_sha256)
+    say(tests.sentence)
+    groups = FrozenGroups(
+        frozen=frozen,
+        scores=scores,
+        gate=gate,
+        trade=trade,
+        tables=given.tables,
+        tests=tests,
+        synthetic=frozen.scorer.synthetic or given.synthetic,
+        say=say,
+    )
+    result = {
+        "synthetic": groups.synthetic,
+        "bundle": _bundle_facts(frozen),
+        "data": {"name": data, "sha256": data_sha256, "tables": sorted(given.tables), **_span(tested)},
+        "tests": {"number": tests.number, "bundles": tests.bundles, "sentence": tests.sentence},
+        "events": counts,
+        **_by_group(groups, tested),
+    }
+    ledger.add(result)  # before anybody sees it
+    return result
+
+
+def _by_group(groups: FrozenGroups, tested: pd.DataFrame) -> dict[str, Any]:
+    known = tested["symbol"].isin(groups.frozen.scorer.manifest["symbols"]).to_numpy()
     measured: dict[str, Any] = {}
-    for name, rows in (("known", tested[known]), ("unseen", tested[~known])):
+    for name, rows in zip(GROUPS, (tested[known], tested[~known]), strict=True):
         measured[name] = None
         if len(rows):
-            say(f"{len(rows):,} events of {name} symbols")
-            measured[name] = _measured(frozen, rows, scores, gate, given.tables, synthetic=synthetic)
+            groups.say(f"{len(rows):,} events of {name} symbols")
+            measured[name] = groups.measured(name, rows)
+    return measured
+
+
+def _bundle_facts(frozen: FrozenBundle) -> dict[str, Any]:
     return {
-        "synthetic": synthetic,
-        "bundle": {
-            "dataset": frozen.scorer.manifest["dataset"],
-            "digest": frozen.scorer.digest,
-            "symbols": list(frozen.scorer.manifest["symbols"]),
-            "trained_until": frozen.until.isoformat(),
-            "embargo": duration_text(frozen.embargo),
-        },
-        "data": {
-            "name": given.name,
-            "tables": sorted(given.tables),
-            "first_event": tested["event_time"].min().isoformat(),
-            "last_event": tested["event_time"].max().isoformat(),
-        },
-        "events": counts,
-        **measured,
+        "dataset": frozen.scorer.manifest["dataset"],
+        "digest": frozen.scorer.digest,
+        "symbols": list(frozen.scorer.manifest["symbols"]),
+        "trained_until": frozen.until.isoformat(),
+        "embargo": duration_text(frozen.embargo),
     }
 
 
-def _scored(frozen: _Bundle, tables: Mapping[str, pd.DataFrame], say: Say) -> pd.DataFrame:
+def _span(tested: pd.DataFrame) -> dict[str, str]:
+    times = tested["event_time"]
+    return {"first_event": times.min().isoformat(), "last_event": times.max().isoformat()}
+
+
+def _scored(frozen: FrozenBundle, tables: Mapping[str, pd.DataFrame], say: Say) -> pd.DataFrame:
     """Return the scores of all bars, by the models of the bundle; refuse data of which a model knows nothing."""
     from slackwater.market.inputs import INPUT_TABLES
 
@@ -182,7 +178,7 @@ def _scored(frozen: _Bundle, tables: Mapping[str, pd.DataFrame], say: Say) -> pd
     return scores
 
 
-def _gate(frozen: _Bundle, given: OtherData, symbols: Iterable[str]) -> Gate:
+def _gate(frozen: FrozenBundle, given: OtherData, symbols: Iterable[str]) -> Gate:
     """Return the gate of the bundle; contracts that it lacks are those of the data set."""
     manifest, wanted = frozen.scorer.manifest, sorted(symbols)
     gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"], symbols=wanted)
@@ -198,17 +194,11 @@ def _gate(frozen: _Bundle, given: OtherData, symbols: Iterable[str]) -> Gate:
 
 
 def _labels(
-    frozen: _Bundle, scores: pd.DataFrame, paths: Mapping[str, PricePath], gate: Gate
+    frozen: FrozenBundle, scores: pd.DataFrame, paths: Mapping[str, PricePath], trade: TradeRules
 ) -> tuple[pd.DataFrame, int]:
     """Return the labels of the events, and how many events have none."""
     params, market = frozen.params, frozen.params.market
     given = params.labels.model_dump(exclude={"reference_notional_usd", "horizons", "sampling"})
-    trade = TradeRules(
-        contracts=gate.contracts,
-        bracket=gate.bracket,
-        costs=gate.costs,
-        reference_notional_usd=params.labels.reference_notional_usd,
-    )
     labels, report = build_labels(
         scores,
         paths,
@@ -225,7 +215,7 @@ def _labels(
 class _Events:
     """Labelled events of the data, and which of them test the bundle."""
 
-    frozen: _Bundle
+    frozen: FrozenBundle
     scores: pd.DataFrame
     labels: pd.DataFrame
     start: datetime | None
@@ -284,83 +274,3 @@ def _counted(counts: Mapping[str, int]) -> str:
         f"the data have no label. {counts['lack_warm_up']:,} of those tested lie within the warm-up of the "
         f"features, {counts['lack_features']:,} lack a feature"
     )
-
-
-def _measured(
-    frozen: _Bundle,
-    tested: pd.DataFrame,
-    scores: pd.DataFrame,
-    gate: Gate,
-    tables: Mapping[str, pd.DataFrame],
-    *,
-    synthetic: bool,
-) -> dict[str, Any]:
-    params, resampling = frozen.params, Resampling.of(frozen.params.evaluation)
-    backtest = Backtest.of(
-        scores.merge(tested[_KEYS], on=_KEYS, validate="1:1"),
-        tables.get("fine_bars", tables["bars"]),
-        tables.get("funding"),
-        tables.get("mark_price"),
-        initial_equity=params.trading.initial_equity,
-        decision_lag=params.market.decision_lag,
-        horizon=gate.horizon,
-        fine_bar_interval=params.market.fine_bar_interval,
-    )
-    result, sample = trade_test_blocks(backtest, gate)
-    probabilities = _probabilities(frozen, tested, resampling)
-    trading = trading_metrics(result.trades, result.refusals, result.equity, sample, resampling)
-    trading["unit_risk"] |= over_drift(sample, tested, resampling)
-    judged = frozen_verdict(probabilities["direction"], trading, sample, synthetic=synthetic)
-    rules = gate.rules
-    return {
-        **probabilities,
-        "trade": trade_odds_metrics(
-            tested,
-            min_expectancy=rules.min_expectancy,
-            min_reward_risk=rules.min_reward_risk,
-            resampling=resampling,
-        ),
-        "backtest": trading,
-        "account": account_summary(result.trades, result.equity),
-        "verdict": judged.to_dict(),
-    }
-
-
-def _probabilities(frozen: _Bundle, tested: pd.DataFrame, resampling: Resampling) -> dict[str, Any]:
-    """Return metrics of the probabilities; of one frozen model, raw and calibrated rank alike, so raw is left out."""
-    correlation = frozen.params.labels.symbol_correlation
-    found: dict[str, Any] = {"n_events": len(tested)}
-    for target in TARGETS:
-        if target.offset is not None:
-            continue
-        p = tested[f"p_{target.name}"]
-        rows = tested[tested[target.column].notna() & p.notna()]
-        base = frozen.base_rates[target.name]
-        tested = tested.assign(**{f"p_{target.name}_raw": p, f"base_{target.name}": base})
-        found[target.name] = direction_metrics(
-            rows[target.column].to_numpy(float),
-            rows[f"p_{target.name}"].to_numpy(),
-            rows[f"p_{target.name}"].to_numpy(),
-            pd.Series(base, index=rows.index).to_numpy(),
-            times=rows["event_time"],
-            effective=effective_n(average_uniqueness(rows, symbol_correlation=correlation)),
-            resampling=resampling,
-        )
-    headline = duration_name(frozen.params.labels.horizon)
-    report = DirectionReport(headline=headline, symbol_correlation=correlation, resampling=resampling)
-    found["direction"] |= {name: each for name, each in report.tables(tested).items() if name != "by_horizon"}
-    without: dict[str, Any] = _without_raw(found)
-    return without
-
-
-def _without_raw(content: Any) -> Any:
-    if not isinstance(content, dict):
-        return content
-    return {key: _without_raw(value) for key, value in content.items() if not str(key).startswith("auc_raw")}
-
-
-def _with_lists(content: Any) -> Any:
-    """Return parameters with the lists that reading the manifest made tuples."""
-    if isinstance(content, dict):
-        return {key: _with_lists(value) for key, value in content.items()}
-    return [_with_lists(value) for value in content] if isinstance(content, tuple) else content

@@ -13,16 +13,18 @@ from slackwater.config import Params, load_params
 from slackwater.durations import duration_text
 from slackwater.errors import MissingDataError, ParameterError, SchemaError
 from slackwater.run.tables import examined, read_dataset, with_bars
-from slackwater.storage import read_tables
+from slackwater.storage import marked_synthetic, read_tables
 
 __all__ = ["OtherData", "read_other_data", "require_bars"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherData:
-    """Examined tables of the test, and what its data set says of the contracts of symbols that the bundle lacks."""
+    """Examined tables of the test, and what its data set says of the contracts of symbols that the bundle lacks.
 
-    name: str
+    `synthetic`: the data set, or the mark of a file, says that the market is simulated.
+    """
+
     synthetic: bool
     tables: dict[str, pd.DataFrame]
     venue: str
@@ -50,13 +52,13 @@ def read_other_data(data: str, trained: Params, params: str | Path, say: Callabl
     ParameterError
         If there is no such data set, or its bars have another length.
     """
+    directory: str | None = data  # None: simulated here
     if Path(data).is_dir():
         spacing = {"fine_bars": trained.market.fine_bar_interval, "bars": trained.market.bar_interval}
         raw, archived = read_tables(data), False
         if not raw:
             raise MissingDataError(f"{data} contains no table: canonical tables are files such as bars.parquet")
-        name, synthetic, venue = data, trained.dataset.synthetic, trained.dataset.venue
-        facts = trained.dataset.contract_facts
+        dataset = trained.dataset
     else:
         if not Path(params).is_file():
             raise MissingDataError(f"{data} is not a directory, and there is no {params} with a data set of that name")
@@ -69,13 +71,16 @@ def read_other_data(data: str, trained: Params, params: str | Path, say: Callabl
             )
         spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
         reading = read_dataset(dataset, lags=market.lags, spacing=spacing, progress=say)
-        raw, archived = reading.tables, reading.archived
-        name, synthetic, venue, facts = data, dataset.synthetic, dataset.venue, dataset.contract_facts
-    say(f"{sum(map(len, raw.values())):,} rows in {len(raw)} tables of {name}")
-    tables, found = examined(raw, venue=venue, spacing=spacing, archived=archived)
+        raw, archived, directory = reading.tables, reading.archived, dataset.path
+    say(f"{sum(map(len, raw.values())):,} rows in {len(raw)} tables of {data}")
+    tables, found = examined(raw, venue=dataset.venue, spacing=spacing, archived=archived)
     found.raise_if_refused()
-    tables = with_bars(tables, trained.market.bar_interval)
-    return OtherData(name=name, synthetic=synthetic, tables=tables, venue=venue, contract_facts=facts)
+    return OtherData(
+        synthetic=dataset.synthetic or (directory is not None and marked_synthetic(directory)),
+        tables=with_bars(tables, trained.market.bar_interval),
+        venue=dataset.venue,
+        contract_facts=dataset.contract_facts,
+    )
 
 
 def require_bars(tables: Mapping[str, pd.DataFrame], params: Params) -> None:

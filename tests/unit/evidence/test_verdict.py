@@ -463,10 +463,19 @@ def test_a_frozen_test_is_judged_by_what_it_can_measure() -> None:
     """Caught: clauses of the frozen test that hold whatever was measured, or that nothing can hold."""
     rng = np.random.default_rng(0)
 
-    def frozen(sample: pd.DataFrame, *, auc_low: float = 0.53, synthetic: bool = False) -> Verdict:
+    def frozen(
+        sample: pd.DataFrame,
+        *,
+        auc_low: float = 0.53,
+        synthetic: bool = False,
+        n_trials: int = 1,
+        trial_returns: pd.DataFrame | None = None,
+    ) -> Verdict:
         trading = trading_metrics(sample, *nothing(), sample, RESAMPLING)
         trading["unit_risk"] |= over_drift(sample, without_drift(sample), RESAMPLING)
-        return frozen_verdict({"auc_low": auc_low, "brier_skill": 0.01}, trading, sample, synthetic=synthetic)
+        direction = {"auc_low": auc_low, "brier_skill": 0.01}
+        given = {"n_trials": n_trials, "synthetic": synthetic, "trial_returns": trial_returns}
+        return frozen_verdict(direction, trading, sample, **given)
 
     rich, poor = trades(rng.normal(60.0, 30.0, 400)), trades(rng.normal(-60.0, 30.0, 400))
     assert frozen(rich).name == "eligible"
@@ -474,6 +483,14 @@ def test_a_frozen_test_is_judged_by_what_it_can_measure() -> None:
     assert frozen(rich, auc_low=0.49).failed == ("direction_auc_low",)
     assert {"net_bps_low", "deflated_sharpe"} <= set(frozen(poor).failed)
     assert frozen(rich.iloc[:5]).name == "not_evaluable"
+    # Of several bundles the best is luck in part, and without the returns of the others nobody knows how much.
+    modest = trades(rng.normal(10.0, 60.0, 400))
+    assert "deflated_sharpe" not in frozen(modest).failed
+    others = pd.DataFrame(rng.normal(0.0, 1.0, (400, 40)) + rng.normal(0.0, 0.1, 40))
+    assert "deflated_sharpe" in frozen(modest, n_trials=40, trial_returns=others).failed
+    assert frozen(rich, n_trials=40).unknown == ("deflated_sharpe",)
+    with pytest.raises(ParameterError, match="at most one column per trial, 39, had 40"):
+        frozen(rich, n_trials=39, trial_returns=others)
 
 
 def rising_market(days: int = 900, per_day: float = 0.008) -> tuple[pd.DatetimeIndex, np.ndarray]:

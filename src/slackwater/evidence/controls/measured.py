@@ -18,7 +18,7 @@ from slackwater.evidence.drift import drift_earned
 from slackwater.times import DAY
 from slackwater.types import Bools, Floats
 
-__all__ = ["SCORED", "ControlledRun", "rule_features"]
+__all__ = ["FITTED", "SCORED", "ControlledRun", "among", "rule_features"]
 
 Progress = Callable[[str], None]
 
@@ -29,6 +29,9 @@ SCORED: Final = {
     "permuted_labels": "the model fitted to permuted labels, judged by the true ones, through the same gate",
 }
 """Controls with predictions of their own for the gate, by name."""
+
+FITTED: Final = ("logistic", "price_only", "direction_flag", "volatility_only", "permuted_labels")
+"""Controls that are fitted to the training rows, in the order of the table."""
 
 _MOVE, _GROWTH = "return_24h", "open_interest_delta_24h"
 _SAME_SIZE: Final = {_MOVE: "move over 24 h", _GROWTH: "open interest"}
@@ -43,6 +46,12 @@ def rule_features() -> tuple[str, ...]:
     return tuple(dict.fromkeys(needs))
 
 
+def among(events: pd.DataFrame, accepted: set[tuple[str, pd.Timestamp]]) -> Bools:
+    """Return which events are among some, given by symbol and event time."""
+    keys = zip(events["symbol"], events["event_time"], strict=True)
+    return np.array([key in accepted for key in keys], dtype=bool)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ControlledRun:
     """The events of the test blocks with what the gate made of them, and the market to try other entries in.
@@ -51,8 +60,8 @@ class ControlledRun:
     ----------
     events
         Events of the test blocks that trade, in order of symbol and time: the columns of the labels table, ``net_r``
-        and ``trade_net_bps`` among them, ``funding_known`` (`EntryMarket.funding_known`), ``p_direction_flag``, and
-        `rule_features` as far as they exist.
+        and ``trade_net_bps`` among them, ``funding_known`` (`EntryMarket.funding_known`), `rule_features` as far as
+        they exist, and for the controls in `FITTED` ``p_direction_flag``.
     accepted
         Which events the gate accepted.
     by_scores
@@ -91,17 +100,19 @@ class ControlledRun:
 
     def controls(self, progress: Progress) -> dict[str, Control]:
         """Return every control by name, in the order of the table; `progress` is called with a line per group."""
+        found = self.unfitted(progress)
+        progress("controls that are fitted")
+        return found | {name: self._flag() if name == "direction_flag" else self._scored(name) for name in FITTED}
+
+    def unfitted(self, progress: Progress) -> dict[str, Control]:
+        """Return the controls that need no fit by name, as `controls` does: rules, placebos and drift."""
         progress("rules without a model")
         found = {"never": self._never(), "always_fade": self._always_fade()}
         progress(f"random entries, {self.draws} per trade")
         found |= {"random_24h": self._random(1, timedelta(0), DAY), "random_30d": self._random(2, -30 * DAY, 30 * DAY)}
         found |= {"same_size_move": self._same_size(), "funding_threshold": self._rule(FUNDING_THRESHOLD)}
         found |= {"playbook": self._rule(PLAYBOOK), "buy_after_fall": self._fall()}
-        progress("controls with predictions of their own")
-        found |= {name: self._scored(name) for name in ("logistic", "price_only")}
-        found |= {"direction_flag": self._flag(), "volatility_only": self._scored("volatility_only")}
-        found |= {"permuted_labels": self._scored("permuted_labels"), "permuted_times": self._permuted()}
-        return found | {"drift": self._drift()}
+        return found | {"permuted_times": self._permuted(), "drift": self._drift()}
 
     @property
     def _trades(self) -> pd.DataFrame:
