@@ -12,7 +12,8 @@ from campaigns.default_run import trainer_of
 from slackwater.config import Params
 from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger, traded_rows
-from slackwater.evidence.evaluation import Resampling, expected_value_at_reference
+from slackwater.evidence.evaluation import expected_value_at_reference
+from slackwater.evidence.resampling import Resampling
 from slackwater.models.horizons import predict_horizons, reported_horizons
 from slackwater.models.kinds import KINDS
 from slackwater.models.targets import HEADLINE, TARGETS

@@ -19,8 +19,8 @@ import pandas as pd
 
 from pipelines._closure import ROOT
 from slackwater.durations import duration_name
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.family_gains import family_gains
+from slackwater.evidence.resampling import Resampling
 from slackwater.features.chosen_families import default_families
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT
 from slackwater.models.training import Trainer

@@ -20,7 +20,7 @@ from pipelines._closure import ROOT, code_digest
 from slackwater.config import Params
 from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.trial_ledger import append_trial, read_trials
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT, at_horizon, horizon_target, reported_horizons
 from slackwater.models.kinds import KINDS

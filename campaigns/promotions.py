@@ -37,7 +37,7 @@ from campaigns.default_run import over_markets, parameters_digest, trainer_of
 from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
 from slackwater.evidence.baselines import control_predictions
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.trials import configuration_digest, count_trials, daily_series
 from slackwater.run.judgement import judge
 from slackwater.storage import read_json, write_report

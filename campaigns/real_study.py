@@ -17,7 +17,7 @@ from slackwater.config import Params
 from slackwater.durations import duration_name
 from slackwater.errors import DataError
 from slackwater.evidence.direction import DirectionReport, rows_by_trigger
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.report.markdown import markdown_table
 from slackwater.run.parameters import params_of_last_run
 from slackwater.storage import read_json, read_parquet, write_report

@@ -9,7 +9,7 @@ import pandas as pd
 from pipelines._stage import Stage
 from slackwater.durations import duration_name
 from slackwater.evidence.direction import DirectionReport, hours_to_barriers
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.report.direction_page import direction_page
 from slackwater.storage import atomic_file, read_json
 

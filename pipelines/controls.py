@@ -22,8 +22,8 @@ from slackwater.evidence.baselines import GATED, control_predictions, gated_cont
 from slackwater.evidence.controls.measured import ControlledRun, among
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Scores, control_table, sentence
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.left_out import WholeRule, findings
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.unseen_symbols import carries_over, unseen_rows
 from slackwater.models.readers import READERS
 from slackwater.models.targets import ExplainedModel

@@ -12,10 +12,10 @@ from pipelines._stage import EFFECTIVE, Stage, run
 from pipelines._training import build_trainer
 from slackwater.config import read_yaml
 from slackwater.evidence.direction import traded_rows
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.power import FalsePromotions
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.trial_ledger import read_trials
 from slackwater.evidence.trials import configuration_digest, count_trials
-from slackwater.evidence.verdict import FalsePromotions
 from slackwater.metrics.performance import account_summary
 from slackwater.report.control_figures import control_drawings
 from slackwater.report.figures import write_figures

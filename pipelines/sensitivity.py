@@ -11,8 +11,8 @@ from pipelines._trading import build_gate, read_backtest, rules_without_their_ta
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.brackets import bracket_table, result_table, suggested_trades, trigger_table
 from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.ruin import ruin_curve
 from slackwater.evidence.stress import stress_losses
 from slackwater.evidence.venues import comparable_venues, venue_comparison

@@ -12,7 +12,8 @@ import pytest
 
 from pipelines._closure import ROOT
 from slackwater import __version__
-from slackwater.evidence.verdict import Verdict, holds, not_computed
+from slackwater.evidence.clauses import holds, not_computed
+from slackwater.evidence.verdict import Verdict
 from slackwater.scoring.bundle import write_bundle
 from slackwater.storage import read_json, write_json, write_tables
 from tests.small_bundle import market

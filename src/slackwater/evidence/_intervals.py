@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import MissingDataError, ParameterError
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.trading import expectancy_bps, profit_factor
 from slackwater.trading.costs import CostModel
 from slackwater.trading.ledger import ClosedTrade, trades_table

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R, MEAN, effect, mean_and_interval, sample_metrics
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.trading import max_drawdown
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit
 
 from slackwater.evidence._intervals import BPS, MEAN, mean_and_interval
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.labels.trades import SuggestedTrade, TradeRules, suggested_trade
 from slackwater.metrics.trading import trade_weighted_mean
 from slackwater.times import timestamp

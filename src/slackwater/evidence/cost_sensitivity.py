@@ -25,7 +25,7 @@ from slackwater.evidence._intervals import (
     require_symbols,
     statistic_of,
 )
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.market.contracts import Contract
 from slackwater.metrics.trading import profit_factor
 from slackwater.trading.costs import CostModel

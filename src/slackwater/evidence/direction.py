@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.labels.weights import average_uniqueness, effective_n
 from slackwater.metrics.classification import auc, brier_skill, expected_calibration_error
 from slackwater.models.horizons import horizon_target, reported_horizons

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from slackwater.evidence.evaluation import Resampling, mean_result
+from slackwater.evidence.evaluation import mean_result
+from slackwater.evidence.resampling import Resampling
 from slackwater.times import DAY
 
 __all__ = ["drift_earned", "market_drift", "over_drift"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from scipy.special import expit
 
 from slackwater.evidence._predicted_rows import predicted_rows
-from slackwater.metrics.bootstrap_settings import BootstrapSettings
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import (
     auc,
     auc_within,
@@ -23,8 +22,6 @@ from slackwater.metrics.classification import (
 )
 from slackwater.metrics.selection import (
     DetectableEffect,
-    bootstrap_difference,
-    bootstrap_interval,
     ece_quantile_under_perfect_calibration,
     minimum_detectable_effect,
     minimum_track_record_length,
@@ -46,7 +43,6 @@ from slackwater.times import DAY
 from slackwater.types import Floats
 
 __all__ = [
-    "Resampling",
     "classification_metrics",
     "daily_returns",
     "expected_value_at_reference",
@@ -62,33 +58,6 @@ _EVEN = 0.05  # of the fair probability from one half
 _FEWEST_EVEN = 50
 _MEANS_APART = 0.03
 _LEAST_CORRELATION = 0.5
-
-
-class Resampling(BootstrapSettings):
-    """The block bootstrap of an evaluation: blocks of calendar time, all symbols of a block together."""
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, evaluation: Any) -> Resampling:
-        """Return the bootstrap of the section `evaluation` of the parameters."""
-        return cls(**{each.name: getattr(evaluation, each.name) for each in fields(BootstrapSettings)})
-
-    def interval(self, statistic: Callable[..., float], times: pd.Series, *arrays: Any) -> tuple[float, float]:
-        """Return the 95 % interval of a statistic."""
-        found = bootstrap_interval(
-            statistic, times, *arrays, mean_block=self.mean_block, draws=self.draws, seed=self.seed
-        )
-        return found.low, found.high
-
-    def difference(
-        self, statistic: Callable[..., float], times: pd.Series, one: tuple[Any, ...], two: tuple[Any, ...]
-    ) -> tuple[float, float]:
-        """Return the 95 % interval of a paired difference."""
-        found = bootstrap_difference(
-            statistic, times, one, two, mean_block=self.mean_block, draws=self.draws, seed=self.seed
-        )
-        return found.low, found.high
 
 
 def classification_metrics(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.evidence.direction import traded_rows
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import auc
 from slackwater.models.horizons import TEST_BLOCKS_PER_FIT
 from slackwater.models.targets import HEADLINE, PRICE_FAMILIES, Target

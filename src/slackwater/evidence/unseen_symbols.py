@@ -15,7 +15,7 @@ import pandas as pd
 
 from slackwater.evidence._intervals import DIFFERENCE_AUC
 from slackwater.evidence.controls.paired import OtherScores, auc_differences, without_direction
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import auc
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.types import Floats

@@ -16,7 +16,7 @@ import pandas as pd
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence._intervals import BPS, MEAN, entry_times, mean_and_interval, require_multiple, require_symbols
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.market.rounding import round_down
 from slackwater.market.venues import EXCHANGES

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import ParameterError
+from slackwater.evidence.clauses import Clause, at_least, holds, not_applicable, not_computed
 from slackwater.evidence.evaluation import daily_returns
+from slackwater.evidence.power import FalsePromotions, Power
 from slackwater.metrics.selection import (
     FEWEST_BLOCKS,
     deflated_sharpe_ratio,
@@ -24,15 +26,8 @@ from slackwater.metrics.selection import (
 
 __all__ = [
     "FEWEST_DAYS",
-    "Clause",
-    "FalsePromotions",
-    "Power",
     "Verdict",
-    "at_least",
     "frozen_verdict",
-    "holds",
-    "not_applicable",
-    "not_computed",
     "verdict",
 ]
 
@@ -44,115 +39,6 @@ _UNITS = {"r": "R", "usd": "USDT"}
 _OVERFITTING = "P(out-of-sample Sharpe of the in-sample best <= 0) < 0.05"
 _FEWEST_PERIODS = 32
 """Two for each of the 16 blocks of time of the probability of overfitting."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clause:
-    """One condition of the verdict.
-
-    Parameters
-    ----------
-    name, requirement
-        Stable name, and the condition in words.
-    value, passed
-        Measured value, NaN where it could not be computed, and whether the condition holds; None: not evaluable.
-    note
-        Reason why it is not evaluable, or a remark.
-    """
-
-    name: str
-    requirement: str
-    value: float
-    passed: bool | None
-    note: str = ""
-
-
-def at_least(name: str, value: float, bound: float, *, strictly: bool = True, note: str = "") -> Clause:
-    """Return the clause that a value exceeds (or reaches) a bound; an unknown value is not evaluable.
-
-    Examples
-    --------
-    >>> at_least("profit_factor", 1.2, 1.15).passed
-    True
-    """
-    passed = value > bound if strictly else value >= bound
-    return holds(name, f"{'>' if strictly else '>='} {bound:g}", value, passed, note)
-
-
-def holds(name: str, requirement: str, value: float, passed: bool, note: str = "") -> Clause:
-    """Return a clause whose condition was computed elsewhere; an unknown value is not evaluable."""
-    known = None if math.isnan(value) else bool(passed)
-    return Clause(name=name, requirement=requirement, value=value, passed=known, note=note)
-
-
-def not_computed(name: str, requirement: str, why: str) -> Clause:
-    """Return a clause that could not be computed, and therefore is not evaluable."""
-    return Clause(name=name, requirement=requirement, value=math.nan, passed=None, note=why)
-
-
-def not_applicable(name: str, requirement: str, why: str) -> Clause:
-    """Return a clause that does not apply to this run, and therefore holds."""
-    return Clause(name=name, requirement=requirement, value=math.nan, passed=True, note=f"not applicable: {why}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Power:
-    """What a sample of trades could have shown (method, section 3.2); NaN where that cannot be stated.
-
-    Parameters
-    ----------
-    n_trades
-        Trades of the sample.
-    smallest_visible_effect_bps
-        Smallest mean result with t = 3, basis points per trade.
-    years_to_see_15_bps
-        Years of such data that a mean of 15 bps per trade needs for t = 3.
-    """
-
-    n_trades: int = 0
-    smallest_visible_effect_bps: float = math.nan
-    years_to_see_15_bps: float = math.nan
-
-    @classmethod
-    def of(cls, metrics: Mapping[str, Any]) -> Power:
-        """Return the power that metrics of trades state."""
-        return cls(**{name: metrics[name] for name in cls.__dataclass_fields__ if name in metrics})
-
-    def sentence(self, trades: str) -> str:
-        """Return it in words, "" where it cannot be stated."""
-        if math.isnan(self.smallest_visible_effect_bps):
-            return ""
-        return (
-            f"The {self.n_trades:,} {trades} would show a mean result of {self.smallest_visible_effect_bps:.3g} bps "
-            f"per trade (t = 3); to show 15 bps takes {self.years_to_see_15_bps:.3g} years of such data."
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class FalsePromotions:
-    """How often this verdict called the luckiest of many trials eligible where there was nothing to find.
-
-    Parameters
-    ----------
-    markets
-        Simulated markets without an edge, at least 1.
-    eligible
-        How many of them were called eligible.
-    """
-
-    markets: int
-    eligible: int
-
-    @classmethod
-    def of(cls, campaign: Mapping[str, Any]) -> FalsePromotions:
-        """Return those of a result of ``python -m campaigns.promotions``: markets with ``signal`` and ``verdict``."""
-        rows = [row["verdict"] for row in campaign["markets"] if not row["signal"]]
-        return cls(markets=len(rows), eligible=rows.count("eligible"))
-
-    @property
-    def sentence(self) -> str:
-        """Return it in words."""
-        return f"{self.eligible} of {self.markets} simulated markets without any edge pass this gate."
 
 
 @dataclass(frozen=True, kw_only=True)

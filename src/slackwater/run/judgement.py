@@ -10,9 +10,11 @@ import pandas as pd
 
 from slackwater.evidence.direction import traded_rows
 from slackwater.evidence.drift import over_drift
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.evaluation import classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.power import FalsePromotions
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.trials import CountedTrials
-from slackwater.evidence.verdict import FalsePromotions, Verdict, verdict
+from slackwater.evidence.verdict import Verdict, verdict
 from slackwater.models.targets import Target
 
 __all__ = ["Judgement", "judge"]

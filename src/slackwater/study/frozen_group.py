@@ -15,8 +15,9 @@ from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Scores, control_table, sentence
 from slackwater.evidence.direction import DirectionReport, direction_metrics
 from slackwater.evidence.drift import over_drift
-from slackwater.evidence.evaluation import Resampling, trade_odds_metrics, trading_metrics
+from slackwater.evidence.evaluation import trade_odds_metrics, trading_metrics
 from slackwater.evidence.frozen_tests import FrozenTests
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.trials import compact_returns
 from slackwater.evidence.verdict import frozen_verdict
 from slackwater.labels.trades import TradeRules

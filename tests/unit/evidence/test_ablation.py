@@ -14,7 +14,7 @@ import pytest
 
 from slackwater.errors import ParameterError, SchemaError
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules

@@ -17,7 +17,8 @@ from slackwater.evidence.brackets import (
     suggested_trades,
     trigger_table,
 )
-from slackwater.evidence.evaluation import Resampling, odds_against_direction
+from slackwater.evidence.evaluation import odds_against_direction
+from slackwater.evidence.resampling import Resampling
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.costs import CostModel

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from slackwater.evidence.direction import DirectionReport, hours_to_barriers
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.labels.weights import average_uniqueness
 from slackwater.report.direction_page import direction_page
 

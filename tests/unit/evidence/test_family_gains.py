@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.family_gains import family_gains
+from slackwater.evidence.resampling import Resampling
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.times import DAY

@@ -11,7 +11,6 @@ import pytest
 
 from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_AUC, DIFFERENCE_R
 from slackwater.evidence.controls.paired import PairedDays
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.left_out import (
     COLUMNS,
     Variant,
@@ -23,6 +22,7 @@ from slackwater.evidence.left_out import (
     trigger_variants,
     without_families,
 )
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import auc
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet

@@ -15,8 +15,8 @@ import pytest
 import tests.trading
 from slackwater.errors import DataError, MissingDataError, ParameterError
 from slackwater.evidence.cost_sensitivity import break_even, capacity_curve, cost_curve
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.ruin import ruin_curve
 from slackwater.market.contracts import bankruptcy_price, contract, liquidation_price
 from slackwater.metrics.selection import block_bootstrap_indices

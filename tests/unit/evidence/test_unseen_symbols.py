@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.unseen_symbols import (
     COLUMNS,
     UnseenGroup,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tests.trading
 from slackwater.errors import DataError, MissingDataError, ParameterError
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.venues import venue_comparison
 from slackwater.market.contracts import Contract, MarginTier, contract, venue_contracts
 from slackwater.market.venues import EXCHANGES

@@ -12,20 +12,12 @@ import pytest
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence.baselines import control_predictions
+from slackwater.evidence.clauses import Clause, at_least, holds, not_applicable, not_computed
 from slackwater.evidence.drift import market_drift, over_drift
-from slackwater.evidence.evaluation import Resampling, classification_metrics, trade_odds_metrics, trading_metrics
-from slackwater.evidence.verdict import (
-    FEWEST_DAYS,
-    Clause,
-    FalsePromotions,
-    Verdict,
-    at_least,
-    frozen_verdict,
-    holds,
-    not_applicable,
-    not_computed,
-    verdict,
-)
+from slackwater.evidence.evaluation import classification_metrics, trade_odds_metrics, trading_metrics
+from slackwater.evidence.power import FalsePromotions
+from slackwater.evidence.resampling import Resampling
+from slackwater.evidence.verdict import FEWEST_DAYS, Verdict, frozen_verdict, verdict
 from slackwater.metrics.selection import FEWEST_BLOCKS
 from slackwater.models.targets import TARGETS
 from tests.small_bundle import TRAINER, training_set

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from slackwater.evidence.cost_sensitivity import capacity_curve, cost_curve
-from slackwater.evidence.evaluation import Resampling
 from slackwater.evidence.leverage import counterfactuals, leverage_curve
+from slackwater.evidence.resampling import Resampling
 from slackwater.evidence.ruin import ruin_curve
 from slackwater.report.trading_figures import write_trading_figures
 from slackwater.trading.costs import CostModel

@@ -13,7 +13,7 @@ import pytest
 
 from slackwater.errors import ParameterError
 from slackwater.evidence.ablation import rule_ablation
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.trading.account import Account
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.decision import Refusal, TradePlan

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import ParameterError
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import auc_from_counts
 from slackwater.metrics.selection import block_bootstrap_indices, interval_of_draws
 from slackwater.times import DAY_US, epochs_us, timestamps

@@ -14,7 +14,7 @@ from slackwater.evidence.controls.entry_results import EntryMarket
 from slackwater.evidence.controls.measured import ControlledRun
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.controls.table import Control, Scores, control_table, sentence
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.labels.table import build_labels
 from slackwater.labels.trades import TradeRules
 from slackwater.metrics.classification import auc

@@ -10,7 +10,7 @@ import pytest
 
 from slackwater.errors import ParameterError
 from slackwater.evidence.controls.paired import OtherScores, PairedDays, auc_differences
-from slackwater.evidence.evaluation import Resampling
+from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.classification import auc
 
 RESAMPLING = Resampling(draws=150, mean_block=timedelta(days=3), seed=5)
