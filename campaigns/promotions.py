@@ -189,8 +189,10 @@ def page(answer: dict[str, Any]) -> str:
         cells += [f"{table[name].median():{form}}" for name, form in forms.items()]
         cells += [f"{np.median(t):.1f}", f"{t.max():.1f}", str(int((t > 2.0).sum()))]
         lines.append(f"| {' | '.join(cells)} |")
-    failed = Counter(name for row in answer["markets"] if row["signal"] == 0.0 for name in row["failed"])
-    lines += ["", f"Without a signal fail: {', '.join(f'`{name}` {n}' for name, n in failed.most_common())}."]
+    for signal, which in ((0.0, "without a signal"), (1.0, "with one")):
+        failed = Counter(name for row in answer["markets"] if row["signal"] == signal for name in row["failed"])
+        said = ", ".join(f"`{name}` in {n}" for name, n in failed.most_common())
+        lines += ["", f"Clauses that fail on the markets {which}: {said or 'none'}."]
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ from slackwater.storage import read_json, read_parquet, write_report
 OUT: Final = Path(__file__).with_suffix(".json")
 REPORTS: Final = ("metrics", "sensitivity", "controls", "verdict")
 SCORES: Final = ("auc", "auc_low", "auc_high", "auc_raw", "brier_skill", "ece")
+ACCEPTED: Final = ("n_trades", "net_bps_mean", "net_bps_low", "net_bps_high", "net_r_mean")
 POWER: Final = ("smallest_visible_effect_bps", "years_to_see_15_bps")
 CONTROLS: Final = {
     "always_fade": "fade every event",
@@ -37,10 +38,10 @@ CONTROLS: Final = {
 
 def measured(root: Path) -> tuple[str, dict[str, Any]]:
     """Return the name of the data set that was run last in a directory, and its main results."""
-    params = params_of_last_run(root)
     metrics, sensitivity, controls, verdict = (read_json(root / "reports" / f"{name}.json") for name in REPORTS)
     if metrics["synthetic"]:
         raise DataError(f"{metrics['dataset']} is SYNTHETIC: docs/simulator.md is about simulated markets")
+    params = params_of_last_run(root)
     if metrics["dataset"] != params.dataset.name:
         raise DataError(f"the reports are of {metrics['dataset']}, the last run of {params.dataset.name}: run it whole")
     direction, labels = metrics["direction"], read_parquet(root / "data" / "labels.parquet")
@@ -67,10 +68,7 @@ def measured(root: Path) -> tuple[str, dict[str, Any]]:
         "brackets": [_without_unknown(row) for row in sensitivity["brackets"]],
         "bracket_results": [_without_unknown(row) for row in sensitivity["bracket_results"]],
         "controls": {name: _without_unknown(row) for name, row in controls["controls"].items()},
-        "accepted": {
-            name: metrics["backtest"]["unit_risk"][name]
-            for name in ("n_trades", "net_bps_mean", "net_bps_low", "net_bps_high", "net_r_mean")
-        },
+        "accepted": {name: metrics["backtest"]["unit_risk"].get(name) for name in ACCEPTED},
         "every_event": {name: metrics["trade"][name] for name in POWER},
         "verdict": {name: verdict[name] for name in ("verdict", "sentence")} | {"power": verdict["power"]["sentence"]},
     }
@@ -189,7 +187,9 @@ def _table(rows: Iterable[Mapping[str, str]]) -> str:
 
 def _auc(row: Mapping[str, Any]) -> str:
     low, high = row.get("auc_low"), row.get("auc_high")
-    return f"{row['auc']:.3f}" + ("" if low is None or high is None else f" ({low:.3f} to {high:.3f})")
+    if low is None or high is None:
+        return f"too few ({row['n']:,})"
+    return f"{row['auc']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _scores(row: Mapping[str, Any]) -> str:
