@@ -1,4 +1,4 @@
-"""What a sample of trades could have shown, and how often a verdict is wrong."""
+"""Power of a sample of trades, and false promotions of a verdict."""
 
 from __future__ import annotations
 
