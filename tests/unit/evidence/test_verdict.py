@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence.baselines import control_predictions
@@ -566,6 +567,24 @@ def test_a_slope_that_is_known_less_well_never_passes_more_easily() -> None:
     assert not passes(1.0, 0.6)
     assert not passes(0.556, 0.3)
     assert passes(2.1, 0.5), "probabilities that are too close to the base rate mislead nobody"
+
+
+@pytest.mark.parametrize(("sureness", "passes"), [(0.3, True), (1.0, True), (3.0, False)])
+def test_the_verdict_refuses_overconfident_probabilities_and_not_timid_ones(sureness: float, *, passes: bool) -> None:
+    """Catches a two-sided calibration error, by which every strong edge failed, and a clause that always holds."""
+    events = scored_events()
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(0.0, 0.6, len(events))
+    events = events.assign(
+        y_direction=(rng.random(len(events)) < expit(log_odds)).astype(float), p_direction=expit(sureness * log_odds)
+    )
+    classification = classification_metrics(events, RESAMPLING)
+    sample = trades(np.random.default_rng(0).normal(60.0, 30.0, 400))
+    nothing = pd.DataFrame({"symbol": [], "event_time": []})
+    trading = trading_metrics(sample, nothing, pd.DataFrame({"equity_usd": [1.0]}), sample, RESAMPLING)
+    judged = verdict(classification, trading, sample, n_trials=1, synthetic=False)
+    held = {clause.name: clause.passed for clause in judged.clauses}
+    assert held["overconfidence"] is passes
 
 
 def test_folds_in_parallel_give_the_same_predictions() -> None:
