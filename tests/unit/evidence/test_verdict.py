@@ -585,6 +585,8 @@ def test_the_verdict_refuses_overconfident_probabilities_and_not_timid_ones(sure
     judged = verdict(classification, trading, sample, n_trials=1, synthetic=False)
     held = {clause.name: clause.passed for clause in judged.clauses}
     assert held["overconfidence"] is passes
+    if sureness < 1.0:
+        assert classification["direction"]["overconfidence"] < classification["direction"]["ece"] / 2
 
 
 def test_folds_in_parallel_give_the_same_predictions() -> None:
