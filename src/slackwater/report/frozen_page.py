@@ -32,9 +32,10 @@ def frozen_sentences(result: Mapping[str, Any]) -> Iterator[str]:
             f"{d['n']:,} events."
         )
         if sample["n_trades"]:
+            trades = "1 trade" if sample["n_trades"] == 1 else f"{sample['n_trades']:,} trades"
             yield (
-                f"{sample['n_trades']:,} trades at unit risk: {_interval(sample, 'net_bps')} bps and "
-                f"{_interval(sample, 'net_r')} R net per trade."
+                f"{trades} at unit risk: {_interval(sample, 'net_bps')} bps and {_interval(sample, 'net_r')} R net per "
+                "trade."
             )
         if unknown := sample.get("n_funding_unknown", 0):
             yield f"The funding of {unknown:,} of these trades is not known: their results are before funding."
@@ -96,8 +97,8 @@ def _table(groups: Mapping[str, Mapping[str, Any]], first: str) -> str:
 
 
 def _interval(metrics: Mapping[str, Any], name: str) -> str:
-    mean, low, high = (_number(metrics[f"{name}_{part}"]) for part in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"
+    mean, *bounds = (_number(metrics[f"{name}_{part}"]) for part in ("mean", "low", "high"))
+    return f"{mean} (interval not known)" if "not known" in bounds else f"{mean} ({bounds[0]} to {bounds[1]})"
 
 
 def _number(value: float) -> str:
