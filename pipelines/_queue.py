@@ -20,8 +20,8 @@ def repository() -> Path:
 def queued_experiment() -> str:
     """Return the name of the queued experiment that this process is a part of, "" if it is of none.
 
-    A run in the repository itself is not a trial: a changed ledger would run `evaluate` again at every change of the data
-    set.
+    A run in the repository itself is not a trial: a changed ledger would run `evaluate` again at every change of the
+    data set.
     """
     return os.environ.get("DVC_EXP_NAME", "") if repository() != Path.cwd() else ""
 
