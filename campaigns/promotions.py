@@ -1,15 +1,16 @@
 """How often the verdict calls an edge where there is none, and where there is one (SYNTHETIC markets).
 
-``python -m campaigns.promotions`` makes 60 small markets without a signal and 20 with signal 1, tries 21
-configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data were real. It goes on
-where it was stopped, writes its result to ``campaigns/promotions.json`` with a digest of the parameters that it holds
-for, and prints the table of ``docs/method.md``.
+``python -m campaigns.promotions`` makes 60 small markets without a signal, and 20 small and 20 longer ones with signal 1,
+tries 21 configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data were real. It
+goes on where it was stopped, writes its result to ``campaigns/promotions.json`` with a digest of the parameters that it
+holds for, and prints the table of ``docs/method.md``.
 
 Notes
 -----
-1. Every market has 2 symbols and one year, of which the test blocks are about nine months: the verdict has few trades
+1. A small market has 2 symbols and one year, of which the test blocks are about nine months: the verdict has few trades
    to be wrong about, and a search has the most room for luck. The table states the power: the smallest mean result that
-   the trades of a market could show.
+   the trades of a market could show. A longer one has 2 symbols and three years, so that an edge can be seen
+   (``docs/method.md`` has the calculation).
 2. The rules on the odds of a trade are off: with them no trade is taken without a signal, and no trial could be lucky.
 3. The stages from `configure` to `label` run as processes in a directory of their own; the trials share their tables.
 4. The luckiest trial has the highest t value of its daily results at unit risk. All 21 are counted by the verdict.
@@ -48,6 +49,9 @@ OUT: Final = Path(__file__).with_suffix(".json")
 STAGES: Final = ("configure", "ingest", "validate", "features", "label")
 NULLS, EDGES = range(1, 61), range(1, 21)
 SMALL: Final = {"symbols": ["BTCUSDT", "ETHUSDT"], "start": "2023-01-01T00:00:00Z", "end": "2024-01-01T00:00:00Z"}
+LONG: Final = SMALL | {"start": "2021-01-01T00:00:00Z"}
+GROUPS: Final = ((0.0, NULLS, SMALL), (1.0, EDGES, SMALL), (1.0, EDGES, LONG))
+"""Signal, seeds and size of the markets."""
 GRID: Final[dict[str, list[Any]]] = {
     "trading.rules.min_expectancy": [None],
     "trading.rules.kelly_fraction": [None],
@@ -61,9 +65,9 @@ VERDICTS: Final = ("eligible", "paper_only", "not_evaluable")
 
 def markets() -> Iterator[dict[str, Any]]:
     """Yield the settings of each market: those of the simulator, and symbols."""
-    for signal, seeds in ((0.0, NULLS), (1.0, EDGES)):
+    for signal, seeds, size in GROUPS:
         for seed in seeds:
-            yield {"seed": seed, "signal": signal, **SMALL}
+            yield {"seed": seed, "signal": signal, **size}
 
 
 def measured(_: Params, market: dict[str, Any]) -> dict[str, Any]:
@@ -162,11 +166,18 @@ def _run_stages(root: Path, market: dict[str, Any]) -> None:
 def shortfalls(answer: dict[str, Any]) -> list[str]:
     """Return what a result does not show, as sentences; empty if it shows all."""
     found = []
-    if (promoted := _eligible(answer, signal=False)) > MOST_FALSE:
-        found.append(f"{promoted} of {len(NULLS)} markets without a signal are called eligible")
-    if (seen := _eligible(answer, signal=True)) < FEWEST_TRUE:
-        found.append(f"{seen} of {len(EDGES)} markets with signal 1 are called eligible")
+    nulls, longer = of_group(answer, *GROUPS[0]), of_group(answer, *GROUPS[2])
+    if (promoted := _eligible(nulls)) > MOST_FALSE:
+        found.append(f"{promoted} of {len(nulls)} markets without a signal are called eligible")
+    if (seen := _eligible(longer)) < FEWEST_TRUE:
+        found.append(f"{seen} of {len(longer)} markets of three years with signal 1 are called eligible")
     return found
+
+
+def of_group(answer: dict[str, Any], signal: float, seeds: range, size: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the results of a group of markets."""
+    wanted = [{"seed": seed, "signal": signal, **size} for seed in seeds]
+    return [row for row in answer["markets"] if settings(row) in wanted]
 
 
 def settings(row: dict[str, Any]) -> dict[str, Any]:
@@ -176,24 +187,25 @@ def settings(row: dict[str, Any]) -> dict[str, Any]:
 
 def page(answer: dict[str, Any]) -> str:
     """Return a result as Markdown: the table of ``docs/method.md``."""
-    columns = ("signal", "markets", "eligible", "paper only", "not evaluable", "median trades", "median AUC")
+    columns = ("signal", "years", "markets", "eligible", "paper only", "not evaluable", "median trades", "median AUC")
     columns = (*columns, "median result (bps)", "smallest visible (bps)", "best t of 21: median", "largest", "above 2")
     forms = {"n_trades": ",.0f", "auc": ".3f", "net_bps_mean": "+.0f", "smallest_visible_effect_bps": ".0f"}
     lines = [f"| {' | '.join(columns)} |", f"|{'---:|' * len(columns)}"]
-    for signal in (0.0, 1.0):
-        rows = [row for row in answer["markets"] if row["signal"] == signal]
+    failures = []
+    for group in GROUPS:
+        rows = of_group(answer, *group)
+        kind = [f"{group[0]:g}", str(_years(group[2]))]
         said = Counter(row["verdict"] for row in rows)
         t = np.array([row["t"] for row in rows if row["t"] is not None])
-        cells = [f"{signal:g}", str(len(rows)), *(str(said[name]) for name in VERDICTS)]
+        cells = [*kind, str(len(rows)), *(str(said[name]) for name in VERDICTS)]
         table = pd.DataFrame(rows).astype(dict.fromkeys(forms, float))
         cells += [f"{table[name].median():{form}}" for name, form in forms.items()]
         cells += [f"{np.median(t):.1f}", f"{t.max():.1f}", str(int((t > 2.0).sum()))]
         lines.append(f"| {' | '.join(cells)} |")
-    for signal, which in ((0.0, "without a signal"), (1.0, "with one")):
-        failed = Counter(name for row in answer["markets"] if row["signal"] == signal for name in row["failed"])
-        said = ", ".join(f"`{name}` in {n}" for name, n in failed.most_common())
-        lines += ["", f"Clauses that fail on the markets {which}: {said or 'none'}."]
-    return "\n".join(lines)
+        failed = Counter(name for row in rows for name in row["failed"])
+        counts = ", ".join(f"`{name}` in {n}" for name, n in failed.most_common()) or "none"
+        failures += ["", f"Clauses that fail with signal {kind[0]}, years {kind[1]}: {counts}."]
+    return "\n".join([*lines, *failures])
 
 
 def run() -> dict[str, Any]:
@@ -214,8 +226,12 @@ def main() -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _eligible(answer: dict[str, Any], *, signal: bool) -> int:
-    return sum(row["verdict"] == "eligible" for row in answer["markets"] if bool(row["signal"]) is signal)
+def _eligible(rows: list[dict[str, Any]]) -> int:
+    return sum(row["verdict"] == "eligible" for row in rows)
+
+
+def _years(size: dict[str, Any]) -> int:
+    return pd.Timestamp(size["end"]).year - pd.Timestamp(size["start"]).year
 
 
 if __name__ == "__main__":
