@@ -50,12 +50,10 @@ Measured by `python -m campaigns.family_table`, one data set at a time, from the
 def measured() -> tuple[str, dict[str, Any]]:
     """Return the name of the data set that was run last, and what its families add."""
     params = params_of_last_run(ROOT)
-    training, manifest = read_training_set(), read_json("data/feature_manifest.json")
-    wanted = set(manifest["model_features"])
+    training = read_training_set()
     gains = family_gains(
         training,
         Trainer(validation=params.validation.build(), model=params.model.build()),
-        families={each["name"]: each["family"] for each in manifest["features"] if each["name"] in wanted},
         resampling=Resampling.of(params.evaluation),
         progress=_say,
     )

@@ -29,7 +29,7 @@ from slackwater.models.training import Trainer, TrainingSet
 from slackwater.report.markdown import markdown_table
 from slackwater.run.parameters import params_of_last_run
 from slackwater.run.training import read_training_set
-from slackwater.storage import digest_of, read_json
+from slackwater.storage import digest_of
 
 LEDGER: Final = ROOT / "trials.jsonl"
 
@@ -50,7 +50,7 @@ def trials(horizons: list[str]) -> Iterator[Trial]:
                 yield Trial(kind, features, horizon)
 
 
-def measured(trial: Trial, training: TrainingSet, params: Params, price: list[str]) -> dict[str, Any]:
+def measured(trial: Trial, training: TrainingSet, params: Params) -> dict[str, Any]:
     """Return metrics of direction for all traded events, and for those of each trigger.
 
     Models are fitted anew once in three test blocks, as those of the reported horizons are.
@@ -62,9 +62,9 @@ def measured(trial: Trial, training: TrainingSet, params: Params, price: list[st
         model=replace(params.model.build(), kind=trial.kind),
         targets=(target,),
     )
-    given = at_horizon(training, trial.horizon) if trial.horizon else training
     if trial.features == "price":
-        given = replace(given, features=given.features[[*price, "direction"]])
+        trainer = trainer.reading(PRICE_FAMILIES)
+    given = at_horizon(training, trial.horizon) if trial.horizon else training
     scored = trainer.predict_out_of_fold(given).merge(training.labels, on=["symbol", "event_time"], validate="1:1")
     report = DirectionReport(
         headline=duration_name(params.labels.horizon),
@@ -76,9 +76,7 @@ def measured(trial: Trial, training: TrainingSet, params: Params, price: list[st
 
 def main() -> None:
     """Measure and record every trial that is not recorded yet."""
-    params, training, manifest = params_of_last_run(ROOT), read_training_set(), read_json("data/feature_manifest.json")
-    known = {each["name"]: each["family"] for each in manifest["features"] if each["available"]}
-    price = [name for name in manifest["model_features"] if known[name] in PRICE_FAMILIES]
+    params, training = params_of_last_run(ROOT), read_training_set()
     same = {
         "dataset": params.dataset.name,
         "synthetic": params.dataset.synthetic,
@@ -91,7 +89,7 @@ def main() -> None:
         entry = {"study": "model_kinds", **same, "trial": trial._asdict()}
         found = next((each for each in ledger if {key: each.get(key) for key in entry} == entry), None)
         if found is None:
-            found = {**entry, "metrics": measured(trial, training, params, price)}
+            found = {**entry, "metrics": measured(trial, training, params)}
             append_trial(found, LEDGER)
         for name in ("all", "extended_move"):
             if name in found["metrics"]:

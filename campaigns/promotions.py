@@ -1,9 +1,9 @@
 """How often the verdict calls an edge where there is none, and where there is one (SYNTHETIC markets).
 
-``python -m campaigns.promotions`` makes 60 small markets without a signal, and 20 small and 20 longer ones with signal 1,
-tries 21 configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data were real. It
-goes on where it was stopped, writes its result to ``campaigns/promotions.json`` with a digest of the parameters that it
-holds for, and prints the table of ``docs/method.md``.
+``python -m campaigns.promotions`` makes 60 small markets without a signal, and 20 small and 20 longer ones with
+signal 1, tries 21 configurations on each, as `slackwater study` does, and judges the luckiest of them as if the data
+were real. It goes on where it was stopped, writes its result to ``campaigns/promotions.json`` with a digest of the
+parameters that it holds for, and prints the table of ``docs/method.md``.
 
 Notes
 -----
@@ -101,10 +101,9 @@ def _trial(last: LastRun, params: Params, point: dict[str, Any]) -> dict[str, An
 def _judged(last: LastRun, params: Params, rows: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]:
     chosen = trial_params(params, best["trial"])
     predictions, account, unit_risk = last.traded(chosen)
-    trainer, manifest = trainer_of(chosen), read_json(last.data / "feature_manifest.json")
-    families = {f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]}
+    trainer = trainer_of(chosen)
     keys = ["symbol", "event_time"]
-    controls = control_predictions(last.training, trainer, families=families, seed=params.evaluation.seed)
+    controls = control_predictions(last.training, trainer, seed=params.evaluation.seed)
     scored = predictions.merge(controls.drop(columns=["row", "fold"]), on=keys, validate="1:1")
     scored = scored.merge(last.training.labels, on=keys, validate="1:1")
     trials = count_trials(

@@ -9,7 +9,7 @@ from typing import Any
 from slackwater.config import Params
 from slackwater.config.family_settings import feature_settings
 from slackwater.config.sections import Features
-from slackwater.errors import ParameterError
+from slackwater.errors import ParameterError, did_you_mean
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import load_class
@@ -28,9 +28,10 @@ def engine_of(features: Features, bar_interval: timedelta, inputs: tuple[str, ..
 
 
 def require_known_triggers(params: Params) -> FeatureEngine:
-    """Refuse triggers that no family computes; return the engine of the families."""
+    """Refuse triggers and families of models that no family computes; return the engine of the families."""
     spec = params.market.spec
     engine = engine_of(params.features, spec.bar_interval, spec.inputs)
+    _require_known_families(params.model.families, engine)
     for name in ("triggers", "sampling"):
         require_triggers(engine.features, getattr(params.labels, name), where=f"labels.{name}")
     return engine
@@ -47,7 +48,31 @@ def require_families(params: Params, tables: Collection[str]) -> list[str]:
     engine = require_known_triggers(params)
     available = {name for table in {*tables, "bars"} for name in INPUT_TABLES.get(table, ())}
     engine.require_fed(available)
+    _require_fed_families(params.model.families, engine, available)
     return silent_triggers(params, engine, available)
+
+
+def _require_known_families(names: Collection[str] | None, engine: FeatureEngine) -> None:
+    """Refuse families of `model.families` that compute no feature of a model."""
+    if names is None:
+        return
+    known = list(dict.fromkeys(each.family for each in engine.features if each.role == "model"))
+    if not names or len(set(names)) < len(names):
+        given = ", ".join(names) or "none"
+        raise ParameterError(f"`model.families` must be different names of {', '.join(known)}, was {given}")
+    for name in names:
+        if name not in known:
+            raise ParameterError(f"`model.families`: unknown family {name!r}{did_you_mean(name, known)}")
+
+
+def _require_fed_families(names: Collection[str] | None, engine: FeatureEngine, available: Collection[str]) -> None:
+    """Refuse a family of `model.families` of which the tables feed no feature: the models would lack it silently."""
+    inputs = frozenset(available)
+    for name in names or ():
+        lacking = [each.lacking(inputs) for each in engine.features if each.family == name and each.role == "model"]
+        if all(lacking):
+            lost = ", ".join(dict.fromkeys(column for each in lacking for column in each))
+            raise ParameterError(f"`model.families`: no table of this data set feeds {name}, which needs {lost}")
 
 
 def silent_triggers(params: Params, engine: FeatureEngine, available: Collection[str]) -> list[str]:

@@ -86,20 +86,17 @@ class Refits:
         return found["p_direction"].to_numpy()
 
 
-def family_variants(
-    refits: Refits, families: Mapping[str, str], accepted: Callable[[pd.DataFrame], Bools]
-) -> Iterator[Variant]:
+def family_variants(refits: Refits, accepted: Callable[[pd.DataFrame], Bools]) -> Iterator[Variant]:
     """Yield the rule with models fitted without each family.
 
     `accepted` returns which events the gate accepts with predictions.
     """
-    read = dict.fromkeys(families[name] for name in refits.training.features.columns if name in families)
-    yield from _without(refits, families, accepted, {name: (name,) for name in read}, part="family")
+    read = refits.trainer.families(refits.training)
+    yield from _without(refits, accepted, {name: (name,) for name in read}, part="family")
 
 
 def families_together(
     refits: Refits,
-    families: Mapping[str, str],
     accepted: Callable[[pd.DataFrame], Bools],
     rows: Iterable[Mapping[str, Any]],
 ) -> Variant:
@@ -112,13 +109,12 @@ def families_together(
     if len(found) < 2:
         why = "its own row stands above" if found else "no family that may be left out costs nothing alone"
         return Variant(part=TOGETHER, name=name, change="without them", accepted=None, note=f"not measured: {why}")
-    (variant,) = _without(refits, families, accepted, {name: found}, part=TOGETHER)
+    (variant,) = _without(refits, accepted, {name: found}, part=TOGETHER)
     return variant
 
 
 def _without(
     refits: Refits,
-    families: Mapping[str, str],
     accepted: Callable[[pd.DataFrame], Bools],
     left_out: Mapping[str, Collection[str]],
     *,
@@ -129,7 +125,7 @@ def _without(
     note = "" if part == "family" else "the choice flatters leaving them out"
 
     def fit(gone: Collection[str]) -> pd.DataFrame:
-        found = without_families(refits.training, refits.trainer, families=families, left_out=gone)
+        found = without_families(refits.training, refits.trainer, left_out=gone)
         if found is None:
             raise DataError("nothing is left to fit")
         return found

@@ -33,6 +33,7 @@ def read_backtest(stage: Stage) -> Backtest:
         initial_equity=stage.trading.initial_equity,
         decision_lag=stage.market.decision_lag,
         horizon=stage.labels.horizon,
+        families=stage.model.families,
         fine_bar_interval=stage.market.fine_bar_interval,
     )
     bars = sum(len(path.open_time) for path in backtest.paths.values())

@@ -43,15 +43,10 @@ def main(stage: Stage) -> None:
     depth, resampling = evaluation.depth, Resampling.of(evaluation)
     training, trainer = read_training_set(), build_trainer(stage)
     manifest = read_json("data/feature_manifest.json")
-    families = {f["name"]: f["family"] for f in manifest["features"] if f["role"] == "model" and f["available"]}
     stage.say("fitting the controls")
     wanted = GATED if depth == "full" else QUICK
-    gated = gated_controls(
-        training, trainer, families=families, wanted=wanted, seed=resampling.seed, progress=stage.say
-    )
-    predicted = control_predictions(
-        training, trainer, families=families, gated=gated, seed=resampling.seed, progress=stage.say
-    )
+    gated = gated_controls(training, trainer, wanted=wanted, seed=resampling.seed, progress=stage.say)
+    predicted = control_predictions(training, trainer, gated=gated, seed=resampling.seed, progress=stage.say)
     write_parquet(predicted, "data/control_predictions.parquet")
 
     keys = ["symbol", "event_time"]
@@ -90,11 +85,11 @@ def main(stage: Stage) -> None:
     left_out: dict[str, list[str]] = {}
     if depth == "full":
         accept = partial(accepted_by, backtest, gate, events=events)
-        parts += whole.rows(family_variants(refits, families, accept))
-        parts += whole.rows([families_together(refits, families, accept, parts)])
+        parts += whole.rows(family_variants(refits, accept))
+        parts += whole.rows([families_together(refits, accept, parts)])
     else:
-        names = dict.fromkeys(families.values())
-        left_out["ablation"] = [*(f"the rule without {name}" for name in names), "the rule without several families"]
+        names = [f"the rule without {name}" for name in trainer.families(training)]
+        left_out["ablation"] = [*names, "the rule without several families"]
         if training.labels["symbol"].nunique() > 1:
             left_out["unseen_symbols"] = ["direction at symbols that the models have not seen"]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
@@ -112,7 +107,7 @@ def main(stage: Stage) -> None:
         "ablation_findings": findings(parts),
         "unseen_symbols": unseen,
         "unseen_symbols_finding": carries_over(unseen[0]),
-        **_attribution(training, families),
+        **_attribution(training),
     }
     write_report(report, "data/reports/controls.json")
     title = f"{stage.dataset.name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"
@@ -121,7 +116,7 @@ def main(stage: Stage) -> None:
     stage.say(report["sentence"])
 
 
-def _attribution(training: TrainingSet, families: dict[str, str]) -> dict[str, Any]:
+def _attribution(training: TrainingSet) -> dict[str, Any]:
     """Return what the exported direction model reads, where its kind can be explained."""
     entry = read_json("models/fitted/models.json")["direction"]
     reader = READERS.get(entry["format"])
@@ -130,7 +125,7 @@ def _attribution(training: TrainingSet, families: dict[str, str]) -> dict[str, A
     if not isinstance(model, ExplainedModel):
         return {"families": [], "dependence": {}}
     return {
-        "families": family_shares(model, training.features, families),
+        "families": family_shares(model, training.features, training.families),
         "dependence": partial_dependence(model, training.features),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines._closure import code_digest, stage_files
 from pipelines._families import settings_of
 from pipelines._stage import Stage, run
+from slackwater.run.features import read_features
 from slackwater.run.training import end_of_training
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
@@ -30,7 +31,7 @@ def main(stage: Stage) -> None:
             "families": settings_of(params.features),
             "fingerprint": features["fingerprint"],
             "sources": features["sources"],
-            "model_features": features["model_features"],
+            "model_features": [each.name for each in read_features(families=params.model.families)],
             "unavailable_families": features["unavailable_families"],
         },
         "training": end_of_training(read_parquet("data/labels.parquet"), params.validation.embargo),

@@ -16,9 +16,8 @@ from slackwater.storage import atomic_directory, digest_of, write_json, write_pa
 def main(stage: Stage) -> None:
     """Write ``data/predictions.parquet``, ``models/fitted`` and ``data/reports/trials.json``."""
     training, trainer = read_training_set(), build_trainer(stage)
-    stage.say(
-        f"{len(training):,} events, {int(training.trains.sum()):,} of them train; {training.features.shape[1]} columns"
-    )
+    features = trainer.read_by_models(training)
+    stage.say(f"{len(training):,} events, {int(training.trains.sum()):,} of them train; {features.shape[1]} columns")
     if trainer.model.calibration == "none":
         stage.say("warning: `model.calibration` is none, so no probability has a lower bound and no trade is taken")
     predictions = predict_test_blocks(training, trainer, stage.say)
@@ -28,7 +27,7 @@ def main(stage: Stage) -> None:
         for fitted in exported:
             (root / fitted.file).write_text(fitted.model.to_text(), encoding="utf-8")
         write_json({fitted.target.name: fitted.entry() for fitted in exported}, root / "models.json")
-        known = TrainingRange().fit(training.features[training.trains])
+        known = TrainingRange().fit(features[training.trains])
         write_json(known.to_dict(), root / "training_range.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.validation, stage.model]

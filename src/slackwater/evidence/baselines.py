@@ -25,7 +25,6 @@ def gated_controls(
     training: TrainingSet,
     trainer: Trainer,
     *,
-    families: Mapping[str, str],
     wanted: Collection[str] = GATED,
     seed: int = 0,
     progress: Progress | None = None,
@@ -38,8 +37,6 @@ def gated_controls(
         All events.
     trainer
         The trainer of the models.
-    families
-        Family of each feature that the controls may use.
     wanted
         Names of the controls.
     seed
@@ -57,8 +54,8 @@ def gated_controls(
     own = replace(trainer, targets=tuple(t for t in trainer.targets if t.headline or t.lower_bound))
     logistic = replace(own, model=replace(trainer.model, kind="logistic"))
     made: dict[str, Callable[[], tuple[Trainer, TrainingSet]]] = {
-        "price_only": lambda: (own, _narrowed(training, families, PRICE_FAMILIES)),
-        "volatility_only": lambda: (own, _narrowed(training, families, ("volatility",))),
+        "price_only": lambda: (_reading(own, training, PRICE_FAMILIES), training),
+        "volatility_only": lambda: (_reading(own, training, ("volatility",)), training),
         "logistic": lambda: (logistic, training),
         "permuted_labels": lambda: (own, _permuted(training, own.targets, seed)),
     }
@@ -66,7 +63,7 @@ def gated_controls(
     for name in wanted:
         its, given = made[name]()
         if progress is not None:
-            progress(f"{name}: {given.features.shape[1]} columns")
+            progress(f"{name}: {its.read_by_models(given).shape[1]} columns")
         found[name] = its.predict_out_of_fold(given)
     return found
 
@@ -75,7 +72,6 @@ def control_predictions(
     training: TrainingSet,
     trainer: Trainer,
     *,
-    families: Mapping[str, str],
     gated: Mapping[str, pd.DataFrame] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -88,8 +84,6 @@ def control_predictions(
         All events.
     trainer
         The trainer of the models.
-    families
-        Family of each feature that the controls may use.
     gated
         Of `gated_controls` with the same seed: what is there is not fitted again.
     seed
@@ -120,14 +114,14 @@ def control_predictions(
                 out[f"p_{control.name}"] = known[control.name][f"p_{target.name}"].to_numpy()
             else:
                 own = replace(trainer, targets=(Target(name=control.name, column=target.column),))
-                found = own.predict_out_of_fold(_narrowed(training, families, control.families), progress)
+                found = _reading(own, training, control.families).predict_out_of_fold(training, progress)
                 out[f"p_{control.name}"] = found[f"p_{control.name}"].to_numpy()
     return out
 
 
-def _narrowed(training: TrainingSet, families: Mapping[str, str], wanted: Collection[str]) -> TrainingSet:
-    columns = [name for name, family in families.items() if family in wanted]
-    return TrainingSet(features=training.features[[*columns, "direction"]], labels=training.labels)
+def _reading(trainer: Trainer, training: TrainingSet, families: Collection[str]) -> Trainer:
+    """Return a trainer whose models read some families, whatever those of the run read."""
+    return trainer.reading([name for name in training.fed_families if name in families])
 
 
 def _permuted(training: TrainingSet, targets: Sequence[Target], seed: int) -> TrainingSet:
@@ -139,7 +133,7 @@ def _permuted(training: TrainingSet, targets: Sequence[Target], seed: int) -> Tr
         known = np.flatnonzero(~np.isnan(values.astype(np.float64)))
         values[known] = rng.permutation(values[known])
         labels = labels.assign(**{target.column: values})
-    return TrainingSet(features=training.features, labels=labels)
+    return replace(training, labels=labels)
 
 
 def share_by_side(training: TrainingSet, trainer: Trainer, target: Target) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ def family_gains(
     training: TrainingSet,
     trainer: Trainer,
     *,
-    families: Mapping[str, str],
     resampling: Resampling,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -41,8 +40,6 @@ def family_gains(
         All events.
     trainer
         The trainer of the headline; its direction target alone is fitted.
-    families
-        Family of each feature that may be used.
     resampling
         Block bootstrap of the intervals.
     progress
@@ -62,29 +59,29 @@ def family_gains(
     """
     rare = replace(trainer.validation, test=TEST_BLOCKS_PER_FIT * trainer.validation.test)
     own = replace(trainer, validation=rare, targets=(Target(name=HEADLINE.name, column=HEADLINE.column),))
-    price = [name for name, family in families.items() if family in PRICE_FAMILIES]
-    others: dict[str, list[str]] = {}
-    for name, family in families.items():
-        if family not in PRICE_FAMILIES:
-            others.setdefault(family, []).append(name)
+    read = trainer.families(training)
+    price = [family for family in read if family in PRICE_FAMILIES]
+    others: dict[str, tuple[str, ...]] = {family: (family,) for family in read if family not in PRICE_FAMILIES}
     if len(others) > 1:
-        others[_EVERY] = [name for names in others.values() for name in names]
+        others[_EVERY] = tuple(others)
 
-    def predict(columns: list[str]) -> pd.DataFrame:
-        narrowed = TrainingSet(features=training.features[[*columns, "direction"]], labels=training.labels)
-        return own.predict_out_of_fold(narrowed)
+    def predict(families: Sequence[str]) -> pd.DataFrame:
+        return own.reading(families).predict_out_of_fold(training)
+
+    def count(families: Sequence[str]) -> int:
+        return sum(family in families for family in training.families.values())
 
     alone = predict(price)
     scores = {}
-    for family, names in others.items():
-        scores[family] = predict([*price, *names])[f"raw_{HEADLINE.name}"].to_numpy()
+    for name, families in others.items():
+        scores[name] = predict([*price, *families])[f"raw_{HEADLINE.name}"].to_numpy()
         if progress is not None:
-            progress(f"{family}: {len(names)} features beside {len(price)} of price")
+            progress(f"{name}: {count(families)} features beside {count(price)} of price")
     labels, base = training.labels.iloc[alone["row"]], alone[f"raw_{HEADLINE.name}"].to_numpy()
     groups: dict[str, Bools] = {"traded": traded_rows(labels), "every": np.ones(len(labels), dtype=np.bool_)}
     return {
         group: _compared(labels[rows], base[rows], {name: each[rows] for name, each in scores.items()}, resampling)
-        | {"features": {name: len(names) for name, names in {"price": price, **others}.items()}}
+        | {"features": {name: count(families) for name, families in {"price": price, **others}.items()}}
         for group, rows in groups.items()
     }
 

@@ -216,9 +216,7 @@ def horizon_variants(
     return variants
 
 
-def without_families(
-    training: TrainingSet, trainer: Trainer, *, families: Mapping[str, str], left_out: Collection[str]
-) -> pd.DataFrame | None:
+def without_families(training: TrainingSet, trainer: Trainer, *, left_out: Collection[str]) -> pd.DataFrame | None:
     """Predict the test blocks with models fitted without some families of features.
 
     Parameters
@@ -227,8 +225,6 @@ def without_families(
         All events.
     trainer
         The trainer of the models; its headline and the targets with a lower bound are fitted.
-    families
-        Family of each feature that is fitted.
     left_out
         The families that are left out.
 
@@ -237,11 +233,11 @@ def without_families(
     DataFrame or None
         As `Trainer.predict_out_of_fold`; None where nothing would be left.
     """
-    columns = [name for name in training.features.columns if families.get(name) not in left_out]
-    if not set(columns) - {"direction"}:
+    rest = [family for family in trainer.families(training) if family not in left_out]
+    if not rest:
         return None
     own = replace(trainer, targets=tuple(t for t in trainer.targets if t.headline or t.lower_bound))
-    return own.predict_out_of_fold(TrainingSet(features=training.features[columns], labels=training.labels))
+    return own.reading(rest).predict_out_of_fold(training)
 
 
 def costless_families(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

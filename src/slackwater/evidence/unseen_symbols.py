@@ -98,7 +98,7 @@ def unseen_predictions(training: TrainingSet, trainer: Trainer, symbols: Sequenc
     unseen = training.labels["symbol"].isin(symbols)
     # An event without a label is predicted, but neither fitted nor calibrated on; the folds stay as they are.
     hidden = {target.column: training.labels[target.column].mask(unseen) for target in own.targets}
-    found = own.predict_out_of_fold(TrainingSet(features=training.features, labels=training.labels.assign(**hidden)))
+    found = own.predict_out_of_fold(replace(training, labels=training.labels.assign(**hidden)))
     return found[found["symbol"].isin(symbols)].reset_index(drop=True)
 
 

@@ -54,10 +54,7 @@ def at_horizon(training: TrainingSet, horizon: str) -> TrainingSet:
     labels = training.labels
     weights = {name: labels[f"{name}_{horizon}"] for name in ("weight", "train_weight") if name in labels}
     known = labels[f"label_end_time_{horizon}"].fillna(labels["label_known_time"])
-    return TrainingSet(
-        features=training.features,
-        labels=labels.assign(**weights, label_known_time=known),
-    )
+    return replace(training, labels=labels.assign(**weights, label_known_time=known))
 
 
 def predict_horizons(

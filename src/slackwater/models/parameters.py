@@ -66,6 +66,8 @@ class ModelParameters(TreeParameters):
         (`slackwater.models.logistic.RankLogistic`), or ``"mean"``, the mean of the log-odds of both.
     logistic_c
         Inverse strength of the L2 penalty of the logistic regression, > 0: the smaller, the stronger.
+    families
+        Families of features that the models read; None: all that the data feed.
     calibration
         Of the log-odds, fitted across the folds that precede a test block: ``"anchored"``
         (`slackwater.models.calibration.AnchoredCalibrator`), ``"sigmoid"``
@@ -74,6 +76,7 @@ class ModelParameters(TreeParameters):
 
     kind: Literal["lightgbm", "logistic", "mean"] = "lightgbm"
     logistic_c: Annotated[float, Within(gt=0.0)] = 0.003
+    families: tuple[str, ...] | None = None
     calibration: Literal["anchored", "sigmoid", "none"] = "anchored"
 
 

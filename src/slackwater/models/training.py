@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +43,13 @@ class TrainingSet:
         Oriented by the prior move (`slackwater.features.orientation.Orientation`); the last column is `direction`.
     labels : DataFrame
         The labels table; row i is the event of row i of `features`.
+    families : mapping of str
+        Family of each column of `features` but `direction`; empty where no model chooses among families.
     """
 
     features: pd.DataFrame
     labels: pd.DataFrame
+    families: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def join(cls, labels: pd.DataFrame, features: pd.DataFrame, described: Sequence[Feature]) -> TrainingSet:
@@ -74,11 +77,20 @@ class TrainingSet:
                 f"{len(lost)} of {len(labels)} events have no row of features at their decision, the first:\n"
                 f"{joined.loc[lost[:3], keys].to_string()}"
             )
-        return cls(features=Orientation(described).frame(joined, labels["direction"]), labels=labels)
+        return cls(
+            features=Orientation(described).frame(joined, labels["direction"]),
+            labels=labels,
+            families={f.name: f.family for f in described},
+        )
 
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.labels)
+
+    @property
+    def fed_families(self) -> tuple[str, ...]:
+        """Return the families of the columns, in order."""
+        return tuple(dict.fromkeys(self.families[name] for name in self.features if name in self.families))
 
     @property
     def digest(self) -> str:
@@ -163,6 +175,38 @@ class Trainer:
         if len(set(names)) < len(names):
             raise ParameterError(f"`targets` must have different names, were {names}")
 
+    def reading(self, families: Collection[str]) -> Trainer:
+        """Return the same trainer with models that read some families of features alone."""
+        return replace(self, model=replace(self.model, families=tuple(families)))
+
+    def families(self, training: TrainingSet) -> tuple[str, ...]:
+        """Return the families of which the models read features, in the order of the columns.
+
+        Raises
+        ------
+        ParameterError
+            If `ModelParameters.families` names one of which there is no column.
+        """
+        wanted, fed = self.model.families, training.fed_families
+        for name in wanted or ():
+            if name not in fed:
+                raise ParameterError(f"`model.families`: the data feed no feature of {name}, but of {', '.join(fed)}")
+        return tuple(name for name in fed if wanted is None or name in wanted)
+
+    def read_by_models(self, training: TrainingSet) -> pd.DataFrame:
+        """Return the columns that the models read: those of `ModelParameters.families`, and the direction.
+
+        Raises
+        ------
+        ParameterError
+            As `families`.
+        """
+        if self.model.families is None:
+            return training.features
+        families = self.families(training)
+        own = [name for name in training.features if training.families.get(name) in families]
+        return training.features[[*own, "direction"]]
+
     def splits(self, training: TrainingSet) -> Iterator[tuple[Ints, Ints]]:
         """Yield the purged walk-forward splits: of the training rows those that train, of the test rows all.
 
@@ -231,7 +275,7 @@ class Trainer:
         at, outcome, weight = _weighted(training, target, rows, training.train_weight)
         model = new_model(self.model) if target.model is None else target.model()
         return model.fit(
-            training.features.iloc[at],
+            self.read_by_models(training).iloc[at],
             outcome,
             # One per event on average, so that the regularisation is the same whatever the overlap.
             weight / (weight.sum() / training.labels[target.column].iloc[rows].notna().sum()),
@@ -292,11 +336,12 @@ class Trainer:
 
     def _raw_predictions(self, training: TrainingSet, train: Ints, test: Ints) -> dict[str, Any]:
         columns: dict[str, Any] = {}
+        features = self.read_by_models(training)
         for target in self.targets:
             name, y = target.name, training.labels[target.column].iloc[train].dropna()
             raw, anchor = np.full(len(test), np.nan), np.nan
             if len(y) >= _MIN_LABELLED and y.max() > 0.0 and y.min() < 1.0:
-                raw = self.fit(training, target, train).decision_function(training.features.iloc[test])
+                raw = self.fit(training, target, train).decision_function(features.iloc[test])
                 anchor = _anchor(training, target, train)
             columns |= {f"raw_{name}": raw, f"anchor_{name}": anchor}
             if target.offset is None:
@@ -367,10 +412,10 @@ class Trainer:
             The rows of `predict_out_of_fold`: `out_of_range_features` (names of features outside of the training range,
             where there are too many of them) and `trained_until` (when the last training label was known).
         """
-        known_time, blocks = training.label_known_time, []
+        known_time, features, blocks = training.label_known_time, self.read_by_models(training), []
         for train, test in self.splits(training):
-            rows = training.features.iloc[test]
-            known = TrainingRange().fit(training.features.iloc[train])
+            rows = features.iloc[test]
+            known = TrainingRange().fit(features.iloc[train])
             columns = {
                 "out_of_range_features": known.out_of_range(rows.to_numpy(np.float64), rows.columns),
                 "trained_until": known_time.iloc[train].max(),

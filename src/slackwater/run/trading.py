@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from slackwater.market.contracts import Contract
-from slackwater.storage import read_fine_bars, read_json, read_parquet, read_tables
+from slackwater.run.features import read_features
+from slackwater.storage import read_fine_bars, read_parquet, read_tables
 from slackwater.trading.backtest import Backtest, BacktestResult, Progress
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
@@ -41,6 +42,7 @@ def read_backtest(
     decision_lag: timedelta,
     horizon: timedelta,
     fine_bar_interval: timedelta,
+    families: Collection[str] | None,
     data: str | Path = "data",
 ) -> Backtest:
     """Return predictions and the prices of the run in a directory, parsed and checked.
@@ -51,6 +53,8 @@ def read_backtest(
         What `slackwater.run.training.predict_test_blocks` returns.
     initial_equity, decision_lag, horizon, fine_bar_interval
         As for `slackwater.trading.backtest.Backtest.of`.
+    families
+        Families that the models read (`slackwater.models.parameters.ModelParameters`).
     data
         Directory with the labels, the features of the events and ``tables``.
 
@@ -61,7 +65,7 @@ def read_backtest(
     """
     root = Path(data)
     tables = read_tables(root / "tables", ["funding", "mark_price"])
-    wanted = read_json(root / "feature_manifest.json")["model_features"]
+    wanted = [each.name for each in read_features(root, families)]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
     features = read_parquet(root / "event_features.parquet", columns=columns)
     return Backtest.of(

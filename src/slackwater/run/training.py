@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from slackwater.features.family import Feature
 from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
-from slackwater.storage import read_json, read_parquet
+from slackwater.run.features import read_features
+from slackwater.storage import read_parquet
 
 __all__ = ["end_of_training", "predict_test_blocks", "read_training_set"]
 
@@ -28,9 +28,7 @@ def read_training_set(data: str | Path = "data") -> TrainingSet:
         If an event has no row of features.
     """
     root = Path(data)
-    manifest = read_json(root / "feature_manifest.json")
-    wanted = set(manifest["model_features"])
-    described = [Feature.from_manifest(entry) for entry in manifest["features"] if entry["name"] in wanted]
+    described = read_features(root)
     keys = ["symbol", "event_time", "available_time"]
     features = read_parquet(root / "event_features.parquet", columns=[*keys, *(f.name for f in described)])
     return TrainingSet.join(read_parquet(root / "labels.parquet"), features, described)

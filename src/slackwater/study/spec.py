@@ -33,6 +33,7 @@ _NO_TRIAL: Final = {"evaluation": "it changes how results are judged", "tracking
 _OTHER_PERIOD: Final = ("validation.min_train", "validation.test")
 _MOST_POINTS: Final = 10_000
 _Scalar = bool | int | float | str | None
+_Value = _Scalar | list[str]
 _Number = int | float
 
 
@@ -76,7 +77,7 @@ def _kind(given: Any) -> str:
 _Varied = Annotated[
     Annotated[Range, Tag("form range")]
     | Annotated[Choices, Tag("form choices")]
-    | Annotated[list[_Scalar], Tag("form list")],
+    | Annotated[list[_Value], Tag("form list")],
     Discriminator(_kind),
 ]
 
@@ -117,6 +118,8 @@ class StudySpec(Section):
                 raise ValueError(f"`parameters.{key}` must list different values, was {given}")
             if self.search == "grid" and not isinstance(given, list):
                 raise ValueError(f"`parameters.{key}` of a grid must be a list of values; ranges need `search: optuna`")
+            if self.search == "optuna" and isinstance(given, list) and any(isinstance(each, list) for each in given):
+                raise ValueError(f"`parameters.{key}`: Optuna chooses among single values; lists need `search: grid`")
         if self.search == "optuna" and (self.trials is None or self.seed is None):
             raise ValueError("`search: optuna` needs `trials`, how many, and `seed`")
         if self.search == "grid" and (self.trials is not None or self.seed is not None):

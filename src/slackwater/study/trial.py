@@ -110,6 +110,7 @@ class LastRun:
                 decision_lag=params.market.decision_lag,
                 horizon=params.labels.horizon,
                 fine_bar_interval=params.market.fine_bar_interval,
+                families=params.model.families,
                 data=self.data,
             )
             # Together: a backtest that failed leaves those of the trial before.

@@ -28,12 +28,12 @@ def training() -> TrainingSet:
     fair = np.where(np.isnan(payoff), np.nan, 0.1)
     labels = pd.DataFrame({"symbol": "A", "event_time": times, "label_known_time": times + timedelta(hours=4)})
     labels = labels.assign(y_direction=y, y_hit=y, payoff=payoff, fair_log_odds=fair, weight=1.0, direction=1)
-    return TrainingSet(features=features, labels=labels)
+    return TrainingSet(features=features, labels=labels, families=FAMILIES)
 
 
 def test_what_reads_nothing_knows_nothing() -> None:
     given = training()
-    found = gated_controls(given, TRAINER, families=FAMILIES, seed=3)
+    found = gated_controls(given, TRAINER, seed=3)
     assert tuple(found) == GATED
     y = given.labels["y_direction"].to_numpy()
     scores = {name: auc(y[each["row"]], each["p_direction"]) for name, each in found.items()}
@@ -47,10 +47,10 @@ def test_what_reads_nothing_knows_nothing() -> None:
 def test_what_was_fitted_is_not_fitted_again() -> None:
     """Both ways must give one answer: the metrics may not depend on how much else was measured."""
     given = training()
-    alone = control_predictions(given, TRAINER, families=FAMILIES, seed=3)
-    gated = gated_controls(given, TRAINER, families=FAMILIES, seed=3)
+    alone = control_predictions(given, TRAINER, seed=3)
+    gated = gated_controls(given, TRAINER, seed=3)
     told: list[str] = []
-    reused = control_predictions(given, TRAINER, families=FAMILIES, seed=3, gated=gated, progress=told.append)
+    reused = control_predictions(given, TRAINER, seed=3, gated=gated, progress=told.append)
     pd.testing.assert_frame_equal(alone, reused)
     assert len(told) == alone["fold"].nunique()  # one fit a fold: volatility alone, of the hits
     y = given.labels["y_direction"].to_numpy()

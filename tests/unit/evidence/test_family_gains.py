@@ -32,12 +32,12 @@ def training() -> TrainingSet:
     y = (rng.random(n) < 1.0 / (1.0 + np.exp(-features["informed"]))).astype(np.float64)
     labels = pd.DataFrame({"symbol": "BTCUSDT", "event_time": times, "label_known_time": times + timedelta(hours=4)})
     labels = labels.assign(y_direction=y, weight=1.0, trains=True, trades=np.arange(n) % 2 == 0, direction=1)
-    return TrainingSet(features=features.assign(direction=1.0), labels=labels)
+    return TrainingSet(features=features.assign(direction=1.0), labels=labels, families=FAMILIES)
 
 
 def test_only_the_family_that_holds_something_adds_to_price(training: TrainingSet) -> None:
     told: list[str] = []
-    found = family_gains(training, TRAINER, families=FAMILIES, resampling=RESAMPLING, progress=told.append)
+    found = family_gains(training, TRAINER, resampling=RESAMPLING, progress=told.append)
     assert set(found) == {"traded", "every"}
     for rows in found.values():
         assert abs(rows["auc"] - 0.5) < 0.06
@@ -51,5 +51,5 @@ def test_only_the_family_that_holds_something_adds_to_price(training: TrainingSe
 
 
 def test_price_alone_is_compared_with_nothing(training: TrainingSet) -> None:
-    found = family_gains(training, TRAINER, families={"past": "price"}, resampling=RESAMPLING)
+    found = family_gains(training, TRAINER.reading(("price",)), resampling=RESAMPLING)
     assert found["every"]["gains"] == {}

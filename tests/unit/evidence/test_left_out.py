@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater.errors import ParameterError
 from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_AUC, DIFFERENCE_R
 from slackwater.evidence.controls.paired import PairedDays
 from slackwater.evidence.left_out import (
@@ -192,7 +193,7 @@ def training() -> TrainingSet:
     y = (rng.random(n) < 1.0 / (1.0 + np.exp(-1.5 * features["informed"]))).astype(float)
     labels = pd.DataFrame({"symbol": "A", "event_time": times, "label_known_time": times + timedelta(hours=4)})
     labels = labels.assign(y_direction=y, payoff=y, fair_log_odds=0.0, weight=1.0, trains=True, direction=1)
-    return TrainingSet(features=features, labels=labels)
+    return TrainingSet(features=features, labels=labels, families=FAMILIES)
 
 
 def test_the_family_that_holds_something_is_missed() -> None:
@@ -200,7 +201,7 @@ def test_the_family_that_holds_something_is_missed() -> None:
     y = given.labels["y_direction"].to_numpy()
 
     def auc_without(family: str) -> float:
-        found = without_families(given, TRAINER, families=FAMILIES, left_out=(family,))
+        found = without_families(given, TRAINER, left_out=(family,))
         assert found is not None
         assert {"p_direction", "trade_edge", "trade_edge_low"} <= set(found)
         return auc(y[found["row"]], found["p_direction"].to_numpy())
@@ -210,8 +211,8 @@ def test_the_family_that_holds_something_is_missed() -> None:
 
 
 def test_a_model_is_not_fitted_to_nothing() -> None:
-    only = dict.fromkeys(FAMILIES, "funding")
-    assert without_families(training(), TRAINER, families=only, left_out=("funding",)) is None
+    only = TRAINER.reading(("funding",))
+    assert without_families(training(), only, left_out=("funding",)) is None
 
 
 @pytest.mark.parametrize(
@@ -233,3 +234,9 @@ def test_families_that_cost_nothing_alone(signs: dict[str, int | None], expected
         rows.append(dict.fromkeys(COLUMNS, float("nan")) | {"part": "family", "name": name} | bounds)
     rows[0] |= dict(zip(DIFFERENCE_R, (0.0, -1.0, 1.0), strict=True))
     assert costless_families(rows) == expected
+
+
+def test_a_family_that_the_data_do_not_feed_is_named() -> None:
+    """Caught: a misspelt name beside a right one, which would train on less than was asked for."""
+    with pytest.raises(ParameterError, match="no feature of sweps, but of funding, sweeps"):
+        TRAINER.reading(("funding", "sweps")).predict_out_of_fold(training())

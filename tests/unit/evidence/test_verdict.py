@@ -92,8 +92,7 @@ def scored_events() -> pd.DataFrame:
     """Out-of-fold predictions and controls on a market in which nothing can be predicted."""
     training, _ = training_set()
     predictions = TRAINER.predict_out_of_fold(training)
-    families = {"return_24h": "price", "volatility_daily": "volatility"}
-    controls = control_predictions(training, TRAINER, families=families, seed=1)
+    controls = control_predictions(training, TRAINER, seed=1)
     keys = ["symbol", "event_time"]
     return predictions.merge(controls.drop(columns=["row", "fold"]), on=keys).merge(training.labels, on=keys)
 

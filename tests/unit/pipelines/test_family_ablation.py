@@ -33,7 +33,7 @@ def training() -> TrainingSet:
     y = rng.integers(0, 2, n).astype(float)
     labels = pd.DataFrame({"symbol": "A", "event_time": times, "label_known_time": times + timedelta(hours=4)})
     labels = labels.assign(y_direction=y, payoff=y, fair_log_odds=0.0, weight=1.0, trains=True, direction=1)
-    return TrainingSet(features=features, labels=labels)
+    return TrainingSet(features=features, labels=labels, families=FAMILIES)
 
 
 def refits(told: list[str], trainer: Trainer = TRAINER, given: TrainingSet | None = None) -> Refits:
@@ -46,10 +46,8 @@ def accept(predictions: pd.DataFrame) -> np.ndarray:
     return np.ones(300, bool)
 
 
-def variants(
-    told: list[str], trainer: Trainer = TRAINER, n: int | None = None, families: dict[str, str] = FAMILIES
-) -> list[Variant]:
-    return list(islice(family_variants(refits(told, trainer), families, accept), n))
+def variants(told: list[str], trainer: Trainer = TRAINER, n: int | None = None) -> list[Variant]:
+    return list(islice(family_variants(refits(told, trainer), accept), n))
 
 
 def test_what_was_fitted_before_a_stop_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +89,7 @@ def test_what_was_fitted_with_other_settings_is_not_taken(tmp_path: Path, monkey
 def test_a_family_that_cannot_be_left_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caught: the only family, and those that the data do not feed, of which the table said nothing."""
     monkeypatch.chdir(tmp_path)
-    (only,) = variants([], families=dict.fromkeys(FAMILIES, "price"))
+    (only,) = variants([], trainer=TRAINER.reading(("price",)))
     assert (only.name, only.accepted) == ("price", None)
     assert only.note == "not measured: nothing is left to fit"
     entry = {"name": "x", "role": "model", "available": False}
@@ -133,17 +131,17 @@ def test_families_that_cost_nothing_are_left_out_together(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     rows = [row("funding", 1), row("sweeps", 0), row("price", -1)]
     told: list[str] = []
-    both = families_together(refits(told), FAMILIES, accept, rows)
+    both = families_together(refits(told), accept, rows)
     assert (both.part, both.name, both.change) == (TOGETHER, "sweeps, price", "without them")
     assert "chosen on these events" in both.part
     assert both.note == "the choice flatters leaving them out"
     assert told == ["without sweeps, price: 1 of 1, about 0:00:00 left"]
     alone = refits([], given=replace(training(), features=training().features[["informed", "direction"]]))
-    expected = without_families(alone.training, alone.trainer, families=FAMILIES, left_out=())
+    expected = without_families(alone.training, alone.trainer, left_out=())
     np.testing.assert_array_equal(both.p, alone.directions(expected))
-    one = families_together(refits([]), FAMILIES, accept, [row("funding", 1), row("sweeps", 0), row("price", 1)])
+    one = families_together(refits([]), accept, [row("funding", 1), row("sweeps", 0), row("price", 1)])
     assert (one.name, one.accepted, one.note) == ("sweeps", None, "not measured: its own row stands above")
-    none = families_together(refits([]), FAMILIES, accept, [row(name, 1) for name in FAMILIES.values()])
+    none = families_together(refits([]), accept, [row(name, 1) for name in FAMILIES.values()])
     assert (none.name, none.note) == ("none", "not measured: no family that may be left out costs nothing alone")
 
 

@@ -75,6 +75,7 @@ def varied(*keys: str, value: object = None) -> dict:
         (SEARCH | {"parameters": {"model.reg_lambda": {"low": 1.0, "high": 4.0, "step": 9.0}}}, r"`step` must be in"),
         (SEARCH | {"parameters": {"model.kind": {"choices": []}}}, r"`parameters\.model\.kind\.choices`"),
         (SEARCH | {"parameters": {"model.kind": {"choices": ["mean", "median"]}}}, "cannot be tried: `model.kind`"),
+        (SEARCH | {"parameters": {"model.families": [["price"], None]}}, "lists need `search: grid`"),
         ("- a\n- b\n", "must hold a mapping"),
         ("name: a\nname: b\n", "the key `name` is given twice"),
     ],
@@ -106,6 +107,11 @@ def test_a_grid_varies_the_last_parameter_fastest_and_nothing_else(tmp_path: Pat
     made = trial_params(PARAMS, points[3])
     assert (made.model.kind, made.trading.entry.max_trend_efficiency) == ("mean", 0.3)
     assert trial_params(made, points[0]) == trial_params(PARAMS, {"model.kind": "lightgbm"}) == PARAMS
+
+
+def test_a_grid_varies_which_families_the_models_read(tmp_path: Path) -> None:
+    spec = read(tmp_path, GRID | {"parameters": {"model.families": [["price", "funding"], None]}})
+    assert [trial_params(PARAMS, point).model.families for point in grid_of(spec)] == [("price", "funding"), None]
 
 
 def test_the_study_of_the_examples_can_be_run() -> None:
