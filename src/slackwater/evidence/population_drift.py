@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from slackwater.models.training_shares import NoDrift, TrainingShares
 from slackwater.times import DAY_US, require_times_us
 
 __all__ = ["PopulationDrift", "population_drift", "shares_of"]
+
+_NAMED: Final = 5
 
 
 def shares_of(manifest: Mapping[str, Any]) -> TrainingShares:
@@ -48,11 +50,11 @@ class PopulationDrift:
         Time of the first and of the last event.
     features
         One row per feature: ``feature``, ``family``, ``psi``, ``expected`` and ``bound`` (mean and 95 % quantile
-        without drift), ``missing`` and ``missing_in_training`` (shares), and ``drifted``: True beyond the bound, None
-        where there is no bound. Largest ratio of PSI to bound first.
+        without drift), ``ratio`` (PSI over its bound), and ``missing`` and ``missing_in_training`` (shares). Largest
+        ratio first; ``expected``, ``bound`` and ``ratio`` are NaN where there is no bound.
     families
         One row per family: ``family``, ``n_features``, ``psi`` (mean of its features), ``expected``, ``bound``,
-        ``drifted``.
+        ``ratio``.
     no_drift
         The stretches of training that gave the bounds; None where the sample is too small for any.
     shortest
@@ -69,24 +71,18 @@ class PopulationDrift:
     shortest: NoDrift | None
 
     @property
-    def judged(self) -> int:
-        """Return the number of features with a bound."""
-        return int(self.features["drifted"].notna().sum())
-
-    @property
     def drifted(self) -> bool | None:
-        """Whether more features lie beyond their bound than in 95 % of the stretches of training; None is unknown."""
-        if self.no_drift is None or not self.judged:
-            return None
-        return self._beyond / self.judged > self.no_drift.share_beyond
+        """Whether the sample exceeds one of the two limits that 95 % of the stretches of training keep; None: unknown.
 
-    @property
-    def _beyond(self) -> int:
-        return int(self.features["drifted"].eq(True).sum())
+        The limits are the number of features beyond their bound, and the largest ratio of a PSI to its bound.
+        """
+        if self.no_drift is None or not self._judged:
+            return None
+        return self._beyond > self._usual or bool(self._far)
 
     @property
     def sentence(self) -> str:
-        """Return the finding in one sentence or two."""
+        """Return the finding."""
         sample = f"{self.events:,} events on {self.days:,} days"
         if self.drifted is None or self.no_drift is None:
             if self.shortest is None:
@@ -95,15 +91,16 @@ class PopulationDrift:
                 f"Drift is not evaluable: {sample}; it takes {self.shortest.events:,.0f} events on "
                 f"{self.shortest.days} days."
             )
-        usual = self.no_drift.share_beyond * self.judged
         finding = "The population has drifted" if self.drifted else "No drift is visible"
+        listed = ", ".join(self._far[:_NAMED]) + (f" and {len(self._far) - _NAMED} more" * (len(self._far) > _NAMED))
         return (
-            f"{finding}: {self._beyond} of {self.judged} features lie beyond their bound; in 95 % of the stretches of "
-            f"training of {self.no_drift.days} days it is at most {usual:.0f} ({sample})."
+            f"{finding} ({sample}): {self._beyond} of {self._judged} features lie beyond their bound, "
+            f"{self._usual:.0f} may without drift; {listed or 'none'} beyond {self.no_drift.largest_ratio:.2f} times "
+            f"it. Stretches of training of {self.no_drift.days} days gave the bounds."
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the result in types of JSON after `slackwater.storage.write_report`."""
+        """Return the result in types of JSON after `slackwater.storage.json_line`."""
         null = self.no_drift
         return {
             "sentence": self.sentence,
@@ -112,13 +109,36 @@ class PopulationDrift:
             "n_days": self.days,
             "first_event": self.first.isoformat(),
             "last_event": self.last.isoformat(),
-            "stretch_days": None if null is None else null.days,
-            "n_judged": self.judged,
+            "n_judged": self._judged,
             "n_beyond": self._beyond,
-            "share_beyond_bound": None if null is None else null.share_beyond,
+            "n_beyond_limit": None if null is None else self._usual,
+            "far_beyond": self._far,
+            "ratio_limit": None if null is None else null.largest_ratio,
+            "stretch_days": None if null is None else null.days,
             "families": self.families.set_index("family").to_dict(orient="index"),
             "features": self.features.set_index("feature").to_dict(orient="index"),
         }
+
+    @property
+    def _judged(self) -> int:
+        return int(self.features["ratio"].notna().sum())
+
+    @property
+    def _beyond(self) -> int:
+        return int((self.features["ratio"] > 1.0).sum())
+
+    @property
+    def _usual(self) -> float:
+        """Number of features beyond their bound that nearly every stretch of training keeps to."""
+        return 0.0 if self.no_drift is None else self.no_drift.share_beyond * self._judged
+
+    @property
+    def _far(self) -> list[str]:
+        """Names of the features whose ratio nearly no stretch of training has anywhere."""
+        if self.no_drift is None:
+            return []
+        names: list[str] = self.features.loc[self.features["ratio"] > self.no_drift.largest_ratio, "feature"].tolist()
+        return names
 
 
 def population_drift(shares: TrainingShares, features: pd.DataFrame, times: Any) -> PopulationDrift:
@@ -141,8 +161,8 @@ def population_drift(shares: TrainingShares, features: pd.DataFrame, times: Any)
     Notes
     -----
     The bounds are those of the longest stretches of training with neither more days nor more events than the sample
-    (`slackwater.models.training_shares.TrainingShares.no_drift_of`). About one feature in twenty lies beyond its own
-    bound without any drift, and features drift together; so the finding rests on how many do.
+    (`slackwater.models.training_shares.TrainingShares.no_drift_of`). One feature in twenty lies beyond its own bound
+    without any drift, and features move together; so the finding rests on how many do and on how far the furthest is.
     """
     stamps = require_times_us(times, name="times")
     if len(features) != stamps.size or not stamps.size:
@@ -174,7 +194,7 @@ def _by_feature(shares: TrainingShares, features: pd.DataFrame, null: NoDrift | 
             "missing_in_training": shares.missing,
         }
     )
-    return _judged(table).sort_values("_ratio", ascending=False, ignore_index=True).drop(columns="_ratio")
+    return _by_ratio(table)
 
 
 def _by_family(shares: TrainingShares, psi: Any, null: NoDrift | None) -> pd.DataFrame:
@@ -183,11 +203,9 @@ def _by_family(shares: TrainingShares, psi: Any, null: NoDrift | None) -> pd.Dat
     table = groups.agg(n_features="size", psi="mean").rename_axis("family").reset_index()
     for place, name in enumerate(("expected", "bound")):
         table[name] = [bounds[family][place] if family in bounds else np.nan for family in table["family"]]
-    return _judged(table).sort_values("_ratio", ascending=False, ignore_index=True).drop(columns="_ratio")
+    return _by_ratio(table)
 
 
-def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """Add ``drifted``, None without a bound, and the ratio of PSI to bound."""
-    beyond = table["psi"] > table["bound"]
-    drifted = beyond.astype(object).where(table["bound"].notna(), None)
-    return table.assign(drifted=drifted, _ratio=table["psi"] / table["bound"])
+def _by_ratio(table: pd.DataFrame) -> pd.DataFrame:
+    table.insert(table.columns.get_loc("bound") + 1, "ratio", table["psi"] / table["bound"])
+    return table.sort_values("ratio", ascending=False, ignore_index=True)

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["NoDrift", "TrainingShares"]
 
 _BINS: Final = 10
-_DAYS: Final = (3, 7, 14, 28, 56, 112, 224)
+_DAYS: Final = (3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224)
 _STRETCHES: Final = 20  # that training must have of a length: with fewer, a bound of 95 % is the largest of a handful
 _CONFIDENCE: Final = 0.95
+_OF_TWO: Final = 0.975  # of each of two limits, so that 95 % of the stretches keep both
 _HALF: Final = 0.5  # event that is added to every bin, so that an empty one does not make the index infinite
 _DIGITS: Final = 4
 
@@ -50,8 +51,9 @@ class NoDrift(_Stored):
         Mean and 95 % quantile of the PSI of each column, >= 0; None for one that became known too late in training.
     families : dict
         Mean and 95 % quantile of the mean PSI of the columns of each family; a family without any bound is absent.
-    share_beyond : float
-        95 % quantile of the share of columns of a stretch that lie beyond their bound, in [0, 1].
+    share_beyond, largest_ratio : float
+        97.5 % quantiles, of the share of columns of a stretch that lie beyond their bound, in [0, 1], and of the
+        largest PSI as a multiple of its bound.
     """
 
     days: Annotated[int, Field(ge=1)]
@@ -60,6 +62,7 @@ class NoDrift(_Stored):
     bound: tuple[_Psi | None, ...]
     families: dict[str, tuple[_Psi, _Psi]]
     share_beyond: _Share
+    largest_ratio: _Psi
 
 
 class TrainingShares(_Stored):
@@ -304,15 +307,17 @@ def _no_drift(by_day: Ints, bins: _Bins, families: Sequence[str], days: int) -> 
         n_known = np.count_nonzero(known[:, named == name], axis=1)
         total = sums[:, named == name].sum(axis=1)
         by_family[name] = _mean_and_bound(total[n_known > 0] / n_known[n_known > 0])
-    beyond = sums > np.array([bound for _, bound in found])
-    per_stretch = beyond.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    bounds = np.array([bound for _, bound in found])
+    beyond = (sums > bounds).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    largest = (sums / bounds).max(axis=1, initial=0.0)
     return NoDrift(
         days=days,
         events=float(np.median(events)),
         expected=tuple(by_column[i][0] if i in by_column else None for i in range(len(families))),
         bound=tuple(by_column[i][1] if i in by_column else None for i in range(len(families))),
         families=by_family,
-        share_beyond=float(np.quantile(per_stretch, _CONFIDENCE)),
+        share_beyond=_quantile(beyond, _OF_TWO),
+        largest_ratio=_quantile(largest, _OF_TWO),
     )
 
 
@@ -330,5 +335,8 @@ def _stretches(by_day: Ints, bins: _Bins, days: int) -> tuple[Floats, Ints]:
 
 
 def _mean_and_bound(psi: Floats) -> tuple[float, float]:
-    mean, bound = (float(f"{value:.{_DIGITS}g}") for value in (psi.mean(), np.quantile(psi, _CONFIDENCE)))
-    return mean, bound
+    return float(f"{psi.mean():.{_DIGITS}g}"), _quantile(psi, _CONFIDENCE)
+
+
+def _quantile(values: Floats, level: float) -> float:
+    return float(f"{np.quantile(values, level):.{_DIGITS}g}")
