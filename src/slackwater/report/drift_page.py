@@ -61,14 +61,14 @@ def write_drift_figure(drift: PopulationDrift, path: str | Path, *, synthetic: b
     def draw(figure: Any) -> None:
         top = drift.features.head(_DRAWN)
         heights = [len(drift.families), len(top)]
-        figure.set_size_inches(7.0, 1.6 + 0.21 * sum(heights))
+        figure.set_size_inches(7.0, 2.0 + 0.21 * sum(heights))
+        figure.set_layout_engine("constrained")
         families, features = figure.subplots(2, 1, height_ratios=heights)
         _draw(families, drift.families, "family")
         _draw(features, top, "feature")
         families.set_title(f"Population stability index against training\n{title}", loc="left", fontsize=11)
         features.set_xlabel("PSI")
-        handles, labels = features.get_legend_handles_labels()
-        features.legend(handles, labels, frameon=False, loc="lower right")
+        features.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, -2.0 / len(top)), ncols=2)
 
     write_plot(path, draw, {})
 
