@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,8 @@ def _of_mlflow(run_id: str, tracking_uri: str) -> ScoredRun:
         )
     client = mlflow.MlflowClient(store or f"sqlite:///{Path('mlflow.db').resolve()}")
     wanted = {_WHOLE, *(Path(place).name for place in _PLACES.values())}
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory() as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about its own database
         try:
             artifacts = {Path(path).name: path for path in _artifacts(client, run_id) if Path(path).name in wanted}
             files = {name: Path(client.download_artifacts(run_id, path, directory)) for name, path in artifacts.items()}
@@ -149,12 +151,13 @@ def _of_revision(name: str) -> ScoredRun:
     try:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
-        from dvc.scm import SCMError
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     try:
-        files = DVCFileSystem(repo=".", rev=name)
-    except (DvcException, SCMError, OSError) as error:
+        # Not the instance that the library keeps for another directory; it opens the repository at the first use.
+        files = DVCFileSystem(repo=str(Path.cwd()), rev=name, skip_instance_cache=True)
+        files.ls("")
+    except (DvcException, OSError) as error:
         raise MissingDataError(
             f"{name} is not a file, a directory, the id of an MLflow run, a DVC experiment or a git revision ({error})"
         ) from error
