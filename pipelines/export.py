@@ -38,6 +38,7 @@ def main(stage: Stage) -> None:
         "labels": {"horizon": params.labels.horizon, "triggers": params.labels.triggers},
         "models": models,
         "training_range": read_json(fitted / "training_range.json"),
+        "training_shares": read_json(fitted / "training_shares.json"),
         "trading": {
             "venue": params.dataset.venue,
             "entry": params.trading.entry.model_dump(),

@@ -18,6 +18,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.models.training_range import TrainingRange
+from slackwater.models.training_shares import TrainingShares
 from slackwater.scoring.bundle import write_bundle
 from slackwater.trading.price_path import price_paths
 from tests.small_market import DECISION_LAG, small_market
@@ -89,6 +90,7 @@ def make_bundle(
             "labels": {"horizon": HORIZON, "triggers": ["extended_move", "cusum"]},
             "models": entries,
             "training_range": TrainingRange().fit(training.features).to_dict(),
+            "training_shares": _shares(training, manifest).to_dict(),
             "trading": {
                 "venue": "simulated",
                 "entry": {"probability_threshold": 0.5},
@@ -103,3 +105,9 @@ def make_bundle(
         models,
     )
     return directory
+
+
+def _shares(training: TrainingSet, manifest: Mapping[str, Any]) -> TrainingShares:
+    families = {each["name"]: each["family"] for each in manifest["features"]}
+    columns = [families.get(name, name) for name in training.features]
+    return TrainingShares.of(training.features, training.labels["event_time"], columns)

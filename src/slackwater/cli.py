@@ -13,7 +13,7 @@ import typer
 from slackwater import __version__
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
-from slackwater.study import commands
+from slackwater.study import bundle_commands, commands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Markup would swallow the brackets of `slackwater[exchange]`.
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-BundlePath = Annotated[Path, typer.Option(help="Directory of the scoring bundle.")]
 ParamsPath = Annotated[Path, typer.Option(help="File of parameters.")]
 Symbols = Annotated[str, typer.Option(help="Comma-separated symbols, such as BTCUSDT,ETHUSDT.")]
 VenueName = Annotated[str, typer.Option(help=f"One of {', '.join(EXCHANGES)}.")]
@@ -37,45 +36,10 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-@app.command()
-def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
-    """Print the data set, features, result of the backtest and verdict of a scoring bundle."""
-    from slackwater.report.account_page import account_sentence
-    from slackwater.scoring.bundle import Bundle
-
-    manifest = Bundle.load(bundle).manifest
-    verdict = manifest["verdict"]
-    typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
-    typer.echo(f"features  {len(manifest['features']['model_features'])}")
-    if "account" in verdict:  # a bundle may be made without a backtest
-        typer.echo(f"backtest  {account_sentence(verdict['account'])}")
-    typer.echo(f"verdict   {verdict['verdict']}: {verdict['sentence']}")
-    if "power" in verdict:
-        typer.echo(f"power     {verdict['power']['sentence']}")
-    state = {True: "holds  ", False: "FAILED ", None: "UNKNOWN"}
-    for name, clause in verdict["clauses"].items():
-        value = "not known" if clause["value"] is None else f"{clause['value']:.4g}"
-        note = f"  ({clause['note']})" if clause["note"] else ""
-        typer.echo(f"  {state[clause['passed']]}  {name}: {value}, {clause['requirement']}{note}")
-
-
-@app.command()
-def score(
-    tables: Annotated[Path, typer.Argument(help="Directory of canonical tables, one parquet file per table.")],
-    out: Annotated[Path, typer.Argument(help="Parquet file to write, one row per event.")],
-    bundle: BundlePath = Path("models/scorer"),
-) -> None:
-    """Score all events of a directory of canonical tables."""
-    from slackwater.market.inputs import INPUT_TABLES
-    from slackwater.scoring.scorer import ReversalScorer
-    from slackwater.storage import read_tables, write_parquet
-
-    scorer = ReversalScorer.load(bundle)
-    scores = scorer.score(read_tables(tables, INPUT_TABLES))
-    events = scores[scores["direction"] != 0].reset_index(drop=True)
-    write_parquet(events, out)
-    mark = " by models of a SYNTHETIC market" if scorer.synthetic else ""
-    typer.echo(f"{len(events):,} events of {len(scores):,} bars scored{mark}: {out}")
+app.command()(bundle_commands.inspect)
+app.command()(bundle_commands.score)
+app.command()(bundle_commands.drift)
+app.command()(bundle_commands.compare)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from campaigns import daily_liquidations, promotions, real_study, simulated_market, stylised_facts
+from campaigns import daily_liquidations, population_drift, promotions, real_study, simulated_market, stylised_facts
 from campaigns.default_run import over_markets, parameters_digest
 from pipelines._closure import ROOT
 from slackwater.config import Params, load_params
@@ -133,3 +133,11 @@ def test_a_campaign_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert found() == [0, 2, 4, 6]
     assert len(list(tmp_path.glob("0 at *"))) == len(list(tmp_path.glob("1 at *"))) == 1
     assert not (tmp_path / "out.partial.json").exists()
+
+
+def test_the_document_shows_how_often_population_drift_is_found_where_there_is_none() -> None:
+    """Catches a rule that finds drift in a market without any, and a document of another measurement."""
+    answer = read_json(population_drift.OUT)
+    assert answer["synthetic"] is True
+    assert population_drift.page(answer) in (ROOT / "docs" / "drift.md").read_text(encoding="utf-8")
+    assert all(row["own bound"] < 0.05 and row["drifted"] < 0.1 for row in answer["samples"])

@@ -108,6 +108,11 @@ class TrainingSet:
         return self.labels["trains"].to_numpy(bool) if "trains" in self.labels else np.ones(len(self), dtype=bool)
 
     @property
+    def trades(self) -> Bools:
+        """Whether an event is one that is scored and traded: the column ``trades``, all of them without it."""
+        return self.labels["trades"].to_numpy(bool) if "trades" in self.labels else np.ones(len(self), dtype=bool)
+
+    @property
     def weight(self) -> Floats:
         """How many independent rows each event is among all events."""
         return self.labels["weight"].to_numpy()

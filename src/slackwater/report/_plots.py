@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slackwater.storage import atomic_directory
+from slackwater.storage import atomic_directory, atomic_file
 
-__all__ = ["BLUE", "GREY", "INK", "RED", "write_plots"]
+__all__ = ["BLUE", "GREY", "INK", "RED", "write_plot", "write_plots"]
 
 INK, BLUE, RED, GREY = "#1b2a33", "#1f6f8b", "#c8553d", "#9aa5ab"
 _STYLE = {
@@ -24,16 +24,22 @@ _STYLE = {
 
 def write_plots(directory: str | Path, drawings: Mapping[str, Callable[[Any], None]], style: Mapping[str, Any]) -> None:
     """Draw each plot on a figure of its own, and write them as PNG files, all or none."""
+    with atomic_directory(directory) as root:
+        for name, draw in drawings.items():
+            write_plot(root / f"{name}.png", draw, style)
+
+
+def write_plot(path: str | Path, draw: Callable[[Any], None], style: Mapping[str, Any]) -> None:
+    """Draw a plot on a figure of its own, and write it as a PNG file."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     parameters: Any = {**_STYLE, **style}
-    with atomic_directory(directory) as root, mpl.rc_context(parameters):
-        for name, draw in drawings.items():
-            figure = plt.figure()
-            draw(figure)
-            # Without the version and the date, the same run gives the same bytes.
-            figure.savefig(root / f"{name}.png", metadata={"Software": None})
-            plt.close(figure)
+    with atomic_file(path) as temporary, mpl.rc_context(parameters):
+        figure = plt.figure()
+        draw(figure)
+        # Without the version and the date, the same run gives the same bytes.
+        figure.savefig(temporary, metadata={"Software": None})
+        plt.close(figure)

@@ -140,6 +140,7 @@ class _Manifest(_Part):
     labels: _Labels
     models: dict[_Named, _Model]
     training_range: _Settings
+    training_shares: _Settings | None = None  # `slackwater drift` reads it, scoring does not
     trading: _Trading
     hashes: dict[str, str]
     params: _Settings = {}

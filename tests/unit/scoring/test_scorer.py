@@ -193,7 +193,8 @@ def test_a_row_unlike_the_training_rows_is_named_and_refused(small_bundle: Path,
     assert len(event["out_of_range_features"]) > 50
     refused = scorer.gate(event, sw.Account(equity=10_000.0))
     assert isinstance(refused, sw.Refusal)
-    assert "out_of_distribution" in refused.codes
+    (reason,) = (reason for reason in refused.reasons if reason.code == "out_of_distribution")
+    assert all(name in reason.message for name in event["out_of_range_features"])
 
 
 def test_a_bundle_without_the_odds_or_with_a_foreign_range_is_refused(small_bundle: Path, tmp_path: Path) -> None:
