@@ -7,7 +7,7 @@ parameters that it holds for, and prints the table of ``docs/method.md``.
 
 Notes
 -----
-1. A small market has 2 symbols and one year, of which the test blocks are about nine months: the verdict has few trades
+1. A small market has 2 symbols and one year, of which the test blocks are the second half: the verdict has few trades
    to be wrong about, and a search has the most room for luck. The table states the power: the smallest mean result that
    the trades of a market could show. A longer one has 2 symbols and three years, so that an edge can be seen
    (``docs/method.md`` has the calculation).

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer
@@ -12,7 +14,7 @@ from slackwater.models.training import TrainingSet
 from slackwater.models.training_range import TrainingRange
 from slackwater.models.training_shares import TrainingShares
 from slackwater.run.training import predict_test_blocks, read_training_set
-from slackwater.storage import atomic_directory, digest_of, read_json, write_json, write_parquet
+from slackwater.storage import atomic_directory, digest_of, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
@@ -31,7 +33,7 @@ def main(stage: Stage) -> None:
         write_json({fitted.target.name: fitted.entry() for fitted in exported}, root / "models.json")
         known = TrainingRange().fit(features[training.trains])
         write_json(known.to_dict(), root / "training_range.json")
-        write_json(_shares(training).to_dict(), root / "training_shares.json")
+        write_json(_shares(training, features).to_dict(), root / "training_shares.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.validation, stage.model]
     trial = {
@@ -42,12 +44,11 @@ def main(stage: Stage) -> None:
     write_json({"trials": [trial]}, "data/reports/trials.json")
 
 
-def _shares(training: TrainingSet) -> TrainingShares:
+def _shares(training: TrainingSet, features: pd.DataFrame) -> TrainingShares:
     """Return the shares of the events that trade: against those that only train, the choice of events is a drift."""
-    families = {each["name"]: each["family"] for each in read_json("data/feature_manifest.json")["features"]}
     rows = training.trades
-    columns = [families.get(name, name) for name in training.features]  # `direction` is a family of its own
-    return TrainingShares.of(training.features[rows], training.labels["event_time"][rows], columns)
+    families = [training.families.get(name, name) for name in features]  # `direction` is a family of its own
+    return TrainingShares.of(features[rows], training.labels["event_time"][rows], families)
 
 
 if __name__ == "__main__":

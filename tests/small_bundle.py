@@ -90,7 +90,7 @@ def make_bundle(
             "labels": {"horizon": HORIZON, "triggers": ["extended_move", "cusum"]},
             "models": entries,
             "training_range": TrainingRange().fit(training.features).to_dict(),
-            "training_shares": _shares(training, manifest).to_dict(),
+            "training_shares": _shares(training).to_dict(),
             "trading": {
                 "venue": "simulated",
                 "entry": {"probability_threshold": 0.5},
@@ -107,7 +107,6 @@ def make_bundle(
     return directory
 
 
-def _shares(training: TrainingSet, manifest: Mapping[str, Any]) -> TrainingShares:
-    families = {each["name"]: each["family"] for each in manifest["features"]}
-    columns = [families.get(name, name) for name in training.features]
-    return TrainingShares.of(training.features, training.labels["event_time"], columns)
+def _shares(training: TrainingSet) -> TrainingShares:
+    families = [training.families.get(name, name) for name in training.features]
+    return TrainingShares.of(training.features, training.labels["event_time"], families)

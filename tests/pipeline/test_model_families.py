@@ -36,6 +36,8 @@ def test_models_of_price_alone_reach_the_bundle(tmp_path: Path) -> None:
     assert read_json(root / "models/fitted/training_range.json").keys() == scorer.manifest["training_range"].keys()
     assert len(scorer.manifest["training_range"]["lower"]) == len(names) + 1
 
+    assert len(scorer.manifest["training_shares"]["families"]) == len(names) + 1
+
     scores = scorer.score(market(160))
     events = scores[scores["direction"] != 0]
     assert set(np.concatenate(events["missing_features"].to_numpy())) <= set(names)
