@@ -10,7 +10,7 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,7 +19,10 @@ from slackwater.numbers import brief
 from slackwater.storage import strict_json
 from slackwater.times import DAY, microseconds
 
-__all__ = ["FORMAT", "check_manifest", "from_plain", "read_manifest", "to_plain"]
+if TYPE_CHECKING:
+    from slackwater.features.engine import FeatureEngine
+
+__all__ = ["FORMAT", "check_manifest", "from_plain", "other_features", "read_manifest", "to_plain", "with_lists"]
 
 FORMAT: Final = 5
 _DEEPEST: Final = 30
@@ -212,6 +215,26 @@ def from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(from_plain(item) for item in value)
     return value
+
+
+def other_features(features: Mapping[str, Any], engine: FeatureEngine) -> str:
+    """Return which family from outside has changed since the bundle was made, or that the features differ."""
+    made = features.get("sources", {})
+    changed = [name for name, digest in engine.sources.items() if made.get(name, digest) != digest]
+    if changed:
+        return (
+            f"the code of {', '.join(changed)} is not that with which the bundle was made (its file, or one that it "
+            "imports from its package, has changed): use the code of then, or train again and export with `dvc repro`"
+        )
+    return (
+        "the bundle was made with other features than this version computes (fingerprint "
+        f"{features['fingerprint'][:12]}…, here {engine.fingerprint[:12]}…); export it again with `dvc repro`"
+    )
+
+
+def with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a manifest with the lists that reading it made tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _check_values(content: Any) -> None:
