@@ -131,7 +131,10 @@ class Bundle:
 def _listed(content: bytes, sums: Path) -> dict[str, str]:
     """Return the digests that the list of a bundle names, by file."""
     expected: dict[str, str] = {}
-    for line in _text(content, sums).splitlines():
+    *lines, rest = _text(content, sums).split("\n")
+    if rest:
+        raise BundleError(f"{sums} is cut short: its last line does not end")
+    for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
             raise BundleError(f"{sums}: cannot read the line {line[:80]!r}")

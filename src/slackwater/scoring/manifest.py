@@ -28,11 +28,12 @@ __all__ = ["FORMAT", "check_manifest", "from_plain", "other_features", "read_man
 
 FORMAT: Final = "1.0"
 """Version of the format, major.minor (docs/bundle.md): a later minor version only adds keys that may be absent."""
-_VERSION: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+_VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
 _DEEPEST: Final = 30
 _LONGEST: Final = 3_660 * DAY
 _UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs"})  # control characters, marks of direction, halves of a character
 _LARGEST: Final = 2**63
+_MOST_WINDOWS: Final = 100  # of a family: each makes outputs, and ten thousand of them would take seconds
 
 
 class _Part(BaseModel):
@@ -97,10 +98,19 @@ class _Market(_Exact):
     outside_tables: list[str]
 
 
+def _of_few(settings: dict[str, Any]) -> dict[str, Any]:
+    if any(isinstance(value, list) and len(value) > _MOST_WINDOWS for value in settings.values()):
+        raise ValueError(f"must have at most {_MOST_WINDOWS} values per setting")
+    return settings
+
+
+_FamilySettings = Annotated[_Settings, AfterValidator(_of_few)]
+
+
 class _Families(_Part):
-    __pydantic_extra__: dict[str, _Settings]
-    extra: list[str] = []
-    extra_parameters: dict[str, _Settings] | None = None
+    __pydantic_extra__: dict[str, _FamilySettings]
+    extra: Annotated[list[str], Field(max_length=_MOST_WINDOWS)] = []
+    extra_parameters: dict[str, _FamilySettings] | None = None
 
 
 class _Features(_Part):

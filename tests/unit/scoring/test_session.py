@@ -249,7 +249,7 @@ def test_what_does_not_belong_to_the_session_is_refused_by_name(session: Session
     session.push("bars", bar)
     with pytest.warns(DefectWarning, match="there is no bar of ETHUSDT"):
         scores = session.close(NEXT)
-    assert scores["BTCUSDT"].quality.refused_rows == 4, "those that named the symbol"
+    assert scores["BTCUSDT"].quality.refused_rows == 5, "those that named the symbol"
     for time, error in ((NEXT, OrderError), (DAY1, OrderError), (NEXT + BAR / 2, OrderError), (None, SchemaError)):
         with pytest.raises(error):
             session.close(time)
@@ -272,7 +272,7 @@ def test_a_table_of_rows_is_taken_whole_or_not_at_all(session: Session, tmp_path
     fresh = rows[(rows["event_time"] > DAY1) & (rows["event_time"] <= NEXT + 3 * BAR)]
     session.save(tmp_path / "before.npz")
     overlapping = rows[(rows["event_time"] >= DAY1) & (rows["event_time"] <= NEXT + 3 * BAR)]
-    with pytest.raises(OrderError, match=r"none of 10 rows was taken: depth: the row of \w+ at 2024-01-02 00:00"):
+    with pytest.raises(OrderError, match=r"none of 10 rows was taken: depth: the row of \w+ available at .* too late"):
         session.push("depth", overlapping)
     newest = session.record().set_index(["symbol", "table"])["newest"]
     assert newest["BTCUSDT", "depth"] == DAY1, "what the record names is where to go on"
@@ -316,7 +316,7 @@ def test_a_session_of_another_bundle_is_refused_by_name(
     other = Session(sw.ReversalScorer.load(tmp_path / "other"))
     with pytest.raises(BundleError, match=f"is the session of the bundle {scorer.digest[:12]}"):
         other.load(path)
-    with pytest.raises(BundleError, match="is a session of BTCUSDT, ETHUSDT, this one is of BTCUSDT"):
+    with pytest.raises(BundleError, match="is a session of BTCUSDT, ETHUSDT, not of BTCUSDT"):
         Session(scorer, ["BTCUSDT"]).load(path)
     saved = sw.read_arrays(path)
     stream = scorer.stream("BTCUSDT").save_state()
