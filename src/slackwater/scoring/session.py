@@ -132,7 +132,9 @@ class Session:
         """
         rows = row if isinstance(row, pd.DataFrame) else None
         given = mapping_of(row, f"a row of table {shown(table)}") if rows is None else {}
-        symbols = [given.get("symbol")] if rows is None else list(rows.get("symbol", ()))
+        symbols = [given.get("symbol")]
+        if rows is not None:  # one column of that name, or the frame refuses the rows
+            symbols = rows["symbol"].tolist() if list(rows.columns).count("symbol") == 1 else []
         try:
             if others := [name for name in symbols if not (isinstance(name, str) and name in self._refused)]:
                 raise SchemaError(f"{shown(table)}: {self._unknown(others[0])}")
