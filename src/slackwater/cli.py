@@ -39,12 +39,13 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def inspect(bundle: BundlePath = Path("models/scorer")) -> None:
-    """Print the data set, features, result of the backtest and verdict of a scoring bundle."""
+    """Print the digest, data set, features, result of the backtest and verdict of a scoring bundle."""
     from slackwater.report.account_page import account_sentence
     from slackwater.scoring.bundle import Bundle
 
-    manifest = Bundle.load(bundle).manifest
-    verdict = manifest["verdict"]
+    loaded = Bundle.load(bundle)
+    manifest, verdict = loaded.manifest, loaded.manifest["verdict"]
+    typer.echo(f"digest    {loaded.digest}")
     typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
     typer.echo(f"features  {len(manifest['features']['model_features'])}")
     if "account" in verdict:  # a bundle may be made without a backtest

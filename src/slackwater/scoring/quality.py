@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,10 @@ __all__ = ["AGE", "DataQuality", "quality_columns"]
 
 AGE: Final = "age_"
 """Beginning of the columns of `ReversalScorer.score` that hold the age of a table."""
+
+
+_LIQUIDATIONS: Final = {"liquidations", "liquidation_totals"}
+"""Tables of the same inputs, of which a market has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ class DataQuality:
             missing_bars=(row.time_us - last) // step - 1,
             live=row.ages is not None,
             ages=row.ages or {},
-            silent_tables=tuple(n for n, age in (row.ages or {}).items() if age is None or age > spec.staleness[n]),
+            silent_tables=_silent([n for n, age in (row.ages or {}).items() if age is None or age > spec.staleness[n]]),
             backfilled=row.backfilled,
         )
 
@@ -105,7 +110,7 @@ def quality_columns(
     history = pd.Series((times - first + step).astype("timedelta64[us]"))
     ages = ages_at_bars(frame, tables, spec)
     silent = np.column_stack([age.isna() | (age > spec.staleness[name]) for name, age in ages.items()])
-    names = {bits: tuple(np.array(list(ages))[list(bits)].tolist()) for bits in set(map(tuple, silent.tolist()))}
+    names = {bits: _silent(compress(ages, bits)) for bits in set(map(tuple, silent.tolist()))}
     columns: dict[str, Any] = {
         "history": history,
         "warm": history >= warm_up,
@@ -115,3 +120,9 @@ def quality_columns(
         **{f"{AGE}{name}": age for name, age in ages.items()},
     }
     return pd.DataFrame(columns)
+
+
+def _silent(tables: Iterable[str]) -> tuple[str, ...]:
+    """Return the tables without one whose inputs the other kind of liquidations feeds."""
+    names = tuple(tables)
+    return tuple(name for name in names if name not in _LIQUIDATIONS or set(names) >= _LIQUIDATIONS)

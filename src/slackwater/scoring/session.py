@@ -33,6 +33,7 @@ __all__ = ["Session"]
 
 _FORMAT: Final = 1
 _OWN: Final = "session/"
+_PARTS: Final = ("format", "bundle", "symbols", "refused")
 
 
 class Session:
@@ -205,12 +206,9 @@ class Session:
 
     def save(self, path: str | Path) -> None:
         """Write the session as one file; it appears whole or not at all, and `load` continues from it."""
-        arrays: dict[str, NDArray[Any]] = {
-            f"{_OWN}format": np.array(_FORMAT),
-            f"{_OWN}bundle": np.array(self.scorer.digest),
-            f"{_OWN}symbols": np.array(self.symbols),
-            f"{_OWN}refused": np.array(list(self._refused.values()), dtype=np.int64),
-        }
+        refused = np.array(list(self._refused.values()), dtype=np.int64)
+        own = (np.array(_FORMAT), np.array(self.scorer.digest), np.array(self.symbols), refused)
+        arrays: dict[str, NDArray[Any]] = {f"{_OWN}{name}": part for name, part in zip(_PARTS, own, strict=True)}
         arrays |= self._frames.save_state()
         for stream in self._streams.values():
             arrays |= stream.save_state()
@@ -232,18 +230,19 @@ class Session:
             raise BundleError(f"{path} is not a saved session: it lacks `{_OWN}digest`")
         if str(arrays.pop(f"{_OWN}digest")) != _digest(arrays):
             raise BundleError(f"{path} is damaged: its values are not those that were saved")
-        kind, bundle, symbols = (arrays[f"{_OWN}{name}"] for name in ("format", "bundle", "symbols"))
-        if int(kind) != _FORMAT:
-            raise BundleError(f"{path} has format {kind}, this version reads {_FORMAT}; warm a new session")
-        if str(bundle) != self.scorer.digest:
+        try:
+            kind, bundle, symbols, refused = (arrays[f"{_OWN}{name}"].tolist() for name in _PARTS)
+        except KeyError as error:
+            raise BundleError(f"{path} is not a saved session: it lacks {error}") from error
+        if kind != _FORMAT:
+            raise BundleError(f"{path} has format {kind!r:.20}, this version reads {_FORMAT}; warm a new session")
+        if bundle != self.scorer.digest:
             raise BundleError(
                 f"{path} is the session of the bundle {str(bundle)[:12]}…, and this scorer is of "
                 f"{self.scorer.digest[:12]}…; load that bundle, or warm a new session"
             )
-        if tuple(map(str, symbols)) != self.symbols:
-            raise BundleError(
-                f"{path} is a session of {', '.join(map(str, symbols))}, not of {', '.join(self.symbols)}"
-            )
+        if symbols != list(self.symbols) or not isinstance(refused, list) or len(refused) != len(symbols):
+            raise BundleError(f"{path} is a session of {symbols!r:.200}, not of {', '.join(self.symbols)}")
         frames = self.scorer.frame_stream()
         frames.load_state(arrays)
         streams = {symbol: self.scorer.stream(symbol) for symbol in self.symbols}
@@ -251,7 +250,7 @@ class Session:
             if f"state/{symbol}" in arrays:  # a symbol without a bar so far has none
                 stream.load_state(arrays)
         self._frames, self._streams = frames, streams
-        self._refused = dict(zip(self.symbols, arrays[f"{_OWN}refused"].tolist(), strict=True))
+        self._refused = dict(zip(self.symbols, refused, strict=True))
 
     def _unknown(self, symbol: object) -> str:
         return f"there is no symbol `{shown(symbol)}` in this session{did_you_mean(shown(symbol), self.symbols)}"
