@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from slackwater.model_selection.walk_forward import PurgedWalkForward as PurgedWalkForward
     from slackwater.models.classifier import ReversalClassifier as ReversalClassifier
     from slackwater.scoring.scorer import ReversalScorer as ReversalScorer
+    from slackwater.scoring.session import Session as Session
     from slackwater.storage import read_arrays as read_arrays
     from slackwater.storage import read_tables as read_tables
     from slackwater.storage import write_arrays as write_arrays
@@ -57,6 +58,7 @@ _EXPORTS = {
     "slackwater.model_selection.walk_forward": ["PurgedWalkForward"],
     "slackwater.models.classifier": ["ReversalClassifier"],
     "slackwater.scoring.scorer": ["ReversalScorer"],
+    "slackwater.scoring.session": ["Session"],
     "slackwater.storage": ["read_arrays", "read_tables", "write_arrays"],
     "slackwater.trading.account": ["Account", "OpenPosition"],
     "slackwater.trading.decision": ["Refusal", "TradePlan"],

@@ -14,6 +14,7 @@ import tempfile
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -241,8 +242,8 @@ def strict_json(text: str) -> Any:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it names {brief(next(name for name in names if names.count(name) > 1))} twice")
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"it names {brief(next(name for name in counts if counts[name] > 1))} twice")
     return content
 
 

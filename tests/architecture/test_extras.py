@@ -55,6 +55,38 @@ scorer.stream(event["symbol"]).warm(tables)
     assert done.stdout.split() == ["True", "True"]
 
 
+def test_live_scores_need_numpy_pandas_and_numba(small_bundle: Path, tmp_path: Path) -> None:
+    """Catches an import that a live scorer pays for, or fails on, without using it."""
+    code = """
+blocked = ("lightgbm", "yaml", "pyarrow", "typer", "rich", "sklearn", "mlflow", "dvc")
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+import warnings
+warnings.simplefilter("ignore")
+import pandas as pd
+import slackwater as sw
+from tests.small_market import DECISION_LAG, small_market
+scorer = sw.ReversalScorer.load(sys.argv[1])
+tables = small_market(days=4, interval=pd.Timedelta("1h").to_pytimedelta())
+scores = scorer.score(tables)
+last = scores["event_time"].max()
+session = sw.Session(scorer)
+session.warm({name: t[t["available_time"] < last] for name, t in tables.items()})
+session.save(sys.argv[2])
+session.load(sys.argv[2])
+for name, table in tables.items():
+    session.push(name, table[table["available_time"].between(last, last + DECISION_LAG)])
+live = session.close(last)["BTCUSDT"]
+same = scores[(scores["symbol"] == "BTCUSDT") & (scores["event_time"] == last)].iloc[0]
+print(live.context.atr_1h == same["atr_1h"], [name for name in blocked if name in sys.modules])
+"""
+    done = run(code, str(small_bundle), str(tmp_path / "live.npz"))
+    assert (done.returncode, done.stdout) == (0, "True []\n"), done.stderr
+
+
 def test_inspect_and_score_run_without_any_extra(small_bundle: Path) -> None:
     code = "sys.argv[0] = 'slackwater'; from slackwater.cli import main; main()"
     done = run(code, "inspect", "--bundle", str(small_bundle))

@@ -89,7 +89,7 @@ class FeatureEngine:
         self._extras = [f for f in self.families if type(f) not in FAMILIES]
         self._row = np.empty((1, self._row_width))
         self._states: dict[str, Floats] = {}
-        self._last: dict[str, Ints] = {}
+        self._last: dict[str, Ints] = {}  # closes of the last bar and of the first, microseconds
 
     @property
     def _row_width(self) -> int:
@@ -175,7 +175,7 @@ class FeatureEngine:
         symbol = row.symbol
         state = self._states.get(symbol)
         if state is None:
-            state, last = np.zeros(self._state_size), np.zeros(1, dtype=np.int64)
+            state, last = np.zeros(self._state_size), np.zeros(2, dtype=np.int64)
         else:
             last = self._last[symbol]
             if row.time_us - int(last[0]) > _LONGEST_GAP_US:
@@ -193,8 +193,14 @@ class FeatureEngine:
         if self._extras:
             self._advance_extras(symbol, state, rows, out, [row.event_time])
         if symbol not in self._states:
+            last[1] = row.time_us
             self._states[symbol], self._last[symbol] = state, last
         return out[0]
+
+    def span_of(self, symbol: str) -> tuple[int, int] | None:
+        """Return the closes of the first and the last bar of a symbol, microseconds; None if it was never seen."""
+        last = self._last.get(symbol)
+        return None if last is None else (int(last[1]), int(last[0]))
 
     def _rows(self, count: int) -> Floats:
         """Return space for rows, and one row of NaN for a kernel that reads beyond its own."""
@@ -301,7 +307,7 @@ class FeatureEngine:
         for symbol in named if only is None else [only]:
             state, time = (np.asarray(arrays.get(f"{kind}/{symbol}", ())) for kind in ("state", "time"))
             sound = state.dtype == np.float64 and state.shape == (self._state_size,)
-            sound = sound and time.dtype == np.int64 and time.shape == (1,)
+            sound = sound and time.dtype == np.int64 and time.shape == (2,)
             if not sound or str(arrays.get(f"digest/{symbol}")) != arrays_digest(symbol, state, time):
                 raise BundleError(f"the saved state of {symbol} is incomplete or damaged")
             states[symbol], last[symbol] = state.copy(), time.copy()

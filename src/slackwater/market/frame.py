@@ -30,7 +30,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds, timestamps
 from slackwater.types import Floats, Ints
 
-__all__ = ["MarketFrame"]
+__all__ = ["MarketFrame", "arrivals", "rows_of_symbols"]
 
 
 class MarketFrame:
@@ -117,7 +117,7 @@ class MarketFrame:
         refuse_both_kinds_of_liquidations(tables)
         lag = microseconds(spec.decision_lag)
         joined = [
-            (join, tables[name], _rows_of_symbols(tables[name]))
+            (join, tables[name], rows_of_symbols(tables[name]))
             for name, join in joins_of(spec).items()
             if name in tables
         ]
@@ -125,7 +125,7 @@ class MarketFrame:
         grids: list[Ints] = []
         pieces: list[Floats] = []
         before: list[Floats] = []
-        for symbol, rows in _rows_of_symbols(tables["bars"]).items():
+        for symbol, rows in rows_of_symbols(tables["bars"]).items():
             grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], spec)
             if grids and (late := (grid[0] - grids[0][0]) % microseconds(spec.bar_interval)):
                 raise DataError(
@@ -134,7 +134,8 @@ class MarketFrame:
                 )
             for join, table, of_symbols in joined:
                 if symbol in of_symbols:
-                    values[:, join.positions] = _joined(join, table, of_symbols[symbol], grid + lag)
+                    rows_known = arrivals(join, table, of_symbols[symbol])
+                    values[:, join.positions] = join.advance(join.start(), *rows_known, grid + lag)
             values[np.isnan(values[:, CLOSE])] = np.nan
             names.append(symbol)
             grids.append(grid)
@@ -151,7 +152,7 @@ class MarketFrame:
         return cls(table, bar_interval=spec.bar_interval, available=available, inputs=spec.inputs)
 
 
-def _rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
+def rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
     """Return the positions of each symbol's rows, in the order of the table; symbols ascend."""
     codes, symbols = pd.factorize(table["symbol"])
     order = np.argsort(codes.astype(np.int32), kind="stable")
@@ -182,8 +183,22 @@ def _bar_grid(symbol: str, bars: pd.DataFrame, spec: FrameSpec) -> tuple[Ints, F
     return grid, values
 
 
-def _joined(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp], decisions: Ints) -> Floats:
-    """Return the inputs that one symbol's rows of a table feed, at all decisions."""
+def arrivals(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp]) -> tuple[Ints, Ints, Floats]:
+    """Return the rows of one symbol as a join takes them, in the order in which they became known.
+
+    Parameters
+    ----------
+    join
+        Join of the table.
+    table, rows
+        The table, and the positions of the rows.
+
+    Returns
+    -------
+    available, events : ndarray of int64, shape (n,)
+        Microseconds since 1970.
+    amounts : ndarray of float64, shape (n, amounts)
+    """
     wanted = ["available_time", *dict.fromkeys(["event_time", *join.join.columns])]
     own = table[[name for name in wanted if name in table]].iloc[rows]
     available, events = epochs_us(own["available_time"]), epochs_us(own["event_time"])
@@ -195,7 +210,7 @@ def _joined(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp], decisi
         }
     )
     order = np.lexsort((events, available))
-    return join.advance(join.start(), available[order], events[order], amounts[order], decisions)
+    return available[order], events[order], amounts[order]
 
 
 def _a_day_before(prices: Floats, spec: FrameSpec) -> Floats:

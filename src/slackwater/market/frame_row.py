@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -37,6 +37,11 @@ class FrameRow:
         The perpetual, and the close of the bar, UTC.
     values
         The inputs in the order of `FrameSpec.inputs`; NaN where unknown.
+    ages
+        Age at the decision of the newest row of each joined table, in the time that its staleness is measured in; None
+        where no row was known yet. A row that `slackwater.market.stream.FrameStream` did not assemble states none.
+    backfilled
+        Tables, bars included, of which every row so far came from history (`FrameStream.warm`) and none was pushed.
 
     Raises
     ------
@@ -47,6 +52,8 @@ class FrameRow:
     symbol: str
     event_time: pd.Timestamp
     values: Floats
+    ages: Mapping[str, timedelta | None] | None = None
+    backfilled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check types, shape and time zone."""

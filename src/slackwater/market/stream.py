@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
+from slackwater.market.ages import newest_of_state
+from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.market.columns import mapping_of, row_time, shown
-from slackwater.market.frame_row import FrameRow
+from slackwater.market.feed import PARTS, REMEMBERED_US, Feed, columns_of, has_times_alone, key_of
+from slackwater.market.frame import rows_of_symbols
+from slackwater.market.frame_row import LARGEST, FrameRow
 from slackwater.market.inputs import (
     CLOSE,
     INPUTS,
@@ -30,34 +33,14 @@ from slackwater.market.schemas import refuse_both_kinds_of_liquidations, validat
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import Table
 from slackwater.storage import arrays_digest
-from slackwater.times import DAY_US, microseconds, timestamp
+from slackwater.times import DAY_US, epochs_us, microseconds, timestamp
 from slackwater.types import Floats, Ints
 
 __all__ = ["FrameStream"]
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _BAR: Final = INPUTS[:OTHERS_RETURN]
-_PARTS: Final = ("state", "last", "keys", "times", "amounts")
-
-Row = tuple[int, int, tuple[float, ...]]
-"""Available time, event time and amounts."""
-
-
-@dataclass(slots=True)
-class _Feed:
-    """One table of one symbol: the state of its join, and the rows that no decision has taken yet."""
-
-    state: Floats  # of its join; of bars, which have none, the times and closes of the last 24 h
-    last: int = -(2**63)  # event time of the newest row
-    keys: set[str] = field(default_factory=set)  # what else identifies the rows with that event time
-    pending: list[Row] = field(default_factory=list)
-
-    def take(self, until: int) -> list[Row]:
-        """Remove and return the rows that are available, in the order in which they became so."""
-        self.pending.sort(key=itemgetter(0, 1))
-        count = bisect_right(self.pending, until, key=itemgetter(0))
-        taken, self.pending = self.pending[:count], self.pending[count:]
-        return taken
+_PRICES: Final = _BAR[:4]
 
 
 class FrameStream:
@@ -96,7 +79,7 @@ class FrameStream:
         self._on_symbols, self._seen = on_symbols, set[frozenset[str]]()
         self._joins = joins_of(spec)
         self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
-        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._feeds: dict[tuple[str, str], Feed] = {}
         self._origin: int | None = None
         self._closed: int | None = None
 
@@ -119,11 +102,12 @@ class FrameStream:
             If there is no such table, the row does not fit it (`slackwater.market.schemas.validate_row`), or
             liquidations come both as events and as totals.
         OrderError
-            If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of the
-            last one, or it became available when the decision that it would have been part of was already closed.
+            If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of one
+            of the last three days, or is older than these, or it became available when the decision that it would
+            have been part of was already closed.
         DataError
             If a bar becomes available only after its own decision, is longer or shorter than those of the settings,
-            or lies off the grid.
+            or lies off the grid; SchemaError if its prices are not those of a bar.
         """
         schema = self.spec.table(table)
         if schema is None:
@@ -141,7 +125,7 @@ class FrameStream:
         known = self._feeds.get((table, symbol))
         key = self._checked_order(schema, given, known)
         if table == "bars":
-            self._check_bar(symbol, event, available, given["open_time"])
+            self._check_bar(given)
             amounts = tuple(given.get(name, np.nan) for name in _BAR)
         else:
             join = self._joins[table].join
@@ -152,12 +136,64 @@ class FrameStream:
             known = self._feeds[table, symbol] = self._new_feed(table)
         if table == "bars" and self._origin is None:
             self._origin = event
-        if event > known.last:
-            known.last = event
-            known.keys = set()
-        if key and event == known.last:  # an older row, which arrived late, is not one of the newest
-            known.keys.add(key)
-        known.pending.append((available, event, amounts))
+        known.add((available, event, amounts), key)
+
+    def push_rows(self, table: str, rows: pd.DataFrame) -> None:
+        """Take the rows of a table in the order of their event times: all of them or, after an error, none.
+
+        Raises
+        ------
+        SchemaError, OrderError, DataError
+            As `push`, with the number of rows.
+        """
+        doubled = rows.columns[rows.columns.duplicated()]
+        if len(doubled):
+            raise SchemaError(f"{shown(table)}: the columns {', '.join(map(shown, doubled))} are there more than once")
+        if "event_time" in rows and isinstance(rows["event_time"].dtype, pd.DatetimeTZDtype):
+            rows = rows.sort_values("event_time", kind="stable")
+        before, origin = self._feeds, self._origin
+        self._feeds = {key: feed.copy() if key[0] == table else feed for key, feed in before.items()}
+        try:
+            for row in rows.to_dict("records"):
+                self.push(table, row)
+        except DataError as error:
+            self._feeds, self._origin = before, origin
+            raise type(error)(f"none of {len(rows):,} rows was taken: {error}") from error
+
+    def warm(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Continue after the last bar of history, as if its rows had been pushed and every bar closed.
+
+        Parameters
+        ----------
+        tables
+            Tables of which `MarketFrame.from_tables` makes a frame. Rows that the last bar does not know yet wait.
+
+        Raises
+        ------
+        OrderError
+            If rows were pushed before.
+        """
+        if not self.is_new:
+            raise OrderError("this frame has begun: rows of history come first")
+        closes = epochs_us(tables["bars"]["event_time"])
+        origin, closed = int(closes.min()), int(closes.max())
+        at_last = set(tables["bars"]["symbol"][closes == closed])
+        feeds = {}
+        for name, table in tables.items():
+            schema = self.spec.table(name)
+            for symbol, rows in rows_of_symbols(table).items() if schema is not None else ():
+                until = closed + self._lag - (0 if symbol in at_last else self._step)
+                feed = feeds[name, symbol] = self._new_feed(name)
+                if name == "bars":
+                    feed.fill_day(table.iloc[rows], self._step)
+                else:
+                    feed.fill(self._joins[name], table, rows, until)
+        self._feeds, self._origin, self._closed = feeds, origin, closed
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no row was pushed and no bar closed yet."""
+        return not self._feeds and self._closed is None
 
     # -- rows out --------------------------------------------------------------------------------------------
 
@@ -173,10 +209,7 @@ class FrameStream:
         OrderError
             If it is not newer than the last close, or lies off the grid of bars.
         """
-        try:
-            time = row_time(event_time)
-        except SchemaError as error:
-            raise SchemaError(f"`event_time` {error}") from None
+        time = self._close_time(event_time)
         if self._closed is not None and time <= self._closed:
             raise OrderError(f"the close at {event_time} is not newer than the last one, {_text(self._closed)}")
         if self._origin is not None and (time - self._origin) % self._step:
@@ -191,7 +224,7 @@ class FrameStream:
             # Without a bar, the next decision still needs what became known within a step before it.
             taken = feed.take(decision if symbol in bars else decision - self._step)
             if taken or symbol in bars:
-                known = join.advance(feed.state, *_columns(taken, join.table.width), np.array([decision]))
+                known = join.advance(feed.state, *columns_of(taken, join.table.width), np.array([decision]))
                 if symbol in bars:
                     bars[symbol][join.positions] = known[0]
         self._closed = time
@@ -201,7 +234,45 @@ class FrameStream:
             self._seen.add(symbols)
             self._on_symbols(symbols)
         stamp = timestamp(time)
-        return {name: FrameRow(symbol=name, event_time=stamp, values=values) for name, values in bars.items()}
+        return {
+            symbol: FrameRow(symbol, stamp, values, self._ages(symbol, time + self._lag), self._backfilled(symbol))
+            for symbol, values in bars.items()
+        }
+
+    def unclosed_before(self, event_time: datetime) -> dict[str, datetime]:
+        """Return the symbols of which a bar waits that closes before a time, with the close of the first of them."""
+        time = self._close_time(event_time)
+        bars = {symbol: feed.pending for (table, symbol), feed in self._feeds.items() if table == "bars"}
+        first = {symbol: min((event for _, event, _ in rows), default=time) for symbol, rows in bars.items()}
+        return {symbol: timestamp(event) for symbol, event in first.items() if event < time}
+
+    def summary(self) -> pd.DataFrame:
+        """Return what is held, one row per symbol and table (`slackwater.scoring.session.Session.record`)."""
+        rows = [
+            (symbol, table, timestamp(feed.last), len(feed.pending), feed.backfilled)
+            for (table, symbol), feed in sorted(self._feeds.items(), key=lambda item: item[0][::-1])
+        ]
+        return pd.DataFrame(rows, columns=["symbol", "table", "newest", "waiting", "backfilled"])
+
+    @staticmethod
+    def _close_time(event_time: datetime) -> int:
+        try:
+            return row_time(event_time)
+        except SchemaError as error:
+            raise SchemaError(f"`event_time` {error}") from None
+
+    def _ages(self, symbol: str, decision: int) -> dict[str, timedelta | None]:
+        """Return the age of each joined table at a decision, once its join has taken the rows before it."""
+        ages: dict[str, timedelta | None] = dict.fromkeys(self._joins)
+        for table, join in self._joins.items():
+            feed = self._feeds.get((table, symbol))
+            newest = None if feed is None else newest_of_state(join, feed.state)
+            if newest is not None:
+                ages[table] = timedelta(microseconds=decision - newest)
+        return ages
+
+    def _backfilled(self, symbol: str) -> tuple[str, ...]:
+        return tuple(table for (table, name), feed in self._feeds.items() if name == symbol and feed.backfilled)
 
     def _bars_at(self, time: int, before: dict[str, float]) -> dict[str, Floats]:
         """Take the bars that close at a time, symbols ascending, and their closes 24 h `before`; forget older bars."""
@@ -221,7 +292,7 @@ class FrameStream:
     def _slot(self, time: int) -> int:
         return time // self._step % self.spec.bars_per_day
 
-    def _a_day_before(self, feed: _Feed, time: int) -> float:
+    def _a_day_before(self, feed: Feed, time: int) -> float:
         """Return the close 24 h before a bar of a feed: it stands where that of the bar will."""
         if not len(feed.state):
             return np.nan
@@ -244,47 +315,47 @@ class FrameStream:
 
     # -- checks ----------------------------------------------------------------------------------------------
 
-    def _checked_order(self, table: Table, given: Mapping[str, Any], feed: _Feed | None) -> str:
+    def _checked_order(self, table: Table, given: Mapping[str, Any], feed: Feed | None) -> str:
         """Return what identifies the row beside its symbol and event time, empty if nothing else does."""
-        columns = table.key
-        rest = [given[name] for name in columns if name not in ("symbol", "event_time")]
-        key = json.dumps(rest) if rest else ""
+        key, event = key_of(table, given), given["event_time"]
         if feed is None:
             return key
-        symbol, event = given["symbol"], given["event_time"]
         # Events of several chains or connections may arrive out of order, and each counts; a snapshot or a bar that
         # is older than the last one is of no use any more.
-        if event < feed.last and columns == ("symbol", "event_time"):
+        if event < feed.last and has_times_alone(table):
+            raise OrderError(f"{_where(table, given)} is older than the last one, {_text(feed.last)}; leave it out")
+        if key and event < feed.last - REMEMBERED_US:
+            days = REMEMBERED_US // DAY_US
             raise OrderError(
-                f"{table.name}: the row of {symbol} at {_text(event)} is older than the last one, {_text(feed.last)}; "
-                "leave it out"
+                f"{_where(table, given)} is more than {days} days older than the last one, {_text(feed.last)}: "
+                "whether it repeats another one is not known any more; leave it out"
             )
-        if event == feed.last and columns and (not key or key in feed.keys):
-            raise OrderError(
-                f"{table.name}: the row of {symbol} at {_text(event)} repeats ({', '.join(columns)}) of the last"
-            )
+        if key in feed.keys or (event == feed.last and has_times_alone(table)):
+            raise OrderError(f"{_where(table, given)} repeats ({', '.join(table.key)}) of an earlier one; leave it out")
         return key
 
-    def _check_bar(self, symbol: str, event: int, available: int, opened: int) -> None:
+    def _check_bar(self, given: Mapping[str, Any]) -> None:
+        event, opened, available = given["event_time"], given["open_time"], given["available_time"]
         if event - opened != self._step:
-            raise DataError(
-                f"bars: the bar of {symbol} closing at {_text(event)} opened at {_text(opened)}, and this frame reads "
-                f"bars of {self.spec.bar_interval}: resample them"
-            )
+            bars = f"and this frame reads bars of {self.spec.bar_interval}: resample them"
+            raise DataError(f"{_where_bar(given)} opened at {_text(opened)}, {bars}")
         if available > event + self._lag:
             raise DataError(
-                f"bars: the bar of {symbol} closing at {_text(event)} becomes available only after the decision, at "
-                f"{_text(available)}; raise `decision_lag` or leave it out"
+                f"{_where_bar(given)} becomes available only after the decision, at {_text(available)}; "
+                "raise `decision_lag` or leave it out"
             )
         if self._origin is not None and (event - self._origin) % self._step:
-            raise DataError(f"bars: the bar of {symbol} closing at {_text(event)} does not lie on {self._grid_text()}")
+            raise DataError(f"{_where_bar(given)} does not lie on {self._grid_text()}")
+        if impossible_bars(given) or given["high"] > LARGEST:
+            prices = [given[name] for name in _PRICES]
+            raise SchemaError(f"{_where_bar(given)} is not a bar: {BAR_RULE}, were {prices}")
 
     def _grid_text(self) -> str:
         assert self._origin is not None  # noqa: S101 -- asked for only where there is a grid
         return f"the grid of {self._step / 6e7:g}-minute bars that began at {_text(self._origin)}"
 
-    def _new_feed(self, table: str) -> _Feed:
-        return _Feed(state=np.zeros((self.spec.bars_per_day, 2)) if table == "bars" else self._joins[table].start())
+    def _new_feed(self, table: str) -> Feed:
+        return Feed(state=np.zeros((self.spec.bars_per_day, 2)) if table == "bars" else self._joins[table].start())
 
     def _width(self, table: str) -> int:
         return len(_BAR) if table == "bars" else self._joins[table].table.width
@@ -302,15 +373,8 @@ class FrameStream:
             "frame/closed": _optional(self._closed),
         }
         for (table, symbol), feed in self._feeds.items():
-            available, events, amounts = _columns(feed.pending, self._width(table))
-            parts = (
-                feed.state.copy(),
-                np.array(feed.last, dtype=np.int64),
-                np.array(sorted(feed.keys), dtype=np.str_),
-                np.column_stack([available, events]),
-                amounts,
-            )
-            out |= {f"frame/{part}/{table}/{symbol}": array for part, array in zip(_PARTS, parts, strict=True)}
+            parts = feed.save(self._width(table))
+            out |= {f"frame/{part}/{table}/{symbol}": array for part, array in parts.items()}
         return out | {"frame/digest": np.array(_digest(out))}
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -330,7 +394,7 @@ class FrameStream:
                 "instead"
             )
         origin, closed = (_read_optional(arrays, name) for name in ("frame/origin", "frame/closed"))
-        feeds: dict[tuple[str, str], _Feed] = {}
+        feeds: dict[tuple[str, str], Feed] = {}
         for name in arrays:
             if name.startswith("frame/last/"):
                 table, _, symbol = name.removeprefix("frame/last/").partition("/")
@@ -343,27 +407,18 @@ class FrameStream:
         content = {"format": _FORMAT, "inputs": self.spec.inputs, **self.spec.to_dict()}
         return json.dumps(content, sort_keys=True)
 
-    def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> _Feed:
+    def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> Feed:
         if self.spec.table(table) is None:
             raise BundleError(f"the saved state names a table `{table}`, which a live frame does not have")
         broken = BundleError(f"the saved state of {symbol} (table {table}) is incomplete or damaged")
-        names = [f"frame/{part}/{table}/{symbol}" for part in _PARTS]
-        if not all(name in arrays for name in names):
+        parts = {part: f"frame/{part}/{table}/{symbol}" for part in PARTS}
+        if not all(name in arrays for name in parts.values()):
             raise broken
-        state, last, keys, times, amounts = (np.asarray(arrays[name]) for name in names)
-        feed = self._new_feed(table)
-        sound = (
-            _is_like(state, "f8", feed.state.shape)
-            and _is_like(last, "i8", ())
-            and keys.dtype.kind == "U"
-            and keys.ndim == 1
-            and _is_like(times, "i8", (*times.shape[:1], 2))
-            and _is_like(amounts, "f8", (*times.shape[:1], self._width(table)))
-        )
-        if not sound:
+        saved = {part: arrays[name] for part, name in parts.items()}
+        feed = self._new_feed(table).load(saved, self._width(table))
+        if feed is None:
             raise broken
-        pending = [(int(a), int(e), tuple(row)) for (a, e), row in zip(times, amounts.tolist(), strict=True)]
-        return _Feed(state=state.copy(), last=int(last), keys={str(key) for key in keys}, pending=pending)
+        return feed
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -371,14 +426,12 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     return arrays_digest("\0".join(names), *(np.asarray(arrays[name]) for name in names))
 
 
-def _columns(rows: list[Row], width: int) -> tuple[Ints, Ints, Floats]:
-    available = np.array([row[0] for row in rows], dtype=np.int64)
-    events = np.array([row[1] for row in rows], dtype=np.int64)
-    return available, events, np.array([row[2] for row in rows], dtype=np.float64).reshape(-1, width)
+def _where(table: Table, given: Mapping[str, Any]) -> str:
+    return f"{table.name}: the row of {given['symbol']} at {_text(given['event_time'])}"
 
 
-def _is_like(array: NDArray[Any], dtype: str, shape: tuple[int, ...]) -> bool:
-    return array.dtype == np.dtype(dtype) and array.shape == shape
+def _where_bar(given: Mapping[str, Any]) -> str:
+    return f"bars: the bar of {given['symbol']} closing at {_text(given['event_time'])}"
 
 
 def _optional(time: int | None) -> Ints:

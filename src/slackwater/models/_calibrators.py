@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +27,7 @@ __all__ = [
 # Log-odds of 30 are a probability within 1e-13 of 1: in the fit, more would pass for infinite evidence.
 CERTAINTY_LOG_ODDS: Final = 30.0
 NORMAL_90: Final = 1.2815515655446004  # 90 % quantile of the standard normal distribution
+_LARGEST: Final = 1e9  # beyond what any calibration fits, and far below an overflow
 COVARIANCE: Final = ("slope_variance", "covariance", "intercept_variance")
 
 
@@ -70,6 +70,6 @@ def check_keys(values: Mapping[str, Any], *, method: str, numbers: tuple[str, ..
     for name in numbers:
         value = values[name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (is_number and abs(value) <= sys.float_info.max):
-            raise BundleError(f"calibrator: `{name}` must be a finite number, was {value!r}")
+        if not (is_number and abs(value) <= _LARGEST):
+            raise BundleError(f"calibrator: `{name}` must be a number within ±{_LARGEST:g}, was {value!r}")
     return {name: float(values[name]) for name in numbers}

@@ -37,6 +37,7 @@ _INTEGERS = re.compile(r"[-0-9 ]*")
 _DECIMALS = re.compile(r"[-+0-9.einf ]*")
 _RANGE = re.compile(r"none|\[([-+0-9.e]+):([-+0-9.e]+)\]")
 _LARGEST_COUNT = 2**31 - 1
+_LARGEST_LOG_ODDS = 1e6  # one leaf of so much is a certainty, and a million of them do not overflow
 _DEEPEST = 1_000
 """Most splits between root and leaf: LightGBM's explanation of a score calls itself once per level."""
 _ENDING = "end of trees\n\nfeature_importances:\n\nparameters:\n\nend of parameters\n\npandas_categorical:null\n"
@@ -160,8 +161,8 @@ def _tree(block: str, index: int, n_features: int) -> Tree:
     entries = _entries(block, where=where)
     _check_supported(entries, _SUPPORTED_TREE, known=_TREE_KEYS, where=where)
     leaf_value = _decimals(entries, "leaf_value", where=where)
-    if not all(math.isfinite(value) for value in leaf_value):
-        raise BundleError(f"model text: {where}: `leaf_value` must be finite")
+    if not all(abs(value) <= _LARGEST_LOG_ODDS for value in leaf_value):
+        raise BundleError(f"model text: {where}: `leaf_value` must be finite, and within ±{_LARGEST_LOG_ODDS:g}")
     n_splits = len(leaf_value) - 1
     if _integers(entries, "num_leaves", where=where) != [n_splits + 1]:
         raise BundleError(f"model text: {where}: `leaf_value` must hold `num_leaves` numbers, was {len(leaf_value)}")

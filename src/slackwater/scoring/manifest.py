@@ -7,25 +7,33 @@ is not finite, no text that a terminal would execute, and no nesting that a read
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from slackwater.errors import BundleError
+from slackwater.market.columns import is_name
 from slackwater.numbers import brief
 from slackwater.storage import strict_json
 from slackwater.times import DAY, microseconds
 
-__all__ = ["FORMAT", "check_manifest", "from_plain", "read_manifest", "to_plain"]
+if TYPE_CHECKING:
+    from slackwater.features.engine import FeatureEngine
 
-FORMAT: Final = 5
+__all__ = ["FORMAT", "check_manifest", "from_plain", "other_features", "read_manifest", "to_plain", "with_lists"]
+
+FORMAT: Final = "1.0"
+"""Version of the format, major.minor (docs/bundle.md): a later minor version only adds keys that may be absent."""
+_VERSION: Final = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
 _DEEPEST: Final = 30
 _LONGEST: Final = 3_660 * DAY
 _UNSHOWN: Final = frozenset({"Cc", "Cf", "Cs"})  # control characters, marks of direction, halves of a character
 _LARGEST: Final = 2**63
+_MOST_WINDOWS: Final = 100  # of a family: each makes outputs, and ten thousand of them would take seconds
 
 
 class _Part(BaseModel):
@@ -38,6 +46,15 @@ class _Exact(_Part):
 
 _Microseconds = Annotated[int, Field(gt=0, le=microseconds(_LONGEST))]
 _Named = Annotated[str, Field(min_length=1)]
+
+
+def _of_names(names: list[str]) -> list[str]:
+    if not all(map(is_name, names)) or len(set(names)) < len(names):
+        raise ValueError("must be names, each once")
+    return names
+
+
+_Names = Annotated[list[_Named], Field(min_length=1), AfterValidator(_of_names)]
 
 
 def _not_a_duration(section: dict[str, Any]) -> dict[str, Any]:
@@ -81,17 +98,26 @@ class _Market(_Exact):
     outside_tables: list[str]
 
 
+def _of_few(settings: dict[str, Any]) -> dict[str, Any]:
+    if any(isinstance(value, list) and len(value) > _MOST_WINDOWS for value in settings.values()):
+        raise ValueError(f"must have at most {_MOST_WINDOWS} values per setting")
+    return settings
+
+
+_FamilySettings = Annotated[_Settings, AfterValidator(_of_few)]
+
+
 class _Families(_Part):
-    __pydantic_extra__: dict[str, _Settings]
-    extra: list[str] = []
-    extra_parameters: dict[str, _Settings] | None = None
+    __pydantic_extra__: dict[str, _FamilySettings]
+    extra: Annotated[list[str], Field(max_length=_MOST_WINDOWS)] = []
+    extra_parameters: dict[str, _FamilySettings] | None = None
 
 
 class _Features(_Part):
     families: _Families
     fingerprint: _Named
     sources: dict[str, str] = {}
-    model_features: Annotated[list[_Named], Field(min_length=1)]
+    model_features: _Names
 
 
 class _Target(_Exact):
@@ -108,6 +134,12 @@ class _Model(_Exact):
     calibrator: Annotated[dict[str, float | str], AfterValidator(_not_a_duration)]
 
 
+def _of_own_files(models: dict[str, _Model]) -> dict[str, _Model]:
+    if len({model.file for model in models.values()}) < len(models):
+        raise ValueError("must each have a file of their own")
+    return models
+
+
 class _Trading(_Exact):
     venue: _Named
     entry: _Settings
@@ -120,7 +152,7 @@ class _Trading(_Exact):
 
 class _Labels(_Part):
     horizon: _Duration
-    triggers: Annotated[list[_Named], Field(min_length=1)]
+    triggers: _Names
 
 
 class _Training(_Part):
@@ -130,15 +162,15 @@ class _Training(_Part):
 
 
 class _Manifest(_Part):
-    format: int
+    format: str
     dataset: _Named
-    symbols: Annotated[list[_Named], Field(min_length=1)]
+    symbols: _Names
     synthetic: bool
     verdict: _Verdict
     market: _Market
     features: _Features
     labels: _Labels
-    models: dict[_Named, _Model]
+    models: Annotated[dict[_Named, _Model], AfterValidator(_of_own_files)]
     training_range: _Settings
     training_shares: _Settings | None = None  # `slackwater drift` reads it, scoring does not
     trading: _Trading
@@ -159,12 +191,28 @@ def read_manifest(text: str) -> dict[str, Any]:
         content = strict_json(text)
     except ValueError as error:
         raise BundleError(f"it is not valid JSON: {error}") from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT or isinstance(found, bool):
-        raise BundleError(f"the bundle has format {brief(found)}, this version reads {FORMAT}")
+    _check_format(content.get("format") if isinstance(content, dict) else None)
     check_manifest(content)
     manifest: dict[str, Any] = from_plain(content)
     return manifest
+
+
+def _check_format(found: Any) -> None:
+    """Raise BundleError unless this version of slackwater reads the format of a manifest."""
+    match = _VERSION.fullmatch(found) if isinstance(found, str) else None
+    if match is None:
+        raise BundleError(
+            f"the bundle has format {brief(found)}, which is not a version such as {FORMAT}: it was made before "
+            "version 1, or by something else; export it again with `dvc repro`"
+        )
+    major, minor = (int(part) for part in match.groups())
+    own_major, own_minor = (int(part) for part in FORMAT.split("."))
+    if major < own_major:
+        raise BundleError(
+            f"the bundle has format {found}, this version reads {own_major}.x; export it with `dvc repro`"
+        )
+    if (major, minor) > (own_major, own_minor):
+        raise BundleError(f"the bundle has format {found}, this version reads up to {FORMAT}; update slackwater")
 
 
 def check_manifest(content: Mapping[str, Any]) -> None:
@@ -215,14 +263,33 @@ def from_plain(value: Any) -> Any:
     return value
 
 
+def other_features(features: Mapping[str, Any], engine: FeatureEngine) -> str:
+    """Return which family from outside has changed since the bundle was made, or that the features differ."""
+    made = features.get("sources", {})
+    changed = [name for name, digest in engine.sources.items() if made.get(name, digest) != digest]
+    if changed:
+        return (
+            f"the code of {', '.join(changed)} is not that with which the bundle was made (its file, or one that it "
+            "imports from its package, has changed): use the code of then, or train again and export with `dvc repro`"
+        )
+    return (
+        "the bundle was made with other features than this version computes (fingerprint "
+        f"{features['fingerprint'][:12]}…, here {engine.fingerprint[:12]}…); export it again with `dvc repro`"
+    )
+
+
+def with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a manifest with the lists that reading it made tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
 def _check_values(content: Any) -> None:
     """Refuse what no manifest contains, wherever it stands; without recursion, since the depth is not known yet."""
     waiting: list[tuple[Any, str, int]] = [(content, "", 1)]
     while waiting:
         value, key, depth = waiting.pop()
-        where = f"the manifest: {_key(key)}"
         if depth > _DEEPEST:
-            raise BundleError(f"{where}: is nested more than {_DEEPEST} deep")
+            raise _wrong(key, f"is nested more than {_DEEPEST} deep")
         if isinstance(value, dict):
             waiting.extend((name, f"{key}.{name}", depth + 1) for name in value)
             waiting.extend((item, f"{key}.{name}", depth + 1) for name, item in value.items())
@@ -230,12 +297,16 @@ def _check_values(content: Any) -> None:
             waiting.extend((item, f"{key}.{place}", depth + 1) for place, item in enumerate(value))
         elif isinstance(value, str):
             if not value.isprintable() and any(unicodedata.category(c) in _UNSHOWN and c not in "\n\t" for c in value):
-                raise BundleError(f"{where}: must be a text without control characters, was {brief(value)}")
+                raise _wrong(key, f"must be a text without control characters, was {brief(value)}")
         elif isinstance(value, (int, float)):
             if not (abs(value) < _LARGEST if isinstance(value, int) else math.isfinite(value)):
-                raise BundleError(f"{where}: must be a number of a usual size, was {brief(value)}")
+                raise _wrong(key, f"must be a number of a usual size, was {brief(value)}")
         elif value is not None:
-            raise BundleError(f"{where}: must be a value of JSON, was {brief(value)}")
+            raise _wrong(key, f"must be a value of JSON, was {brief(value)}")
+
+
+def _wrong(key: str, what: str) -> BundleError:
+    return BundleError(f"the manifest: {_key(key)}: {what}")
 
 
 def _key(key: str) -> str:

@@ -43,6 +43,8 @@ from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
 from slackwater.scoring.defects import silences, warn_of_defects
+from slackwater.scoring.manifest import other_features, with_lists
+from slackwater.scoring.quality import quality_columns
 from slackwater.scoring.stream import EventScore, ScoreStream
 from slackwater.scoring.universe import Universe
 from slackwater.trading.account import Account
@@ -92,6 +94,8 @@ class ReversalScorer:
     ----------
     manifest : dict
         Contents of the bundle: data set, verdict, features, hashes.
+    digest : str
+        Sha256 of ``SHA256SUMS``, which names the digest of every other file.
     synthetic : bool
         Whether the models were trained on a simulated market. Such scores are not evidence about a real one.
     """
@@ -126,7 +130,7 @@ class ReversalScorer:
         self._spec = FrameSpec.from_dict(manifest["market"])
         self._engine = FeatureEngine(_families(self._spec.bar_interval, features["families"], families))
         if self._engine.fingerprint != features["fingerprint"]:
-            raise BundleError(_other_features(features, self._engine))
+            raise BundleError(other_features(features, self._engine))
         wanted = set(features["model_features"])
         described = [f for f in self._engine.features if f.name in wanted]
         if [f.name for f in described] != list(features["model_features"]):
@@ -141,7 +145,7 @@ class ReversalScorer:
             name: _StoredModel.read(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
         }
         self._check_models()
-        self._training_range = TrainingRange.from_dict(_with_lists(manifest["training_range"]))
+        self._training_range = TrainingRange.from_dict(with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
             raise BundleError("the training range of the bundle does not have the columns of its features")
         gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"], symbols=manifest["symbols"])
@@ -167,6 +171,7 @@ class ReversalScorer:
         cls,
         path: str | Path,
         *,
+        sha256: str | None = None,
         families: Iterable[type[Family]] = (),
         readers: Mapping[str, Callable[[str], TextModel]] | None = None,
         extra_rules: tuple[GateRule, ...] = (),
@@ -177,6 +182,8 @@ class ReversalScorer:
         ----------
         path
             Directory of the bundle.
+        sha256
+            Digest that the bundle must have (`digest`), 64 hexadecimal digits: no other bundle is read.
         families
             Feature families from outside of the library that the bundle was made with. Those whose modules the
             process has imported are found without; loading imports nothing.
@@ -188,12 +195,12 @@ class ReversalScorer:
         Raises
         ------
         ParameterError
-            If an extra rule could not be asked, or shares its name.
+            If an extra rule could not be asked, or shares its name, or `sha256` is not a digest.
         BundleError
-            If it is damaged, incomplete, made by another version of the features, or needs a family or a reader that
-            was not given.
+            If it is damaged, incomplete, of another digest or format, made by another version of the features, or
+            needs a family or a reader that was not given.
         """
-        return cls(Bundle.load(path), families=families, readers=readers, extra_rules=extra_rules)
+        return cls(Bundle.load(path, sha256=sha256), families=families, readers=readers, extra_rules=extra_rules)
 
     # -- history ---------------------------------------------------------------------------------------------
 
@@ -213,8 +220,9 @@ class ReversalScorer:
             event), `triggers` (names of those of the bundle that fired in that direction), `p_direction` and `p_hit`
             (calibrated probabilities), `trade_edge` and `trade_edge_low` (log-odds above the fair ones of the event's
             own trade, and their lower bound) and the outputs of other targets, all NaN where there is no event,
-            `missing_features` (names of features that should be known at an event and are not) and
-            `out_of_range_features` (names of features outside of the training range, where there are too many).
+            `missing_features` (names of features that should be known at an event and are not),
+            `out_of_range_features` (names of features outside of the training range, where there are too many), and
+            the data quality of every row (`slackwater.scoring.quality.quality_columns`).
 
         Raises
         ------
@@ -230,7 +238,8 @@ class ReversalScorer:
             If the bars are not those of the symbols that the models learned from: some features are means over all
             others.
         """
-        out = self._engine.transform(self._frame(tables))
+        frame, cleaned = self._frame(tables)
+        out = self._engine.transform(frame)
         direction, fired = self._fired(out[list(self._triggers)].to_numpy(np.float64))
         events = np.flatnonzero(direction)
         values = out[self._orientation.names].to_numpy(np.float64)[events]
@@ -247,10 +256,10 @@ class ReversalScorer:
             missing[row], out_of_range[row] = self._missing(known), names
         out["missing_features"] = pd.Series(missing, dtype=object, index=out.index)
         out["out_of_range_features"] = pd.Series(out_of_range, dtype=object, index=out.index)
-        return out
+        return pd.concat([out, quality_columns(frame, cleaned, self._spec, self.warm_up)], axis=1)
 
-    def _frame(self, tables: Mapping[str, pd.DataFrame]) -> MarketFrame:
-        """Return the frame of tables from a user: the one way in, of `score` and of `ScoreStream.warm`."""
+    def _frame(self, tables: Mapping[str, pd.DataFrame]) -> tuple[MarketFrame, dict[str, pd.DataFrame]]:
+        """Return the frame of tables from a user, and the tables cleaned: the one way in, of `score` and of `warm`."""
         if not isinstance(tables, Mapping):
             raise SchemaError(f"`tables` must map names to tables, was a {type(tables).__name__}")
         for name in tables:
@@ -269,7 +278,7 @@ class ReversalScorer:
         frame = MarketFrame.from_tables(checked, self._spec)
         warn_of_defects([*ledger.findings, *silences(frame, checked, self._spec)])
         self._universe.compare(checked["bars"]["symbol"].unique())
-        return frame
+        return frame, checked
 
     # -- live ------------------------------------------------------------------------------------------------
 
@@ -427,23 +436,3 @@ def _families(
         return default_families(bar_interval, **{**parameters, "extra": extra})
     except ParameterError as error:
         raise BundleError(f"the bundle describes features that cannot be computed: {error}") from error
-
-
-def _other_features(features: Mapping[str, Any], engine: FeatureEngine) -> str:
-    """Return which family from outside has changed since the bundle was made, or that the features differ."""
-    made = features.get("sources", {})
-    changed = [name for name, digest in engine.sources.items() if made.get(name, digest) != digest]
-    if changed:
-        return (
-            f"the code of {', '.join(changed)} is not that with which the bundle was made (its file, or one that it "
-            "imports from its package, has changed): use the code of then, or train again and export with `dvc repro`"
-        )
-    return (
-        "the bundle was made with other features than this version computes (fingerprint "
-        f"{features['fingerprint'][:12]}…, here {engine.fingerprint[:12]}…); export it again with `dvc repro`"
-    )
-
-
-def _with_lists(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of a manifest with the lists that reading it made tuples."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

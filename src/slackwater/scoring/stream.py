@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.features.engine import FeatureEngine
 from slackwater.market.columns import is_name
+from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
 from slackwater.models.targets import TARGETS
 from slackwater.numbers import brief
+from slackwater.scoring.quality import DataQuality
 from slackwater.trading.score import CONTEXT, MarketContext, Score
 from slackwater.types import Floats
 
@@ -38,9 +40,12 @@ class EventScore(Score):
         All features at the decision, in the order of `FeatureEngine.names`.
     other_outputs
         Outputs of targets from outside the library by name, such as ``p_toy``; NaN where there is no event.
+    quality
+        How much history the score has, and how old, silent or back-filled the tables under it are.
     """
 
     features: Floats
+    quality: DataQuality
     other_outputs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -53,6 +58,7 @@ class ScoreStream:
         self.symbol = symbol
         self._scorer = scorer
         self._engine = FeatureEngine(scorer._engine.families)
+        self._warm_up = scorer.warm_up
         names = self._engine.names
         self._triggers = np.array([names.index(name) for name in scorer._triggers], dtype=np.intp)
         self._context = [(name, names.index(name)) for name in CONTEXT if name in names]
@@ -78,8 +84,13 @@ class ScoreStream:
         DefectWarning, UniverseWarning
             As `ReversalScorer.score`.
         """
+        frame, _ = self._scorer._frame(tables)
+        return self.advance(frame)
+
+    def advance(self, frame: MarketFrame) -> int:
+        """Advance through the bars of a frame that the scorer made, and return their number."""
         bars = 0
-        for row in self._scorer._frame(tables).rows(self.symbol):
+        for row in frame.rows(self.symbol):
             self._engine.update(row)
             bars += 1
         return bars
@@ -111,6 +122,7 @@ class ScoreStream:
         if taken.symbol != self.symbol:
             raise MissingDataError(f"this stream is of {self.symbol}, the row is of {taken.symbol}")
         scorer = self._scorer
+        span = self._engine.span_of(self.symbol)
         features = self._engine.update(taken)
         (event,), (fired,) = scorer._fired(features[None, self._triggers])
         outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
@@ -135,6 +147,7 @@ class ScoreStream:
             out_of_range_features=out_of_range,
             features=features,
             other_outputs=outputs,
+            quality=DataQuality.of_bar(taken, span, spec=scorer._spec, warm_up=self._warm_up),
             **of_gate,
             context=MarketContext(**context),
         )

@@ -23,7 +23,7 @@ _SHOWN = 15
 
 
 def inspect(bundle: _Bundle = Path("models/scorer"), as_json: _Json = False) -> None:
-    """Print the data set, features, result of the backtest and verdict of a scoring bundle."""
+    """Print the digest, data set, features, result of the backtest and verdict of a scoring bundle."""
     from slackwater.report.account_page import account_sentence
     from slackwater.scoring.bundle import Bundle
 
@@ -33,6 +33,7 @@ def inspect(bundle: _Bundle = Path("models/scorer"), as_json: _Json = False) -> 
     if as_json:
         _print_json(_summary(manifest) | {"bundle_sha256": loaded.digest})
         return
+    typer.echo(f"digest    {loaded.digest}")
     typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
     typer.echo(f"features  {len(manifest['features']['model_features'])}")
     if "account" in verdict:  # a bundle may be made without a backtest

@@ -204,7 +204,8 @@ def test_transfers_of_one_block_are_told_apart_by_their_key(busy: FrameStream) -
     assert busy.close(T + HOUR)["BTCUSDT"].values[WHALE_TO_EXCHANGE] == 8.0
     assert len(busy.save_state()["frame/keys/whale_transfers/BTCUSDT"]) == 3
     # Keys of older blocks are forgotten, or they would pile up.
-    busy.push("whale_transfers", transfer("2h", tx_hash="z"))
+    busy.push("whale_transfers", transfer("80h", tx_hash="z"))
+    busy.close(T + 2 * HOUR)
     assert len(busy.save_state()["frame/keys/whale_transfers/BTCUSDT"]) == 1
 
 

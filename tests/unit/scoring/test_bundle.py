@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slackwater.errors import BundleError
+from slackwater.errors import BundleError, ParameterError
 from slackwater.scoring.bundle import Bundle, write_bundle
 from slackwater.scoring.scorer import ReversalScorer
 from tests.small_bundle import make_bundle
@@ -142,16 +142,19 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "entry: there is no setting `probability_treshold`; did you mean `probability_threshold`",
     ),
     "not a number": (
-        lambda r: ((r / "manifest.json").write_text('{"format": 5, "dataset": NaN}'), rewrite_sums(r)),
+        lambda r: ((r / "manifest.json").write_text('{"format": "1.0", "dataset": NaN}'), rewrite_sums(r)),
         "contains NaN",
     ),
     "a key twice": (
-        lambda r: ((r / "manifest.json").write_text('{"format": 5, "dataset": "a", "dataset": "b"}'), rewrite_sums(r)),
+        lambda r: (
+            (r / "manifest.json").write_text('{"format": "1.0", "dataset": "a", "dataset": "b"}'),
+            rewrite_sums(r),
+        ),
         "names 'dataset' twice",
     ),
     "lists in lists": (
         lambda r: (
-            (r / "manifest.json").write_text('{"format": 5, "hashes": ' + "[" * 900 + "]" * 900 + "}"),
+            (r / "manifest.json").write_text('{"format": "1.0", "hashes": ' + "[" * 900 + "]" * 900 + "}"),
             rewrite_sums(r),
         ),
         "is nested more than 30 deep",
@@ -192,6 +195,31 @@ def test_the_same_inputs_give_the_same_bytes(small_bundle: Path, tmp_path: Path)
     """No clock, no host, no random seed may reach the bundle."""
     again = make_bundle(tmp_path / "again")
     assert Bundle.load(again).digest == Bundle.load(small_bundle).digest
+
+
+def test_a_digest_pins_the_bundle(small_bundle: Path, tmp_path: Path) -> None:
+    """Catches another bundle, whole and in order, that stands where the one was that somebody has looked at."""
+    digest = Bundle.load(small_bundle).digest
+    assert ReversalScorer.load(small_bundle, sha256=digest.upper()).digest == digest
+    root = shutil.copytree(small_bundle, tmp_path / "scorer")
+    edit_manifest(root, lambda m: m["verdict"].update(verdict="eligible"))
+    assert ReversalScorer.load(root).manifest["verdict"]["verdict"] == "eligible"
+    with pytest.raises(BundleError, match=f"is not the bundle that was asked for: .* not {digest}"):
+        ReversalScorer.load(root, sha256=digest)
+    (root / "manifest.json").write_text("spoilt, and not read")
+    with pytest.raises(BundleError, match="asked for"):
+        ReversalScorer.load(root, sha256=digest)
+    for wrong in ("", digest[:-1], "z" * 64, 7):
+        with pytest.raises(ParameterError, match="`sha256` must be the 64 hexadecimal digits"):
+            ReversalScorer.load(small_bundle, sha256=wrong)
+
+
+def test_a_later_minor_version_reads_an_earlier_one(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slackwater.scoring.manifest.FORMAT", "1.7")
+    assert Bundle.load(small_bundle).manifest["format"] == "1.0"
+    monkeypatch.setattr("slackwater.scoring.manifest.FORMAT", "2.0")
+    with pytest.raises(BundleError, match=r"has format 1.0, this version reads 2.x"):
+        Bundle.load(small_bundle)
 
 
 def test_an_incomplete_manifest_is_not_written(tmp_path: Path) -> None:
