@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -55,8 +56,12 @@ class ScoreStream:
         self._engine = FeatureEngine(scorer._engine.families)
         names = self._engine.names
         self._triggers = np.array([names.index(name) for name in scorer._triggers], dtype=np.intp)
-        self._context = [(name, names.index(name)) for name in CONTEXT if name in names]
-        self._passed = [(name, INPUTS.index(name)) for name in CONTEXT if name not in names]
+        made, passed = [name for name in CONTEXT if name in names], [name for name in CONTEXT if name not in names]
+        self._context = np.array([names.index(name) for name in made], dtype=np.intp)
+        self._passed = np.array([INPUTS.index(name) for name in passed], dtype=np.intp)
+        self._context_names = (*made, *passed)
+        self._without_event = dict.fromkeys(scorer._compiled.columns, math.nan)
+        self._other_outputs = [name for name in scorer._compiled.columns if name not in _GATE_OUTPUTS]
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> int:
         """Advance through history and return the number of bars; tables are checked and cleaned as by `score`.
@@ -112,31 +117,27 @@ class ScoreStream:
             raise MissingDataError(f"this stream is of {self.symbol}, the row is of {taken.symbol}")
         scorer = self._scorer
         features = self._engine.update(taken)
-        (event,), (fired,) = scorer._fired(features[None, self._triggers])
-        outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
-        missing: tuple[str, ...] = ()
-        out_of_range: tuple[str, ...] = ()
-        if event:
-            values = features[scorer._columns]
-            oriented = scorer._orientation.apply(values[None, :], np.array([event]))
-            outputs = {name: float(column[0]) for name, column in scorer._outputs(oriented).items()}
-            missing = scorer._missing(~np.isnan(values))
-            (out_of_range,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
-        of_gate: dict[str, Any] = {name: outputs.pop(name) for name in _GATE_OUTPUTS}
-        context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
-        context |= {name: float(taken.values[at]) for name, at in self._passed}
+        fired = features[self._triggers].tolist()
+        direction = next((value for value in fired if abs(value) == 1.0), 0.0)
+        outputs, missing, out_of_range = self._without_event, (), ()
+        if direction:
+            *found, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
+            outputs = dict(zip(outputs, found, strict=True))
+            missing, out_of_range = scorer._unusual(features, direction, share_outside, n_missing)
+        of_gate = {name: outputs[name] for name in _GATE_OUTPUTS}
+        known = [*features[self._context].tolist(), *taken.values[self._passed].tolist()]
         return EventScore(
             symbol=self.symbol,
             event_time=taken.event_time,
             available_time=taken.event_time + scorer._spec.decision_lag,
-            direction=int(event),
-            triggers=fired,
+            direction=int(direction),
+            triggers=tuple(name for name, value in zip(scorer._triggers, fired, strict=True) if value == direction != 0),
             missing_features=missing,
             out_of_range_features=out_of_range,
             features=features,
-            other_outputs=outputs,
+            other_outputs={name: outputs[name] for name in self._other_outputs},
             **of_gate,
-            context=MarketContext(**context),
+            context=MarketContext(**dict(zip(self._context_names, known, strict=True))),
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:
