@@ -176,7 +176,7 @@ def _score(  # type: ignore[no-untyped-def]
             _finish(sources, targets, lines, features, raw, row, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _finish(sources, targets, lines, features, raw, row, out):  # type: ignore[no-untyped-def]
     """Write the outputs of one row from the log-odds of its members and its counts of columns."""
     at = 0

@@ -156,7 +156,7 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), code
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)  # called once per column: the arguments cost more than the work
 def remove_leaves(columns, thresholds, kept, words, column, value, row, left):  # type: ignore[no-untyped-def]
     """Remove the leaves that a row with this value of a column does not reach from its words, ``left[row]``."""
     end = columns[column, 1]
@@ -170,7 +170,7 @@ def remove_leaves(columns, thresholds, kept, words, column, value, row, left):  
         node += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def sum_of_leaves(first_words, first_leaves, leaf_values, first_tree, end_tree, row, left):  # type: ignore[no-untyped-def]
     """Return the sum over some trees of the first leaf that is left."""
     raw = 0.0

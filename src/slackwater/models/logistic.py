@@ -345,7 +345,7 @@ def _number(value: object, where: str) -> float:
     raise BundleError(f"logistic model: {where} must be a finite number, was {brief(value)}")
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def normal_score(starts, knots, scores, column, value):  # type: ignore[no-untyped-def]
     """Return the normal score of a value of a column, 0 for a missing one."""
     first, last = starts[column], starts[column + 1] - 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -59,7 +61,9 @@ class ScoreStream:
         made, passed = [name for name in CONTEXT if name in names], [name for name in CONTEXT if name not in names]
         self._context = np.array([names.index(name) for name in made], dtype=np.intp)
         self._passed = np.array([INPUTS.index(name) for name in passed], dtype=np.intp)
-        self._context_names = (*made, *passed)
+        self._in_order = itemgetter(*([*made, *passed].index(name) for name in CONTEXT))
+        # A Timestamp takes a Timedelta faster than a timedelta.
+        self._decision_lag = pd.Timedelta(scorer._spec.decision_lag).as_unit("us")
         self._without_event = dict.fromkeys(scorer._compiled.columns, math.nan)
         self._other_outputs = [name for name in scorer._compiled.columns if name not in _GATE_OUTPUTS]
 
@@ -119,8 +123,9 @@ class ScoreStream:
         features = self._engine.update(taken)
         fired = features[self._triggers].tolist()
         direction = next((value for value in fired if abs(value) == 1.0), 0.0)
-        outputs, missing, out_of_range = self._without_event, (), ()
+        outputs, triggers, missing, out_of_range = self._without_event, (), (), ()
         if direction:
+            triggers = tuple(compress(scorer._triggers, [value == direction for value in fired]))
             *found, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
             outputs = dict(zip(outputs, found, strict=True))
             missing, out_of_range = scorer._unusual(features, direction, share_outside, n_missing)
@@ -129,15 +134,15 @@ class ScoreStream:
         return EventScore(
             symbol=self.symbol,
             event_time=taken.event_time,
-            available_time=taken.event_time + scorer._spec.decision_lag,
+            available_time=taken.event_time + self._decision_lag,
             direction=int(direction),
-            triggers=tuple(name for name, value in zip(scorer._triggers, fired, strict=True) if value == direction != 0),
+            triggers=triggers,
             missing_features=missing,
             out_of_range_features=out_of_range,
             features=features,
             other_outputs={name: outputs[name] for name in self._other_outputs},
             **of_gate,
-            context=MarketContext(**dict(zip(self._context_names, known, strict=True))),
+            context=MarketContext.of_floats(self._in_order(known)),
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:
