@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from slackwater.models._calibrators import log_odds_below, log_odds_on
-from slackwater.models.forest import ALL_LEAVES, BLOCK, forest_of, remove_leaves, sum_of_leaves
+from slackwater.models.forest import BLOCK, forest_of, remove_leaves, sum_of_leaves
 from slackwater.models.logistic import RankLogistic, normal_score
 from slackwater.models.mean import ReadMean
 from slackwater.models.predictor import FlattenedTrees
@@ -145,11 +145,11 @@ def _score(  # type: ignore[no-untyped-def]
     features, direction, raw, out,
 ):  # fmt: skip
     n_rows, n_columns, n_outputs = features.shape[0], columns.shape[0], out.shape[1] - 2
-    left = np.empty((min(BLOCK, n_rows), first_leaves.shape[0]), dtype=np.uint64)
+    left = np.empty((min(BLOCK, n_rows), first_leaves.shape[0]), dtype=kept.dtype)
     for start in range(0, n_rows, BLOCK):
         # 1. No leaf is removed, and no column is counted.
         end = min(start + BLOCK, n_rows)
-        left[:] = ALL_LEAVES
+        left[:] = ~kept.dtype.type(0)
         out[start:end] = 0.0
         for column in range(n_columns):
             for row in range(start, end):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from slackwater.models.model_text import Tree
 from slackwater.types import Floats
 
-__all__ = ["ALL_LEAVES", "BLOCK", "Forest", "forest_of", "remove_leaves", "score_rows", "sum_of_leaves"]
+__all__ = ["BLOCK", "Forest", "forest_of", "remove_leaves", "score_rows", "sum_of_leaves"]
 
-_BITS: Final = 64
-ALL_LEAVES: Final = np.uint64(2**_BITS - 1)
-"""Word of a tree of which no leaf was removed."""
+_WORDS: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
+"""Kinds of words: the smallest that holds the largest tree, or the last. The less memory, the faster a row after a
+pause."""
 BLOCK: Final = 8
 """Rows that pass a column together: few enough for their words to stay in the fastest cache."""
 
@@ -36,7 +36,7 @@ _ZERO: Final = float(np.float32(1e-35))
 
 
 class Forest(NamedTuple):
-    """Arrays of all trees, as the kernels take them. A tree of more than 64 leaves has several words.
+    """Arrays of all trees, as the kernels take them. A tree of more than 64 leaves has several words of 64 bits.
 
     Attributes
     ----------
@@ -44,8 +44,10 @@ class Forest(NamedTuple):
         First node of each column, the end of those with a threshold, and the end of those that a missing value passes.
     thresholds : ndarray of float64, shape (n_nodes,)
         A value above it goes right; ascending in each column.
-    kept, words : ndarray of uint64 and uint32, shape (n_nodes,)
-        Leaves of a word that stay where the row goes right, and the word.
+    kept : ndarray of uint8 to uint64, shape (n_nodes,)
+        Leaves of a word that stay where the row goes right.
+    words : ndarray of uint32, shape (n_nodes,)
+        The word.
     first_words : ndarray of uint32, shape (n_trees,)
         First word of each tree, in the order of summation.
     first_leaves : ndarray of uint32, shape (n_words,)
@@ -56,7 +58,7 @@ class Forest(NamedTuple):
 
     columns: NDArray[np.int32]
     thresholds: Floats
-    kept: NDArray[np.uint64]
+    kept: NDArray[np.unsignedinteger[Any]]
     words: NDArray[np.uint32]
     first_words: NDArray[np.uint32]
     first_leaves: NDArray[np.uint32]
@@ -77,11 +79,14 @@ def forest_of(trees: Sequence[Tree], n_columns: int) -> Forest:
     """Return the layout of trees whose nodes stand before their children, as `parse_model_text` leaves them."""
     nodes: list[_Node] = []
     first_words, first_leaves, leaf_values = [], [], []
+    largest = max((len(tree.leaf_value) for tree in trees), default=0)
+    kind = next((kind for kind in _WORDS if 8 * kind().nbytes >= largest), _WORDS[-1])
+    bits = 8 * kind().nbytes
     for tree in trees:
         first_words.append(len(first_leaves))
         starts = _first_leaves(tree)
-        nodes.extend(_nodes(tree, starts, first_word=len(first_leaves)))
-        first_leaves.extend(range(len(leaf_values), len(leaf_values) + len(tree.leaf_value), _BITS))
+        nodes.extend(_nodes(tree, starts, len(first_leaves), bits))
+        first_leaves.extend(range(len(leaf_values), len(leaf_values) + len(tree.leaf_value), bits))
         leaf_values.extend(value for _, value in sorted(zip(starts.leaves, tree.leaf_value, strict=True)))
     nodes.sort()
     column = np.array([node.column for node in nodes], dtype=np.int64)
@@ -92,7 +97,7 @@ def forest_of(trees: Sequence[Tree], n_columns: int) -> Forest:
     return Forest(
         columns=np.column_stack([first, first + known, end]).astype(np.int32),
         thresholds=np.array([node.threshold for node in nodes], dtype=np.float64),
-        kept=np.array([node.kept for node in nodes], dtype=np.uint64),
+        kept=np.array([node.kept for node in nodes], dtype=kind),
         words=np.array([node.word for node in nodes], dtype=np.uint32),
         first_words=np.array(first_words, dtype=np.uint32),
         first_leaves=np.array(first_leaves, dtype=np.uint32),
@@ -126,12 +131,12 @@ def _first_leaves(tree: Tree) -> _Starts:
     return _Starts(leaves, start, right)
 
 
-def _nodes(tree: Tree, starts: _Starts, first_word: int) -> Iterator[_Node]:
+def _nodes(tree: Tree, starts: _Starts, first_word: int, bits: int) -> Iterator[_Node]:
     for node, (column, threshold) in enumerate(zip(tree.feature, tree.threshold, strict=True)):
         first, end = starts.left[node], starts.right[node]
-        for word in range(first // _BITS, (end - 1) // _BITS + 1):
-            low, high = max(first - word * _BITS, 0), min(end - word * _BITS, _BITS)
-            kept = int(ALL_LEAVES) & ~(((1 << high - low) - 1) << low)
+        for word in range(first // bits, (end - 1) // bits + 1):
+            low, high = max(first - word * bits, 0), min(end - word * bits, bits)
+            kept = (1 << bits) - 1 - (1 << high) + (1 << low)
             yield _Node(column, False, _comparable(threshold), kept, first_word + word)
             if not tree.missing_left[node]:
                 yield _Node(column, True, 0.0, kept, first_word + word)
@@ -176,19 +181,19 @@ def sum_of_leaves(first_words, first_leaves, leaf_values, first_tree, end_tree, 
     raw = 0.0
     for tree in range(first_tree, end_tree):
         word = np.uint64(first_words[tree])
-        while left[row, word] == np.uint64(0):
+        while left[row, word] == 0:
             word += np.uint64(1)
-        raw += leaf_values[np.uint64(first_leaves[word]) + _lowest_bit(left[row, word])]
+        raw += leaf_values[np.uint64(first_leaves[word]) + _lowest_bit(np.uint64(left[row, word]))]
     return raw
 
 
 @njit(cache=True, nogil=True)
 def score_rows(columns, thresholds, kept, words, first_words, first_leaves, leaf_values, X, out):  # type: ignore[no-untyped-def]
     """Write the sum over all trees for every row."""
-    left = np.empty((min(BLOCK, X.shape[0]), first_leaves.shape[0]), dtype=np.uint64)
+    left = np.empty((min(BLOCK, X.shape[0]), first_leaves.shape[0]), dtype=kept.dtype)
     for start in range(0, X.shape[0], BLOCK):
         rows = min(BLOCK, X.shape[0] - start)
-        left[:] = ALL_LEAVES
+        left[:] = ~kept.dtype.type(0)
         for column in range(columns.shape[0]):
             for row in range(rows):
                 remove_leaves(columns, thresholds, kept, words, column, X[start + row, column], row, left)

@@ -392,11 +392,10 @@ class ReversalScorer:
         """Return the names of the features that an event lacks, and of those out of range if they are too many."""
         missing: tuple[str, ...] = ()
         out_of_range: tuple[str, ...] = ()
-        values = features[self._columns]
         if n_missing:
-            missing = tuple(compress(self._orientation.names, np.isnan(values)))
+            missing = tuple(compress(self._orientation.names, np.isnan(features[self._columns])))
         if share_outside > self._training_range.limit_:
-            oriented = self._orientation.apply(values[None, :], np.array([direction]))
+            oriented = self._orientation.apply(features[None, self._columns], np.array([direction]))
             (out_of_range,) = self._training_range.out_of_range(oriented, self._orientation.columns)
         return missing, out_of_range
 
