@@ -43,10 +43,10 @@ def _round(value: float, step: float, rounding: str) -> float:
     if not (math.isfinite(value) and math.isfinite(step) and step > 0):
         raise ParameterError(f"`value` must be finite and `step` positive and finite, were {value} and {step}")
     part, whole = _as_ratio(float(step))
-    count = math.floor(value / step)
-    if abs(count) * part >= _EXACT:
+    if not abs(value / step) * part < _EXACT:
         exact_step = Decimal(repr(float(step)))
         return float((Decimal(repr(float(value))) / exact_step).to_integral_value(rounding) * exact_step)
+    count = math.floor(value / step)
     # Decimals of up to 15 digits and their floats have the same order, and a ratio of integers is rounded once.
     while count * part / whole > value:
         count -= 1

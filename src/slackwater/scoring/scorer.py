@@ -8,6 +8,8 @@
 4. Each model returns raw log-odds, and its calibrator makes the outputs (`Target.outputs`) of them.
 5. `TrainingRange` names the features outside of the range that the models were trained on.
 
+Steps 3 to 5 are one compiled call (`slackwater.models.compiled`), for the events of a history or for one row.
+
 `ReversalScorer.gate` turns a score into a trade plan or a refusal.
 """
 
@@ -64,6 +66,9 @@ class ReversalScorer:
     """Scores and trade plans from the models of a bundle.
 
     Create one with `load`. A scorer has no market state: `score` starts from history, a `stream` has its own state.
+
+    Threads may share a scorer: nothing in it changes after loading, and the compiled calls release the interpreter's
+    lock. A stream (`ScoreStream`, `frame_stream`) belongs to one thread at a time.
 
     Attributes
     ----------

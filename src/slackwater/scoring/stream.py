@@ -48,7 +48,10 @@ class EventScore(Score):
 
 
 class ScoreStream:
-    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`."""
+    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`.
+
+    One thread at a time may use a stream; those of several symbols may run side by side.
+    """
 
     def __init__(self, scorer: ReversalScorer, symbol: str) -> None:
         if not (isinstance(symbol, str) and is_name(symbol)):

@@ -20,11 +20,11 @@ def quantity_at_risk(budget, loss, loss_per_root):  # type: ignore[no-untyped-de
     Parameters
     ----------
     budget
-        USDT; 0 or less leaves nothing.
+        USDT, > 0.
     loss, loss_per_root
         Loss per coin, USDT, > 0 and >= 0.
     """
-    root = math.sqrt(max(budget, 0.0) / loss)
+    root = math.sqrt(budget / loss)
     # Newton on a convex curve comes down from above and never passes the root.
     for _ in range(_NEWTON_STEPS):
         excess = root * root * (loss + loss_per_root * root) - budget
