@@ -73,17 +73,19 @@ class Line(NamedTuple):
 
 
 @register_jitable  # one formula for whole columns and for kernels
-def log_odds_on(raw, level, slope, anchor):  # type: ignore[no-untyped-def]
+def log_odds_on(raw: Any, level: float, slope: float, anchor: float) -> Any:
     """Return the calibrated log-odds of a `Line`."""
     return level + slope * (raw - anchor)
 
 
 @register_jitable
-def log_odds_below(raw, level, slope, anchor, shift, slope_variance, covariance, level_variance):  # type: ignore[no-untyped-def]
+def log_odds_below(
+    raw: Any, level: float, slope: float, anchor: float, shift: float, of_slope: float, shared: float, of_level: float
+) -> Any:
     """Return the lower bound of the calibrated log-odds of a `Line`, one-sided and normal."""
     at = raw - anchor
-    variance = slope_variance * (at * at) + 2.0 * covariance * at + level_variance
-    return log_odds_on(raw, level, slope, anchor) + shift - NORMAL_90 * np.sqrt(np.maximum(variance, 0.0))
+    deviation = np.sqrt(np.maximum(of_slope * (at * at) + 2.0 * shared * at + of_level, 0.0))
+    return log_odds_on(raw, level, slope, anchor) + shift - NORMAL_90 * deviation
 
 
 class LinearCalibrator:

@@ -69,19 +69,22 @@ class CompiledModels:
         self._orientation, self._positions = orientation, positions
         members = [_members(each.model) for each in stored]
         flat = [member for each in members for member in each]
-        self._outside = [(at, m) for at, m in enumerate(flat) if not isinstance(m, FlattenedTrees | RankLogistic)]
-        self._start = np.array([m.curves.intercept if isinstance(m, RankLogistic) else 0.0 for m in flat])
+        regressions = [(at, m) for at, m in enumerate(flat) if type(m) is RankLogistic]
+        self._outside = [(at, m) for at, m in enumerate(flat) if type(m) not in (FlattenedTrees, RankLogistic)]
+        self._start = np.zeros(len(flat))
+        for at, model in regressions:
+            self._start[at] = model.curves.intercept
         n_columns = len(orientation.columns)
-        grown = [list(m.trees) if isinstance(m, FlattenedTrees) else [] for m in flat]
+        grown = [m.trees if type(m) is FlattenedTrees else () for m in flat]
         ends = np.cumsum([0, *map(len, grown)])
         firsts = np.cumsum([0, *map(len, members)])
         self._arguments = (
             *orientation.sources(positions),
             np.column_stack([training_range.lower_, training_range.upper_]),
             *forest_of([tree for trees in grown for tree in trees], n_columns),
-            *_curves([(at, m) for at, m in enumerate(flat) if isinstance(m, RankLogistic)]),
+            *_curves(regressions),
             np.column_stack([ends[:-1], ends[1:]]).astype(np.int32),
-            np.array([(a, b, _kind(s.target)) for a, b, s in zip(firsts, firsts[1:], stored)], dtype=np.int32),
+            np.column_stack([firsts[:-1], firsts[1:], [_kind(each.target) for each in stored]]).astype(np.int32),
             np.array([each.calibrator.line for each in stored]),
         )
 
@@ -112,7 +115,7 @@ class CompiledModels:
 
 
 def _members(model: TextModel) -> Sequence[TextModel]:
-    return model.members if isinstance(model, ReadMean) else (model,)
+    return model.members if type(model) is ReadMean else (model,)  # another class may have changed the mean
 
 
 def _kind(target: Target) -> int:
@@ -125,14 +128,14 @@ def _curves(regressions: Sequence[tuple[int, RankLogistic]]) -> tuple[Ints, Ints
     """Return the member of each regression, where its columns start, and knots, scores and coefficients of all."""
     curves = [model.curves for _, model in regressions]
     offsets = np.cumsum([0, *(each.knots.size for each in curves)])
-    starts = [each.starts + offset for each, offset in zip(curves, offsets)]
+    starts = [each.starts + offset for each, offset in zip(curves, offsets[:-1], strict=True)]
+    nothing = np.empty(0)
     return (
         np.array([at for at, _ in regressions], dtype=np.int64),
         np.array(starts, dtype=np.int64).ravel(),
-        *(
-            np.concatenate([np.empty(0), *(getattr(each, name) for each in curves)])
-            for name in ("knots", "scores", "coefficients")
-        ),
+        np.concatenate([nothing, *(each.knots for each in curves)]),
+        np.concatenate([nothing, *(each.scores for each in curves)]),
+        np.concatenate([nothing, *(each.coefficients for each in curves)]),
     )
 
 

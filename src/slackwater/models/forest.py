@@ -78,7 +78,9 @@ class _Node(NamedTuple):
 def forest_of(trees: Sequence[Tree], n_columns: int) -> Forest:
     """Return the layout of trees whose nodes stand before their children, as `parse_model_text` leaves them."""
     nodes: list[_Node] = []
-    first_words, first_leaves, leaf_values = [], [], []
+    first_words: list[int] = []
+    first_leaves: list[int] = []
+    leaf_values: list[float] = []
     largest = max((len(tree.leaf_value) for tree in trees), default=0)
     kind = next((kind for kind in _WORDS if 8 * kind().nbytes >= largest), _WORDS[-1])
     bits = 8 * kind().nbytes
@@ -114,7 +116,7 @@ class _Starts(NamedTuple):
 
 
 def _first_leaves(tree: Tree) -> _Starts:
-    """Number the leaves of a tree from left to right."""
+    """Return the places of the leaves of a tree, counted from left to right."""
     n_nodes = len(tree.feature)
     size = [0] * n_nodes
     for node in reversed(range(n_nodes)):
@@ -183,7 +185,8 @@ def sum_of_leaves(first_words, first_leaves, leaf_values, first_tree, end_tree, 
         word = np.uint64(first_words[tree])
         while left[row, word] == 0:
             word += np.uint64(1)
-        raw += leaf_values[np.uint64(first_leaves[word]) + _lowest_bit(np.uint64(left[row, word]))]
+        first, remaining = np.uint64(first_leaves[word]), np.uint64(left[row, word])
+        raw += leaf_values[first + _lowest_bit(remaining)]  # type: ignore[call-arg]  # numba gives the context
     return raw
 
 
@@ -198,6 +201,4 @@ def score_rows(columns, thresholds, kept, words, first_words, first_leaves, leaf
             for row in range(rows):
                 remove_leaves(columns, thresholds, kept, words, column, X[start + row, column], row, left)
         for row in range(rows):
-            out[start + row] = sum_of_leaves(
-                first_words, first_leaves, leaf_values, 0, first_words.shape[0], row, left
-            )
+            out[start + row] = sum_of_leaves(first_words, first_leaves, leaf_values, 0, first_words.shape[0], row, left)

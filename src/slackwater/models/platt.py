@@ -29,7 +29,7 @@ from slackwater.models._likelihood import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 __all__ = ["SigmoidCalibrator"]
 

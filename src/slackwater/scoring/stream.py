@@ -126,7 +126,10 @@ class ScoreStream:
         features = self._engine.update(taken)
         fired = features[self._triggers].tolist()
         direction = next((value for value in fired if abs(value) == 1.0), 0.0)
-        outputs, triggers, missing, out_of_range = self._without_event, (), (), ()
+        outputs = self._without_event
+        triggers: tuple[str, ...] = ()
+        missing: tuple[str, ...] = ()
+        out_of_range: tuple[str, ...] = ()
         if direction:
             triggers = tuple(compress(scorer._triggers, [value == direction for value in fired]))
             *found, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
