@@ -41,7 +41,7 @@ def training_rows(rng: np.random.Generator, n_rows: int, n_features: int) -> tup
 
 def hostile_rows(rng: np.random.Generator, X: np.ndarray, trees: FlattenedTrees, n_rows: int) -> np.ndarray:
     """Training rows in which most values became extremes, thresholds, or the next number beside one."""
-    thresholds = trees._nodes["threshold"] if trees._nodes.size else np.zeros(1)
+    thresholds = np.array([threshold for tree in trees.trees for threshold in tree.threshold] or [0.0])
     pool = np.concatenate([EXTREMES, thresholds, np.nextafter(thresholds, np.inf), np.nextafter(thresholds, -np.inf)])
     rows = X[rng.integers(0, len(X), n_rows)]
     replaced = rng.random(rows.shape) < 0.7
@@ -106,7 +106,7 @@ def test_a_tree_of_one_leaf_is_its_value():
     """Caught: a root that is looked up among the nodes, of which such a model has none."""
     X = np.random.default_rng(0).normal(size=(50, 2))
     trees = assert_same_bits(booster_of(X, np.ones(50)), X)
-    assert trees._nodes.size == 0
+    assert not any(tree.feature for tree in trees.trees)
     assert np.ptp(trees.predict_raw(X)) == 0
 
 
@@ -116,7 +116,18 @@ def test_columns_without_information_make_constant_trees():
     assert_same_bits(booster_of(X, np.arange(60) % 3 == 0), np.array([[np.nan, np.inf, -np.inf], [1.0, 2.0, 3.0]]))
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 255, 256, 257, 512, 1_000])
+@pytest.mark.parametrize("num_leaves", [2, 8, 9, 16, 17, 32, 33, 64, 65, 128, 129, 300])
+def test_a_tree_fits_its_words(num_leaves):
+    """Caught: a leaf that is lost where one word of leaves ends, a word too small, a subtree that spans several."""
+    rng = np.random.default_rng(num_leaves)
+    X = rng.normal(size=(1_500, 5))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    booster = booster_of(X, rng.random(1_500) < 0.5, num_leaves=num_leaves, min_data_in_leaf=1, n_trees=3)
+    trees = assert_same_bits(booster, np.concatenate([X, rng.normal(size=(500, 5))]))
+    assert max(len(tree.leaf_value) for tree in trees.trees) == num_leaves
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 7, 8, 9, 16, 1_000])
 def test_every_row_of_every_block_is_scored(n_rows):
     """Caught: rows lost or scored twice where one block of rows ends and the next begins."""
     rng = np.random.default_rng(1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from slackwater.errors import ParameterError
 from slackwater.features.family import Feature
+from slackwater.types import Floats, Ints
 
 __all__ = ["Orientation"]
 
@@ -50,6 +51,22 @@ class Orientation:
         up = direction > 0.0
         turned = np.where(up[:, None], values, values[:, self._mirror] * self._sign)
         return np.column_stack([turned, direction])
+
+    def sources(self, positions: Ints) -> tuple[Ints, Floats]:
+        """Return where each column but the last comes from in a row that has more features, and its sign.
+
+        Parameters
+        ----------
+        positions
+            Where the features stand in that row, shape (n,).
+
+        Returns
+        -------
+        positions, signs
+            Shape (2, n): after a move up, then after a move down.
+        """
+        places = np.stack([positions, positions[self._mirror]])
+        return places.astype(np.int64), np.stack([np.ones_like(self._sign), self._sign])
 
     def frame(self, table: pd.DataFrame, direction: pd.Series) -> pd.DataFrame:
         """Orient the rows of a features table; the result keeps its index."""

@@ -308,14 +308,14 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
         return max(0.0, entry - side * (margin - maintenance))
     fee = 0.0 if contract.liquidation == "notional" else contract.taker_fee
 
-    def price_in(tier: MarginTier) -> float:
-        numerator = entry - side * (margin + tier.deduction_usd / quantity)
-        return max(0.0, numerator / (1.0 - side * (tier.maintenance_rate + fee)))
-
+    tiers = (tier_at_entry,) if contract.liquidation == "whole_notional_with_fee" else contract.tiers
+    prices = [
+        (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
+        for tier in tiers
+    ]
+    price = max(0.0, *prices) if side > 0 else max(0.0, min(prices))
     if contract.liquidation == "whole_notional_with_fee":
-        return price_in(tier_at_entry)  # its tiers count contracts: the tier stays while the price moves
-    prices = [price_in(tier) for tier in contract.tiers]
-    price = max(prices) if side > 0 else min(prices)
+        return price  # its tiers count contracts: the tier stays while the price moves
     contract.tier(quantity * price)  # a short grows while it loses, maybe beyond what is known
     return price
 

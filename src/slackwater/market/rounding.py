@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cache
+from typing import Final
 
 from slackwater.errors import ParameterError
 
@@ -40,5 +42,24 @@ def round_up(value: float, step: float) -> float:
 def _round(value: float, step: float, rounding: str) -> float:
     if not (math.isfinite(value) and math.isfinite(step) and step > 0):
         raise ParameterError(f"`value` must be finite and `step` positive and finite, were {value} and {step}")
-    exact_step = Decimal(repr(float(step)))
-    return float((Decimal(repr(float(value))) / exact_step).to_integral_value(rounding) * exact_step)
+    part, whole = _as_ratio(float(step))
+    if not abs(value / step) * part < _EXACT:
+        exact_step = Decimal(repr(float(step)))
+        return float((Decimal(repr(float(value))) / exact_step).to_integral_value(rounding) * exact_step)
+    count = math.floor(value / step)
+    # Decimals of up to 15 digits and their floats have the same order, and a ratio of integers is rounded once.
+    while count * part / whole > value:
+        count -= 1
+    while (count + 1) * part / whole <= value:
+        count += 1
+    exact = count * part / whole
+    return exact if rounding == ROUND_FLOOR or exact == value else (count + 1) * part / whole
+
+
+_EXACT: Final = 10**15
+
+
+@cache
+def _as_ratio(step: float) -> tuple[int, int]:
+    """Return a decimal step as a ratio of integers."""
+    return Decimal(repr(step)).as_integer_ratio()

@@ -1,26 +1,30 @@
-"""Bounds and checks that calibrators share, and the reading of their numbers."""
+"""The line that every calibrator is, bounds and checks that calibrators share, and the reading of their numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
+from scipy.special import expit
 
 from slackwater.errors import BundleError, ParameterError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "CERTAINTY_LOG_ODDS",
     "COVARIANCE",
-    "NORMAL_90",
+    "Line",
+    "LinearCalibrator",
     "check_is_fitted",
     "check_keys",
     "check_prior",
-    "deviation",
+    "log_odds_below",
+    "log_odds_on",
     "read_covariance",
 ]
 
@@ -46,10 +50,71 @@ def check_is_fitted(calibrator: object) -> None:
         raise NotFittedError(f"This {name} is not fitted yet: call `fit` or `from_dict` first")
 
 
-def deviation(covariance: tuple[float, float, float], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard deviation of slope × at + level."""
-    of_slope, shared, of_level = covariance
-    return np.sqrt(np.maximum(of_slope * at**2 + 2.0 * shared * at + of_level, 0.0))
+class Line(NamedTuple):
+    """Numbers of a calibrator: a line in the raw log-odds, and how far it may be off.
+
+    Attributes
+    ----------
+    level, slope, anchor
+        Calibrated log-odds are ``level + slope (raw - anchor)``.
+    shift
+        Added by the lower bound alone, <= 0.
+    slope_variance, covariance, level_variance
+        Of slope and level, at the anchor; NaN where there is no lower bound.
+    """
+
+    level: float
+    slope: float
+    anchor: float
+    shift: float = 0.0
+    slope_variance: float = math.nan
+    covariance: float = math.nan
+    level_variance: float = math.nan
+
+
+@register_jitable  # one formula for whole columns and for kernels
+def log_odds_on(raw: Any, level: float, slope: float, anchor: float) -> Any:
+    """Return the calibrated log-odds of a `Line`."""
+    return level + slope * (raw - anchor)
+
+
+@register_jitable
+def log_odds_below(
+    raw: Any, level: float, slope: float, anchor: float, shift: float, of_slope: float, shared: float, of_level: float
+) -> Any:
+    """Return the lower bound of the calibrated log-odds of a `Line`, one-sided and normal."""
+    at = raw - anchor
+    deviation = np.sqrt(np.maximum(of_slope * (at * at) + 2.0 * shared * at + of_level, 0.0))
+    return log_odds_on(raw, level, slope, anchor) + shift - NORMAL_90 * deviation
+
+
+class LinearCalibrator:
+    """What every calibrator does once its `line` is known."""
+
+    @property
+    def line(self) -> Line:
+        """Numbers of the fitted calibrator; NotFittedError before `fit` or `from_dict`."""
+        raise NotImplementedError
+
+    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Return calibrated log-odds, without any offset; the shape of `raw`."""
+        return np.asarray(log_odds_on(np.asarray(raw, dtype=np.float64), *self.line[:3]))
+
+    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Return the lower bound of `log_odds` that nine in ten keep; NaN where nothing was measured."""
+        return np.asarray(log_odds_below(np.asarray(raw, dtype=np.float64), *self.line))
+
+    def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Return the calibrated probability of the positive class.
+
+        In [0, 1], non-decreasing in `raw`; one value and a whole column give the same bits.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit` or `from_dict`.
+        """
+        return np.asarray(expit(self.log_odds(raw)))
 
 
 def read_covariance(numbers: Mapping[str, float]) -> tuple[float, float, float]:

@@ -17,11 +17,11 @@ from slackwater.errors import BundleError, ParameterError
 from slackwater.models._calibrators import (
     CERTAINTY_LOG_ODDS,
     COVARIANCE,
-    NORMAL_90,
+    Line,
+    LinearCalibrator,
     check_is_fitted,
     check_keys,
     check_prior,
-    deviation,
     read_covariance,
 )
 from slackwater.models._likelihood import (
@@ -43,7 +43,7 @@ __all__ = ["AnchoredCalibrator", "IdentityCalibrator", "SigmoidCalibrator", "cal
 _PRIOR_ROWS_OF_BOUND: Final = 50.0
 
 
-class IdentityCalibrator:
+class IdentityCalibrator(LinearCalibrator):
     """No calibration: ``p = 1 / (1 + exp(-raw))``.
 
     Examples
@@ -55,17 +55,10 @@ class IdentityCalibrator:
     method: ClassVar[str] = "identity"
     slope_: float = 1.0
 
-    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the log-odds unchanged, in float64."""
-        return np.asarray(raw, dtype=np.float64)
-
-    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return NaN: without calibration rows there is no bound."""
-        return np.full(np.shape(raw), np.nan)
-
-    def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the probability of the positive class, the shape of `raw`, in [0, 1]."""
-        return np.asarray(expit(np.asarray(raw, dtype=np.float64)))
+    @property
+    def line(self) -> Line:
+        """The identity; without calibration rows there is no lower bound."""
+        return Line(level=0.0, slope=self.slope_, anchor=0.0)
 
     def to_dict(self) -> dict[str, str | float]:
         """Return what is needed to rebuild the calibrator, in types that JSON keeps exactly."""
@@ -78,7 +71,7 @@ class IdentityCalibrator:
         return cls()
 
 
-class AnchoredCalibrator:
+class AnchoredCalibrator(LinearCalibrator):
     """Log-odds drawn towards the base rate: ``anchor + slope (raw - anchor)`` (method, section 2.3).
 
     The slope lies in [0, 1], and there is no intercept. So calibration keeps the order of the predictions of a model,
@@ -213,34 +206,12 @@ class AnchoredCalibrator:
         self.shift_ = min(level, 0.0)
         self.covariance_ = of_slope, shared, of_level + variance_between(outcome, p, weight, block)
 
-    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated log-odds, without any offset; the shape of `raw`."""
+    @property
+    def line(self) -> Line:
+        """The fitted line; its lower bound is that of the next block, and its coverage was measured (decision 19)."""
         check_is_fitted(self)
-        return np.asarray(self.anchor + self.slope_ * (np.asarray(raw, dtype=np.float64) - self.anchor))
-
-    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the lower bound of `log_odds`, which those of the next block exceed with a probability of about .9.
-
-        One-sided, normal, from `shift_` and `covariance_`; NaN where nothing was measured. Its coverage was measured
-        (decision 19).
-        """
-        check_is_fitted(self)
-        if self.covariance_ is None:
-            return np.full(np.shape(raw), np.nan)
-        beyond = np.asarray(raw, dtype=np.float64) - self.anchor
-        return np.asarray(self.log_odds(raw) + self.shift_ - NORMAL_90 * deviation(self.covariance_, beyond))
-
-    def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the calibrated probability of the positive class.
-
-        In [0, 1], non-decreasing in `raw`; one value and a whole column give the same bits.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
-        return np.asarray(expit(self.log_odds(raw)))
+        measured = (math.nan,) * 3 if self.covariance_ is None else self.covariance_
+        return Line(self.anchor, self.slope_, self.anchor, self.shift_, *measured)
 
     def to_dict(self) -> dict[str, str | float]:
         """Return what is needed to predict again, in types that JSON keeps exactly."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from slackwater.types import Floats
 
-__all__ = ["RankLogistic"]
+__all__ = ["RankLogistic", "normal_score"]
 
 _MOST_KNOTS: Final = 64  # Further out than 1/128 of the training rows a score stays where it is: ±2.4.
 _LARGEST_SCORE: Final = 10.0  # of a value that occurred once among 10^23
@@ -41,6 +41,16 @@ class _Column(NamedTuple):
     coefficient: float
     knots: list[float]
     scores: list[float]
+
+
+class Curves(NamedTuple):
+    """A fitted `RankLogistic` as kernels take it: column c has the knots from ``starts[c]`` to ``starts[c + 1]``."""
+
+    intercept: float
+    coefficients: Floats
+    starts: NDArray[np.int64]
+    knots: Floats
+    scores: Floats
 
 
 class RankLogistic:
@@ -136,6 +146,12 @@ class RankLogistic:
         return raw
 
     predict_raw = decision_function
+
+    @property
+    def curves(self) -> Curves:
+        """Numbers of the fitted model."""
+        self._require_fit()
+        return Curves(self._intercept, self._coefficients, self._starts, self._knots, self._scores)
 
     def contributions(self, X: ArrayLike) -> Floats:
         """Return what each column adds to the log-odds, and last the intercept; shape (n_rows, n_features + 1)."""
@@ -329,8 +345,9 @@ def _number(value: object, where: str) -> float:
     raise BundleError(f"logistic model: {where} must be a finite number, was {brief(value)}")
 
 
-@njit(cache=True, nogil=True)
-def _score(starts, knots, scores, column, value):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def normal_score(starts, knots, scores, column, value):  # type: ignore[no-untyped-def]
+    """Return the normal score of a value of a column, 0 for a missing one."""
     first, last = starts[column], starts[column + 1] - 1
     if np.isnan(value) or last < first:
         return 0.0
@@ -352,7 +369,7 @@ def _score(starts, knots, scores, column, value):  # type: ignore[no-untyped-def
 def _score_rows(starts, knots, scores, X, out):  # type: ignore[no-untyped-def]
     for row in range(X.shape[0]):
         for column in range(X.shape[1]):
-            out[row, column] = _score(starts, knots, scores, column, X[row, column])
+            out[row, column] = normal_score(starts, knots, scores, column, X[row, column])
 
 
 @njit(cache=True, nogil=True)
@@ -360,5 +377,5 @@ def _log_odds(starts, knots, scores, coefficients, intercept, X, out):  # type: 
     for row in range(X.shape[0]):
         raw = intercept
         for column in range(X.shape[1]):
-            raw += coefficients[column] * _score(starts, knots, scores, column, X[row, column])
+            raw += coefficients[column] * normal_score(starts, knots, scores, column, X[row, column])
         out[row] = raw

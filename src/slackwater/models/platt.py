@@ -13,11 +13,11 @@ from slackwater.errors import BundleError, ParameterError
 from slackwater.models._calibrators import (
     CERTAINTY_LOG_ODDS,
     COVARIANCE,
-    NORMAL_90,
+    Line,
+    LinearCalibrator,
     check_is_fitted,
     check_keys,
     check_prior,
-    deviation,
     read_covariance,
 )
 from slackwater.models._likelihood import (
@@ -29,7 +29,7 @@ from slackwater.models._likelihood import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 __all__ = ["SigmoidCalibrator"]
 
@@ -37,7 +37,7 @@ __all__ = ["SigmoidCalibrator"]
 _LARGEST_SLOPE = 3.0
 
 
-class SigmoidCalibrator:
+class SigmoidCalibrator(LinearCalibrator):
     """Platt scaling shrunk towards the identity by `prior_rows` pseudo-observations (method, section 2.3).
 
     Parameters
@@ -145,32 +145,15 @@ class SigmoidCalibrator:
         self.covariance_ = covariance_of(log_odds, (weight + prior_weight) * at * (1.0 - at), spread_of_score)
         return self
 
-    def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return calibrated log-odds, ``slope raw + intercept``, without any offset; the shape of `raw`."""
-        check_is_fitted(self)
-        return np.asarray(self.slope_ * np.asarray(raw, dtype=np.float64) + self.intercept_)
+    @property
+    def line(self) -> Line:
+        """The fitted line, ``slope raw + intercept``.
 
-    def log_odds_low(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the lower bound of `log_odds` that the calibrated log-odds exceed with a probability of .9.
-
-        One-sided, normal, from `covariance_`: it bounds what the calibration rows leave open about slope and
-        intercept, not what the trees themselves have missed.
+        Its lower bound contains what the calibration rows leave open about slope and intercept, not what the trees
+        themselves have missed.
         """
         check_is_fitted(self)
-        at = np.asarray(raw, dtype=np.float64)
-        return np.asarray(self.log_odds(at) - NORMAL_90 * deviation(self.covariance_, at))
-
-    def predict(self, raw: ArrayLike) -> NDArray[np.float64]:
-        """Return the calibrated probability of the positive class.
-
-        In [0, 1], non-decreasing in `raw`; one value and a whole column give the same bits.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before `fit` or `from_dict`.
-        """
-        return np.asarray(expit(self.log_odds(raw)))
+        return Line(self.intercept_, self.slope_, 0.0, 0.0, *self.covariance_)
 
     def to_dict(self) -> dict[str, str | float]:
         """Return what is needed to predict again, in types that JSON keeps exactly."""

@@ -1,6 +1,6 @@
 """Score a LightGBM model from its text, without LightGBM.
 
-The trees are flattened into three arrays and walked by a compiled kernel: a row costs a few microseconds,
+The trees are laid out for a compiled kernel (`slackwater.models.forest`): a row costs a few microseconds,
 where ``Booster.predict`` spends tens on its way to C, and importing this module loads neither LightGBM nor
 scikit-learn. The result is that of ``Booster.predict(raw_score=True)`` to the last bit, because the same
 comparisons are made and the same leaf values are added in the same order.
@@ -8,25 +8,18 @@ comparisons are made and the same leaf values are added in the same order.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numba import njit
 
 from slackwater.errors import SchemaError
+from slackwater.models.forest import forest_of, score_rows
 from slackwater.models.model_text import ModelText, parse_model_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FlattenedTrees", "checked_matrix"]
-
-# A split: a child >= 0 is a node, a child < 0 the leaf `~child`. One record: a visit is one cache line.
-_NODE = np.dtype([("threshold", "f8"), ("feature", "i4"), ("left", "i4"), ("right", "i4"), ("missing_left", "i4")])
-
-# LightGBM takes every value within this distance of 0 for 0 (its kZeroThreshold, a 32-bit constant).
-_ZERO = float(np.float32(1e-35))
 
 
 class FlattenedTrees:
@@ -41,7 +34,9 @@ class FlattenedTrees:
     n_features : int
         How many.
     n_trees : int
-        Trees that are added up.
+        How many trees are added up.
+    trees : tuple of Tree
+        The trees, in the order of their sum.
     checked_text : str
         Text of the model of which every entry was checked: what LightGBM may be given.
 
@@ -70,22 +65,10 @@ class FlattenedTrees:
     def __init__(self, model: ModelText) -> None:
         self.feature_names = model.feature_names
         self.n_features = len(model.feature_names)
-        self.n_trees = len(model.trees)
         self.checked_text = model.checked
-        self._nodes = np.zeros(sum(len(tree.feature) for tree in model.trees), dtype=_NODE)
-        self._roots = np.empty(self.n_trees, dtype=np.int32)
-        self._leaf_values = np.array([value for tree in model.trees for value in tree.leaf_value])
-        first_node = first_leaf = 0
-        for index, tree in enumerate(model.trees):
-            here = self._nodes[first_node : first_node + len(tree.feature)]
-            here["feature"] = tree.feature
-            here["threshold"] = [_comparable(threshold) for threshold in tree.threshold]
-            here["missing_left"] = tree.missing_left
-            for side, children in (("left", tree.left), ("right", tree.right)):
-                here[side] = [child + first_node if child >= 0 else child - first_leaf for child in children]
-            self._roots[index] = first_node if tree.feature else ~first_leaf
-            first_node += len(tree.feature)
-            first_leaf += len(tree.leaf_value)
+        self.trees = tuple(model.trees)
+        self.n_trees = len(self.trees)
+        self._forest = forest_of(self.trees, self.n_features)
 
     @classmethod
     def from_text(cls, text: str) -> FlattenedTrees:
@@ -120,7 +103,7 @@ class FlattenedTrees:
         """
         matrix = checked_matrix(X, self.feature_names)
         raw = np.empty(matrix.shape[0], dtype=np.float64)
-        _score_rows(self._nodes, self._roots, self._leaf_values, matrix, raw)
+        score_rows(*self._forest, matrix, raw)
         return raw
 
     def predict_raw_row(self, x: ArrayLike) -> float:
@@ -128,7 +111,9 @@ class FlattenedTrees:
         row = np.ascontiguousarray(x, dtype=np.float64)
         if row.shape != (self.n_features,):
             raise SchemaError(f"`x` must have shape ({self.n_features},), was {np.shape(x)}")
-        return float(_score_row(self._nodes, self._roots, self._leaf_values, _read_only(row)))
+        raw = np.empty(1)
+        score_rows(*self._forest, _read_only(row)[None, :], raw)
+        return float(raw[0])
 
     def contributions(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return what each column adds to the raw score, and last the expected score; shape (n_rows, n_features + 1).
@@ -176,50 +161,8 @@ def checked_matrix(X: ArrayLike, feature_names: tuple[str, ...]) -> NDArray[np.f
     return _read_only(matrix)
 
 
-def _comparable(threshold: float) -> float:
-    """Return the threshold that sends a value where LightGBM sends it, which first rounds what is within `_ZERO`."""
-    if -_ZERO <= threshold < 0.0:
-        return math.nextafter(-_ZERO, -math.inf)
-    if 0.0 <= threshold < _ZERO:
-        return _ZERO
-    return threshold
-
-
 def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """View the same memory read-only: pandas hands out both kinds, and numba would compile for each."""
     view = values.view()
     view.flags.writeable = False
     return view
-
-
-@njit(cache=True, nogil=True)
-def _leaf_value(nodes, leaf_values, root, x):  # type: ignore[no-untyped-def]
-    position = root
-    while position >= 0:
-        node = nodes[position]
-        value = x[node.feature]
-        if value <= node.threshold or (node.missing_left != 0 and np.isnan(value)):
-            position = node.left
-        else:
-            position = node.right
-    return leaf_values[~position]
-
-
-@njit(cache=True, nogil=True)
-def _score_row(nodes, roots, leaf_values, x):  # type: ignore[no-untyped-def]
-    raw = 0.0
-    for root in roots:
-        raw += _leaf_value(nodes, leaf_values, root, x)
-    return raw
-
-
-@njit(cache=True, nogil=True)
-def _score_rows(nodes, roots, leaf_values, X, out):  # type: ignore[no-untyped-def]
-    # A tree stays in the cache while a block of rows passes through it.
-    block = 256
-    out[:] = 0.0
-    for start in range(0, X.shape[0], block):
-        stop = min(start + block, X.shape[0])
-        for root in roots:
-            for i in range(start, stop):
-                out[i] += _leaf_value(nodes, leaf_values, root, X[i])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from slackwater.models._calibrators import Line
+
 __all__ = ["HEADLINE", "PRICE_FAMILIES", "TARGETS", "Calibrator", "Control", "Model", "Target", "TextModel"]
 
 
@@ -29,6 +31,10 @@ class Calibrator(Protocol):
 
     slope_: float
     """Factor on the raw log-odds."""
+
+    @property
+    def line(self) -> Line:
+        """Numbers of the fitted calibrator."""
 
     def log_odds(self, raw: ArrayLike) -> Floats:
         """Return calibrated log-odds, the shape of `raw`."""

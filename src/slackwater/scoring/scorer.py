@@ -8,14 +8,17 @@
 4. Each model returns raw log-odds, and its calibrator makes the outputs (`Target.outputs`) of them.
 5. `TrainingRange` names the features outside of the range that the models were trained on.
 
+Steps 3 to 5 are one compiled call (`slackwater.models.compiled`), for the events of a history or for one row.
+
 `ReversalScorer.gate` turns a score into a trade plan or a refusal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,9 @@ from slackwater.market.schemas import SCHEMAS
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
 from slackwater.models.calibration import calibrator_from_dict
+from slackwater.models.compiled import CompiledModels, StoredModel
 from slackwater.models.readers import READERS
-from slackwater.models.targets import TARGETS, Calibrator, ExplainedModel, Target, TextModel
+from slackwater.models.targets import TARGETS, ExplainedModel, Target, TextModel
 from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
@@ -52,7 +56,7 @@ from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.extra_rules import GateRule, check_rules
 from slackwater.trading.gate import Gate
 from slackwater.trading.score import Score, row_numbers
-from slackwater.types import Bools, Floats
+from slackwater.types import Floats
 
 __all__ = ["READERS", "UNPROVEN_EDGE", "EventScore", "ReversalScorer", "ScoreStream"]
 
@@ -60,35 +64,13 @@ UNPROVEN_EDGE = "I accept that no edge is demonstrated"
 """What `ReversalScorer.live_gate` asks for where the verdict is not ``eligible``."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredModel:
-    """One model of a bundle: its target, its text read and its calibrator."""
-
-    target: Target
-    model: TextModel
-    calibrator: Calibrator
-
-    @classmethod
-    def read(
-        cls, text: str, entry: Mapping[str, Any], readers: Mapping[str, Callable[[str], TextModel]]
-    ) -> _StoredModel:
-        text_format = entry["format"]
-        if text_format not in readers:
-            raise BundleError(
-                f"{entry['file']} has the format {brief(text_format)}, readers are given for {sorted(readers)}; pass "
-                "one in `ReversalScorer.load(path, readers={...})`"
-            )
-        target, calibrator = Target(**entry["target"]), calibrator_from_dict(entry["calibrator"])
-        return cls(target, readers[text_format](text), calibrator)
-
-    def outputs(self, oriented: Floats) -> dict[str, Floats]:
-        return self.target.outputs(self.calibrator, self.model.predict_raw(oriented))
-
-
 class ReversalScorer:
     """Scores and trade plans from the models of a bundle.
 
     Create one with `load`. A scorer has no market state: `score` starts from history, a `stream` has its own state.
+
+    Threads may share a scorer: nothing in it changes after loading, and the compiled calls release the interpreter's
+    lock. A stream (`ScoreStream`, `frame_stream`) belongs to one thread at a time.
 
     Attributes
     ----------
@@ -142,12 +124,15 @@ class ReversalScorer:
         require_triggers(self._engine.features, self._triggers, where="labels.triggers of the bundle")
         self._universe = Universe(manifest["symbols"], described)
         self._models = {
-            name: _StoredModel.read(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
+            name: _stored_model(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
         }
         self._check_models()
         self._training_range = TrainingRange.from_dict(with_lists(manifest["training_range"]))
         if self._training_range.lower_.size != len(self._orientation.columns):
             raise BundleError("the training range of the bundle does not have the columns of its features")
+        self._compiled = CompiledModels(
+            [*self._models.values()], self._orientation, self._columns, self._training_range
+        )
         gate = Gate.of(**manifest["trading"], horizon=manifest["labels"]["horizon"], symbols=manifest["symbols"])
         self._gate = replace(gate, extra_rules=extra_rules)
 
@@ -240,22 +225,25 @@ class ReversalScorer:
         """
         frame, cleaned = self._frame(tables)
         out = self._engine.transform(frame)
-        direction, fired = self._fired(out[list(self._triggers)].to_numpy(np.float64))
+        direction, fired = first_to_fire(out[list(self._triggers)].to_numpy(np.float64))
         events = np.flatnonzero(direction)
-        values = out[self._orientation.names].to_numpy(np.float64)[events]
-        oriented = self._orientation.apply(values, direction[events])
-        out["direction"] = direction.astype(np.int8)
-        for name, column in self._outputs(oriented).items():
-            out[name] = np.nan
-            out.loc[out.index[events], name] = column
-        out["triggers"] = pd.Series(fired, dtype=object, index=out.index)
-        missing: list[tuple[str, ...]] = [()] * len(out)
-        out_of_range = list(missing)
-        outside = self._training_range.out_of_range(oriented, self._orientation.columns)
-        for row, known, names in zip(events, ~np.isnan(values), outside, strict=True):
-            missing[row], out_of_range[row] = self._missing(known), names
-        out["missing_features"] = pd.Series(missing, dtype=object, index=out.index)
-        out["out_of_range_features"] = pd.Series(out_of_range, dtype=object, index=out.index)
+        features = out[self._engine.names].iloc[events].to_numpy(np.float64)
+        outputs = self._compiled(features, direction[events])
+        columns: dict[str, Any] = {"direction": direction.astype(np.int8)}
+        for name, column in zip(self._compiled.columns, outputs.T, strict=False):
+            columns[name] = np.full(len(out), np.nan)
+            columns[name][events] = column
+        names: dict[str, list[tuple[str, ...]]] = {
+            name: [()] * len(out) for name in ("triggers", "missing_features", "out_of_range_features")
+        }
+        for at, row in enumerate(events):
+            names["triggers"][row] = tuple(compress(self._triggers, fired[row]))
+            names["missing_features"][row], names["out_of_range_features"][row] = self._unusual(
+                features[at], direction[row], *outputs[at, -2:]
+            )
+        columns |= {name: pd.Series(lists, dtype=object, index=out.index) for name, lists in names.items()}
+        for name, column in columns.items():
+            out[name] = column
         return pd.concat([out, quality_columns(frame, cleaned, self._spec, self.warm_up)], axis=1)
 
     def _frame(self, tables: Mapping[str, pd.DataFrame]) -> tuple[MarketFrame, dict[str, pd.DataFrame]]:
@@ -412,18 +400,32 @@ class ReversalScorer:
         order = table["contribution"].abs()[:-1].sort_values(ascending=False, kind="stable").index
         return table.loc[[*order, len(table) - 1]].reset_index(drop=True)
 
-    def _outputs(self, oriented: Floats) -> dict[str, Floats]:
-        """Return the outputs of all models by name, shape (n_rows,) each."""
-        return {name: column for each in self._models.values() for name, column in each.outputs(oriented).items()}
+    def _unusual(
+        self, features: Floats, direction: float, share_outside: float, n_missing: float
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the features that an event lacks, and of those out of range if they are too many."""
+        missing: tuple[str, ...] = ()
+        out_of_range: tuple[str, ...] = ()
+        if n_missing:
+            missing = tuple(compress(self._orientation.names, np.isnan(features[self._columns])))
+        if share_outside > self._training_range.limit_:
+            oriented = self._orientation.apply(features[None, self._columns], np.array([direction]))
+            (out_of_range,) = self._training_range.out_of_range(oriented, self._orientation.columns)
+        return missing, out_of_range
 
-    def _fired(self, values: Floats) -> tuple[Floats, list[tuple[str, ...]]]:
-        """Return the direction of each row and the names of its triggers, of their values in order of precedence."""
-        direction, fired = first_to_fire(values)
-        names = np.array(self._triggers, dtype=object)
-        return direction, [tuple(names[row]) for row in fired]
 
-    def _missing(self, known: Bools) -> tuple[str, ...]:
-        return tuple(name for name, there in zip(self._orientation.names, known, strict=True) if not there)
+def _stored_model(
+    text: str, entry: Mapping[str, Any], readers: Mapping[str, Callable[[str], TextModel]]
+) -> StoredModel:
+    """Return one model of a bundle: its target, its text read and its calibrator."""
+    text_format = entry["format"]
+    if text_format not in readers:
+        raise BundleError(
+            f"{entry['file']} has the format {brief(text_format)}, readers are given for {sorted(readers)}; pass "
+            "one in `ReversalScorer.load(path, readers={...})`"
+        )
+    target, calibrator = Target(**entry["target"]), calibrator_from_dict(entry["calibrator"])
+    return StoredModel(target, readers[text_format](text), calibrator)
 
 
 def _families(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -50,7 +53,10 @@ class EventScore(Score):
 
 
 class ScoreStream:
-    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`."""
+    """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`.
+
+    One thread at a time may use a stream; those of several symbols may run side by side.
+    """
 
     def __init__(self, scorer: ReversalScorer, symbol: str) -> None:
         if not (isinstance(symbol, str) and is_name(symbol)):
@@ -61,8 +67,14 @@ class ScoreStream:
         self._warm_up = scorer.warm_up
         names = self._engine.names
         self._triggers = np.array([names.index(name) for name in scorer._triggers], dtype=np.intp)
-        self._context = [(name, names.index(name)) for name in CONTEXT if name in names]
-        self._passed = [(name, INPUTS.index(name)) for name in CONTEXT if name not in names]
+        made, passed = [name for name in CONTEXT if name in names], [name for name in CONTEXT if name not in names]
+        self._context = np.array([names.index(name) for name in made], dtype=np.intp)
+        self._passed = np.array([INPUTS.index(name) for name in passed], dtype=np.intp)
+        self._in_order = itemgetter(*([*made, *passed].index(name) for name in CONTEXT))
+        # A Timestamp takes a Timedelta faster than a timedelta.
+        self._decision_lag = pd.Timedelta(scorer._spec.decision_lag).as_unit("us")
+        self._without_event = dict.fromkeys(scorer._compiled.columns, math.nan)
+        self._other_outputs = [name for name in scorer._compiled.columns if name not in _GATE_OUTPUTS]
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> int:
         """Advance through history and return the number of bars; tables are checked and cleaned as by `score`.
@@ -124,32 +136,32 @@ class ScoreStream:
         scorer = self._scorer
         span = self._engine.span_of(self.symbol)
         features = self._engine.update(taken)
-        (event,), (fired,) = scorer._fired(features[None, self._triggers])
-        outputs = {name: np.nan for each in scorer._models.values() for name in each.target.columns}
+        fired = features[self._triggers].tolist()
+        direction = next((value for value in fired if abs(value) == 1.0), 0.0)
+        outputs = self._without_event
+        triggers: tuple[str, ...] = ()
         missing: tuple[str, ...] = ()
         out_of_range: tuple[str, ...] = ()
-        if event:
-            values = features[scorer._columns]
-            oriented = scorer._orientation.apply(values[None, :], np.array([event]))
-            outputs = {name: float(column[0]) for name, column in scorer._outputs(oriented).items()}
-            missing = scorer._missing(~np.isnan(values))
-            (out_of_range,) = scorer._training_range.out_of_range(oriented, scorer._orientation.columns)
-        of_gate: dict[str, Any] = {name: outputs.pop(name) for name in _GATE_OUTPUTS}
-        context: dict[str, Any] = {name: float(features[at]) for name, at in self._context}
-        context |= {name: float(taken.values[at]) for name, at in self._passed}
+        if direction:
+            triggers = tuple(compress(scorer._triggers, [value == direction for value in fired]))
+            *found, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
+            outputs = dict(zip(outputs, found, strict=True))
+            missing, out_of_range = scorer._unusual(features, direction, share_outside, n_missing)
+        of_gate = {name: outputs[name] for name in _GATE_OUTPUTS}
+        known = [*features[self._context].tolist(), *taken.values[self._passed].tolist()]
         return EventScore(
             symbol=self.symbol,
             event_time=taken.event_time,
-            available_time=taken.event_time + scorer._spec.decision_lag,
-            direction=int(event),
-            triggers=fired,
+            available_time=taken.event_time + self._decision_lag,
+            direction=int(direction),
+            triggers=triggers,
             missing_features=missing,
             out_of_range_features=out_of_range,
             features=features,
-            other_outputs=outputs,
+            other_outputs={name: outputs[name] for name in self._other_outputs},
             quality=DataQuality.of_bar(taken, span, spec=scorer._spec, warm_up=self._warm_up),
             **of_gate,
-            context=MarketContext(**context),
+            context=MarketContext.of_floats(self._in_order(known)),
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:

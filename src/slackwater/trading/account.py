@@ -38,6 +38,9 @@ class Exposure:
     cluster: tuple[str, ...] = ()
 
 
+_NO_EXPOSURE = Exposure()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPosition:
     """A position that is open, or ordered and not yet filled.
@@ -157,6 +160,8 @@ class Account:
     def exposure(self, symbol: str, side: int) -> Exposure:
         """Return the sums over the open positions as seen by a new trade (method, section 6.5)."""
         positions = self.open_positions
+        if not positions:
+            return _NO_EXPOSURE
         cluster: list[OpenPosition] = []
         reached = [(symbol, side)]
         while reached:

@@ -351,7 +351,7 @@ def _fraction_lost(before: float, now: float) -> float:
 
 
 def _utc_day(time: datetime) -> date:
-    return time.astimezone(UTC).date()
+    return (time if time.tzinfo is UTC else time.astimezone(UTC)).date()
 
 
 def _monday(day: date) -> date:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -80,7 +81,8 @@ class MarketContext:
     trend_efficiency_72h: float = math.nan
 
     def __post_init__(self) -> None:
-        _take_numbers(self, CONTEXT)
+        if {*map(type, _numbers_of_context(self))} != {float}:
+            _take_numbers(self, CONTEXT)
 
     @property
     def depth_1pct(self) -> float:
@@ -96,6 +98,14 @@ class MarketContext:
         return daily * math.sqrt(horizon / DAY)
 
     @classmethod
+    def of_floats(cls, numbers: Iterable[float]) -> MarketContext:
+        """Return the context of numbers in the order of `CONTEXT` that are known to be floats; they are not checked."""
+        context = object.__new__(cls)
+        for take, number in zip(_SLOTS, numbers, strict=True):
+            take(context, number)
+        return context
+
+    @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:
         """Return the context in a row that has every field of `CONTEXT`; raise SchemaError if one is not a number."""
         return cls(**row_numbers(row, CONTEXT))
@@ -104,7 +114,10 @@ class MarketContext:
 CONTEXT: Final = tuple(field.name for field in fields(MarketContext))
 """Columns of the features table that a gate needs besides the probabilities."""
 
+_SLOTS: Final = tuple(getattr(MarketContext, name).__set__ for name in CONTEXT)
 _FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low")
+# One is made at every bar, nearly always of floats: all of them are looked at in one go.
+_numbers_of_context, _numbers_of_models = attrgetter(*CONTEXT), attrgetter(*_FROM_MODELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +177,8 @@ class Score:
             raise SchemaError(f"`direction` of a score must be +1, 0 or -1, was {brief(self.direction)}")
         if not isinstance(self.context, MarketContext):
             raise SchemaError(f"`context` of a score must be a MarketContext, was a {type(self.context).__name__}")
-        _take_numbers(self, _FROM_MODELS)
+        if {*map(type, _numbers_of_models(self))} != {float}:
+            _take_numbers(self, _FROM_MODELS)
         for name in ("event_time", "available_time"):
             time = getattr(self, name)
             if not isinstance(time, datetime) or time.tzinfo is None:  # NaT has none

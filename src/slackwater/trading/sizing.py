@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from scipy.optimize import brentq
 
 from slackwater.market.contracts import Contract, bankruptcy_price, liquidation_price
 from slackwater.market.rounding import round_down
@@ -15,6 +13,7 @@ from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel, OrderCosts
 from slackwater.trading.payoff import Payoff
 from slackwater.trading.reasons import Reason
+from slackwater.trading.roots import kelly_quantity, quantity_at_risk
 from slackwater.trading.rules import SizingRules
 from slackwater.trading.score import Score
 
@@ -105,7 +104,8 @@ def size_position(
     # 1. Rules that need no quantity, and the room that the open positions leave.
     context = score.context
     payoff = Payoff(bracket=bracket, contract=contract, costs=costs, context=context)
-    limits = _Limits(payoff=payoff, rules=rules, equity=equity, edge_low=score.trade_edge_low)
+    probability = payoff.probability(score.trade_edge_low)
+    limits = _Limits(payoff=payoff, rules=rules, equity=equity, probability=probability)
     depth = context.depth_1pct
     if rules.depth_fraction is not None and math.isnan(depth):
         message = "the venue gives no depth; `depth_fraction` must be off (null) for the volume cap to stand alone"
@@ -118,7 +118,7 @@ def size_position(
         "cluster_risk": rules.max_cluster_risk * equity - exposure.cluster_risk_usd,
         "open_risk": rules.max_open_risk * equity - exposure.risk_usd,
     }
-    tightest = min(budgets, key=lambda name: budgets[name])
+    tightest = min(budgets, key=budgets.__getitem__)
     budget = budgets[tightest]
     notional_room = rules.leverage_cap * equity - exposure.notional_usd
     # In isolated mode a gain at the mark stays with its position until that is closed: only cash can be posted.
@@ -150,15 +150,16 @@ def size_position(
     # 3. The smallest cap, rounded down.
     dearest = bracket.entry * (1.0 + slippage)
     caps = {
-        tightest: limits.quantity_at_risk(budget),
+        tightest: quantity_at_risk(budget, *payoff.unit_loss),
         "leverage": notional_room / dearest,
         "margin": free_margin * leverage / (dearest * (1.0 + leverage * costs.fee_fraction(contract))),
         "margin_tier": limits.tier_quantity(leverage),
         **liquidity,
     }
     if rules.kelly_fraction is not None:
-        caps["kelly"] = limits.kelly_quantity(rules.kelly_fraction)
-    binding = min(caps, key=lambda name: caps[name])
+        share = rules.kelly_fraction * equity
+        caps["kelly"] = kelly_quantity(share, limits.probability, *payoff.unit_loss, *payoff.unit_gain)
+    binding = min(caps, key=caps.__getitem__)
     quantity = round_down(caps[binding] * _BELOW, contract.lot_size)
     reasons = limits.value_reasons(quantity)
     # A Kelly cap of zero is already reported as expected_value_too_low; do not also report the size as too small.
@@ -193,17 +194,20 @@ def _room_reasons(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Limits:
-    """The caps of one trade as functions of its quantity (coins)."""
+    """The caps of one trade as functions of its quantity (coins).
+
+    Parameters
+    ----------
+    payoff, rules, equity
+        As in `size_position`.
+    probability
+        Probability of the target at the lower bound of the edge.
+    """
 
     payoff: Payoff
     rules: SizingRules
     equity: float
-    edge_low: float
-
-    @property
-    def probability(self) -> float:
-        """Probability of the target at the lower bound of the edge."""
-        return self.payoff.probability(self.edge_low)
+    probability: float
 
     def value_reasons(self, quantity: float) -> tuple[Reason, ...]:
         """Return the reasons in the payoff, whatever the account holds."""
@@ -274,41 +278,6 @@ class _Limits:
             f"the smallest order is {contract.min_quantity:g} coins and {contract.min_notional_usd:g} USDT",
         )
 
-    def quantity_at_risk(self, budget_usd: float) -> float:
-        """Return the largest quantity whose loss at the stop is within the budget."""
-        at_zero, per_root = self.payoff.unit_loss
-        root = math.sqrt(max(budget_usd, 0.0) / at_zero)
-        # Newton on a convex curve comes down from above and never passes the root.
-        for _ in range(60):
-            excess = root * root * (at_zero + per_root * root) - budget_usd
-            if not excess > 0.0:
-                break
-            lower = root - excess / (root * (2.0 * at_zero + 3.0 * per_root * root))
-            if lower >= root:
-                break
-            root = lower
-        return _within(root * root, lambda quantity: budget_usd - quantity * self.payoff.unit_loss.at(quantity))
-
-    def kelly_quantity(self, fraction: float) -> float:
-        """Return the largest quantity whose loss at the stop is within a share of the Kelly stake."""
-        payoff, probability, equity = self.payoff, self.probability, fraction * self.equity
-        (loss, loss_per_root), (gain, gain_per_root) = payoff.unit_loss, payoff.unit_gain
-
-        def room(quantity: float) -> float:  # `equity × kelly - quantity × unit_loss`, without a call in it
-            root = math.sqrt(quantity)
-            lost, gained = loss + loss_per_root * root, gain + gain_per_root * root
-            kelly = probability - (1.0 - probability) * lost / gained if gained > 0.0 else -1.0
-            return equity * kelly - quantity * lost
-
-        most = room(0.0)
-        if not most > 0.0:
-            return 0.0
-        # Without impact the stake is `most` and the loss a straight line: the root is not above.
-        above = most / loss
-        if room(above) >= 0.0:
-            return above
-        return _within(brentq(room, 0.0, above, xtol=1e-12 * above, rtol=1e-14), room)
-
     @property
     def liquidation_buffer(self) -> float:
         rules, plan, context = self.rules, self.payoff.bracket, self.payoff.context
@@ -342,12 +311,3 @@ class _Limits:
             if plan.side * (plan.stop - price) >= self.liquidation_buffer:
                 return leverage
         return None
-
-
-def _within(quantity: float, room: Callable[[float], float]) -> float:
-    """Shrink the result of a root finder by a few ulps until it satisfies the constraint."""
-    step = 2.0**-50
-    while quantity > 0.0 and room(quantity) < 0.0:
-        quantity *= 1.0 - step
-        step *= 2.0
-    return quantity

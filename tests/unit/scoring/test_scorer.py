@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,21 @@ def test_the_stream_gives_the_scores_of_history(scorer: sw.ReversalScorer, score
     assert [s.missing_features for s in live] == history["missing_features"].tolist()
     assert [s.out_of_range_features for s in live] == history["out_of_range_features"].tolist()
     assert [s.available_time for s in live] == history["available_time"].tolist()
+
+
+def test_threads_share_a_scorer_each_with_its_own_stream(scorer: sw.ReversalScorer) -> None:
+    """Catches memory of the scorer that two streams use at once."""
+    frame = MarketFrame.from_tables(market(), FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
+    rows = {symbol: list(frame.rows(symbol)) for symbol in ("BTCUSDT", "ETHUSDT")}
+
+    def streamed(symbol: str) -> list[str]:
+        stream = scorer.stream(symbol)
+        return [repr(stream.update(row)) for row in rows[symbol]]
+
+    alone = {symbol: streamed(symbol) for symbol in rows}
+    with ThreadPoolExecutor(4) as pool:
+        for symbol, together in zip([*rows] * 2, pool.map(streamed, [*rows] * 2), strict=True):
+            assert together == alone[symbol]
 
 
 def test_the_events_are_those_of_the_labels(scorer: sw.ReversalScorer, scores: pd.DataFrame) -> None:
