@@ -19,7 +19,9 @@ __all__ = ["FIELDS", "GENESIS", "Event", "Kind", "Origin", "epoch_ns", "event_sh
 GENESIS: Final = "0" * 64
 """`prev_sha` of the first event."""
 
-_EARLIEST_NS: Final = 1_230_940_800 * 10**9  # the first block of Bitcoin; microseconds read as nanoseconds are before it
+_EARLIEST_NS: Final = (
+    1_230_940_800 * 10**9
+)  # the first block of Bitcoin; microseconds read as nanoseconds are before it
 _LAST_NS: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHA: Final = re.compile(r"([0-9a-f]{64})?")
@@ -45,7 +47,9 @@ class Kind(StrEnum):
 FIELDS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RUN: frozenset({"files", "plans", "refusals", "exits"}),
     Kind.SCORE: frozenset({"trade", "direction", "triggers", "p_direction", "trade_edge", "context", "features"}),
-    Kind.PLAN: frozenset({"trade", "event_time", "triggers", "side", "entry", "stop", "target", "quantity", "risk_usd"}),
+    Kind.PLAN: frozenset(
+        {"trade", "event_time", "triggers", "side", "entry", "stop", "target", "quantity", "risk_usd"}
+    ),
     Kind.REFUSAL: frozenset({"trade", "event_time", "triggers", "reasons"}),
     Kind.ORDER: frozenset({"trade", "order", "role", "side", "quantity", "price"}),
     Kind.FILL: frozenset({"trade", "order", "quantity", "price", "fee_usd"}),
@@ -210,7 +214,9 @@ def _plain(value: Any, where: str) -> Any:
         if math.isinf(value):
             raise JournalError(f"`{where}` of an event must be finite, or NaN where it is not known; was {value}")
         return None if math.isnan(value) else value
-    raise JournalError(f"`{where}` of an event must be a number, a text, a time or a list, was a {type(value).__name__}")
+    raise JournalError(
+        f"`{where}` of an event must be a number, a text, a time or a list, was a {type(value).__name__}"
+    )
 
 
 def _time(value: datetime, where: str) -> str:

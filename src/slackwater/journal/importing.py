@@ -140,7 +140,9 @@ def _synthetic(reports: Path, tables: Path) -> bool:
         )
     if len(set(marks.values())) > 1:
         said = ", ".join(f"{path.name}: {mark}" for path, mark in marks.items())
-        raise DataError(f"the files of {reports} disagree whether the market is SYNTHETIC ({said}): run the stages again")
+        raise DataError(
+            f"the files of {reports} disagree whether the market is SYNTHETIC ({said}): run the stages again"
+        )
     return next(iter(marks.values()))
 
 

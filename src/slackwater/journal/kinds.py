@@ -165,9 +165,7 @@ def fill_event(
     return _event(Kind.FILL, f"{trade}/{order}/{fill}", time, symbol, content, origin)
 
 
-def funding_event(
-    *, trade: str, symbol: str, time: datetime, rate: float, paid_usd: float, origin: Origin
-) -> Event:
+def funding_event(*, trade: str, symbol: str, time: datetime, rate: float, paid_usd: float, origin: Origin) -> Event:
     """Return the event of one settlement of funding.
 
     Parameters
@@ -209,9 +207,7 @@ def _of_trade(kind: Kind, content: Mapping[str, Any], time: datetime, origin: Or
 
 
 def _event(kind: Kind, key: str, time: datetime, symbol: str, content: Mapping[str, Any], origin: Origin) -> Event:
-    return Event(
-        kind=kind, key=f"{kind}/{key}", ts_ns=epoch_ns(time), symbol=symbol, origin=origin, payload=content
-    )
+    return Event(kind=kind, key=f"{kind}/{key}", ts_ns=epoch_ns(time), symbol=symbol, origin=origin, payload=content)
 
 
 def _time(value: datetime | str) -> datetime:

@@ -40,7 +40,7 @@ _SCHEMA: Final = (
     "prev_sha TEXT NOT NULL, sha TEXT NOT NULL, "
     "net_r REAL AS (json_extract(payload_json, '$.net_r')) VIRTUAL, "
     "codes TEXT AS (json_extract(payload_json, '$.codes')) VIRTUAL) STRICT",
-    "CREATE INDEX event_of_account ON event (account, kind)",
+    "CREATE INDEX event_of_account ON event (account, kind, ts_ns)",
     # Covers the sums over what was refused, of which there is one per refusal, without reading any payload.
     "CREATE INDEX event_forgone ON event (account, codes, ts_ns, net_r) WHERE kind = 'forgone'",
     "CREATE TRIGGER event_never_changes BEFORE UPDATE ON event "
