@@ -194,7 +194,8 @@ def _review_lines(found: Review) -> Iterator[str]:
         f"{found.days:,} days; {found.looked_at} intervals, which hold together in 95 of 100 accounts"
     )
     if found.noted:
-        yield f"{found.noted:,} trades have a note; {found.noted_late:,} were noted after the exit and may know the result"
+        late = f"{found.noted_late:,} were noted after the exit and may know the result"
+        yield f"{found.noted:,} trades have a note; {late}"
     wrong = [each for each in found.findings if each.verdict]
     enough = [each for each in found.findings if not each.verdict and not each.too_small]
     small = [each for each in found.findings if each.too_small]
@@ -219,13 +220,15 @@ def _answers(last: Note | None, *, mind: str, text: str | None, followed: bool |
         raise ParameterError("without a terminal, give `--mind`, `--followed` or `--not-followed`, and `--grade`")
     if asks and not mind:
         mind, told = _ask(
-            f"State of mind ({', '.join(STATES)}), and a few words if you like", _state, last and last.state_of_mind
+            f"State of mind ({', '.join(STATES)}), and a few words if you like",
+            _state,
+            last.state_of_mind if last else None,
         )
         text = told if text is None and told else text
     if asks and followed is None:
         followed = typer.confirm("Plan followed?", default=last.plan_followed if last else None)
     if asks and not grade:
-        grade = _ask(f"Grade ({', '.join(GRADES)})", _grade, last and last.grade)
+        grade = _ask(f"Grade ({', '.join(GRADES)})", _grade, last.grade if last else None)
     return Note(
         state_of_mind=mind or (last.state_of_mind if last else ""),
         text=text if text is not None else (last.text if last else ""),

@@ -158,7 +158,8 @@ def digest_sentences(digest: Digest, review: Review) -> Iterator[str]:
     mark = "SYNTHETIC market: no evidence of a real edge; " if digest.synthetic else ""
     yield f"{mark}week {digest.week} (from {digest.start}, UTC) of account {digest.account}"
     yield (
-        f"trades     {digest.trades} closed, {digest.won} won; net {digest.net_r:+.2f} R ({digest.net_usd:+,.2f} USDT), "
+        f"trades     {digest.trades} closed, {digest.won} won; "
+        f"net {digest.net_r:+.2f} R ({digest.net_usd:+,.2f} USDT), "
         f"promised {digest.expected_r:+.2f} R; funding paid {digest.funding_usd:,.2f} USDT"
     )
     if digest.unknown:
@@ -181,4 +182,5 @@ def digest_sentences(digest: Digest, review: Review) -> Iterator[str]:
     if not wrong:
         yield f"review     nothing is consistently wrong so far, of {review.looked_at} groups and measures looked at"
     for each in wrong:
-        yield f"review     {each.dimension} {each.group}: {each.verdict}, {each.mean:+.2f} R ({each.low:+.2f} to {each.high:+.2f})"
+        bounds = f"{each.mean:+.2f} R ({each.low:+.2f} to {each.high:+.2f})"
+        yield f"review     {each.dimension} {each.group}: {each.verdict}, {bounds}"

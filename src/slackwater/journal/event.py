@@ -123,7 +123,8 @@ class Event:
             raise JournalError(f"`kind` must be one of {', '.join(FIELDS)}, was {self.kind!r}")
         if type(self.ts_ns) is not int or not _EARLIEST_NS <= self.ts_ns <= _LAST_NS:
             raise JournalError(
-                f"{self.kind} {self.key!r}: `ts_ns` must be nanoseconds since 1970 (UTC) from 2009 on, was {self.ts_ns!r}"
+                f"{self.kind} {self.key!r}: `ts_ns` must be nanoseconds since 1970 (UTC) from 2009 on, "
+                f"was {self.ts_ns!r}"
             )
         texts = {"key": self.key, "account": self.origin.account, "symbol": self.symbol}
         for name, text in texts.items():
@@ -189,7 +190,7 @@ def trade_id(account: str, symbol: str, event_time: datetime) -> str:
     Examples
     --------
     >>> trade_id("live", "BTCUSDT", datetime(2024, 3, 1, 12, 5, tzinfo=UTC))
-    'BTCUSDT-20240301T120500-7a74d6'
+    'BTCUSDT-20240301T120500-f66bdd'
     """
     at = epoch_ns(event_time)
     digest = hashlib.sha256(f"{account}\n{symbol}\n{at}".encode()).hexdigest()

@@ -130,13 +130,13 @@ def _number(value: float) -> str:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Iterable[object]], *, numbers: tuple[int, ...], classes: Sequence[str] = ()
+    head: Sequence[str], rows: Sequence[Iterable[str | None]], *, numbers: tuple[int, ...], classes: Sequence[str] = ()
 ) -> str:
     """Return a table whose cells are text, whatever stands in them."""
 
-    def cells(tag: str, row: Iterable[object]) -> str:
+    def cells(tag: str, row: Iterable[str | None]) -> str:
         return "".join(
-            f"<{tag}{' class=number' if at in numbers else ''}>{escape(value) if isinstance(value, str) else ''}</{tag}>"
+            f"<{tag}{' class=number' if at in numbers else ''}>{escape(value or '')}</{tag}>"
             for at, value in enumerate(row)
         )
 

@@ -107,7 +107,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Group:
-    """Sums per day of one group: of its measure and of its trades, and of those that it is compared with."""
+    """Sums per day of one group: of its measure and of its trades; the same of those that it is compared with."""
 
     about: str
     dimension: str
@@ -116,8 +116,7 @@ class _Group:
     days: Ints
     sums: Floats
     counts: Floats
-    other_sums: Floats | None = None
-    other_counts: Floats | None = None
+    others: tuple[Floats, Floats] | None = None
 
 
 def review_account(journal: Journal, account: str, *, synthetic: bool, resampling: Resampling | None = None) -> Review:
@@ -214,7 +213,7 @@ def _of_gate(forgone: pd.DataFrame) -> Iterator[_Group]:
     for code in sorted({each for names in codes for each in names}):
         rows = forgone[[code in names for names in codes]]
         days, at = np.unique(rows["day"].to_numpy(), return_inverse=True)
-        sums, counts = np.bincount(at, rows["net_r"]), np.bincount(at, rows["n"])
+        sums, counts = (_sums(at, rows[name].to_numpy(np.float64), days.size) for name in ("net_r", "n"))
         yield _Group(
             about="gate", dimension="rule", name=code, measure="forgone_r", days=days, sums=sums, counts=counts
         )
@@ -241,11 +240,14 @@ def _group(
         name=name,
         measure=measure,
         days=days,
-        sums=np.bincount(at, value * inside, n),
-        counts=np.bincount(at, inside, n),
-        other_sums=np.bincount(at, value * (1.0 - inside), n) if against else None,
-        other_counts=np.bincount(at, 1.0 - inside, n) if against else None,
+        sums=_sums(at, value * inside, n),
+        counts=_sums(at, inside, n),
+        others=(_sums(at, value * (1.0 - inside), n), _sums(at, 1.0 - inside, n)) if against else None,
     )
+
+
+def _sums(at: Ints, weights: Floats, n: int) -> Floats:
+    return np.bincount(at, weights, n).astype(np.float64)
 
 
 def _findings(groups: list[_Group], first: int, days: int, resampling: Resampling) -> list[Finding]:
@@ -273,9 +275,9 @@ def _without_interval(group: _Group, days: int, mean_block: timedelta) -> Findin
     trades, on = int(group.counts.sum()), int((group.counts > 0).sum())
     mean = float(group.sums.sum() / trades) if trades else np.nan
     too_small = ""
-    if group.other_counts is not None and group.other_sums is not None:
-        others = int(group.other_counts.sum())
-        mean -= float(group.other_sums.sum() / others)
+    if group.others is not None:
+        others = int(group.others[1].sum())
+        mean -= float(group.others[0].sum() / others)
         if others < FEWEST_TRADES:
             too_small = f"{others} other noted trades, {FEWEST_TRADES} are needed"
     if trades < FEWEST_TRADES or on < FEWEST_DAYS:
@@ -308,8 +310,8 @@ def _means(group: _Group, first: int, draws: Floats) -> Floats:
     drawn = draws[:, group.days - first]
     with np.errstate(invalid="ignore"):
         means = (drawn @ group.sums) / (drawn @ group.counts)
-        if group.other_sums is not None:
-            means = means - (drawn @ group.other_sums) / (drawn @ group.other_counts)
+        if group.others is not None:
+            means = means - (drawn @ group.others[0]) / (drawn @ group.others[1])
     return np.asarray(means)
 
 

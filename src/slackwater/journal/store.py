@@ -29,7 +29,7 @@ _VERSION: Final = 1
 _BUSY_SECONDS: Final = 30.0
 _FOLLOWS: Final = (
     "NEW.id IS NOT 1 + coalesce((SELECT max(id) FROM event), 0)"
-    f" OR NEW.prev_sha IS NOT coalesce((SELECT sha FROM event ORDER BY id DESC LIMIT 1), '{GENESIS}')"
+    " OR (NEW.id > 1 AND NEW.prev_sha IS NOT (SELECT sha FROM event WHERE id = NEW.id - 1))"
     # INSERT OR REPLACE would take the event of a key away without asking the trigger of DELETE.
     " OR EXISTS (SELECT 1 FROM event WHERE key = NEW.key)"
 )

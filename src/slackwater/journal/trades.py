@@ -83,7 +83,8 @@ def closed_trades(journal: Journal, account: str) -> pd.DataFrame:
         `noted_late`, whether its first note was written after the exit.
     """
     plans = {row["trade"]: row for row in payloads(journal, account, Kind.PLAN)}
-    notes, first_note = latest_notes(journal, account), {}
+    notes = latest_notes(journal, account)
+    first_note: dict[str, int] = {}
     for row in payloads(journal, account, Kind.NOTE):
         first_note.setdefault(row["trade"], row["ts_ns"])
     rows = []
