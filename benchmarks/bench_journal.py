@@ -40,7 +40,7 @@ def events() -> Iterator[Event]:
         base = {"symbol": "BTCUSDT", "event_time": at, "triggers": ("cusum", "cascade", "cusum+cascade")[number % 3]}
         decided = base | {"decided_at": at + timedelta(minutes=1)}
         traded = number % 100 == 0
-        plan = dict.fromkeys(("side", "entry", "stop", "target", "quantity", "volatility_daily", "p_trade"), 0.02)
+        plan = dict.fromkeys(("side", "entry", "stop", "target", "quantity", "risk_usd", "volatility_daily"), 0.02)
         refusal = {"reasons": [reasons[number % 5], reasons[(number // 5) % 5]]}
         decision = decision_event(
             {"decision": "plan" if traded else "refusal", **decided, **(plan if traded else refusal)}, ORIGIN

@@ -1,8 +1,8 @@
 """Kills of a process that writes a journal: what was acknowledged is there, once, and the chain holds.
 
 Run it with ``python -m campaigns.journal_kills``; it takes less than a minute and writes its result to
-``campaigns/journal_kills.json``. Every writer is a process of its own that is ended by SIGKILL at a random moment: while
-it makes the journal, adds one event, adds many together, or tells of its success.
+``campaigns/journal_kills.json``. Every writer is a process of its own that is ended by SIGKILL at a random moment:
+while it makes the journal, adds one event, adds many together, or tells of its success.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def campaign(root: Path, *, kills: int, first: int, seed: int = 1) -> dict[str, 
 
     for number in range(first):
         journal, told = root / f"first-{number}.db", root / f"first-{number}.txt"
-        killed(lambda: write_on(journal, told), lambda: time.sleep(draws.uniform(0.0, 0.06)))
+        killed(partial(write_on, journal, told), lambda: time.sleep(draws.uniform(0.0, 0.06)))
         count(journal, told)
     journal, told = root / "journal.db", root / "told.txt"
     for _ in range(kills):
@@ -118,7 +119,7 @@ def campaign(root: Path, *, kills: int, first: int, seed: int = 1) -> dict[str, 
                 time.sleep(0.001)
             time.sleep(draws.uniform(0.0, 0.03))
 
-        killed(lambda: write_on(journal, told), until_it_writes)
+        killed(partial(write_on, journal, told), until_it_writes)
         count(journal, told)
     return {
         "kills": kills + first,
