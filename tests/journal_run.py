@@ -35,7 +35,9 @@ def make_run(root: Path) -> Path:
         for hours in (1, 2):
             time = at + timedelta(hours=hours)
             reasons = (Reason("expected_value_too_low", "the lower bound is 0.01"), Reason("position_open", "it is"))
-            decisions.append(Refusal(symbol="BTCUSDT", event_time=time, decided_at=time + MINUTE, reasons=reasons[:hours]))
+            decisions.append(
+                Refusal(symbol="BTCUSDT", event_time=time, decided_at=time + MINUTE, reasons=reasons[:hours])
+            )
             known = number > 0
             labels.append(
                 {
@@ -51,7 +53,6 @@ def make_run(root: Path) -> Path:
     table = pd.DataFrame(labels)
     times = {name: table[name].dt.as_unit("us") for name in ("event_time", "trade_end_time")}
     write_parquet(table.assign(**times), root / "data" / "labels.parquet")
-    write_parquet(bars, root / "data" / "tables" / "fine_bars.parquet")
     bars.attrs["synthetic"] = True
     write_parquet(bars, root / "data" / "tables" / "fine_bars.parquet")
     return root
@@ -60,7 +61,7 @@ def make_run(root: Path) -> Path:
 def _bars(rng: np.random.Generator) -> pd.DataFrame:
     n = 24 * (3 * TRADES + 10)
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.004, n)))
-    opens = (START + HOUR * np.arange(n)).as_unit("us")
+    opens = pd.date_range(START, periods=n, freq="1h").as_unit("us")
     wick = np.abs(rng.normal(0.0, 0.004, (2, n)))
     return pd.DataFrame(
         {

@@ -169,6 +169,8 @@ def _of_model(trades: pd.DataFrame) -> Iterator[_Group]:
     """Yield the groups that show where the model is wrong, each by its result and by what was promised."""
     surprise = trades["net_r"] - trades["expected_r"]
     for dimension, group, rows in _groups_of_model(trades):
+        if not rows.any():
+            continue
         yield _group("model", dimension, group, "net_r", trades["ts_ns"][rows], trades["net_r"][rows])
         known = rows & surprise.notna().to_numpy()
         if known.any():

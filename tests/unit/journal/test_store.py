@@ -303,5 +303,7 @@ def test_the_committed_campaign_of_kills_found_nothing() -> None:
 
 def test_a_writer_starts_without_pandas() -> None:
     """Catches an import that makes every process that adds an event wait for seconds."""
-    code = "import sys, slackwater.journal.store, slackwater.journal.chain\nprint({'numpy', 'pandas'} & set(sys.modules))"
+    code = (
+        "import sys, slackwater.journal.store, slackwater.journal.chain\nprint({'numpy', 'pandas'} & set(sys.modules))"
+    )
     assert run(code).strip() == "set()"
