@@ -123,7 +123,10 @@ def digest(
         name, synthetic = chosen_account(journal_file, account)
         of_week = week_digest(journal_file, name, synthetic=synthetic, week=week)
     if as_json:
-        _print_json(asdict(of_week) | {"wrong": [asdict(each) for each in found.findings if each.verdict]})
+        _print_json(
+            asdict(of_week)
+            | {"start": str(of_week.start), "wrong": [asdict(each) for each in found.findings if each.verdict]}
+        )
         return
     for line in digest_sentences(of_week, found):
         typer.echo(line)

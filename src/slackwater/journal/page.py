@@ -130,14 +130,14 @@ def _number(value: float) -> str:
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Iterable[str | None]], *, numbers: tuple[int, ...], classes: Sequence[str] = ()
+    head: Sequence[str], rows: Sequence[Iterable[object]], *, numbers: tuple[int, ...], classes: Sequence[str] = ()
 ) -> str:
     """Return a table whose cells are text, whatever stands in them."""
 
-    def cells(tag: str, row: Iterable[str | None]) -> str:
+    def cells(tag: str, row: Iterable[object]) -> str:
+        texts = [escape(value) if isinstance(value, str) else "" for value in row]  # a missing note is NaN
         return "".join(
-            f"<{tag}{' class=number' if at in numbers else ''}>{escape(value or '')}</{tag}>"
-            for at, value in enumerate(row)
+            f"<{tag}{' class=number' if at in numbers else ''}>{text}</{tag}>" for at, text in enumerate(texts)
         )
 
     marks = classes or [""] * len(rows)

@@ -79,7 +79,7 @@ def closed_trades(journal: Journal, account: str) -> pd.DataFrame:
         `trade`, `symbol`, `ts_ns` (exit, int64 nanoseconds UTC), `event_time`, `triggers` (joined by "+"), `side`
         (+1, -1), `exit_reason`; float64, NaN where not known: `net_r`, `mae_r`, `mfe_r`, `p_trade`, `reward_risk`,
         `expected_r` (the mean result that the model promised, R), `volatility_daily` (of the plan), `funding_usd`,
-        `net_usd`; of the last note, None where there is none: `state_of_mind`, `plan_followed`, `grade`, `text`, and
+        `net_usd`; of the last note, missing where there is none: `state_of_mind`, `plan_followed`, `grade`, `text`, and
         `noted_late`, whether its first note was written after the exit.
     """
     plans = {row["trade"]: row for row in payloads(journal, account, Kind.PLAN)}

@@ -115,7 +115,7 @@ def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
 
 
 def test_excursions_are_those_of_the_bars_before_the_exit(tmp_path: Path) -> None:
-    """Catches bars from before the entry or of the exit, a side that is turned round, and a hole that counts as calm."""
+    """Catches bars from before the entry or of the exit, a turned side, and a hole that counts as calm."""
     run = make_run(tmp_path / "run")
     trades, bars = read_parquet(run / "reports" / "trades.parquet"), read_parquet(run / "data/tables/fine_bars.parquet")
     mae, mfe = excursions(trades, bars.sample(frac=1.0, random_state=1))

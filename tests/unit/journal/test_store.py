@@ -100,7 +100,7 @@ def test_an_event_that_is_written_again_is_not_doubled(path: Path) -> None:
 
 def test_an_account_is_synthetic_or_not(path: Path) -> None:
     """Catches made-up trades that are added up with real ones."""
-    with writing(path, by="test") as writer, pytest.raises(JournalError, match="account paper .* not SYNTHETIC"):
+    with writing(path, by="test") as writer, pytest.raises(JournalError, match=r"account paper .* not SYNTHETIC"):
         writer.append(event(7, origin=Origin(account="paper", synthetic=True)))
 
 
