@@ -10,7 +10,10 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,54 +22,65 @@ import pandas as pd
 from benchmarks.record import Recorder, cpu_seconds
 from slackwater.evidence.resampling import Resampling
 from slackwater.journal.chain import verify_chain
-from slackwater.journal.event import Event, Kind, Origin, epoch_ns
-from slackwater.journal.kinds import decision_event, exit_event, forgone_event
+from slackwater.journal.event import FIELDS, Event, Kind, Origin, epoch_ns, trade_id
 from slackwater.journal.review import review_account
 from slackwater.journal.store import reading, writing
 
 EVENTS = 1_000_000
-FEATURES = [f"feature_{number}" for number in range(200)]
+MINUTE_NS = 60 * 10**9
 ORIGIN = Origin(account="backtest-bench", synthetic=True)
 CODES = ("expected_value_too_low", "probability_below_threshold", "position_open", "out_of_distribution", "throttled")
 START = pd.Timestamp("2023-01-01", tz="UTC")
+BLANK = {kind: dict.fromkeys(names) for kind, names in FIELDS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Event):
+    """An event whose payload is text already: the benchmark is of reading."""
+
+    text: str
+
+    def payload_json(self) -> str:
+        return self.text
+
+
+def prepared(trade: str, time_ns: int, base: str, kind: Kind, text: str, later: int = 0) -> Event:
+    key, text = f"{kind}/{trade}", f"{{{base},{text}}}"
+    common = {"symbol": "BTCUSDT", "origin": ORIGIN, "payload": BLANK[kind]}
+    return Prepared(kind=kind, key=key, ts_ns=time_ns + later, text=text, **common)
 
 
 def events() -> Iterator[Event]:
     """Scores, each with a refusal and what was forgone, or, one in a hundred, with a plan and an exit."""
     rng = np.random.default_rng(1)
-    reasons = [{"code": code, "message": f"{code.replace('_', ' ')}: 0.5357 is below 0.55"} for code in CODES]
-    for number in range(EVENTS // 3):
+    snapshots = [
+        json.dumps({f"feature_{at}": value for at, value in enumerate(rng.normal(size=200).tolist())})
+        for _ in range(500)
+    ]
+    results = rng.normal(-0.02, 1.0, EVENTS // 3)
+    for number, net_r in enumerate(results.tolist()):
         at = START + timedelta(minutes=3 * number)
-        base = {"symbol": "BTCUSDT", "event_time": at, "triggers": ("cusum", "cascade", "cusum+cascade")[number % 3]}
-        decided = base | {"decided_at": at + timedelta(minutes=1)}
-        traded = number % 100 == 0
-        plan = dict.fromkeys(("side", "entry", "stop", "target", "quantity", "risk_usd", "volatility_daily"), 0.02)
-        refusal = {"reasons": [reasons[number % 5], reasons[(number // 5) % 5]]}
-        decision = decision_event(
-            {"decision": "plan" if traded else "refusal", **decided, **(plan if traded else refusal)}, ORIGIN
-        )
-        snapshot = {"direction": 1, "p_direction": 0.6, "trade_edge": 0.1, "context": {"close": 1.0}}
-        snapshot |= {"features": dict(zip(FEATURES, rng.normal(size=200).tolist(), strict=True)), **base}
-        trade = decision.payload["trade"]
-        yield Event(
-            kind=Kind.SCORE,
-            key=f"score/{trade}",
-            ts_ns=epoch_ns(at),
-            symbol="BTCUSDT",
-            origin=ORIGIN,
-            payload=snapshot | {"trade": trade},
-        )
-        yield decision
-        end, net_r = at + timedelta(hours=12), float(rng.normal(-0.02, 1.0))
-        if traded:
-            row = base | {"exit_time": end, "exit_reason": "time", "side": 1 - 2 * (number % 2), "net_r": net_r}
-            row |= {"funding_usd": 0.1, "p_trade": 0.55, "reward_risk": 0.9, "net_usd": 100.0 * net_r}
-            yield exit_event(row, mae_r=0.5, mfe_r=0.5, origin=ORIGIN)
+        time_ns, trade = epoch_ns(at), trade_id(ORIGIN.account, "BTCUSDT", at)
+        triggers = ("cusum", "cascade", "cusum+cascade")[number % 3]
+        base = f'"trade":"{trade}","event_time":"{at.isoformat()}","triggers":"{triggers}","synthetic":true'
+
+        made = partial(prepared, trade, time_ns, base)
+        yield made(Kind.SCORE, f'"p_direction":0.6,"features":{snapshots[number % 500]}')
+        if number % 100 == 0:
+            yield made(Kind.PLAN, f'"entry":1.0,"volatility_daily":{0.02 + 0.001 * (number % 700 / 100)}', MINUTE_NS)
+            rest = f'"side":{1 - 2 * (number // 100 % 2)},"p_trade":0.55,"reward_risk":0.9,"funding_usd":0.1'
+            yield made(Kind.EXIT, f'"net_r":{net_r},"mae_r":0.5,"mfe_r":0.5,{rest}', 720 * MINUTE_NS)
         else:
-            codes = [each["code"] for each in refusal["reasons"]]
-            yield forgone_event(
-                symbol="BTCUSDT", event_time=at, known_time=end, codes=codes, net_r=net_r, origin=ORIGIN
-            )
+            first, second = sorted((CODES[number % 5], CODES[(number // 5) % 5]))
+            codes = first if first == second else f"{first}+{second}"
+            reason = '{"code":"throttled","message":"direction probability 0.5357 is below the threshold 0.55"}'
+            yield made(Kind.REFUSAL, f'"reasons":[{reason},{reason}]', MINUTE_NS)
+            yield made(Kind.FORGONE, f'"codes":"{codes}","net_r":{net_r}', 720 * MINUTE_NS)
+
+
+def batched(made: Iterator[Event], size: int) -> Iterator[list[Event]]:
+    while batch := list(islice(made, size)):
+        yield batch
 
 
 def test_a_million_events(record: Recorder, tmp_path: Path) -> None:

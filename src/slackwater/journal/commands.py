@@ -109,7 +109,9 @@ def review(
 def digest(
     path: JournalPath = _DEFAULT,
     account: AccountName = "",
-    week: Annotated[str, typer.Option(help="ISO week, such as 2024-W03; by default that of the last event.")] = "",
+    week: Annotated[
+        str, typer.Option(help="ISO week, such as 2024-W03; by default that of the last event but notes.")
+    ] = "",
     block_days: BlockDays = 14,
     as_json: AsJson = False,
 ) -> None:
