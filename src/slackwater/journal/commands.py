@@ -109,9 +109,7 @@ def review(
 def digest(
     path: JournalPath = _DEFAULT,
     account: AccountName = "",
-    week: Annotated[
-        str, typer.Option(help="ISO week, such as 2024-W03; by default that of the last event but notes.")
-    ] = "",
+    week: Annotated[str, typer.Option(help="ISO week, such as 2024-W03; by default the last one.")] = "",
     block_days: BlockDays = 14,
     as_json: AsJson = False,
 ) -> None:
@@ -125,10 +123,8 @@ def digest(
         name, synthetic = chosen_account(journal_file, account)
         of_week = week_digest(journal_file, name, synthetic=synthetic, week=week)
     if as_json:
-        _print_json(
-            asdict(of_week)
-            | {"start": str(of_week.start), "wrong": [asdict(each) for each in found.findings if each.verdict]}
-        )
+        wrong = [asdict(each) for each in found.findings if each.verdict]
+        _print_json(asdict(of_week) | {"start": str(of_week.start), "wrong": wrong})
         return
     for line in digest_sentences(of_week, found):
         typer.echo(line)

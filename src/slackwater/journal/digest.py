@@ -76,7 +76,7 @@ def week_digest(journal: Journal, account: str, *, synthetic: bool, week: str = 
     account, synthetic
         As `slackwater.journal.trades.chosen_account` returns them.
     week
-        ISO week such as ``2024-W03``; by default the week of the last event of the account.
+        ISO week such as ``2024-W03``; by default that of the last event that is not a note.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _monday(week: str) -> date:
 
 
 def _last_monday(journal: Journal, account: str) -> date:
-    ((last,),) = journal.rows("SELECT max(ts_ns) FROM event WHERE account = ?", account)
+    ((last,),) = journal.rows("SELECT max(ts_ns) FROM event WHERE account = ? AND kind <> 'note'", account)
     day = datetime.fromtimestamp(last // 10**9, tz=UTC).date()
     return day - timedelta(days=day.weekday())
 
