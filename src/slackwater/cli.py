@@ -12,6 +12,7 @@ import typer
 
 from slackwater import __version__
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
+from slackwater.journal.commands import journal
 from slackwater.market.venues import EXCHANGES
 from slackwater.study import bundle_commands, commands
 
@@ -395,6 +396,7 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 
 app.command()(commands.study)
 app.command()(commands.evaluate)
+app.add_typer(journal, name="journal")
 
 
 def main() -> None:
