@@ -14,6 +14,7 @@ from slackwater import __version__
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
 from slackwater.study import commands
+from slackwater.tracking.commands import promote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -431,6 +432,7 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 
 app.command()(commands.study)
 app.command()(commands.evaluate)
+app.command()(promote)
 
 
 def main() -> None:
