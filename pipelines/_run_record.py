@@ -53,7 +53,7 @@ def _table(rows: Mapping[str, Any], key: str) -> pd.DataFrame:
 
 
 @contextmanager
-def files(scored: pd.DataFrame, title: str) -> Iterator[dict[str, Path]]:
+def files(scored: pd.DataFrame, trades: pd.DataFrame, title: str) -> Iterator[dict[str, Path]]:
     """Yield pages and predictions by folder in the run; they are made for it."""
     with TemporaryDirectory() as place:
         made = {name: Path(place) / name for name in ("pages", "predictions")}
@@ -65,9 +65,7 @@ def files(scored: pd.DataFrame, title: str) -> Iterator[dict[str, Path]]:
             page = html_page(text, title=f"{name}: {title}", pictures=pictures.get(name, ()))
             (made["pages"] / f"{name}.html").write_text(page, encoding="utf-8")
         write_parquet(scored, made["predictions"] / "scored.parquet")
-        write_parquet(
-            read_parquet("reports/unit_risk_trades.parquet"), made["predictions"] / "unit_risk_trades.parquet"
-        )
+        write_parquet(trades, made["predictions"] / "unit_risk_trades.parquet")
         yield made
 
 

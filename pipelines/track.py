@@ -38,7 +38,7 @@ def main(stage: Stage) -> None:
     name = f"{metrics['dataset']}{' (SYNTHETIC)' if metrics['synthetic'] else ''} {tags.get('dvc_experiment', '')}"
     scored, trades = scored_events(), read_parquet("reports/unit_risk_trades.parquet")
     dataset, example = dataset_and_example(metrics["dataset"], manifest)
-    with files(scored, name.strip()) as made:
+    with files(scored, trades, name.strip()) as made:
         record_of_run = RunRecord(
             name=name.strip(),
             params=params,

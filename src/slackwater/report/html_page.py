@@ -23,7 +23,7 @@ img { max-width: 100% }
 
 
 def html_page(markdown: str, *, title: str, pictures: Iterable[Path] = ()) -> str:
-    """Return a page in HTML; markup in the text of `markdown` is shown, not run.
+    r"""Return a page in HTML; markup in the text of `markdown` is shown, not run.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def html_page(markdown: str, *, title: str, pictures: Iterable[Path] = ()) -> st
 
     Examples
     --------
-    >>> page = html_page("| auc |\\n|---|\\n| .56 <b> |", title="toy")
+    >>> page = html_page("| auc |\n|---|\n| .56 <b> |", title="toy")
     >>> "<td>.56 &lt;b&gt;</td>" in page
     True
     """

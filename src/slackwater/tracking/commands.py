@@ -14,10 +14,10 @@ def promote(
     version: Annotated[str, typer.Argument(help="Number of the version; by default the candidate.")] = "",
     force: Annotated[str, typer.Option(help="Why it becomes champion whatever the rule says; needs VERSION.")] = "",
 ) -> None:
-    """Make a registered version the champion, which `slackwater.tracking.pull` fetches; status 1 if the rule forbids it.
+    """Make a registered version the champion, which live scorers pull; status 1 if the rule forbids it.
 
-    The rule: its verdict is eligible, and on the events that it and the champion both predicted its AUC is not lower. The
-    store is what MLFLOW_TRACKING_URI names, else mlflow.db in this directory.
+    The rule: its verdict is eligible, and on the events that it and the champion both predicted its AUC is not lower.
+    The store is what MLFLOW_TRACKING_URI names, else mlflow.db in this directory.
     """
     from slackwater.tracking.champion import promote as move_champion
     from slackwater.tracking.store import Store

@@ -1,7 +1,7 @@
 """Names of metrics in MLflow, and the columns with which the runs table opens.
 
-What a run is judged by has a short name and comes first: ``auc``, ``net_bps``. Every other metric stands in the group of
-its section, as MLflow folds names up to a slash: ``direction/by_symbol.BTCUSDT.auc``, ``backtest/max_drawdown``.
+What a run is judged by has a short name and comes first: ``auc``, ``net_bps``. Every other metric stands in the group
+of its section, as MLflow folds names up to a slash: ``direction/by_symbol.BTCUSDT.auc``, ``backtest/max_drawdown``.
 """
 
 from __future__ import annotations

@@ -169,11 +169,8 @@ def _log_values(mlflow: Any, client: Any, run: Any, record: RunRecord, model_id:
         kinds.Metric(name, value, at, 0, model_id=model_id if name in short else None)
         for name, (_, value) in named.items()
     ]
-    metrics += [
-        kinds.Metric(f"curves/{name}", value, at, step)
-        for name, curve in record.curves.items()
-        for step, value in curve
-    ]
+    points = ((f"curves/{name}", step, value) for name, curve in record.curves.items() for step, value in curve)
+    metrics += [kinds.Metric(name, value, at, step) for name, step, value in points]
     labels = [kinds.RunTag(key, value) for key, value in tags.items()]
     for some, others in zip_longest(_parts(params, _PARAMS), _parts(metrics, _METRICS)):
         client.log_batch(run.info.run_id, params=some or (), metrics=others or (), tags=labels)
