@@ -121,7 +121,7 @@ def promote(
     ParameterError
         If a reason is given without a version.
     MissingDataError
-        If there is no such version.
+        If there is no such version, or no store.
     BundleError
         If its bundle cannot be read: also a forced champion has to load.
     TrackingError
@@ -131,6 +131,7 @@ def promote(
         raise ParameterError("a reason moves the champion against the rule: name the version, too")
     uri = f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}"
     mlflow = quiet_mlflow()
+    store.require()
     with readable_errors(mlflow, store.uri):
         client, found = mlflow.MlflowClient(store.uri), find_version(mlflow, store, uri)
         champion = client.get_registered_model(name).aliases.get(CHAMPION)

@@ -34,7 +34,7 @@ def quiet_mlflow() -> Any:
             import mlflow
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
-    for name in ("mlflow.store", "mlflow.models", "mlflow.tracking", "mlflow.types"):
+    for name in ("mlflow.store", "mlflow.models", "mlflow.pyfunc", "mlflow.tracking", "mlflow.types"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return mlflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from slackwater import __version__
 from slackwater.errors import BundleError, MissingDataError, TrackingError
 from slackwater.models.targets import Target
 from slackwater.storage import first_directory, read_json, sha256_of
@@ -26,7 +28,7 @@ CANDIDATE: Final = "candidate"
 """Alias of the version that was registered last."""
 
 _LOADER: Final = "slackwater.tracking.served"
-_NEEDED: Final = ("slackwater", "numpy", "pandas", "numba", "scipy", "pyarrow", "pydantic")
+_NEEDED: Final = ("numpy", "pandas", "numba", "scipy", "pyarrow", "pydantic")
 
 
 def log_model(mlflow: Any, client: Any, run: Any, bundle: Path, *, example: pd.DataFrame | None) -> str:
@@ -40,14 +42,15 @@ def log_model(mlflow: Any, client: Any, run: Any, bundle: Path, *, example: pd.D
             return str(found.model_id)
         client.delete_logged_model(found.model_id)  # of a process that was killed
     model = client.create_logged_model(home, name="scorer", source_run_id=run_id, model_type="reversal scorer")
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no example, and that a column of whole numbers cannot be NaN
         mlflow.pyfunc.save_model(
             path=f"{place}/model",
             loader_module=_LOADER,
             data_path=str(bundle),
             signature=_signature(mlflow, bundle),
             input_example=example,
-            pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+            pip_requirements=[f"slackwater=={__version__}", *(f"{name}=={version(name)}" for name in _NEEDED)],
             mlflow_model=mlflow.models.Model(
                 artifact_path=model.artifact_location, run_id=run_id, model_id=model.model_id, model_uuid=model.model_id
             ),
@@ -78,9 +81,9 @@ def register(client: Any, name: str, model_id: str, run_id: str, *, tags: Mappin
     if found:
         number = str(found[0].version)
     else:
-        made = client.create_model_version(
-            name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id, tags=dict(tags)
-        )
+        # Not `models:/<id>`: the registry of a database would look that up in the store of the process.
+        place = client.get_logged_model(model_id).artifact_location
+        made = client.create_model_version(name, source=place, run_id=run_id, model_id=model_id, tags=dict(tags))
         number = str(made.version)
     client.set_registered_model_alias(name, CANDIDATE, number)
     return number
@@ -104,7 +107,7 @@ def pull(
     Raises
     ------
     MissingDataError
-        If there is no such version.
+        If there is no such version, or no store.
     BundleError
         If it is not a bundle, or not the one that was registered. `slackwater.ReversalScorer.load` checks the rest.
     TrackingError
@@ -112,6 +115,7 @@ def pull(
     """
     mlflow = quiet_mlflow()
     store = Store.of(".") if tracking_uri is None else Store.at(tracking_uri)
+    store.require()
     places = _cache() if to is None else Path(to)
     with readable_errors(mlflow, store.uri):
         found = find_version(mlflow, store, uri)
@@ -120,10 +124,10 @@ def pull(
         if digest and (known / "SHA256SUMS").is_file() and sha256_of(known / "SHA256SUMS") == digest:
             return known
         with tempfile.TemporaryDirectory() as place:
-            mlflow.set_tracking_uri(store.uri)
-            source = f"models:/{found.name}/{found.version}"
+            source = mlflow.MlflowClient(store.uri).get_model_version_download_uri(found.name, found.version)
+            download = mlflow.artifacts.download_artifacts
             try:
-                fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=place))
+                fetched = Path(download(artifact_uri=source, dst_path=place, tracking_uri=store.uri))
             except OSError as error:
                 raise MissingDataError(f"the files of {uri} are not there: {error}") from error
             return _kept(fetched, places, uri, digest)

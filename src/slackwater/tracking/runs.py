@@ -180,8 +180,9 @@ def _log_values(mlflow: Any, client: Any, run: Any, record: RunRecord, model_id:
     if record.dataset is not None:
         client.log_inputs(run.info.run_id, datasets=[_dataset_input(mlflow, record.dataset)])
     renamed = {legal_name(key): key for key in texts if legal_name(key) != key}
-    # `-` and eight digits end a name that MLflow would have refused.
-    renamed |= {name: place for name, (place, _) in named.items() if legal_name(place) != place}
+    renamed |= {
+        name: place for name, (place, _) in named.items() if name not in short and name.replace("/", ".", 1) != place
+    }
     if renamed:
         client.log_dict(run.info.run_id, renamed, "params/renamed.json")
 

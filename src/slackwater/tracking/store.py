@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from slackwater.errors import TrackingError
+from slackwater.errors import MissingDataError, TrackingError
 from slackwater.storage import atomic_file, remove_leftovers
 
 __all__ = ["Store", "opened_store"]
@@ -69,6 +69,20 @@ class Store:
     def is_server(self) -> bool:
         """Whether others may be logging runs at this time."""
         return _database(self.uri) is None
+
+    def require(self) -> None:
+        """Refuse a database that does not exist: MLflow would make an empty one.
+
+        Raises
+        ------
+        MissingDataError
+            If the database does not exist.
+        """
+        database = _database(self.uri)
+        if database is not None and not database.is_file():
+            raise MissingDataError(
+                f"there is no database {database}: run `dvc repro` there, or let MLFLOW_TRACKING_URI name a store"
+            )
 
 
 def _database(uri: str) -> Path | None:
