@@ -11,7 +11,8 @@ import sys
 from pipelines._closure import ROOT
 from slackwater.config import load_params
 from slackwater.errors import SlackwaterError
-from slackwater.tracking import prepare_store
+from slackwater.tracking.experiment import prepare_store, runs_page
+from slackwater.tracking.store import Store
 
 _HOST = "127.0.0.1"
 
@@ -34,18 +35,21 @@ def port_of(text: str) -> int:
 
 def main() -> None:
     """Serve until Ctrl-C."""
-    port = port_of(sys.argv[1] if len(sys.argv) > 1 else "5000")
-    store = f"sqlite:///{ROOT / 'mlflow.db'}"
+    store = Store.of(ROOT)
+    port = None if store.is_server else port_of(sys.argv[1] if len(sys.argv) > 1 else "5000")
     try:
-        experiment = prepare_store(store, ROOT / "mlartifacts", load_params(ROOT / "params.yaml").tracking.experiment)
+        experiment = prepare_store(store, load_params(ROOT / "params.yaml").tracking.experiment)
     except SlackwaterError as error:
         raise SystemExit(f"make ui failed: {type(error).__name__}: {error}") from None
+    if port is None:
+        sys.stdout.write(f"MLFLOW_TRACKING_URI names a server: {runs_page(store.uri, experiment)}\n")
+        return
     sys.stdout.write(
-        f"in about half a minute: http://{_HOST}:{port}/#/experiments/{experiment}?workflowType=machine_learning\n"
+        f"in about half a minute: {runs_page(f'http://{_HOST}:{port}', experiment)}\n"
         "(select two runs, then Compare; Ctrl-C ends it)\n"
     )
     sys.stdout.flush()
-    command = ["mlflow", "ui", "--backend-store-uri", store, "--host", _HOST, "--port", str(port), "--workers", "1"]
+    command = ["mlflow", "ui", "--backend-store-uri", store.uri, "--host", _HOST, "--port", str(port), "--workers", "1"]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     # A session of its own: Ctrl-C reaches only this process, which then ends the server and its workers.

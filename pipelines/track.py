@@ -2,74 +2,74 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines._queue import queued_experiment, record, repository
+from pipelines._run_record import curves, dataset_and_example, files, scored_events, tables, tags_of_the_checkout
 from pipelines._stage import Stage, run
 from slackwater.config import read_yaml
 from slackwater.errors import MissingDataError
 from slackwater.evidence.trials import compact_returns, configuration_digest
-from slackwater.storage import atomic_file, read_json, read_parquet, sha256_of
-from slackwater.tracking import log_run
+from slackwater.storage import atomic_file, read_json, read_parquet
+from slackwater.tracking.registry import MODEL
+from slackwater.tracking.runs import RunRecord, log_run
+from slackwater.tracking.store import Store
 
-CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")
+EFFECTIVE = Path("reports/effective_params.yaml")
 
 
 def main(stage: Stage) -> None:
     """Log the run and write ``state/run_id.txt``."""
-    # A queued experiment runs in a temporary copy; its run belongs to the repository.
-    root = repository()
-    metrics = read_json("reports/metrics.json")
-    manifest = read_json("models/scorer/manifest.json")
-    effective = Path("reports/effective_params.yaml")
-    if not effective.is_file():
-        raise MissingDataError(f"there is no file {effective}")
-    synthetic = metrics["synthetic"]
-    name = f"{metrics['dataset']}{' (SYNTHETIC)' if synthetic else ''}"
-    if os.environ.get("DVC_EXP_NAME"):
-        name = f"{name} {os.environ['DVC_EXP_NAME']}"
+    metrics, manifest = read_json("reports/metrics.json"), read_json("models/scorer/manifest.json")
+    if not EFFECTIVE.is_file():
+        raise MissingDataError(f"there is no file {EFFECTIVE}")
+    params = read_yaml(EFFECTIVE)
     tags = {
         "dataset": metrics["dataset"],
-        "synthetic": "SYNTHETIC" if synthetic else "real data",
+        "model": params["model"]["kind"],
+        "synthetic": "SYNTHETIC" if metrics["synthetic"] else "real data",
         "verdict": metrics["verdict"],
-        "verdict_sentence": manifest["verdict"]["sentence"],
-        "bundle_sha256": sha256_of("models/scorer/SHA256SUMS"),
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no", "--", *CODE))).lower(),
-        "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "mlflow.note.content": manifest["verdict"]["sentence"],
+        **tags_of_the_checkout(),
         **manifest["hashes"],
     }
-    run_id = log_run(
-        tracking_uri=f"sqlite:///{root / 'mlflow.db'}",
-        artifacts_root=root / "mlartifacts",
-        experiment=stage.tracking.experiment,
-        run_name=name,
-        params=read_yaml(effective),
-        metrics=metrics,
-        tags=tags,
-        artifacts={
-            "plots": Path("reports/plots"),
-            "trading_plots": Path("reports/trading_plots"),
-            "trading": Path("reports/trading.md"),
-            "controls": Path("reports/controls.md"),
-            "sensitivity": Path("reports/sensitivity.json"),
-            "reports": Path("reports/metrics.json"),
-            "verdict": Path("reports/verdict.json"),
-            "defects": Path("reports/defects.json"),
-            "params": effective,
-        },
-        bundle=Path("models/scorer"),
-        registered_name="slackwater",
-    )
+    name = f"{metrics['dataset']}{' (SYNTHETIC)' if metrics['synthetic'] else ''} {tags.get('dvc_experiment', '')}"
+    scored, trades = scored_events(), read_parquet("reports/unit_risk_trades.parquet")
+    dataset, example = dataset_and_example(metrics["dataset"], manifest)
+    with files(scored, trades, name.strip()) as made:
+        record_of_run = RunRecord(
+            name=name.strip(),
+            params=params,
+            metrics=metrics,
+            tags=tags,
+            artifacts={
+                **made,
+                "plots": Path("reports/plots"),
+                "trading_plots": Path("reports/trading_plots"),
+                "reports": Path("reports/metrics.json"),
+                "sensitivity": Path("reports/sensitivity.json"),
+                "verdict": Path("reports/verdict.json"),
+                "defects": Path("reports/defects.json"),
+                "params": EFFECTIVE,
+            },
+            bundle=Path("models/scorer"),
+            curves=curves(scored, trades),
+            tables=tables(metrics, manifest["verdict"]),
+            dataset=dataset,
+            example=example,
+        )
+        # A queued experiment runs in a temporary copy; its run belongs to the repository.
+        store = Store.of(repository())
+        run_id = log_run(record_of_run, store=store, experiment=stage.tracking.experiment, registered_name=MODEL)
     with atomic_file("state/run_id.txt") as path:
         path.write_text(run_id + "\n", encoding="utf-8")
     if experiment := queued_experiment():
         record_experiment(experiment, metrics)
         stage.say(f"the experiment {experiment} is recorded in trials.jsonl, and counts as a trial")
+    if metrics["verdict"] == "eligible":
+        stage.say("the version is the `candidate`; `slackwater promote` compares it with the champion")
     stage.say(f"run {run_id}; compare runs with `make ui`")
 
 
@@ -81,7 +81,7 @@ def record_experiment(name: str, metrics: Mapping[str, Any]) -> None:
         "dataset": metrics["dataset"],
         "synthetic": metrics["synthetic"],
         "data_sha256": run["data_sha256"],
-        "params_sha256": configuration_digest(read_yaml(Path("reports/effective_params.yaml"))),
+        "params_sha256": configuration_digest(read_yaml(EFFECTIVE)),
         "number": name,
         "trial": {"experiment": name},
         "state": "complete",
@@ -90,15 +90,6 @@ def record_experiment(name: str, metrics: Mapping[str, Any]) -> None:
         "returns": compact_returns(read_parquet("reports/unit_risk_trades.parquet")),
     }
     record(row, "dataset", "data_sha256", "params_sha256", "returns")
-
-
-def _git(*arguments: str) -> str:
-    """Return the output of git, empty outside of a repository."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 if __name__ == "__main__":

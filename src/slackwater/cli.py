@@ -15,6 +15,7 @@ from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.journal.commands import journal
 from slackwater.market.venues import EXCHANGES
 from slackwater.study import bundle_commands, commands
+from slackwater.tracking.commands import promote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -397,6 +398,7 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
 app.command()(commands.study)
 app.command()(commands.evaluate)
 app.add_typer(journal, name="journal")
+app.command()(promote)
 
 
 def main() -> None:

@@ -388,9 +388,9 @@ def test_the_run_is_tracked_flat_with_its_hashes(repository: Path) -> None:
         tags = dict(database.execute("select key, value from tags").fetchall())
         runs = database.execute("select count(*) from runs").fetchone()[0]
         versions = database.execute("select count(*) from model_versions").fetchone()[0]
-    assert {"direction.auc", "hit.auc", "backtest.n_trades"} <= metrics
+    assert {"auc", "net_bps", "hit/auc", "backtest/n_trades", "curves/auc_by_fold"} <= metrics
     assert tags["synthetic"] == "SYNTHETIC"
-    assert len(tags["git_commit"]) == 40
+    assert len(tags["mlflow.source.git.commit"]) == 40
     assert {"params_sha256", "data_sha256", "code_sha256", "bundle_sha256"} <= set(tags)
     assert runs == versions == 1
 

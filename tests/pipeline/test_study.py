@@ -25,7 +25,8 @@ from pipelines.track import record_experiment
 from slackwater.evidence.trials import compact_returns, configuration_digest, same_returns
 from slackwater.metrics.classification import auc
 from slackwater.study.lock import one_study
-from slackwater.tracking import prepare_store
+from slackwater.tracking.experiment import prepare_store
+from slackwater.tracking.store import Store
 from tests.command import slackwater
 from tests.small_run import edit_entry, inside, make_small_run, run_stages
 
@@ -55,7 +56,7 @@ SEARCH = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stages, and an empty store: MLflow takes ten seconds to make one."""
     root = make_small_run(tmp_path_factory.mktemp("run"))
-    prepare_store(f"sqlite:///{root / 'mlflow.db'}", root / "mlartifacts", "slackwater")
+    prepare_store(Store.of(root), "slackwater")
     return root
 
 

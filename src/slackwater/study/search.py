@@ -23,7 +23,8 @@ from slackwater.storage import digest_of
 from slackwater.study.lock import one_study
 from slackwater.study.spec import Choices, Range, StudySpec, grid_of, read_spec, trial_params
 from slackwater.study.trial import LastRun
-from slackwater.tracking import TrialLog
+from slackwater.tracking.store import Store
+from slackwater.tracking.trials import TrialLog
 
 __all__ = ["run_study"]
 
@@ -68,12 +69,7 @@ def run_study(path: str | Path, *, say: Say, root: str | Path = ".") -> list[Row
         last = LastRun.read(root / "data")
         study = _Study(spec=spec, params=params, last=last, rows=_rows_of(spec, last, known))
         chosen = _grid(study) if spec.search == "grid" else _chosen_by_optuna(study, root / _STUDIES)
-        log = TrialLog(
-            tracking_uri=f"sqlite:///{root.resolve() / 'mlflow.db'}",
-            artifacts_root=root / "mlartifacts",
-            experiment=params.tracking.experiment,
-            study=study.facts,
-        )
+        log = TrialLog(store=Store.of(root), experiment=params.tracking.experiment, study=study.facts)
         log.write(study.rows, finished=False)
         _make(study, chosen, ledger, log, say)
         log.write(study.rows, finished=True)

@@ -1,4 +1,4 @@
-"""The SQLite database of MLflow: made whole or not at all, for one writer at a time, moved with its checkout."""
+"""Where runs are kept: a tracking server, or a SQLite database that is made whole, has one writer and moves along."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from slackwater.errors import TrackingError
+from slackwater.errors import MissingDataError, TrackingError
 from slackwater.storage import atomic_file, remove_leftovers
 
-__all__ = ["opened_store"]
+__all__ = ["Store", "opened_store"]
 
 _WRITER_SECONDS: Final = 600.0  # how long another run may take to log
 _LOCK_SECONDS: Final = 40.0  # how long another program, such as the UI, may hold a transaction
@@ -30,8 +31,66 @@ _LOCATIONS: Final = (  # where MLflow keeps absolute locations of files
 )
 
 
+_SQLITE: Final = "sqlite:///"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """A store of runs and models.
+
+    Parameters
+    ----------
+    uri
+        Such as ``sqlite:////path/mlflow.db`` or ``http://127.0.0.1:5000``.
+    artifacts
+        Directory of the files of runs; None: a server keeps them where it was told to.
+
+    Examples
+    --------
+    >>> Store.at("http://127.0.0.1:5000")
+    Store(uri='http://127.0.0.1:5000', artifacts=None)
+    """
+
+    uri: str
+    artifacts: Path | None
+
+    @classmethod
+    def of(cls, root: str | Path) -> Store:
+        """Return the store of a checkout: what ``MLFLOW_TRACKING_URI`` names, else ``mlflow.db`` in it."""
+        return cls.at(os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(root).resolve() / 'mlflow.db'}")
+
+    @classmethod
+    def at(cls, uri: str) -> Store:
+        """Return the store of an address; the files of a SQLite database lie in ``mlartifacts`` beside it."""
+        database = _database(uri)
+        return cls(uri=uri, artifacts=None if database is None else database.resolve().parent / "mlartifacts")
+
+    @property
+    def is_server(self) -> bool:
+        """Whether others may be logging runs at this time."""
+        return _database(self.uri) is None
+
+    def require(self) -> None:
+        """Refuse a database that does not exist: MLflow would make an empty one.
+
+        Raises
+        ------
+        MissingDataError
+            If the database does not exist.
+        """
+        database = _database(self.uri)
+        if database is not None and not database.is_file():
+            raise MissingDataError(
+                f"there is no database {database}: run `dvc repro` there, or let MLFLOW_TRACKING_URI name a store"
+            )
+
+
+def _database(uri: str) -> Path | None:
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
 @contextmanager
-def opened_store(mlflow: Any, tracking_uri: str, artifacts_root: Path) -> Iterator[None]:
+def opened_store(mlflow: Any, store: Store) -> Iterator[None]:
     """Hold a store for one writer: its database exists, has this version's schema and can be written.
 
     A store that is not a file of SQLite is left to itself.
@@ -41,11 +100,10 @@ def opened_store(mlflow: Any, tracking_uri: str, artifacts_root: Path) -> Iterat
     TrackingError
         If another program holds the database, or it is damaged or of another version.
     """
-    name = tracking_uri.removeprefix("sqlite:///")
-    if name == tracking_uri:
+    database = _database(store.uri)
+    if database is None or store.artifacts is None:
         yield
         return
-    database = Path(name)
     with _one_writer(database):
         if database.exists():
             _require_file(database)
@@ -53,7 +111,7 @@ def opened_store(mlflow: Any, tracking_uri: str, artifacts_root: Path) -> Iterat
         if _is_unborn(database):
             _make(mlflow, database)
         _require_schema(database)
-        _bring_home(database, artifacts_root)
+        _bring_home(database, store.artifacts)
         yield
 
 

@@ -20,25 +20,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slackwater import tracking, tracking_store
 from slackwater.errors import TrackingError
+from slackwater.tracking import layout
+from slackwater.tracking import store as tracking_store
 
 DRIVER = """
 import json, sys
 from pathlib import Path
 from slackwater.errors import SlackwaterError
-from slackwater.tracking import log_run
+from slackwater.tracking.runs import RunRecord, log_run
+from slackwater.tracking.store import Store
 root, given = Path.cwd(), json.loads(sys.argv[1])
 bundle = root / ("bundle-" + given.get("bundle", "a"))
 bundle.mkdir(exist_ok=True)
 (bundle / "SHA256SUMS").write_text(given.get("bundle", "a"))
+model = {"target": {"name": "direction", "column": "y_direction"}}
+manifest = {"features": {"model_features": ["x"]}, "models": {"direction": model}}
+(bundle / "manifest.json").write_text(json.dumps(manifest))
+record = RunRecord(
+    name="r", params=given.get("params", {f"p{i}": i for i in range(150)}), metrics={f"m{i}": 1.5 for i in range(150)},
+    tags={"synthetic": "SYNTHETIC"}, artifacts={}, bundle=bundle)
 for _ in range(given.get("times", 1)):
     try:
-        print(log_run(
-            tracking_uri=f"sqlite:///{root / 'mlflow.db'}", artifacts_root=root / "mlartifacts",
-            experiment="slackwater", run_name="r", params=given.get("params", {f"p{i}": i for i in range(150)}),
-            metrics={f"m{i}": 1.5 for i in range(150)}, tags={"synthetic": "SYNTHETIC"}, artifacts={}, bundle=bundle,
-            registered_name="slackwater"))
+        print(log_run(record, store=Store.of(root), experiment="slackwater", registered_name="slackwater"))
     except SlackwaterError as error:
         sys.exit(f"failed: {error}")
 """
@@ -57,7 +61,7 @@ def start(root: Path, **given: object) -> subprocess.Popen[str]:
 
 def log(root: Path, **given: object) -> str:
     process = start(root, **given)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     return out.split()[-1]
 
@@ -87,7 +91,7 @@ def test_two_processes_make_the_store_at_once(tmp_path: Path) -> None:
     """Catches two migrations of one new database: one of the runs was lost."""
     both = [start(tmp_path, bundle=name) for name in ("a", "b")]
     for process in both:
-        _, err = process.communicate(timeout=180)
+        _, err = process.communicate(timeout=400)
         assert process.returncode == 0, err
     assert [status for _, status in rows(tmp_path, RUNS)] == ["FINISHED", "FINISHED"]
     assert rows(tmp_path, "SELECT version FROM model_versions ORDER BY 1") == [(1,), (2,)]
@@ -123,7 +127,7 @@ def test_a_store_of_another_version_that_holds_runs_is_kept(store: Path) -> None
     with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
     process = start(store)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert process.returncode == 1
     assert "mlflow db upgrade" in err
     assert "Traceback" not in err
@@ -147,6 +151,9 @@ def test_kills_leave_one_finished_run_with_its_version(store: Path) -> None:
     assert rows(store, RUNS) == [known, (run_id, "FINISHED")]
     assert [each for (each,) in rows(store, "SELECT run_id FROM model_versions ORDER BY version")] == [known[0], run_id]
     assert rows(store, f"SELECT count(*) FROM metrics WHERE run_uuid = '{run_id}'") == [(150,)]  # noqa: S608
+    # One model per run: what the killed processes had begun of others is gone.
+    assert rows(store, "SELECT count(*) FROM logged_models WHERE lifecycle_stage = 'active'") == [(2,)]
+    assert rows(store, "SELECT version FROM registered_model_aliases WHERE alias = 'candidate'") == [(2,)]
 
 
 def test_a_run_that_was_killed_is_closed_by_the_next_one_of_another_bundle(store: Path) -> None:
@@ -161,10 +168,11 @@ def test_files_belong_to_the_checkout_that_logs(made: Path, store: Path) -> None
     before = sorted(made.rglob("*"))
     run_id = log(store, bundle="another")
     assert sorted(made.rglob("*")) == before
-    assert (store / "mlartifacts" / run_id / "artifacts" / "bundle" / "SHA256SUMS").is_file()
+    assert rows(store, f"SELECT count(*) FROM runs WHERE run_uuid = '{run_id}'") == [(1,)]  # noqa: S608
+    assert len(list((store / "mlartifacts").glob("models/*/artifacts/data/bundle-another/SHA256SUMS"))) == 1
     for column, table in (
         ("artifact_uri", "runs"),
-        ("source", "model_versions"),
+        ("artifact_location", "logged_models"),
         ("storage_location", "model_versions"),
     ):
         for (place,) in rows(store, f"SELECT {column} FROM {table}"):  # noqa: S608
@@ -190,7 +198,7 @@ def test_names_that_mlflow_refuses_are_logged_under_legal_ones(store: Path) -> N
     """Catches ten stages that pass, and a last one that fails at a column value `+`."""
     run_id = log(store, bundle="named", params=dict.fromkeys(HOSTILE, "long"))
     logged = {str(key) for (key,) in rows(store, f"SELECT key FROM params WHERE run_uuid = '{run_id}'")}  # noqa: S608
-    assert logged == {tracking.legal_name(name) for name in HOSTILE}
+    assert logged == {layout.legal_name(name) for name in HOSTILE}
     assert len(logged) == len(HOSTILE)
     renamed = json.loads((store / "mlartifacts" / run_id / "artifacts/params/renamed.json").read_text())
     assert set(renamed.values()) == set(HOSTILE)
@@ -198,15 +206,15 @@ def test_names_that_mlflow_refuses_are_logged_under_legal_ones(store: Path) -> N
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_legal_names_differ_where_names_do(one: str, other: str) -> None:
-    assert (tracking.legal_name(one) == tracking.legal_name(other)) == (one == other)
-    assert len(tracking.legal_name(one)) <= 250
+    assert (layout.legal_name(one) == layout.legal_name(other)) == (one == other)
+    assert len(layout.legal_name(one)) <= 250
 
 
 def test_a_deleted_experiment_is_named_with_its_remedy(store: Path) -> None:
     with closing(sqlite3.connect(store / "mlflow.db")) as database, database:
         database.execute("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE name = 'slackwater'")
     process = start(store)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert "failed: the experiment `slackwater` was deleted in MLflow: restore it with `mlflow experiments re" in err
     assert "Traceback" not in err
 
@@ -222,10 +230,10 @@ def test_a_locked_database_is_waited_for_and_then_named(store: Path, monkeypatch
     process = start(store)
     with locked(store / "mlflow.db"):
         time.sleep(8)  # longer than the start of a process and SQLite's own patience
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     monkeypatch.setattr(tracking_store, "_LOCK_SECONDS", 1.5)
-    opened = tracking_store.opened_store(None, f"sqlite:///{store / 'mlflow.db'}", store / "mlartifacts")
+    opened = tracking_store.opened_store(None, tracking_store.Store.at(f"sqlite:///{store / 'mlflow.db'}"))
     with (
         locked(store / "mlflow.db"),
         pytest.raises(TrackingError, match=r"mlflow\.db cannot be used \(database is locked\): close"),
@@ -268,7 +276,7 @@ def test_what_cannot_be_the_store_is_named_and_left_alone(
     spoil(path)
     before = path.read_bytes() if path.is_file() else None
     process = start(store)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=400)
     assert process.returncode == 1
     assert f"{path} {said}" in err
     assert len(err.strip().splitlines()) == 1
@@ -291,6 +299,6 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             writer.wait(timeout=8.0)  # long enough to make the database, were it not for the lock
         assert not (tmp_path / "mlflow.db").exists()
-    out, err = writer.communicate(timeout=120)
+    out, err = writer.communicate(timeout=400)
     assert writer.returncode == 0, err
     assert rows(tmp_path, RUNS) == [(out.split()[-1], "FINISHED")]
