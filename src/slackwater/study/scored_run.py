@@ -27,7 +27,7 @@ _PLACES: Final = {
 }
 """Where a checkout has the files of its run; anywhere else they lie side by side under the same names."""
 _WHOLE: Final = "scored.parquet"
-"""A table that `slackwater.evidence.comparison.scored_events` made, in place of predictions, labels and trades."""
+"""Predictions and labels in one table, as an MLflow run has them; their trades may be among its columns too."""
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -80,30 +80,30 @@ def _of_path(path: Path) -> ScoredRun:
         found = {Path(place).name: path / place for place in _PLACES.values() if (path / place).is_file()}
         beside = {each.name: each for each in path.iterdir() if each.is_file()}
         return _assembled(f"directory {path}", {**beside, **found})
-    table = read_parquet(path)
-    synthetic = _synthetic(path.with_name("metrics.json"))
-    if {"y_direction", "label_end_time"} <= set(table):
-        return ScoredRun(source=f"file {path}", events=table, synthetic=synthetic)
-    labels, trades = (path.with_name(Path(_PLACES[part]).name) for part in ("labels", "trades"))
-    if not labels.is_file():
+    table, beside = read_parquet(path), {each.name: each for each in path.parent.iterdir() if each.is_file()}
+    labels = path.with_name(Path(_PLACES["labels"]).name)
+    if "label_end_time" not in table and not labels.is_file():
         raise MissingDataError(
             f"{path} has predictions without labels, and there is no {labels}: give the directory of the run"
         )
-    joined = scored_events(table, read_parquet(labels), read_parquet(trades) if trades.is_file() else None)
-    return ScoredRun(source=f"file {path}", events=joined, synthetic=synthetic)
+    whole = _WHOLE if "label_end_time" in table else Path(_PLACES["predictions"]).name
+    others = {name: file for name, file in beside.items() if name != _WHOLE}
+    return _assembled(f"file {path}", {**others, whole: path})
 
 
 def _assembled(source: str, files: Mapping[str, Path]) -> ScoredRun:
     """Return the run whose files are given by their own names."""
     names = {part: Path(place).name for part, place in _PLACES.items()}
     synthetic = _synthetic(files.get(names["metrics"]))
+    trades = read_parquet(files[names["trades"]]) if names["trades"] in files else None
     if _WHOLE in files:
-        return ScoredRun(source=source, events=read_parquet(files[_WHOLE]), synthetic=synthetic)
+        whole = read_parquet(files[_WHOLE])
+        events = whole if "taken_net_r" in whole else scored_events(whole, whole, trades)
+        return ScoredRun(source=source, events=events, synthetic=synthetic)
     lacking = [names[part] for part in ("predictions", "labels") if names[part] not in files]
     if lacking:
         raise MissingDataError(f"{source} has no {' and no '.join(lacking)}: run `dvc repro`, or name another run")
     predictions, labels = (read_parquet(files[names[part]]) for part in ("predictions", "labels"))
-    trades = read_parquet(files[names["trades"]]) if names["trades"] in files else None
     return ScoredRun(source=source, events=scored_events(predictions, labels, trades), synthetic=synthetic)
 
 

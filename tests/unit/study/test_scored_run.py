@@ -99,15 +99,17 @@ def test_a_run_without_labels_is_refused_by_the_name_of_the_file(tmp_path: Path)
 
 @pytest.mark.filterwarnings("ignore")  # of MLflow about its own database
 def test_an_mlflow_run(tmp_path: Path) -> None:
-    """The files may lie in any folder of the run; its tag says whether the market was simulated."""
+    """Its files lie in a folder, predictions and labels in one table; its tag says whether the market was simulated."""
     import mlflow
 
     root = write_run(tmp_path / "a", 1, synthetic=False)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "files").as_uri())
     run = client.create_run(experiment, tags={"synthetic": "SYNTHETIC"}).info.run_id
-    for file in root.rglob("*.parquet"):
-        client.log_artifact(run, str(file), "scored")
+    predictions, labels = (pd.read_parquet(root / "data" / f"{name}.parquet") for name in ("predictions", "labels"))
+    predictions.merge(labels, on=KEYS).assign(fold=0).to_parquet(root / "scored.parquet")
+    for file in (root / "scored.parquet", root / "reports" / "unit_risk_trades.parquet"):
+        client.log_artifact(run, str(file), "predictions")
     empty = client.create_run(experiment).info.run_id
     with inside(tmp_path):
         found = read_scored_run(run)
