@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 from slackwater.errors import ParameterError, did_you_mean
 from slackwater.market.venues import (
@@ -158,7 +159,7 @@ class Contract:
         before = self.liquidation_before
         if before is None or time >= before.until:
             return self
-        return replace(self, liquidation=before.formula, liquidation_before=None)
+        return _formerly(self)
 
     @property
     def max_notional_usd(self) -> float:
@@ -182,6 +183,13 @@ class Contract:
             f"`notional` of {self.symbol} at {self.venue} must be at most {self.max_notional_usd:,.0f} USDT, "
             f"the end of the known margin tiers{standing}, was {notional_usd:,.2f}"
         )
+
+
+@cache  # the gate asks at every decision, and a contract checks all of its tiers
+def _formerly(contract: Contract) -> Contract:
+    """Return the contract with the former form of the liquidation price, which it must have."""
+    assert contract.liquidation_before is not None  # noqa: S101 -- for the type checker
+    return replace(contract, liquidation=contract.liquidation_before.formula, liquidation_before=None)
 
 
 def contract(venue: str | VenueFacts, symbol: str) -> Contract:
