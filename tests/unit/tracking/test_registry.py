@@ -183,7 +183,7 @@ def serving(*command: str, port: int, health: str, **environment: str) -> Iterat
             assert process.poll() is None, "the server ended"
             assert time.monotonic() < until, "the server does not answer"
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=10):  # noqa: S310
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=10):
                     break
             except OSError:
                 time.sleep(0.3)
@@ -217,7 +217,7 @@ def test_a_pulled_bundle_is_kept_by_its_digest(root: Path, small_bundle: Path, m
         pull()
     assert not list((root / "cache").iterdir())
     with inside(root):
-        with pytest.raises(MissingDataError, match="there is no models:/slackwater@champion.*slackwater promote"):
+        with pytest.raises(MissingDataError, match=r"there is no models:/slackwater@champion.*slackwater promote"):
             pull()
         client(Store.of(root)).set_registered_model_alias("slackwater", "champion", "1")
         path = pull()
