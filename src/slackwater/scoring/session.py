@@ -40,8 +40,9 @@ class Session:
     """Scores of many symbols bar by bar: `push` what arrives, `close` each bar.
 
     A session fed row by row gives the scores of `ReversalScorer.score` over the same tables, to the last bit, also
-    after `warm`, and after `save` and `load` at any time. Nothing is passed over without a word: a row that cannot
-    count is refused by name, and `EventScore.quality` states what a score lacks.
+    after `warm`, and after `save` and `load` at any time. Only what `score` masks (`slackwater.market.quality`) counts
+    here, since those rules judge whole tables. Nothing is passed over without a word: a row that cannot count is
+    refused by name, and `EventScore.quality` states what a score lacks.
 
     Parameters
     ----------
@@ -54,14 +55,6 @@ class Session:
     ------
     ParameterError
         If a symbol is not a name, there is none, or one is there twice.
-
-    Examples
-    --------
-    >>> import slackwater as sw
-    >>> session = sw.Session(sw.ReversalScorer.load("models/scorer"))  # doctest: +SKIP
-    >>> session.warm(sw.read_tables("data/tables", sw.INPUT_TABLES))  # doctest: +SKIP
-    >>> session.push("bars", row)  # doctest: +SKIP
-    >>> session.close(row["event_time"])["BTCUSDT"].p_direction  # doctest: +SKIP
     """
 
     def __init__(self, scorer: ReversalScorer, symbols: Iterable[str] | None = None) -> None:
