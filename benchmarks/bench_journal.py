@@ -31,6 +31,7 @@ MINUTE_NS = 60 * 10**9
 ORIGIN = Origin(account="backtest-bench", synthetic=True)
 CODES = ("expected_value_too_low", "probability_below_threshold", "position_open", "out_of_distribution", "throttled")
 START = pd.Timestamp("2023-01-01", tz="UTC")
+STEP = timedelta(minutes=3)
 BLANK = {kind: dict.fromkeys(names) for kind, names in FIELDS.items()}
 
 
@@ -59,7 +60,7 @@ def events() -> Iterator[Event]:
     ]
     results = rng.normal(-0.02, 1.0, EVENTS // 3)
     for number, net_r in enumerate(results.tolist()):
-        at = START + timedelta(minutes=3 * number)
+        at = START + number * STEP
         time_ns, trade = epoch_ns(at), trade_id(ORIGIN.account, "BTCUSDT", at)
         triggers = ("cusum", "cascade", "cusum+cascade")[number % 3]
         base = f'"trade":"{trade}","event_time":"{at.isoformat()}","triggers":"{triggers}","synthetic":true'

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
+import pandas as pd
+
 from slackwater.errors import ParameterError
 from slackwater.journal.event import epoch_ns
 from slackwater.journal.review import Review
@@ -29,8 +32,7 @@ class Digest:
     trades, won, unknown
         Closed trades; those with a result above zero; those whose result is not known, which no sum contains.
     net_r, expected_r, net_usd, funding_usd
-        Sums over the closed trades, R and USDT; `expected_r` is what the model promised for those that it promised
-        something.
+        Sums over the closed trades, R and USDT; `expected_r` is what the model promised. NaN where a part is not known.
     best, worst
         Names and results of the best and the worst trade.
     refused, forgone
@@ -92,14 +94,7 @@ def week_digest(journal: Journal, account: str, *, synthetic: bool, week: str = 
     ranked = trades.sort_values("net_r", kind="stable")
     ends = [(str(row.trade), float(row.net_r)) for row in ranked.itertuples(index=False)]
     broken = trades[trades["plan_followed"].eq(False)]
-    minds = trades.dropna(subset="state_of_mind").groupby("state_of_mind")["net_r"].agg(["size", "sum"])
-    counts = dict(
-        journal.rows(
-            "SELECT kind, count(*) FROM event WHERE account = ? AND kind IN ('refusal', 'data_fault') "
-            "AND ts_ns >= ? AND ts_ns < ? GROUP BY kind",
-            *(account, start, end),
-        )
-    )
+    counts = _counts(journal, account, start, end)
     return Digest(
         account=account,
         synthetic=synthetic,
@@ -109,18 +104,35 @@ def week_digest(journal: Journal, account: str, *, synthetic: bool, week: str = 
         won=int((trades["net_r"] > 0.0).sum()),
         unknown=len(closed) - len(trades),
         net_r=float(trades["net_r"].sum()),
-        expected_r=float(trades["expected_r"].sum()),
-        net_usd=float(trades["net_usd"].sum()),
-        funding_usd=float(trades["funding_usd"].sum()),
+        expected_r=_sum(trades["expected_r"]),
+        net_usd=_sum(trades["net_usd"]),
+        funding_usd=_sum(trades["funding_usd"]),
         best=ends[-1] if ends else None,
         worst=ends[0] if ends else None,
         refused=counts.get("refusal", 0),
         forgone=_forgone(journal, account, start, end),
         faults=counts.get("data_fault", 0),
         not_noted=tuple(closed.loc[closed["state_of_mind"].isna(), "trade"]),
-        minds={str(mind): (int(row["size"]), float(row["sum"])) for mind, row in minds.iterrows()},
+        minds={
+            str(mind): (len(of_mind), float(of_mind["net_r"].sum()))
+            for mind, of_mind in trades.dropna(subset="state_of_mind").groupby("state_of_mind")
+        },
         not_as_planned=(len(broken), float(broken["net_r"].sum())),
     )
+
+
+def _sum(values: pd.Series) -> float:
+    """Return a sum; NaN where a part of it is not known."""
+    return float(values.sum(skipna=False)) if len(values) else 0.0
+
+
+def _counts(journal: Journal, account: str, start: int, end: int) -> dict[str, int]:
+    """Return the number of events per kind, from a time to before another."""
+    rows = journal.rows(
+        "SELECT kind, count(*) FROM event WHERE account = ? AND ts_ns >= ? AND ts_ns < ? GROUP BY kind",
+        *(account, start, end),
+    )
+    return dict(rows)
 
 
 def _forgone(journal: Journal, account: str, start: int, end: int) -> dict[str, tuple[int, float]]:
@@ -158,9 +170,9 @@ def digest_sentences(digest: Digest, review: Review) -> Iterator[str]:
     mark = "SYNTHETIC market: no evidence of a real edge; " if digest.synthetic else ""
     yield f"{mark}week {digest.week} (from {digest.start}, UTC) of account {digest.account}"
     yield (
-        f"trades     {digest.trades} closed, {digest.won} won; "
-        f"net {digest.net_r:+.2f} R ({digest.net_usd:+,.2f} USDT), "
-        f"promised {digest.expected_r:+.2f} R; funding paid {digest.funding_usd:,.2f} USDT"
+        f"trades     {digest.trades} closed, {digest.won} won; net {digest.net_r:+.2f} R "
+        f"({_told(digest.net_usd)} USDT), promised {_told(digest.expected_r)} R; "
+        f"funding paid {_told(digest.funding_usd)} USDT"
     )
     if digest.unknown:
         yield f"unknown    the result of {digest.unknown} trades is not known, and is in no sum"
@@ -184,3 +196,7 @@ def digest_sentences(digest: Digest, review: Review) -> Iterator[str]:
     for each in wrong:
         bounds = f"{each.mean:+.2f} R ({each.low:+.2f} to {each.high:+.2f})"
         yield f"review     {each.dimension} {each.group}: {each.verdict}, {bounds}"
+
+
+def _told(value: float) -> str:
+    return "not known" if np.isnan(value) else f"{value:+,.2f}"

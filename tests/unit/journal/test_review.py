@@ -60,7 +60,7 @@ def finding(review: Review, dimension: str, group: str, measure: str) -> Finding
 
 
 def test_without_anything_wrong_a_review_rarely_finds_anything() -> None:
-    """Catches intervals that hold one by one: of 38 groups and measures, one would then look wrong in most accounts."""
+    """Catches intervals that hold one by one: of 35 groups and measures, one would then look wrong in most accounts."""
     alarms = [any(each.low > 0.0 or each.high < 0.0 for each in reviewed(trades(seed)).findings) for seed in range(40)]
     assert reviewed(trades(0)).looked_at > 30
     assert sum(alarms) <= 6  # 2 are expected; more than 6 in one of 200 samples
