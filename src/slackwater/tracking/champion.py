@@ -7,51 +7,27 @@ stays with the version.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
-from slackwater.errors import MissingDataError, ParameterError
-from slackwater.evidence.controls.paired import OtherScores, auc_differences
-from slackwater.evidence.resampling import Resampling
+from slackwater.errors import DataError, MissingDataError, ParameterError
+from slackwater.evidence.comparison import compare, scored_events
 from slackwater.scoring.bundle import Bundle
 from slackwater.storage import read_parquet
 from slackwater.tracking.client import quiet_mlflow, readable_errors
 from slackwater.tracking.registry import CANDIDATE, MODEL, find_version, pull
 from slackwater.tracking.store import Store
 
-__all__ = ["CHAMPION", "PREDICTIONS", "Difference", "Promotion", "auc_difference", "promote"]
+__all__ = ["CHAMPION", "PREDICTIONS", "Promotion", "promote"]
 
 CHAMPION: Final = "champion"
 """Alias of the version that live scorers pull."""
 PREDICTIONS: Final = "predictions/scored.parquet"
 """Where a run keeps its predictions of all events of the test blocks, with their labels."""
-
-_KEYS: Final = ["symbol", "event_time"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """By how much one version predicts better than another, on the events that both predicted.
-
-    Parameters
-    ----------
-    n_events
-        Their number.
-    mean, low, high
-        Difference of the AUC, and its 95 % interval; NaN where there is none.
-    """
-
-    n_events: int
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,34 +49,7 @@ class Promotion:
     sentence: str
 
 
-Compare = Callable[[pd.DataFrame, pd.DataFrame], Difference]
-"""Compares the predictions of a version with those of the champion."""
-
-
-def auc_difference(scored: pd.DataFrame, other: pd.DataFrame) -> Difference:
-    """Return the difference of the AUC of the direction, paired on the traded events that both tables hold.
-
-    Parameters
-    ----------
-    scored, other
-        ``symbol``, ``event_time``, ``trades``, ``y_direction`` and ``p_direction`` (`PREDICTIONS`). Events whose label
-        differs, or where one prediction is not known, are left out.
-    """
-    columns = [*_KEYS, "trades", "y_direction", "p_direction"]
-    both = scored[columns].merge(other[columns], on=_KEYS, suffixes=("", "_other"), validate="1:1")
-    both = both[both["trades"] & both["trades_other"] & (both["y_direction"] == both["y_direction_other"])]
-    both = both.dropna(subset=["p_direction", "p_direction_other"]).sort_values("event_time", kind="stable")
-    if both["y_direction"].nunique() < 2:
-        return Difference(n_events=len(both), mean=math.nan, low=math.nan, high=math.nan)
-    y, p, p_other = (both[name].to_numpy(np.float64) for name in ("y_direction", "p_direction", "p_direction_other"))
-    (found,) = auc_differences(both["event_time"], y, p, [OtherScores(y, p_other)], Resampling())
-    mean, low, high = (found[f"difference_auc{end}"] for end in ("", "_low", "_high"))
-    return Difference(n_events=len(both), mean=mean, low=low, high=high)
-
-
-def promote(
-    version: str = "", *, store: Store, reason: str = "", compare: Compare = auc_difference, name: str = MODEL
-) -> Promotion:
+def promote(version: str = "", *, store: Store, reason: str = "", name: str = MODEL) -> Promotion:
     """Make a version the champion, if the rule or the user allows it.
 
     Parameters
@@ -111,8 +60,6 @@ def promote(
         The store.
     reason
         Why the alias moves whatever the rule says; needs `version`. It is kept as the tag ``forced`` of the version.
-    compare
-        Compares predictions of two versions.
     name
         The registered model.
 
@@ -140,7 +87,7 @@ def promote(
             return Promotion(version=number, moved=False, sentence=f"version {number} is the champion already")
         with TemporaryDirectory() as place:
             verdict = Bundle.load(pull(uri, tracking_uri=store.uri, to=place)).manifest["verdict"]
-            allowed, sentence = _allowed(mlflow, store, verdict, found, champion, compare, Path(place))
+            allowed, sentence = _allowed(mlflow, store, verdict, found, champion, Path(place))
         if not (allowed or reason):
             return Promotion(version=number, moved=False, sentence=sentence)
         if not allowed:
@@ -151,7 +98,7 @@ def promote(
 
 
 def _allowed(
-    mlflow: Any, store: Store, verdict: dict[str, Any], found: Any, champion: Any, compare: Compare, place: Path
+    mlflow: Any, store: Store, verdict: dict[str, Any], found: Any, champion: Any, place: Path
 ) -> tuple[bool, str]:
     """Return whether the rule lets a version become champion, and why."""
     if verdict["verdict"] != "eligible" or verdict["synthetic"]:
@@ -159,33 +106,24 @@ def _allowed(
     if champion is None:
         return True, "its verdict is eligible, and there is no champion yet"
     other = mlflow.MlflowClient(store.uri).get_model_version(found.name, str(champion))
+    names = (f"champion {champion}", f"version {found.version}")
     try:
-        tables = [_predictions(mlflow, store, each, place) for each in (found, other)]
-    except MissingDataError as error:
+        first, second = (_scored(mlflow, store, each, place) for each in (other, found))
+        auc = compare(first, second, names=names).differences[0]
+    except DataError as error:
         return False, f"it cannot be compared with champion {champion}: {error}"
-    return _not_lower(compare(*tables), champion)
-
-
-def _not_lower(difference: Difference, champion: Any) -> tuple[bool, str]:
-    if math.isnan(difference.mean):
-        return False, (
-            f"it cannot be compared with champion {champion}: {difference.n_events} events were predicted by both, and "
-            "an AUC needs both outcomes"
-        )
-    told = (
-        f"AUC {difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f}) against champion {champion} on "
-        f"{difference.n_events:,} events that both predicted"
-    )
-    if difference.mean < 0.0:
-        return False, f"it predicts worse: {told}"
+    told = f"{auc.sentence(names)} Events that both predicted: {auc.events:,}"
+    if not auc.difference >= 0.0:  # NaN: not known
+        return False, f"its AUC is not known to be as high: {told}"
     return True, f"its verdict is eligible; {told}"
 
 
-def _predictions(mlflow: Any, store: Store, version: Any, place: Path) -> pd.DataFrame:
-    """Return the predictions of the run of a version."""
+def _scored(mlflow: Any, store: Store, version: Any, place: Path) -> pd.DataFrame:
+    """Return the scored events of the run of a version."""
     client, to = mlflow.MlflowClient(store.uri), place / f"run-{version.version}"
     to.mkdir()
     try:
-        return read_parquet(client.download_artifacts(version.run_id, PREDICTIONS, str(to)))
+        table = read_parquet(client.download_artifacts(version.run_id, PREDICTIONS, str(to)))
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise MissingDataError(f"the run of version {version.version} has no {PREDICTIONS}") from error
+    return scored_events(table, table)

@@ -57,7 +57,9 @@ def record(bundle: Path, events: pd.DataFrame, place: Path, *, noise: float = 0.
     """A run of a bundle; its predictions are the labels with noise."""
     rng, n = np.random.default_rng(1), len(events)
     y = rng.integers(0, 2, n).astype(float)
-    scored = events[["symbol", "event_time"]].assign(trades=True, y_direction=y)
+    entry = events["event_time"]
+    scored = events[["symbol", "event_time"]].assign(trades=True, y_direction=y, y_hit=y, entry_time=entry)
+    scored = scored.assign(label_end_time=entry + pd.Timedelta("12h"), p_hit=0.5)
     scored["p_direction"] = 1.0 / (1.0 + np.exp(-(y + noise * rng.normal(size=n))))
     place.mkdir(parents=True, exist_ok=True)
     write_parquet(scored, place / "scored.parquet")
@@ -257,9 +259,9 @@ def test_the_champion_moves_by_the_rule_or_by_name(root: Path, small_bundle: Pat
         done = promote(store=store)
         assert done.version == str(number)
         assert done.moved == (number != 3), done.sentence
-    assert "AUC +" in done.sentence
-    assert f"champion 2 on {len(events):,} events" in done.sentence
-    assert "predicts worse: AUC -" in promote("3", store=store).sentence
+    assert "version 4's AUC of direction is higher by" in done.sentence
+    assert f"Events that both predicted: {len(events):,}" in done.sentence
+    assert "not known to be as high: version 3's AUC of direction is lower by" in promote("3", store=store).sentence
     assert champion() == "4"
     assert "already" in promote(store=store).sentence
     with pytest.raises(ParameterError, match="name the version"):
