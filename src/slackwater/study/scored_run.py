@@ -28,6 +28,7 @@ _PLACES: Final = {
 """Where a checkout has the files of its run; anywhere else they lie side by side under the same names."""
 _WHOLE: Final = "scored.parquet"
 """Predictions and labels in one table, as an MLflow run has them; their trades may be among its columns too."""
+_QUIET: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -114,6 +115,8 @@ def _synthetic(metrics: Path | None) -> bool | None:
 
 
 def _of_mlflow(run_id: str, tracking_uri: str) -> ScoredRun:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         import mlflow
     except ModuleNotFoundError as error:
