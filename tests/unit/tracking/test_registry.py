@@ -37,6 +37,16 @@ from tests.small_run import inside
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.fixture(autouse=True)
+def no_store_is_named() -> Iterator[None]:
+    """MLflow keeps the store that a test names in the environment, where the next test would find it."""
+    named = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if named is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = named
+
+
 @pytest.fixture(scope="module")
 def events(small_bundle: Path) -> pd.DataFrame:
     """Scores of the events of the small market: features, direction and what the models say."""
