@@ -230,6 +230,7 @@ def writing(path: str | Path, *, by: str) -> Iterator[JournalWriter]:
             _make(connection)
         _require_journal(connection, target)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: less would write pages of a large batch many times
         yield JournalWriter(target, connection)
 
 
