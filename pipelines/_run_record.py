@@ -1,4 +1,4 @@
-"""What the stage `track` logs of a run beside its reports: curves, tables, pages, predictions and the data set."""
+"""Record of a run for the stage `track`: curves, tables, pages, predictions and the data set, beside the reports."""
 
 from __future__ import annotations
 

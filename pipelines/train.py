@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer
 from slackwater.models.horizons import predict_horizons
-from slackwater.models.training import TrainingSet
 from slackwater.models.training_range import TrainingRange
-from slackwater.models.training_shares import TrainingShares
-from slackwater.run.training import predict_test_blocks, read_training_set
+from slackwater.run.training import predict_test_blocks, read_training_set, training_shares
 from slackwater.storage import atomic_directory, digest_of, write_json, write_parquet
 
 
@@ -33,7 +29,7 @@ def main(stage: Stage) -> None:
         write_json({fitted.target.name: fitted.entry() for fitted in exported}, root / "models.json")
         known = TrainingRange().fit(features[training.trains])
         write_json(known.to_dict(), root / "training_range.json")
-        write_json(_shares(training, features).to_dict(), root / "training_shares.json")
+        write_json(training_shares(training, trainer).to_dict(), root / "training_shares.json")
     write_parquet(predictions, "data/predictions.parquet")
     settings = [stage.validation, stage.model]
     trial = {
@@ -42,13 +38,6 @@ def main(stage: Stage) -> None:
         "code_sha256": code_digest(Path(__file__)),
     }
     write_json({"trials": [trial]}, "data/reports/trials.json")
-
-
-def _shares(training: TrainingSet, features: pd.DataFrame) -> TrainingShares:
-    """Return the shares of the events that trade: against those that only train, the choice of events is a drift."""
-    rows = training.trades
-    families = [training.families.get(name, name) for name in features]  # `direction` is a family of its own
-    return TrainingShares.of(features[rows], training.labels["event_time"][rows], families)
 
 
 if __name__ == "__main__":

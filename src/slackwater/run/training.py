@@ -11,10 +11,11 @@ import pandas as pd
 
 from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
+from slackwater.models.training_shares import TrainingShares
 from slackwater.run.features import read_features
 from slackwater.storage import read_parquet
 
-__all__ = ["end_of_training", "predict_test_blocks", "read_training_set"]
+__all__ = ["end_of_training", "predict_test_blocks", "read_training_set", "training_shares"]
 
 
 def read_training_set(data: str | Path = "data") -> TrainingSet:
@@ -45,6 +46,13 @@ def predict_test_blocks(
         The columns of `Trainer.predict_out_of_fold` and of `Trainer.training_facts`.
     """
     return trainer.predict_out_of_fold(training, progress=progress).join(trainer.training_facts(training))
+
+
+def training_shares(training: TrainingSet, trainer: Trainer) -> TrainingShares:
+    """Return the shares of the events that trade: against those that only train, the choice of events is a drift."""
+    rows, features = training.trades, trainer.read_by_models(training)
+    families = [training.families.get(name, name) for name in features]  # `direction` is a family of its own
+    return TrainingShares.of(features[rows], training.labels["event_time"][rows], families)
 
 
 def end_of_training(labels: pd.DataFrame, embargo: timedelta) -> dict[str, Any]:

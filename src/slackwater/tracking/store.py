@@ -1,4 +1,4 @@
-"""Where runs are kept: a tracking server, or a SQLite database that is made whole, has one writer and moves along."""
+"""The store of the runs: a tracking server, or a SQLite database that is made whole, has one writer and moves along."""
 
 from __future__ import annotations
 
