@@ -27,6 +27,7 @@ from slackwater.journal.kinds import (
 )
 from slackwater.journal.store import reading, writing
 from slackwater.journal.trades import chosen_account, closed_trades, payloads
+from slackwater.scoring.quality import DataQuality
 from slackwater.scoring.stream import EventScore
 from slackwater.storage import read_parquet, write_json, write_parquet
 from slackwater.trading.decision import Refusal
@@ -135,9 +136,12 @@ def test_every_kind_is_made_of_the_objects_of_the_project(tmp_path: Path) -> Non
     context = MarketContext(**{name: SOUND_SCORE[name] for name in CONTEXT})
     flat = {name: value for name, value in SOUND_SCORE.items() if name not in CONTEXT}
     features = np.array([0.1, np.nan, -3.0])
-    score = EventScore(
-        **flat, event_time=TIME, available_time=TIME + timedelta(seconds=5), context=context, features=features
+    ages = {"funding": timedelta(hours=2), "depth": None}
+    quality = DataQuality(
+        history=timedelta(days=9), warm=True, missing_bars=1, live=True, ages=ages, silent_tables=("depth",)
     )
+    when = {"event_time": TIME, "available_time": TIME + timedelta(seconds=5)}
+    score = EventScore(**flat, **when, context=context, features=features, quality=quality)
     origin = Origin(account="paper", synthetic=False, bundle_sha="ab" * 32)
     plan = make_plan(symbol="BTCUSDT", decided_at=TIME, quantity=1.0)
     reason = Reason("stale", "the score is 9 min old")
@@ -160,6 +164,9 @@ def test_every_kind_is_made_of_the_objects_of_the_project(tmp_path: Path) -> Non
         rows = dict(journal.rows("SELECT kind, payload_json FROM event"))
     stored = {kind: json.loads(text) for kind, text in rows.items()}
     assert stored["score"]["features"] == {"a": 0.1, "b": None, "c": -3.0}
+    known = {"history": 777_600.0, "warm": True, "missing_bars": 1, "live": True, "silent_tables": ["depth"]}
+    rest = {"ages": {"funding": 7_200.0, "depth": None}, "backfilled": [], "refused_rows": 0}
+    assert stored["score"]["quality"] == known | rest
     assert stored["score"]["context"] == {
         name: None if np.isnan(SOUND_SCORE[name]) else SOUND_SCORE[name] for name in CONTEXT
     }
