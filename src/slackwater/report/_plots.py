@@ -26,20 +26,25 @@ def write_plots(directory: str | Path, drawings: Mapping[str, Callable[[Any], No
     """Draw each plot on a figure of its own, and write them as PNG files, all or none."""
     with atomic_directory(directory) as root:
         for name, draw in drawings.items():
-            write_plot(root / f"{name}.png", draw, style)
+            _draw(root / f"{name}.png", draw, style)
 
 
 def write_plot(path: str | Path, draw: Callable[[Any], None], style: Mapping[str, Any]) -> None:
-    """Draw a plot on a figure of its own, and write it as a PNG file."""
+    """Draw a plot on a figure of its own, and write it as a PNG file, whole or not at all."""
+    with atomic_file(path) as temporary:
+        _draw(temporary, draw, style)
+
+
+def _draw(path: Path, draw: Callable[[Any], None], style: Mapping[str, Any]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     parameters: Any = {**_STYLE, **style}
-    with atomic_file(path) as temporary, mpl.rc_context(parameters):
+    with mpl.rc_context(parameters):
         figure = plt.figure()
         draw(figure)
         # Without the version and the date, the same run gives the same bytes.
-        figure.savefig(temporary, metadata={"Software": None})
+        figure.savefig(path, metadata={"Software": None})
         plt.close(figure)
