@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slackwater import __version__
+from slackwater.commands import bundle, study
+from slackwater.commands.journal import journal
+from slackwater.commands.promote import promote
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
-from slackwater.journal.commands import journal
 from slackwater.market.venues import EXCHANGES
-from slackwater.study import bundle_commands, commands
-from slackwater.tracking.commands import promote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +38,10 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-app.command()(bundle_commands.inspect)
-app.command()(bundle_commands.score)
-app.command()(bundle_commands.drift)
-app.command()(bundle_commands.compare)
+app.command()(bundle.inspect)
+app.command()(bundle.score)
+app.command()(bundle.drift)
+app.command()(bundle.compare)
 
 
 @app.command()
@@ -395,8 +395,8 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
     yield from (f"warning: {line}" for line in starved_sentences(params.trading, held, set(bars["symbol"].astype(str))))
 
 
-app.command()(commands.study)
-app.command()(commands.evaluate)
+app.command()(study.study)
+app.command()(study.evaluate)
 app.add_typer(journal, name="journal")
 app.command()(promote)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -88,13 +89,13 @@ def log_odds_below(
     return log_odds_on(raw, level, slope, anchor) + shift - NORMAL_90 * deviation
 
 
-class LinearCalibrator:
-    """What every calibrator does once its `line` is known."""
+class LinearCalibrator(ABC):
+    """Base of the calibrators: all that follows from their `line`."""
 
     @property
+    @abstractmethod
     def line(self) -> Line:
         """Numbers of the fitted calibrator; NotFittedError before `fit` or `from_dict`."""
-        raise NotImplementedError
 
     def log_odds(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Return calibrated log-odds, without any offset; the shape of `raw`."""

@@ -258,8 +258,11 @@ def test_the_champion_moves_by_the_rule_or_by_name(root: Path, small_bundle: Pat
         return str(client(store).get_registered_model("slackwater").aliases.get("champion", ""))
 
     with inside(root):
-        refused = slackwater("promote")
-    assert refused.returncode == 1
+        refused, told = slackwater("promote"), slackwater("promote", "--json")
+    assert refused.returncode == told.returncode == 1
+    answer = json.loads(told.stdout)
+    assert (answer["version"], answer["moved"]) == ("1", False)
+    assert answer["sentence"] in refused.stdout
     assert "version 1 does not become champion: its verdict is paper_only: SYNTHETIC market." in refused.stdout
     assert champion() == ""
     for number, noise in ((2, 1.0), (3, 9.0), (4, 0.1)):

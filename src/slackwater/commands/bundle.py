@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slackwater.commands.json_output import AsJson, print_json
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,11 +20,10 @@ __all__ = ["compare", "drift", "inspect", "score"]
 
 _Bundle = Annotated[Path, typer.Option(help="Directory of the scoring bundle.")]
 _Tables = Annotated[Path, typer.Option(help="Directory of canonical tables, with the warm-up before the first event.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 _SHOWN = 15
 
 
-def inspect(bundle: _Bundle = Path("models/scorer"), as_json: _Json = False) -> None:
+def inspect(bundle: _Bundle = Path("models/scorer"), as_json: AsJson = False) -> None:
     """Print the digest, data set, features, result of the backtest and verdict of a scoring bundle."""
     from slackwater.report.account_page import account_sentence
     from slackwater.scoring.bundle import Bundle
@@ -31,7 +32,7 @@ def inspect(bundle: _Bundle = Path("models/scorer"), as_json: _Json = False) -> 
     manifest = loaded.manifest
     verdict = manifest["verdict"]
     if as_json:
-        _print_json(_summary(manifest) | {"bundle_sha256": loaded.digest})
+        print_json(_summary(manifest) | {"bundle_sha256": loaded.digest})
         return
     typer.echo(f"digest    {loaded.digest}")
     typer.echo(f"data set  {manifest['dataset']}{'  (SYNTHETIC)' if manifest['synthetic'] else ''}")
@@ -69,7 +70,7 @@ def score(
     tables: Annotated[Path, typer.Argument(help="Directory of canonical tables, one parquet file per table.")],
     out: Annotated[Path, typer.Argument(help="Parquet file to write, one row per event.")],
     bundle: _Bundle = Path("models/scorer"),
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score all events of a directory of canonical tables."""
     from slackwater.market.inputs import INPUT_TABLES
@@ -81,7 +82,7 @@ def score(
     events = scores[scores["direction"] != 0].reset_index(drop=True)
     write_parquet(events, out)
     if as_json:
-        _print_json(_scored(scorer, events) | {"n_bars": len(scores), "out": str(out)})
+        print_json(_scored(scorer, events) | {"n_bars": len(scores), "out": str(out)})
         return
     mark = " by models of a SYNTHETIC market" if scorer.synthetic else ""
     typer.echo(f"{len(events):,} events of {len(scores):,} bars scored{mark}: {out}")
@@ -107,7 +108,7 @@ def drift(
     start: Annotated[str, typer.Option("--from", help="First time of an event, UTC, such as 2024-01-01.")] = "",
     end: Annotated[str, typer.Option("--until", help="Time before which events lie, UTC.")] = "",
     plot: Annotated[Path | None, typer.Option(help="PNG file to write.")] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the features of events with those of the training of a bundle: population stability index.
 
@@ -129,7 +130,7 @@ def drift(
         write_drift_figure(measured, plot, synthetic=synthetic, dataset=scorer.manifest["dataset"])
     if as_json:
         facts = {"synthetic": synthetic, "bundle_sha256": scorer.digest, "left_out": left_out}
-        _print_json(measured.to_dict() | facts)
+        print_json(measured.to_dict() | facts)
         return
     if synthetic:
         typer.echo("SYNTHETIC market: no evidence about a real one")
@@ -146,7 +147,7 @@ def compare(
     block_days: Annotated[float, typer.Option(min=1.0, help="Mean length of its blocks, in days.")] = 14.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     tracking_uri: Annotated[str, typer.Option(help="Store of MLflow runs; by default mlflow.db here.")] = "",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two runs on the events that both scored: paired differences of B less A, with 95 % intervals.
 
@@ -164,13 +165,7 @@ def compare(
     sources = {"A": runs[0].source, "B": runs[1].source}
     synthetic = {name: run.synthetic for name, run in zip("AB", runs, strict=True)}
     if as_json:
-        _print_json(result.to_dict() | {"sources": sources, "synthetic": synthetic})
+        print_json(result.to_dict() | {"sources": sources, "synthetic": synthetic})
         return
     for line in comparison_lines(result, sources, synthetic):
         typer.echo(line)
-
-
-def _print_json(content: Mapping[str, Any]) -> None:
-    from slackwater.storage import json_line
-
-    typer.echo(json_line(content))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from slackwater.commands.json_output import AsJson, print_json
 from slackwater.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ journal = typer.Typer(
 
 JournalPath = Annotated[Path, typer.Option("--journal", help="File of the journal.")]
 AccountName = Annotated[str, typer.Option(help="Account, or its first letters; not needed where there is one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON instead.")]
 BlockDays = Annotated[int, typer.Option(min=1, help="Mean length of a block of the bootstrap, in days.")]
 _DEFAULT = Path("journal.db")
 
@@ -46,7 +46,7 @@ def import_backtest(
     with writing(path, by="slackwater journal import") as writer:
         done = import_run(place, writer)
     if as_json:
-        _print_json(asdict(done))
+        print_json(asdict(done))
         return
     counts = done.counts
     _mark(done.synthetic)
@@ -87,7 +87,7 @@ def note(
         found = find_trade(writer, known.trade)
         number = add_note(writer, found, answers, time=datetime.now(UTC))
     if as_json:
-        _print_json({"trade": found.trade, "event": number, "edit": found.notes > 0, **asdict(answers)})
+        print_json({"trade": found.trade, "event": number, "edit": found.notes > 0, **asdict(answers)})
     else:
         typer.echo(f"{'edited' if found.notes else 'noted'}: {found.trade}, event {number}")
 
@@ -99,7 +99,7 @@ def review(
     """Print where model, user and rules are consistently wrong, with intervals that hold for all groups together."""
     found = _review(path, account, block_days)
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
         return
     for line in _review_lines(found):
         typer.echo(line)
@@ -124,7 +124,7 @@ def digest(
         of_week = week_digest(journal_file, name, synthetic=synthetic, week=week)
     if as_json:
         wrong = [asdict(each) for each in found.findings if each.verdict]
-        _print_json(asdict(of_week) | {"start": str(of_week.start), "wrong": wrong})
+        print_json(asdict(of_week) | {"start": str(of_week.start), "wrong": wrong})
         return
     for line in digest_sentences(of_week, found):
         typer.echo(line)
@@ -147,7 +147,7 @@ def export(
         name, synthetic = chosen_account(journal_file, account)
         rows = export_journal(journal_file, out, account=name, synthetic=synthetic, kind=kind)
     if as_json:
-        _print_json({"account": name, "synthetic": synthetic, "rows": rows, "out": str(out)})
+        print_json({"account": name, "synthetic": synthetic, "rows": rows, "out": str(out)})
         return
     _mark(synthetic)
     typer.echo(f"written: {out}, {rows:,} {'trades' if out.suffix == '.html' else 'rows'} of account {name}")
@@ -169,7 +169,7 @@ def verify(
     with reading(path) as journal_file:
         found = verify_chain(journal_file, head=head)
     if as_json:
-        _print_json(asdict(found))
+        print_json(asdict(found))
     else:
         typer.echo(f"{found.events:,} events, the chain holds; head {found.head}")
 
@@ -263,9 +263,3 @@ def _grade(answer: str) -> str:
 def _mark(synthetic: bool) -> None:
     if synthetic:
         typer.echo("SYNTHETIC market: no evidence of a real edge")
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    from slackwater.storage import json_line
-
-    typer.echo(json_line(content))
