@@ -279,6 +279,9 @@ def test_the_champion_moves_by_the_rule_or_by_name(root: Path, small_bundle: Pat
     assert "already" in promote(store=store).sentence
     with pytest.raises(ParameterError, match="name the version"):
         promote(store=store, reason="I want to")
+    made_up = {"verdict": "eligible", "synthetic": True, "sentence": "Made up."}
+    log(store, record(bundle_with(small_bundle, root / "bundle-5", **made_up), events, root / "predicted-5"))
+    assert not promote("5", store=store).moved  # whatever it claims, it has seen no real market
     with inside(root):
         forced = slackwater("promote", "1", "--force", "a demonstration")
     assert forced.returncode == 0
