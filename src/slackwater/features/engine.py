@@ -172,28 +172,28 @@ class FeatureEngine:
         SchemaError
             If the prices are not those of a bar. The state is as it was.
         """
-        symbol = row.symbol
+        symbol, time = row.symbol, row.time_us
         state = self._states.get(symbol)
         if state is None:
             state, last = np.zeros(self._state_size), np.zeros(2, dtype=np.int64)
         else:
             last = self._last[symbol]
-            if row.time_us - int(last[0]) > _LONGEST_GAP_US:
+            if time - int(last[0]) > _LONGEST_GAP_US:
                 raise OrderError(
                     f"{symbol}: the bar closing at {row.event_time} lies more than {LONGEST_GAP.days} days after the "
                     f"last one, {timestamp(int(last[0]))}; if its clock is right, warm a new stream from history"
                 )
         rows = self._row
         if self._extras and last[0] > 0:
-            rows = self._rows(max(int(row.time_us - last[0]) // self._step, 1))[:-1]
+            rows = self._rows(max(int(time - last[0]) // self._step, 1))[:-1]
         out = np.empty((1, len(self.names)))
-        fate = update_row(state, self._constants, self._at, last, row.values, row.time_us, self._step, rows, out)
+        fate = update_row(state, self._constants, self._at, last, row.values, time, self._step, rows, out)
         if fate != TAKEN:
             self._refuse(row, fate, int(last[0]))
         if self._extras:
             self._advance_extras(symbol, state, rows, out, [row.event_time])
         if symbol not in self._states:
-            last[1] = row.time_us
+            last[1] = time
             self._states[symbol], self._last[symbol] = state, last
         return out[0]
 

@@ -11,8 +11,7 @@ from slackwater.errors import SchemaError
 from slackwater.journal.event import Event, Kind, Origin, epoch_ns, trade_id
 
 if TYPE_CHECKING:  # a process that only adds events does not pay for the scorer
-    from slackwater.scoring.quality import DataQuality
-from slackwater.scoring.stream import EventScore
+    from slackwater.scoring.stream import EventScore
 
 __all__ = [
     "data_fault_event",
@@ -49,18 +48,10 @@ def score_event(score: EventScore, feature_names: Sequence[str], origin: Origin)
     content |= {
         "context": {each.name: getattr(score.context, each.name) for each in fields(score.context)},
         "features": dict(zip(feature_names, score.features, strict=True)),
-        "quality": _quality(score.quality),
+        "quality": score.quality.to_dict(),
         "triggers": "+".join(score.triggers),
     }
     return _of_trade(Kind.SCORE, content, score.available_time, origin)
-
-
-def _quality(quality: DataQuality) -> dict[str, Any]:
-    """Return the data quality of a score in types of JSON; durations in seconds, null where there was no row."""
-    ages = {name: None if age is None else age.total_seconds() for name, age in quality.ages.items()}
-    own = {each.name: getattr(quality, each.name) for each in fields(quality)}
-    own |= {name: list(own[name]) for name in ("silent_tables", "backfilled")}
-    return own | {"history": quality.history.total_seconds(), "ages": ages}
 
 
 def decision_event(decision: Mapping[str, Any], origin: Origin) -> Event:

@@ -353,6 +353,8 @@ def _require(name: str, value: float, low: float, high: float) -> None:
 def _check_position(*, side: int, entry: float, quantity: float, leverage: float) -> None:
     if side not in (1, -1):
         raise ParameterError(f"`side` must be +1 (long) or -1 (short), was {side!r}")
+    if 0.0 < entry < math.inf and 0.0 < quantity < math.inf and 1.0 <= leverage < math.inf:
+        return
     _require("entry", entry, _SMALLEST, math.inf)
     _require("quantity", quantity, _SMALLEST, math.inf)
     _require("leverage", leverage, 1.0, math.inf)

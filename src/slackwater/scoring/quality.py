@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import compress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,55 +29,83 @@ _LIQUIDATIONS: Final = {"liquidations", "liquidation_totals"}
 """Tables of the same inputs, of which a market has one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataQuality:
-    """Data quality of one score.
+class DataQuality(NamedTuple):
+    """Data quality of one score, worked out where it is asked for: a live bar makes one and few are read.
 
     Parameters
     ----------
-    history
-        Time from the open of the first bar of the symbol to the close of this one, positive.
-    warm
-        Whether that is at least the warm-up of the features. Before it, some windows are shorter than they state.
-    missing_bars
-        Bars that are missing between this one and the bar before it, >= 0.
-    live
-        Whether the bar was assembled from pushed rows, and not joined from tables of history.
-    ages
-        Age at the decision of the newest row of each table, in the time that its staleness is measured in; None where
-        no row was known yet. Empty where a row of the frame does not state it.
-    silent_tables
-        Tables of which no row was known, or none that was young enough: their inputs are unknown.
-    backfilled
-        Tables of which no row was pushed since the history that the stream was warmed with.
+    row
+        The frame row that was scored.
+    before
+        Closes of the first bar of the symbol, and of the bar before this one, microseconds; None at the first bar.
+    spec
+        Settings of the frame.
+    warm_up
+        History after which every feature is known.
     refused_rows
         Rows of the symbol that were refused since its last score, such as repeated or late ones, >= 0.
     """
 
-    history: timedelta
-    warm: bool
-    missing_bars: int
-    live: bool
-    ages: Mapping[str, timedelta | None]
-    silent_tables: tuple[str, ...] = ()
-    backfilled: tuple[str, ...] = ()
+    row: FrameRow
+    before: tuple[int, int] | None
+    spec: FrameSpec
+    warm_up: timedelta
     refused_rows: int = 0
 
-    @classmethod
-    def of_bar(cls, row: FrameRow, span: tuple[int, int] | None, *, spec: FrameSpec, warm_up: timedelta) -> DataQuality:
-        """Return the quality of a live bar; `span` holds the closes of the first and the last bar before it, in µs."""
-        step = microseconds(spec.bar_interval)
-        first, last = span or (row.time_us, row.time_us - step)
-        history = timedelta(microseconds=row.time_us - first + step)
-        return cls(
-            history=history,
-            warm=history >= warm_up,
-            missing_bars=(row.time_us - last) // step - 1,
-            live=row.ages is not None,
-            ages=row.ages or {},
-            silent_tables=_silent([n for n, age in (row.ages or {}).items() if age is None or age > spec.staleness[n]]),
-            backfilled=row.backfilled,
-        )
+    @property
+    def history(self) -> timedelta:
+        """Time from the open of the first bar of the symbol to the close of this one, positive."""
+        since = 0 if self.before is None else self.row.time_us - self.before[0]
+        return timedelta(microseconds=since) + self.spec.bar_interval
+
+    @property
+    def warm(self) -> bool:
+        """Whether that is at least the warm-up. Before it, some windows are shorter than they state."""
+        return self.history >= self.warm_up
+
+    @property
+    def missing_bars(self) -> int:
+        """Bars that are missing between this one and the bar before it, >= 0."""
+        if self.before is None:
+            return 0
+        return (self.row.time_us - self.before[1]) // microseconds(self.spec.bar_interval) - 1
+
+    @property
+    def live(self) -> bool:
+        """Whether the bar was assembled from pushed rows, and not joined from tables of history."""
+        return self.row.ages is not None
+
+    @property
+    def ages(self) -> Mapping[str, timedelta | None]:
+        """Age at the decision of the newest row of each table, in the time that its staleness is measured in.
+
+        None where no row was known yet. Empty where a row of the frame does not state it.
+        """
+        return self.row.ages or {}
+
+    @property
+    def silent_tables(self) -> tuple[str, ...]:
+        """Tables of which no row was known, or none that was young enough: their inputs are unknown."""
+        limits = self.spec.staleness
+        return _silent(name for name, age in self.ages.items() if age is None or age > limits[name])
+
+    @property
+    def backfilled(self) -> tuple[str, ...]:
+        """Tables of which no row was pushed since the history that the stream was warmed with."""
+        return self.row.backfilled
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every statement in types of JSON: durations in seconds, null where there was no row."""
+        return {
+            "history": self.history.total_seconds(),
+            "warm": self.warm,
+            "missing_bars": self.missing_bars,
+            "live": self.live,
+            "ages": {name: None if age is None else age.total_seconds() for name, age in self.ages.items()},
+            "silent_tables": list(self.silent_tables),
+            "backfilled": list(self.backfilled),
+            "refused_rows": self.refused_rows,
+        }
 
 
 def quality_columns(

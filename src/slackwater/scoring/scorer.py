@@ -407,7 +407,8 @@ class ReversalScorer:
         missing: tuple[str, ...] = ()
         out_of_range: tuple[str, ...] = ()
         if n_missing:
-            missing = tuple(compress(self._orientation.names, np.isnan(features[self._columns])))
+            unknown = np.flatnonzero(np.isnan(features[self._columns]))
+            missing = tuple(self._orientation.names[at] for at in unknown.tolist())
         if share_outside > self._training_range.limit_:
             oriented = self._orientation.apply(features[None, self._columns], np.array([direction]))
             (out_of_range,) = self._training_range.out_of_range(oriented, self._orientation.columns)

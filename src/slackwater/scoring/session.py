@@ -179,7 +179,7 @@ class Session:
                 failures.append(error)  # the bars of the other symbols are taken out of the frame, and count
                 continue
             if refused := self._refused[symbol]:
-                score = replace(score, quality=replace(score.quality, refused_rows=refused))
+                score = replace(score, quality=score.quality._replace(refused_rows=refused))
                 self._refused[symbol] = 0
             scores[symbol] = score
         if failures:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,18 +19,15 @@ from slackwater.market.columns import is_name
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
-from slackwater.models.targets import TARGETS
 from slackwater.numbers import brief
 from slackwater.scoring.quality import DataQuality
-from slackwater.trading.score import CONTEXT, MarketContext, Score
+from slackwater.trading.score import CONTEXT, OF_MODELS, MarketContext, Score, unchecked
 from slackwater.types import Floats
 
 if TYPE_CHECKING:
     from slackwater.scoring.scorer import ReversalScorer
 
 __all__ = ["EventScore", "ScoreStream"]
-
-_GATE_OUTPUTS: Final = tuple(column for target in TARGETS for column in target.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +49,23 @@ class EventScore(Score):
     other_outputs: Mapping[str, float] = field(default_factory=dict)
 
 
+_event_score = unchecked(
+    EventScore,
+    *("symbol", "event_time", "available_time", "direction", "context", *OF_MODELS),
+    *("triggers", "missing_features", "out_of_range_features", "features", "quality", "other_outputs"),
+)
+
+
+class _Event(NamedTuple):
+    """What the models say at one bar; direction 0 where there is no event."""
+
+    direction: float
+    outputs: Sequence[float]
+    triggers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    out_of_range: tuple[str, ...] = ()
+
+
 class ScoreStream:
     """Scores of one symbol bar by bar, from the same kernels and models as `ReversalScorer.score`.
 
@@ -66,15 +80,17 @@ class ScoreStream:
         self._engine = FeatureEngine(scorer._engine.families)
         self._warm_up = scorer.warm_up
         names = self._engine.names
-        self._triggers = np.array([names.index(name) for name in scorer._triggers], dtype=np.intp)
+        self._n_triggers = len(scorer._triggers)
         made, passed = [name for name in CONTEXT if name in names], [name for name in CONTEXT if name not in names]
-        self._context = np.array([names.index(name) for name in made], dtype=np.intp)
+        self._read = np.array([names.index(name) for name in (*scorer._triggers, *made)], dtype=np.intp)
         self._passed = np.array([INPUTS.index(name) for name in passed], dtype=np.intp)
-        self._in_order = itemgetter(*([*made, *passed].index(name) for name in CONTEXT))
+        self._context_of = unchecked(MarketContext, *made, *passed)
         # A Timestamp takes a Timedelta faster than a timedelta.
         self._decision_lag = pd.Timedelta(scorer._spec.decision_lag).as_unit("us")
-        self._without_event = dict.fromkeys(scorer._compiled.columns, math.nan)
-        self._other_outputs = [name for name in scorer._compiled.columns if name not in _GATE_OUTPUTS]
+        columns = scorer._compiled.columns
+        self._no_outputs = [math.nan] * len(columns)
+        self._of_gate = itemgetter(*(columns.index(name) for name in OF_MODELS))
+        self._others = [(name, at) for at, name in enumerate(columns) if name not in OF_MODELS]
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> int:
         """Advance through history and return the number of bars; tables are checked and cleaned as by `score`.
@@ -133,35 +149,38 @@ class ScoreStream:
         taken = row if isinstance(row, FrameRow) else FrameRow.from_mapping(row)
         if taken.symbol != self.symbol:
             raise MissingDataError(f"this stream is of {self.symbol}, the row is of {taken.symbol}")
-        scorer = self._scorer
-        span = self._engine.span_of(self.symbol)
+        before = self._engine.span_of(self.symbol)
         features = self._engine.update(taken)
-        fired = features[self._triggers].tolist()
-        direction = next((value for value in fired if abs(value) == 1.0), 0.0)
-        outputs = self._without_event
-        triggers: tuple[str, ...] = ()
-        missing: tuple[str, ...] = ()
-        out_of_range: tuple[str, ...] = ()
-        if direction:
-            triggers = tuple(compress(scorer._triggers, [value == direction for value in fired]))
-            *found, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
-            outputs = dict(zip(outputs, found, strict=True))
-            missing, out_of_range = scorer._unusual(features, direction, share_outside, n_missing)
-        of_gate = {name: outputs[name] for name in _GATE_OUTPUTS}
-        known = [*features[self._context].tolist(), *taken.values[self._passed].tolist()]
-        return EventScore(
-            symbol=self.symbol,
-            event_time=taken.event_time,
-            available_time=taken.event_time + self._decision_lag,
-            direction=int(direction),
-            triggers=triggers,
-            missing_features=missing,
-            out_of_range_features=out_of_range,
-            features=features,
-            other_outputs={name: outputs[name] for name in self._other_outputs},
-            quality=DataQuality.of_bar(taken, span, spec=scorer._spec, warm_up=self._warm_up),
-            **of_gate,
-            context=MarketContext.of_floats(self._in_order(known)),
+        read = features[self._read].tolist()
+        fired = read[: self._n_triggers]
+        event = _Event(0.0, self._no_outputs)
+        if 1.0 in fired or -1.0 in fired:
+            event = self._event(features, fired)
+        return _event_score(
+            (
+                self.symbol,
+                taken.event_time,
+                taken.event_time + self._decision_lag,
+                int(event.direction),
+                self._context_of((*read[self._n_triggers :], *taken.values[self._passed].tolist())),
+                *self._of_gate(event.outputs),
+                event.triggers,
+                event.missing,
+                event.out_of_range,
+                features,
+                DataQuality(taken, before, self._scorer._spec, self._warm_up),
+                {name: event.outputs[at] for name, at in self._others} if self._others else {},
+            )
+        )
+
+    def _event(self, features: Floats, fired: list[float]) -> _Event:
+        """Return what the models say of an event, from its features and the values of the triggers."""
+        scorer = self._scorer
+        direction = next(value for value in fired if abs(value) == 1.0)
+        *outputs, share_outside, n_missing = scorer._compiled(features[None, :], np.array([direction]))[0].tolist()
+        unusual = scorer._unusual(features, direction, share_outside, n_missing)
+        return _Event(
+            direction, outputs, tuple(compress(scorer._triggers, [value == direction for value in fired])), *unusual
         )
 
     def save_state(self) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from slackwater.errors import ParameterError
 from slackwater.market.rounding import round_down, round_up
@@ -106,7 +105,7 @@ def trade_levels(
         return close * math.exp(side * distance) - side * buffer_atr * atr
 
     # Away from the entry at the stop, toward it at the target.
-    rounded = partial(round_down if side > 0 else round_up, step=tick_size)
+    rounded = round_down if side > 0 else round_up
 
     stops = {}
     if swept >= 0.0:
@@ -118,17 +117,18 @@ def trade_levels(
     levels = {"range_72h": before(boundary, rules.target_buffer_atr)}
     if pool > 0.0:
         levels["pool"] = before(pool, rules.target_buffer_atr)
-    targets = {name: price for name, price in levels.items() if side * (rounded(price) - close) > 0}
+    targets = {name: price for name, price in levels.items() if side * (rounded(price, tick_size) - close) > 0}
     if rules.target_sd is not None:
         targets["sd"] = before(rules.target_sd * sd)
     if not targets:
         targets = levels  # to be refused with the price of the nearest
-    stop_level = min(stops, key=lambda name: side * stops[name])
-    target_level = min(targets, key=lambda name: side * targets[name])
+    nearest = min if side > 0 else max
+    stop_level = nearest(stops, key=stops.__getitem__)
+    target_level = nearest(targets, key=targets.__getitem__)
     return Levels(
         side=side,
-        stop=rounded(stops[stop_level]),
-        target=rounded(targets[target_level]),
+        stop=rounded(stops[stop_level], tick_size),
+        target=rounded(targets[target_level], tick_size),
         stop_level=stop_level,
         target_level=target_level,
     )

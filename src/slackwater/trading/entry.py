@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from datetime import datetime
 
+from slackwater.times import epoch_us, microseconds
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import EntryRules
 from slackwater.trading.score import Score
@@ -22,7 +23,8 @@ def entry_reasons(score: Score, now: datetime, rules: EntryRules) -> Iterator[Re
     if now < score.available_time:
         message = f"the score is available from {score.available_time}, it is {now}"
         yield Reason("not_yet_available", message)
-    if rules.max_score_age is not None and now - score.event_time > rules.max_score_age:
+    age_us = epoch_us(now) - epoch_us(score.event_time)  # several times as fast as the difference of two Timestamps
+    if rules.max_score_age is not None and age_us > microseconds(rules.max_score_age):
         message = f"the bar closed {now - score.event_time} ago, allowed is {rules.max_score_age}"
         yield Reason("stale", message)
     if rules.complete_features and score.missing_features:

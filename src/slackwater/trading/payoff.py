@@ -71,19 +71,13 @@ class Payoff:
         impact = costs.impact_per_root(volume_24h=context.volume_24h, volatility_daily=context.volatility_daily)
         entry = SqrtImpact(spread + costs.latency_slippage(context.volatility_daily), impact)
         stop = SqrtImpact(spread + costs.stop_slippage_beyond_market(context.atr_1h), impact)
-        lines = {
-            "entry_slippage": entry,
-            "stop_slippage": stop,
-            "unit_loss": SqrtImpact(
-                plan.stop_distance + plan.entry * (fee + entry.at_zero) + plan.stop * (fee + stop.at_zero),
-                (plan.entry + plan.stop) * impact,
-            ),
-            "unit_gain": SqrtImpact(
-                plan.target_distance - plan.entry * (fee + entry.at_zero) - plan.target * fee, -plan.entry * impact
-            ),
-        }
-        for name, line in lines.items():
-            object.__setattr__(self, name, line)
+        paid = plan.entry * (fee + entry.at_zero)
+        lost = plan.stop_distance + paid + plan.stop * (fee + stop.at_zero)
+        gained = plan.target_distance - paid - plan.target * fee
+        object.__setattr__(self, "entry_slippage", entry)
+        object.__setattr__(self, "stop_slippage", stop)
+        object.__setattr__(self, "unit_loss", SqrtImpact(lost, (plan.entry + plan.stop) * impact))
+        object.__setattr__(self, "unit_gain", SqrtImpact(gained, -plan.entry * impact))
 
     def order_costs(self, quantity: float) -> OrderCosts:
         """Return the costs of each order at a quantity, coins."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from slackwater.times import DAY
 
 __all__ = [
     "CONTEXT",
+    "OF_MODELS",
     "SCORE_COLUMNS",
     "VOLATILITY_CAP",
     "VOLATILITY_FLOOR",
@@ -26,7 +27,10 @@ __all__ = [
     "Score",
     "event_scores",
     "row_numbers",
+    "unchecked",
 ]
+
+_T = TypeVar("_T")
 
 VOLATILITY_FLOOR: Final = 0.005
 VOLATILITY_CAP: Final = 0.25
@@ -98,14 +102,6 @@ class MarketContext:
         return daily * math.sqrt(horizon / DAY)
 
     @classmethod
-    def of_floats(cls, numbers: Iterable[float]) -> MarketContext:
-        """Return the context of numbers in the order of `CONTEXT` that are known to be floats; they are not checked."""
-        context = object.__new__(cls)
-        for take, number in zip(_SLOTS, numbers, strict=True):
-            take(context, number)
-        return context
-
-    @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series) -> MarketContext:
         """Return the context in a row that has every field of `CONTEXT`; raise SchemaError if one is not a number."""
         return cls(**row_numbers(row, CONTEXT))
@@ -114,10 +110,10 @@ class MarketContext:
 CONTEXT: Final = tuple(field.name for field in fields(MarketContext))
 """Columns of the features table that a gate needs besides the probabilities."""
 
-_SLOTS: Final = tuple(getattr(MarketContext, name).__set__ for name in CONTEXT)
-_FROM_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low")
+OF_MODELS: Final = ("p_direction", "p_hit", "trade_edge", "trade_edge_low")
+"""Fields of a score that are outputs of models."""
 # One is made at every bar, nearly always of floats: all of them are looked at in one go.
-_numbers_of_context, _numbers_of_models = attrgetter(*CONTEXT), attrgetter(*_FROM_MODELS)
+_numbers_of_context, _numbers_of_models = attrgetter(*CONTEXT), attrgetter(*OF_MODELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +174,7 @@ class Score:
         if not isinstance(self.context, MarketContext):
             raise SchemaError(f"`context` of a score must be a MarketContext, was a {type(self.context).__name__}")
         if {*map(type, _numbers_of_models(self))} != {float}:
-            _take_numbers(self, _FROM_MODELS)
+            _take_numbers(self, OF_MODELS)
         for name in ("event_time", "available_time"):
             time = getattr(self, name)
             if not isinstance(time, datetime) or time.tzinfo is None:  # NaT has none
@@ -212,7 +208,7 @@ class Score:
             missing_features=_names(row, "missing_features"),
             out_of_range_features=_names(row, "out_of_range_features"),
             triggers=_names(row, "triggers"),
-            **row_numbers(row, _FROM_MODELS),
+            **row_numbers(row, OF_MODELS),
         )
 
 
@@ -220,6 +216,32 @@ SCORE_COLUMNS: Final = tuple(
     name for field in fields(Score) for name in (CONTEXT if field.name == "context" else (field.name,))
 )
 """Columns of a table of scores: the fields of `Score`, with those of its context in place of the context."""
+
+
+def unchecked(cls: type[_T], *names: str) -> Callable[[Iterable[Any]], _T]:
+    """Return a maker of instances of a frozen dataclass with slots from values that are known to be sound.
+
+    The checks of the class are left out, and they are most of the time that it takes: a live stream makes a score at
+    every bar.
+
+    Parameters
+    ----------
+    cls
+        The class.
+    names
+        All of its fields, in the order in which the maker takes their values.
+    """
+    if {*names} != {each.name for each in fields(cls)}:  # type: ignore[arg-type]  # a dataclass
+        raise TypeError(f"the fields of {cls.__name__} are others than {names}")
+    setters = [getattr(cls, name).__set__ for name in names]
+
+    def make(values: Iterable[Any]) -> _T:
+        made = object.__new__(cls)
+        for take, value in zip(setters, values, strict=True):
+            take(made, value)
+        return made
+
+    return make
 
 
 def row_numbers(row: Mapping[str, Any] | pd.Series, names: Iterable[str]) -> dict[str, float]:
@@ -302,7 +324,7 @@ def event_scores(
         triggers=[tuple(filter(None, names.split("+"))) for names in labels.get("triggers", [""] * len(labels))],
         trades=labels.get("trades", True),
     )
-    out = predictions[[*keys, *_FROM_MODELS, "out_of_range_features"]].merge(events, on=keys, validate="1:1")
+    out = predictions[[*keys, *OF_MODELS, "out_of_range_features"]].merge(events, on=keys, validate="1:1")
     wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
     out = out.merge(features[wanted], on=keys, validate="1:1")
     if len(out) != len(predictions):
