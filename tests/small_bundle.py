@@ -32,19 +32,23 @@ TRAINER = Trainer(
 )
 
 
-def market(days: int = 160) -> dict[str, pd.DataFrame]:
+def market(
+    days: int = 160, symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"), bar: timedelta = BAR
+) -> dict[str, pd.DataFrame]:
     """Return the small market with settlements at the hours of the venues, so that no rule finds a defect in it."""
-    tables = small_market(days=days, interval=BAR, seed=7)
+    tables = small_market(symbols, days=days, interval=bar, seed=7)
     funding = tables["funding"]
-    times = {name: funding[name] - BAR for name in ("event_time", "available_time")}
+    times = {name: funding[name] - bar for name in ("event_time", "available_time")}
     return tables | {"funding": funding.assign(**times)}
 
 
-def training_set(families: Mapping[str, Any] | None = None) -> tuple[TrainingSet, dict[str, Any]]:
+def training_set(
+    families: Mapping[str, Any] | None = None, *, days: int = 160, spec: FrameSpec = SPEC
+) -> tuple[TrainingSet, dict[str, Any]]:
     """Features and labels of the small market, and the feature manifest."""
-    tables = market()
-    engine = FeatureEngine(default_families(BAR, **(families or {})))
-    frame = MarketFrame.from_tables(tables, SPEC)
+    tables = market(days, bar=spec.bar_interval)
+    engine = FeatureEngine(default_families(spec.bar_interval, **(families or {})))
+    frame = MarketFrame.from_tables(tables, spec)
     features = engine.transform(frame)
     labels, _ = build_labels(
         features,
@@ -52,7 +56,7 @@ def training_set(families: Mapping[str, Any] | None = None) -> tuple[TrainingSet
         trade=TradeRules(),
         horizon=HORIZON,
         decision_lag=DECISION_LAG,
-        fine_bar_interval=BAR,
+        fine_bar_interval=spec.bar_interval,
     )
     manifest = engine.manifest(frame.available)
     described = [f for f in engine.features if f.name in set(manifest["model_features"])]
@@ -64,9 +68,12 @@ def make_bundle(
     trainer: Trainer = TRAINER,
     given: TrainingSet | None = None,
     families: Mapping[str, Any] | None = None,
+    *,
+    days: int = 160,
+    spec: FrameSpec = SPEC,
 ) -> Path:
     """Train on all events, those of the small market or those given, and write the bundle."""
-    training, manifest = training_set(families)
+    training, manifest = training_set(families, days=days, spec=spec)
     training = given or training
     exported = trainer.export(training, trainer.predict_out_of_fold(training))
     models = {fitted.target.name: fitted.model.to_text() for fitted in exported}
@@ -80,7 +87,7 @@ def make_bundle(
             "symbols": ["BTCUSDT", "ETHUSDT"],
             "synthetic": True,
             "verdict": verdict,
-            "market": SPEC.to_dict(),
+            "market": spec.to_dict(),
             "features": {
                 "families": dict(families or {}),
                 "fingerprint": manifest["fingerprint"],

@@ -14,8 +14,8 @@ from numba import njit
 
 from slackwater.features.families import advance_families
 from slackwater.features.intermediates import FIRST_EXTRA, TIME_HOURS
-from slackwater.market.frame_row import LARGEST
-from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
+from slackwater.market.frame_row import LARGEST, is_bar
+from slackwater.market.inputs import CLOSE, INPUTS, SIGNED
 from slackwater.operators import kernel
 
 __all__ = ["NOT_NEWER", "NO_BAR", "OFF_GRID", "OTHER_INPUTS", "TAKEN", "transform_rows", "update_row"]
@@ -39,15 +39,6 @@ def read_row(values, time, row):  # type: ignore[no-untyped-def]
     for i in range(_WIDTH, values.shape[0]):
         row[FIRST_EXTRA - _WIDTH + i] = values[i] if abs(values[i]) <= LARGEST else np.nan
     row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
-
-
-@njit(cache=True)
-def is_bar(values):  # type: ignore[no-untyped-def]
-    """Return whether the four prices are those of a bar."""
-    high = values[HIGH]
-    low = values[LOW]
-    sound = low > 0.0 and high <= LARGEST
-    return sound and low <= values[OPEN] <= high and low <= values[CLOSE] <= high
 
 
 @njit(cache=True)

@@ -6,31 +6,55 @@ available; rows that report nothing about any input do not count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from slackwater.market.frame import MarketFrame, arrivals, rows_of_symbols
-from slackwater.market.joins import SLOTS, TableJoin, joins_of
+from slackwater.market.joins import TableJoin, joins_of
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds
 from slackwater.types import Floats, Ints
 
-__all__ = ["ages_at_bars", "newest_of_state"]
+__all__ = ["NEVER", "Ages", "ages_at_bars"]
 
-_NEVER = np.iinfo(np.int64).min  # what NaT is made of
+NEVER: Final = int(np.iinfo(np.int64).min)
+"""Age of a table of which no row was known: what NaT is made of."""
 
 
-def newest_of_state(join: TableJoin, state: Floats) -> int | None:
-    """Return the time of the newest row in the state of a join, microseconds since 1970; None: there was no row."""
-    kind = join.join.kind
-    if kind == "newest":
-        return int(state[1]) if state[0] else None
-    if kind == "summed":
-        return int(state[1 + (int(state[0]) - 1) % SLOTS]) if state[0] else None
-    seen = state[1::2][state[::2] > 0.0]
-    return int(seen.max()) if seen.size else None
+class Ages(Mapping[str, timedelta | None]):
+    """Ages of the tables at one decision; None where no row was known yet. Each is made where it is asked for.
+
+    Parameters
+    ----------
+    tables
+        Names.
+    ages_us
+        Microseconds, `NEVER` where there was no row; shape (n_tables,).
+    """
+
+    __slots__ = ("_ages_us", "_tables")
+
+    def __init__(self, tables: Sequence[str], ages_us: Ints) -> None:
+        self._tables, self._ages_us = tables, ages_us
+
+    def __getitem__(self, table: str) -> timedelta | None:
+        if table not in self._tables:
+            raise KeyError(table)
+        age = int(self._ages_us[self._tables.index(table)])
+        return None if age == NEVER else timedelta(microseconds=age)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __repr__(self) -> str:
+        return f"Ages({dict(self)})"
 
 
 def ages_at_bars(frame: MarketFrame, tables: Mapping[str, pd.DataFrame], spec: FrameSpec) -> dict[str, pd.Series]:
@@ -52,7 +76,7 @@ def ages_at_bars(frame: MarketFrame, tables: Mapping[str, pd.DataFrame], spec: F
     decisions = epochs_us(frame.table["event_time"]) + microseconds(spec.decision_lag)
     out = {}
     for name, join in joins_of(spec).items():
-        ages = np.full(len(decisions), _NEVER)
+        ages = np.full(len(decisions), NEVER)
         rows = rows_of_symbols(tables[name]) if name in tables else {}
         for symbol, where in frame.symbols():
             if symbol in rows:
@@ -67,6 +91,6 @@ def _ages(join: TableJoin, available: Ints, events: Ints, amounts: Floats, decis
         available, events = available[reports], events[reports]
     newest = np.maximum.accumulate(events) if join.join.kind == "newest" else available
     last = np.searchsorted(available, decisions, side="right") - 1
-    out = np.full(len(decisions), _NEVER)
-    out[last >= 0] = (decisions - newest[last])[last >= 0] if len(newest) else _NEVER
+    out = np.full(len(decisions), NEVER)
+    out[last >= 0] = (decisions - newest[last])[last >= 0] if len(newest) else NEVER
     return out

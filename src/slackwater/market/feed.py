@@ -98,10 +98,11 @@ class Feed:
 
     def take(self, until: int) -> list[Row]:
         """Remove and return the rows that are available, in the order in which they became so."""
-        for key, event in list(self.keys.items()):
-            if event >= self.last - REMEMBERED_US:
-                break
-            del self.keys[key]
+        while self.keys and self.keys[oldest := next(iter(self.keys))] < self.last - REMEMBERED_US:
+            del self.keys[oldest]
+        if len(self.pending) == 1 and self.pending[0][0] <= until:
+            taken, self.pending = self.pending, []
+            return taken
         self.pending.sort(key=itemgetter(0, 1))
         count = bisect_right(self.pending, until, key=itemgetter(0))
         taken, self.pending = self.pending[:count], self.pending[count:]

@@ -10,21 +10,31 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numba import njit
 
 from slackwater.errors import SchemaError
 from slackwater.market.columns import is_name, mapping_of, row_time, row_value, shown
-from slackwater.market.inputs import INPUTS, SIGNED
+from slackwater.market.inputs import CLOSE, HIGH, INPUTS, LOW, OPEN, SIGNED
 from slackwater.market.tables import Column
 from slackwater.numbers import brief, exact_number
 from slackwater.times import epoch_us, timestamp
 from slackwater.types import Floats
 
-__all__ = ["LARGEST", "FrameRow"]
+__all__ = ["LARGEST", "FrameRow", "is_bar"]
 
 LARGEST: Final = 1e15
 """Size beyond which an input counts as unknown."""
 _PRICES: Final = ("open", "high", "low", "close")
 _UNSIGNED: Final = frozenset(name for position, name in enumerate(INPUTS) if position not in SIGNED)
+
+
+@njit(cache=True)
+def is_bar(values):  # type: ignore[no-untyped-def]
+    """Return whether the four prices of a row are those of a bar, none of them beyond `LARGEST`."""
+    high = values[HIGH]
+    low = values[LOW]
+    sound = low > 0.0 and high <= LARGEST
+    return sound and low <= values[OPEN] <= high and low <= values[CLOSE] <= high
 
 
 @dataclass(frozen=True)

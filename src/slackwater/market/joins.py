@@ -30,7 +30,17 @@ from slackwater.market.tables import Join, Table
 from slackwater.times import microseconds
 from slackwater.types import Floats, Ints
 
-__all__ = ["SLOTS", "TableJoin", "breadth_of_others", "joins_of", "log_ratios", "returns_of_others"]
+__all__ = [
+    "SLOTS",
+    "TableJoin",
+    "breadth_of_others",
+    "joins_of",
+    "log_ratios",
+    "newest_row",
+    "returns_of_others",
+    "summed_apart_rows",
+    "summed_rows",
+]
 
 SLOTS: Final = 10
 """Slots of a capped feed over which its arrivals are counted."""
@@ -40,7 +50,8 @@ SLOTS: Final = 10
 
 
 @njit(cache=True)
-def _newest(state, available, events, amounts, decisions, limit, out):  # type: ignore[no-untyped-def]
+def newest_row(state, available, events, amounts, decisions, limit, out):  # type: ignore[no-untyped-def]
+    """Write the amounts of the newest row at each decision; NaN once it is older than the limit."""
     row = 0
     for i in range(decisions.shape[0]):
         while row < available.shape[0] and available[row] <= decisions[i]:
@@ -70,7 +81,8 @@ def _unseen_factor(state, time, cap):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _summed(state, available, amounts, decisions, step, limit, cap, out):  # type: ignore[no-untyped-def]
+def summed_rows(state, available, amounts, decisions, step, limit, cap, out):  # type: ignore[no-untyped-def]
+    """Write the sums of what became available within a step before each decision; NaN while nothing comes."""
     n = amounts.shape[1]
     weighted = out.shape[1] > n
     row = 0
@@ -93,7 +105,8 @@ def _summed(state, available, amounts, decisions, step, limit, cap, out):  # typ
 
 
 @njit(cache=True)
-def _summed_apart(state, available, amounts, decisions, step, limit, out):  # type: ignore[no-untyped-def]
+def summed_apart_rows(state, available, amounts, decisions, step, limit, out):  # type: ignore[no-untyped-def]
+    """Write such sums of each amount on its own; a NaN amount reports nothing."""
     n = amounts.shape[1]
     row = 0
     for i in range(decisions.shape[0]):
@@ -216,11 +229,11 @@ class TableJoin:
         """
         out = np.empty((len(decisions), len(self.table.inputs)))
         if self.join.kind == "newest":
-            _newest(state, available, events, amounts, decisions, self.limit, out)
+            newest_row(state, available, events, amounts, decisions, self.limit, out)
         elif self.join.kind == "summed":
-            _summed(state, available, amounts, decisions, self.step, self.limit, self.cap, out)
+            summed_rows(state, available, amounts, decisions, self.step, self.limit, self.cap, out)
         else:
-            _summed_apart(state, available, amounts, decisions, self.step, self.limit, out)
+            summed_apart_rows(state, available, amounts, decisions, self.step, self.limit, out)
         return out
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import OrderError, SchemaError
-from slackwater.market.columns import broken_rules, is_name, mapping_of, row_value, shown, typed_table
+from slackwater.market.columns import broken_rules, is_name, mapping_of, reader, shown, typed_table
 from slackwater.market.tables import TABLES, Table
 
 __all__ = [
     "SCHEMAS",
+    "RowReader",
     "describe_rows",
     "known_table",
     "refuse_both_kinds_of_liquidations",
     "validate",
-    "validate_row",
     "where_of",
 ]
 
@@ -67,41 +67,54 @@ def where_of(schema: Table, origin: str | None = None) -> str:
     return f"{origin} (table {schema.name})" if origin else f"table {schema.name}"
 
 
-def validate_row(row: Mapping[str, Any], name: str | Table) -> dict[str, Any]:
-    """Return one live row with canonical values: `validate` without a DataFrame.
-
-    Texts become str (None where missing), numbers float, times int, microseconds since 1970.
+class RowReader:
+    """Reads single live rows of a table with canonical values: `validate` without a DataFrame.
 
     Parameters
     ----------
-    row
-        Column name to value; times as timezone-aware `datetime` or `Timestamp`.
     name
         As in `validate`.
-
-    Raises
-    ------
-    SchemaError
-        As in `validate`.
-    OrderError
-        If the row is available before it happened.
     """
-    schema = known_table(name)
-    row = mapping_of(row, f"a row of table {schema.name}")
-    out: dict[str, Any] = {}
-    for column in schema.columns:
-        if column.name in row:
-            try:
-                out[column.name] = row_value(row[column.name], column)
-            except SchemaError as error:
-                raise SchemaError(f"{_of_row(schema.name, row)}: column `{column.name}` {error}") from None
-        elif not column.optional:
-            raise SchemaError(
-                f"{_of_row(schema.name, row)}: missing column {column.name}; it has {', '.join(map(shown, row))}"
-            )
-    if out["available_time"] < out["event_time"]:
-        raise OrderError(f"{_of_row(schema.name, row)}: is available before it happened, at {row['available_time']}")
-    return out
+
+    def __init__(self, name: str | Table) -> None:
+        self.table = known_table(name)
+        self._columns = [(column.name, column.optional, reader(column)) for column in self.table.columns]
+
+    def __call__(self, row: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
+        """Return the values of one row.
+
+        Parameters
+        ----------
+        row
+            Column name to value; times as timezone-aware `datetime` or `Timestamp`.
+
+        Returns
+        -------
+        dict
+            Texts as str (None where missing), numbers as float, times as int, microseconds since 1970.
+
+        Raises
+        ------
+        SchemaError
+            As in `validate`.
+        OrderError
+            If the row is available before it happened.
+        """
+        table = self.table.name
+        row = row if type(row) is dict else mapping_of(row, f"a row of table {table}")
+        out: dict[str, Any] = {}
+        for name, optional, read in self._columns:
+            if name in row:
+                try:
+                    out[name] = read(row[name])
+                except SchemaError as error:
+                    raise SchemaError(f"{_of_row(table, row)}: column `{name}` {error}") from None
+            elif not optional:
+                has = ", ".join(map(shown, row))
+                raise SchemaError(f"{_of_row(table, row)}: missing column {name}; it has {has}")
+        if out["available_time"] < out["event_time"]:
+            raise OrderError(f"{_of_row(table, row)}: is available before it happened, at {row['available_time']}")
+        return out
 
 
 def refuse_both_kinds_of_liquidations(tables: Container[str]) -> None:

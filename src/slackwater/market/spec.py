@@ -84,7 +84,7 @@ class FrameSpec:
         """Positions of the inputs that may be negative."""
         return tuple(self.inputs.index(name) for table in self.tables for name in table.signed)
 
-    @property
+    @cached_property
     def bars_per_day(self) -> int:
         """Bars from a close to that of 24 h before; 0 where no bar closes then."""
         return 0 if DAY % self.bar_interval else DAY // self.bar_interval

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final
 
@@ -13,23 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
-from slackwater.market.ages import newest_of_state
-from slackwater.market.bars import BAR_RULE, impossible_bars
-from slackwater.market.columns import mapping_of, row_time, shown
-from slackwater.market.feed import PARTS, REMEMBERED_US, Feed, columns_of, has_times_alone, key_of
+from slackwater.market.ages import Ages
+from slackwater.market.bars import BAR_RULE
+from slackwater.market.columns import row_time, shown
+from slackwater.market.feed import PARTS, REMEMBERED_US, Feed, has_times_alone, key_of
 from slackwater.market.frame import rows_of_symbols
-from slackwater.market.frame_row import LARGEST, FrameRow
-from slackwater.market.inputs import (
-    CLOSE,
-    INPUTS,
-    MARKET_DISPERSION,
-    OPEN,
-    OTHERS_ABSOLUTE_RETURN,
-    OTHERS_BREADTH,
-    OTHERS_RETURN,
-)
-from slackwater.market.joins import breadth_of_others, joins_of, log_ratios, returns_of_others
-from slackwater.market.schemas import refuse_both_kinds_of_liquidations, validate_row
+from slackwater.market.frame_row import FrameRow, is_bar
+from slackwater.market.inputs import CLOSE, INPUTS, OTHERS_RETURN
+from slackwater.market.joined_feeds import JoinedFeeds, fill_others
+from slackwater.market.joins import joins_of
+from slackwater.market.schemas import RowReader, refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import Table
 from slackwater.storage import arrays_digest
@@ -79,7 +73,10 @@ class FrameStream:
         self._on_symbols, self._seen = on_symbols, set[frozenset[str]]()
         self._joins = joins_of(spec)
         self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
+        self._tables = tuple(self._joins)
+        self._readers = {table.name: RowReader(table) for table in spec.tables if table.inputs}
         self._feeds: dict[tuple[str, str], Feed] = {}
+        self._joined: JoinedFeeds | None = None
         self._origin: int | None = None
         self._closed: int | None = None
 
@@ -99,7 +96,7 @@ class FrameStream:
         Raises
         ------
         SchemaError
-            If there is no such table, the row does not fit it (`slackwater.market.schemas.validate_row`), or
+            If there is no such table, the row does not fit it (`slackwater.market.schemas.RowReader`), or
             liquidations come both as events and as totals.
         OrderError
             If a bar or a snapshot is older than the last one of its symbol and table, a row repeats the key of one
@@ -109,12 +106,11 @@ class FrameStream:
             If a bar becomes available only after its own decision, is longer or shorter than those of the settings,
             or lies off the grid; SchemaError if its prices are not those of a bar.
         """
-        schema = self.spec.table(table)
-        if schema is None:
+        read = self._readers.get(table)
+        if read is None:
             known_names = ", ".join(self._joins)
             raise SchemaError(f"there is no table `{shown(table)}` in a live frame; there are bars, {known_names}")
-        row = mapping_of(row, f"a row of table {table}")
-        given = validate_row(row, schema)
+        given = read(row)
         symbol, event, available = given["symbol"], given["event_time"], given["available_time"]
         if self._closed is not None and available <= self._closed + self._lag:
             raise OrderError(
@@ -123,17 +119,16 @@ class FrameStream:
                 "with the time at which it arrived"
             )
         known = self._feeds.get((table, symbol))
-        key = self._checked_order(schema, given, known)
+        key = self._checked_order(read.table, given, known)
         if table == "bars":
-            self._check_bar(given)
-            amounts = tuple(given.get(name, np.nan) for name in _BAR)
+            amounts = tuple([given.get(name, math.nan) for name in _BAR])
+            self._check_bar(given, amounts)
         else:
-            join = self._joins[table].join
-            columns = {name: np.array([given.get(name, np.nan)]) for name in join.columns}
-            amounts = tuple(join.amounts(columns)[0].tolist())
+            amounts = self._joins[table].join.amounts_of_row(given)
         if known is None:
             refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
             known = self._feeds[table, symbol] = self._new_feed(table)
+            self._joined = None
         if table == "bars" and self._origin is None:
             self._origin = event
         known.add((available, event, amounts), key)
@@ -153,11 +148,12 @@ class FrameStream:
             rows = rows.sort_values("event_time", kind="stable")
         before, origin = self._feeds, self._origin
         self._feeds = {key: feed.copy() if key[0] == table else feed for key, feed in before.items()}
+        self._joined = None
         try:
             for row in rows.to_dict("records"):
                 self.push(table, row)
         except DataError as error:
-            self._feeds, self._origin = before, origin
+            self._feeds, self._joined, self._origin = before, None, origin
             raise type(error)(f"none of {len(rows):,} rows was taken: {error}") from error
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -188,7 +184,7 @@ class FrameStream:
                     feed.fill_day(table.iloc[rows], self._step)
                 else:
                     feed.fill(self._joins[name], table, rows, until)
-        self._feeds, self._origin, self._closed = feeds, origin, closed
+        self._feeds, self._joined, self._origin, self._closed = feeds, None, origin, closed
 
     @property
     def is_new(self) -> bool:
@@ -214,29 +210,28 @@ class FrameStream:
             raise OrderError(f"the close at {event_time} is not newer than the last one, {_text(self._closed)}")
         if self._origin is not None and (time - self._origin) % self._step:
             raise OrderError(f"{event_time} does not lie on {self._grid_text()}")
-        before: dict[str, float] = {}
-        bars = self._bars_at(time, before)
-        self._fill_others(bars, before)
-        for (table, symbol), feed in self._feeds.items():
-            if table == "bars":
-                continue
-            join, decision = self._joins[table], time + self._lag
-            # Without a bar, the next decision still needs what became known within a step before it.
-            taken = feed.take(decision if symbol in bars else decision - self._step)
-            if taken or symbol in bars:
-                known = join.advance(feed.state, *columns_of(taken, join.table.width), np.array([decision]))
-                if symbol in bars:
-                    bars[symbol][join.positions] = known[0]
+        if self._joined is None:
+            self._joined = JoinedFeeds(self._feeds, self._joins)
+        names = self._joined.symbols
+        values = np.full((len(names), len(self.spec.inputs)), np.nan)
+        before = self._take_bars(time, self._joined, values)
+        bars = {names[at]: at for at in before}
+        if before:
+            fill_others(values, np.array([*before.values()]), np.array([*before]))
+        # Without a bar, the next decision still needs what became known within a step before it.
+        decision = time + self._lag
+        decisions = [decision if at in before else decision - self._step for at in range(len(names))]
+        ages = self._joined.advance(decisions, values)
         self._closed = time
         if self._origin is None:
             self._origin = time
         if self._on_symbols is not None and bars and (symbols := frozenset(bars)) not in self._seen:
             self._seen.add(symbols)
             self._on_symbols(symbols)
-        stamp = timestamp(time)
+        stamp, backfilled = timestamp(time), self._backfilled()
         return {
-            symbol: FrameRow(symbol, stamp, values, self._ages(symbol, time + self._lag), self._backfilled(symbol))
-            for symbol, values in bars.items()
+            symbol: FrameRow(symbol, stamp, values[at], Ages(self._tables, ages[at]), backfilled.get(symbol, ()))
+            for symbol, at in bars.items()
         }
 
     def unclosed_before(self, event_time: datetime) -> dict[str, datetime]:
@@ -261,33 +256,29 @@ class FrameStream:
         except SchemaError as error:
             raise SchemaError(f"`event_time` {error}") from None
 
-    def _ages(self, symbol: str, decision: int) -> dict[str, timedelta | None]:
-        """Return the age of each joined table at a decision, once its join has taken the rows before it."""
-        ages: dict[str, timedelta | None] = dict.fromkeys(self._joins)
-        for table, join in self._joins.items():
-            feed = self._feeds.get((table, symbol))
-            newest = None if feed is None else newest_of_state(join, feed.state)
-            if newest is not None:
-                ages[table] = timedelta(microseconds=decision - newest)
-        return ages
+    def _backfilled(self) -> dict[str, tuple[str, ...]]:
+        """Return the tables of which every row came from history, by symbol."""
+        tables: dict[str, tuple[str, ...]] = {}
+        for (table, symbol), feed in self._feeds.items():
+            if feed.backfilled:
+                tables[symbol] = (*tables.get(symbol, ()), table)
+        return tables
 
-    def _backfilled(self, symbol: str) -> tuple[str, ...]:
-        return tuple(table for (table, name), feed in self._feeds.items() if name == symbol and feed.backfilled)
+    def _take_bars(self, time: int, joined: JoinedFeeds, values: Floats) -> dict[int, float]:
+        """Write the bars that close at a time; return their positions with the closes 24 h before; forget older bars.
 
-    def _bars_at(self, time: int, before: dict[str, float]) -> dict[str, Floats]:
-        """Take the bars that close at a time, symbols ascending, and their closes 24 h `before`; forget older bars."""
-        rows = {}
-        for symbol in sorted(symbol for table, symbol in self._feeds if table == "bars"):
-            feed = self._feeds["bars", symbol]
+        Positions ascend, as the symbols do.
+        """
+        before: dict[int, float] = {}
+        for at, feed in joined.bars:
             for _, event, amounts in sorted(feed.pending, key=itemgetter(1)):
                 if event == time:
-                    values = rows[symbol] = np.full(len(self.spec.inputs), np.nan)
-                    values[: len(amounts)] = amounts
-                    before[symbol] = self._a_day_before(feed, time)
+                    values[at, : len(amounts)] = amounts
+                    before[at] = self._a_day_before(feed, time)
                 if event <= time and len(feed.state):
                     feed.state[self._slot(event)] = event, amounts[CLOSE]
             feed.pending = [row for row in feed.pending if row[1] > time]
-        return rows
+        return before
 
     def _slot(self, time: int) -> int:
         return time // self._step % self.spec.bars_per_day
@@ -298,20 +289,6 @@ class FrameStream:
             return np.nan
         then, close = feed.state[self._slot(time)]
         return float(close) if then == time - DAY_US else np.nan
-
-    def _fill_others(self, bars: Mapping[str, Floats], before: Mapping[str, float]) -> None:
-        if not bars:
-            return
-        prices = np.array([[values[OPEN], values[CLOSE], before[name]] for name, values in bars.items()]).T.copy()
-        own, at_once = np.empty(len(bars)), np.zeros(len(bars), dtype=np.int64)
-        returns, breadth = np.empty((2, len(bars), 2))
-        log_ratios(prices[0], prices[1], own)
-        returns_of_others(at_once, own, returns)
-        log_ratios(prices[2], prices[1], own)
-        breadth_of_others(at_once, own, breadth)
-        for place, values in enumerate(bars.values()):
-            values[OTHERS_RETURN], values[OTHERS_ABSOLUTE_RETURN] = returns[place]
-            values[OTHERS_BREADTH], values[MARKET_DISPERSION] = breadth[place]
 
     # -- checks ----------------------------------------------------------------------------------------------
 
@@ -334,7 +311,7 @@ class FrameStream:
             raise OrderError(f"{_where(table, given)} repeats ({', '.join(table.key)}) of an earlier one; leave it out")
         return key
 
-    def _check_bar(self, given: Mapping[str, Any]) -> None:
+    def _check_bar(self, given: Mapping[str, Any], amounts: tuple[float, ...]) -> None:
         event, opened, available = given["event_time"], given["open_time"], given["available_time"]
         if event - opened != self._step:
             bars = f"and this frame reads bars of {self.spec.bar_interval}: resample them"
@@ -346,9 +323,8 @@ class FrameStream:
             )
         if self._origin is not None and (event - self._origin) % self._step:
             raise DataError(f"{_where_bar(given)} does not lie on {self._grid_text()}")
-        if impossible_bars(given) or given["high"] > LARGEST:
-            prices = [given[name] for name in _PRICES]
-            raise SchemaError(f"{_where_bar(given)} is not a bar: {BAR_RULE}, were {prices}")
+        if not is_bar(amounts[:4]):
+            raise SchemaError(f"{_where_bar(given)} is not a bar: {BAR_RULE}, were {list(amounts[:4])}")
 
     def _grid_text(self) -> str:
         assert self._origin is not None  # noqa: S101 -- asked for only where there is a grid
@@ -401,7 +377,7 @@ class FrameStream:
                 feeds[table, symbol] = self._read_feed(arrays, table, symbol)
         if str(arrays.get("frame/digest")) != _digest(arrays):
             raise BundleError("the saved state of the live frame is damaged: its values are not those that were saved")
-        self._feeds, self._origin, self._closed = feeds, origin, closed
+        self._feeds, self._joined, self._origin, self._closed = feeds, None, origin, closed
 
     def _parameters(self) -> str:
         content = {"format": _FORMAT, "inputs": self.spec.inputs, **self.spec.to_dict()}

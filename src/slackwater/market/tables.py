@@ -12,6 +12,7 @@ of the aggressor. A row of ``liquidation_totals`` or ``exchange_flows`` sums a b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,7 +77,8 @@ class Join:
         The columns that it reads. An optional one that a table lacks is NaN; `event_time` is
         in microseconds since 1970.
     split
-        Turns those columns, arrays of shape (rows,), into amounts, one array of shape (rows,) for each input.
+        Turns those columns, arrays of shape (rows,), into amounts, one array of shape (rows,) for each input; None:
+        the columns are the amounts.
     capped
         Whether each sum is followed by an estimate that corrects a feed with at most one event per slot
         (`slackwater.market.spec.FrameSpec`); there are then two inputs per amount.
@@ -84,23 +86,33 @@ class Join:
 
     kind: Literal["newest", "summed", "summed_apart"]
     columns: tuple[str, ...]
-    split: Split
+    split: Split | None
     capped: bool = False
 
     def amounts(self, columns: Columns) -> Floats:
         """Return the amounts of each row, shape (rows, amounts)."""
-        return np.column_stack(self.split(columns)).astype(np.float64, copy=False)
+        return np.column_stack(self._split(columns)).astype(np.float64, copy=False)
+
+    def amounts_of_row(self, row: Mapping[str, Any]) -> tuple[float, ...]:
+        """Return the amounts of one row with canonical values; a column that it lacks is NaN."""
+        if self.split is None:
+            return tuple([row.get(name, math.nan) for name in self.columns])
+        columns = {name: np.array([row.get(name, math.nan)]) for name in self.columns}
+        return tuple([float(part[0]) for part in self.split(columns)])
+
+    def _split(self, columns: Columns) -> Sequence[NDArray[Any]]:
+        return [columns[name] for name in self.columns] if self.split is None else self.split(columns)
 
 
 def newest(*columns: str, split: Split | None = None) -> Join:
     """Return a join that takes the row with the newest event time; `split` is by default the columns as they are."""
-    return Join(kind="newest", columns=columns, split=split or _as_they_are(*columns))
+    return Join(kind="newest", columns=columns, split=split)
 
 
 def summed(*columns: str, split: Split | None = None, apart: bool = False, capped: bool = False) -> Join:
     """Return a join that sums what became known within a bar step; `split` is by default the columns as they are."""
     kind: Literal["summed", "summed_apart"] = "summed_apart" if apart else "summed"
-    return Join(kind=kind, columns=columns, split=split or _as_they_are(*columns), capped=capped)
+    return Join(kind=kind, columns=columns, split=split, capped=capped)
 
 
 STAMP: Final = (
@@ -183,10 +195,6 @@ class Table:
 
 
 # -- how columns become amounts --------------------------------------------------------------------------------
-
-
-def _as_they_are(*names: str) -> Split:
-    return lambda columns: [columns[name] for name in names]
 
 
 def _with_their_time(*names: str) -> Split:

@@ -81,7 +81,7 @@ class DataQuality(NamedTuple):
 
         None where no row was known yet. Empty where a row of the frame does not state it.
         """
-        return self.row.ages or {}
+        return {} if self.row.ages is None else self.row.ages
 
     @property
     def silent_tables(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from slackwater.errors import DataError, OrderError, SchemaError
 from slackwater.market.quality.detectors import absent_tables
-from slackwater.market.schemas import SCHEMAS, validate, validate_row
+from slackwater.market.schemas import SCHEMAS, RowReader, validate
 from tests.small_market import small_market
 
 MARKET = small_market(days=3)
@@ -115,7 +115,7 @@ def test_a_ratio_that_a_venue_left_out_may_be_missing_and_not_infinite() -> None
     """Missing is honest, infinite is a division by nothing: a check that skips the one must not skip the other."""
     table = MARKET["long_short_ratio"].assign(account_ratio=np.nan)
     assert validate(table, "long_short_ratio")["account_ratio"].isna().all()
-    assert np.isnan(validate_row(table.iloc[0].to_dict(), "long_short_ratio")["account_ratio"])
+    assert np.isnan(RowReader("long_short_ratio")(table.iloc[0].to_dict())["account_ratio"])
     for wrong, message in ((np.inf, "must be finite"), (-1.0, "must be at least 0")):
         with pytest.raises(SchemaError, match=f"column `account_ratio` {message}"):
             validate(table.assign(account_ratio=wrong), "long_short_ratio")
@@ -137,7 +137,7 @@ def test_a_row_means_what_its_table_means(name: str) -> None:
     """History and live read the same columns: a row must come out as in its validated table."""
     table = validate(MARKET[name], name)
     for given, row in zip(MARKET[name].head(20).to_dict("records"), table.head(20).to_dict("records"), strict=True):
-        live = validate_row(given | {"foreign": object()}, name)
+        live = RowReader(name)(given | {"foreign": object()})
         assert list(live) == list(row)
         for column in SCHEMAS[name].columns:
             value = row[column.name]
