@@ -1,4 +1,4 @@
-"""README's own entry for a data set is one that the parameters take and that can trade."""
+"""The documented entry for a data set is one that the parameters take and that can trade."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines._closure import ROOT
 from slackwater.config import load_params
 from slackwater.report.account_page import starved_sentences
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, OWN_DATA = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/own_data.md"))
 
 
 def own_entry() -> dict[str, Any]:
-    """The content of `datasets/mine.yaml`, with the contract facts that README shows apart."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    """The content of `datasets/mine.yaml`, with the contract facts that the page shows apart."""
+    blocks = re.findall(r"```yaml\n(.*?)```", OWN_DATA, flags=re.DOTALL)
     (entry,) = (yaml.safe_load(block) for block in blocks if block.startswith("# datasets/mine.yaml"))
     (facts,) = (yaml.safe_load(block) for block in blocks if "contract_facts:" in block)
     return {"mine": entry | facts}
@@ -34,6 +34,10 @@ def test_the_own_entry_is_taken_and_no_rule_of_it_lacks_its_table(tmp_path: Path
     assert tables is not None
     assert symbols is not None
     assert not list(starved_sentences(params.trading, dict.fromkeys(tables, symbols), symbols))
+
+
+def test_it_is_short_enough_to_be_read() -> None:
+    assert len(README.splitlines()) <= 120
 
 
 def test_the_documented_fetch_is_long_enough_to_train() -> None:

@@ -42,6 +42,7 @@ COPIED = (
     "dvc.yaml",
     "params.yaml",
     "README.md",
+    "docs/python.md",
     ".gitignore",
     ".dvcignore",
     "trials.jsonl",
@@ -408,13 +409,12 @@ def test_nothing_of_this_machine_reaches_what_is_committed(repository: Path) -> 
             assert str(ROOT).encode() not in content, path
 
 
-def test_the_readme_example_runs(repository: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(), flags=re.DOTALL)
+@pytest.mark.parametrize(("page", "printed"), [("README.md", ""), ("docs/python.md", "contribution")])
+def test_the_examples_in_the_docs_run(repository: Path, page: str, printed: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (repository / page).read_text(), flags=re.DOTALL)
     assert blocks
     (repository / "example.py").write_text("\n".join(blocks))
-    output = run(repository, sys.executable, "-W", "error", "example.py")
-    assert "p_direction" in output
-    assert "contribution" in output
+    assert printed in run(repository, sys.executable, "-W", "error", "example.py")
 
 
 def test_a_registered_bundle_can_be_pulled(repository: Path, tmp_path: Path) -> None:
