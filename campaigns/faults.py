@@ -32,7 +32,10 @@ from slackwater.storage import read_json, write_report
 
 OUT = Path(__file__).with_suffix(".json")
 KILLS, KILLS_OF_TRACK, KILLS_OF_FIRST_TRACK = 5, 30, 10
-COPIED = ("src", "pipelines", "datasets", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "trials.jsonl")
+COPIED = (
+    *("src", "pipelines", "datasets", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "trials.jsonl"),
+    "campaigns/promotions.json",
+)
 SMALL = {
     "source": "simulate",
     "venue": "simulated",
@@ -85,6 +88,7 @@ class Workshop:
                 shutil.rmtree(self.root / name, ignore_errors=True)
                 shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
+                (self.root / name).parent.mkdir(exist_ok=True)
                 shutil.copy(ROOT / name, self.root / name)
         (self.root / ".dvc").mkdir(exist_ok=True)
         shutil.copy(ROOT / ".dvc" / "config", self.root / ".dvc")
