@@ -168,8 +168,8 @@ class Contract(KernelNumbers):
 
     @property
     def liquidation_fee(self) -> float:
-        """Fee that the venue takes on top of the maintenance margin, fraction of notional."""
-        return 0.0 if self.liquidation in ("notional", "entry_value") else self.taker_fee
+        """Fee that is taken with the maintenance margin at the mark, fraction of notional."""
+        return 0.0 if self.liquidation == "notional" else self.taker_fee
 
     @property
     def margin_on_entry_value(self) -> bool:

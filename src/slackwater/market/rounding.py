@@ -76,7 +76,7 @@ def rounded(value, step, part, whole, up):  # type: ignore[no-untyped-def]
 def _in_decimals(value, step, up):  # type: ignore[no-untyped-def]
     with objmode(found="float64"):
         found = _decimal(value, step, up)
-    return found
+    return found  # noqa: RET504 -- no return from an objmode block
 
 
 def _decimal(value: float, step: float, up: bool) -> float:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from numba import njit
 from numba.extending import register_jitable
@@ -253,24 +253,24 @@ class Bracket:
     @property
     def stop_distance(self) -> float:
         """Loss per coin at the stop before costs, USDT, > 0."""
-        return float(stop_distance(self))
+        return stop_distance(self)
 
     @property
     def target_distance(self) -> float:
         """Gain per coin at the target before costs, USDT, > 0."""
-        return float(target_distance(self))
+        return target_distance(self)
 
 
 # The formulas, which Python and kernels share: a `Bracket`, or numbers with the same names.
 
 
 @register_jitable
-def stop_distance(bracket):  # type: ignore[no-untyped-def]
+def stop_distance(bracket: Any) -> float:
     """Return the loss per coin at the stop before costs, USDT."""
     return bracket.side * (bracket.entry - bracket.stop)
 
 
 @register_jitable
-def target_distance(bracket):  # type: ignore[no-untyped-def]
+def target_distance(bracket: Any) -> float:
     """Return the gain per coin at the target before costs, USDT."""
     return bracket.side * (bracket.target - bracket.entry)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from numba.extending import register_jitable
 
@@ -56,11 +57,11 @@ class CostModel(CostAssumptions):
 
     def fee_fraction(self, contract: Contract) -> float:
         """Return the fee of one order, fraction of its notional."""
-        return float(fee_fraction(self, contract))
+        return fee_fraction(self, contract)
 
     def latency_slippage(self, volatility_daily: float) -> float:
         """Return the slippage charged for the delay, fraction of price: one standard deviation over it."""
-        return float(latency_slippage(self, volatility_daily))
+        return latency_slippage(self, volatility_daily)
 
     def market_slippage(
         self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float
@@ -86,7 +87,7 @@ class CostModel(CostAssumptions):
         0.000202
         """
         per_root = impact_per_root(self, volume_24h, volatility_daily)
-        return float(spread_slippage(self, contract) + per_root * math.sqrt(quantity))
+        return spread_slippage(self, contract) + per_root * math.sqrt(quantity)
 
     def stop_slippage(
         self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_1h: float
@@ -95,39 +96,39 @@ class CostModel(CostAssumptions):
         market = self.market_slippage(
             contract, quantity=quantity, volume_24h=volume_24h, volatility_daily=volatility_daily
         )
-        return float(market + stop_slippage_beyond_market(self, atr_1h))
+        return market + stop_slippage_beyond_market(self, atr_1h)
 
 
 # The formulas, which Python and kernels share: `costs` and `contract` are the objects or rows of their numbers.
 
 
 @register_jitable
-def fee_fraction(costs, contract):  # type: ignore[no-untyped-def]
+def fee_fraction(costs: Any, contract: Any) -> float:
     """Return the fee of one order, fraction of its notional."""
     return costs.multiple * contract.taker_fee
 
 
 @register_jitable
-def latency_slippage(costs, volatility_daily):  # type: ignore[no-untyped-def]
+def latency_slippage(costs: Any, volatility_daily: float) -> float:
     """Return the slippage charged for the delay, fraction of price: one standard deviation over it."""
     return costs.multiple * volatility_daily * math.sqrt(costs.latency_days)
 
 
 @register_jitable
-def spread_slippage(costs, contract):  # type: ignore[no-untyped-def]
+def spread_slippage(costs: Any, contract: Any) -> float:
     """Return the slippage of a market order of no size, fraction of price: half of the spread."""
     return costs.multiple * contract.half_spread
 
 
 @register_jitable
-def impact_per_root(costs, volume_24h, volatility_daily):  # type: ignore[no-untyped-def]
+def impact_per_root(costs: Any, volume_24h: float, volatility_daily: float) -> float:
     """Return the impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
     coefficient = costs.multiple * costs.event_impact_factor * costs.impact_coefficient
     return coefficient * volatility_daily / math.sqrt(volume_24h)
 
 
 @register_jitable
-def stop_slippage_beyond_market(costs, atr_1h):  # type: ignore[no-untyped-def]
+def stop_slippage_beyond_market(costs: Any, atr_1h: float) -> float:
     """Return the slippage of a stop beyond a market order, fraction of price: a share of the hourly true range."""
     return costs.multiple * costs.stop_slippage_atr * atr_1h
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numba.extending import register_jitable
 
@@ -25,7 +25,17 @@ from slackwater.trading.costs import (
 )
 from slackwater.trading.score import MarketContext
 
-__all__ = ["Lines", "Payoff", "SqrtImpact", "amount", "expectancy", "order_slippage", "payoff_lines", "probability", "reward_risk"]
+__all__ = [
+    "Lines",
+    "Payoff",
+    "SqrtImpact",
+    "amount",
+    "expectancy",
+    "order_slippage",
+    "payoff_lines",
+    "probability",
+    "reward_risk",
+]
 
 
 class SqrtImpact(NamedTuple):
@@ -36,7 +46,7 @@ class SqrtImpact(NamedTuple):
 
     def at(self, quantity: float) -> float:
         """Return the value at a quantity >= 0, coins."""
-        return float(amount(self, quantity))
+        return amount(self, quantity)
 
 
 class Lines(NamedTuple):
@@ -104,7 +114,7 @@ class Payoff:
 
     def reward_risk(self, quantity: float) -> float:
         """Return the gain at the target over the loss at the stop, both after costs."""
-        return float(reward_risk(self, quantity))
+        return reward_risk(self, quantity)
 
     def net_of_costs(self, quantity: float, *, exit_price: float, exit_reason: str) -> float:
         """Return the gain per coin after fees and slippage, before funding, USDT.
@@ -125,11 +135,11 @@ class Payoff:
 
     def probability(self, edge: float) -> float:
         """Return the probability of target rather than stop at an edge (log-odds); NaN at NaN."""
-        return float(probability(self.bracket, edge))
+        return probability(self.bracket, edge)
 
     def expectancy(self, quantity: float, probability: float) -> float:
         """Return the expected value of the trade at a probability of its target, in R (multiples of `unit_loss`)."""
-        return float(expectancy(self, quantity, probability))
+        return expectancy(self, quantity, probability)
 
     def kelly(self, quantity: float, probability: float) -> float:
         """Return the share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, <= 1; 0 or less: nothing."""
@@ -141,7 +151,7 @@ class Payoff:
 
 
 @register_jitable
-def payoff_lines(bracket, contract, costs, context):  # type: ignore[no-untyped-def]
+def payoff_lines(bracket: Any, contract: Any, costs: Any, context: Any) -> Lines:
     """Return the `Lines` of a trade."""
     fee, spread = fee_fraction(costs, contract), spread_slippage(costs, contract)
     impact = impact_per_root(costs, context.volume_24h, context.volatility_daily)
@@ -159,26 +169,26 @@ def payoff_lines(bracket, contract, costs, context):  # type: ignore[no-untyped-
 
 
 @register_jitable
-def amount(line, quantity):  # type: ignore[no-untyped-def]
+def amount(line: SqrtImpact, quantity: float) -> float:
     """Return the value of a `SqrtImpact` at a quantity."""
     return line.at_zero + line.per_root * math.sqrt(quantity)
 
 
 @register_jitable
-def order_slippage(lines, latency, quantity):  # type: ignore[no-untyped-def]
+def order_slippage(lines: Any, latency: float, quantity: float) -> tuple[float, float, float]:
     """Return the slippage of the entry, of a time exit and of the stop at a quantity; `latency` is in the first."""
     entry = amount(lines.entry_slippage, quantity)
     return entry, entry - latency, amount(lines.stop_slippage, quantity)
 
 
 @register_jitable
-def reward_risk(lines, quantity):  # type: ignore[no-untyped-def]
+def reward_risk(lines: Any, quantity: float) -> float:
     """Return the gain at the target over the loss at the stop, both after costs."""
     return amount(lines.unit_gain, quantity) / amount(lines.unit_loss, quantity)
 
 
 @register_jitable
-def probability(bracket, edge):  # type: ignore[no-untyped-def]
+def probability(bracket: Any, edge: float) -> float:
     """Return the probability of target rather than stop at an edge (log-odds); NaN at NaN."""
     against = target_distance(bracket) / stop_distance(bracket)
     if edge < 0.0:  # no overflow at either end
@@ -188,6 +198,6 @@ def probability(bracket, edge):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def expectancy(lines, quantity, probability):  # type: ignore[no-untyped-def]
+def expectancy(lines: Any, quantity: float, probability: float) -> float:
     """Return the expected value at a probability of the target, in R (multiples of the loss at the stop)."""
     return probability * (1.0 + reward_risk(lines, quantity)) - 1.0

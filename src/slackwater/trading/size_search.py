@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from numba import njit
 from numba.extending import register_jitable
@@ -15,7 +15,15 @@ from slackwater.market.margin import bankruptcy, liquidation, tier_at
 from slackwater.market.rounding import rounded
 from slackwater.trading.bracket import stop_distance
 from slackwater.trading.costs import fee_fraction, latency_slippage
-from slackwater.trading.payoff import amount, expectancy, order_slippage, payoff_lines, probability, reward_risk
+from slackwater.trading.payoff import (
+    Lines,
+    amount,
+    expectancy,
+    order_slippage,
+    payoff_lines,
+    probability,
+    reward_risk,
+)
 from slackwater.trading.roots import kelly_quantity, quantity_at_risk
 
 __all__ = [
@@ -41,6 +49,7 @@ LIQUIDATED: Final = 6
 BEYOND_TIERS: Final = 7
 """Outcomes: a size, or why there is none. TOO_SMALL is that of the caps before costs."""
 
+_NO_CAPS: Final[tuple[float, ...]] = (math.nan,) * 7
 _BELOW: Final = 1.0 - 1e-12  # guards against floating-point rounding pushing the size above its cap
 
 
@@ -185,7 +194,7 @@ def search_size(  # type: ignore[no-untyped-def]
     if outcome == SIZED:
         outcome, leverage, price = _largest_leverage(trade, contract, rule, quantity, slippage, buffer)
     # 3. The smallest cap, rounded down.
-    caps, binding = (math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan), 0
+    caps, binding = _NO_CAPS, 0
     if outcome == SIZED:
         caps = _caps(trade, account, contract, rule, cost, lines, room, low, leverage, slippage)
         binding = _smallest(caps)
@@ -199,18 +208,18 @@ def search_size(  # type: ignore[no-untyped-def]
         if not price >= 0.0:
             outcome = BEYOND_TIERS
     return (
-        (outcome, room.tightest, binding, leverage, quantity)
-        + (room.budget, min(room.notional, room.margin), room.bound, smallest, slippage, buffer)
-        + caps
-        + (quantity * fill / leverage, price, bankruptcy(side, fill, leverage))
-        + (quantity * amount(lines.unit_loss, quantity), reward_risk(lines, quantity))
-        + (probability(trade, 0.0), probability(trade, edge), low, expectancy(lines, quantity, low))
-        + (fee_fraction(cost, facts), slippages[0], slippages[1], slippages[2], latency)
+        *(outcome, room.tightest, binding, leverage, quantity),
+        *(room.budget, min(room.notional, room.margin), room.bound, smallest, slippage, buffer),
+        *caps,
+        *(quantity * fill / leverage, price, bankruptcy(side, fill, leverage)),
+        *(quantity * amount(lines.unit_loss, quantity), reward_risk(lines, quantity)),
+        *(probability(trade, 0.0), probability(trade, edge), low, expectancy(lines, quantity, low)),
+        *(fee_fraction(cost, facts), *slippages, latency),
     )
 
 
 @register_jitable
-def _liquidation_buffer(trade, rule):  # type: ignore[no-untyped-def]
+def _liquidation_buffer(trade: _Trade, rule: Any) -> float:
     return max(
         rule.liquidation_buffer_stop * stop_distance(trade),
         rule.liquidation_buffer_atr * trade.atr_1h * trade.close,
@@ -219,7 +228,7 @@ def _liquidation_buffer(trade, rule):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _room(trade, account, rule):  # type: ignore[no-untyped-def]
+def _room(trade: _Trade, account: _Account, rule: Any) -> _Room:
     own = rule.risk_fraction * min(account.multiplier, 1.0) * account.equity
     cluster = rule.max_cluster_risk * account.equity - account.cluster_risk
     total = rule.max_open_risk * account.equity - account.risk
@@ -240,7 +249,9 @@ def _room(trade, account, rule):  # type: ignore[no-untyped-def]
 
 
 @register_jitable
-def _first_outcome(trade, account, rule, lines, room, smallest):  # type: ignore[no-untyped-def]
+def _first_outcome(
+    trade: _Trade, account: _Account, rule: Any, lines: Lines, room: _Room, smallest: float
+) -> tuple[int, float, float]:
     """Return the outcome before leverage, the quantity that it refers to, and the entry slippage of that."""
     if math.isnan(trade.depth) and not math.isnan(rule.depth_fraction):
         return MISSING_DEPTH, 0.0, math.nan
@@ -255,7 +266,7 @@ def _first_outcome(trade, account, rule, lines, room, smallest):  # type: ignore
 
 
 @register_jitable
-def _tier_quantity(trade, contract, rule, leverage):  # type: ignore[no-untyped-def]
+def _tier_quantity(trade: _Trade, contract: Any, rule: Any, leverage: int) -> float:
     """Return the quantity that stays within the known tiers, at the worst fill and when liquidated."""
     if trade.side > 0:
         highest = trade.entry * (1.0 + rule.max_entry_slippage)
@@ -265,7 +276,9 @@ def _tier_quantity(trade, contract, rule, leverage):  # type: ignore[no-untyped-
 
 
 @register_jitable
-def _largest_leverage(trade, contract, rule, bound, slippage, buffer):  # type: ignore[no-untyped-def]
+def _largest_leverage(
+    trade: _Trade, contract: Any, rule: Any, bound: float, slippage: float, buffer: float
+) -> tuple[int, int, float]:
     """Return the outcome, the largest leverage whose liquidation keeps the buffer, and its liquidation price."""
     fill = trade.entry * (1.0 + trade.side * slippage)
     for leverage in range(int(rule.leverage_cap), 0, -1):
@@ -285,7 +298,18 @@ def _largest_leverage(trade, contract, rule, bound, slippage, buffer):  # type: 
 
 
 @register_jitable
-def _caps(trade, account, contract, rule, cost, lines, room, low, leverage, slippage):  # type: ignore[no-untyped-def]
+def _caps(
+    trade: _Trade,
+    account: _Account,
+    contract: Any,
+    rule: Any,
+    cost: Any,
+    lines: Lines,
+    room: _Room,
+    low: float,
+    leverage: int,
+    slippage: float,
+) -> tuple[float, ...]:
     """Return the caps in the order of `SizeFound`."""
     dearest = trade.entry * (1.0 + slippage)
     loss, gain, kelly = lines.unit_loss, lines.unit_gain, math.nan
@@ -304,7 +328,7 @@ def _caps(trade, account, contract, rule, cost, lines, room, low, leverage, slip
 
 
 @register_jitable
-def _smallest(caps):  # type: ignore[no-untyped-def]
+def _smallest(caps: tuple[float, ...]) -> int:
     """Return the place of the smallest cap, the first of equal ones."""
     binding = 0
     for place in range(1, len(caps)):

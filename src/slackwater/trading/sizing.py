@@ -27,6 +27,7 @@ from slackwater.trading.size_search import (
 
 __all__ = ["Sizing", "size_position"]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
     """Size, leverage and risk of one plan, with the numbers that led to them.
