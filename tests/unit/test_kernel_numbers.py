@@ -48,4 +48,4 @@ def test_a_contract_has_a_row_per_tier(venue: str, fee: float, on_entry_value: f
     assert set(table["liquidation_fee"]) == {fee}
     assert set(table["margin_on_entry_value"]) == {on_entry_value}
     assert set(table["keeps_tier_of_entry"]) == {keeps_tier}
-    assert (table["lot_part"] / table["lot_whole"] == facts.lot_size).all()
+    assert set(table["min_quantity"]) == {facts.min_quantity}

@@ -19,8 +19,7 @@ from functools import cache
 
 from slackwater.errors import ParameterError, did_you_mean
 from slackwater.kernel_numbers import KernelNumbers
-from slackwater.market import margin
-from slackwater.market.rounding import as_ratio
+from slackwater.market.margin import bankruptcy, liquidation, tier_at
 from slackwater.market.venues import (
     VENUES,
     FormerLiquidation,
@@ -182,10 +181,9 @@ class Contract(KernelNumbers):
         return self.liquidation == "whole_notional_with_fee"
 
     def _kernel_rows(self) -> Iterator[dict[str, float | None]]:
-        names = ("lot_size", "min_quantity", "min_notional_usd", "taker_fee", "half_spread")
+        names = ("min_quantity", "min_notional_usd", "taker_fee", "half_spread")
         derived = ("liquidation_fee", "margin_on_entry_value", "keeps_tier_of_entry")
         facts = {name: getattr(self, name) for name in (*names, *derived)}
-        facts["lot_part"], facts["lot_whole"] = as_ratio(self.lot_size)
         for tier in self.tiers:
             yield facts | {each.name: getattr(tier, each.name) for each in fields(tier)}
 
@@ -203,7 +201,7 @@ class Contract(KernelNumbers):
             If the notional is negative, not finite, or beyond the known tiers.
         """
         _require("notional", notional_usd, 0.0, math.inf)
-        position = margin.tier_at(self.tiers, notional_usd)
+        position = tier_at(self.tiers, notional_usd)
         if position >= 0:
             return self.tiers[position]
         standing = "" if self.confirmed else " (unconfirmed: the first tier only)"
@@ -298,7 +296,7 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
     45000.0
     """
     _check_position(side=side, entry=entry, quantity=1.0, leverage=leverage)
-    return margin.bankruptcy(side, entry, leverage)
+    return bankruptcy(side, entry, leverage)
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
@@ -337,7 +335,7 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     45180.72
     """
     _check_position(side=side, entry=entry, quantity=quantity, leverage=leverage)
-    price = margin.liquidation(contract, contract.tiers, side, entry, quantity, leverage)
+    price = liquidation(contract, contract.tiers, side, entry, quantity, leverage)
     return known_price(contract, price)
 
 

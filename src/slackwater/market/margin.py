@@ -1,18 +1,16 @@
 """Margin tier and liquidation price of a position: formulas that Python and compiled kernels share.
 
-Python calls them with a `Contract` and its tiers, a kernel with the first row and all rows of its table of numbers.
+Python calls them with a `Contract` and its tiers, a kernel (`slackwater.trading.size_search`) with the first row and
+all rows of its table of numbers. This module does not import numba: facts of contracts are read without.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from numba.extending import register_jitable
-
 __all__ = ["bankruptcy", "liquidation", "tier_at"]
 
 
-@register_jitable
 def tier_at(tiers: Any, notional_usd: float) -> int:
     """Return the position of the tier of a notional in the tiers; -1 if it lies beyond them or is NaN."""
     for position in range(len(tiers)):
@@ -21,13 +19,11 @@ def tier_at(tiers: Any, notional_usd: float) -> int:
     return -1
 
 
-@register_jitable
 def bankruptcy(side: int, entry: float, leverage: float) -> float:
     """Return the price at which the margin is gone, USDT."""
     return entry * (1.0 - side / leverage)
 
 
-@register_jitable
 def liquidation(contract: Any, tiers: Any, side: int, entry: float, quantity: float, leverage: float) -> float:
     """Return the liquidation price, USDT; see `slackwater.market.contracts.liquidation_price`.
 

@@ -39,6 +39,9 @@ __all__ = [
     "search_size",
 ]
 
+for _formula in (tier_at, liquidation, bankruptcy):
+    register_jitable(_formula)
+
 SIZED: Final = 0
 MISSING_DEPTH: Final = 1
 THROTTLED: Final = 2
@@ -158,6 +161,7 @@ def search_size(  # type: ignore[no-untyped-def]
     close, volatility_daily, atr_1h, volume_24h, depth,
     edge, edge_low,
     equity, notional, margin, unrealised, risk, cluster_risk, multiplier,
+    lot_size, part, whole,
     contract, rules, costs,
 ):
     # fmt: on
@@ -175,6 +179,8 @@ def search_size(  # type: ignore[no-untyped-def]
         Of the account and its `Exposure`, USDT.
     multiplier
         Factor on the risk fraction after losses.
+    lot_size, part, whole
+        Step of the quantity, and its ratio (`slackwater.market.rounding.as_ratio`).
     contract, rules, costs
         Their tables of `numbers`.
     """
@@ -198,7 +204,7 @@ def search_size(  # type: ignore[no-untyped-def]
     if outcome == SIZED:
         caps = _caps(trade, account, contract, rule, cost, lines, room, low, leverage, slippage)
         binding = _smallest(caps)
-        quantity = rounded(caps[binding] * _BELOW, facts.lot_size, facts.lot_part, facts.lot_whole, False)
+        quantity = rounded(caps[binding] * _BELOW, lot_size, part, whole, False)
     # 4. Odds and costs at that quantity.
     latency = latency_slippage(cost, volatility_daily)
     slippages = order_slippage(lines, latency, quantity)

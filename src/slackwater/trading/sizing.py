@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from slackwater.market.contracts import Contract, known_price
+from slackwater.market.rounding import as_ratio
 from slackwater.trading.account import Exposure
 from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel, OrderCosts
@@ -128,6 +129,8 @@ def size_position(
             float(exposure.risk_usd),
             float(exposure.cluster_risk_usd),
             float(risk_multiplier),
+            float(contract.lot_size),
+            *as_ratio(contract.lot_size),
             contract.numbers,
             rules.numbers,
             costs.numbers,
