@@ -244,7 +244,11 @@ class Gate:
         )
 
 
-_plan = unchecked(TradePlan, *(each.name for each in fields(TradePlan)))
+_plan = unchecked(
+    TradePlan,
+    *("venue", "contract_confirmed", "decided_at", "expires", "equity", "score"),
+    *("levels", "bracket", "sizing", "throttle", "loss_streak", "cluster"),
+)
 _timedelta = cache(pd.Timedelta)  # what a Timestamp makes of a timedelta at each sum: most of the time it takes
 
 

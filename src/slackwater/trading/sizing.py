@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 from slackwater.market.contracts import Contract, known_price
@@ -108,13 +108,39 @@ def size_position(
     risk_multiplier
         Factor on the risk fraction, in [0, 1]: below 1 after losses (`trading.drawdown_control.throttle`).
     """
+    found = _search(bracket, score, contract, rules, costs, equity, exposure, risk_multiplier)
+    if found.outcome == BEYOND_TIERS:
+        known_price(contract, found.liquidation_price)
+    values = _value_reasons(found, rules)
+    if found.outcome != SIZED:
+        return (*_refused(found, bracket, contract, rules, equity, exposure), *values)
+    budgets = ("risk" if risk_multiplier >= 1.0 else "throttled_risk", "cluster_risk", "open_risk")
+    names = (budgets[found.tightest], "leverage", "margin", "margin_tier", "volume", "depth", "kelly")
+    binding = names[found.binding]
+    # A Kelly cap of zero is already reported as expected_value_too_low; do not also report the size as too small.
+    if found.quantity < found.smallest_order and not (binding == "kelly" and values):
+        return (_too_small(found.quantity, binding, bracket, contract), *values)
+    return values or _sizing(found, names, bracket, rules, costs, equity)
+
+
+def _search(
+    bracket: Bracket,
+    score: Score,
+    contract: Contract,
+    rules: SizingRules,
+    costs: CostModel,
+    equity: float,
+    exposure: Exposure,
+    risk_multiplier: float,
+) -> SizeFound:
+    """Return the result of `search_size`, which is compiled for floats: what a user gives may be whole numbers."""
     context = score.context
-    found = _found(
+    return SizeFound._make(
         search_size(
             int(bracket.side),
-            bracket.entry,
-            bracket.stop,
-            bracket.target,
+            float(bracket.entry),
+            float(bracket.stop),
+            float(bracket.target),
             context.close,
             context.volatility_daily,
             context.atr_1h,
@@ -136,21 +162,6 @@ def size_position(
             costs.numbers,
         )
     )
-    if found.outcome == BEYOND_TIERS:
-        known_price(contract, found.liquidation_price)
-    values = _value_reasons(found, rules)
-    if found.outcome != SIZED:
-        return (*_refused(found, bracket, contract, rules, equity, exposure), *values)
-    budgets = ("risk" if risk_multiplier >= 1.0 else "throttled_risk", "cluster_risk", "open_risk")
-    names = (budgets[found.tightest], "leverage", "margin", "margin_tier", "volume", "depth", "kelly")
-    binding = names[found.binding]
-    # A Kelly cap of zero is already reported as expected_value_too_low; do not also report the size as too small.
-    if found.quantity < found.smallest_order and not (binding == "kelly" and values):
-        return (_too_small(found.quantity, binding, bracket, contract), *values)
-    return values or _sizing(found, names, bracket, rules, costs, equity)
-
-
-_found = SizeFound._make
 
 
 def _sizing(
@@ -188,7 +199,12 @@ def _sizing(
 
 _FIRST_CAP: Final = SizeFound._fields.index("at_risk")
 _FIRST_COST: Final = SizeFound._fields.index("fee_fraction")
-_made = unchecked(Sizing, *(each.name for each in fields(Sizing)))
+_made = unchecked(
+    Sizing,
+    *("quantity", "notional_usd", "binding", "caps", "leverage", "leverage_cap", "margin_usd"),
+    *("liquidation_price", "bankruptcy_price", "risk_usd", "risk_fraction", "reward_risk"),
+    *("p_fair", "p_trade", "p_trade_low", "expectancy_low", "costs"),
+)
 _costs = unchecked(OrderCosts, *SizeFound._fields[_FIRST_COST:], "cost_multiple")
 
 
