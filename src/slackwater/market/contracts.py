@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 
 from slackwater.errors import ParameterError, did_you_mean
+from slackwater.kernel_numbers import KernelNumbers
+from slackwater.market.margin import bankruptcy, liquidation, tier_at
 from slackwater.market.venues import (
     VENUES,
     FormerLiquidation,
@@ -69,8 +71,10 @@ class MarginTier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
+class Contract(KernelNumbers):
     """Facts of one contract at one venue.
+
+    Its table of `numbers` has one row per tier, with the facts of the contract in each.
 
     Parameters
     ----------
@@ -162,6 +166,28 @@ class Contract:
         return _formerly(self)
 
     @property
+    def liquidation_fee(self) -> float:
+        """Fee that is taken with the maintenance margin at the mark, fraction of notional."""
+        return 0.0 if self.liquidation == "notional" else self.taker_fee
+
+    @property
+    def margin_on_entry_value(self) -> bool:
+        """Whether maintenance margin is taken on the value at entry rather than at the mark."""
+        return self.liquidation == "entry_value"
+
+    @property
+    def keeps_tier_of_entry(self) -> bool:
+        """Whether the tier stays while the price moves, since it counts contracts."""
+        return self.liquidation == "whole_notional_with_fee"
+
+    def _kernel_rows(self) -> Iterator[dict[str, float | None]]:
+        names = ("min_quantity", "min_notional_usd", "taker_fee", "half_spread")
+        derived = ("liquidation_fee", "margin_on_entry_value", "keeps_tier_of_entry")
+        facts = {name: getattr(self, name) for name in (*names, *derived)}
+        for tier in self.tiers:
+            yield facts | {each.name: getattr(tier, each.name) for each in fields(tier)}
+
+    @property
     def max_notional_usd(self) -> float:
         """Largest notional that the known tiers cover, USDT."""
         return self.tiers[-1].notional_cap_usd
@@ -175,9 +201,9 @@ class Contract:
             If the notional is negative, not finite, or beyond the known tiers.
         """
         _require("notional", notional_usd, 0.0, math.inf)
-        for tier in self.tiers:
-            if notional_usd <= tier.notional_cap_usd:
-                return tier
+        position = tier_at(self.tiers, notional_usd)
+        if position >= 0:
+            return self.tiers[position]
         standing = "" if self.confirmed else " (unconfirmed: the first tier only)"
         raise ParameterError(
             f"`notional` of {self.symbol} at {self.venue} must be at most {self.max_notional_usd:,.0f} USDT, "
@@ -270,7 +296,7 @@ def bankruptcy_price(*, side: int, entry: float, leverage: float) -> float:
     45000.0
     """
     _check_position(side=side, entry=entry, quantity=1.0, leverage=leverage)
-    return entry * (1.0 - side / leverage)
+    return bankruptcy(side, entry, leverage)
 
 
 def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: float, leverage: float) -> float:
@@ -309,22 +335,14 @@ def liquidation_price(contract: Contract, *, side: int, entry: float, quantity: 
     45180.72
     """
     _check_position(side=side, entry=entry, quantity=quantity, leverage=leverage)
-    margin = entry / leverage
-    tier_at_entry = contract.tier(quantity * entry)
-    if contract.liquidation == "entry_value":
-        maintenance = entry * tier_at_entry.maintenance_rate - tier_at_entry.deduction_usd / quantity
-        return max(0.0, entry - side * (margin - maintenance))
-    fee = 0.0 if contract.liquidation == "notional" else contract.taker_fee
+    price = liquidation(contract, contract.tiers, side, entry, quantity, leverage)
+    return known_price(contract, price)
 
-    tiers = (tier_at_entry,) if contract.liquidation == "whole_notional_with_fee" else contract.tiers
-    prices = [
-        (entry - side * (margin + tier.deduction_usd / quantity)) / (1.0 - side * (tier.maintenance_rate + fee))
-        for tier in tiers
-    ]
-    price = max(0.0, *prices) if side > 0 else max(0.0, min(prices))
-    if contract.liquidation == "whole_notional_with_fee":
-        return price  # its tiers count contracts: the tier stays while the price moves
-    contract.tier(quantity * price)  # a short grows while it loses, maybe beyond what is known
+
+def known_price(contract: Contract, price: float) -> float:
+    """Return a result of `slackwater.market.margin.liquidation`; raise `Contract.tier`'s error if it is a notional."""
+    if not price >= 0.0:
+        contract.tier(-price)
     return price
 
 

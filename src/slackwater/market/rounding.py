@@ -7,11 +7,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cache
 from typing import Final
 
-from numba import njit
+from numba import njit, objmode
 
 from slackwater.errors import ParameterError
 
-__all__ = ["round_down", "round_up"]
+__all__ = ["as_ratio", "round_down", "round_up", "rounded"]
 
 
 def round_down(value: float, step: float) -> float:
@@ -42,33 +42,56 @@ def round_up(value: float, step: float) -> float:
 
 
 def _round(value: float, step: float, *, up: bool) -> float:
-    if not (math.isfinite(value) and math.isfinite(step) and step > 0):
-        raise ParameterError(f"`value` must be finite and `step` positive and finite, were {value} and {step}")
-    part, whole = _as_ratio(float(step))
-    if not (abs(value / step) * part < _EXACT and part < _EXACT and whole < _EXACT):
-        exact_step, rounding = Decimal(repr(float(step))), ROUND_CEILING if up else ROUND_FLOOR
-        return float((Decimal(repr(float(value))) / exact_step).to_integral_value(rounding) * exact_step)
-    rounded: float = _on_grid(value, step, part, whole, up)
-    return rounded
+    found: float = rounded(float(value), float(step), *as_ratio(float(step)), up)
+    return found
 
 
-_EXACT: Final = 10**15
+_EXACT: Final = 1e15
 
 
 @njit(cache=True, nogil=True)
-def _on_grid(value, step, part, whole, up):  # type: ignore[no-untyped-def]
-    """Return the multiple of ``part / whole`` next to a value; the gate asks several times at each decision."""
-    count = math.floor(value / step)
+def rounded(value, step, part, whole, up):  # type: ignore[no-untyped-def]
+    """Return the multiple of a step next to a value, for kernels; see `round_down`.
+
+    Parameters
+    ----------
+    value, step, up
+        Number, decimal step, and whether the multiple is not below the number rather than not above it.
+    part, whole
+        Result of `as_ratio` of the step.
+    """
+    if not (part > 0.0 and abs(value / step) * part < _EXACT):
+        return _in_decimals(value, step, up)
+    count = math.floor(value / step) * 1.0  # a whole number below 1e15: sums and products of those are exact
     # Decimals of up to 15 digits and their floats have the same order, and a ratio of integers is rounded once.
     while count * part / whole > value:
-        count -= 1
-    while (count + 1) * part / whole <= value:
-        count += 1
+        count -= 1.0
+    while (count + 1.0) * part / whole <= value:
+        count += 1.0
     exact = count * part / whole
-    return exact if exact == value or not up else (count + 1) * part / whole
+    return exact if exact == value or not up else (count + 1.0) * part / whole
+
+
+@njit(cache=True)
+def _in_decimals(value, step, up):  # type: ignore[no-untyped-def]
+    with objmode(found="float64"):
+        found = _decimal(value, step, up)
+    return found  # noqa: RET504 -- no return from an objmode block
+
+
+def _decimal(value: float, step: float, up: bool) -> float:
+    """Return what `rounded` returns, of numbers that floats cannot count exactly."""
+    if not (math.isfinite(value) and math.isfinite(step) and step > 0):
+        raise ParameterError(f"`value` must be finite and `step` positive and finite, were {value} and {step}")
+    exact_step, rounding = Decimal(repr(step)), ROUND_CEILING if up else ROUND_FLOOR
+    return float((Decimal(repr(value)) / exact_step).to_integral_value(rounding) * exact_step)
 
 
 @cache
-def _as_ratio(step: float) -> tuple[int, int]:
-    """Return a decimal step as a ratio of integers."""
-    return Decimal(repr(step)).as_integer_ratio()
+def as_ratio(step: float) -> tuple[float, float]:
+    """Return a decimal step as a ratio of whole numbers; (0, 1) if there is none that floats count exactly."""
+    if 0.0 < step < math.inf:
+        part, whole = Decimal(repr(float(step))).as_integer_ratio()
+        if part < _EXACT and whole < _EXACT:
+            return float(part), float(whole)
+    return 0.0, 1.0

@@ -187,7 +187,7 @@ class Account:
 
     def holds(self, symbol: str) -> bool:
         """Return whether a position in this symbol is open."""
-        return any(position.symbol == symbol for position in self.open_positions)
+        return bool(self.open_positions) and any(position.symbol == symbol for position in self.open_positions)
 
 
 def _take_number(instance: Any, name: str, owner: str) -> None:

@@ -10,14 +10,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, Final
+
+from numba import njit
+from numba.extending import register_jitable
 
 from slackwater.errors import ParameterError
-from slackwater.market.rounding import round_down, round_up
+from slackwater.market.rounding import as_ratio, rounded
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import BracketRules
-from slackwater.trading.score import MarketContext
+from slackwater.trading.score import MarketContext, unchecked
 
-__all__ = ["Bracket", "Levels", "level_reasons", "trade_levels"]
+__all__ = ["Bracket", "Levels", "level_reasons", "stop_distance", "target_distance", "trade_levels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,41 +101,69 @@ def trade_levels(
     else:
         swept, extreme = context.swept_extreme_distance_above, context.distance_to_high_24h
         pool, boundary = context.pool_distance_below, context.distance_to_low_72h
-    close, sd = context.close, context.sd_over(horizon)
-    atr = context.atr_1h * close
-
-    def before(distance: float, buffer_atr: float = 0.0) -> float:
-        """Return the price on the losing side of a level, by a buffer; distances are log, toward the target."""
-        return close * math.exp(side * distance) - side * buffer_atr * atr
-
-    # Away from the entry at the stop, toward it at the target.
-    rounded = round_down if side > 0 else round_up
-
-    stops = {}
-    if swept >= 0.0:
-        stops["swept"] = before(-swept, rules.stop_buffer_atr)
-    if rules.stop_sd is not None:
-        stops["sd"] = before(-rules.stop_sd * sd)
-    if not stops:
-        stops["range_24h"] = before(-extreme, rules.stop_buffer_atr)
-    levels = {"range_72h": before(boundary, rules.target_buffer_atr)}
-    if pool > 0.0:
-        levels["pool"] = before(pool, rules.target_buffer_atr)
-    targets = {name: price for name, price in levels.items() if side * (rounded(price, tick_size) - close) > 0}
-    if rules.target_sd is not None:
-        targets["sd"] = before(rules.target_sd * sd)
-    if not targets:
-        targets = levels  # to be refused with the price of the nearest
-    nearest = min if side > 0 else max
-    stop_level = nearest(stops, key=stops.__getitem__)
-    target_level = nearest(targets, key=targets.__getitem__)
-    return Levels(
-        side=side,
-        stop=rounded(stops[stop_level], tick_size),
-        target=rounded(targets[target_level], tick_size),
-        stop_level=stop_level,
-        target_level=target_level,
+    close = context.close
+    stop, target, stop_level, target_level = _placed(
+        int(side),
+        close,
+        context.sd_over(horizon),
+        context.atr_1h * close,
+        swept,
+        extreme,
+        pool,
+        boundary,
+        rules.numbers,
+        float(tick_size),
+        *as_ratio(tick_size),
     )
+    return _levels((side, stop, target, _STOP_LEVELS[stop_level], _TARGET_LEVELS[target_level]))
+
+
+_levels = unchecked(Levels, "side", "stop", "target", "stop_level", "target_level")
+_STOP_LEVELS: Final = ("swept", "sd", "range_24h")
+_TARGET_LEVELS: Final = ("range_72h", "pool", "sd")
+
+
+@njit(cache=True, nogil=True)
+def _placed(side, close, sd, atr, swept, extreme, pool, boundary, rules, tick_size, part, whole):  # type: ignore[no-untyped-def]
+    """Return stop, target and the places of their levels in `_STOP_LEVELS` and `_TARGET_LEVELS`; `atr` is in USDT."""
+    rule = rules[0]
+    up = side < 0  # rounded away from the entry at the stop, toward it at the target
+
+    # 1. The stop: the farthest of the levels.
+    stop, stop_level = math.nan, -1
+    if swept >= 0.0:
+        stop, stop_level = _before(close, side, -swept, rule.stop_buffer_atr, atr), 0
+    if not math.isnan(rule.stop_sd):
+        at_sd = _before(close, side, -rule.stop_sd * sd, 0.0, atr)
+        if stop_level < 0 or side * (at_sd - stop) < 0:
+            stop, stop_level = at_sd, 1
+    if stop_level < 0:
+        stop, stop_level = _before(close, side, -extreme, rule.stop_buffer_atr, atr), 2
+
+    # 2. The target: the nearest of those that are ahead.
+    target, target_level, behind, behind_level = math.nan, -1, math.nan, -1
+    for level, distance in enumerate((boundary, pool)):
+        if level == 0 or distance > 0.0:
+            price = _before(close, side, distance, rule.target_buffer_atr, atr)
+            if side * (rounded(price, tick_size, part, whole, up) - close) > 0:
+                if target_level < 0 or side * (price - target) < 0:
+                    target, target_level = price, level
+            elif behind_level < 0 or side * (price - behind) < 0:
+                behind, behind_level = price, level
+    if not math.isnan(rule.target_sd):
+        at_sd = _before(close, side, rule.target_sd * sd, 0.0, atr)
+        if target_level < 0 or side * (at_sd - target) < 0:
+            target, target_level = at_sd, 2
+    if target_level < 0:  # to be refused with the price of the nearest
+        target, target_level = behind, behind_level
+    stop = rounded(stop, tick_size, part, whole, up)
+    return stop, rounded(target, tick_size, part, whole, up), stop_level, target_level
+
+
+@njit(cache=True, nogil=True)
+def _before(close, side, distance, buffer_atr, atr):  # type: ignore[no-untyped-def]
+    """Return the price on the losing side of a level, by a buffer; distances are log, toward the target."""
+    return close * math.exp(side * distance) - side * buffer_atr * atr
 
 
 def level_reasons(
@@ -202,6 +234,9 @@ class Bracket:
     target: float
 
     def __post_init__(self) -> None:
+        low, high = (self.stop, self.target) if self.side == 1 else (self.target, self.stop)
+        if self.side in (1, -1) and 0.0 <= low < self.entry < high < math.inf:
+            return
         if self.side not in (1, -1):
             raise ParameterError(f"`side` must be +1 (long) or -1 (short), was {self.side!r}")
         for name in ("entry", "stop", "target"):
@@ -218,9 +253,24 @@ class Bracket:
     @property
     def stop_distance(self) -> float:
         """Loss per coin at the stop before costs, USDT, > 0."""
-        return self.side * (self.entry - self.stop)
+        return stop_distance(self)
 
     @property
     def target_distance(self) -> float:
         """Gain per coin at the target before costs, USDT, > 0."""
-        return self.side * (self.target - self.entry)
+        return target_distance(self)
+
+
+# The formulas, which Python and kernels share: a `Bracket`, or numbers with the same names.
+
+
+@register_jitable
+def stop_distance(bracket: Any) -> float:
+    """Return the loss per coin at the stop before costs, USDT."""
+    return bracket.side * (bracket.entry - bracket.stop)
+
+
+@register_jitable
+def target_distance(bracket: Any) -> float:
+    """Return the gain per coin at the target before costs, USDT."""
+    return bracket.side * (bracket.target - bracket.entry)

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+from numba.extending import register_jitable
 
 from slackwater.market.contracts import Contract
 from slackwater.settings import settings
-from slackwater.times import DAY
 from slackwater.trading.rules import CostAssumptions
 
-__all__ = ["CostModel", "OrderCosts", "funding_payment"]
+__all__ = [
+    "CostModel",
+    "OrderCosts",
+    "fee_fraction",
+    "funding_payment",
+    "impact_per_root",
+    "latency_slippage",
+    "spread_slippage",
+    "stop_slippage_beyond_market",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +57,11 @@ class CostModel(CostAssumptions):
 
     def fee_fraction(self, contract: Contract) -> float:
         """Return the fee of one order, fraction of its notional."""
-        return self.multiple * contract.taker_fee
+        return fee_fraction(self, contract)
 
     def latency_slippage(self, volatility_daily: float) -> float:
         """Return the slippage charged for the delay, fraction of price: one standard deviation over it."""
-        return self.multiple * volatility_daily * math.sqrt(self.latency / DAY)
+        return latency_slippage(self, volatility_daily)
 
     def market_slippage(
         self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float
@@ -75,17 +86,8 @@ class CostModel(CostAssumptions):
         >>> round(CostModel().market_slippage(btc, quantity=1.0, volume_24h=1e5, volatility_daily=0.03), 6)
         0.000202
         """
-        per_root = self.impact_per_root(volume_24h=volume_24h, volatility_daily=volatility_daily)
-        return self.spread_slippage(contract) + per_root * math.sqrt(quantity)
-
-    def spread_slippage(self, contract: Contract) -> float:
-        """Return the slippage of a market order of no size, fraction of price: half of the spread."""
-        return self.multiple * contract.half_spread
-
-    def impact_per_root(self, *, volume_24h: float, volatility_daily: float) -> float:
-        """Return the impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
-        coefficient = self.multiple * self.event_impact_factor * self.impact_coefficient
-        return coefficient * volatility_daily / math.sqrt(volume_24h)
+        per_root = impact_per_root(self, volume_24h, volatility_daily)
+        return spread_slippage(self, contract) + per_root * math.sqrt(quantity)
 
     def stop_slippage(
         self, contract: Contract, *, quantity: float, volume_24h: float, volatility_daily: float, atr_1h: float
@@ -94,11 +96,41 @@ class CostModel(CostAssumptions):
         market = self.market_slippage(
             contract, quantity=quantity, volume_24h=volume_24h, volatility_daily=volatility_daily
         )
-        return market + self.stop_slippage_beyond_market(atr_1h)
+        return market + stop_slippage_beyond_market(self, atr_1h)
 
-    def stop_slippage_beyond_market(self, atr_1h: float) -> float:
-        """Return the slippage of a stop beyond a market order, fraction of price: a share of the hourly true range."""
-        return self.multiple * self.stop_slippage_atr * atr_1h
+
+# The formulas, which Python and kernels share: `costs` and `contract` are the objects or rows of their numbers.
+
+
+@register_jitable
+def fee_fraction(costs: Any, contract: Any) -> float:
+    """Return the fee of one order, fraction of its notional."""
+    return costs.multiple * contract.taker_fee
+
+
+@register_jitable
+def latency_slippage(costs: Any, volatility_daily: float) -> float:
+    """Return the slippage charged for the delay, fraction of price: one standard deviation over it."""
+    return costs.multiple * volatility_daily * math.sqrt(costs.latency_days)
+
+
+@register_jitable
+def spread_slippage(costs: Any, contract: Any) -> float:
+    """Return the slippage of a market order of no size, fraction of price: half of the spread."""
+    return costs.multiple * contract.half_spread
+
+
+@register_jitable
+def impact_per_root(costs: Any, volume_24h: float, volatility_daily: float) -> float:
+    """Return the impact of one coin, fraction of price; that of q coins is sqrt(q) times as much."""
+    coefficient = costs.multiple * costs.event_impact_factor * costs.impact_coefficient
+    return coefficient * volatility_daily / math.sqrt(volume_24h)
+
+
+@register_jitable
+def stop_slippage_beyond_market(costs: Any, atr_1h: float) -> float:
+    """Return the slippage of a stop beyond a market order, fraction of price: a share of the hourly true range."""
+    return costs.multiple * costs.stop_slippage_atr * atr_1h
 
 
 def funding_payment(*, side: int, notional_usd: float, funding_rate: float) -> float:

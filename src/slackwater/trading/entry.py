@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 
 from slackwater.times import epoch_us, microseconds
 from slackwater.trading.reasons import Reason
@@ -18,14 +19,18 @@ from slackwater.trading.score import Score
 __all__ = ["entry_reasons"]
 
 
+_microseconds = cache(microseconds)  # a division of timedeltas takes as long as the rules
+
+
 def entry_reasons(score: Score, now: datetime, rules: EntryRules) -> Iterator[Reason]:
     """Yield every reason in the score itself not to trade on it now."""
-    if now < score.available_time:
+    # Comparisons and differences of Timestamps take several times as long as what follows.
+    if now is not score.available_time and now < score.available_time:
         message = f"the score is available from {score.available_time}, it is {now}"
         yield Reason("not_yet_available", message)
-    age_us = epoch_us(now) - epoch_us(score.event_time)  # several times as fast as the difference of two Timestamps
-    if rules.max_score_age is not None and age_us > microseconds(rules.max_score_age):
-        message = f"the bar closed {now - score.event_time} ago, allowed is {rules.max_score_age}"
+    longest = rules.max_score_age
+    if longest is not None and epoch_us(now) - epoch_us(score.event_time) > _microseconds(longest):
+        message = f"the bar closed {now - score.event_time} ago, allowed is {longest}"
         yield Reason("stale", message)
     if rules.complete_features and score.missing_features:
         names = ", ".join(score.missing_features)

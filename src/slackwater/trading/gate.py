@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
+
+import pandas as pd
 
 from slackwater.errors import ParameterError, did_you_mean
 from slackwater.market.contract_file import merge_contracts
@@ -25,7 +28,7 @@ from slackwater.trading.extra_rules import GateRule, check_rules, reasons_of
 from slackwater.trading.input_checks import input_violations
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import LONGEST_HORIZON, BracketRules, DrawdownRules, EntryRules, SizingRules
-from slackwater.trading.score import Score
+from slackwater.trading.score import Score, unchecked
 from slackwater.trading.sizing import Sizing, size_position
 
 __all__ = ["Gate", "GateRule"]
@@ -223,20 +226,30 @@ class Gate:
             return None
         if reasons:
             return None
-        return TradePlan(
-            venue=contract.venue,
-            contract_confirmed=contract.confirmed,
-            decided_at=decided_at,
-            expires=decided_at + self.horizon,
-            equity=account.equity,
-            score=score,
-            levels=levels,
-            bracket=bracket,
-            sizing=sizing,
-            throttle=throttled,
-            loss_streak=0 if record is None else record.loss_streak,
-            cluster=exposure.cluster,
+        return _plan(
+            (
+                contract.venue,
+                contract.confirmed,
+                decided_at,
+                decided_at + _timedelta(self.horizon),
+                account.equity,
+                score,
+                levels,
+                bracket,
+                sizing,
+                throttled,
+                0 if record is None else record.loss_streak,
+                exposure.cluster,
+            )
         )
+
+
+_plan = unchecked(
+    TradePlan,
+    *("venue", "contract_confirmed", "decided_at", "expires", "equity", "score"),
+    *("levels", "bracket", "sizing", "throttle", "loss_streak", "cluster"),
+)
+_timedelta = cache(pd.Timedelta)  # what a Timestamp makes of a timedelta at each sum: most of the time it takes
 
 
 def _made(rules: type[_T], name: str, given: Mapping[str, Any]) -> _T:

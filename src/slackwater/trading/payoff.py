@@ -8,14 +8,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numba.extending import register_jitable
 
 from slackwater.market.contracts import Contract
-from slackwater.trading.bracket import Bracket
-from slackwater.trading.costs import CostModel, OrderCosts
+from slackwater.trading.bracket import Bracket, stop_distance, target_distance
+from slackwater.trading.costs import (
+    CostModel,
+    OrderCosts,
+    fee_fraction,
+    impact_per_root,
+    latency_slippage,
+    spread_slippage,
+    stop_slippage_beyond_market,
+)
 from slackwater.trading.score import MarketContext
 
-__all__ = ["Payoff", "SqrtImpact"]
+__all__ = [
+    "Lines",
+    "Payoff",
+    "SqrtImpact",
+    "amount",
+    "expectancy",
+    "order_slippage",
+    "payoff_lines",
+    "probability",
+    "reward_risk",
+]
 
 
 class SqrtImpact(NamedTuple):
@@ -26,7 +46,16 @@ class SqrtImpact(NamedTuple):
 
     def at(self, quantity: float) -> float:
         """Return the value at a quantity >= 0, coins."""
-        return self.at_zero + self.per_root * math.sqrt(quantity)
+        return amount(self, quantity)
+
+
+class Lines(NamedTuple):
+    """The lines of a `Payoff`, as `payoff_lines` returns them."""
+
+    entry_slippage: SqrtImpact
+    stop_slippage: SqrtImpact
+    unit_loss: SqrtImpact
+    unit_gain: SqrtImpact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,34 +95,26 @@ class Payoff:
     unit_gain: SqrtImpact = field(init=False)
 
     def __post_init__(self) -> None:
-        plan, costs, context = self.bracket, self.costs, self.context
-        fee, spread = costs.fee_fraction(self.contract), costs.spread_slippage(self.contract)
-        impact = costs.impact_per_root(volume_24h=context.volume_24h, volatility_daily=context.volatility_daily)
-        entry = SqrtImpact(spread + costs.latency_slippage(context.volatility_daily), impact)
-        stop = SqrtImpact(spread + costs.stop_slippage_beyond_market(context.atr_1h), impact)
-        paid = plan.entry * (fee + entry.at_zero)
-        lost = plan.stop_distance + paid + plan.stop * (fee + stop.at_zero)
-        gained = plan.target_distance - paid - plan.target * fee
-        object.__setattr__(self, "entry_slippage", entry)
-        object.__setattr__(self, "stop_slippage", stop)
-        object.__setattr__(self, "unit_loss", SqrtImpact(lost, (plan.entry + plan.stop) * impact))
-        object.__setattr__(self, "unit_gain", SqrtImpact(gained, -plan.entry * impact))
+        lines = payoff_lines(self.bracket, self.contract, self.costs, self.context)
+        for name, line in zip(Lines._fields, lines, strict=True):
+            object.__setattr__(self, name, line)
 
     def order_costs(self, quantity: float) -> OrderCosts:
         """Return the costs of each order at a quantity, coins."""
-        entry, latency = self.entry_slippage.at(quantity), self.costs.latency_slippage(self.context.volatility_daily)
+        latency = self.costs.latency_slippage(self.context.volatility_daily)
+        entry, leave, stop = order_slippage(self, latency, quantity)
         return OrderCosts(
             fee_fraction=self.costs.fee_fraction(self.contract),
             entry_slippage=entry,
-            exit_slippage=entry - latency,
-            stop_slippage=self.stop_slippage.at(quantity),
+            exit_slippage=leave,
+            stop_slippage=stop,
             latency_slippage=latency,
             cost_multiple=self.costs.multiple,
         )
 
     def reward_risk(self, quantity: float) -> float:
         """Return the gain at the target over the loss at the stop, both after costs."""
-        return self.unit_gain.at(quantity) / self.unit_loss.at(quantity)
+        return reward_risk(self, quantity)
 
     def net_of_costs(self, quantity: float, *, exit_price: float, exit_reason: str) -> float:
         """Return the gain per coin after fees and slippage, before funding, USDT.
@@ -114,17 +135,69 @@ class Payoff:
 
     def probability(self, edge: float) -> float:
         """Return the probability of target rather than stop at an edge (log-odds); NaN at NaN."""
-        against = self.bracket.target_distance / self.bracket.stop_distance
-        if edge < 0.0:  # no overflow at either end
-            for_edge = math.exp(edge)
-            return for_edge / (for_edge + against)
-        return 1.0 / (1.0 + against * math.exp(-edge))
+        return probability(self.bracket, edge)
 
     def expectancy(self, quantity: float, probability: float) -> float:
         """Return the expected value of the trade at a probability of its target, in R (multiples of `unit_loss`)."""
-        return probability * (1.0 + self.reward_risk(quantity)) - 1.0
+        return expectancy(self, quantity, probability)
 
     def kelly(self, quantity: float, probability: float) -> float:
         """Return the share of equity that the Kelly criterion stakes: ``p - (1 - p) / b``, <= 1; 0 or less: nothing."""
         reward_risk = self.reward_risk(quantity)
         return probability - (1.0 - probability) / reward_risk if reward_risk > 0.0 else -1.0
+
+
+# The formulas, which Python and kernels share: arguments are objects, or rows of numbers with the same names.
+
+
+@register_jitable
+def payoff_lines(bracket: Any, contract: Any, costs: Any, context: Any) -> Lines:
+    """Return the `Lines` of a trade."""
+    fee, spread = fee_fraction(costs, contract), spread_slippage(costs, contract)
+    impact = impact_per_root(costs, context.volume_24h, context.volatility_daily)
+    entry = spread + latency_slippage(costs, context.volatility_daily)
+    stop = spread + stop_slippage_beyond_market(costs, context.atr_1h)
+    paid = bracket.entry * (fee + entry)
+    lost = stop_distance(bracket) + paid + bracket.stop * (fee + stop)
+    gained = target_distance(bracket) - paid - bracket.target * fee
+    return Lines(
+        SqrtImpact(entry, impact),
+        SqrtImpact(stop, impact),
+        SqrtImpact(lost, (bracket.entry + bracket.stop) * impact),
+        SqrtImpact(gained, -bracket.entry * impact),
+    )
+
+
+@register_jitable
+def amount(line: SqrtImpact, quantity: float) -> float:
+    """Return the value of a `SqrtImpact` at a quantity."""
+    return line.at_zero + line.per_root * math.sqrt(quantity)
+
+
+@register_jitable
+def order_slippage(lines: Any, latency: float, quantity: float) -> tuple[float, float, float]:
+    """Return the slippage of the entry, of a time exit and of the stop at a quantity; `latency` is in the first."""
+    entry = amount(lines.entry_slippage, quantity)
+    return entry, entry - latency, amount(lines.stop_slippage, quantity)
+
+
+@register_jitable
+def reward_risk(lines: Any, quantity: float) -> float:
+    """Return the gain at the target over the loss at the stop, both after costs."""
+    return amount(lines.unit_gain, quantity) / amount(lines.unit_loss, quantity)
+
+
+@register_jitable
+def probability(bracket: Any, edge: float) -> float:
+    """Return the probability of target rather than stop at an edge (log-odds); NaN at NaN."""
+    against = target_distance(bracket) / stop_distance(bracket)
+    if edge < 0.0:  # no overflow at either end
+        for_edge = math.exp(edge)
+        return for_edge / (for_edge + against)
+    return 1.0 / (1.0 + against * math.exp(-edge))
+
+
+@register_jitable
+def expectancy(lines: Any, quantity: float, probability: float) -> float:
+    """Return the expected value at a probability of the target, in R (multiples of the loss at the stop)."""
+    return probability * (1.0 + reward_risk(lines, quantity)) - 1.0

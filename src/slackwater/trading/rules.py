@@ -13,6 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Final, get_args, get_type_hints
 
 from slackwater.errors import ParameterError
+from slackwater.kernel_numbers import KernelNumbers
 from slackwater.settings import PositiveDuration, Within, settings
 from slackwater.times import DAY, HOUR, MINUTE
 
@@ -141,7 +142,7 @@ class EntryRules:
 
 
 @settings
-class BracketRules:
+class BracketRules(KernelNumbers):
     """Placement of stop and target, and the stops that are refused.
 
     Parameters
@@ -170,7 +171,7 @@ class BracketRules:
 
 
 @settings
-class CostAssumptions:
+class CostAssumptions(KernelNumbers):
     """Cost assumptions that labels, sizing, gate and backtest share.
 
     Parameters
@@ -195,12 +196,21 @@ class CostAssumptions:
     stop_slippage_atr: Annotated[float, Within(ge=0.0, le=10.0)] = 0.03
     latency: Annotated[timedelta, Within(ge=timedelta(0), le=HOUR)] = timedelta(0)
 
+    @property
+    def latency_days(self) -> float:
+        """Delay that is charged, days."""
+        return self.latency / DAY
+
+    def _kernel_rows(self) -> Iterator[dict[str, float | None]]:
+        names = ("multiple", "impact_coefficient", "event_impact_factor", "stop_slippage_atr", "latency_days")
+        yield {name: getattr(self, name) for name in names}
+
 
 _ODDS = ("expected_value_too_low", "no_trade_probability")
 
 
 @settings
-class SizingRules:
+class SizingRules(KernelNumbers):
     """Limits that every position must respect. A parameter can only be stricter than the bounds.
 
     Parameters

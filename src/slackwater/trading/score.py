@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, call
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -218,7 +219,7 @@ SCORE_COLUMNS: Final = tuple(
 """Columns of a table of scores: the fields of `Score`, with those of its context in place of the context."""
 
 
-def unchecked(cls: type[_T], *names: str) -> Callable[[Iterable[Any]], _T]:
+def unchecked(cls: type[_T], *names: str) -> Callable[[Sequence[Any]], _T]:
     """Return a maker of instances of a frozen dataclass with slots from values that are known to be sound.
 
     The checks of the class are left out, and they are most of the time that it takes: a live stream makes a score at
@@ -235,10 +236,12 @@ def unchecked(cls: type[_T], *names: str) -> Callable[[Iterable[Any]], _T]:
         raise TypeError(f"the fields of {cls.__name__} are others than {names}")
     setters = [getattr(cls, name).__set__ for name in names]
 
-    def make(values: Iterable[Any]) -> _T:
+    def make(values: Sequence[Any]) -> _T:
+        if len(values) != len(setters):
+            raise TypeError(f"{cls.__name__} has {len(setters)} fields, there are {len(values)} values")
         made = object.__new__(cls)
-        for take, value in zip(setters, values, strict=True):
-            take(made, value)
+        for _ in map(call, setters, repeat(made), values):  # twice as fast as a loop over pairs
+            pass
         return made
 
     return make

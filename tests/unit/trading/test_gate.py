@@ -112,6 +112,18 @@ def plain(part: Any) -> Any:
     return asdict(part) if is_dataclass(part) else part
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns", "datetime"])
+def test_a_time_exit_is_a_time_as_the_decision(make_score: Callable[..., Score], unit: str) -> None:
+    """Catches another resolution or type of the time exit, which is not made by adding what the settings hold."""
+    available = pd.Timestamp(make_score().available_time)
+    now = available.to_pydatetime() if unit == "datetime" else available.as_unit(unit)
+    horizon = timedelta(hours=7, microseconds=5)
+    plan = planned(Gate(horizon=horizon).decide(make_score(), EMPTY, now=now))
+    wanted = now + horizon
+    assert (type(plan.expires), repr(plan.expires)) == (type(wanted), repr(wanted))
+    assert getattr(plan.expires, "unit", None) == getattr(wanted, "unit", None)
+
+
 def test_every_number_of_a_plan_by_hand(
     make_score: Callable[..., Score], make_record: Callable[..., TrackRecord]
 ) -> None:
