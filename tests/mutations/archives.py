@@ -226,7 +226,8 @@ def _compared(place: int, part: Part, stored: Path, where: str) -> str:
         holes = [] if name == "liquidations" or name not in part.tables else holes_of_part(FILES[place], stored, name)
         invented = read - rows
         unknown = Counter({row: count for row, count in invented.items() if "nan" in row and _known(row, rows)})
-        assert not invented - unknown, f"{where}: {name} holds {[*(invented - unknown)][:2]}"
+        cut = any(each.rule == "open_line" for each in told)
+        assert (invented - unknown).total() <= int(cut), f"{where}: {name} holds {[*(invented - unknown)][:2]}"
         assert not unknown or any(each.rule == "blank_value" for each in told), f"{where}: {name} unknown in silence"
         lost = rows.total() - read.total()
         silent = name == "liquidations" or (name == "large_trades" and lost == 1)  # the archive cannot show these

@@ -322,3 +322,23 @@ def test_a_blank_ratio_is_unknown_and_on_record(tmp_path: Path) -> None:
     part = parse(tmp_path / "file.zip", METRICS, zipped(f"{METRICS.name}.csv", text.encode()))
     assert rules(part) == {"blank_value": 1}
     assert len(part.tables["long_short_ratio"]) == len(cells) - 1
+
+
+@pytest.mark.parametrize("column", [4, 8])
+def test_a_liquidation_counts_once_whatever_stands_in_a_column_that_is_not_read(column: int, tmp_path: Path) -> None:
+    """One of the two copies of a row, with a strange quantity that nothing reads, counted as a second liquidation."""
+    cells = cells_of(LIQUIDATIONS)
+    cells[1][column] = "1e999"
+    text = "".join(",".join(row) + "\n" for row in cells)
+    part = parse(tmp_path / "file.zip", LIQUIDATIONS, zipped(f"{LIQUIDATIONS.name}.csv", text.encode()))
+    assert len(part.tables["liquidations"]) == 60
+    assert rules(part)["doubled_rows"] == 60
+
+
+@pytest.mark.parametrize("file", [LIQUIDATIONS, KLINES, TRADES])
+def test_a_last_line_without_an_end_may_be_cut_and_that_is_on_record(file: ArchiveFile, tmp_path: Path) -> None:
+    """A number that was cut reads as another number."""
+    name, text = f"{file.name}.csv", text_of(file)
+    assert "open_line" not in rules(parse(tmp_path / "whole.zip", file, zipped(name, text.encode())))
+    part = parse(tmp_path / "cut.zip", file, zipped(name, text.rstrip("\n").encode()))
+    assert rules(part)["open_line"] == 1

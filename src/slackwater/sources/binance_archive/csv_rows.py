@@ -82,6 +82,8 @@ class CsvRows:
     ----------
     unreadable
         Number of rows left out by reason, complete after the iteration.
+    may_be_cut
+        Whether the last line has no end, which is known after the iteration too.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class CsvRows:
     layout: Layout
     origin: str
     unreadable: dict[str, int] = field(default_factory=dict)
+    may_be_cut: bool = False
 
     def __iter__(self) -> Iterator[Columns]:
         names: list[str] = []
@@ -126,6 +129,7 @@ class CsvRows:
                 yield rest[:cut]
             rest = rest[cut:]
         if rest:
+            self.may_be_cut = True
             yield rest
 
     def _hold_text(self, block: bytes) -> None:

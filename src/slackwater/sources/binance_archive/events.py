@@ -18,11 +18,11 @@ LIQUIDATIONS: Final = Layout(
         "side": "text",
         "order_type": "unused",
         "time_in_force": "unused",
-        "original_quantity": "number",
+        "original_quantity": "unused",
         "price": "number",
         "average_price": "number",
         "order_status": "unused",
-        "last_fill_quantity": "number",
+        "last_fill_quantity": "unused",
         "accumulated_fill_quantity": "number",
     }
 )
@@ -31,7 +31,8 @@ LIQUIDATIONS: Final = Layout(
 def parse_liquidations(rows: Columns, screening: Screening) -> Columns:
     """Return liquidations: side of the position, average fill, and coin that was filled.
 
-    The archive gives the side of the order: a sale closes a long. It counts contracts, and holds every row twice.
+    The archive gives the side of the order: a sale closes a long. It counts contracts, and holds every row twice; what
+    is not read here may differ between the copies.
     """
     columns = rows | {"event_time": rows["time"]}
     columns = screening.inside_period(columns, 0)

@@ -102,6 +102,7 @@ def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floo
         if file.type.name == "aggTrades":
             screening = Screening(file, "large_trades", origin)
             candidates = parse_trades(rows, screening, floor_usd=floor_usd)
+            screening.open_line(rows.may_be_cut)
             table = _arrow(candidates.columns)
             return Part(
                 tables={"large_trades": table},
@@ -119,6 +120,7 @@ def parse_archive(path: str | Path, file: ArchiveFile, *, origin: str = "", floo
     for name in file.type.tables:
         screening = Screening(file, name, origin)
         screening.unreadable(rows.unreadable)
+        screening.open_line(rows.may_be_cut)
         parsed = _PARSERS[name](dict(columns), screening)
         empty = not len(parsed["event_time"])
         if not (empty and name in _MAY_BE_EMPTY):

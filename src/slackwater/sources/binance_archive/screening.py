@@ -128,6 +128,11 @@ class Screening:
         if rows:
             self._note(rule, rows, "recorded", note)
 
+    def open_line(self, may_be_cut: bool) -> None:
+        """Record that the last row of the file may be cut."""
+        if may_be_cut:
+            self._note("open_line", 1, "recorded", "the file does not end with a line break: its last row may be cut")
+
     def judge(self, kept: int) -> None:
         """Refuse the file if too many rows were masked, or none are left.
 
