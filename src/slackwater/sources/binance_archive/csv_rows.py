@@ -129,7 +129,7 @@ class CsvRows:
                 yield rest[:cut]
             rest = rest[cut:]
         if rest:
-            self.may_be_cut = True
+            self.may_be_cut = not rest.endswith(b"\r")
             yield rest
 
     def _hold_text(self, block: bytes) -> None:
