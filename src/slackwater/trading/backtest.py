@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -32,6 +32,7 @@ from slackwater.trading.score import SCORE_COLUMNS, Score
 __all__ = ["Backtest", "BacktestResult"]
 
 _ALWAYS = 2**62
+_FIRST_DAY = date(1970, 1, 1)
 
 Progress = Callable[[int, int], None]
 
@@ -353,7 +354,7 @@ class _Book:
             trade = min(self._open, key=_by_exit)
             exit_us = epoch_us(trade.exit_time)
             # A day begins before the exits at its first microsecond are booked, so that no loss falls between two days.
-            midnight = epoch_us(pd.Timestamp(self._record.day, tz="UTC")) + DAY_US
+            midnight = (self._record.day - _FIRST_DAY).days * DAY_US + DAY_US
             if min(midnight, exit_us) > until_us:
                 break
             if midnight <= exit_us:

@@ -115,11 +115,11 @@ class PricePath:
 
     def first_bar_from(self, time_us: int) -> int:
         """Return the first bar that opens at or after a time; the number of bars if there is none."""
-        return int(np.searchsorted(self.open_time, time_us, side="left"))
+        return int(self.open_time.searchsorted(time_us, side="left"))
 
     def mark_at(self, time_us: int) -> float:
         """Return the mark price at the open of the bar in progress: known at that time."""
-        return float(self.mark_open[np.searchsorted(self.open_time, time_us, side="right") - 1])
+        return float(self.mark_open[self.open_time.searchsorted(time_us, side="right") - 1])
 
     def hold(
         self, plan: TradePlan, *, entry_bar: int, horizon: timedelta, without: Collection[str] = ()
@@ -188,7 +188,7 @@ class PricePath:
         """Return the close of the bar in which funding paid has left no equity, and the mark then; None if none has."""
         between = self._settlements(start_us, end_us)
         settled = self.settlement_time[between]
-        mark = self.mark_open[np.searchsorted(self.open_time, settled, side="right") - 1]
+        mark = self.mark_open[self.open_time.searchsorted(settled, side="right") - 1]
         paid = np.cumsum(plan.side * plan.quantity * self.funding_rate[between] * mark)
         costs = plan.notional_usd * (plan.costs.fee_fraction + plan.costs.entry_slippage)
         equity = plan.equity - costs + plan.side * plan.quantity * (mark - plan.entry) - paid
@@ -257,15 +257,16 @@ class PricePath:
 
     def funding_known(self, start_us: int, end_us: int) -> bool:
         """Return whether the settled rates cover a span: nowhere in it are they further apart than a day."""
-        first = int(np.searchsorted(self.settlement_time, start_us, side="right")) - 1
-        last = int(np.searchsorted(self.settlement_time, end_us, side="left"))
+        first = int(self.settlement_time.searchsorted(start_us, side="right")) - 1
+        last = int(self.settlement_time.searchsorted(end_us, side="left"))
         around = self.settlement_time[max(first, 0) : last + 1]
         return bool(around.size) and bool(np.all(np.diff([start_us, *around, end_us]) <= DAY_US))
 
     def _settlements(self, start_us: int, end_us: int) -> slice:
         """Return the settlements in (start, end]: the one place that compares their times with other ones."""
-        stamps = [start_us + _STAMP_TOLERANCE_US, end_us + _STAMP_TOLERANCE_US]
-        first, last = np.searchsorted(self.settlement_time, stamps, side="left")
+        first, last = (
+            self.settlement_time.searchsorted(us + _STAMP_TOLERANCE_US, side="left") for us in (start_us, end_us)
+        )
         return slice(int(first), int(last))
 
 
