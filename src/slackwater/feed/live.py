@@ -1,0 +1,412 @@
+"""The live feed of one venue: connections, reconnects, requests, and the rows that follow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from slackwater.clock import Clock, ReplayClock, StampClock, WallClock
+from slackwater.errors import SourceError
+from slackwater.feed import polled, record
+from slackwater.feed.assembly import Assembly, Item, Need
+from slackwater.feed.client import is_of_ccxt, is_of_the_network, require_symbols, tapped_client
+from slackwater.feed.items import FaultKind, FeedFault
+from slackwater.feed.readers import READERS
+from slackwater.feed.record import Raw
+from slackwater.feed.settings import FeedSettings
+from slackwater.feed.watchdog import Watchdog
+from slackwater.sources.intervals import INTERVALS
+from slackwater.times import microseconds, timestamp
+
+__all__ = ["Feed"]
+
+CLOCK_PATH: Final = "/slackwater/clock"
+"""Path at which a mock venue states its clock (`slackwater.venue.server`); no real venue is asked for it."""
+
+_TICK: Final = 0.5
+_LARGEST_ERROR: Final = timedelta(seconds=1)
+_ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
+_TRADES: Final = 1000
+
+
+class Feed:
+    """Feed of one venue; use it as an asynchronous context, and iterate over its items.
+
+    Entering it names what would make every row wrong before anything starts: a symbol that the venue does not have, a
+    clock that is off by more than a second. From then on nothing ends it: what goes wrong is a `FeedFault`.
+
+    Parameters
+    ----------
+    settings
+        What is asked for.
+    raw_path
+        File to which every raw message is appended as one JSON line; None: none.
+
+    Raises
+    ------
+    MissingExtraError
+        If ccxt is not installed.
+
+    Examples
+    --------
+    ::
+
+        async with Feed(FeedSettings(venue="binance", symbols=("BTCUSDT",))) as feed:
+            async for item in feed:
+                if isinstance(item, FeedRow) and item.quality.usable:
+                    session.push(item.table, item.row)
+    """
+
+    def __init__(self, settings: FeedSettings, *, raw_path: str | Path | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = WallClock()
+        self.reader = READERS[settings.venue]
+        self._raw_path = raw_path
+        self._raw_file: TextIO | None = None
+        self._items: asyncio.Queue[Item | BaseException] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._client: Any = None
+        self._markets: dict[str, dict[str, Any]] = {}
+        self._ended = asyncio.Event()
+        self._asked: set[Any] = set()
+        self._polls = polled.polls_of(self.reader.venue, INTERVALS[settings.interval])
+        self._polled: dict[tuple[str, str], int] = {}
+        self._marked = 0
+        self._since = 0
+        streams = [(name, symbol) for name in ("bars", "trades") for symbol in settings.symbols]
+        self.watchdog = Watchdog(streams, settings.rhythms)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Feed:
+        try:
+            await self._take_clock()
+            await self._open()
+        except BaseException:
+            await self._close_client()
+            raise
+        start_ns = self.clock.now_ns()
+        sizes = {symbol: float(market.get("contractSize") or 1.0) for symbol, market in self._markets.items()}
+        speed = self.clock.speed if isinstance(self.clock, ReplayClock) else 0.0
+        self.assembly = Assembly(self.settings, sizes, start_ns, clock_error=speed * _ERROR_PER_SPEED)
+        self.assembly.listen(self.watchdog.heard)
+        if self._raw_path is not None:
+            self._raw_file = Path(self._raw_path).open("a", encoding="utf-8")  # noqa: SIM115 -- closed on leaving
+        self._start(self._connections())
+        self._start(self._ticks())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close_client()
+        if self._raw_file is not None:
+            self._raw_file.close()
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        while True:
+            item = await self._items.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """Hand an error that nobody expected to whoever iterates: a feed does not die in silence."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._items.put_nowait(error)
+
+    def _take(self, stream: str, message: Any) -> None:
+        """Record a raw message, and pass on what follows from it."""
+        raw = Raw(self.clock.now_ns(), self.settings.venue, stream, message)
+        if self._raw_file is not None:
+            self._write(self._raw_file, raw.line())
+        for item in self.assembly.take(raw):
+            self._items.put_nowait(item)
+
+    def _write(self, file: TextIO, text: str) -> None:
+        """Write to the record; without it, as on a full disk, the feed goes on."""
+        try:
+            file.write(text)
+            file.flush()
+        except OSError as error:
+            self._raw_file = None
+            self._fault(
+                FaultKind.REFUSED, "record", "", f"{file.name} cannot be written, it ends here: {error.strerror}"
+            )
+
+    def _fault(self, kind: FaultKind, stream: str, symbol: str, text: str) -> None:
+        where = " ".join(part for part in (self.settings.venue, symbol, stream) if part)
+        time = timestamp(self.clock.now_ns() // 1000)
+        self._items.put_nowait(FeedFault(kind, time, stream, symbol, f"{where}: {text}"))
+
+    # -- connections -----------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """Make a client, load its markets, and compare the clocks."""
+        self._client = tapped_client(self.reader, self.settings.server, lambda m: self._take(record.WEBSOCKET, m))
+        try:
+            await self._client.load_markets()
+            before = self.clock.now_ns()
+            theirs = await self._client.fetch_time()
+            after = self.clock.now_ns()
+        except Exception as error:
+            if not is_of_ccxt(error):
+                raise
+            raise SourceError(
+                f"{self.settings.venue} cannot be asked for its markets and time: {_words(error)}"
+            ) from None
+        self._markets = require_symbols(self._client, self.reader, self.settings.symbols)
+        off = timedelta(milliseconds=(before + after) // 2_000_000 - int(theirs))
+        uncertain = timedelta(microseconds=(after - before) // 2_000)
+        if abs(off) - uncertain > _LARGEST_ERROR:
+            seconds = abs(off).total_seconds()
+            raise SourceError(
+                f"the clock of this machine is {seconds:,.1f} s {'ahead of' if off > timedelta(0) else 'behind'} that "
+                f"of {self.settings.venue}, and a second is the most: set it (NTP), and start again"
+            )
+
+    async def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # what it was connected to may be gone
+                await client.close()
+
+    async def _connections(self) -> None:
+        """Keep a connection, for ever: the first one is open already."""
+        backoff = 1.0
+        while True:
+            try:
+                if self._client is None:
+                    await self._open()
+                heard = await self._connected()
+                backoff = 1.0 if heard else backoff
+            except SourceError as error:
+                self._take(record.LOST, str(error))
+            await self._close_client()
+            await self.clock.sleep(backoff)
+            backoff = min(2.0 * backoff, self.settings.longest_backoff.total_seconds())
+
+    async def _connected(self) -> bool:
+        """Subscribe, and stay until the connection ends; return whether anything was received."""
+        client, self._ended = self._client, asyncio.Event()
+        before = self.assembly.counts.total()
+        self._take(record.CONNECTED, None)
+        self._listen()
+        unified = [self._markets[symbol]["symbol"] for symbol in self.settings.symbols]
+        names = [name for name in (self.settings.interval, self.settings.fine_interval) if name]
+        tasks = [self._start(self._subscribed(work)) for work in self.reader.subscribe(client, unified, names)]
+        for symbol in self.settings.symbols:
+            if self.assembly.last_trade(symbol) is not None:
+                self._start(self._missed_trades(client, symbol))
+        await self._ended.wait()
+        for task in tasks:
+            task.cancel()
+        return self.assembly.counts.total() > before
+
+    async def _subscribed(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Wait for a subscription to end, which only a lost connection brings about: its data are tapped."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._end(f"a subscription ended ({_words(error)})")
+
+    def _listen(self) -> None:
+        """Begin to count silences, and the age of the connection."""
+        self._since = self.clock.now_ns()
+        self.watchdog.listen(self._since)
+
+    def _end(self, reason: str) -> None:
+        if not self._ended.is_set():
+            self._ended.set()
+            self._take(record.LOST, reason)
+            self._take(record.GAP, None)
+
+    # -- what is due -----------------------------------------------------------------------------------------
+
+    async def _ticks(self) -> None:
+        if self.settings.server is not None:
+            await self._replayed_clock()
+        while True:
+            await self.clock.sleep(_TICK)
+            now = self.clock.now_ns()
+            for silence in self.watchdog.silences(now):
+                text = f"no data for {silence.seconds:.0f} s, whatever was acknowledged; connecting again"
+                self._fault(FaultKind.SILENT, silence.stream, silence.symbol, text)
+                self._end(f"{silence.symbol} {silence.stream} is silent")
+            if now - self._since > self.settings.rebuild_after / timedelta(microseconds=1) * 1000:
+                self._end(f"replaced at the age of {self.settings.rebuild_after}: old connections fail silently")
+            if self.assembly.any_due(now):
+                self._take(record.TICK, None)
+            self._mark_gaps(now)
+            if self._client is not None:
+                self._ask_for_what_is_due(now)
+
+    def _mark_gaps(self, now: int) -> None:
+        """Mark each bar in which liquidations may be missed; the ends of a gap are marked where they are noticed."""
+        alive = self.watchdog.alive(self.reader.beside_liquidations, now) and not self._ended.is_set()
+        place = now // 1000 // microseconds(INTERVALS[self.settings.interval])
+        if place != self._marked:
+            self._marked = place
+            if not alive:
+                self._take(record.GAP, None)
+
+    def _ask_for_what_is_due(self, now: int) -> None:
+        client = self._client
+        for need in self.assembly.needs(now):
+            if need[:2] not in self._asked:
+                self._start(self._missing_bars(client, need))
+        for poll in self._polls:
+            for symbol in self.settings.symbols:
+                due = poll.due(now // 1000)
+                if self._polled.get((poll.table, symbol)) != due and (poll.table, symbol) not in self._asked:
+                    self._polled[poll.table, symbol] = due
+                    self._start(self._poll(client, poll, symbol, now // 1000))
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    async def _missing_bars(self, client: Any, need: Need) -> None:
+        table, symbol, opens = need
+        interval = self.settings.bar_tables[table]
+        ask = polled.address(self.reader.venue, table, symbol, opens[0], opens[-1], interval)
+        await self._ask(client, table, symbol, ask, opens)
+
+    async def _poll(self, client: Any, poll: polled.Poll, symbol: str, now: int) -> None:
+        if poll.table == polled.DEPTH:
+            await self._book(client, symbol)
+            return
+        interval = INTERVALS[self.settings.interval]
+        ask = polled.address(self.reader.venue, poll.table, symbol, now - microseconds(poll.reach), now, interval)
+        await self._ask(client, poll.table, symbol, ask, ())
+
+    async def _ask(
+        self, client: Any, table: str, symbol: str, ask: tuple[str, dict[str, Any]], opens: tuple[int, ...]
+    ) -> None:
+        """Request rows, again while the network fails, and pass the answer on."""
+        self._asked.add((table, symbol))
+        try:
+            answer = await self._patiently(client, ask, table, symbol)
+            if answer is None:
+                return  # the client was replaced meanwhile: what still lacks is requested from the new one
+            self._take(f"rest {table}", {"symbol": symbol, "answer": answer})
+            still = {need[:2]: need.opens for need in self.assembly.needs(self.clock.now_ns())}.get((table, symbol), ())
+            lacking = tuple(each for each in opens if each in still)
+            if lacking and len(lacking) == len(opens):
+                await self.clock.sleep(1.0)  # the venue writes a bar some time after its close
+            elif lacking:
+                return  # another request follows for the rest of a page
+        except SourceError as error:
+            content = {"table": table, "symbol": symbol, "opens": opens, "reason": str(error)}
+            self._take(record.FAILED, content)
+        finally:
+            self._asked.discard((table, symbol))
+
+    async def _patiently(self, client: Any, ask: tuple[str, dict[str, Any]], table: str, symbol: str) -> Any:
+        """Return the answer to a request; None if its client was closed meanwhile."""
+        method, params = ask
+        for attempt in range(self.settings.attempts):
+            try:
+                return await getattr(client, method)(params)
+            except Exception as error:
+                if client is not self._client:
+                    return None
+                if not is_of_ccxt(error):
+                    raise
+                if not is_of_the_network(error):
+                    raise SourceError(f"the venue refuses the request: {_words(error)}") from None
+                self._fault(FaultKind.REFUSED, table, symbol, f"try {attempt + 1}: {_words(error)}")
+                await self.clock.sleep(min(2.0**attempt, 30.0))
+        raise SourceError(f"no answer in {self.settings.attempts} tries")
+
+    async def _book(self, client: Any, symbol: str) -> None:
+        market = self._markets[symbol]
+        limit = polled.LEVELS[self.settings.venue]
+        try:
+            book = await client.fetch_order_book(market["symbol"], limit)
+        except Exception as error:
+            if client is self._client and not is_of_ccxt(error):
+                raise
+            self._fault(FaultKind.REFUSED, polled.DEPTH, symbol, _words(error))  # the next one is due soon
+            return
+        size = self.assembly.sizes[symbol]
+        sides = {side: [[level[0], level[1] * size] for level in book[side]] for side in ("bids", "asks")}
+        self._take(f"rest {polled.DEPTH}", {"symbol": symbol, "answer": sides})
+
+    async def _missed_trades(self, client: Any, symbol: str) -> None:
+        """Request the trades since the last one before the connection was lost."""
+        last = self.assembly.last_trade(symbol)
+        try:
+            trades = await client.fetch_trades(self._markets[symbol]["symbol"], (last or 0) // 1000, _TRADES)
+        except Exception as error:
+            if client is self._client and not is_of_ccxt(error):
+                raise
+            self._fault(
+                FaultKind.GAP, "trades", symbol, f"trades since {timestamp(last or 0)} are missing: {_words(error)}"
+            )
+            return
+        size = self.assembly.sizes[symbol]
+        answer = [
+            {
+                "id": str(each["id"]),
+                "time": each["timestamp"],
+                "side": each["side"],
+                "price": each["price"],
+                "quantity": each["amount"] * size,
+            }
+            for each in sorted(trades, key=lambda each: each["timestamp"])
+        ]
+        self._take("rest trades", {"symbol": symbol, "answer": answer})
+
+    # -- the clock of a mock venue ---------------------------------------------------------------------------
+
+    async def _take_clock(self) -> None:
+        """Take the clock of a mock venue; one that does not state it has the time of the machine."""
+        if self.settings.server is None:
+            return
+        stated = await self._stated_clock()
+        if stated is not None:
+            waits = stated["speed"] is None or not stated["running"]
+            self.clock = StampClock(stated["now_ns"]) if waits else ReplayClock(stated["now_ns"], stated["speed"])
+
+    async def _replayed_clock(self) -> None:
+        """Wait for the replay to begin, and go on with its clock."""
+        while isinstance(self.clock, StampClock):
+            stated = await self._stated_clock()
+            if stated is None or (stated["running"] and stated["speed"] is None):
+                return
+            if stated["running"]:
+                self.clock = ReplayClock(stated["now_ns"], stated["speed"])
+                self._listen()
+            else:
+                await asyncio.sleep(0.01)
+
+    async def _stated_clock(self) -> dict[str, Any] | None:
+        import aiohttp  # comes with ccxt
+
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{self.settings.server}{CLOCK_PATH}", timeout=aiohttp.ClientTimeout(total=5)) as answer,
+            ):
+                content: dict[str, Any] | None = await answer.json() if answer.status == 200 else None
+                return content
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise SourceError(f"{self.settings.server} does not answer: {_words(error)}") from None
+
+
+def _words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -1,0 +1,137 @@
+"""Tables that a feed requests: addresses, times, and rows of the answers.
+
+Addresses and readers are those of `slackwater.sources.exchange`, so that a row has the values that `slackwater fetch`
+would write for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from slackwater.market.quality.ledger import Finding
+from slackwater.sources.exchange.endpoint import Ask, Endpoint
+from slackwater.sources.exchange.tables import LAGS, Notes, canonical, stamped
+from slackwater.sources.exchange.venue import Venue
+from slackwater.times import DAY, HOUR, MINUTE, SECOND, microseconds, timestamp
+
+__all__ = ["DEPTH", "Poll", "address", "depth_row", "polls_of", "rows_of_answer"]
+
+DEPTH: Final = "depth"
+LEVELS: Final[Mapping[str, int]] = {"binance": 1000, "bybit": 500, "okx": 400, "gate": 300}
+"""Levels per side that are requested, the most that each venue gives to one request."""
+
+_SLACK: Final = 200_000
+"""Microseconds after a row becomes available at which it is requested."""
+
+
+class Poll(NamedTuple):
+    """Table to be requested after each multiple of `every`, by `after`, with all rows of the last `reach`."""
+
+    table: str
+    every: timedelta
+    after: timedelta
+    reach: timedelta
+
+    def due(self, now: int) -> int:
+        """Return the number of the last request that is due at a time in microseconds."""
+        return (now - microseconds(self.after) - _SLACK) // microseconds(self.every)
+
+
+def polls_of(venue: Venue, interval: timedelta) -> list[Poll]:
+    """Return the polls of a venue for bars of an interval."""
+    wanted = {
+        "mark_price": (interval, 3 * interval),
+        "premium_index": (interval, 3 * interval),
+        "open_interest": (5 * MINUTE, HOUR),
+        "funding": (HOUR, 3 * DAY),
+        "liquidations": (20 * SECOND, 10 * MINUTE),
+    }
+    held = [
+        Poll(name, every, timedelta(0) if name == "liquidations" else LAGS[name], reach)
+        for name, (every, reach) in wanted.items()
+        if name in venue.tables
+    ]
+    # A book is known when it is read, and read just before the bar closes.
+    return [*held, Poll(DEPTH, interval, -2 * SECOND, timedelta(0))]
+
+
+def address(
+    venue: Venue, table: str, symbol: str, first: int, last: int, interval: timedelta
+) -> tuple[str, dict[str, Any]]:
+    """Return ccxt's name of a method, and the parameters for the rows of a range in microseconds."""
+    endpoint = _endpoint(venue, table)
+    ask = Ask(
+        instrument=venue.instrument(symbol),
+        first=first // 1000,
+        last=last // 1000,
+        period=endpoint.period_name(interval),
+    )
+    return endpoint.method, endpoint.params(ask)
+
+
+def rows_of_answer(
+    venue: Venue, table: str, symbol: str, answer: Any, *, size: float, interval: timedelta, now: int
+) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """Return canonical rows, ascending, and findings about those that were left out.
+
+    Parameters
+    ----------
+    venue, table, symbol, interval
+        What was asked for.
+    answer
+        Decoded JSON.
+    size
+        Coins per contract.
+    now
+        Time of the answer, in microseconds since 1970; rows that become known later are left out.
+
+    Raises
+    ------
+    SourceError
+        If the answer does not have the form of its endpoint.
+    """
+    endpoint = _endpoint(venue, table)
+    notes = Notes(table, symbol)
+    parsed = endpoint.finish(endpoint.parse(answer, contract_size=size)).sort_values("time", kind="stable")
+    rows = stamped(parsed, endpoint, endpoint.period_ms(interval))
+    table_name = "bars" if table == "fine_bars" else table
+    known = canonical(rows.reset_index(drop=True), table_name, symbol, now=timestamp(now), notes=notes)
+    # A range ends with rows that are not over yet, and begins with a settlement that has none before it.
+    told = [each for each in notes.findings if each.rule not in ("unfinished", "gap", "blank_value")]
+    return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")], told
+
+
+def depth_row(symbol: str, book: Mapping[str, Any], now: int) -> tuple[dict[str, Any] | None, str]:
+    """Return the row of a book, or None and the reason in words.
+
+    Parameters
+    ----------
+    symbol
+        Canonical symbol.
+    book
+        `bids` and `asks`, pairs of price and quantity in coin, best first.
+    now
+        When it was read, in microseconds since 1970.
+    """
+    bids, asks = book["bids"], book["asks"]
+    if not bids or not asks:
+        return None, "the book is empty"
+    if bids[0][0] >= asks[0][0]:
+        return None, f"the best bid, {bids[0][0]:g}, is not below the best ask, {asks[0][0]:g}"
+    middle = (bids[0][0] + asks[0][0]) / 2.0
+    if bids[-1][0] > 0.99 * middle or asks[-1][0] < 1.01 * middle:
+        reach = min(1.0 - bids[-1][0] / middle, asks[-1][0] / middle - 1.0)
+        return None, f"its levels reach {100.0 * reach:.2g} % from the price, and not 1 %: the depth is unknown"
+    row: dict[str, Any] = {"symbol": symbol, "event_time": timestamp(now), "available_time": timestamp(now)}
+    for percent in (1, 5):
+        reached = bids[-1][0] <= (1 - percent / 100) * middle and asks[-1][0] >= (1 + percent / 100) * middle
+        if percent == 1 or reached:
+            row[f"bid_quantity_{percent}pct"] = sum(q for p, q in bids if p >= (1 - percent / 100) * middle)
+            row[f"ask_quantity_{percent}pct"] = sum(q for p, q in asks if p <= (1 + percent / 100) * middle)
+    return row, ""
+
+
+def _endpoint(venue: Venue, table: str) -> Endpoint:
+    return venue.tables["bars" if table == "fine_bars" else table][0]
