@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +19,9 @@ from slackwater.venue.server import VenueServer
 from slackwater.venue.tape import Tape
 from tests.minute_market import MINUTE, START, minute_market
 
-SPEED = 100.0
-MINUTES = 6
-STREAMS = {"binance": ("bars", "trades", "liquidations")}
+SPEED = 60.0
+MINUTES = 4
+PATIENCE = 5.0
 SECOND = timedelta(seconds=1)
 
 
@@ -30,9 +30,9 @@ class FeedRun:
     """What a feed has yielded, what the venue has sent, and the truth."""
 
     items: list[FeedRow | FeedFault]
+    counts: dict[tuple[str, str], int]
     sent: dict[str, int]
     tables: dict[str, pd.DataFrame]
-    requests: list[str]
 
     def rows(self, table: str, *qualities: Quality) -> list[dict[str, Any]]:
         """Rows of a table; without qualities those that are usable."""
@@ -61,16 +61,25 @@ async def listen(
         items: list[FeedRow | FeedFault] = []
         async with Feed(feed_settings, raw_path=raw_path) as feed:
             reading = asyncio.create_task(_collect(feed, items))
-            while server.channels < len(STREAMS[venue]):
+            while server.channels < len(server.dialect.streams):
                 await asyncio.sleep(0.01)
             if ready is not None:
                 await ready.wait()
             server.begin()
             await asyncio.wait_for(server.ended.wait(), 60)
+            begun = asyncio.get_running_loop().time()
+            while asyncio.get_running_loop().time() < begun + PATIENCE and not _is_whole(items, minutes):
+                await asyncio.sleep(0.02)
             reading.cancel()
+            counts = dict(feed.assembly.counts)
         end = START + minutes * MINUTE
         truth = {name: table[table["event_time"] <= end] for name, table in tables.items()}
-        return FeedRun([each for each in items if _time(each) <= end], dict(server.sent), truth, server.requests)
+        return FeedRun([each for each in items if _time(each) <= end], counts, dict(server.sent), truth)
+
+
+def _is_whole(items: list[FeedRow | FeedFault], minutes: int) -> bool:
+    """Whether all bars are there: the last one may have to be requested."""
+    return sum(isinstance(each, FeedRow) and each.table == "bars" for each in items) >= minutes
 
 
 def _time(item: FeedRow | FeedFault) -> pd.Timestamp:
@@ -82,12 +91,14 @@ async def _collect(feed: Feed, items: list[FeedRow | FeedFault]) -> None:
         items.append(item)  # noqa: PERF401 -- those before the end of the task count
 
 
-def listen_to_all(venue: str, scripts: Iterable[Sequence[str]], **settings: Any) -> list[FeedRun]:
-    """Listen to several scripts at once."""
+def listen_to_all(
+    venue: str, scripts: Sequence[Sequence[str]], polled: Sequence[tuple[str, ...] | None], **settings: Any
+) -> list[FeedRun]:
+    """Listen to several scripts at once, each with the tables that it requests."""
 
     async def run() -> list[FeedRun]:
-        given = list(scripts)
-        ready = asyncio.Barrier(len(given))  # all begin together, when none is busy with connecting any more
-        return await asyncio.gather(*(listen(venue, script, ready=ready, **settings) for script in given))
+        ready = asyncio.Barrier(len(scripts))  # all begin together, when none is busy with connecting any more
+        pairs = zip(scripts, polled, strict=True)
+        return await asyncio.gather(*(listen(venue, s, ready=ready, polled=p, **settings) for s, p in pairs))
 
     return asyncio.run(run())

@@ -162,9 +162,9 @@ class Assembly:
 
     def _of_stamps(self, raw: Raw, told: Told, symbol: str) -> Iterator[Item]:
         """Yield a fault, once per connection, if the stamp of a message contradicts the clock."""
-        behind = raw.receive_ns // 1_000_000 - told.sent
-        late = behind > _BEHIND_MS + self._error_ms
-        if not told.sent or not (late or -behind > _AHEAD_MS + self._error_ms):
+        behind = raw.receive_ns // 1_000_000 - told.stamp
+        late = bool(told.sent) and behind > _BEHIND_MS + self._error_ms
+        if not (late or -behind > _AHEAD_MS + self._error_ms):
             return
         if ("clock", told.stream, symbol) not in self._told:
             self._told.add(("clock", told.stream, symbol))

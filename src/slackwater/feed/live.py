@@ -31,6 +31,7 @@ _TICK: Final = 0.5
 _LARGEST_ERROR: Final = timedelta(seconds=1)
 _ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
 _TRADES: Final = 1000
+_CLOCK_TRIES: Final = 3
 
 
 class Feed:
@@ -73,7 +74,7 @@ class Feed:
         self._markets: dict[str, dict[str, Any]] = {}
         self._ended = asyncio.Event()
         self._asked: set[Any] = set()
-        self._polls = polled.polls_of(self.reader.venue, INTERVALS[settings.interval])
+        self._polls = polled.polls_of(self.reader.venue, INTERVALS[settings.interval], settings.polled)
         self._polled: dict[tuple[str, str], int] = {}
         self._marked = 0
         self._since = 0
@@ -127,6 +128,14 @@ class Feed:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._items.put_nowait(error)
 
+    def _take_data(self, message: Any) -> None:
+        """Take a message of a stream."""
+        if isinstance(self.clock, StampClock):
+            with contextlib.suppress(Exception):  # what cannot be read is reported by the assembly
+                told = self.reader.read(message, self.assembly.sizes)
+                self.clock.note(1_000_000 * max(each.stamp for each in told))
+        self._take(record.WEBSOCKET, message)
+
     def _take(self, stream: str, message: Any) -> None:
         """Record a raw message, and pass on what follows from it."""
         raw = Raw(self.clock.now_ns(), self.settings.venue, stream, message)
@@ -155,7 +164,7 @@ class Feed:
 
     async def _open(self) -> None:
         """Make a client, load its markets, and compare the clocks."""
-        self._client = tapped_client(self.reader, self.settings.server, lambda m: self._take(record.WEBSOCKET, m))
+        self._client = tapped_client(self.reader, self.settings.server, self._take_data)
         try:
             await self._client.load_markets()
             before = self.clock.now_ns()
@@ -243,7 +252,8 @@ class Feed:
         while True:
             await self.clock.sleep(_TICK)
             now = self.clock.now_ns()
-            for silence in self.watchdog.silences(now):
+            # While there is no connection, that is the fault, and it has been named.
+            for silence in [] if self._ended.is_set() else self.watchdog.silences(now):
                 text = f"no data for {silence.seconds:.0f} s, whatever was acknowledged; connecting again"
                 self._fault(FaultKind.SILENT, silence.stream, silence.symbol, text)
                 self._end(f"{silence.symbol} {silence.stream} is silent")
@@ -337,7 +347,9 @@ class Feed:
         try:
             book = await client.fetch_order_book(market["symbol"], limit)
         except Exception as error:
-            if client is self._client and not is_of_ccxt(error):
+            if client is not self._client:
+                return  # it was closed meanwhile
+            if not is_of_ccxt(error):
                 raise
             self._fault(FaultKind.REFUSED, polled.DEPTH, symbol, _words(error))  # the next one is due soon
             return
@@ -383,23 +395,33 @@ class Feed:
 
     async def _replayed_clock(self) -> None:
         """Wait for the replay to begin, and go on with its clock."""
-        while isinstance(self.clock, StampClock):
-            stated = await self._stated_clock()
-            if stated is None or (stated["running"] and stated["speed"] is None):
-                return
-            if stated["running"]:
-                self.clock = ReplayClock(stated["now_ns"], stated["speed"])
-                self._listen()
-            else:
-                await asyncio.sleep(0.01)
+        if not isinstance(self.clock, StampClock):
+            return
+        stated = await self._stated_clock("?wait")
+        if stated is not None and stated["speed"] is not None:
+            answers = [await self._timed_clock() for _ in range(_CLOCK_TRIES)]
+            # The answer that came fastest is the most exact.
+            self.clock = min(answers, key=lambda answer: answer[0])[1]
+            self._listen()
 
-    async def _stated_clock(self) -> dict[str, Any] | None:
+    async def _timed_clock(self) -> tuple[float, ReplayClock]:
+        """Return the clock of a mock venue, and how many seconds its answer took."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        stated = await self._stated_clock()
+        if stated is None or stated["speed"] is None:
+            raise SourceError(f"{self.settings.server} has stopped to state the clock of its replay")
+        took = loop.time() - before
+        return took, ReplayClock(stated["now_ns"] + int(took / 2 * stated["speed"] * 1e9), stated["speed"])
+
+    async def _stated_clock(self, query: str = "") -> dict[str, Any] | None:
         import aiohttp  # comes with ccxt
 
+        timeout = aiohttp.ClientTimeout(total=None if query else 5.0)
         try:
             async with (
                 aiohttp.ClientSession() as session,
-                session.get(f"{self.settings.server}{CLOCK_PATH}", timeout=aiohttp.ClientTimeout(total=5)) as answer,
+                session.get(f"{self.settings.server}{CLOCK_PATH}{query}", timeout=timeout) as answer,
             ):
                 content: dict[str, Any] | None = await answer.json() if answer.status == 200 else None
                 return content

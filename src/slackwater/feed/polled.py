@@ -6,10 +6,11 @@ would write for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+from slackwater.errors import ParameterError, did_you_mean
 from slackwater.market.quality.ledger import Finding
 from slackwater.sources.exchange.endpoint import Ask, Endpoint
 from slackwater.sources.exchange.tables import LAGS, Notes, canonical, stamped
@@ -39,8 +40,23 @@ class Poll(NamedTuple):
         return (now - microseconds(self.after) - _SLACK) // microseconds(self.every)
 
 
-def polls_of(venue: Venue, interval: timedelta) -> list[Poll]:
-    """Return the polls of a venue for bars of an interval."""
+def polls_of(venue: Venue, interval: timedelta, wanted: Iterable[str] | None = None) -> list[Poll]:
+    """Return the polls of a venue for bars of an interval: all, or those of some tables.
+
+    Raises
+    ------
+    ParameterError
+        If a table is not one that the venue is asked for; with the reason, where one is known.
+    """
+    polls = {poll.table: poll for poll in _polls(venue, interval)}
+    for name in wanted or ():
+        if name not in polls:
+            reason = venue.absent.get(name, f"there is no such request{did_you_mean(name, polls)}")
+            raise ParameterError(f"`polled` names `{name}`: {reason}")
+    return [poll for name, poll in polls.items() if wanted is None or name in wanted]
+
+
+def _polls(venue: Venue, interval: timedelta) -> list[Poll]:
     wanted = {
         "mark_price": (interval, 3 * interval),
         "premium_index": (interval, 3 * interval),

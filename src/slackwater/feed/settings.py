@@ -49,6 +49,8 @@ class FeedSettings:
         Longest silence by stream; see `RHYTHMS`.
     large_trades
         Rule by which trades are large.
+    polled
+        Tables to request at regular times (`slackwater.feed.polled`); None: all that the venue has.
     trade_sizes
         Counts of earlier trades by symbol; without them no trade is large until the rule has warmed up.
     proof_wait
@@ -76,6 +78,7 @@ class FeedSettings:
     rhythms: Mapping[str, timedelta] = field(default_factory=lambda: RHYTHMS)
     large_trades: LargeTradeRule = field(default_factory=LargeTradeRule)
     trade_sizes: Mapping[str, TradeSizes] = field(default_factory=dict)
+    polled: tuple[str, ...] | None = None
     proof_wait: timedelta = 3 * SECOND
     rebuild_after: timedelta = DAY
     longest_backoff: timedelta = MINUTE

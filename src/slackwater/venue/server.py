@@ -25,7 +25,8 @@ from slackwater.venue.tape import Candle, Event, Liquidation, Tape, Trade
 __all__ = ["CLOCK_PATH", "VenueServer"]
 
 CLOCK_PATH: Final = "/slackwater/clock"
-"""Path of an answer that no venue has: `now_ns`, `speed` (null: as fast as the client takes it), `running`."""
+"""Path of an answer that no venue has: `now_ns`, `speed` (null: as fast as the client takes it), `running`. With the
+query ``wait`` it comes when the replay has begun."""
 
 FASTEST: Final = 1000.0
 _REMEMBERED: Final = 1000
@@ -85,10 +86,14 @@ class VenueServer:
                 f"was {timestamp(self.start)} to {timestamp(self.end)}"
             )
         self.host, self.port = _loopback(host), port
+        if "liquidations" not in DIALECTS[venue].streams and (
+            wrong := next((f for f in faults if f.kind in ("burst", "one_message") or f.stream == "liquidations"), None)
+        ):
+            raise ParameterError(f"fault `{wrong.kind}`: {venue} has no stream of liquidations; leave it out")
         self.dialect, self.tape, self.faults, self.speed = DIALECTS[venue], tape, tuple(faults), speed
         self.sent: Counter[str] = Counter()
         self.requests: list[str] = []
-        self.ended = asyncio.Event()
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self._begins_by_itself = begin == "subscription"
         self._clock: Clock = StampClock(self.start * 1000)
         self._connections: dict[web.WebSocketResponse, tuple[web.Request, Delivery]] = {}
@@ -137,6 +142,7 @@ class VenueServer:
             if self.speed is not None:
                 self._clock = ReplayClock(self.start * 1000, self.speed)
             self._task = asyncio.get_running_loop().create_task(self._replay())
+            self.begun.set()
 
     # -- replay ----------------------------------------------------------------------------------------------
 
@@ -194,7 +200,7 @@ class VenueServer:
                     bar = self.tape.candle(event, interval)
                     candle = self.dialect.candle(self._pushed(event, elapsed), bar)
                     await _send(socket, delivery.changed(stream, event.symbol, candle, elapsed, bar))
-            elif delivery.wants(stream, event.symbol):
+            elif message is not None and delivery.wants(stream, event.symbol):
                 await _send(socket, delivery.changed(stream, event.symbol, message, elapsed))
 
     def _message(self, events: list[Event], elapsed: timedelta) -> Any:
@@ -215,6 +221,8 @@ class VenueServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._connected(request)
+        if request.path == CLOCK_PATH and "wait" in request.query:
+            await self.begun.wait()
         now = max(self._clock.now_ns() // 1000, self._now)
         if request.path == CLOCK_PATH:
             content = {"now_ns": now * 1000, "speed": self.speed, "running": self._task is not None}

@@ -18,14 +18,20 @@ Subscribe: TypeAlias = Callable[[Any, Sequence[str], Sequence[str]], list[Corout
 class Told(NamedTuple):
     """Content of a message.
 
-    Stream, the venue's name of the instrument, the stamp of the message in milliseconds since 1970 (0: it has none), and
-    a candle or an event as `slackwater.sources.exchange.venue.MessageReader` yields it.
+    Stream, the venue's name of the instrument, the stamp of the message in milliseconds since 1970 (0: it has none),
+    and a candle or an event as `slackwater.sources.exchange.venue.MessageReader` yields it.
     """
 
     stream: str
     instrument: str
     sent: int
     content: Candle | Mapping[str, Any]
+
+    @property
+    def stamp(self) -> int:
+        """Latest time that it states, in milliseconds since 1970: when it was sent, or what it is about happened."""
+        happened = self.content.opened // 1000 if isinstance(self.content, Candle) else int(self.content["time"])
+        return self.sent or happened
 
 
 @dataclass(frozen=True, kw_only=True)

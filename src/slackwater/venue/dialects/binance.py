@@ -26,6 +26,8 @@ _DAYS_OF_STATISTICS_MS: Final = 30 * 86_400_000
 class Binance:
     """Formats of Binance."""
 
+    streams = ("bars", "trades", "liquidations")
+
     def instrument(self, symbol: str) -> str:
         """Return the symbol: Binance has the canonical names."""
         return symbol

@@ -64,7 +64,8 @@ class Market(NamedTuple):
         for side, sign in (("bid", -1.0), ("ask", 1.0)):
             near, far = (held[1].get(f"{side}_quantity_{reach}pct", math.nan) for reach in (1, 5))
             levels = [(price * (1.0 + sign * 0.0001), near / 2), (price * (1.0 + sign * 0.009), near / 2)]
-            levels.append((price * (1.0 + sign * 0.04), far - near if far > near else near))
+            levels.append((price * (1.0 + sign * 0.04), max(far - near, 0.0) if far == far else near))
+            levels.append((price * (1.0 + sign * 0.06), near))
             out.append(levels)
         bids, asks = out
         if self.crossed:
@@ -74,6 +75,10 @@ class Market(NamedTuple):
 
 class Dialect(Protocol):
     """Formats of a venue."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams that it has, of `slackwater.venue.script.STREAMS`."""
 
     def instrument(self, symbol: str) -> str:
         """Return the venue's name of a canonical symbol."""
