@@ -1,11 +1,10 @@
-"""A feed that listens to a mock venue on loopback, both real, faster than the machine's clock."""
+"""A feed that listens to a mock venue: real sockets, ccxt's real client, and a clock that waits for both."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,9 @@ from slackwater.venue.script import fault_of_text
 from slackwater.venue.server import VenueServer
 from slackwater.venue.tape import Tape
 from tests.minute_market import MINUTE, START, minute_market
+from tests.virtual_clock import VirtualClock
 
-SPEED = 60.0
 MINUTES = 4
-PATIENCE = 5.0
-SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -47,39 +44,32 @@ async def listen(
     venue: str,
     faults: Sequence[str] = (),
     *,
+    clock: VirtualClock,
+    ready: asyncio.Barrier,
     minutes: int = MINUTES,
     raw_path: Path | None = None,
-    ready: asyncio.Barrier | None = None,
     **settings: Any,
 ) -> FeedRun:
     """Listen to minutes of a market with faults from its beginning, and to one more, in which bars are requested."""
     tables = minute_market(minutes + 1, symbols=settings.get("symbols", ("BTCUSDT",)))
     script = [fault_of_text(each) for each in faults]
-    asked = {"symbols": ("BTCUSDT",), "interval": "1m", "decision_lag": 30 * SECOND, "proof_wait": 10 * SECOND}
-    async with VenueServer(venue, Tape(tables), speed=SPEED, faults=script, begin="call") as server:
-        feed_settings = FeedSettings(venue=venue, server=server.url, **asked | settings)
+    async with VenueServer(venue, Tape(tables), clock=clock, faults=script, begin="call") as server:
+        feed_settings = FeedSettings(
+            venue=venue, server=server.url, **{"symbols": ("BTCUSDT",), "interval": "1m"} | settings
+        )
         items: list[FeedRow | FeedFault] = []
-        async with Feed(feed_settings, raw_path=raw_path) as feed:
+        async with Feed(feed_settings, raw_path=raw_path, clock=clock) as feed:
             reading = asyncio.create_task(_collect(feed, items))
             while server.channels < len(server.dialect.streams):
                 await asyncio.sleep(0.01)
-            if ready is not None:
-                await ready.wait()
+            await ready.wait()
             server.begin()
-            await asyncio.wait_for(server.ended.wait(), 60)
-            begun = asyncio.get_running_loop().time()
-            while asyncio.get_running_loop().time() < begun + PATIENCE and not _is_whole(items, minutes):
-                await asyncio.sleep(0.02)
+            await server.ended.wait()
             reading.cancel()
             counts = dict(feed.assembly.counts)
         end = START + minutes * MINUTE
         truth = {name: table[table["event_time"] <= end] for name, table in tables.items()}
         return FeedRun([each for each in items if _time(each) <= end], counts, dict(server.sent), truth)
-
-
-def _is_whole(items: list[FeedRow | FeedFault], minutes: int) -> bool:
-    """Whether all bars are there: the last one may have to be requested."""
-    return sum(isinstance(each, FeedRow) and each.table == "bars" for each in items) >= minutes
 
 
 def _time(item: FeedRow | FeedFault) -> pd.Timestamp:
@@ -92,13 +82,21 @@ async def _collect(feed: Feed, items: list[FeedRow | FeedFault]) -> None:
 
 
 def listen_to_all(
-    venue: str, scripts: Sequence[Sequence[str]], polled: Sequence[tuple[str, ...] | None], **settings: Any
+    venue: str,
+    scripts: Sequence[Sequence[str]],
+    polled: Sequence[tuple[str, ...] | None] | None = None,
+    **settings: Any,
 ) -> list[FeedRun]:
     """Listen to several scripts at once, each with the tables that it requests."""
 
     async def run() -> list[FeedRun]:
-        ready = asyncio.Barrier(len(scripts))  # all begin together, when none is busy with connecting any more
-        pairs = zip(scripts, polled, strict=True)
-        return await asyncio.gather(*(listen(venue, s, ready=ready, polled=p, **settings) for s, p in pairs))
+        clock, ready = VirtualClock(START.value), asyncio.Barrier(len(scripts) + 1)
+        pairs = zip(scripts, polled or [None] * len(scripts), strict=True)
+        works = [listen(venue, s, clock=clock, ready=ready, polled=p, **settings) for s, p in pairs]
+        tasks = asyncio.gather(*works)
+        waiting = asyncio.ensure_future(ready.wait())  # the clock stands still until all are connected
+        await asyncio.wait([tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+        with clock.running():
+            return await tasks
 
     return asyncio.run(run())

@@ -46,6 +46,8 @@ class Feed:
         What is asked for.
     raw_path
         File to which every raw message is appended as one JSON line; None: none.
+    clock
+        Clock to wait by; None: that of the machine, or of the mock venue.
 
     Raises
     ------
@@ -62,15 +64,19 @@ class Feed:
                     session.push(item.table, item.row)
     """
 
-    def __init__(self, settings: FeedSettings, *, raw_path: str | Path | None = None) -> None:
+    def __init__(
+        self, settings: FeedSettings, *, raw_path: str | Path | None = None, clock: Clock | None = None
+    ) -> None:
         self.settings = settings
-        self.clock: Clock = WallClock()
+        self.clock: Clock = clock or WallClock()
+        self._asks_for_clock = clock is None and settings.server is not None
         self.reader = READERS[settings.venue]
         self._raw_path = raw_path
         self._raw_file: TextIO | None = None
         self._items: asyncio.Queue[Item | BaseException] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: Any = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._markets: dict[str, dict[str, Any]] = {}
         self._ended = asyncio.Event()
         self._asked: set[Any] = set()
@@ -88,7 +94,7 @@ class Feed:
             await self._take_clock()
             await self._open()
         except BaseException:
-            await self._close_client()
+            await self._closed()
             raise
         start_ns = self.clock.now_ns()
         sizes = {symbol: float(market.get("contractSize") or 1.0) for symbol, market in self._markets.items()}
@@ -105,7 +111,7 @@ class Feed:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close_client()
+        await self._closed()
         if self._raw_file is not None:
             self._raw_file.close()
 
@@ -186,11 +192,18 @@ class Feed:
                 f"of {self.settings.venue}, and a second is the most: set it (NTP), and start again"
             )
 
-    async def _close_client(self) -> None:
+    def _close_client(self) -> None:
+        """Begin to close the client; nobody waits for it, because the other end may be gone."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):  # what it was connected to may be gone
-                await client.close()
+            closing = asyncio.get_running_loop().create_task(client.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _closed(self) -> None:
+        """Close the client, and wait until all that were closed are so: each holds sockets."""
+        self._close_client()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _connections(self) -> None:
         """Keep a connection, for ever: the first one is open already."""
@@ -203,7 +216,7 @@ class Feed:
                 backoff = 1.0 if heard else backoff
             except SourceError as error:
                 self._take(record.LOST, str(error))
-            await self._close_client()
+            self._close_client()
             await self.clock.sleep(backoff)
             backoff = min(2.0 * backoff, self.settings.longest_backoff.total_seconds())
 
@@ -247,7 +260,7 @@ class Feed:
     # -- what is due -----------------------------------------------------------------------------------------
 
     async def _ticks(self) -> None:
-        if self.settings.server is not None:
+        if self._asks_for_clock:
             await self._replayed_clock()
         while True:
             await self.clock.sleep(_TICK)
@@ -386,7 +399,7 @@ class Feed:
 
     async def _take_clock(self) -> None:
         """Take the clock of a mock venue; one that does not state it has the time of the machine."""
-        if self.settings.server is None:
+        if not self._asks_for_clock:
             return
         stated = await self._stated_clock()
         if stated is not None:

@@ -46,6 +46,8 @@ class VenueServer:
         The script.
     speed
         Seconds of the tape per second, 1 to 1000; None: as fast as the client takes it.
+    clock
+        Clock of the replay in place of one with that speed.
     start, end
         Time in microseconds since 1970 at which the replay begins and ends; None: where the tape does.
     host, port
@@ -66,6 +68,7 @@ class VenueServer:
         *,
         faults: Iterable[Fault] = (),
         speed: float | None = 1.0,
+        clock: Clock | None = None,
         start: int | None = None,
         end: int | None = None,
         host: str = "127.0.0.1",
@@ -95,7 +98,8 @@ class VenueServer:
         self.requests: list[str] = []
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
         self._begins_by_itself = begin == "subscription"
-        self._clock: Clock = StampClock(self.start * 1000)
+        self._clock: Clock = clock or StampClock(self.start * 1000)
+        self._paced = clock is not None or speed is not None
         self._connections: dict[web.WebSocketResponse, tuple[web.Request, Delivery]] = {}
         self._trades: deque[Event] = deque(maxlen=_REMEMBERED)
         self._past = -_MICROSECOND
@@ -139,7 +143,7 @@ class VenueServer:
     def begin(self) -> None:
         """Begin the replay; later calls do nothing."""
         if self._task is None:
-            if self.speed is not None:
+            if isinstance(self._clock, StampClock) and self.speed is not None:
                 self._clock = ReplayClock(self.start * 1000, self.speed)
             self._task = asyncio.get_running_loop().create_task(self._replay())
             self.begun.set()
@@ -148,7 +152,7 @@ class VenueServer:
 
     async def _replay(self) -> None:
         for event in self.tape.events(self.start, self.end):
-            while self.speed is not None and (wait := event.time * 1000 - self._clock.now_ns()) > 0:
+            while self._paced and (wait := event.time * 1000 - self._clock.now_ns()) > 0:
                 await self._clock.sleep(wait / 1e9)
             self._clock.note(event.time * 1000)
             self._now = max(self._now, event.time)
