@@ -11,6 +11,7 @@
       events      trades and liquidations, each once
       polled      tables that are requested: addresses and answers
     watchdog    streams that are silent for longer than their rhythm
+    mock_clock  the clock of a mock venue
     client      ccxt's client of a venue, whose messages are tapped
     readers     one module per venue: subscriptions and messages
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from slackwater.errors import SlackwaterError
+from slackwater.errors import SchemaError, SlackwaterError
 from slackwater.feed import polled, record
 from slackwater.feed.bars import BarKeeper, Candle
 from slackwater.feed.bars import Final as FinalBar
@@ -55,6 +55,8 @@ class Assembly:
     ----------
     counts : Counter
         Rows and updates by stream and quality; ``"ignored"``: updates of bars that changed nothing.
+    origin : dict
+        What it was made with beside the settings, as plain values for a record.
     """
 
     def __init__(
@@ -69,7 +71,12 @@ class Assembly:
         self.reader = READERS[settings.venue]
         self.sizes = dict(contract_sizes)
         self.counts: Counter[tuple[str, str]] = Counter()
-        self._error_ms = clock_error // timedelta(milliseconds=1)
+        self.origin: dict[str, Any] = {
+            "start_ns": start_ns,
+            "contract_sizes": self.sizes,
+            "clock_error_ms": clock_error // timedelta(milliseconds=1),
+        }
+        self._error_ms = self.origin["clock_error_ms"]
         self._symbols = {self.reader.venue.instrument(name): name for name in settings.symbols}
         self._tables = {microseconds(length): name for name, length in settings.bar_tables.items()}
         self._lag = microseconds(settings.decision_lag)
@@ -88,6 +95,7 @@ class Assembly:
         self._price: dict[str, float] = {}
         self._unmarked: set[str] = set()
         self._told: set[Hashable] = set()
+        self._told_once: set[Hashable] = set()
         self._on_heard: Callable[[str, str, int], None] = lambda stream, symbol, time: None
 
     def _known(self, stream: str, table: str, symbol: str, start_ns: int, length: int) -> int:
@@ -299,7 +307,12 @@ class Assembly:
             return
         self.counts["trades", quality.value] += 1
         self._price.setdefault(symbol, price)
-        if self._large[symbol].add(time, price * quantity):
+        is_large = self._large[symbol].add(time, price * quantity)
+        if self._large[symbol].warming and ("warming", symbol) not in self._told_once:
+            self._told_once.add(("warming", symbol))
+            text = f"none is known until the rule has seen {self.settings.large_trades.warm_up}; `trade_sizes` helps"
+            yield self._fault(raw, FaultKind.GAP, "large_trades", symbol, text)
+        if is_large:
             row = {"symbol": symbol, "event_time": timestamp(time), "available_time": _later(raw, time)}
             row |= {"side": event["side"], "price": price, "quantity": quantity}
             yield FeedRow("large_trades", row, quality)
@@ -333,22 +346,34 @@ class Assembly:
         return FeedFault(kind, timestamp(raw.receive_ns // 1000), stream, symbol, f"{where}: {text}")
 
 
-def replay(settings: FeedSettings, raws: Iterable[Raw], contract_sizes: Mapping[str, float]) -> Iterator[Item]:
-    """Yield the rows and faults that a feed made of its raw messages.
+def replay(settings: FeedSettings, raws: Iterable[Raw]) -> Iterator[Item]:
+    """Yield the rows, and the faults that follow from messages, which a feed made of its raw messages.
 
     Parameters
     ----------
     settings
         Settings of the feed that recorded them.
     raws
-        Raw messages, such as those of `slackwater.feed.record.read_raw`.
-    contract_sizes
-        Coins per contract by canonical symbol.
+        Raw messages from the beginning of a feed, such as those of `slackwater.feed.record.read_raw`.
+
+    Raises
+    ------
+    SchemaError
+        If they do not begin where a feed began, or are of another venue.
     """
     assembly = None
     for raw in raws:
+        if raw.venue != settings.venue:
+            raise SchemaError(f"the record has messages of {raw.venue}, and the settings are of {settings.venue}")
         if assembly is None:
-            assembly = Assembly(settings, contract_sizes, raw.receive_ns)
+            try:
+                origin = raw.message
+                off = timedelta(milliseconds=origin["clock_error_ms"])
+                assembly = Assembly(settings, origin["contract_sizes"], origin["start_ns"], clock_error=off)
+            except (TypeError, KeyError) as error:
+                raise SchemaError(
+                    f"the record must begin where a feed began, and begins with `{raw.stream}`"
+                ) from error
         yield from assembly.take(raw)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from slackwater.clock import Clock, ReplayClock, StampClock, WallClock
-from slackwater.errors import SourceError
+from slackwater.errors import ParameterError, SourceError
 from slackwater.feed import polled, record
 from slackwater.feed.assembly import Assembly, Item, Need
 from slackwater.feed.client import is_of_ccxt, is_of_the_network, require_symbols, tapped_client
 from slackwater.feed.items import FaultKind, FeedFault
+from slackwater.feed.mock_clock import begun_clock, clock_of
 from slackwater.feed.readers import READERS
 from slackwater.feed.record import Raw
 from slackwater.feed.settings import FeedSettings
@@ -24,14 +26,10 @@ from slackwater.times import microseconds, timestamp
 
 __all__ = ["Feed"]
 
-CLOCK_PATH: Final = "/slackwater/clock"
-"""Path at which a mock venue states its clock (`slackwater.venue.server`); no real venue is asked for it."""
-
 _TICK: Final = 0.5
 _LARGEST_ERROR: Final = timedelta(seconds=1)
 _ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
 _TRADES: Final = 1000
-_CLOCK_TRIES: Final = 3
 
 
 class Feed:
@@ -83,6 +81,8 @@ class Feed:
         self._polls = polled.polls_of(self.reader.venue, INTERVALS[settings.interval], settings.polled)
         self._polled: dict[tuple[str, str], int] = {}
         self._marked = 0
+        self._messages = 0
+        self._fruitless: Counter[tuple[str, str]] = Counter()
         self._since = 0
         streams = [(name, symbol) for name in ("bars", "trades") for symbol in settings.symbols]
         self.watchdog = Watchdog(streams, settings.rhythms)
@@ -91,7 +91,8 @@ class Feed:
 
     async def __aenter__(self) -> Feed:
         try:
-            await self._take_clock()
+            if self._asks_for_clock:
+                self.clock = await clock_of(str(self.settings.server)) or self.clock
             await self._open()
         except BaseException:
             await self._closed()
@@ -136,6 +137,7 @@ class Feed:
 
     def _take_data(self, message: Any) -> None:
         """Take a message of a stream."""
+        self._messages += 1
         if isinstance(self.clock, StampClock):
             with contextlib.suppress(Exception):  # what cannot be read is reported by the assembly
                 told = self.reader.read(message, self.assembly.sizes)
@@ -214,7 +216,7 @@ class Feed:
                     await self._open()
                 heard = await self._connected()
                 backoff = 1.0 if heard else backoff
-            except SourceError as error:
+            except (SourceError, ParameterError) as error:
                 self._take(record.LOST, str(error))
             self._close_client()
             await self.clock.sleep(backoff)
@@ -223,8 +225,8 @@ class Feed:
     async def _connected(self) -> bool:
         """Subscribe, and stay until the connection ends; return whether anything was received."""
         client, self._ended = self._client, asyncio.Event()
-        before = self.assembly.counts.total()
-        self._take(record.CONNECTED, None)
+        before = self._messages
+        self._take(record.CONNECTED, self.assembly.origin)
         self._listen()
         unified = [self._markets[symbol]["symbol"] for symbol in self.settings.symbols]
         names = [name for name in (self.settings.interval, self.settings.fine_interval) if name]
@@ -235,7 +237,7 @@ class Feed:
         await self._ended.wait()
         for task in tasks:
             task.cancel()
-        return self.assembly.counts.total() > before
+        return self._messages > before
 
     async def _subscribed(self, work: Coroutine[Any, Any, Any]) -> None:
         """Wait for a subscription to end, which only a lost connection brings about: its data are tapped."""
@@ -260,8 +262,9 @@ class Feed:
     # -- what is due -----------------------------------------------------------------------------------------
 
     async def _ticks(self) -> None:
-        if self._asks_for_clock:
-            await self._replayed_clock()
+        if isinstance(self.clock, StampClock) and self._asks_for_clock:
+            self.clock = await begun_clock(str(self.settings.server)) or self.clock
+            self._listen()
         while True:
             await self.clock.sleep(_TICK)
             now = self.clock.now_ns()
@@ -325,17 +328,29 @@ class Feed:
             if answer is None:
                 return  # the client was replaced meanwhile: what still lacks is requested from the new one
             self._take(f"rest {table}", {"symbol": symbol, "answer": answer})
-            still = {need[:2]: need.opens for need in self.assembly.needs(self.clock.now_ns())}.get((table, symbol), ())
-            lacking = tuple(each for each in opens if each in still)
-            if lacking and len(lacking) == len(opens):
-                await self.clock.sleep(1.0)  # the venue writes a bar some time after its close
-            elif lacking:
-                return  # another request follows for the rest of a page
+            await self._wait_for_bars(table, symbol, opens)
         except SourceError as error:
             content = {"table": table, "symbol": symbol, "opens": opens, "reason": str(error)}
             self._take(record.FAILED, content)
         finally:
             self._asked.discard((table, symbol))
+
+    async def _wait_for_bars(self, table: str, symbol: str, opens: tuple[int, ...]) -> None:
+        """Wait before bars are requested again that no answer had, longer each time; give up after some.
+
+        A venue writes a bar some time after its close, and what it has lost never comes.
+        """
+        if not opens:
+            return
+        still = {(need.table, need.symbol): set(need.opens) for need in self.assembly.needs(self.clock.now_ns())}
+        if not set(opens) <= still.get((table, symbol), set()):
+            self._fruitless[table, symbol] = 0  # others are on the next page
+            return
+        self._fruitless[table, symbol] += 1
+        if self._fruitless[table, symbol] >= self.settings.attempts:
+            self._fruitless[table, symbol] = 0
+            raise SourceError(f"{self.settings.attempts} answers of the venue do not have them")
+        await self.clock.sleep(min(2.0 ** (self._fruitless[table, symbol] - 1), 30.0))
 
     async def _patiently(self, client: Any, ask: tuple[str, dict[str, Any]], table: str, symbol: str) -> Any:
         """Return the answer to a request; None if its client was closed meanwhile."""
@@ -394,52 +409,6 @@ class Feed:
             for each in sorted(trades, key=lambda each: each["timestamp"])
         ]
         self._take("rest trades", {"symbol": symbol, "answer": answer})
-
-    # -- the clock of a mock venue ---------------------------------------------------------------------------
-
-    async def _take_clock(self) -> None:
-        """Take the clock of a mock venue; one that does not state it has the time of the machine."""
-        if not self._asks_for_clock:
-            return
-        stated = await self._stated_clock()
-        if stated is not None:
-            waits = stated["speed"] is None or not stated["running"]
-            self.clock = StampClock(stated["now_ns"]) if waits else ReplayClock(stated["now_ns"], stated["speed"])
-
-    async def _replayed_clock(self) -> None:
-        """Wait for the replay to begin, and go on with its clock."""
-        if not isinstance(self.clock, StampClock):
-            return
-        stated = await self._stated_clock("?wait")
-        if stated is not None and stated["speed"] is not None:
-            answers = [await self._timed_clock() for _ in range(_CLOCK_TRIES)]
-            # The answer that came fastest is the most exact.
-            self.clock = min(answers, key=lambda answer: answer[0])[1]
-            self._listen()
-
-    async def _timed_clock(self) -> tuple[float, ReplayClock]:
-        """Return the clock of a mock venue, and how many seconds its answer took."""
-        loop = asyncio.get_running_loop()
-        before = loop.time()
-        stated = await self._stated_clock()
-        if stated is None or stated["speed"] is None:
-            raise SourceError(f"{self.settings.server} has stopped to state the clock of its replay")
-        took = loop.time() - before
-        return took, ReplayClock(stated["now_ns"] + int(took / 2 * stated["speed"] * 1e9), stated["speed"])
-
-    async def _stated_clock(self, query: str = "") -> dict[str, Any] | None:
-        import aiohttp  # comes with ccxt
-
-        timeout = aiohttp.ClientTimeout(total=None if query else 5.0)
-        try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"{self.settings.server}{CLOCK_PATH}{query}", timeout=timeout) as answer,
-            ):
-                content: dict[str, Any] | None = await answer.json() if answer.status == 200 else None
-                return content
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise SourceError(f"{self.settings.server} does not answer: {_words(error)}") from None
 
 
 def _words(error: BaseException) -> str:
