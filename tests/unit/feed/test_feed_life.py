@@ -230,6 +230,17 @@ def test_bars_that_the_venue_has_lost_are_given_up_and_named() -> None:
     )
 
 
+def test_both_ends_of_a_gap_in_the_liquidations_are_marked() -> None:
+    """Catches a bar whose liquidations count as none: the connection is lost in one and found again in another."""
+    script = ["abnormal_close at=165s", "too_many_requests at=160s lasts=40s"]
+    (run,) = listen_to_all("binance", [script], [()])
+    marked = {row["event_time"].floor("min") for row in run.rows("liquidations", Quality.GAP)}
+    assert {START + 2 * MINUTE, START + 3 * MINUTE} <= marked
+    lost = run.faults(FaultKind.DISCONNECTED)
+    assert "1006" in lost[0].text
+    assert all("429" in each.text or "Too many" in each.text for each in lost[1:])
+
+
 def test_fine_bars_and_bars_of_several_symbols() -> None:
     """Catches bars of one interval or symbol that are taken for those of another."""
     symbols = ("BTCUSDT", "ETHUSDT")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from slackwater.feed import polled
+from slackwater.feed.assembly import Assembly
 from slackwater.feed.bars import BarKeeper, Candle, Final
 from slackwater.feed.client import local_urls
 from slackwater.feed.events import MEMORY_US, LargeTrades, Seen
-from slackwater.feed.items import Quality
+from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Quality
+from slackwater.feed.record import WEBSOCKET, Raw
+from slackwater.feed.settings import FeedSettings
 from slackwater.feed.watchdog import Watchdog
 from slackwater.sources.large_trades import LargeTradeRule
 from slackwater.times import HOUR_US, MINUTE_US, SECOND_US
@@ -112,6 +116,47 @@ def test_the_memory_of_events_is_bounded_and_says_so() -> None:
     assert seen.judge("b", MEMORY_US + 1) is None
     assert "a" not in seen
     assert seen.judge("a", 0) is Quality.STALE
+
+
+def liquidations(venue: str, *messages: Any) -> list[FeedRow]:
+    """The rows of a feed's liquidations after some messages."""
+    settings = FeedSettings(venue=venue, symbols=("BTCUSDT",))
+    assembly = Assembly(settings, {"BTCUSDT": 0.01 if venue == "okx" else 1.0}, 0)
+    items = [
+        item
+        for number, message in enumerate(messages)
+        for item in assembly.take(Raw(number, venue, WEBSOCKET, message))
+    ]
+    return [item for item in items if isinstance(item, FeedRow)]
+
+
+def test_equal_liquidations_of_one_message_are_different_ones_and_those_of_two_are_not() -> None:
+    """Catches a cascade that shrinks because two of its liquidations are alike, and one that is told twice."""
+    each = {"T": 1, "s": "BTCUSDT", "S": "Buy", "v": "2", "p": "100"}
+    message = {"topic": "allLiquidation.BTCUSDT", "ts": 1, "data": [each, each]}
+    rows = liquidations("bybit", message, message)
+    assert [row.quality for row in rows] == [Quality.LIVE] * 2 + [Quality.DUPLICATE] * 2
+    assert rows[0].row["side"] == "long"
+
+
+def test_liquidations_of_other_symbols_are_not_rows() -> None:
+    """Catches rows that the session of some symbols refuses, from a channel of all."""
+    order = {"s": "XYZUSDT", "S": "SELL", "q": "1", "p": "9", "ap": "9", "z": "1", "l": "1", "T": 1}
+    assert liquidations("binance", {"e": "forceOrder", "E": 1, "o": order}) == []
+    detail = {"side": "sell", "posSide": "long", "bkPx": "9", "sz": "1", "ts": "1"}
+    data = [{"instId": name, "details": [detail]} for name in ("XYZ-USDT-SWAP", "XYZ-USD-SWAP", "BTC-USDT-SWAP")]
+    (row,) = liquidations("okx", {"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": data})
+    assert (row.row["symbol"], row.row["quantity"]) == ("BTCUSDT", 0.01)
+
+
+@pytest.mark.parametrize(
+    "message", [[], {"e": "kline"}, {"e": "forceOrder", "o": []}, [1], {"data": {"e": "aggTrade"}}]
+)
+def test_a_message_that_cannot_be_read_is_a_fault_and_ends_nothing(message: Any) -> None:
+    """Catches a message that kills the connection's reader, which nobody would notice."""
+    assembly = Assembly(FeedSettings(venue="binance", symbols=("BTCUSDT",)), {"BTCUSDT": 1.0}, 0)
+    faults = assembly.take(Raw(0, "binance", WEBSOCKET, message))
+    assert [each.kind for each in faults if isinstance(each, FeedFault)] == [FaultKind.UNREADABLE] * bool(message)
 
 
 def test_a_large_trade_is_judged_by_the_hours_before_its_own() -> None:
