@@ -77,7 +77,7 @@ def serve(
         async with VenueServer(
             name, tape, faults=faults, speed=rate, start=first, end=last, host=host, port=port
         ) as server:
-            typer.echo(f"{name} on {server.url}: {', '.join(tape.histories)}, {len(faults)} faults")
+            typer.echo(f"{name} on {server.url} with {', '.join(tape.histories)}; faults: {len(faults)}")
             await server.ended.wait()
             typer.echo(f"the replay has ended: {', '.join(f'{n:,} {what}' for what, n in sorted(server.sent.items()))}")
             await asyncio.Event().wait()

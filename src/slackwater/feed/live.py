@@ -82,6 +82,7 @@ class Feed:
         self._polled: dict[tuple[str, str], int] = {}
         self._marked = 0
         self._messages = 0
+        self._goes_by_stamps = False
         self._fruitless: Counter[tuple[str, str]] = Counter()
         self._since = 0
         streams = [(name, symbol) for name in ("bars", "trades") for symbol in settings.symbols]
@@ -93,7 +94,8 @@ class Feed:
         try:
             if self._asks_for_clock:
                 self.clock = await clock_of(str(self.settings.server)) or self.clock
-            await self._open()
+            if differs := await self._open():
+                raise SourceError(f"{differs}, and start again")
         except BaseException:
             await self._closed()
             raise
@@ -170,29 +172,30 @@ class Feed:
 
     # -- connections -----------------------------------------------------------------------------------------
 
-    async def _open(self) -> None:
-        """Make a client, load its markets, and compare the clocks."""
+    async def _open(self) -> str:
+        """Make a client, load its markets, and compare the clocks; return a sentence if they differ, or nothing."""
+        venue = self.settings.venue
         self._client = tapped_client(self.reader, self.settings.server, self._take_data)
         try:
             await self._client.load_markets()
             before = self.clock.now_ns()
-            theirs = await self._client.fetch_time()
+            theirs = int(await self._client.fetch_time())
             after = self.clock.now_ns()
         except Exception as error:
             if not is_of_ccxt(error):
                 raise
-            raise SourceError(
-                f"{self.settings.venue} cannot be asked for its markets and time: {_words(error)}"
-            ) from None
+            raise SourceError(f"{venue} cannot be asked for its markets and time: {_words(error)}") from None
         self._markets = require_symbols(self._client, self.reader, self.settings.symbols)
-        off = timedelta(milliseconds=(before + after) // 2_000_000 - int(theirs))
+        if self._goes_by_stamps:
+            self.clock.note(theirs * 1_000_000)
+            return ""
+        off = timedelta(milliseconds=(before + after) // 2_000_000 - theirs)
         uncertain = timedelta(microseconds=(after - before) // 2_000)
-        if abs(off) - uncertain > _LARGEST_ERROR:
-            seconds = abs(off).total_seconds()
-            raise SourceError(
-                f"the clock of this machine is {seconds:,.1f} s {'ahead of' if off > timedelta(0) else 'behind'} that "
-                f"of {self.settings.venue}, and a second is the most: set it (NTP), and start again"
-            )
+        if abs(off) - uncertain <= _LARGEST_ERROR:
+            return ""
+        way = "ahead of" if off > timedelta(0) else "behind"
+        seconds = f"{abs(off).total_seconds():,.1f} s"
+        return f"the clock of this machine is {seconds} {way} that of {venue}, and a second is the most: set it (NTP)"
 
     def _close_client(self) -> None:
         """Begin to close the client; nobody waits for it, because the other end may be gone."""
@@ -212,8 +215,8 @@ class Feed:
         backoff = 1.0
         while True:
             try:
-                if self._client is None:
-                    await self._open()
+                if self._client is None and (differs := await self._open()):
+                    self._fault(FaultKind.CLOCK, "", "", differs)  # it was right at the start: go on
                 heard = await self._connected()
                 backoff = 1.0 if heard else backoff
             except (SourceError, ParameterError) as error:
@@ -263,7 +266,9 @@ class Feed:
 
     async def _ticks(self) -> None:
         if isinstance(self.clock, StampClock) and self._asks_for_clock:
-            self.clock = await begun_clock(str(self.settings.server)) or self.clock
+            begun = await begun_clock(str(self.settings.server))
+            self._goes_by_stamps = begun is None
+            self.clock = begun or self.clock
             self._listen()
         while True:
             await self.clock.sleep(_TICK)

@@ -105,7 +105,7 @@ class FeedSettings:
             and all(each > timedelta(0) for each in self.rhythms.values()),
             **{f"`{name}` must be above 0": getattr(self, name) > timedelta(0) for name in positive},
             "`attempts` must be at least 1": self.attempts >= 1,
-            "`server` must be http:// and an address of the loopback interface": self.server is None
+            f"`server` must be http://, a loopback address and a port, was {self.server!r}": self.server is None
             or _on_loopback(self.server),
         }
         broken = [rule for rule, holds in rules.items() if not holds]

@@ -274,7 +274,9 @@ def test_the_command_serves_what_a_feed_reads(speed: str, tmp_path: Path) -> Non
 
 
 async def read_bars(url: str, *, count: int) -> list[FeedRow]:
-    async with Feed(FeedSettings(venue="okx", symbols=("BTCUSDT",), interval="1m", server=url, polled=())) as feed:
+    short = timedelta(seconds=100)  # so that the client is replaced once, too
+    asked = FeedSettings(venue="okx", symbols=("BTCUSDT",), interval="1m", server=url, polled=(), rebuild_after=short)
+    async with Feed(asked) as feed:
         bars: list[FeedRow] = []
         async for item in feed:
             if isinstance(item, FeedRow) and item.table == "bars":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from slackwater.times import MINUTE_US
+from slackwater.times import HOUR_US, MINUTE_US
 from slackwater.venue.dialects.dialect import Answer, Channel, Market, Pushed, Query, base_and_quote, number, refusal
 from slackwater.venue.history import Bar
 from slackwater.venue.tape import Liquidation, Trade, trades_between
@@ -115,7 +115,7 @@ def _rows(name: str, query: Query, market: Market) -> list[Any] | None:
         bars = history.bars(interval, first, last, now)
         return [[*_prices(bar), number(bar.volume), number(bar.volume * bar.close)] for bar in bars]
     if name == "recent-trade":
-        return [_trade(history.symbol, *each) for each in trades_between(history, 0, now)]
+        return [_trade(history.symbol, *each) for each in trades_between(history, now - HOUR_US, now)]
     first = int(query.get("startTime", 0)) * 1000
     last = min(int(query.get("endTime", now // 1000)) * 1000, now)
     if name == "funding/history":

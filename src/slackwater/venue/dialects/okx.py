@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from slackwater.times import MINUTE_US
+from slackwater.times import HOUR_US, MINUTE_US
 from slackwater.venue.dialects.dialect import Answer, Channel, Market, Pushed, Query, base_and_quote, number, refusal
 from slackwater.venue.history import Bar
 from slackwater.venue.tape import Liquidation, Trade, trades_between
@@ -167,7 +167,7 @@ def _rows(name: str, query: Query, market: Market, symbol: str) -> list[Any] | N
             for time, row in history.rows("open_interest", first, last)
         ]
     if name == "market/trades":
-        return [_trade(time // 1000, trade) for time, trade in trades_between(history, 0, now)]
+        return [_trade(time // 1000, trade) for time, trade in trades_between(history, now - HOUR_US, now)]
     return None
 
 
