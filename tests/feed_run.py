@@ -48,10 +48,15 @@ async def listen(
     ready: asyncio.Barrier,
     minutes: int = MINUTES,
     raw_path: Path | None = None,
+    more: dict[str, pd.DataFrame] | None = None,
     **settings: Any,
 ) -> FeedRun:
-    """Listen to minutes of a market with faults from its beginning, and to one more, in which bars are requested."""
+    """Listen to minutes of a market with faults from its beginning, and to one more, in which bars are requested.
+
+    `more` are tables that it has in place of its own.
+    """
     tables = minute_market(minutes + 1, symbols=settings.get("symbols", ("BTCUSDT",)))
+    tables |= more or {}
     script = [fault_of_text(each) for each in faults]
     async with VenueServer(venue, Tape(tables), clock=clock, faults=script, begin="call") as server:
         feed_settings = FeedSettings(

@@ -328,6 +328,9 @@ class Assembly:
             oldest = timestamp(min((int(trade["time"]) * 1000 for trade in trades), default=raw.receive_ns // 1000))
             text = f"trades between {timestamp(last)} and {oldest} are missing: the venue's answer does not reach back"
             yield self._fault(raw, FaultKind.GAP, "trades", symbol, text)
+        if not raw.message["complete"]:
+            text = f"trades from {timestamp(seen.newest)} to now may be missing: there are too many to request"
+            yield self._fault(raw, FaultKind.GAP, "trades", symbol, text)
 
     def _marks(self, raw: Raw) -> Iterator[Item]:
         """Yield rows without a quantity: nobody has seen what was liquidated. They need a price, and wait for one."""

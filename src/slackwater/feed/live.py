@@ -30,6 +30,7 @@ _TICK: Final = 0.5
 _LARGEST_ERROR: Final = timedelta(seconds=1)
 _ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
 _TRADES: Final = 1000
+_TRADE_PAGES: Final = 50
 
 
 class Feed:
@@ -58,7 +59,7 @@ class Feed:
 
         async with Feed(FeedSettings(venue="binance", symbols=("BTCUSDT",))) as feed:
             async for item in feed:
-                if isinstance(item, FeedRow) and item.quality.usable:
+                if isinstance(item, FeedRow) and item.quality.usable and item.table in INPUT_TABLES:
                     session.push(item.table, item.row)
     """
 
@@ -391,29 +392,36 @@ class Feed:
         self._take(f"rest {polled.DEPTH}", {"symbol": symbol, "answer": sides})
 
     async def _missed_trades(self, client: Any, symbol: str) -> None:
-        """Request the trades since the last one before the connection was lost."""
-        last = self.assembly.last_trade(symbol)
+        """Request the trades since the last one before the connection was lost, up to now, page by page."""
+        last, until = self.assembly.last_trade(symbol) or 0, self.clock.now_ns() // 1_000_000
+        found: dict[str, dict[str, Any]] = {}
+        since, complete = last // 1000, False
         try:
-            trades = await client.fetch_trades(self._markets[symbol]["symbol"], (last or 0) // 1000, _TRADES)
+            for _ in range(_TRADE_PAGES):
+                page = await client.fetch_trades(self._markets[symbol]["symbol"], since, _TRADES)
+                before = len(found)
+                found |= {str(each["id"]): each for each in page}
+                since = max((each["timestamp"] for each in page), default=until)
+                if since >= until or len(found) == before:
+                    complete = len(page) < _TRADES or since >= until
+                    break
         except Exception as error:
             if client is self._client and not is_of_ccxt(error):
                 raise
-            self._fault(
-                FaultKind.GAP, "trades", symbol, f"trades since {timestamp(last or 0)} are missing: {_words(error)}"
-            )
-            return
+            text = f"trades since {timestamp(last)} are missing: {_words(error)}"
+            self._fault(FaultKind.GAP, "trades", symbol, text)
         size = self.assembly.sizes[symbol]
         answer = [
             {
-                "id": str(each["id"]),
+                "id": number,
                 "time": each["timestamp"],
                 "side": each["side"],
                 "price": each["price"],
                 "quantity": each["amount"] * size,
             }
-            for each in sorted(trades, key=lambda each: each["timestamp"])
+            for number, each in sorted(found.items(), key=lambda item: item[1]["timestamp"])
         ]
-        self._take("rest trades", {"symbol": symbol, "answer": answer})
+        self._take("rest trades", {"symbol": symbol, "answer": answer, "complete": complete})
 
 
 def _words(error: BaseException) -> str:

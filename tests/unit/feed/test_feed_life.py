@@ -237,6 +237,20 @@ def test_bars_that_the_venue_has_lost_are_given_up_and_named() -> None:
     )
 
 
+@pytest.mark.parametrize(("venue", "whole"), [("binance", True), ("bybit", False)])
+def test_many_trades_of_a_lost_connection_are_requested_page_by_page(venue: str, whole: bool) -> None:
+    """Catches the first page for all of them; Bybit has no pages, and what is missing there has to be named."""
+    many = 3_500
+    times = START + timedelta(seconds=165.2) + pd.to_timedelta(np.arange(many) * 200, unit="us")
+    trades = {"symbol": "BTCUSDT", "event_time": times, "available_time": times, "side": "buy", "price": 40_000.0}
+    more = {"large_trades": pd.DataFrame({**trades, "quantity": 1.0})}
+    quiet, lost = listen_to_all(venue, [[], ["abnormal_close at=165s"]], [(), ()], more=more)
+    all_of = [sum(run.counts.get(("trades", each), 0) for each in ("live", "backfilled")) for run in (quiet, lost)]
+    named = [each.text for each in lost.faults(FaultKind.GAP) if each.stream == "trades"]
+    assert (all_of[0] == all_of[1]) == whole
+    assert [("does not reach back" in each) for each in named] == [True] * (not whole)
+
+
 def test_both_ends_of_a_gap_in_the_liquidations_are_marked() -> None:
     """Catches a bar whose liquidations count as none: the connection is lost in one and found again in another."""
     script = ["abnormal_close at=165s", "too_many_requests at=160s lasts=40s"]
