@@ -235,7 +235,7 @@ class Assembly:
             symbol,
             raw.message["answer"],
             size=self.sizes.get(symbol, 1.0),
-            interval=self.settings.bar_tables["fine_bars" if table == "fine_bars" else "bars"],
+            interval=self.settings.bar_tables.get(table, self.settings.finest),
             now=now,
         )
         for finding in findings:

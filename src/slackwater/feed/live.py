@@ -15,7 +15,7 @@ from slackwater.errors import ParameterError, SourceError
 from slackwater.feed import polled, record
 from slackwater.feed.assembly import Assembly, Item, Need
 from slackwater.feed.client import is_of_ccxt, is_of_the_network, require_symbols, tapped_client
-from slackwater.feed.items import FaultKind, FeedFault
+from slackwater.feed.items import FaultKind, FeedFault, FeedRow
 from slackwater.feed.mock_clock import begun_clock, clock_of
 from slackwater.feed.readers import READERS
 from slackwater.feed.record import Raw
@@ -79,7 +79,10 @@ class Feed:
         self._markets: dict[str, dict[str, Any]] = {}
         self._ended = asyncio.Event()
         self._asked: set[Any] = set()
-        self._polls = polled.polls_of(self.reader.venue, INTERVALS[settings.interval], settings.polled)
+        self._interval = INTERVALS[settings.interval]
+        self._polls = polled.polls_of(
+            self.reader.venue, interval=self._interval, finest=settings.finest, wanted=settings.polled
+        )
         self._polled: dict[tuple[str, str], int] = {}
         self._marked = 0
         self._messages = 0
@@ -88,6 +91,8 @@ class Feed:
         self._since = 0
         streams = [(name, symbol) for name in ("bars", "trades") for symbol in settings.symbols]
         self.watchdog = Watchdog(streams, settings.rhythms)
+        rhythms = {poll.table: poll.rhythm for poll in self._polls if poll.rhythm is not None}
+        self._stale = Watchdog([(name, symbol) for name in rhythms for symbol in settings.symbols], rhythms)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -153,6 +158,8 @@ class Feed:
         if self._raw_file is not None:
             self._write(self._raw_file, raw.line())
         for item in self.assembly.take(raw):
+            if isinstance(item, FeedRow):
+                self._stale.heard(item.table, item.row["symbol"], raw.receive_ns)
             self._items.put_nowait(item)
 
     def _write(self, file: TextIO, text: str) -> None:
@@ -254,8 +261,11 @@ class Feed:
 
     def _listen(self) -> None:
         """Begin to count silences, and the age of the connection."""
-        self._since = self.clock.now_ns()
-        self.watchdog.listen(self._since)
+        now = self.clock.now_ns()
+        if not self._since or isinstance(self.clock, StampClock):
+            self._stale.listen(now)
+        self._since = now
+        self.watchdog.listen(now)
 
     def _end(self, reason: str) -> None:
         if not self._ended.is_set():
@@ -279,6 +289,9 @@ class Feed:
                 text = f"no data for {silence.seconds:.0f} s, whatever was acknowledged; connecting again"
                 self._fault(FaultKind.SILENT, silence.stream, silence.symbol, text)
                 self._end(f"{silence.symbol} {silence.stream} is silent")
+            for silence in self._stale.silences(now):
+                text = f"no new row for {silence.seconds:.0f} s, whatever was answered"
+                self._fault(FaultKind.SILENT, silence.stream, silence.symbol, text)
             if now - self._since > self.settings.rebuild_after / timedelta(microseconds=1) * 1000:
                 self._end(f"replaced at the age of {self.settings.rebuild_after}: old connections fail silently")
             if self.assembly.any_due(now):
@@ -290,7 +303,7 @@ class Feed:
     def _mark_gaps(self, now: int) -> None:
         """Mark each bar in which liquidations may be missed; the ends of a gap are marked where they are noticed."""
         alive = self.watchdog.alive(self.reader.beside_liquidations, now) and not self._ended.is_set()
-        place = now // 1000 // microseconds(INTERVALS[self.settings.interval])
+        place = now // 1000 // microseconds(self._interval)
         if place != self._marked:
             self._marked = place
             if not alive:
@@ -320,8 +333,8 @@ class Feed:
         if poll.table == polled.DEPTH:
             await self._book(client, symbol)
             return
-        interval = INTERVALS[self.settings.interval]
-        ask = polled.address(self.reader.venue, poll.table, symbol, now - microseconds(poll.reach), now, interval)
+        first = now - microseconds(poll.reach)
+        ask = polled.address(self.reader.venue, poll.table, symbol, first, now, self.settings.finest)
         await self._ask(client, poll.table, symbol, ask, ())
 
     async def _ask(

@@ -28,27 +28,43 @@ _SLACK: Final = 200_000
 
 
 class Poll(NamedTuple):
-    """Table to be requested after each multiple of `every`, by `after`, with all rows of the last `reach`."""
+    """Table to be requested after each multiple of `every`, by `after`, with all rows of the last `reach`.
+
+    Without a new row for longer than `rhythm`, the answers are stale (None: any time may pass).
+    """
 
     table: str
     every: timedelta
     after: timedelta
     reach: timedelta
+    rhythm: timedelta | None
 
     def due(self, now: int) -> int:
         """Return the number of the last request that is due at a time in microseconds."""
         return (now - microseconds(self.after) - _SLACK) // microseconds(self.every)
 
 
-def polls_of(venue: Venue, interval: timedelta, wanted: Iterable[str] | None = None) -> list[Poll]:
-    """Return the polls of a venue for bars of an interval: all, or those of some tables.
+def polls_of(
+    venue: Venue, *, interval: timedelta, finest: timedelta, wanted: Iterable[str] | None = None
+) -> list[Poll]:
+    """Return the polls of a venue: all, or those of some tables.
+
+    Parameters
+    ----------
+    venue
+        The venue.
+    interval, finest
+        Length of the bars, before whose decision a book is read, and of the finest ones, as which the mark price and
+        the premium index are requested.
+    wanted
+        Tables; None: all that the venue has.
 
     Raises
     ------
     ParameterError
         If a table is not one that the venue is asked for; with the reason, where one is known.
     """
-    polls = {poll.table: poll for poll in _polls(venue, interval)}
+    polls = {poll.table: poll for poll in _polls(venue, interval, finest)}
     for name in wanted or ():
         if name not in polls:
             reason = venue.absent.get(name, f"there is no such request{did_you_mean(name, polls)}")
@@ -56,21 +72,17 @@ def polls_of(venue: Venue, interval: timedelta, wanted: Iterable[str] | None = N
     return [poll for name, poll in polls.items() if wanted is None or name in wanted]
 
 
-def _polls(venue: Venue, interval: timedelta) -> list[Poll]:
-    wanted = {
-        "mark_price": (interval, 3 * interval),
-        "premium_index": (interval, 3 * interval),
-        "open_interest": (5 * MINUTE, HOUR),
-        "funding": (HOUR, 3 * DAY),
-        "liquidations": (20 * SECOND, 10 * MINUTE),
-    }
+def _polls(venue: Venue, interval: timedelta, finest: timedelta) -> list[Poll]:
     held = [
-        Poll(name, every, timedelta(0) if name == "liquidations" else LAGS[name], reach)
-        for name, (every, reach) in wanted.items()
-        if name in venue.tables
+        Poll("mark_price", finest, LAGS["mark_price"], 3 * finest, 3 * finest + MINUTE),
+        Poll("premium_index", finest, LAGS["premium_index"], 3 * finest, 3 * finest + MINUTE),
+        # A statistic counts as known after the period that follows its stamp.
+        Poll("open_interest", 5 * MINUTE, LAGS["open_interest"], HOUR, 4 * max(5 * MINUTE, finest)),
+        Poll("funding", HOUR, LAGS["funding"], 3 * DAY, 9 * HOUR),
+        Poll("liquidations", 20 * SECOND, timedelta(0), 10 * MINUTE, None),
     ]
-    # A book is known when it is read, and read just before the bar closes.
-    return [*held, Poll(DEPTH, interval, -2 * SECOND, timedelta(0))]
+    # A book is known when it is read, and read just before the bar closes; what is wrong with one is said at once.
+    return [*(poll for poll in held if poll.table in venue.tables), Poll(DEPTH, interval, -2 * SECOND, HOUR, None)]
 
 
 def address(

@@ -37,7 +37,8 @@ class FeedSettings:
     interval
         Length of the bars of table ``bars``: 1m, 5m, 15m or 1h.
     fine_interval
-        Length of those of table ``fine_bars``; None: there are none.
+        Length of those of table ``fine_bars``, and of the rows of ``mark_price`` and ``premium_index``; None: there are
+        no finer ones.
     decision_lag
         Time from the close of a bar to its decision; what comes later is `Quality.LATE`.
     since
@@ -111,6 +112,11 @@ class FeedSettings:
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:
             raise ParameterError(f"feed of {self.venue}: {'; '.join(broken)}")
+
+    @property
+    def finest(self) -> timedelta:
+        """Length of the finest bars."""
+        return min(self.bar_tables.values())
 
     @property
     def bar_tables(self) -> dict[str, timedelta]:

@@ -174,6 +174,16 @@ def test_the_client_is_replaced_when_it_grows_old() -> None:
     assert [row["event_time"] for row in run.rows("bars")] == run.tables["bars"]["event_time"].tolist()
 
 
+def test_a_table_without_new_rows_is_named_whatever_was_answered() -> None:
+    """Catches an answer that is right in form and old in content: the features would grow stale in silence."""
+    old = minute_market(1)["mark_price"]
+    (run,) = listen_to_all("gate", [[]], [("mark_price", "premium_index")], more={"mark_price": old}, minutes=7)
+    silent = [(each.stream, each.time) for each in run.faults(FaultKind.SILENT)]
+    assert [stream for stream, _ in silent] == ["mark_price"]
+    assert START + 5 * MINUTE < silent[0][1] < START + 6 * MINUTE  # four minutes after the last row was read
+    assert len(run.rows("premium_index")) >= 6
+
+
 def test_a_clock_that_goes_wrong_later_is_named_and_ends_nothing() -> None:
     """Catches a feed that stops for good at its daily renewal, because a clock has drifted."""
     (run,) = listen_to_all("bybit", [["clock_skew at=100s by=5s", "abnormal_close at=165s"]], [()])
