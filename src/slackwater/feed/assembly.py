@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from slackwater.errors import SchemaError, SlackwaterError
+from slackwater.errors import SchemaError
 from slackwater.feed import polled, record
 from slackwater.feed.bars import BarKeeper, Candle
 from slackwater.feed.bars import Final as FinalBar
@@ -19,7 +20,8 @@ from slackwater.feed.readers import READERS
 from slackwater.feed.readers.reader import Told
 from slackwater.feed.record import Raw
 from slackwater.feed.settings import FeedSettings
-from slackwater.times import epoch_us, microseconds, timestamp
+from slackwater.market.bars import BAR_RULE, impossible_bars
+from slackwater.times import EARLIEST, MINUTE_US, epoch_us, microseconds, timestamp
 
 __all__ = ["Assembly", "Need", "replay"]
 
@@ -27,6 +29,8 @@ Item: TypeAlias = FeedRow | FeedFault
 
 _AHEAD_MS: Final = 1_000
 _BEHIND_MS: Final = 60_000
+_FUTURE: Final = MINUTE_US
+_EARLIEST: Final = epoch_us(EARLIEST)
 
 
 class Need(NamedTuple):
@@ -119,8 +123,10 @@ class Assembly:
         out: list[Item] = []
         try:
             out += self._made(raw)
-        except (SlackwaterError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        except Exception as error:  # whatever a message holds, the reader of the connection lives on
             reason = f"{type(error).__name__}: {error}"
+            if raw.stream == record.WEBSOCKET:
+                self._unmarked.update(self.settings.symbols)  # it may have been a liquidation
             out.append(self._fault(raw, FaultKind.UNREADABLE, raw.stream, "", f"cannot be read ({reason:.200})"))
         out += self._final_bars(raw)
         out += self._marks(raw)
@@ -160,6 +166,9 @@ class Assembly:
             yield from self._of_stamps(raw, told, symbol)
             if isinstance(told.content, Candle):
                 table = self._tables.get(told.content.interval)
+                _require_time(raw, told.content.opened, told.content.interval)
+                if impossible_bars(told.content.values):
+                    raise ValueError(f"it is not a bar: {BAR_RULE}")
                 if table is not None:
                     self._price[symbol] = told.content.values["close"]
                     self.keepers[table, symbol].take(told.content)
@@ -287,10 +296,12 @@ class Assembly:
         self, raw: Raw, symbol: str, event: Mapping[str, Any], quality: Quality, repeated: Counter[Hashable]
     ) -> Iterator[Item]:
         """Yield a liquidation; equal ones within one message are different ones, equal ones of two are repetitions."""
-        time = int(event["time"]) * 1000
+        time = _require_time(raw, int(event["time"]) * 1000)
         values = {name: event[name] for name in ("side", "price", "quantity")}
         if not values["quantity"]:
             return  # an event of quantity zero is none
+        _positive(values["price"], "price")
+        _positive(values["quantity"], "quantity")
         key = (time, *map(str, values.values()))
         repeated[key] += 1
         dropped = self._seen_of("liquidations", symbol).judge((key, repeated[key]), time)
@@ -298,7 +309,8 @@ class Assembly:
         yield FeedRow("liquidations", row, dropped or quality)
 
     def _trade(self, raw: Raw, symbol: str, event: Mapping[str, Any], quality: Quality) -> Iterator[Item]:
-        time, price, quantity = int(event["time"]) * 1000, float(event["price"]), float(event["quantity"])
+        price, quantity = _positive(event["price"], "price"), _positive(event["quantity"], "quantity")
+        time = _require_time(raw, int(event["time"]) * 1000)
         # Aggregated trades are numbered apart: the number is the last word of the id.
         key = str(event["id"]).rpartition(" ")[2]
         dropped = self._seen_of("trades", symbol).judge(key, time)
@@ -378,6 +390,24 @@ def replay(settings: FeedSettings, raws: Iterable[Raw]) -> Iterator[Item]:
                     f"the record must begin where a feed began, and begins with `{raw.stream}`"
                 ) from error
         yield from assembly.take(raw)
+
+
+def _require_time(raw: Raw, time: int, interval: int = 1) -> int:
+    """Return a time in microseconds if it can be one of an event that was just received, or of the open of a bar.
+
+    A time in the future would make everything after it look old.
+    """
+    if not _EARLIEST <= time <= raw.receive_ns // 1000 + _FUTURE:
+        raise ValueError(f"its time, {time / 1e6:.3f} s since 1970, is not before that of its arrival")
+    if time % interval:
+        raise ValueError(f"the bar that opens {time / 1e6:.3f} s since 1970 is not one of {interval / 6e7:g} minutes")
+    return time
+
+
+def _positive(value: Any, name: str) -> float:
+    if not 0.0 < float(value) < math.inf:
+        raise ValueError(f"its {name} is {value!r}")
+    return float(value)
 
 
 def _later(raw: Raw, time: int) -> pd.Timestamp:

@@ -110,6 +110,7 @@ class Feed:
         speed = self.clock.speed if isinstance(self.clock, ReplayClock) else 0.0
         self.assembly = Assembly(self.settings, sizes, start_ns, clock_error=speed * _ERROR_PER_SPEED)
         self.assembly.listen(self.watchdog.heard)
+        self._stale.listen(start_ns)
         if self._raw_path is not None:
             self._raw_file = Path(self._raw_path).open("a", encoding="utf-8")  # noqa: SIM115 -- closed on leaving
         self._start(self._connections())
@@ -261,11 +262,8 @@ class Feed:
 
     def _listen(self) -> None:
         """Begin to count silences, and the age of the connection."""
-        now = self.clock.now_ns()
-        if not self._since or isinstance(self.clock, StampClock):
-            self._stale.listen(now)
-        self._since = now
-        self.watchdog.listen(now)
+        self._since = self.clock.now_ns()
+        self.watchdog.listen(self._since)
 
     def _end(self, reason: str) -> None:
         if not self._ended.is_set():

@@ -118,45 +118,79 @@ def test_the_memory_of_events_is_bounded_and_says_so() -> None:
     assert seen.judge("a", 0) is Quality.STALE
 
 
-def liquidations(venue: str, *messages: Any) -> list[FeedRow]:
-    """The rows of a feed's liquidations after some messages."""
+NOW_MS = 1_700_000_000_000
+
+
+def rows_and_faults(venue: str, *messages: Any) -> tuple[list[FeedRow], list[FeedFault]]:
+    """What a feed makes of some messages, a millisecond apart."""
     settings = FeedSettings(venue=venue, symbols=("BTCUSDT",))
-    assembly = Assembly(settings, {"BTCUSDT": 0.01 if venue == "okx" else 1.0}, 0)
-    items = [
-        item
-        for number, message in enumerate(messages)
-        for item in assembly.take(Raw(number, venue, WEBSOCKET, message))
-    ]
-    return [item for item in items if isinstance(item, FeedRow)]
+    assembly = Assembly(settings, {"BTCUSDT": 0.01 if venue == "okx" else 1.0}, NOW_MS * 10**6)
+    raws = [Raw((NOW_MS + number) * 10**6, venue, WEBSOCKET, message) for number, message in enumerate(messages)]
+    items = [item for raw in raws for item in assembly.take(raw)]
+    rows = [item for item in items if isinstance(item, FeedRow)]
+    return rows, [item for item in items if isinstance(item, FeedFault)]
 
 
 def test_equal_liquidations_of_one_message_are_different_ones_and_those_of_two_are_not() -> None:
     """Catches a cascade that shrinks because two of its liquidations are alike, and one that is told twice."""
-    each = {"T": 1, "s": "BTCUSDT", "S": "Buy", "v": "2", "p": "100"}
-    message = {"topic": "allLiquidation.BTCUSDT", "ts": 1, "data": [each, each]}
-    rows = liquidations("bybit", message, message)
+    each = {"T": NOW_MS, "s": "BTCUSDT", "S": "Buy", "v": "2", "p": "100"}
+    message = {"topic": "allLiquidation.BTCUSDT", "ts": NOW_MS, "data": [each, each]}
+    rows, faults = rows_and_faults("bybit", message, message)
     assert [row.quality for row in rows] == [Quality.LIVE] * 2 + [Quality.DUPLICATE] * 2
     assert rows[0].row["side"] == "long"
+    assert faults == []
 
 
 def test_liquidations_of_other_symbols_are_not_rows() -> None:
     """Catches rows that the session of some symbols refuses, from a channel of all."""
-    order = {"s": "XYZUSDT", "S": "SELL", "q": "1", "p": "9", "ap": "9", "z": "1", "l": "1", "T": 1}
-    assert liquidations("binance", {"e": "forceOrder", "E": 1, "o": order}) == []
-    detail = {"side": "sell", "posSide": "long", "bkPx": "9", "sz": "1", "ts": "1"}
+    order = {"s": "XYZUSDT", "S": "SELL", "q": "1", "p": "9", "ap": "9", "z": "1", "l": "1", "T": NOW_MS}
+    assert rows_and_faults("binance", {"e": "forceOrder", "E": NOW_MS, "o": order}) == ([], [])
+    detail = {"side": "sell", "posSide": "long", "bkPx": "9", "sz": "1", "ts": str(NOW_MS)}
     data = [{"instId": name, "details": [detail]} for name in ("XYZ-USDT-SWAP", "XYZ-USD-SWAP", "BTC-USDT-SWAP")]
-    (row,) = liquidations("okx", {"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": data})
+    (row,), _ = rows_and_faults("okx", {"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": data})
     assert (row.row["symbol"], row.row["quantity"]) == ("BTCUSDT", 0.01)
 
 
+def kline(time: int, **changes: Any) -> dict[str, Any]:
+    prices = dict.fromkeys("ohlc", "100")
+    values = {"t": time, "i": "5m", "v": "1", "V": "", "n": 1, "x": True, "s": "BTCUSDT", **prices}
+    return {"e": "kline", "E": NOW_MS, "s": "BTCUSDT", "k": values | changes}
+
+
+def trade(time: Any, **changes: Any) -> dict[str, Any]:
+    values = {"e": "aggTrade", "E": NOW_MS, "s": "BTCUSDT", "a": 1, "p": "100", "q": "1", "T": time, "m": True}
+    return values | changes
+
+
 @pytest.mark.parametrize(
-    "message", [[], {"e": "kline"}, {"e": "forceOrder", "o": []}, [1], {"data": {"e": "aggTrade"}}]
+    "message",
+    [
+        {"e": "kline"},
+        {"e": "forceOrder", "o": []},
+        [1],
+        {"data": {"e": "aggTrade"}},
+        trade(NOW_MS, p="nan", q=None),
+        trade("soon"),
+        trade(1),
+        trade(NOW_MS // 1000),
+        trade(NOW_MS + 48 * 3_600_000),
+        trade(10**30),
+        kline(NOW_MS + 48 * 3_600_000),
+        kline(1_699_999_800_001),
+        kline(1_699_999_800_000, i="7m"),
+        kline(1_699_999_800_000, o="much"),
+        kline(1_699_999_800_000, l="101"),
+        kline(1_699_999_800_000, c="nan"),
+        {"e": "forceOrder", "E": NOW_MS, "o": {"s": "BTCUSDT", "S": "SELL", "q": "x", "p": "9", "T": NOW_MS}},
+    ],
 )
 def test_a_message_that_cannot_be_read_is_a_fault_and_ends_nothing(message: Any) -> None:
-    """Catches a message that kills the connection's reader, which nobody would notice."""
-    assembly = Assembly(FeedSettings(venue="binance", symbols=("BTCUSDT",)), {"BTCUSDT": 1.0}, 0)
-    faults = assembly.take(Raw(0, "binance", WEBSOCKET, message))
-    assert [each.kind for each in faults if isinstance(each, FeedFault)] == [FaultKind.UNREADABLE] * bool(message)
+    """Catches a message that kills the reader of its connection, and a time that makes all later events look old."""
+    good = {**trade(NOW_MS), "a": 2}
+    rows, faults = rows_and_faults("binance", message, good)
+    assert FaultKind.UNREADABLE in [each.kind for each in faults]
+    assert [row.quality for row in rows] == [Quality.GAP]  # it may have been a liquidation
+    assert any("large_trades" in each.stream for each in faults)  # the good one was counted: the rule warms up
 
 
 def test_a_large_trade_is_judged_by_the_hours_before_its_own() -> None:
