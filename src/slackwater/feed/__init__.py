@@ -2,7 +2,8 @@
 
 ::
 
-    live        the feed of one venue: connections, reconnects, requests (`Feed`)
+    live        the feed of one venue: its connections and what is due (`Feed`)
+    requests    bars that lack, tables without a stream, trades of a lost connection
     settings    what a feed is asked for (`FeedSettings`)
     items       what it yields: rows with their quality, and faults
     record      raw messages as JSON lines, and their replay

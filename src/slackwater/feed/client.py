@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 from slackwater.errors import MissingExtraError, ParameterError, SourceError, did_you_mean
 from slackwater.feed.readers.reader import Reader
 
-__all__ = ["instruments_of", "is_of_ccxt", "is_of_the_network", "local_urls", "require_symbols", "tapped_client"]
+__all__ = [
+    "is_of_ccxt",
+    "is_of_the_network",
+    "local_urls",
+    "require_symbols",
+    "tapped_client",
+    "words_of",
+]
 
 _TIMEOUT_MS: Final = 10_000
 
@@ -74,13 +81,14 @@ def is_of_the_network(error: Exception) -> bool:
     return isinstance(error, _ccxt_pro().NetworkError)
 
 
-def instruments_of(client: Any, reader: Reader) -> dict[str, dict[str, Any]]:
-    """Return ccxt's perpetuals by the venue's name of the instrument; the markets must have been loaded."""
-    return {each["id"]: each for each in client.markets.values() if each.get("swap") and each.get("linear")}
+def words_of(error: BaseException) -> str:
+    """Return an error on one short line: a message of ccxt may be a page of HTML."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def require_symbols(client: Any, reader: Reader, symbols: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return ccxt's market of each canonical symbol.
+    """Return ccxt's market of each canonical symbol; the markets must have been loaded.
 
     Raises
     ------
@@ -89,7 +97,7 @@ def require_symbols(client: Any, reader: Reader, symbols: tuple[str, ...]) -> di
     SourceError
         If the venue lists no perpetuals at all.
     """
-    listed = instruments_of(client, reader)
+    listed = {each["id"]: each for each in client.markets.values() if each.get("swap") and each.get("linear")}
     if not listed:
         raise SourceError(f"{reader.venue.name} lists no linear perpetuals: its answer is not what it should be")
     out = {}

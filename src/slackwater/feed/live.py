@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any, Final, TextIO
 from slackwater.clock import Clock, ReplayClock, StampClock, WallClock
 from slackwater.errors import ParameterError, SourceError
 from slackwater.feed import polled, record
-from slackwater.feed.assembly import Assembly, Item, Need
-from slackwater.feed.client import is_of_ccxt, is_of_the_network, require_symbols, tapped_client
+from slackwater.feed.assembly import Assembly, Item
+from slackwater.feed.client import is_of_ccxt, require_symbols, tapped_client, words_of
 from slackwater.feed.items import FaultKind, FeedFault, FeedRow
 from slackwater.feed.mock_clock import begun_clock, clock_of
 from slackwater.feed.readers import READERS
 from slackwater.feed.record import Raw
+from slackwater.feed.requests import Requests
 from slackwater.feed.settings import FeedSettings
 from slackwater.feed.watchdog import Watchdog
 from slackwater.sources.intervals import INTERVALS
@@ -29,8 +29,6 @@ __all__ = ["Feed"]
 _TICK: Final = 0.5
 _LARGEST_ERROR: Final = timedelta(seconds=1)
 _ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
-_TRADES: Final = 1000
-_TRADE_PAGES: Final = 50
 
 
 class Feed:
@@ -78,16 +76,13 @@ class Feed:
         self._closing: set[asyncio.Task[None]] = set()
         self._markets: dict[str, dict[str, Any]] = {}
         self._ended = asyncio.Event()
-        self._asked: set[Any] = set()
         self._interval = INTERVALS[settings.interval]
         self._polls = polled.polls_of(
             self.reader.venue, interval=self._interval, finest=settings.finest, wanted=settings.polled
         )
-        self._polled: dict[tuple[str, str], int] = {}
         self._marked = 0
         self._messages = 0
         self._goes_by_stamps = False
-        self._fruitless: Counter[tuple[str, str]] = Counter()
         self._since = 0
         streams = [(name, symbol) for name in ("bars", "trades") for symbol in settings.symbols]
         self.watchdog = Watchdog(streams, settings.rhythms)
@@ -110,6 +105,9 @@ class Feed:
         speed = self.clock.speed if isinstance(self.clock, ReplayClock) else 0.0
         self.assembly = Assembly(self.settings, sizes, start_ns, clock_error=speed * _ERROR_PER_SPEED)
         self.assembly.listen(self.watchdog.heard)
+        self._requests = Requests(
+            self.assembly, self._polls, take=self._take, fault=self._fault, clock=lambda: self.clock
+        )
         self._stale.listen(start_ns)
         if self._raw_path is not None:
             self._raw_file = Path(self._raw_path).open("a", encoding="utf-8")  # noqa: SIM115 -- closed on leaving
@@ -193,7 +191,7 @@ class Feed:
         except Exception as error:
             if not is_of_ccxt(error):
                 raise
-            raise SourceError(f"{venue} cannot be asked for its markets and time: {_words(error)}") from None
+            raise SourceError(f"{venue} cannot be asked for its markets and time: {words_of(error)}") from None
         self._markets = require_symbols(self._client, self.reader, self.settings.symbols)
         if self._goes_by_stamps:
             self.clock.note(theirs * 1_000_000)
@@ -230,22 +228,24 @@ class Feed:
                 backoff = 1.0 if heard else backoff
             except (SourceError, ParameterError) as error:
                 self._take(record.LOST, str(error))
+            self._requests.client = None
             self._close_client()
             await self.clock.sleep(backoff)
             backoff = min(2.0 * backoff, self.settings.longest_backoff.total_seconds())
 
     async def _connected(self) -> bool:
         """Subscribe, and stay until the connection ends; return whether anything was received."""
-        client, self._ended = self._client, asyncio.Event()
+        self._ended = asyncio.Event()
+        self._requests.client, self._requests.markets = self._client, self._markets
         before = self._messages
         self._take(record.CONNECTED, self.assembly.origin)
         self._listen()
         unified = [self._markets[symbol]["symbol"] for symbol in self.settings.symbols]
         names = [name for name in (self.settings.interval, self.settings.fine_interval) if name]
-        tasks = [self._start(self._subscribed(work)) for work in self.reader.subscribe(client, unified, names)]
+        tasks = [self._start(self._subscribed(work)) for work in self.reader.subscribe(self._client, unified, names)]
         for symbol in self.settings.symbols:
             if self.assembly.last_trade(symbol) is not None:
-                self._start(self._missed_trades(client, symbol))
+                self._start(self._requests.missed_trades(symbol))
         await self._ended.wait()
         for task in tasks:
             task.cancel()
@@ -258,7 +258,7 @@ class Feed:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self._end(f"a subscription ended ({_words(error)})")
+            self._end(f"a subscription ended ({words_of(error)})")
 
     def _listen(self) -> None:
         """Begin to count silences, and the age of the connection."""
@@ -295,8 +295,8 @@ class Feed:
             if self.assembly.any_due(now):
                 self._take(record.TICK, None)
             self._mark_gaps(now)
-            if self._client is not None:
-                self._ask_for_what_is_due(now)
+            for work in self._requests.due(now):
+                self._start(work)
 
     def _mark_gaps(self, now: int) -> None:
         """Mark each bar in which liquidations may be missed; the ends of a gap are marked where they are noticed."""
@@ -306,135 +306,3 @@ class Feed:
             self._marked = place
             if not alive:
                 self._take(record.GAP, None)
-
-    def _ask_for_what_is_due(self, now: int) -> None:
-        client = self._client
-        for need in self.assembly.needs(now):
-            if need[:2] not in self._asked:
-                self._start(self._missing_bars(client, need))
-        for poll in self._polls:
-            for symbol in self.settings.symbols:
-                due = poll.due(now // 1000)
-                if self._polled.get((poll.table, symbol)) != due and (poll.table, symbol) not in self._asked:
-                    self._polled[poll.table, symbol] = due
-                    self._start(self._poll(client, poll, symbol, now // 1000))
-
-    # -- requests --------------------------------------------------------------------------------------------
-
-    async def _missing_bars(self, client: Any, need: Need) -> None:
-        table, symbol, opens = need
-        interval = self.settings.bar_tables[table]
-        ask = polled.address(self.reader.venue, table, symbol, opens[0], opens[-1], interval)
-        await self._ask(client, table, symbol, ask, opens)
-
-    async def _poll(self, client: Any, poll: polled.Poll, symbol: str, now: int) -> None:
-        if poll.table == polled.DEPTH:
-            await self._book(client, symbol)
-            return
-        first = now - microseconds(poll.reach)
-        ask = polled.address(self.reader.venue, poll.table, symbol, first, now, self.settings.finest)
-        await self._ask(client, poll.table, symbol, ask, ())
-
-    async def _ask(
-        self, client: Any, table: str, symbol: str, ask: tuple[str, dict[str, Any]], opens: tuple[int, ...]
-    ) -> None:
-        """Request rows, again while the network fails, and pass the answer on."""
-        self._asked.add((table, symbol))
-        try:
-            answer = await self._patiently(client, ask, table, symbol)
-            if answer is None:
-                return  # the client was replaced meanwhile: what still lacks is requested from the new one
-            self._take(f"rest {table}", {"symbol": symbol, "answer": answer})
-            await self._wait_for_bars(table, symbol, opens)
-        except SourceError as error:
-            content = {"table": table, "symbol": symbol, "opens": opens, "reason": str(error)}
-            self._take(record.FAILED, content)
-        finally:
-            self._asked.discard((table, symbol))
-
-    async def _wait_for_bars(self, table: str, symbol: str, opens: tuple[int, ...]) -> None:
-        """Wait before bars are requested again that no answer had, longer each time; give up after some.
-
-        A venue writes a bar some time after its close, and what it has lost never comes.
-        """
-        if not opens:
-            return
-        still = {(need.table, need.symbol): set(need.opens) for need in self.assembly.needs(self.clock.now_ns())}
-        if not set(opens) <= still.get((table, symbol), set()):
-            self._fruitless[table, symbol] = 0  # others are on the next page
-            return
-        self._fruitless[table, symbol] += 1
-        if self._fruitless[table, symbol] >= self.settings.attempts:
-            self._fruitless[table, symbol] = 0
-            raise SourceError(f"{self.settings.attempts} answers of the venue do not have them")
-        await self.clock.sleep(min(2.0 ** (self._fruitless[table, symbol] - 1), 30.0))
-
-    async def _patiently(self, client: Any, ask: tuple[str, dict[str, Any]], table: str, symbol: str) -> Any:
-        """Return the answer to a request; None if its client was closed meanwhile."""
-        method, params = ask
-        for attempt in range(self.settings.attempts):
-            try:
-                return await getattr(client, method)(params)
-            except Exception as error:
-                if client is not self._client:
-                    return None
-                if not is_of_ccxt(error):
-                    raise
-                if not is_of_the_network(error):
-                    raise SourceError(f"the venue refuses the request: {_words(error)}") from None
-                self._fault(FaultKind.REFUSED, table, symbol, f"try {attempt + 1}: {_words(error)}")
-                await self.clock.sleep(min(2.0**attempt, 30.0))
-        raise SourceError(f"no answer in {self.settings.attempts} tries")
-
-    async def _book(self, client: Any, symbol: str) -> None:
-        market = self._markets[symbol]
-        limit = polled.LEVELS[self.settings.venue]
-        try:
-            book = await client.fetch_order_book(market["symbol"], limit)
-        except Exception as error:
-            if client is not self._client:
-                return  # it was closed meanwhile
-            if not is_of_ccxt(error):
-                raise
-            self._fault(FaultKind.REFUSED, polled.DEPTH, symbol, _words(error))  # the next one is due soon
-            return
-        size = self.assembly.sizes[symbol]
-        sides = {side: [[level[0], level[1] * size] for level in book[side]] for side in ("bids", "asks")}
-        self._take(f"rest {polled.DEPTH}", {"symbol": symbol, "answer": sides})
-
-    async def _missed_trades(self, client: Any, symbol: str) -> None:
-        """Request the trades since the last one before the connection was lost, up to now, page by page."""
-        last, until = self.assembly.last_trade(symbol) or 0, self.clock.now_ns() // 1_000_000
-        found: dict[str, dict[str, Any]] = {}
-        since, complete = last // 1000, False
-        try:
-            for _ in range(_TRADE_PAGES):
-                page = await client.fetch_trades(self._markets[symbol]["symbol"], since, _TRADES)
-                before = len(found)
-                found |= {str(each["id"]): each for each in page}
-                since = max((each["timestamp"] for each in page), default=until)
-                if since >= until or len(found) == before:
-                    complete = len(page) < _TRADES or since >= until
-                    break
-        except Exception as error:
-            if client is self._client and not is_of_ccxt(error):
-                raise
-            text = f"trades since {timestamp(last)} are missing: {_words(error)}"
-            self._fault(FaultKind.GAP, "trades", symbol, text)
-        size = self.assembly.sizes[symbol]
-        answer = [
-            {
-                "id": number,
-                "time": each["timestamp"],
-                "side": each["side"],
-                "price": each["price"],
-                "quantity": each["amount"] * size,
-            }
-            for number, each in sorted(found.items(), key=lambda item: item[1]["timestamp"])
-        ]
-        self._take("rest trades", {"symbol": symbol, "answer": answer, "complete": complete})
-
-
-def _words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
