@@ -85,7 +85,7 @@ class Assembly:
         self._tables = {microseconds(length): name for name, length in settings.bar_tables.items()}
         self._lag = microseconds(settings.decision_lag)
         self.keepers = {
-            (name, symbol): BarKeeper(length, self._known("bars", name, symbol, start_ns, length))
+            (name, symbol): BarKeeper(length, self._known(name, symbol, start_ns, length))
             for length, name in self._tables.items()
             for symbol in settings.symbols
         }
@@ -102,7 +102,7 @@ class Assembly:
         self._told_once: set[Hashable] = set()
         self._on_heard: Callable[[str, str, int], None] = lambda stream, symbol, time: None
 
-    def _known(self, stream: str, table: str, symbol: str, start_ns: int, length: int) -> int:
+    def _known(self, table: str, symbol: str, start_ns: int, length: int) -> int:
         """Return the open of the newest bar that is known already, or that was over when the feed began."""
         since = self.settings.since.get((table, symbol))
         return start_ns // 1000 // length * length - length if since is None else epoch_us(since) - length
@@ -125,7 +125,7 @@ class Assembly:
             out += self._made(raw)
         except Exception as error:  # whatever a message holds, the reader of the connection lives on
             reason = f"{type(error).__name__}: {error}"
-            if raw.stream == record.WEBSOCKET:
+            if raw.stream == record.WEBSOCKET and self.reader.has_liquidations:
                 self._unmarked.update(self.settings.symbols)  # it may have been a liquidation
             out.append(self._fault(raw, FaultKind.UNREADABLE, raw.stream, "", f"cannot be read ({reason:.200})"))
         out += self._final_bars(raw)
@@ -142,7 +142,6 @@ class Assembly:
             for keeper in self.keepers.values():
                 keeper.reconnected()
             self._told.clear()
-            self._unmarked.update(self.settings.symbols)
         elif raw.stream == record.LOST:
             yield self._fault(raw, FaultKind.DISCONNECTED, "", "", str(raw.message))
         elif raw.stream == record.GAP:
@@ -280,15 +279,13 @@ class Assembly:
 
     def _of_book(self, raw: Raw) -> Iterator[Item]:
         symbol = raw.message["symbol"]
-        row, reason = polled.depth_row(symbol, raw.message["answer"], raw.receive_ns // 1000)
-        if row is not None:
+        row = polled.depth_row(symbol, raw.message["answer"], raw.receive_ns // 1000)
+        if isinstance(row, polled.NoDepth):
+            if row.kind is FaultKind.CROSSED_BOOK or (symbol, row.kind) not in self._told:
+                self._told.add((symbol, row.kind))  # a book that is shallow stays so
+                yield self._fault(raw, row.kind, polled.DEPTH, symbol, row.reason)
+        else:
             yield FeedRow(polled.DEPTH, row, Quality.POLLED)
-            return
-        crossed = "not below" in reason
-        if crossed or (symbol, reason) not in self._told:
-            self._told.add((symbol, reason))
-            kind = FaultKind.CROSSED_BOOK if crossed else FaultKind.SHALLOW_BOOK
-            yield self._fault(raw, kind, polled.DEPTH, symbol, reason)
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -346,7 +343,7 @@ class Assembly:
 
     def _marks(self, raw: Raw) -> Iterator[Item]:
         """Yield rows without a quantity: nobody has seen what was liquidated. They need a price, and wait for one."""
-        for symbol in sorted(self._unmarked & self._price.keys() if self.reader.has_liquidations else ()):
+        for symbol in sorted(self._unmarked & self._price.keys()):
             self._unmarked.discard(symbol)
             time = timestamp(raw.receive_ns // 1000)
             row = {"symbol": symbol, "event_time": time, "available_time": time, "side": "long"}

@@ -27,6 +27,7 @@ from slackwater.times import microseconds, timestamp
 __all__ = ["Feed"]
 
 _TICK: Final = 0.5
+_MINUTE_NS: Final = 60_000_000_000
 _LARGEST_ERROR: Final = timedelta(seconds=1)
 _ERROR_PER_SPEED: Final = timedelta(seconds=0.05)
 
@@ -239,6 +240,7 @@ class Feed:
         self._requests.client, self._requests.markets = self._client, self._markets
         before = self._messages
         self._take(record.CONNECTED, self.assembly.origin)
+        self._mark_gap()
         self._listen()
         unified = [self._markets[symbol]["symbol"] for symbol in self.settings.symbols]
         names = [name for name in (self.settings.interval, self.settings.fine_interval) if name]
@@ -269,6 +271,11 @@ class Feed:
         if not self._ended.is_set():
             self._ended.set()
             self._take(record.LOST, reason)
+            self._mark_gap()
+
+    def _mark_gap(self) -> None:
+        """Mark an end of a time in which the stream of liquidations, where there is one, was not seen."""
+        if self.reader.has_liquidations:
             self._take(record.GAP, None)
 
     # -- what is due -----------------------------------------------------------------------------------------
@@ -300,9 +307,15 @@ class Feed:
 
     def _mark_gaps(self, now: int) -> None:
         """Mark each bar in which liquidations may be missed; the ends of a gap are marked where they are noticed."""
-        alive = self.watchdog.alive(self.reader.beside_liquidations, now) and not self._ended.is_set()
         place = now // 1000 // microseconds(self._interval)
         if place != self._marked:
             self._marked = place
-            if not alive:
+            if not self._sees_liquidations(now):
                 self._take(record.GAP, None)
+
+    def _sees_liquidations(self, now: int) -> bool:
+        """Return whether liquidations would have been seen in the last minute."""
+        if self.reader.has_liquidations:
+            return not self._ended.is_set() and self.watchdog.alive(self.reader.beside_liquidations, now)
+        polled_tables = {poll.table for poll in self._polls}
+        return "liquidations" not in polled_tables or self._requests.answered_since("liquidations", now - _MINUTE_NS)

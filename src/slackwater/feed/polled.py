@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from slackwater.errors import ParameterError, did_you_mean
+from slackwater.feed.items import FaultKind
 from slackwater.market.quality.ledger import Finding
 from slackwater.sources.exchange.endpoint import Ask, Endpoint
 from slackwater.sources.exchange.tables import LAGS, Notes, canonical, stamped
 from slackwater.sources.exchange.venue import Venue
 from slackwater.times import DAY, HOUR, MINUTE, SECOND, microseconds, timestamp
 
-__all__ = ["DEPTH", "Poll", "address", "depth_row", "polls_of", "rows_of_answer"]
+__all__ = ["DEPTH", "NoDepth", "Poll", "address", "depth_row", "longest_range", "polls_of", "rows_of_answer"]
 
 DEPTH: Final = "depth"
 LEVELS: Final[Mapping[str, int]] = {"binance": 1000, "bybit": 500, "okx": 400, "gate": 300}
@@ -99,6 +100,15 @@ def address(
     return endpoint.method, endpoint.params(ask)
 
 
+def longest_range(venue: Venue, table: str, interval: timedelta) -> int | None:
+    """Return the longest range in microseconds whose rows fit into one answer; None: any."""
+    endpoint = _endpoint(venue, table)
+    page = endpoint.limit * endpoint.period_ms(interval) or None
+    span = endpoint.longest_range(interval)
+    longest = min((each for each in (page, span) if each is not None), default=None)
+    return None if longest is None else longest * 1000
+
+
 def rows_of_answer(
     venue: Venue, table: str, symbol: str, answer: Any, *, size: float, interval: timedelta, now: int
 ) -> tuple[list[dict[str, Any]], list[Finding]]:
@@ -131,8 +141,15 @@ def rows_of_answer(
     return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")], told
 
 
-def depth_row(symbol: str, book: Mapping[str, Any], now: int) -> tuple[dict[str, Any] | None, str]:
-    """Return the row of a book, or None and the reason in words.
+class NoDepth(NamedTuple):
+    """Why a book makes no row."""
+
+    kind: FaultKind
+    reason: str
+
+
+def depth_row(symbol: str, book: Mapping[str, Any], now: int) -> dict[str, Any] | NoDepth:
+    """Return the row of a book, or why it makes none.
 
     Parameters
     ----------
@@ -145,20 +162,22 @@ def depth_row(symbol: str, book: Mapping[str, Any], now: int) -> tuple[dict[str,
     """
     bids, asks = book["bids"], book["asks"]
     if not bids or not asks:
-        return None, "the book is empty"
+        return NoDepth(FaultKind.SHALLOW_BOOK, "the book is empty")
     if bids[0][0] >= asks[0][0]:
-        return None, f"the best bid, {bids[0][0]:g}, is not below the best ask, {asks[0][0]:g}"
+        reason = f"the best bid, {bids[0][0]:g}, is not below the best ask, {asks[0][0]:g}"
+        return NoDepth(FaultKind.CROSSED_BOOK, reason)
     middle = (bids[0][0] + asks[0][0]) / 2.0
     if bids[-1][0] > 0.99 * middle or asks[-1][0] < 1.01 * middle:
         reach = min(1.0 - bids[-1][0] / middle, asks[-1][0] / middle - 1.0)
-        return None, f"its levels reach {100.0 * reach:.2g} % from the price, and not 1 %: the depth is unknown"
+        reason = f"its levels reach {100.0 * reach:.2g} % from the price, and not 1 %: the depth is unknown"
+        return NoDepth(FaultKind.SHALLOW_BOOK, reason)
     row: dict[str, Any] = {"symbol": symbol, "event_time": timestamp(now), "available_time": timestamp(now)}
     for percent in (1, 5):
         reached = bids[-1][0] <= (1 - percent / 100) * middle and asks[-1][0] >= (1 + percent / 100) * middle
         if percent == 1 or reached:
             row[f"bid_quantity_{percent}pct"] = sum(q for p, q in bids if p >= (1 - percent / 100) * middle)
             row[f"ask_quantity_{percent}pct"] = sum(q for p, q in asks if p <= (1 + percent / 100) * middle)
-    return row, ""
+    return row
 
 
 def _endpoint(venue: Venue, table: str) -> Endpoint:

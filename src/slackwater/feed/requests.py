@@ -59,6 +59,7 @@ class Requests:
         self._take, self._fault, self._clock = take, fault, clock
         self._asked: set[tuple[str, str]] = set()
         self._polled: dict[tuple[str, str], int] = {}
+        self._answered: dict[tuple[str, str], int] = {}
         self._fruitless: Counter[tuple[str, str]] = Counter()
 
     def due(self, now_ns: int) -> Iterator[Coroutine[Any, Any, None]]:
@@ -87,19 +88,37 @@ class Requests:
         if poll.table == polled.DEPTH:
             await self._book(client, symbol)
             return
-        first = now - microseconds(poll.reach)
+        first = self._first(poll, symbol, now)
         ask = polled.address(self._venue, poll.table, symbol, first, now, self._settings.finest)
         await self._ask(client, poll.table, symbol, ask, ())
+
+    def _first(self, poll: polled.Poll, symbol: str, now: int) -> int:
+        """Return the start of the range to request: what was not answered before is requested now."""
+        # Some rows are stamped by the start of a period that was not over then.
+        unanswered = self._answered.get((poll.table, symbol), now) - microseconds(poll.every)
+        first = min(now - microseconds(poll.reach), unanswered)
+        longest = polled.longest_range(self._venue, poll.table, self._settings.finest)
+        if longest is not None and now - first > longest:
+            text = f"rows between {timestamp(first)} and {timestamp(now - longest)} are missing: too many to request"
+            self._fault(FaultKind.GAP, poll.table, symbol, text)
+            return now - longest
+        return first
+
+    def answered_since(self, table: str, time_ns: int) -> bool:
+        """Return whether a table of every symbol was answered after a time in nanoseconds since 1970."""
+        return all(self._answered.get((table, symbol), 0) * 1000 > time_ns for symbol in self._settings.symbols)
 
     async def _ask(
         self, client: Any, table: str, symbol: str, ask: tuple[str, dict[str, Any]], opens: tuple[int, ...]
     ) -> None:
         """Request rows, again while the network fails, and pass the answer on."""
         self._asked.add((table, symbol))
+        asked_at = self._clock().now_ns() // 1000
         try:
             answer = await self._patiently(client, ask, table, symbol)
             if answer is None:
                 return  # the client was replaced meanwhile: what still lacks is requested from the new one
+            self._answered[table, symbol] = asked_at
             self._take(f"rest {table}", {"symbol": symbol, "answer": answer})
             await self._wait_for_bars(table, symbol, opens)
         except SourceError as error:

@@ -174,6 +174,19 @@ def test_the_client_is_replaced_when_it_grows_old() -> None:
     assert [row["event_time"] for row in run.rows("bars")] == run.tables["bars"]["event_time"].tolist()
 
 
+def test_what_a_refusing_venue_did_not_answer_is_requested_later() -> None:
+    """Catches rows of requested tables, and liquidations of Gate, that are lost while requests fail."""
+    script = ["too_many_requests at=50s lasts=290s"]
+    few = ("liquidations", "mark_price")
+    (run,) = listen_to_all("gate", [script], [few], minutes=7, attempts=3)
+    assert [row["event_time"] for row in run.rows("mark_price")] == run.tables["mark_price"]["event_time"].tolist()
+    happened = run.rows("liquidations", Quality.POLLED)
+    assert [row["event_time"] for row in happened] == run.tables["liquidations"]["event_time"].tolist()
+    marked = {row["event_time"].floor("min") for row in run.rows("liquidations", Quality.GAP)}
+    assert {START + n * MINUTE for n in (3, 4, 5)} <= marked  # nobody knew them then
+    assert START + 6 * MINUTE not in marked
+
+
 def test_a_table_without_new_rows_is_named_whatever_was_answered() -> None:
     """Catches an answer that is right in form and old in content: the features would grow stale in silence."""
     old = minute_market(1)["mark_price"]

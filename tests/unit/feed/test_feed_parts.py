@@ -213,15 +213,15 @@ def test_a_large_trade_is_judged_by_the_hours_before_its_own() -> None:
 )
 def test_a_book_that_states_no_depth_makes_no_row(bids: list[list[float]], asks: list[list[float]], words: str) -> None:
     """Catches a depth of zero where it is unknown."""
-    row, reason = polled.depth_row("A", {"bids": bids, "asks": asks}, 0)
-    assert row is None
-    assert words in reason
+    row = polled.depth_row("A", {"bids": bids, "asks": asks}, 0)
+    assert isinstance(row, polled.NoDepth)
+    assert words in row.reason
 
 
 def test_the_depth_is_the_quantity_within_one_percent() -> None:
     book = {"bids": [[99.9, 1.0], [99.2, 2.0], [98.0, 4.0]], "asks": [[100.1, 1.0], [100.9, 3.0], [102.0, 5.0]]}
-    row, _ = polled.depth_row("A", book, 0)
-    assert row is not None
+    row = polled.depth_row("A", book, 0)
+    assert isinstance(row, dict)
     assert (row["bid_quantity_1pct"], row["ask_quantity_1pct"]) == (3.0, 4.0)
     assert "bid_quantity_5pct" not in row  # unknown
 
