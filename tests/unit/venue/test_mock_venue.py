@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import MissingDataError, OrderError, ParameterError
+from slackwater.feed.bars import Candle
 from slackwater.feed.client import local_urls
 from slackwater.feed.items import FeedRow, Quality
 from slackwater.feed.live import Feed
@@ -25,9 +26,11 @@ from slackwater.feed.settings import FeedSettings
 from slackwater.market.venues import EXCHANGES
 from slackwater.storage import write_tables
 from slackwater.venue.dialects import DIALECTS
+from slackwater.venue.dialects.dialect import Pushed
+from slackwater.venue.history import Bar
 from slackwater.venue.script import FAULTS, Fault, fault_of_text, read_script
 from slackwater.venue.server import VenueServer
-from slackwater.venue.tape import Liquidation, Tape, Trade
+from slackwater.venue.tape import Liquidation, Tape, Trade, trades_between
 from tests.minute_market import MINUTE, START, minute_market
 
 NAME = "BTC/USDT:USDT"
@@ -87,6 +90,41 @@ def test_ccxt_reads_the_answers_of_the_venue(venue: str) -> None:
     assert book["bids"][0][0] < book["asks"][0][0]
     assert sum(each["amount"] * volume for each in trades) == pytest.approx(market["volume"].sum())
     assert len({each["id"] for each in trades}) == len(trades)
+    bought = {each["timestamp"] for each in trades if each["side"] == "buy"}
+    history = Tape(minute_market(6)).histories["BTCUSDT"]
+    made = trades_between(history, history.opened[0], int(history.opened[-1]) + 60_000_000)
+    assert bought == {time // 1000 for time, trade in made if trade.side == "buy"}
+    assert 0 < len(bought) < len(trades)
+
+
+@pytest.mark.parametrize("venue", EXCHANGES)
+def test_a_reader_reads_what_a_dialect_writes(venue: str) -> None:
+    """Catches contracts for coin, seconds for milliseconds, and a side that is turned, in a message of each kind."""
+    dialect, reader = DIALECTS[venue], READERS[venue]
+    sizes = {"BTCUSDT": {"okx": 0.01, "gate": 0.0001}.get(venue, 1.0)}
+    time = int(START.value // 10**6) + 7_000
+    pushed = Pushed("BTCUSDT", time, time + 5)
+    for side in ("buy", "sell"):
+        message = dialect.trade(pushed, Trade(7, side, 40_000.5, 1.25))
+        assert reader.is_data(message)
+        (told,) = reader.read(message, sizes)
+        assert isinstance(told.content, Mapping)
+        assert (told.content["side"], int(told.content["time"])) == (side, time)
+        assert float(told.content["price"]) == 40_000.5
+        assert float(told.content["quantity"]) == pytest.approx(1.25)
+    bar = Bar(int(START.value // 1000), 300_000_000, 1.0, 4.0, 0.5, 2.0, 3.25, 1.5, 9, True)
+    (told,) = reader.read(dialect.candle(pushed, bar), sizes)
+    assert isinstance(told.content, Candle)
+    assert (told.content.opened, told.content.interval) == (bar.opened, bar.interval)
+    assert told.content.closed == reader.marks_closed
+    assert [told.content.values[name] for name in ("open", "high", "low", "close")] == [1.0, 4.0, 0.5, 2.0]
+    assert told.content.values["volume"] == pytest.approx(3.25)
+    for side in ("long", "short") if reader.has_liquidations else ():
+        (told,) = reader.read(dialect.liquidations([pushed], [Liquidation(side, 39_000.5, 0.75)]), sizes)
+        assert isinstance(told.content, Mapping)
+        assert (told.content["side"], told.content["price"], int(told.content["time"])) == (side, 39_000.5, time)
+        assert told.content["quantity"] == pytest.approx(0.75)
+    assert reader.has_liquidations == ("liquidations" in dialect.streams)
 
 
 @pytest.mark.parametrize("venue", EXCHANGES)
@@ -271,6 +309,37 @@ def test_the_command_serves_what_a_feed_reads(speed: str, tmp_path: Path) -> Non
             assert "stopped" in server.stdout.read()
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        (
+            "aiohttp",
+            "from slackwater.cli import main; sys.argv = ['s', 'venue', 'serve', '--tables', sys.argv[1]]; main()",
+        ),
+        (
+            "ccxt",
+            "from slackwater.feed.client import tapped_client; from slackwater.feed.readers import READERS\n"
+            "tapped_client(READERS['okx'], None, print)",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_extra(module: str, code: str, tmp_path: Path) -> None:
+    write_tables(minute_market(2), tmp_path / "tables")
+    blocked = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {module!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+    command = [sys.executable, "-c", blocked + code, str(tmp_path / "tables")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    expected = rf'MissingExtraError: {module}\S* is not installed: run `pip install "slackwater\[live\]"`'
+    assert re.search(expected, done.stderr)
 
 
 async def read_bars(url: str, *, count: int) -> list[FeedRow]:
