@@ -69,7 +69,7 @@ async def listen(
                 await asyncio.sleep(0.01)
             await ready.wait()
             server.begin()
-            await server.ended.wait()
+            await server.replayed()
             reading.cancel()
             counts = dict(feed.assembly.counts)
         end = START + minutes * MINUTE

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slackwater.venue.script import Fault
+    from slackwater.venue.server import VenueServer
 
 __all__ = ["venue"]
 
@@ -55,39 +56,39 @@ def serve(
     The replay begins with the first subscription, and the server stays after its end, until it is interrupted. It
     listens on the loopback interface alone, and has neither accounts nor orders.
     """
-    from slackwater.times import epoch_us, parse_time
-
-    rate = _speed(speed)
-    faults = _faults(script, fault or [])
-    names = [each.strip() for each in symbols.split(",") if each.strip()]
-    held, synthetic = _held(tables, names or ["BTCUSDT"], seed)
-    if synthetic:
-        typer.echo("SYNTHETIC market: it is not evidence of a real edge")
-    first, last = (
-        epoch_us(parse_time(text, option)) if text else None for text, option in ((start, "--from"), (end, "--to"))
-    )
     try:
-        from slackwater.venue.server import VenueServer
+        from slackwater.venue.server import VenueServer, require_address
     except ModuleNotFoundError as error:
         raise MissingExtraError(f'{error.name} is not installed: run `pip install "slackwater[live]"`') from None
     from slackwater.venue.tape import Tape
 
-    async def run() -> None:
-        tape = Tape(held, names or None)
-        async with VenueServer(
-            name, tape, faults=faults, speed=rate, start=first, end=last, host=host, port=port
-        ) as server:
-            typer.echo(f"{name} on {server.url} with {', '.join(tape.histories)}; faults: {len(faults)}")
-            await server.ended.wait()
-            typer.echo(f"the replay has ended: {', '.join(f'{n:,} {what}' for what, n in sorted(server.sent.items()))}")
-            await asyncio.Event().wait()
-
+    require_address(name, host)
+    rate, faults = _speed(speed), _faults(script, fault or [])
+    first, last = _time(start, "--from"), _time(end, "--to")
+    names = [each.strip() for each in symbols.split(",") if each.strip()]
+    held, synthetic = _held(tables, names or ["BTCUSDT"], seed)
+    if synthetic:
+        typer.echo("SYNTHETIC market: it is not evidence of a real edge")
+    tape = Tape(held, names or None)
+    server = VenueServer(name, tape, faults=faults, speed=rate, start=first, end=last, host=host, port=port)
     try:
-        asyncio.run(run())
+        asyncio.run(_serve(server))
     except KeyboardInterrupt:
         typer.echo("stopped")
-    except OSError as error:
-        raise ParameterError(f"`--host` and `--port`: {host}:{port} cannot be listened on: {error.strerror}") from None
+
+
+async def _serve(server: VenueServer) -> None:
+    async with server:
+        typer.echo(f"{server.venue} on {server.url} with {', '.join(server.tape.histories)}")
+        await server.replayed()
+        typer.echo(f"the replay has ended: {', '.join(f'{n:,} {what}' for what, n in sorted(server.sent.items()))}")
+        await asyncio.Event().wait()
+
+
+def _time(text: str, option: str) -> int | None:
+    from slackwater.times import epoch_us, parse_time
+
+    return epoch_us(parse_time(text, option)) if text else None
 
 
 def _speed(text: str) -> float | None:

@@ -22,7 +22,7 @@ from slackwater.venue.dialects.dialect import Market, Pushed
 from slackwater.venue.script import Fault, starting
 from slackwater.venue.tape import Candle, Event, Liquidation, Tape, Trade
 
-__all__ = ["CLOCK_PATH", "VenueServer"]
+__all__ = ["CLOCK_PATH", "VenueServer", "require_address"]
 
 CLOCK_PATH: Final = "/slackwater/clock"
 """Path of an answer that no venue has: `now_ns`, `speed` (null: as fast as the client takes it), `running`. With the
@@ -75,10 +75,7 @@ class VenueServer:
         port: int = 0,
         begin: Literal["subscription", "call"] = "subscription",
     ) -> None:
-        if venue not in DIALECTS:
-            raise ParameterError(
-                f"`venue` must be one that can be served, was {venue!r}{did_you_mean(venue, DIALECTS)}"
-            )
+        require_address(venue, host)
         if speed is not None and not 1.0 <= speed <= FASTEST:
             raise ParameterError(f"`speed` must be 1 to {FASTEST:g}, or max, was {speed:g}")
         self.start = tape.start if start is None else start
@@ -88,7 +85,7 @@ class VenueServer:
                 f"the replay must begin within the data, from {timestamp(tape.start)}, and end later; "
                 f"was {timestamp(self.start)} to {timestamp(self.end)}"
             )
-        self.host, self.port = _loopback(host), port
+        self.venue, self.host, self.port = venue, "127.0.0.1" if host == "localhost" else host, port
         if "liquidations" not in DIALECTS[venue].streams and (
             wrong := next((f for f in faults if f.kind in ("burst", "one_message") or f.stream == "liquidations"), None)
         ):
@@ -96,7 +93,7 @@ class VenueServer:
         self.dialect, self.tape, self.faults, self.speed = DIALECTS[venue], tape, tuple(faults), speed
         self.sent: Counter[str] = Counter()
         self.requests: list[str] = []
-        self.begun, self.ended = asyncio.Event(), asyncio.Event()
+        self.begun = asyncio.Event()
         self._begins_by_itself = begin == "subscription"
         self._clock: Clock = clock or StampClock(self.start * 1000)
         self._paced = clock is not None or speed is not None
@@ -115,20 +112,24 @@ class VenueServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ParameterError(f"{self.host}:{self.port} cannot be listened on: {error.strerror}") from None
         self.port = self._runner.addresses[0][1]
         return self
 
     async def __aexit__(self, *error: object) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
         for request, _ in list(self._connections.values()):
             if request.transport is not None:
                 request.transport.abort()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     @property
     def url(self) -> str:
@@ -150,6 +151,12 @@ class VenueServer:
 
     # -- replay ----------------------------------------------------------------------------------------------
 
+    async def replayed(self) -> None:
+        """Wait for the end of the replay; an error that ended it is raised."""
+        await self.begun.wait()
+        if self._task is not None:
+            await self._task
+
     async def _replay(self) -> None:
         for event in self.tape.events(self.start, self.end):
             while self._paced and (wait := event.time * 1000 - self._clock.now_ns()) > 0:
@@ -161,7 +168,6 @@ class VenueServer:
             self._past = elapsed
             await self._tell(event, elapsed)
             await asyncio.sleep(0)
-        self.ended.set()
 
     async def _happen(self, event: Event, elapsed: timedelta) -> None:
         """Let the faults begin that are due with an event."""
@@ -279,12 +285,19 @@ async def _send(socket: web.WebSocketResponse, texts: list[str]) -> None:
             await socket.send_str(text)
 
 
-def _loopback(host: str) -> str:
-    name = "127.0.0.1" if host == "localhost" else host
+def require_address(venue: str, host: str) -> None:
+    """Check that a venue can be served on an address.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such venue, or the address is not one of the loopback interface.
+    """
+    if venue not in DIALECTS:
+        raise ParameterError(f"`venue` must be one that can be served, was {venue!r}{did_you_mean(venue, DIALECTS)}")
     try:
-        loopback = ipaddress.ip_address(name).is_loopback
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
     if not loopback:
         raise ParameterError(f"`host` must be an address of the loopback interface, such as 127.0.0.1, was {host!r}")
-    return name

@@ -62,7 +62,7 @@ async def replayed(server: VenueServer, *works: Coroutine[Any, Any, Any]) -> lis
     while server.channels < len(works):
         await asyncio.sleep(0.01)
     server.begin()
-    await server.ended.wait()
+    await server.replayed()
     return [await asyncio.wait_for(task, 5) for task in tasks]
 
 
@@ -154,7 +154,7 @@ def test_the_other_path_of_binance_acknowledges_and_stays_silent(path: str, data
             await socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@kline_1m"], "id": 7})
             heard = [await socket.receive_json()]
             server.begin()
-            await server.ended.wait()
+            await server.replayed()
             try:
                 while True:
                     heard.append(await asyncio.wait_for(socket.receive_json(), 0.1))
@@ -278,6 +278,31 @@ def test_what_cannot_be_served_is_named(changes: dict[str, Any], words: str) -> 
         VenueServer(**{"venue": "binance", "tape": Tape(minute_market(2))} | changes)
 
     with pytest.raises(ParameterError, match=words):
+        asyncio.run(run())
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def run() -> None:
+        tape = Tape(minute_market(2))
+        async with VenueServer("okx", tape) as first, VenueServer("okx", tape, port=first.port):
+            pass
+
+    with pytest.raises(ParameterError, match=r"127\.0\.0\.1:\d+ cannot be listened on"):
+        asyncio.run(run())
+
+
+def test_a_replay_that_fails_is_not_taken_for_one_that_ended() -> None:
+    """Catches a server that says nothing any more, and a client that takes that for a quiet market."""
+
+    async def run() -> None:
+        tables = minute_market(2)
+        tape = Tape(tables)
+        tape.histories["BTCUSDT"].sides["liquidations"].clear()  # as if the memory were damaged
+        async with VenueServer("okx", tape, speed=None, begin="call") as server:
+            server.begin()
+            await server.replayed()
+
+    with pytest.raises(IndexError):
         asyncio.run(run())
 
 
