@@ -65,7 +65,7 @@ async def listen(
         items: list[FeedRow | FeedFault] = []
         async with Feed(feed_settings, raw_path=raw_path, clock=clock) as feed:
             reading = asyncio.create_task(_collect(feed, items))
-            while server.channels < len(server.dialect.streams):
+            while server.channels < _channels(feed_settings):
                 await asyncio.sleep(0.01)
             await ready.wait()
             server.begin()
@@ -75,6 +75,12 @@ async def listen(
         end = START + minutes * MINUTE
         truth = {name: table[table["event_time"] <= end] for name, table in tables.items()}
         return FeedRun([each for each in items if _time(each) <= end], counts, dict(server.sent), truth)
+
+
+def _channels(settings: FeedSettings) -> int:
+    """How many channels a feed subscribes to; OKX has one of liquidations for all symbols, Gate none."""
+    symbols = len(settings.symbols)
+    return symbols * (len(settings.bar_tables) + 1) + {"okx": 1, "gate": 0}.get(settings.venue, symbols)
 
 
 def _time(item: FeedRow | FeedFault) -> pd.Timestamp:

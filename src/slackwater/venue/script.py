@@ -32,7 +32,7 @@ FAULTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The kinds of faults, and the fields that each may have besides `at`.
 
-``burst``: so many liquidations in one TCP segment. ``one_message``: so many in one message. ``acknowledge_only``: a
+``burst``: so many liquidations in one write. ``one_message``: so many in one message. ``acknowledge_only``: a
 stream that is acknowledged and then sends nothing. ``silence``: no stream sends anything, pings are answered.
 ``abnormal_close``: the connections end without a closing frame (1006). ``duplicates``: every message twice.
 ``reorder``: neighbouring messages change places. ``clock_skew``: stamps and server time are off. ``crossed_book``: the

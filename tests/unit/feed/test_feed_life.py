@@ -20,6 +20,7 @@ from slackwater.feed.settings import FeedSettings
 from slackwater.market.inputs import INPUTS
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
+from slackwater.market.venues import EXCHANGES
 from slackwater.sources.large_trades import LargeTradeRule, TradeSizes
 from slackwater.times import HOUR_US, MINUTE
 from slackwater.venue.script import fault_of_text
@@ -285,10 +286,12 @@ def test_both_ends_of_a_gap_in_the_liquidations_are_marked() -> None:
     assert all("429" in each.text or "Too many" in each.text for each in lost[1:])
 
 
-def test_fine_bars_and_bars_of_several_symbols() -> None:
+@pytest.mark.parametrize("venue", EXCHANGES)
+def test_fine_bars_and_bars_of_several_symbols(venue: str) -> None:
     """Catches bars of one interval or symbol that are taken for those of another."""
     symbols = ("BTCUSDT", "ETHUSDT")
-    (run,) = listen_to_all("gate", [[]], [()], interval="5m", fine_interval="1m", symbols=symbols, minutes=6)
+    polled = ("liquidations",) if venue == "gate" else ()
+    (run,) = listen_to_all(venue, [[]], [polled], interval="5m", fine_interval="1m", symbols=symbols, minutes=6)
     truth = run.tables["bars"].set_index(["symbol", "event_time"])
     fine = run.rows("fine_bars")
     assert {(row["symbol"], row["event_time"]) for row in fine} == set(truth.index)
@@ -301,6 +304,14 @@ def test_fine_bars_and_bars_of_several_symbols() -> None:
         expected = (five["open"].iloc[0], five["high"].max(), five["low"].min(), five["close"].iloc[-1])
         assert tuple(row[name] for name in ("open", "high", "low", "close")) == expected
         assert row["volume"] == pytest.approx(five["volume"].sum())
+    happened = run.tables["liquidations"][["symbol", "event_time", "quantity"]]
+    told = {
+        (row["symbol"], row["event_time"]): row["quantity"]
+        for row in run.rows("liquidations", Quality.LIVE, Quality.POLLED)
+    }
+    assert told == pytest.approx(
+        {(symbol, time): quantity for symbol, time, quantity in happened.itertuples(index=False)}
+    )
 
 
 def test_large_trades_are_rows_once_their_sizes_are_known() -> None:
