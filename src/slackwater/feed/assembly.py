@@ -366,7 +366,8 @@ def replay(settings: FeedSettings, raws: Iterable[Raw]) -> Iterator[Item]:
     settings
         Settings of the feed that recorded them.
     raws
-        Raw messages from the beginning of a feed, such as those of `slackwater.feed.record.read_raw`.
+        Raw messages from the beginning of a feed on, such as those of `slackwater.feed.record.read_raw`; those of one
+        that was started again may follow.
 
     Raises
     ------
@@ -377,16 +378,23 @@ def replay(settings: FeedSettings, raws: Iterable[Raw]) -> Iterator[Item]:
     for raw in raws:
         if raw.venue != settings.venue:
             raise SchemaError(f"the record has messages of {raw.venue}, and the settings are of {settings.venue}")
-        if assembly is None:
-            try:
-                origin = raw.message
-                off = timedelta(milliseconds=origin["clock_error_ms"])
-                assembly = Assembly(settings, origin["contract_sizes"], origin["start_ns"], clock_error=off)
-            except (TypeError, KeyError) as error:
-                raise SchemaError(
-                    f"the record must begin where a feed began, and begins with `{raw.stream}`"
-                ) from error
+        if assembly is None or _begins_another(raw, assembly):
+            assembly = _made_again(settings, raw)
         yield from assembly.take(raw)
+
+
+def _begins_another(raw: Raw, assembly: Assembly) -> bool:
+    """Return whether a feed that was started again goes on with the record of the one before."""
+    return raw.stream == record.CONNECTED and raw.message != assembly.origin
+
+
+def _made_again(settings: FeedSettings, raw: Raw) -> Assembly:
+    try:
+        origin = raw.message
+        error = timedelta(milliseconds=origin["clock_error_ms"])
+        return Assembly(settings, origin["contract_sizes"], origin["start_ns"], clock_error=error)
+    except (TypeError, KeyError) as problem:
+        raise SchemaError(f"the record must begin where a feed began, and begins with `{raw.stream}`") from problem
 
 
 def _require_time(raw: Raw, time: int, interval: int = 1) -> int:

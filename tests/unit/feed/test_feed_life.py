@@ -121,6 +121,20 @@ def test_the_record_of_raw_messages_makes_the_same_rows(recorded: tuple[FeedRun,
     assert len(run.rows("liquidations")) > 40
 
 
+def test_a_feed_that_was_started_again_goes_on_in_the_record(recorded: tuple[FeedRun, Path]) -> None:
+    """Catches rows of the second run that depend on the first one: the feed had forgotten it."""
+    settings = FeedSettings(venue="binance", symbols=("BTCUSDT",), interval="1m", decision_lag=LAG)
+    raws = list(read_raw(recorded[1]))
+    again = [
+        raw._replace(message={**raw.message, "start_ns": raw.message["start_ns"] + 1})
+        if raw.stream == "connected"
+        else raw
+        for raw in raws
+    ]
+    once = texts(list(replay(settings, raws)))
+    assert texts(list(replay(settings, [*raws, *again]))) == [*once, *once]
+
+
 def test_a_record_that_was_cut_or_damaged(recorded: tuple[FeedRun, Path], tmp_path: Path) -> None:
     """Catches a killed recorder whose record cannot be read, and a damaged line that is passed over."""
     lines = recorded[1].read_text().splitlines(keepends=True)[:5]
