@@ -14,6 +14,7 @@ from slackwater import __version__
 from slackwater.commands import bundle, study
 from slackwater.commands.journal import journal
 from slackwater.commands.promote import promote
+from slackwater.commands.venue import venue
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
 
@@ -399,6 +400,7 @@ app.command()(study.study)
 app.command()(study.evaluate)
 app.add_typer(journal, name="journal")
 app.command()(promote)
+app.add_typer(venue, name="venue")
 
 
 def main() -> None:
