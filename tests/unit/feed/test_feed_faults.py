@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from slackwater.feed.items import FaultKind, Quality
-from slackwater.market.schemas import validate_row
+from slackwater.market.schemas import RowReader
 from slackwater.market.venues import EXCHANGES
 from tests.feed_run import FeedRun, listen_to_all
 from tests.minute_market import START
@@ -94,7 +94,7 @@ def test_every_usable_row_is_canonical(runs: dict[str, FeedRun]) -> None:
     for run in runs.values():
         for item in run.items:
             if hasattr(item, "quality") and item.quality.usable:
-                validate_row(item.row, item.table)
+                RowReader(item.table)(item.row)
 
 
 def test_a_burst_is_counted_whole(venue: str, runs: dict[str, FeedRun]) -> None:
