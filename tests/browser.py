@@ -39,14 +39,12 @@ class Browser:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
 
-        def place_pipes() -> None:  # where --remote-debugging-pipe expects them
-            os.dup2(to_browser, 3)
-            os.dup2(from_browser, 4)
-
-        command = [require_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        # The browser expects the pipes at 3 and 4.
+        command = ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh"]
+        command += [require_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         command += [f"--user-data-dir={profile}", "--no-first-run", "--disable-background-networking", "about:blank"]
         self._process = subprocess.Popen(
-            command, pass_fds=(3, 4), preexec_fn=place_pipes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         os.close(to_browser)
         os.close(from_browser)

@@ -212,7 +212,9 @@ def stretches(
 
 def _newest_interest(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the last open interest above 0 that a bar had by each row, coin; NaN before the first."""
-    interest = np.where(~np.isnan(values[:, CLOSE]) & (values[:, OPEN_INTEREST] > 0.0), values[:, OPEN_INTEREST], np.nan)
+    interest = np.where(
+        ~np.isnan(values[:, CLOSE]) & (values[:, OPEN_INTEREST] > 0.0), values[:, OPEN_INTEREST], np.nan
+    )
     return pd.Series(interest).ffill().to_numpy()
 
 

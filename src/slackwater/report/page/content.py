@@ -94,10 +94,10 @@ def number(value: Any, digits: int = 3, unit: str = "") -> str:
         return "infinite"
     tail = f" {unit}" if unit else ""
     size = abs(value)
-    if isinstance(value, int) or size >= 10.0 ** (digits - 1):
+    if isinstance(value, int) or size >= min(10.0 ** (digits - 1), 1e4):
         return f"{value:,.0f}{tail}"
     decimals = digits - 1 - math.floor(math.log10(size)) if size > 0.0 else 0
-    return f"{value:.{min(decimals, 9)}f}{tail}"
+    return f"{value:,.{min(decimals, 9)}f}{tail}"
 
 
 def percent(value: Any, digits: int = 3) -> str:

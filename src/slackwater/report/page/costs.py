@@ -1,4 +1,4 @@
-"""Question 4: what does it cost, and how big can it get?"""
+"""Section 4: costs, capacity and venues."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, known, number, percent
-from slackwater.report.page.drawing import Axis, Plot
+from slackwater.report.page.drawing import Axis, Plot, rows_plot
 from slackwater.report.page.forest import Row, forest
 from slackwater.report.page.run_files import RunFiles
 
@@ -22,10 +22,12 @@ def costs(run: RunFiles) -> Section:
     own = next(iter(venues.values()), None)
     answer = "No venue could be compared." if own is None else (
         f"A trade pays {number(own['cost_bps'])} bps of notional for fees, slippage and funding together on "
-        f"{number(own['gross_bps'])} bps of gross result, at {own['venue']}."
+        f"{number(own['gross_bps'])} bps of gross result, at the costs of the venue `{own['venue']}`."
     )  # fmt: skip
     pictures = [_parts(run), _multiples(run), _capacity(run), _venues(run)]
-    return Section(name="costs", question="What does it cost, and how big can it get?", answer=answer, pictures=pictures)
+    return Section(
+        name="costs", question="What does it cost, and how big can it get?", answer=answer, pictures=pictures
+    )
 
 
 def _parts(run: RunFiles) -> Picture:
@@ -36,20 +38,15 @@ def _parts(run: RunFiles) -> Picture:
     signs = {"gross_usd": 1.0, "fees_usd": -1.0, "slippage_usd": -1.0, "funding_usd": -1.0, "net_usd": 1.0}
     names = ("gross result", "fees", "slippage and impact", "funding", "net result")
     means = [sign * float((1e4 * trades[name] / trades["notional_usd"]).mean()) for name, sign in signs.items()]
-    plot = Plot(
-        label=title,
-        x=Axis.around("Mean (bps of notional per trade; a cost is negative)", means, include=[0.0]),
-        y=Axis(title="", low=-len(names) + 0.5, high=0.5, ticks=[(-i, name) for i, name in enumerate(names)]),
-        synthetic=run.synthetic,
-        height=210.0,
-        left=150.0,
-    )
+    x = Axis.around("Mean (bps of notional per trade; a cost is negative)", means, include=[0.0])
+    plot = rows_plot(names, x, label=title, synthetic=run.synthetic)
     for place, mean in enumerate(means):
         plot.bar(0.0, mean, -place - 0.32, -place + 0.32, kind="gain" if mean > 0.0 else "loss")
     plot.rule(x=0.0)
     finding = (
-        f"Of {number(means[0])} bps of gross result per trade at unit risk, fees take {number(-means[1])} bps, slippage "
-        f"{number(-means[2])} bps and funding {number(-means[3])} bps (negative: received): {number(means[4])} bps remain."
+        f"Of {number(means[0])} bps of gross result per trade at unit risk, fees take {number(-means[1])} bps, "
+        f"slippage {number(-means[2])} bps and funding {number(-means[3])} bps (negative: received): "
+        f"{number(means[4])} bps remain."
     )
     return Picture(
         title=title,
@@ -74,7 +71,9 @@ def _band(run: RunFiles, rows: list[dict[str, Any]], x: Axis, place: str, label:
 
 def _multiples(run: RunFiles) -> Picture:
     rows = run.sensitivity["cost"]
-    table = Table.of(rows, {"multiple": "multiple of costs", "n_trades": "trades", **_MEAN, "profit_factor": "profit factor"})
+    table = Table.of(
+        rows, {"multiple": "multiple of costs", "n_trades": "trades", **_MEAN, "profit_factor": "profit factor"}
+    )
     if not any(row["n_trades"] for row in rows):
         return Picture(title="Cost sensitivity", finding=_NONE, drawing="", table=table)
     even = run.sensitivity["venues"][0]["break_even_multiple"] if run.sensitivity["venues"] else None
@@ -103,23 +102,24 @@ def _capacity(run: RunFiles) -> Picture:
     if even is None and any(known(row["net_bps_mean"]) > 0.0 for row in rows):
         size = "The mean stays above 0 at every size measured"
     finding = (
-        f"{size}. From {number(first['notional_usd'], 6)} to {number(last['notional_usd'], 7)} USDT per trade, slippage "
-        f"rises from {number(first['round_trip_slippage_bps_mean'])} to {number(last['round_trip_slippage_bps_mean'])} bps, "
+        f"{size}. From {number(first['notional_usd'], 6)} to {number(last['notional_usd'], 7)} USDT per trade, "
+        f"slippage rises from {number(first['round_trip_slippage_bps_mean'])} to "
+        f"{number(last['round_trip_slippage_bps_mean'])} bps, "
         f"and the share of trades within the depth limit falls to {percent(last['share_within_depth'])}."
     )
     low, high = first["notional_usd"], last["notional_usd"]
     x = Axis(title="Notional per trade (USDT, log scale)", low=0.9 * low, high=1.1 * high, log=True)
     return Picture(
-        title="Capacity", finding=finding, drawing=_band(run, rows, x, "notional_usd", "Net result by size"), table=table
+        title="Capacity",
+        finding=finding,
+        drawing=_band(run, rows, x, "notional_usd", "Net result by size"),
+        table=table,
     )
 
 
 def _venues(run: RunFiles) -> Picture:
     found = run.sensitivity["venues"]
-    rows = [
-        Row(label=row["venue"], **{end: known(row[f"net_bps_{name}"]) for end, name in (("value", "mean"), ("low", "low"), ("high", "high"))})
-        for row in found
-    ]
+    rows = [Row.of(row["venue"], row["net_bps_mean"], row["net_bps_low"], row["net_bps_high"]) for row in found]
     columns = {
         "venue": "venue", **_MEAN, "fee_bps": "fees (bps)", "spread_bps": "spread (bps)", "impact_bps": "impact (bps)",
         "funding_bps": "funding (bps)", "confirmed": "facts confirmed", "assumed": "assumed",
@@ -135,5 +135,7 @@ def _venues(run: RunFiles) -> Picture:
         )
     elif found:
         finding = f"The costs by venue are {UNKNOWN}: no venue takes all trades."
-    drawing = forest(rows, title="Net result (bps per trade), 95 %", label="Net result by venue", synthetic=run.synthetic)
+    drawing = forest(
+        rows, title="Net result (bps per trade), 95 %", label="Net result by venue", synthetic=run.synthetic
+    )
     return Picture(title="Venues", finding=finding, drawing=drawing if priced else "", table=Table.of(found, columns))

@@ -24,11 +24,11 @@ _LAYERS: Final = {
     "trades": "trades",
 }
 _READING: Final = (
-    "Candles: hollow rises, full falls. Brightness of the map is estimated mass over open interest, as known at the time, on a "
-    "logarithmic scale: a rank, never an amount in dollars; it is erased where the price crossed. Entry: ▲ long, ▼ short. "
-    "Exit: ● target, ■ time, ✕ stop. Filled triangles beside the price are sweeps of a level, diamonds glides through one; "
-    "triangles on the time axis are signal events, pointing as the move did. Wheel or + and − zoom, drag or the arrow keys "
-    "pan, N and P step through the trades, Home shows everything, Escape clears."
+    "Candles: hollow rises, full falls. Colour of the map is estimated mass over open interest, as known at the time: "
+    "a rank, never an amount in dollars; it is erased where the price crossed. Entry: ▲ long, ▼ short. Exit: ● target, "
+    "■ time, ✕ stop. Filled triangles beside the price are sweeps of a level, diamonds glides through one; both "
+    "appear when zoomed in. Triangles on the time axis are signal events, pointing as the move did. Wheel or + and − zoom, "
+    "drag or the arrow keys pan, N and P step through the trades, Home shows everything, Escape clears."
 )
 
 
@@ -84,14 +84,15 @@ def _banner(synthetic: bool) -> str:
     if not synthetic:
         return ""
     return (
-        '<p class="banner" role="note">SYNTHETIC market: every number on this page was measured on simulated data. It is '
-        "not evidence that anything earns money in a real market.</p>"
+        '<p class="banner" role="note">SYNTHETIC market: every number on this page was measured on simulated data. '
+        "It is not evidence that anything earns money in a real market.</p>"
     )
 
 
 def _navigation(sections: Sequence[Section], synthetic: bool) -> str:
     links = "".join(
-        f'<li><a href="#{each.name}">{i}. {escape(each.question)}</a></li>' for i, each in enumerate(sections, start=1)
+        f'<li><a href="#{each.name}" title="{escape(each.question, quote=True)}">{i}. {each.name.capitalize()}</a></li>'
+        for i, each in enumerate(sections, start=1)
     )
     mark = '<li class="synthetic-mark">SYNTHETIC</li>' if synthetic else ""
     return f'<nav aria-label="Questions"><ol>{mark}{links}</ol></nav>'
@@ -120,7 +121,10 @@ def _table(table: Table, title: str, *, is_open: bool) -> str:
     if not table.rows:
         return ""
     numeric = [any(_is_number(row[i]) for row in table.rows) for i in range(len(table.head))]
-    head = "".join(f"<th scope=col{' class=n' if n else ''}>{escape(each)}</th>" for each, n in zip(table.head, numeric, strict=True))
+    head = "".join(
+        f"<th scope=col{' class=n' if n else ''}>{escape(each)}</th>"
+        for each, n in zip(table.head, numeric, strict=True)
+    )
     rows = "".join(f"<tr>{''.join(map(_cell, row, numeric))}</tr>" for row in table.rows)
     count = f"{len(table.rows):,} row{'s' * (len(table.rows) != 1)}"
     return (
@@ -138,7 +142,15 @@ def _cell(value: Any, numeric: bool) -> str:
     if isinstance(value, bool):
         value = "yes" if value else "no"
     text = number(value, 4) if value is None or _is_number(value) else str(value)
-    kind = "pass" if text.startswith("✓") else "fail" if text.startswith("✗") else "n" if numeric and text != UNKNOWN else ""
+    kind = (
+        "pass"
+        if text.startswith("✓")
+        else "fail"
+        if text.startswith("✗")
+        else "n"
+        if numeric and text != UNKNOWN
+        else ""
+    )
     return f"<td{f' class={kind}' if kind else ''}>{escape(text)}</td>"
 
 
@@ -149,15 +161,20 @@ def _chart(synthetic: bool) -> str:
     buttons = "".join(
         f'<button type="button" id="{name}" title="{title}">{label}</button>'
         for name, title, label in (
-            ("zoom-in", "Zoom in", "+"), ("zoom-out", "Zoom out", "−"), ("earlier", "Pan to the left", "◀"),
-            ("later", "Pan to the right", "▶"), ("all", "Show everything", "All"), ("before", "Trade before", "Previous trade"),
+            ("zoom-in", "Zoom in", "+"),
+            ("zoom-out", "Zoom out", "−"),
+            ("earlier", "Pan to the left", "◀"),
+            ("later", "Pan to the right", "▶"),
+            ("all", "Show everything", "All"),
+            ("before", "Trade before", "Previous trade"),
             ("next", "Next trade", "Next trade"),
         )
-    )  # fmt: skip
+    )
     stamp = '<div id="stamp">SYNTHETIC</div>' if synthetic else ""
     return (
-        '<figure class="wide"><h3>Price, liquidation map and trades</h3>'
-        f'<div class="bar"><label>Symbol <select id="symbol"></select></label>{buttons}</div><div class="bar">{boxes}</div>'
+        '<figure class="wide chart"><h3>Price, liquidation map and trades</h3>'
+        f'<div class="bar"><label>Symbol <select id="symbol"></select></label>{buttons}</div>'
+        f'<div class="bar">{boxes}</div>'
         '<p class="note" id="range" aria-live="polite">Price (USDT, log scale) in time (UTC)</p>'
         f'<div id="chart" tabindex="0" role="group" aria-label="Price chart with the liquidation map and the trades" '
         f'aria-describedby="reading">{stamp}</div><p id="legend" class="chart-only"></p>'
@@ -168,5 +185,6 @@ def _chart(synthetic: bool) -> str:
 def _footer() -> str:
     return (
         "<footer>Made by slackwater from the files of the run. The chart is drawn by TradingView Lightweight Charts™, "
-        "Copyright (c) 2026 TradingView, Inc., licensed under the Apache License 2.0. A backtest is not advice.</footer>"
+        "Copyright (c) 2026 TradingView, Inc., licensed under the Apache License 2.0. A backtest is not advice."
+        "</footer>"
     )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-__all__ = ["Axis", "Plot", "months", "nice_ticks"]
+__all__ = ["Axis", "Plot", "months", "nice_ticks", "rows_plot"]
 
 _WIDTH: Final = 520.0
 _TOP, _BOTTOM, _RIGHT, _LEFT = 30.0, 46.0, 16.0, 62.0
@@ -130,7 +130,9 @@ class Plot:
     def text(self, x: float, y: float, words: str, *, anchor: str = "start") -> None:
         """Write words beside a point."""
         a, b = self.at(x, y)
-        self.marks.append(f'<text class="said" x="{a:.1f}" y="{b + 4:.1f}" text-anchor="{anchor}">{escape(words)}</text>')
+        self.marks.append(
+            f'<text class="said" x="{a:.1f}" y="{b + 4:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+        )
 
     def svg(self) -> str:
         """Return the picture."""
@@ -156,29 +158,43 @@ class Plot:
             _, b = self.at(self.x.low, place)
             yield f'<path class="grid" d="M{self.left:.1f} {b:.1f}H{_WIDTH - _RIGHT:.1f}"/>'
             yield f'<text class="tick" x="{self.left - 7:.1f}" y="{b + 4:.1f}" text-anchor="end">{escape(label)}</text>'
-        middle = 0.5 * (self.left + _WIDTH - _RIGHT)
-        yield f'<text class="axis" x="{middle:.1f}" y="{bottom + 36:.1f}" text-anchor="middle">{escape(self.x.title)}</text>'
+        across = f'x="{_WIDTH - _RIGHT:.0f}" y="{bottom + 36:.1f}" text-anchor="end"'
+        yield f'<text class="axis" {across}>{escape(self.x.title)}</text>'
         yield f'<text class="axis" x="4" y="18">{escape(self.y.title)}</text>'
 
     def _legend(self) -> Iterable[str]:
         for place, (kind, shape, name) in enumerate(self.legend):
             a, b = self.left + (place % 2) * 0.5 * (_WIDTH - self.left), self.height + 8.0 + 18.0 * (place // 2)
             if shape == "line":
-                yield f'<path class="line {kind} rule" d="M{a:.1f} {b:.1f}h18"/>'
+                yield f'<path class="line {kind}" d="M{a:.1f} {b:.1f}h18"/>'
             else:
                 yield _mark(a + 9.0, b, kind, shape, 4.5)
             yield f'<text class="tick" x="{a + 25:.1f}" y="{b + 4:.1f}">{escape(name)}</text>'
+
+
+def rows_plot(
+    labels: Sequence[str], x: Axis, *, label: str, synthetic: bool, left: float = 150.0, row: float = 21.0
+) -> Plot:
+    """Return an empty plot of one labelled row per name: the first at the height 0, the next at -1, and so on."""
+    names = [(float(-i), name) for i, name in enumerate(labels)]
+    y = Axis(title="", low=-len(labels) + 0.5, high=0.5, ticks=names or [(0.0, "")])
+    height = _TOP + _BOTTOM + 14.0 + row * max(len(labels), 2)
+    return Plot(label=label, x=x, y=y, synthetic=synthetic, height=height, left=left)
 
 
 def _mark(a: float, b: float, kind: str, shape: str, size: float) -> str:
     if shape == "circle":
         return f'<circle class="mark {kind}" cx="{a:.1f}" cy="{b:.1f}" r="{size:g}"/>'
     if shape == "square":
-        return f'<rect class="mark {kind}" x="{a - size:.1f}" y="{b - size:.1f}" width="{2 * size:g}" height="{2 * size:g}"/>'
+        corner = f'x="{a - size:.1f}" y="{b - size:.1f}"'
+        return f'<rect class="mark {kind}" {corner} width="{2 * size:g}" height="{2 * size:g}"/>'
     if shape == "cross":
-        return f'<path class="line {kind}" d="M{a - size:.1f} {b - size:.1f}l{2 * size:g} {2 * size:g}m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}"/>'
+        long = 2.0 * size
+        stroke = f"M{a - size:.1f} {b - size:.1f}l{long:g} {long:g}m0 {-long:g}l{-long:g} {long:g}"
+        return f'<path class="line {kind}" d="{stroke}"/>'
     sign = -1.0 if shape == "up" else 1.0
-    return f'<path class="mark {kind}" d="M{a:.1f} {b + sign * size:.1f}l{size:g} {-sign * 1.8 * size:.1f}h{-2 * size:g}z"/>'
+    outline = f"M{a:.1f} {b + sign * size:.1f}l{size:g} {-sign * 1.8 * size:.1f}h{-2 * size:g}z"
+    return f'<path class="mark {kind}" d="{outline}"/>'
 
 
 def nice_ticks(axis: Axis, count: int = 5) -> list[tuple[float, str]]:
@@ -191,15 +207,17 @@ def nice_ticks(axis: Axis, count: int = 5) -> list[tuple[float, str]]:
     """
     if axis.log:
         powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
-        found = [10.0**power for power in powers if axis.low <= 10.0**power * 1.0001 and 10.0**power <= axis.high * 1.0001]
-        return [(place, f"{place:,.6g}") for place in found]
+        found = [
+            10.0**power for power in powers if axis.low <= 10.0**power * 1.0001 and 10.0**power <= axis.high * 1.0001
+        ]
+        return [(place, f"{place:,.0f}" if place >= 1.0 else f"{place:g}") for place in found]
     span = axis.high - axis.low
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw)) if raw > 0.0 else 1.0
     step = next(power * each for each in (1.0, 2.0, 2.5, 5.0, 10.0) if power * each >= raw * 0.999)
     first = math.ceil(axis.low / step - 1e-9)
     places = [step * i for i in range(first, math.floor(axis.high / step + 1e-9) + 1)]
-    return [(place, f"{place + 0.0:,.6g}".replace("-0", "-0") if abs(place) > 1e-12 * step else "0") for place in places]
+    return [(place, f"{place:,.6g}" if abs(place) > 1e-12 * step else "0") for place in places]
 
 
 def months(times: Sequence[float], most: int = 6) -> list[tuple[float, str]]:

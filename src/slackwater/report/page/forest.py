@@ -8,20 +8,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from slackwater.report.page.content import Table, known
-from slackwater.report.page.drawing import Axis, Plot
+from slackwater.report.page.drawing import Axis, rows_plot
 
 __all__ = ["Row", "forest", "forest_table", "rows_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row: its label, value and interval (NaN where not known), and a remark that stands where there is no value."""
+    """One row: its label, value and interval (NaN where not known), and a remark for where there is no value."""
 
     label: str
     value: float
     low: float
     high: float
     note: str = ""
+
+    @classmethod
+    def of(cls, label: str, value: Any, low: Any, high: Any, note: Any = "") -> Row:
+        """Return the row of cells of a report, in which None is not known."""
+        return cls(label=label, value=known(value), low=known(low), high=known(high), note=str(note or ""))
 
     @property
     def kind(self) -> str:
@@ -36,27 +41,18 @@ class Row:
 
 def rows_of(records: Sequence[tuple[str, Any]], name: str) -> list[Row]:
     """Return the rows of labelled records with the keys `name`, `name_low`, `name_high` and perhaps ``note``."""
-    return [
-        Row(
-            label=label,
-            value=known(record.get(name)),
-            low=known(record.get(f"{name}_low")),
-            high=known(record.get(f"{name}_high")),
-            note=str(record.get("note") or ""),
-        )
-        for label, record in records
-    ]
+    keys = (name, f"{name}_low", f"{name}_high", "note")
+    return [Row.of(label, *(record.get(key) for key in keys)) for label, record in records]
 
 
 def forest(rows: Sequence[Row], *, title: str, label: str, synthetic: bool, zero: float = 0.0) -> str:
     """Return the picture; a triangle up (down) lies wholly above (below) the line, a circle does not."""
-    known = [each for row in rows for each in (row.value, row.low, row.high)]
-    plot = Plot(
+    found = [each for row in rows for each in (row.value, row.low, row.high)]
+    plot = rows_plot(
+        [_short(row.label) for row in rows],
+        Axis.around(title, found, include=[zero]),
         label=label,
-        x=Axis.around(title, known, include=[zero]),
-        y=Axis(title="", low=-len(rows) + 0.5, high=0.5, ticks=[(-i, _short(row.label)) for i, row in enumerate(rows)]),
         synthetic=synthetic,
-        height=90.0 + 21.0 * max(len(rows), 2),
         left=206.0,
     )
     plot.rule(x=zero)
@@ -74,7 +70,6 @@ def forest_table(rows: Sequence[Row], first: str, value: str) -> Table:
     """Return the numbers of a forest plot."""
     head = [first, value, "low, 95 %", "high, 95 %", "remark"]
     return Table(head=head, rows=[[row.label, row.value, row.low, row.high, row.note] for row in rows])
-
 
 
 def _short(text: str, most: int = 30) -> str:

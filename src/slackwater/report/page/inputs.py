@@ -1,4 +1,4 @@
-"""Question 6: what did the model see?"""
+"""Section 6: the features with their coverage and drift, and the score of the liquidation map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from slackwater.features.family import Feature
 from slackwater.features.orientation import Orientation
 from slackwater.models.training_shares import TrainingShares
 from slackwater.report.page.content import Picture, Section, Table, known, percent, words
-from slackwater.report.page.drawing import Axis, Plot
+from slackwater.report.page.drawing import Axis, rows_plot
+from slackwater.report.page.forest import forest, rows_of
 from slackwater.report.page.run_files import RunFiles
 from slackwater.storage import read_parquet
 
@@ -23,52 +24,61 @@ _SCARCE: Final = 0.95  # share of events below which a feature is named
 
 def inputs(run: RunFiles) -> Section:
     """Return the section: every feature with its coverage, drift, and the score of the liquidation map."""
-    described = [Feature.from_manifest(entry) for entry in run.manifest["features"] if entry["name"] in set(run.manifest["model_features"])]
+    described = [
+        Feature.from_manifest(entry)
+        for entry in run.manifest["features"]
+        if entry["name"] in set(run.manifest["model_features"])
+    ]
     names = [each.name for each in described]
     events = run.scored[["symbol", "event_time", "direction"]]
     columns = ["symbol", "event_time", *names]
     table = read_parquet(run.root / "data" / "event_features.parquet", columns=columns)
-    trading = read_parquet(run.root / "data" / "labels.parquet", columns=["symbol", "event_time", "direction", "trades"])
-    first = events["event_time"].min()
-    earlier = trading[trading["trades"] & (trading["event_time"] < first)]
-    test, before = (rows.merge(table, on=["symbol", "event_time"], validate="1:1") for rows in (events, earlier))
-    drift = _drift(described, before, test)
+    trading = read_parquet(
+        run.root / "data" / "labels.parquet", columns=["symbol", "event_time", "direction", "trades"]
+    )
+    newest = events[run.scored["fold"] == run.scored["fold"].max()]
+    earlier = trading[trading["trades"] & (trading["event_time"] < newest["event_time"].min())]
+    test, last, before = (
+        rows.merge(table, on=["symbol", "event_time"], validate="1:1") for rows in (events, newest, earlier)
+    )
+    drift = _drift(described, before, last)
     coverage = test[names].notna().mean() if len(test) else pd.Series(np.nan, index=names)
     unavailable = run.manifest["unavailable_features"]
     answer = (
         f"The models read {len(names)} features of {len({each.family for each in described})} families; "
         f"{len(unavailable)} features are not known because a table is absent."
     )
-    pictures = [_coverage(run, described, coverage), _drift_picture(run, drift), _map(run), _features(described, coverage, drift)]
+    pictures = [
+        _coverage(run, described, coverage),
+        _drift_picture(run, drift),
+        _map(run),
+        _features(described, coverage, drift),
+    ]
     return Section(name="inputs", question="What did it see?", answer=answer, pictures=pictures)
 
 
-def _drift(described: list[Feature], before: pd.DataFrame, test: pd.DataFrame) -> PopulationDrift | None:
-    """Compare the events of the test blocks with those before the first of them; None where there are none."""
-    if before.empty or test.empty:
+def _drift(described: list[Feature], before: pd.DataFrame, last: pd.DataFrame) -> PopulationDrift | None:
+    """Compare the events of the last test block with those before it; None where there are none."""
+    if before.empty or last.empty:
         return None
     orientation = Orientation(described)
     families = [*(each.family for each in described), "direction"]
-    rows = [orientation.frame(each, each["direction"].astype(np.float64)) for each in (before, test)]
+    rows = [orientation.frame(each, each["direction"].astype(np.float64)) for each in (before, last)]
     shares = TrainingShares.of(rows[0], before["event_time"], families)
-    return population_drift(shares, rows[1], test["event_time"])
+    return population_drift(shares, rows[1], last["event_time"])
 
 
 def _coverage(run: RunFiles, described: list[Feature], coverage: pd.Series) -> Picture:
     by_family: dict[str, list[float]] = {}
     for each in described:
         by_family.setdefault(each.family, []).append(float(coverage[each.name]))
-    rows = [[words(name), len(found), float(np.mean(found)), float(np.min(found))] for name, found in by_family.items()]
-    plot = Plot(
-        label="Coverage by family",
-        x=Axis(title="Events at which the features are known (%, mean of the family)", low=0.0, high=100.0),
-        y=Axis(title="", low=-len(rows) + 0.5, high=0.5, ticks=[(-i, row[0]) for i, row in enumerate(rows)]),
-        synthetic=run.synthetic,
-        height=90.0 + 21.0 * len(rows),
-        left=150.0,
-    )
+    rows: list[list[Any]] = [
+        [words(name), len(found), float(np.mean(found)), float(np.min(found))] for name, found in by_family.items()
+    ]
+    x = Axis(title="Events with the features known (%)", low=0.0, high=100.0)
+    plot = rows_plot([str(row[0]) for row in rows], x, label="Coverage by family", synthetic=run.synthetic)
     for place, row in enumerate(rows):
-        plot.bar(0.0, 100.0 * row[2], -place - 0.32, -place + 0.32, kind="plain")
+        plot.bar(0.0, 100.0 * known(row[2]), -place - 0.32, -place + 0.32, kind="plain")
     scarce = [name for name, share in coverage.items() if not share >= _SCARCE]
     absent = run.manifest["unavailable_families"]
     finding = f"{len(scarce)} of {len(described)} features are known at less than {percent(_SCARCE)} of the test events"
@@ -84,21 +94,17 @@ def _coverage(run: RunFiles, described: list[Feature], coverage: pd.Series) -> P
 
 
 def _drift_picture(run: RunFiles, drift: PopulationDrift | None) -> Picture:
-    title, head = "Population drift by family", ["family", "features", "PSI", "expected without drift", "bound, 95 %", "PSI over bound"]
+    title, head = (
+        "Population drift by family",
+        ["family", "features", "PSI", "expected without drift", "bound, 95 %", "PSI over bound"],
+    )
     if drift is None:
-        finding = "Drift is not evaluable: no event lies before the first test block."
+        finding = "Drift is not evaluable: no event lies before the last test block."
         return Picture(title=title, finding=finding, drawing="", table=Table(head=head, rows=[]))
     rows = drift.families.to_dict("records")
-    places = range(len(rows))
-    plot = Plot(
-        label=title,
-        x=Axis.around("Population stability index (PSI)", drift.families[["psi", "bound"]].to_numpy(), include=[0.0]),
-        y=Axis(title="", low=-len(rows) + 0.5, high=0.5, ticks=[(-i, words(row["family"])) for i, row in zip(places, rows, strict=True)]),
-        synthetic=run.synthetic,
-        height=90.0 + 21.0 * len(rows),
-        left=150.0,
-    )
-    for place, row in zip(places, rows, strict=True):
+    x = Axis.around("Population stability index (PSI)", drift.families[["psi", "bound"]].to_numpy(), include=[0.0])
+    plot = rows_plot([words(row["family"]) for row in rows], x, label=title, synthetic=run.synthetic)
+    for place, row in enumerate(rows):
         plot.bar(0.0, row["psi"], -place - 0.32, -place + 0.32, kind="loss" if row["ratio"] > 1.0 else "plain")
         plot.points([row["bound"]], [-place], kind="ink", shape="cross")
     plot.legend += [("ink", "cross", "bound: 95 % of stretches without drift")]
@@ -106,8 +112,10 @@ def _drift_picture(run: RunFiles, drift: PopulationDrift | None) -> Picture:
         title=title,
         finding=drift.sentence,
         drawing=plot.svg(),
-        table=Table.of(rows, dict(zip(("family", "n_features", "psi", "expected", "bound", "ratio"), head, strict=True))),
-        note="Events of the test blocks against those before the first test block, as the models read them.",
+        table=Table.of(
+            rows, dict(zip(("family", "n_features", "psi", "expected", "bound", "ratio"), head, strict=True))
+        ),
+        note="Events of the last test block against all events before it, as the models read them.",
     )
 
 
@@ -115,12 +123,16 @@ def _map(run: RunFiles) -> Picture:
     card, title = run.map_scorecard, "Score of the liquidation map"
     head = ["map", "lift", "low, 95 %", "high, 95 %", "Spearman correlation"]
     if "skipped" in card:
-        return Picture(title=title, finding=f"Not scored: {card['skipped']}.", drawing="", table=Table(head=head, rows=[]))
-    from slackwater.report.page.forest import forest, rows_of
-
-    found: dict[str, Any] = {f"half-life {name}" if name != "stops" else name: row for name, row in card["layers"].items()}
+        return Picture(
+            title=title, finding=f"Not scored: {card['skipped']}.", drawing="", table=Table(head=head, rows=[])
+        )
+    found: dict[str, Any] = {
+        f"half-life {name}" if name != "stops" else name: row for name, row in card["layers"].items()
+    }
     found |= {f"control: {words(name)}": row for name, row in card["controls"].items()}
-    records = [(name, {"lift": row["lift"], "lift_low": row["low"], "lift_high": row["high"]}) for name, row in found.items()]
+    records = [
+        (name, {"lift": row["lift"], "lift_low": row["low"], "lift_high": row["high"]}) for name, row in found.items()
+    ]
     rows = rows_of(records, "lift")
     best = max(rows, key=lambda row: row.value)
     return Picture(
@@ -132,7 +144,16 @@ def _map(run: RunFiles) -> Picture:
         drawing=forest(rows, title="Lift of liquidations, 95 %", label=title, synthetic=run.synthetic, zero=1.0),
         table=Table(
             head=head,
-            rows=[[row.label, row.value, row.low, row.high, known(found[row.label].get("rank_correlation", {}).get("value"))] for row in rows],
+            rows=[
+                [
+                    row.label,
+                    row.value,
+                    row.low,
+                    row.high,
+                    known(found[row.label].get("rank_correlation", {}).get("value")),
+                ]
+                for row in rows
+            ],
         ),
         note="The map is a model of where leverage would be hurt, an estimated rank: never amounts in dollars.",
     )

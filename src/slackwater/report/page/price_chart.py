@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ __all__ = ["LAYER", "MAP_LEVELS", "candle_interval", "chart_of_symbol", "map_col
 LAYER: Final = "middle"
 """Layer of the map that is drawn, as in ``reports/liquidation_map.png``."""
 MAP_LEVELS: Final = 15
-_CONTRAST: Final = 20.0  # of the densest cells over the faintest that have a colour
+_DENSEST: Final = 0.995  # quantile of the cells with mass that is the brightest level
+_STRESS: Final = 1.5  # power that keeps the usual mass pale, so that the price stays visible
 _CANDLES: Final = 60_000  # of all symbols together: more make the file too large
 _COLUMNS: Final = 13_000
 _INTERVALS: Final = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 168))
@@ -96,7 +96,9 @@ def _candles(history: MapHistory, interval: timedelta) -> _Candles:
     change = np.zeros(len(close), dtype=np.int64)
     change[known] = np.diff(close[known], prepend=0)
     columns = {"c": change, **{name: whole[:, i] - close for i, name in enumerate("ohl")}}
-    encoded = {name: [int(x) if k else None for x, k in zip(column, known, strict=True)] for name, column in columns.items()}
+    encoded = {
+        name: [int(x) if k else None for x, k in zip(column, known, strict=True)] for name, column in columns.items()
+    }
     return _Candles(int(group[0]) * step, step, encoded)
 
 
@@ -107,18 +109,17 @@ def _seconds(times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
 def _encoded_map(history: MapHistory) -> dict[str, Any] | None:
     """Return the map as levels of brightness, one byte per cell, compressed; None where it is empty.
 
-    A level is a step on a logarithmic scale of mass over open interest: 15 is the densest, 0 is below 1/20 of it.
+    A level rises with mass over open interest: 15 is the densest, 0 is a small part of it.
     """
     mass = history.mass[:, :, LAYERS.index(LAYER)].sum(axis=1)
     if not (mass > 0.0).any():
         return None
     rows = history.rows
     every = int(np.diff(rows).min()) if len(rows) > 1 else 1
-    top = float(np.quantile(mass[mass > 0.0], 0.999))
-    with np.errstate(divide="ignore"):
-        level = np.floor(1.0 + MAP_LEVELS * np.log(mass * (_CONTRAST / top)) / math.log(_CONTRAST))
+    top = float(np.quantile(mass[mass > 0.0], _DENSEST))
+    level = np.round(MAP_LEVELS * np.minimum(mass / top, 1.0) ** _STRESS)
     columns = np.zeros((int((rows[-1] - rows[0]) // every) + 1, mass.shape[1]), dtype=np.uint8)
-    columns[(rows - rows[0]) // every] = np.clip(level, 0, MAP_LEVELS).astype(np.uint8)
+    columns[(rows - rows[0]) // every] = level.astype(np.uint8)
     step = every * int(history.bar_interval / timedelta(seconds=1))
     return {
         "first": int(_seconds(history.times)[0]),
@@ -176,7 +177,10 @@ def _plain(pools: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "side": str(row["side"]),
-            **{name: float(f"{row[name]:.6g}") for name in ("price", "low", "high", "distance_fraction", "mass_fraction")},
+            **{
+                name: float(f"{row[name]:.6g}")
+                for name in ("price", "low", "high", "distance_fraction", "mass_fraction")
+            },
             "rank": int(row["rank"]),
         }
         for row in rows

@@ -13,7 +13,7 @@ from slackwater.storage import read_json, read_json_lines, read_parquet
 
 __all__ = ["RunFiles"]
 
-_PREDICTIONS: Final = ["symbol", "event_time", "p_direction", "p_direction_raw", "p_hit", "p_hit_raw"]
+_PREDICTIONS: Final = ["symbol", "event_time", "fold", "p_direction", "p_direction_raw", "p_hit", "p_hit_raw"]
 _LABELS: Final = ["symbol", "event_time", "direction", "triggers", "trades", "y_direction", "y_hit"]
 
 

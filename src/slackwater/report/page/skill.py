@@ -1,4 +1,4 @@
-"""Question 5: is it skill?"""
+"""Section 5: ranking, calibration, controls and placebos, ablation, and importance by family."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from slackwater.metrics.classification import average_precision, calibration_bins
 from slackwater.report.page.content import Picture, Section, Table, interval, known, number, percent, words
-from slackwater.report.page.drawing import Axis, Plot
-from slackwater.report.page.forest import Row, forest, forest_table, rows_of
+from slackwater.report.page.drawing import Axis, Plot, rows_plot
+from slackwater.report.page.forest import forest, forest_table, rows_of
 from slackwater.report.page.run_files import RunFiles
 
 __all__ = ["skill"]
@@ -27,11 +27,12 @@ def skill(run: RunFiles) -> Section:
         f"{number(found.get('auc_price_only'))}, and permuted labels {number(found.get('auc_permuted'))}."
     )
     known_rows = run.scored["p_direction"].notna() & run.scored["y_direction"].notna()
-    y, p, raw = (run.scored.loc[known_rows, name].to_numpy(np.float64) for name in ("y_direction", "p_direction", "p_direction_raw"))
-    pictures = [
-        _roc(run, y, p), _precision(run, y, p), _calibration(run, y, p, raw), _groups(run), _controls(run), _auc_of_controls(run),
-        _ablation(run), _families(run),
-    ]  # fmt: skip
+    y, p, raw = (
+        run.scored.loc[known_rows, name].to_numpy(np.float64)
+        for name in ("y_direction", "p_direction", "p_direction_raw")
+    )
+    ranking = [_roc(run, y, p), _precision(run, y, p), _calibration(run, y, p, raw), _groups(run)]
+    pictures = [*ranking, _controls(run), _auc_of_controls(run), _ablation(run), _families(run)]
     return Section(name="skill", question="Is it skill?", answer=answer, pictures=pictures)
 
 
@@ -54,8 +55,7 @@ def _roc(run: RunFiles, y: Any, p: Any) -> Picture:
     plot.line([0.0, 1.0], [0.0, 1.0], kind="muted", name="no skill")
     plot.line(*rates, kind="plain", name="calibrated model, out of sample")
     found = run.metrics["direction"]
-    smallest = found["by_horizon"] if "by_horizon" in found else {}
-    visible = next((row["smallest_visible_auc"] for row in smallest.values() if row.get("auc") == found["auc"]), None)
+    visible = found.get("by_trigger", {}).get("all", {}).get("smallest_visible_auc")
     return Picture(
         title="ROC curve of direction",
         finding=f"AUC {interval(found, 'auc')} on {len(y):,} events; this sample could show {number(visible)} or more.",
@@ -106,7 +106,9 @@ def _calibration(run: RunFiles, y: Any, p: Any, raw: Any) -> Picture:
         synthetic=run.synthetic,
     )
     plot.line([axis.low, axis.high], [axis.low, axis.high], kind="muted", name="perfect calibration")
-    for (name, (means, rates, error, _)), kind, shape in zip(lines.items(), ("loss", "plain"), ("square", "circle"), strict=True):
+    for (name, (means, rates, error, _)), kind, shape in zip(
+        lines.items(), ("loss", "plain"), ("square", "circle"), strict=True
+    ):
         for a, b, half in zip(means, rates, error, strict=True):
             plot.line([a, a], [b - half, b + half], kind=kind)
         plot.points(means, rates, kind=kind, shape=shape, name=name)
@@ -120,7 +122,9 @@ def _calibration(run: RunFiles, y: Any, p: Any, raw: Any) -> Picture:
             f"{number(direction.get('brier_skill_raw'))} raw."
         ),
         drawing=plot.svg(),
-        table=Table(head=["model", "mean probability", "observed frequency", "half interval, 95 %", "events"], rows=rows),
+        table=Table(
+            head=["model", "mean probability", "observed frequency", "half interval, 95 %", "events"], rows=rows
+        ),
         note="Ten bins of equally many events; bars are 95 % with events taken as independent, so they are too short.",
     )
 
@@ -128,7 +132,11 @@ def _calibration(run: RunFiles, y: Any, p: Any, raw: Any) -> Picture:
 def _groups(run: RunFiles) -> Picture:
     direction = run.metrics["direction"]
     named = {"by_symbol": "", "by_side": "", "by_trigger": "trigger: ", "by_horizon": "horizon: "}
-    records = [(f"{prefix}{words(name)}", row) for key, prefix in named.items() for name, row in direction.get(key, {}).items()]
+    records = [
+        (f"{prefix}{words(name)}", row)
+        for key, prefix in named.items()
+        for name, row in sorted(direction.get(key, {}).items(), key=_by_length)
+    ]
     rows = rows_of(records, "auc")
     seen = sum(row.low > 0.5 for row in rows)
     return Picture(
@@ -139,6 +147,12 @@ def _groups(run: RunFiles) -> Picture:
     )
 
 
+def _by_length(item: tuple[str, Any]) -> tuple[int, str]:
+    """Order ``4h`` before ``24h``."""
+    digits = item[0].rstrip("hdm")
+    return (int(digits) if digits.isdigit() else 0, item[0])
+
+
 def _controls(run: RunFiles) -> Picture:
     found = [(name, row) for name, row in run.controls["controls"].items() if name != "model"]
     records = [(f"{'placebo: ' if name in _PLACEBOS else ''}{words(name)}", row) for name, row in found]
@@ -147,11 +161,21 @@ def _controls(run: RunFiles) -> Picture:
     table = Table(
         head=columns,
         rows=[
-            [label, row["difference_r"], row["difference_r_low"], row["difference_r_high"], row["n_trades"], row["net_r_mean"], row["rule"]]
+            [
+                label,
+                row["difference_r"],
+                row["difference_r_low"],
+                row["difference_r_high"],
+                row["n_trades"],
+                row["net_r_mean"],
+                row["rule"],
+            ]
             for label, row in records
         ],
     )
-    drawing = forest(rows, title="Model less control (R per trade), 95 %", label="Trades against controls", synthetic=run.synthetic)
+    drawing = forest(
+        rows, title="Model less control (R per trade), 95 %", label="Trades against controls", synthetic=run.synthetic
+    )
     return Picture(
         title="Trades against controls and placebos",
         finding=str(run.controls["sentence"]),
@@ -162,14 +186,19 @@ def _controls(run: RunFiles) -> Picture:
 
 
 def _auc_of_controls(run: RunFiles) -> Picture:
-    records = [(words(name), row) for name, row in run.controls["controls"].items() if row["difference_auc"] is not None]
+    records = [
+        (words(name), row) for name, row in run.controls["controls"].items() if row["difference_auc"] is not None
+    ]
     rows = rows_of(records, "difference_auc")
     beaten = [row.label for row in rows if row.low > 0.0]
-    finding = f"The AUC of the model exceeds, by more than chance, that of: {', '.join(beaten) or 'none'} (of {len(rows)} measured)."
+    names = ", ".join(beaten) or "none"
+    finding = f"The AUC of the model exceeds, by more than chance, that of: {names} (of {len(rows)} measured)."
     return Picture(
         title="AUC against controls",
         finding=finding,
-        drawing=forest(rows, title="AUC of the model less control, 95 %", label="AUC against controls", synthetic=run.synthetic),
+        drawing=forest(
+            rows, title="AUC of the model less control, 95 %", label="AUC against controls", synthetic=run.synthetic
+        ),
         table=forest_table(rows, "control", "difference of AUC"),
     )
 
@@ -182,12 +211,24 @@ def _ablation(run: RunFiles) -> Picture:
     note = f"Not measured at this depth of evaluation: {', '.join(map(words, left_out))}." if left_out else ""
     return Picture(
         title="Ablation of the rule",
-        finding=" ".join(f"{words(part).capitalize()}: {text}" for part, text in run.controls["ablation_findings"].items()),
-        drawing=forest(rows, title="Whole rule less the changed one (R per event), 95 %", label="Ablation", synthetic=run.synthetic),
+        finding=" ".join(
+            f"{words(part).capitalize()}: {words(text)}" for part, text in run.controls["ablation_findings"].items()
+        ),
+        drawing=forest(
+            rows, title="Whole rule less the changed one (R per event), 95 %", label="Ablation", synthetic=run.synthetic
+        ),
         table=Table(
             head=["part", "change", "difference (R per event)", "low, 95 %", "high, 95 %", "trades", "remark"],
             rows=[
-                [label, row["change"], row["difference_r"], row["difference_r_low"], row["difference_r_high"], row["n_trades"], row["note"]]
+                [
+                    label,
+                    row["change"],
+                    row["difference_r"],
+                    row["difference_r_low"],
+                    row["difference_r_high"],
+                    row["n_trades"],
+                    row["note"],
+                ]
                 for label, row in records
             ],
         ),
@@ -197,23 +238,33 @@ def _ablation(run: RunFiles) -> Picture:
 
 def _families(run: RunFiles) -> Picture:
     rows = run.controls["families"]
-    table = Table.of(rows, {"family": "family", "n_features": "features", "gain_share": "share of gain", "shap_share": "share of |SHAP|"})
+    table = Table.of(
+        rows,
+        {"family": "family", "n_features": "features", "gain_share": "share of gain", "shap_share": "share of |SHAP|"},
+    )
     if not rows:
-        return Picture(title="Importance by family", finding="A model of this kind does not state it.", drawing="", table=table)
-    names = [(-i, words(row["family"])) for i, row in enumerate(rows)]
+        return Picture(
+            title="Importance by family", finding="A model of this kind does not state it.", drawing="", table=table
+        )
     shares = [100.0 * known(row[key]) for row in rows for key in ("gain_share", "shap_share")]
-    plot = Plot(
+    plot = rows_plot(
+        [words(row["family"]) for row in rows],
+        Axis(title="Share of the model of direction (%)", low=0.0, high=1.05 * max(shares)),
         label="Importance by family",
-        x=Axis(title="Share of the model of direction (%)", low=0.0, high=1.05 * max(shares)),
-        y=Axis(title="", low=-len(rows) + 0.5, high=0.5, ticks=names),
         synthetic=run.synthetic,
-        height=100.0 + 24.0 * len(rows),
-        left=150.0,
+        row=24.0,
     )
     for place, row in enumerate(rows):
         plot.bar(0.0, 100.0 * known(row["shap_share"]), -place, -place + 0.36, kind="plain")
         plot.bar(0.0, 100.0 * known(row["gain_share"]), -place - 0.36, -place, kind="muted")
     plot.legend += [("plain", "square", "size of SHAP values"), ("muted", "square", "gain of splits")]
     top = sorted(rows, key=lambda row: -known(row["shap_share"]))[:3]
-    finding = "Most of the model rests on " + ", ".join(f"{words(row['family'])} ({percent(row['shap_share'])})" for row in top)
-    return Picture(title="Importance by family", finding=f"{finding} of the size of its SHAP values.", drawing=plot.svg(), table=table)
+    finding = "Most of the model rests on " + ", ".join(
+        f"{words(row['family'])} ({percent(row['shap_share'])})" for row in top
+    )
+    return Picture(
+        title="Importance by family",
+        finding=f"{finding} of the size of its SHAP values.",
+        drawing=plot.svg(),
+        table=table,
+    )

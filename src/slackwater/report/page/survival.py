@@ -1,4 +1,4 @@
-"""Question 3: would the account have survived?"""
+"""Section 3: equity, drawdown, R multiples, ruin and leverage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from slackwater.report.page.content import Picture, Section, Table, known, number, percent
+from slackwater.report.page.content import Picture, Section, Table, number, percent
 from slackwater.report.page.drawing import Axis, Plot, months
 from slackwater.report.page.forest import Row, forest
 from slackwater.report.page.run_files import RunFiles
@@ -22,8 +22,8 @@ def survival(run: RunFiles) -> Section:
     account = run.verdict["account"]
     answer = (
         f"The account of {number(account['initial_equity_usd'], 5)} USDT ended at "
-        f"{number(account['final_equity_usd'], 5)} USDT after {account['n_trades']:,} trades, with a largest drawdown of "
-        f"{percent(account['max_drawdown'])}; at unit risk, outside of the account, the mean result is "
+        f"{number(account['final_equity_usd'], 5)} USDT after {account['n_trades']:,} trades, with a largest "
+        f"drawdown of {percent(account['max_drawdown'])}; at unit risk, outside of the account, the mean result is "
         f"{number(run.metrics['backtest']['unit_risk'].get('net_r_mean'))} R per trade."
     )
     pictures = [_equity(run), _drawdown(run), _multiples(run), _ruin(run), _leverage(run), _levels(run)]
@@ -48,9 +48,9 @@ def _equity(run: RunFiles) -> Picture:
     return Picture(
         title="Equity of the account",
         finding=(
-            f"Total return {percent(account['total_return'])}, Sharpe ratio {number(account['sharpe'])} (daily, annualised), "
-            f"{percent(account['win_rate'])} winning trades; the best month made {percent(account['top_month_share'])} of "
-            f"the trades."
+            f"Total return {percent(account['total_return'])}, Sharpe ratio {number(account['sharpe'])} (daily, "
+            f"annualised), {percent(account['win_rate'])} winning trades; the busiest month has "
+            f"{percent(account['top_month_share'])} of the trades."
         ),
         drawing=_in_time(run, "equity_usd", "Equity (USDT), net of all costs", 1.0, "Equity in time", "plain"),
         table=Table(
@@ -113,12 +113,22 @@ def _multiples(run: RunFiles) -> Picture:
 def _ruin(run: RunFiles) -> Picture:
     own, unlimited = run.sensitivity["ruin"], run.sensitivity["ruin_without_limits"]
     drawn = [
-        [(100.0 * row["risk_fraction"], 100.0 * row["ruin_probability"]) for row in rows if row["ruin_probability"] is not None]
+        [
+            (100.0 * row["risk_fraction"], 100.0 * row["ruin_probability"])
+            for row in rows
+            if row["ruin_probability"] is not None
+        ]
         for rows in (own, unlimited)
     ]
     head = ["sample", "equity at risk per trade (%)", "probability of ruin (%)", "median largest drawdown (%)"]
     rows = [
-        [name, *(None if row[key] is None else 100.0 * row[key] for key in ("risk_fraction", "ruin_probability", "median_max_drawdown"))]
+        [
+            name,
+            *(
+                None if row[key] is None else 100.0 * row[key]
+                for key in ("risk_fraction", "ruin_probability", "median_max_drawdown")
+            ),
+        ]
         for name, found in (("account", own), ("without position limits", unlimited))
         for row in found
     ]
@@ -128,17 +138,22 @@ def _ruin(run: RunFiles) -> Picture:
     plot = Plot(
         label="Probability of ruin by risk per trade",
         x=Axis.around("Equity at risk per trade (%)", [x for line in drawn for x, _ in line], include=[0.0]),
-        y=Axis.around("Probability of ruin within the time (%)", [y for line in drawn for _, y in line], include=[0.0, 1.0]),
+        y=Axis.around(
+            "Probability of ruin within the time (%)", [y for line in drawn for _, y in line], include=[0.0, 1.0]
+        ),
         synthetic=run.synthetic,
         height=270.0,
     )
-    for line, kind, shape, name in zip(drawn, ("plain", "loss"), ("circle", "square"), ("account", "without position limits"), strict=True):
+    for line, kind, shape, name in zip(
+        drawn, ("plain", "loss"), ("circle", "square"), ("account", "without position limits"), strict=True
+    ):
         plot.line(*zip(*line, strict=True), kind=kind) if line else None
         plot.points([x for x, _ in line], [y for _, y in line], kind=kind, shape=shape, name=name)
     last = own[-1]
     finding = (
-        f"At {percent(last['risk_fraction'])} of equity at risk per trade, a drawdown of {percent(last['drawdown'])} within "
-        f"{number(last['years'])} year has a probability of {percent(last['ruin_probability'])} with position limits and "
+        f"At {100.0 * last['risk_fraction']:g} % of equity at risk per trade, a drawdown of "
+        f"{100.0 * last['drawdown']:g} % within {last['years']:g} year has a probability of "
+        f"{percent(last['ruin_probability'])} with position limits and "
         f"{percent(unlimited[-1]['ruin_probability'])} without them."
     )
     return Picture(title="Probability of ruin", finding=finding, drawing=plot.svg(), table=table)
@@ -191,7 +206,7 @@ def _leverage(run: RunFiles) -> Picture:
 def _levels(run: RunFiles) -> Picture:
     found = run.sensitivity["counterfactual"]
     rows = [
-        Row(label=row["variant"], value=known(row["difference_bps"]), low=known(row["difference_low"]), high=known(row["difference_high"]))
+        Row.of(row["variant"], row["difference_bps"], row["difference_low"], row["difference_high"])
         for row in found
         if row["variant"] != "as planned"
     ]
@@ -201,15 +216,20 @@ def _levels(run: RunFiles) -> Picture:
     return Picture(
         title="The same trades without their levels",
         finding=f"Against the plan: {words}.",
-        drawing=forest(rows, title="Difference to the plan (bps per trade)", label="Trades without levels", synthetic=run.synthetic),
+        drawing=forest(
+            rows, title="Difference to the plan (bps per trade)", label="Trades without levels", synthetic=run.synthetic
+        ),
         table=Table.of(
             found,
             {
-                "variant": "variant", "net_bps_mean": "net (bps per trade)", "net_bps_low": "low, 95 %",
-                "net_bps_high": "high, 95 %", "win_rate": "share of gains", "worst_bps": "worst (bps)",
+                "variant": "variant",
+                "net_bps_mean": "net (bps per trade)",
+                "net_bps_low": "low, 95 %",
+                "net_bps_high": "high, 95 %",
+                "win_rate": "share of gains",
+                "worst_bps": "worst (bps)",
                 "liquidation_share": "share liquidated",
             },
-        ),  # fmt: skip
+        ),
         note="A difference above 0 means that the level that was removed costs money on these data.",
     )
-

@@ -1,4 +1,4 @@
-"""Question 2: what would the run have done?"""
+"""Section 2: the trades of the account, and the data of their chart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.spec import FrameSpec
 from slackwater.metrics.performance import refusals_by_reason
 from slackwater.report.page.content import Picture, Section, Table, number, percent, words
-from slackwater.report.page.drawing import Axis, Plot
+from slackwater.report.page.drawing import Axis, rows_plot
 from slackwater.report.page.price_chart import candle_interval, chart_of_symbol, map_columns, pools_at
 from slackwater.report.page.run_files import RunFiles
 from slackwater.storage import read_fine_bars, read_tables
@@ -27,6 +27,7 @@ __all__ = ["Trades"]
 
 _TABLES: Final = ("bars", "open_interest", "liquidations", "liquidation_totals")
 _SYMBOLS: Final = 12  # that the file has room for
+_SIDES: Final = {1: "▲ long", -1: "▼ short"}
 _BEFORE: Final = timedelta(days=3)  # of the chart before the first signal event
 _VARIANTS: Final = {"as planned": (), "without stop": ("stop",), "time exit only": ("stop", "target")}
 _TRADE: Final = (
@@ -69,49 +70,72 @@ class Trades:
         if self.left_out:
             answer += f". Without room in the chart: {', '.join(self.left_out)}"
         return Section(
-            name="trades", question="What would it have done?", answer=f"{answer}.", pictures=[self._list(), self._refusals()]
+            name="trades",
+            question="What would it have done?",
+            answer=f"{answer}.",
+            pictures=[self._list(), self._refusals()],
         )
 
     def _list(self) -> Picture:
         trades = self._run.trades
         rows = [
             [
-                f"{row.entry_time:%Y-%m-%d %H:%M}", row.symbol, "▲ long" if row.side > 0 else "▼ short", words(row.triggers),
-                row.entry, row.stop, row.target, row.exit, row.exit_reason, row.net_r, row.net_usd,
+                f"{row.entry_time:%Y-%m-%d %H:%M}", row.symbol, _SIDES[row.side], words(row.triggers), row.entry,
+                row.stop, row.target, row.exit, row.exit_reason, row.net_r, row.net_usd,
             ]
             for row in trades.itertuples(index=False)
         ]  # fmt: skip
-        head = ["entry (UTC)", "symbol", "side", "trigger", "entry", "stop", "target", "exit", "ended by", "net (R)", "net (USDT)"]
+        head = [
+            "entry (UTC)",
+            "symbol",
+            "side",
+            "trigger",
+            "entry",
+            "stop",
+            "target",
+            "exit",
+            "ended by",
+            "net (R)",
+            "net (USDT)",
+        ]
         if trades.empty:
             finding = "The gate accepted no trade."
         else:
             best, worst = trades.loc[trades["net_r"].idxmax()], trades.loc[trades["net_r"].idxmin()]
             finding = (
-                f"{len(rows)} trades, from {number(worst['net_r'])} R ({worst['symbol']}, {worst['entry_time']:%Y-%m-%d}) to "
-                f"{number(best['net_r'])} R ({best['symbol']}, {best['entry_time']:%Y-%m-%d})."
+                f"{len(rows)} trades, from {number(worst['net_r'])} R ({worst['symbol']}, "
+                f"{worst['entry_time']:%Y-%m-%d}) to {number(best['net_r'])} R "
+                f"({best['symbol']}, {best['entry_time']:%Y-%m-%d})."
             )
-        return Picture(title="Trades of the account", finding=finding, drawing="", table=Table(head=head, rows=rows), wide=True)
+        return Picture(
+            title="Trades of the account", finding=finding, drawing="", table=Table(head=head, rows=rows), wide=True
+        )
 
     def _refusals(self) -> Picture:
         table = refusals_by_reason(self._run.refusals, self._run.trades)
         rows = table.to_dict("records")
         shown = rows[:14]
-        plot = Plot(
-            label="Refused events by reason",
-            x=Axis.around("Share of all events (%)", [100.0 * row["share"] for row in shown], include=[0.0]),
-            y=Axis(title="", low=-len(shown) + 0.5, high=0.5, ticks=[(-i, words(row["code"])) for i, row in enumerate(shown)]),
-            synthetic=self._run.synthetic,
-            height=90.0 + 21.0 * max(len(shown), 2),
-            left=190.0,
-        )
+        x = Axis.around("Share of all events (%)", [100.0 * row["share"] for row in shown], include=[0.0])
+        names = [words(row["code"]) for row in shown]
+        plot = rows_plot(names, x, label="Refused events by reason", synthetic=self._run.synthetic, left=190.0)
         for place, row in enumerate(shown):
             plot.bar(0.0, 100.0 * row["share"], -place - 0.32, -place + 0.32, kind="plain")
-        first = f"most often for {words(rows[0]['code'])} ({percent(rows[0]['share'])} of all events)" if rows else "none"
+        first = (
+            f"most often for {words(rows[0]['code'])} ({percent(rows[0]['share'])} of all events)" if rows else "none"
+        )
         return Picture(
             title="Refusals of the gate",
             finding=f"The gate refused {self._run.metrics['backtest']['n_refused']:,} events, {first}.",
             drawing=plot.svg() if rows else "",
-            table=Table.of(rows, {"code": "reason", "events": "events", "share": "share of all events", "all_events_of": "all events of"}),
+            table=Table.of(
+                rows,
+                {
+                    "code": "reason",
+                    "events": "events",
+                    "share": "share of all events",
+                    "all_events_of": "all events of",
+                },
+            ),
             note="An event with several reasons counts under each of them.",
         )
 
@@ -130,8 +154,8 @@ class Trades:
             interval = candle_interval(span, len(self.shown), self._spec.bar_interval)
             own = scored[scored["symbol"] == symbol].sort_values("event_time")
             symbols.append(chart_of_symbol(history, own, interval))
-            for row in trades[trades["symbol"] == symbol].to_dict("records"):
-                drawn.append(self._trade(row, history, paths[symbol]))
+            taken = trades[trades["symbol"] == symbol].to_dict("records")
+            drawn += [self._trade(row, history, paths[symbol]) for row in taken]
         drawn.sort(key=lambda trade: (trade["entry_time"], trade["symbol"]))
         return {
             "dataset": self._run.dataset,

@@ -1,8 +1,9 @@
-"""Question 1: can this run be trusted?"""
+"""Section 1: the verdict with its clauses, power, markets without an edge, and defects of the data."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -40,12 +41,14 @@ _OUTCOMES: Final = {True: "✓ passed", False: "✗ failed", None: "? not evalua
 def trust(run: RunFiles) -> Section:
     """Return the section: scorecard, power, comparison with markets without an edge, and defects of the data."""
     verdict = run.verdict
-    name = words(str(verdict["verdict"]))
+    name, sentence = words(str(verdict["verdict"])), str(verdict["sentence"])
+    for clause in sorted(_CLAUSES, key=len, reverse=True):
+        sentence = re.sub(rf"\b{clause}\b", _CLAUSES[clause].split(" (")[0].lower(), sentence)
     pictures = [_scorecard(run), _power(run), _null(run), _defects(run)]
     return Section(
         name="trust",
         question="Can I trust this run?",
-        answer=f"Verdict: {name}. {verdict['sentence']}",
+        answer=f"Verdict: {name}. {sentence}",
         pictures=pictures,
     )
 
@@ -54,7 +57,13 @@ def _scorecard(run: RunFiles) -> Picture:
     clauses = run.verdict["clauses"]
     order = {False: 0, None: 1, True: 2}
     rows = [
-        [_OUTCOMES[found["passed"]], _CLAUSES.get(name, words(name)), found["value"], found["requirement"], found["note"]]
+        [
+            _OUTCOMES[found["passed"]],
+            _CLAUSES.get(name, words(name)),
+            found["value"],
+            found["requirement"],
+            found["note"],
+        ]
         for name, found in sorted(clauses.items(), key=lambda item: order[item[1]["passed"]])
     ]
     failed = sum(found["passed"] is False for found in clauses.values())
@@ -62,7 +71,9 @@ def _scorecard(run: RunFiles) -> Picture:
     finding = f"{len(clauses) - failed - unknown} of {len(clauses)} clauses pass, {failed} fail"
     return Picture(
         title="Scorecard of the verdict",
-        finding=f"{finding}, {unknown} cannot be evaluated: all have to pass." if unknown else f"{finding}: all have to pass.",
+        finding=f"{finding}, {unknown} cannot be evaluated: all have to pass."
+        if unknown
+        else f"{finding}: all have to pass.",
         drawing="",
         table=Table(head=["outcome", "clause", "value", "requirement", "remark"], rows=rows),
         note="Intervals are 95 % of a block bootstrap, the trades are those at unit risk.",
@@ -72,17 +83,19 @@ def _scorecard(run: RunFiles) -> Picture:
 
 def _power(run: RunFiles) -> Picture:
     found, power = run.metrics["backtest"]["unit_risk"], run.verdict["power"]
-    visible = known(power.get("smallest_visible_effect_bps"))
-    own = ("net_bps_mean", "net_bps_low", "net_bps_high")
+    visible = power.get("smallest_visible_effect_bps")
     rows = [
-        Row(label="mean net result", **dict(zip(("value", "low", "high"), (known(found.get(key)) for key in own), strict=True))),
-        Row(label="smallest visible mean", value=visible, low=visible, high=visible, note="at t = 3"),
+        Row.of("mean net result", *map(found.get, ("net_bps_mean", "net_bps_low", "net_bps_high"))),
+        Row.of("smallest visible mean", visible, visible, visible, "at t = 3"),
     ]
     return Picture(
         title="Power of the sample",
         finding=str(power.get("sentence") or f"The power is {UNKNOWN}."),
         drawing=forest(
-            rows, title="Net result (bps of notional per trade)", label="Mean net result and power", synthetic=run.synthetic
+            rows,
+            title="Net result (bps of notional per trade)",
+            label="Mean net result and power",
+            synthetic=run.synthetic,
         ),
         table=forest_table(rows, "quantity", "bps per trade"),
         note="A true mean below the smallest visible one would most likely not be seen in so few trades.",
@@ -90,7 +103,10 @@ def _power(run: RunFiles) -> Picture:
 
 
 def _null(run: RunFiles) -> Picture:
-    title, head = "Comparison with markets without an edge", ["market", "t of the best trial", "AUC", "trades", "verdict"]
+    title, head = (
+        "Comparison with markets without an edge",
+        ["market", "t of the best trial", "AUC", "trades", "verdict"],
+    )
     markets = [row for row in (run.null_markets or {}).get("markets", []) if not row["signal"] and row["t"] is not None]
     own = known(run.metrics["backtest"]["unit_risk"].get("t_trade_weighted"))
     if not markets:
@@ -119,7 +135,9 @@ def _null(run: RunFiles) -> Picture:
         drawing=plot.svg(),
         table=Table(
             head=head,
-            rows=[[f"seed {row['seed']}", row["t"], row["auc"], row["n_trades"], words(row["verdict"])] for row in markets],
+            rows=[
+                [f"seed {row['seed']}", row["t"], row["auc"], row["n_trades"], words(row["verdict"])] for row in markets
+            ],
         ),
         note="Bars: the best of all trials on each SYNTHETIC market whose returns nothing predicts.",
     )
@@ -142,4 +160,3 @@ def _defects(run: RunFiles) -> Picture:
         table=Table(head=["action", "table", "rule", "findings", "rows"], rows=rows),
         note="Refused: the table cannot be used. Masked: rows were removed. Repaired: corrected without loss.",
     )
-

@@ -18,23 +18,24 @@
     : Math.abs(x) >= 1e4 ? Math.round(x).toLocaleString("en-US") : Number(x.toPrecision(digits)).toString();
   const signed = (x, digits = 3) => x === null ? "not known" : (x > 0 ? "+" : "") + figures(x, digits);
   const share = (x) => x === null || x === undefined ? "not known" : figures(100 * x, 3) + " %";
+  const level = (name) => name === "sd" ? "multiple of volatility" : name.replaceAll("_", " ");
   const side = (trade) => trade.side > 0 ? "▲ long" : "▼ short";
 
   // -- themes ------------------------------------------------------------------------------------------------
   const dark = matchMedia("(prefers-color-scheme: dark)"), paper = matchMedia("print");
   const STOPS = {
-    light: [[255, 246, 214], [254, 205, 120], [240, 125, 70], [168, 45, 100], [70, 12, 92]],
+    light: [[255, 250, 230], [255, 232, 170], [253, 200, 120], [243, 150, 95], [222, 96, 84]],
     dark: [[30, 18, 52], [98, 26, 104], [188, 56, 78], [244, 136, 34], [252, 240, 160]],
   };
   const mix = (stops, at) => {
-    const place = Math.min(at, 0.9999) * (stops.length - 1), i = Math.floor(place), f = place - i;
+    const spot = Math.min(at, 0.9999) * (stops.length - 1), i = Math.floor(spot), f = spot - i;
     return stops[i].map((c, k) => Math.round(c + f * (stops[i + 1][k] - c)));
   };
   const theme = () => {
     const night = dark.matches && !paper.matches;
     return night
-      ? { name: "dark", back: "#0e141a", ink: "#e4eaef", line: "#1d2831", up: "#0e141a", down: "#e4eaef", long: "#6cc4ff", short: "#ffab5c", gain: "#3fc7a6", loss: "#ff8a6b", sweep: "#9fe870" }
-      : { name: "light", back: "#ffffff", ink: "#16222c", line: "#eaeef1", up: "#ffffff", down: "#16222c", long: "#0a5ca8", short: "#a34700", gain: "#00775f", loss: "#b5391f", sweep: "#2b6a00" };
+      ? { name: "dark", back: "#0e141a", ink: "#e4eaef", line: "rgba(160, 180, 200, .13)", up: "#0e141a", down: "#e4eaef", long: "#6cc4ff", short: "#ffab5c", gain: "#3fc7a6", loss: "#ff8a6b", sweep: "#9fe870" }
+      : { name: "light", back: "#ffffff", ink: "#16222c", line: "rgba(40, 60, 80, .09)", up: "#ffffff", down: "#16222c", long: "#0a5ca8", short: "#a34700", gain: "#00775f", loss: "#b5391f", sweep: "#2b6a00" };
   };
   let look = theme();
 
@@ -63,7 +64,7 @@
     const context = canvas.getContext("2d"), image = context.createImageData(map.columns, map.bins);
     const words = new Uint32Array(image.data.buffer), colours = [0];
     for (let level = 1; level <= 15; level++) {
-      const [r, g, b] = mix(STOPS[look.name], (level - 1) / 14), alpha = Math.round(255 * (0.25 + 0.65 * level / 15));
+      const [r, g, b] = mix(STOPS[look.name], (level - 1) / 14), alpha = Math.round(255 * (0.3 + 0.65 * level / 15));
       colours.push(((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0);
     }
     for (let x = 0; x < map.columns; x++)
@@ -91,7 +92,9 @@
   let now = null, chosen = null;
   const shows = (name) => $("show-" + name).checked;
   const logical = (t) => (t - now.item.first) / now.item.step - 0.5;
-  const across = (t) => scale.logicalToCoordinate(logical(t));
+  // The library places whole bars only.
+  const place = (index) => scale.logicalToCoordinate(0) + index * scale.options().barSpacing;
+  const across = (t) => place(logical(t));
   const up = (price) => series.priceToCoordinate(price);
 
   const mapLayer = (context, size) => {
@@ -102,7 +105,7 @@
     const from = Math.max(Math.floor((seen.from - first) / perColumn) - 1, 0);
     const to = Math.min(Math.ceil((seen.to - first) / perColumn) + 2, map.columns);
     if (to <= from) return;
-    const x0 = scale.logicalToCoordinate(first + from * perColumn), x1 = scale.logicalToCoordinate(first + to * perColumn);
+    const x0 = place(first + from * perColumn), x1 = place(first + to * perColumn);
     const y0 = up(Math.exp(map.low + map.bins * map.width)), y1 = up(Math.exp(map.low));
     if (x0 === null || y0 === null || y1 === null) return;
     context.imageSmoothingEnabled = x1 - x0 < to - from;
@@ -133,9 +136,9 @@
     if (shows("pools")) drawPools(g, size, chosen && chosen.symbol === now.item.symbol ? chosen : null);
     if (shows("events")) drawEvents(g, size, from, to);
     if (shows("sweeps")) {
-      const marks = within(now.item.marks, (m) => m[0], from, to), all = marks.length < 500;
+      const marks = within(now.item.marks, (m) => m[0], from, to), all = marks.length < 60;
       for (const [t, kind, below, price] of marks) {
-        if (!all && kind !== "swept") continue;
+        if (marks.length > 250 || (!all && kind !== "swept")) continue;
         const x = across(t), y = up(price);
         if (y === null) continue;
         if (kind === "swept") { triangle(g, x, y + below * 9, below, all ? 5 : 3); halo(g, look.sweep); }
@@ -266,7 +269,7 @@
     group("Reasons", [
       ["trigger", trade.triggers.replaceAll("_", " ").replaceAll("+", ", ")], ["probability of a reversal", figures(trade.p_direction, 3)], ["probability of the target", figures(trade.p_trade, 3)],
       ["its lower bound", figures(trade.p_trade_low, 3)], ["without an edge", figures(trade.p_fair, 3)], ["expected value at the bound", figures(trade.expectancy_low, 3) + " R"],
-      ["stop at", trade.stop_level.replaceAll("_", " ")], ["target at", trade.target_level.replaceAll("_", " ")], ["size set by", trade.binding.replaceAll("_", " ")],
+      ["stop at", level(trade.stop_level)], ["target at", level(trade.target_level)], ["size set by", trade.binding.replaceAll("_", " ")],
       ["drawdown before", share(trade.drawdown)], ["risk multiplier", figures(trade.risk_multiplier, 3)]]);
     group("Result", [
       ["exit (USDT)", figures(trade.exit, 6) + distance(trade, trade.exit)], ["exit time (UTC)", clock(trade.exit_time)], ["held (hours)", figures((trade.exit_time - trade.entry_time) / 3600, 3)],
