@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-_PATIENCE = 120.0  # seconds: shared machines are slow
+_PATIENCE = 60.0  # seconds: shared machines are slow
 
 
 def require_browser() -> str:
@@ -40,9 +41,11 @@ class Browser:
         self._read, from_browser = os.pipe()
 
         # The browser expects the pipes at 3 and 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh"]
-        command += [require_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
-        command += [f"--user-data-dir={profile}", "--no-first-run", "--disable-background-networking", "about:blank"]
+        copies = f"r, w = (fcntl(fd, F_DUPFD, 10) for fd in ({to_browser}, {from_browser}))"
+        places = f"import os, sys; from fcntl import *; {copies}; os.dup2(r, 3); os.dup2(w, 4)"
+        command = [sys.executable, "-c", f"{places}; os.execv(sys.argv[1], sys.argv[1:])", require_browser()]
+        command += ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"]
+        command += [f"--user-data-dir={profile}", "--disable-background-networking", "about:blank"]
         self._process = subprocess.Popen(
             command, pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -90,7 +93,9 @@ class Browser:
             ready, _, _ = select.select([self._read], [], [], max(end - time.monotonic(), 0.0))
             if not ready:
                 raise TimeoutError("the browser is silent")
-            self._rest += os.read(self._read, 1 << 20)
+            read = os.read(self._read, 1 << 20)
+            assert read, "the browser has ended"
+            self._rest += read
         line, _, self._rest = self._rest.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         self._note(message.get("method", ""), message.get("params", {}))
@@ -138,6 +143,10 @@ class Browser:
         while not self.ask(f"Boolean({condition})"):
             assert time.monotonic() < end, f"never true: {condition}; the console has {self.console}"
             time.sleep(0.05)
+
+    def settle(self) -> None:
+        """Wait until what was asked for is drawn: the second frame from now."""
+        self.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))")
 
     def click(self, x: float, y: float) -> None:
         """Press and release the mouse at a pixel of the window."""

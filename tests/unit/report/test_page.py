@@ -37,7 +37,8 @@ def history(symbol: str = "BTCUSDT", gap: slice | None = None) -> MapHistory:
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.002, n)))
     bars = pd.DataFrame({"event_time": pd.date_range(_START, periods=n, freq="5min"), "open": np.r_[100.0, close[:-1]]})
     bars["close"] = close
-    bars["high"], bars["low"] = bars[["open", "close"]].max(axis=1) * 1.001, bars[["open", "close"]].min(axis=1) * 0.999
+    bars["high"] = bars[["open", "close"]].max(axis=1) * 1.001
+    bars["low"] = bars[["open", "close"]].min(axis=1) * 0.999
     bars = bars.assign(open_interest=1e4, atr_1d=0.03)
     for name in ("swept_below", "swept_above", "glided_below", "glided_above"):
         bars[name] = False
@@ -68,7 +69,8 @@ def trade(symbol: str, hours: int, side: int) -> dict[str, Any]:
     return {
         **dict.fromkeys(numbers, 0.5),
         "symbol": symbol, "side": side, "entry": 100.0, "exit": 101.0, "stop": 100.0 - 4.0 * side,
-        "target": 100.0 + 4.0 * side, "liquidation_price": 100.0 - 12.0 * side, "binding": "risk", "exit_reason": "time",
+        "target": 100.0 + 4.0 * side, "liquidation_price": 100.0 - 12.0 * side, "binding": "risk",
+        "exit_reason": "time",
         "triggers": "cascade", "stop_level": "sd", "target_level": "sd", "net_r": 0.25 * side,
         "event_time": entry - 60, "entry_time": entry, "exit_time": entry + 12 * 3_600, "caps": {},
         "variants": [
@@ -133,13 +135,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def seen(browser: Browser) -> str:
     """What the chart says that it shows."""
+    browser.settle()
     return str(browser.ask("document.getElementById('range').textContent"))
+
+
+def times(browser: Browser) -> list[pd.Timestamp]:
+    """The first and the last time that the chart shows."""
+    return [pd.Timestamp(each) for each in re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", seen(browser))]
 
 
 def hours(browser: Browser) -> float:
     """How many hours the chart shows."""
-    first, last = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", seen(browser))
-    return float((pd.Timestamp(last) - pd.Timestamp(first)) / timedelta(hours=1))
+    first, last = times(browser)
+    return float((last - first) / timedelta(hours=1))
 
 
 def focus(browser: Browser) -> None:
@@ -178,24 +186,21 @@ def test_buttons_keys_and_the_wheel_zoom_and_pan(browser: Browser) -> None:
     focus(browser)
     whole = hours(browser)
     browser.ask("document.getElementById('zoom-in').click()")
-    browser.wait("true")
-    half = hours(browser)
-    assert half == pytest.approx(whole / 2, abs=3.0)
+    assert hours(browser) == pytest.approx(whole / 2, abs=3.0)
     browser.key("-")
     assert hours(browser) == pytest.approx(whole, abs=3.0)
     browser.key("+")
-    before = seen(browser)
+    before = times(browser)
     browser.key("ArrowLeft")
-    assert pd.Timestamp(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", seen(browser))[0]) < pd.Timestamp(
-        re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", before)[0]
-    )
+    assert times(browser)[0] < before[0]
     focus(browser)
+    fitted = seen(browser)
     browser.ask("document.getElementById('chart').scrollIntoView({block: 'center', behavior: 'instant'})")
     x, y = browser.ask(
         "(r => [r.left + r.width / 2, r.top + r.height / 2])(document.getElementById('chart').getBoundingClientRect())"
     )
     browser.wheel(x, y, -240.0)
-    browser.wait(f"document.getElementById('range').textContent !== {json.dumps(before)}")
+    browser.wait(f"document.getElementById('range').textContent !== {json.dumps(fitted)}")
     assert hours(browser) < whole
 
 
@@ -209,12 +214,12 @@ def test_a_trade_is_chosen_by_keys_by_the_list_and_by_a_click_on_the_chart(brows
     shown = browser.ask("document.getElementById('trade').innerText")
     for each in ("stop", "96 (-4 %)", "without stop", "time exit only", "multiple of volatility"):
         assert each in shown
-    browser.wait("document.getElementById('chart').dataset.entry")
-    browser.ask("document.getElementById('chart').scrollIntoView({block: 'center', behavior: 'instant'})")
-    x, y = map(float, browser.ask("document.getElementById('chart').dataset.entry").split(","))
-    left, top = browser.ask("(r => [r.left, r.top])(document.getElementById('chart').getBoundingClientRect())")
     browser.key("Escape")
     browser.wait("!document.querySelector('#trade h3')")
+    browser.ask("document.getElementById('chart').scrollIntoView({block: 'center', behavior: 'instant'})")
+    browser.settle()
+    x, y = map(float, browser.ask("document.getElementById('chart').dataset.entry").split(","))
+    left, top = browser.ask("(r => [r.left, r.top])(document.getElementById('chart').getBoundingClientRect())")
     browser.click(left + 1 + x, top + 1 + y)
     browser.wait("document.querySelector('#trade h3')")
     assert browser.ask("document.querySelector('#trade h3').textContent") == first
@@ -238,8 +243,8 @@ def test_text_has_contrast_in_light_in_dark_and_on_paper(browser: Browser, schem
     browser.media(scheme=scheme, kind=kind)
     names = ("ink", "dim", "plain", "gain", "loss", "warn")
     found = browser.ask(
-        "(s => Object.fromEntries(['card', 'warn-paper', ...%s].map((n) => [n, s.getPropertyValue('--' + n).trim()])))"
-        "(getComputedStyle(document.documentElement))" % json.dumps(names)
+        f"(s => Object.fromEntries({json.dumps(['card', 'warn-paper', *names])}"
+        ".map((n) => [n, s.getPropertyValue('--' + n).trim()])))(getComputedStyle(document.documentElement))"
     )
     for name in names:
         assert contrast(found[name], found["card"]) >= 4.5, name

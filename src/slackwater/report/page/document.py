@@ -26,9 +26,9 @@ _LAYERS: Final = {
 _READING: Final = (
     "Candles: hollow rises, full falls. Colour of the map is estimated mass over open interest, as known at the time: "
     "a rank, never an amount in dollars; it is erased where the price crossed. Entry: ▲ long, ▼ short. Exit: ● target, "
-    "■ time, ✕ stop. Filled triangles beside the price are sweeps of a level, diamonds glides through one; both "
-    "appear when zoomed in. Triangles on the time axis are signal events, pointing as the move did. Wheel or + and − zoom, "
-    "drag or the arrow keys pan, N and P step through the trades, Home shows everything, Escape clears."
+    "■ time, ✕ stop. Filled triangles beside the price are sweeps of a level, diamonds glides through one; both appear "
+    "when zoomed in. Triangles on the time axis are signal events, pointing as the move did. Wheel, + and − zoom, drag "
+    "or the arrow keys pan, N and P step through the trades, Home shows everything, Escape clears."
 )
 
 

@@ -89,7 +89,7 @@
   });
   const series = chart.addSeries(L.CandlestickSeries, { ...paint(), lastValueVisible: true, priceLineVisible: false });
   const scale = chart.timeScale();
-  let now = null, chosen = null;
+  let now = null, chosen = null, latest = null;
   const shows = (name) => $("show-" + name).checked;
   const logical = (t) => (t - now.item.first) / now.item.step - 0.5;
   // The library places whole bars only.
@@ -195,8 +195,8 @@
         g.globalAlpha = 0.8; g.setLineDash([3, 3]); g.strokeStyle = look.ink; g.lineWidth = 1; g.beginPath(); g.moveTo(x0, y0); g.lineTo(x, y); g.stroke(); g.setLineDash([]);
         ending(g, x, y, variant.reason, look.ink, 3.5); g.globalAlpha = 1;
       }
-      box.dataset.entry = `${x0.toFixed(1)},${y0.toFixed(1)}`;
     }
+    if (trade.i === latest) box.dataset.entry = `${x0.toFixed(1)},${y0.toFixed(1)}`;
     g.lineWidth = full ? 2.6 : 1.6; g.strokeStyle = result; g.beginPath(); g.moveTo(x0, y0); g.lineTo(x1, y1); g.stroke();
     triangle(g, x0, y0, trade.side, full ? 8 : 6); halo(g, colour);
     ending(g, x1, y1, trade.exit_reason, result, full ? 5.5 : 4.5);
@@ -283,6 +283,7 @@
   const rows = new Map();
   const select = async (trade, { scroll = false } = {}) => {
     chosen = trade;
+    if (trade !== null) latest = trade.i;
     rows.forEach((row, i) => { row.classList.toggle("chosen", trade !== null && i === trade.i); row.setAttribute("aria-selected", String(trade !== null && i === trade.i)); });
     if (trade === null) { panel.replaceChildren(); element("p", "Choose a trade: click it in the chart or in the list, or press N in the chart.", panel); redraw(); return; }
     if (!now || now.item.symbol !== trade.symbol) await showSymbol(trade.symbol);
