@@ -96,6 +96,7 @@ def drawing(*, synthetic: bool = True) -> str:
     axis = Axis(title="R", low=0.0, high=1.0)
     plot = Plot(label="a toy", x=axis, y=axis, synthetic=synthetic)
     plot.line([0.0, 1.0], [0.0, 1.0], kind="plain", name=_EVIL)
+    plot.bar(0.2, 0.4, 0.0, 0.5, kind="gain")
     return plot.svg()
 
 
@@ -249,6 +250,8 @@ def test_text_has_contrast_in_light_in_dark_and_on_paper(browser: Browser, schem
     for name in names:
         assert contrast(found[name], found["card"]) >= 4.5, name
     assert contrast(found["warn"], found["warn-paper"]) >= 4.5
+    assert browser.ask("getComputedStyle(document.querySelector('svg rect.bar')).display") != "none"
+    assert browser.ask("document.querySelector('.tools').getClientRects().length > 0") is (kind == "screen")
     browser.media()
 
 

@@ -20,10 +20,12 @@ def costs(run: RunFiles) -> Section:
     """Return the section: what trades pay, results at multiples of the costs, at larger sizes, and by venue."""
     venues = {row["venue"]: row for row in run.sensitivity["venues"]}
     own = next(iter(venues.values()), None)
-    answer = "No venue could be compared." if own is None else (
-        f"A trade pays {number(own['cost_bps'])} bps of notional for fees, slippage and funding together on "
-        f"{number(own['gross_bps'])} bps of gross result, at the costs of the venue `{own['venue']}`."
-    )  # fmt: skip
+    answer = "Nothing could be measured: there is no trade."
+    if own is not None and own["cost_bps"] is not None:
+        answer = (
+            f"A trade pays {number(own['cost_bps'])} bps of notional for fees, slippage and funding together on "
+            f"{number(own['gross_bps'])} bps of gross result, at the costs of the venue `{own['venue']}`."
+        )
     pictures = [_parts(run), _multiples(run), _capacity(run), _venues(run)]
     return Section(
         name="costs", question="What does it cost, and how big can it get?", answer=answer, pictures=pictures

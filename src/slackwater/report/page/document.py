@@ -173,8 +173,8 @@ def _chart(synthetic: bool) -> str:
     stamp = '<div id="stamp">SYNTHETIC</div>' if synthetic else ""
     return (
         '<figure class="wide chart"><h3>Price, liquidation map and trades</h3>'
-        f'<div class="bar"><label>Symbol <select id="symbol"></select></label>{buttons}</div>'
-        f'<div class="bar">{boxes}</div>'
+        f'<div class="tools"><label>Symbol <select id="symbol"></select></label>{buttons}</div>'
+        f'<div class="tools">{boxes}</div>'
         '<p class="note" id="range" aria-live="polite">Price (USDT, log scale) in time (UTC)</p>'
         f'<div id="chart" tabindex="0" role="group" aria-label="Price chart with the liquidation map and the trades" '
         f'aria-describedby="reading">{stamp}</div><p id="legend" class="chart-only"></p>'

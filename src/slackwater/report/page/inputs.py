@@ -134,7 +134,7 @@ def _map(run: RunFiles) -> Picture:
         (name, {"lift": row["lift"], "lift_low": row["low"], "lift_high": row["high"]}) for name, row in found.items()
     ]
     rows = rows_of(records, "lift")
-    best = max(rows, key=lambda row: row.value)
+    best = max(rows[: len(card["layers"])], key=lambda row: row.value)
     return Picture(
         title=title,
         finding=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -20,11 +21,12 @@ _NONE: Final = "There is no trade, so there is nothing to draw."
 def survival(run: RunFiles) -> Section:
     """Return the section: equity, drawdown, R multiples, ruin, leverage, and the trades without their levels."""
     account = run.verdict["account"]
+    mean = run.metrics["backtest"]["unit_risk"].get("net_r_mean")
     answer = (
         f"The account of {number(account['initial_equity_usd'], 5)} USDT ended at "
         f"{number(account['final_equity_usd'], 5)} USDT after {account['n_trades']:,} trades, with a largest "
-        f"drawdown of {percent(account['max_drawdown'])}; at unit risk, outside of the account, the mean result is "
-        f"{number(run.metrics['backtest']['unit_risk'].get('net_r_mean'))} R per trade."
+        f"drawdown of {percent(account['max_drawdown'])}; the mean result of a trade at unit risk, outside of the account, is "
+        f"{number(mean, unit='R')}."
     )
     pictures = [_equity(run), _drawdown(run), _multiples(run), _ruin(run), _leverage(run), _levels(run)]
     return Section(name="survival", question="Would I have survived?", answer=answer, pictures=pictures)
@@ -210,12 +212,12 @@ def _levels(run: RunFiles) -> Picture:
         for row in found
         if row["variant"] != "as planned"
     ]
-    words = "; ".join(
-        f"{row.label} {number(row.value)} ({number(row.low)} to {number(row.high)}) bps per trade" for row in rows
-    )
+    drawn = [row for row in rows if not math.isnan(row.value)]
+    each = (f"{row.label} {number(row.value)} ({number(row.low)} to {number(row.high)})" for row in drawn)
+    finding = f"Against the plan, in bps per trade: {'; '.join(each)}." if drawn else _NONE
     return Picture(
         title="The same trades without their levels",
-        finding=f"Against the plan: {words}.",
+        finding=finding,
         drawing=forest(
             rows, title="Difference to the plan (bps per trade)", label="Trades without levels", synthetic=run.synthetic
         ),

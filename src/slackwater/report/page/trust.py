@@ -43,7 +43,11 @@ def trust(run: RunFiles) -> Section:
     verdict = run.verdict
     name, sentence = words(str(verdict["verdict"])), str(verdict["sentence"])
     for clause in sorted(_CLAUSES, key=len, reverse=True):
-        sentence = re.sub(rf"\b{clause}\b", _CLAUSES[clause].split(" (")[0].lower(), sentence)
+        sentence = re.sub(
+            rf"\b{clause}\b",
+            _CLAUSES[clause].split(" (")[0].lower().replace(", lower bound", " (lower bound)"),
+            sentence,
+        )
     pictures = [_scorecard(run), _power(run), _null(run), _defects(run)]
     return Section(
         name="trust",

@@ -4,7 +4,8 @@
   const $ = (id) => document.getElementById(id);
   const box = $("chart"), panel = $("trade"), legend = $("legend"), range = $("range"), choose = $("symbol");
   const unpack = async (text, format) => {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const raw = atob(text), bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream(format))).arrayBuffer();
   };
   if (typeof DecompressionStream === "undefined") {
@@ -275,8 +276,8 @@
       ["exit (USDT)", figures(trade.exit, 6) + distance(trade, trade.exit)], ["exit time (UTC)", clock(trade.exit_time)], ["held (hours)", figures((trade.exit_time - trade.entry_time) / 3600, 3)],
       ["gross (USDT)", signed(trade.gross_usd)], ["fees", signed(-trade.fees_usd)], ["slippage", signed(-trade.slippage_usd)], ["funding", trade.funding_usd === null ? "not known" : signed(-trade.funding_usd)],
       ["net (USDT)", signed(trade.net_usd)], ["net (bps of notional)", signed(trade.net_bps)], ["net (R)", signed(trade.net_r)], ["equity after (USDT)", figures(trade.equity_after, 6)]]);
-    grid("The same trade without its levels, before costs", ["variant", "ended by", "price", "time (UTC)", "result (R)"],
-      trade.variants.map((v) => [v.name, v.reason, figures(v.price, 6), clock(v.time), signed(v.gross_r)]));
+    grid("The same trade without its levels, before costs", ["variant", "result (R)", "ended by", "price", "time (UTC)"],
+      trade.variants.map((v) => [v.name, signed(v.gross_r), v.reason, figures(v.price, 6), clock(v.time)]));
     grid("Pools of the map at the decision", ["pool", "price", "distance", "estimated share of open interest"],
       trade.pools.length ? trade.pools.map((p) => [`#${p.rank} ${p.side}`, figures(p.price, 6), share(p.distance_fraction), share(p.mass_fraction)]) : [["not known", "", "", ""]]);
   };
