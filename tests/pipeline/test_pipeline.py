@@ -373,7 +373,7 @@ def test_the_report_answers_six_questions_without_a_network(repository: Path, tm
         assert [each[:2] for each in questions] == ["1.", "2.", "3.", "4.", "5.", "6."]
         assert browser.ask("[...document.querySelectorAll('.finding')].every((each) => each.textContent.length > 10)")
         assert browser.ask("document.querySelectorAll('.finding').length") >= 25
-        drawn = "[...document.querySelectorAll('figure svg')]"
+        drawn = "[...document.querySelectorAll('figure > svg')]"
         assert browser.ask(f"{drawn}.every((each) => each.closest('figure').querySelector('details table'))")
         assert browser.ask(f"{drawn}.every((each) => each.textContent.includes('SYNTHETIC'))")
         assert browser.ask("document.getElementById('stamp').textContent") == "SYNTHETIC"

@@ -1,4 +1,4 @@
-"""What a section of the report holds: findings, pictures and the tables behind them, free of HTML."""
+"""Content of a section of the report: findings, pictures and the tables behind them, free of HTML."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def survival(run: RunFiles) -> Section:
     answer = (
         f"The account of {number(account['initial_equity_usd'], 5)} USDT ended at "
         f"{number(account['final_equity_usd'], 5)} USDT after {account['n_trades']:,} trades, with a largest "
-        f"drawdown of {percent(account['max_drawdown'])}; the mean result of a trade at unit risk, outside of the account, is "
-        f"{number(mean, unit='R')}."
+        f"drawdown of {percent(account['max_drawdown'])}; the mean result of a trade at unit risk, "
+        f"outside of the account, is {number(mean, unit='R')}."
     )
     pictures = [_equity(run), _drawdown(run), _multiples(run), _ruin(run), _leverage(run), _levels(run)]
     return Section(name="survival", question="Would I have survived?", answer=answer, pictures=pictures)
