@@ -24,7 +24,7 @@ def costs(run: RunFiles) -> Section:
     if own is not None and own["cost_bps"] is not None:
         answer = (
             f"A trade pays {number(own['cost_bps'])} bps of notional for fees, slippage and funding together on "
-            f"{number(own['gross_bps'])} bps of gross result, at the costs of the venue `{own['venue']}`."
+            f"{number(own['gross_bps'])} bps of gross result, at the costs of the venue {own['venue']}."
         )
     pictures = [_parts(run), _multiples(run), _capacity(run), _venues(run)]
     return Section(

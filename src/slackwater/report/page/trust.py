@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, known, number, words
+from slackwater.evidence.evaluation import daily_returns
+from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, number, words
 from slackwater.report.page.drawing import Axis, Plot
 from slackwater.report.page.forest import Row, forest, forest_table
 from slackwater.report.page.run_files import RunFiles
@@ -35,6 +36,7 @@ _CLAUSES: Final = {
     "enough_days_with_trades": "Days with trades",
     "enough_blocks_with_trades": "Blocks of the bootstrap with trades",
 }
+_FEWEST_DAYS: Final = 30  # of `campaigns.promotions`
 _OUTCOMES: Final = {True: "✓ passed", False: "✗ failed", None: "? not evaluable"}
 
 
@@ -45,7 +47,7 @@ def trust(run: RunFiles) -> Section:
     for clause in sorted(_CLAUSES, key=len, reverse=True):
         sentence = re.sub(
             rf"\b{clause}\b",
-            _CLAUSES[clause].split(" (")[0].lower().replace(", lower bound", " (lower bound)"),
+            _CLAUSES[clause].split(" (")[0].replace(", lower bound", " (lower bound)"),
             sentence,
         )
     pictures = [_scorecard(run), _power(run), _null(run), _defects(run)]
@@ -112,14 +114,14 @@ def _null(run: RunFiles) -> Picture:
         ["market", "t of the best trial", "AUC", "trades", "verdict"],
     )
     markets = [row for row in (run.null_markets or {}).get("markets", []) if not row["signal"] and row["t"] is not None]
-    own = known(run.metrics["backtest"]["unit_risk"].get("t_trade_weighted"))
+    own = _daily_t(run)
     if not markets:
         finding = "No simulated markets without an edge were measured: how often this verdict is wrong is not known."
         return Picture(title=title, finding=finding, drawing="", table=Table(head=head, rows=[]))
     null = np.sort([float(row["t"]) for row in markets])
     plot = Plot(
         label=title,
-        x=Axis.around("t of the mean net result per trade", null, include=[0.0] if math.isnan(own) else [0.0, own]),
+        x=Axis.around("t of the net R of the days with trades", null, include=[0.0] if math.isnan(own) else [0.0, own]),
         y=Axis(title="Markets", low=0.0, high=float(np.histogram(null, bins=12)[0].max()) * 1.15),
         synthetic=True,
         height=260.0,
@@ -132,7 +134,7 @@ def _null(run: RunFiles) -> Picture:
     eligible = sum(row["verdict"] == "eligible" for row in markets)
     finding = f"{eligible} of {len(markets)} simulated markets without any edge pass this verdict"
     if not math.isnan(own):
-        finding += f"; the t of this run, {number(own)}, exceeds the luckiest trial of {beaten} of them"
+        finding += f"; the t of this run, {number(own)}, exceeds that of the luckiest trial of {beaten} of them"
     return Picture(
         title=title,
         finding=f"{finding}.",
@@ -145,6 +147,16 @@ def _null(run: RunFiles) -> Picture:
         ),
         note="Bars: the best of all trials on each SYNTHETIC market whose returns nothing predicts.",
     )
+
+
+def _daily_t(run: RunFiles) -> float:
+    """Return the t of the net R of days with trades, as the markets without an edge were measured; NaN if unknown."""
+    if run.unit_risk_trades.empty:
+        return math.nan
+    daily = daily_returns(run.unit_risk_trades, "net_r").to_numpy()
+    if len(daily) < _FEWEST_DAYS or not np.ptp(daily):
+        return math.nan
+    return float(math.sqrt(len(daily)) * daily.mean() / daily.std(ddof=1))
 
 
 def _defects(run: RunFiles) -> Picture:
