@@ -142,7 +142,8 @@ class Trades:
     def chart(self) -> dict[str, Any]:
         """Return what the chart draws, in types of JSON."""
         scored, trades = self._run.scored, self._run.trades
-        tables = read_tables(self._run.root / "data" / "tables", _TABLES)
+        held = read_tables(self._run.root / "data" / "tables", _TABLES)
+        tables = {name: table[table["symbol"].isin(self.shown)].reset_index(drop=True) for name, table in held.items()}
         frame = MarketFrame.from_tables(tables, self._spec)
         families = default_families(self._spec.bar_interval, **self._features)
         first, paths = scored["event_time"].min() - _BEFORE, self._paths()

@@ -285,7 +285,7 @@
   const select = async (trade, { scroll = false } = {}) => {
     chosen = trade;
     if (trade !== null) latest = trade.i;
-    rows.forEach((row, i) => { row.classList.toggle("chosen", trade !== null && i === trade.i); row.setAttribute("aria-selected", String(trade !== null && i === trade.i)); });
+    rows.forEach((row, i) => { row.classList.toggle("chosen", trade !== null && i === trade.i); row.setAttribute("aria-current", String(trade !== null && i === trade.i)); });
     if (trade === null) { panel.replaceChildren(); element("p", "Choose a trade: click it in the chart or in the list, or press N in the chart.", panel); redraw(); return; }
     if (!now || now.item.symbol !== trade.symbol) await showSymbol(trade.symbol);
     const end = Math.max(...trade.variants.map((v) => v.time)), pad = Math.max(36 * 3600, 12 * now.item.step);
