@@ -14,6 +14,7 @@ from slackwater import __version__
 from slackwater.commands import bundle, study
 from slackwater.commands.journal import journal
 from slackwater.commands.promote import promote
+from slackwater.commands.report import report
 from slackwater.commands.venue import venue
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
 from slackwater.market.venues import EXCHANGES
@@ -43,6 +44,7 @@ app.command()(bundle.inspect)
 app.command()(bundle.score)
 app.command()(bundle.drift)
 app.command()(bundle.compare)
+app.command()(report)
 
 
 @app.command()

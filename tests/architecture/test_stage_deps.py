@@ -70,7 +70,7 @@ def test_deps_follow_the_imports_and_the_extra_families(tmp_path: Path) -> None:
     added = {name: deps - before[name] for name, deps in deps_after(tmp_path).items()}
     family = {"mine/toy.py", "mine/formulas.py"}
     assert any(row.startswith("src/slackwater/labels") for row in added.pop("ingest"))
-    assert {name for name, rows in added.items() if rows} == {"features", "scorecard", "export"}
+    assert {name for name, rows in added.items() if rows} == {"features", "scorecard", "export", "page"}
     assert all(rows in (set(), family) for rows in added.values())
 
 

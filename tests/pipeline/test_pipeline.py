@@ -30,6 +30,7 @@ from slackwater.storage import read_tables
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import price_paths
+from tests.browser import Browser
 from tests.checkout import copy_repository, environment_of
 
 NAME = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
@@ -358,6 +359,29 @@ def test_files_of_a_stage_that_runs_now_are_left_alone(repository: Path) -> None
         lock.write_text(before)
     _repro.remove_what_was_left(repository)
     assert not left.exists()
+
+
+def test_the_report_answers_six_questions_without_a_network(repository: Path, tmp_path: Path) -> None:
+    """Catches a picture without its finding, its table or the word SYNTHETIC, a request, and an error in the script."""
+    page = repository / "reports/index.html"
+    assert page.stat().st_size < 3_000_000
+    again = "from slackwater.cli import main; main()"
+    run(repository, sys.executable, "-c", again, "report", "--out", str(tmp_path / "again.html"))
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(page)
+        browser.settle()
+        assert [url for url in browser.requests if not url.startswith("data:")] == [page.resolve().as_uri()]
+        assert browser.console == []
+        questions = browser.ask("[...document.querySelectorAll('h2')].map((each) => each.textContent)")
+        assert [each[:2] for each in questions] == ["1.", "2.", "3.", "4.", "5.", "6."]
+        assert browser.ask("[...document.querySelectorAll('.finding')].every((each) => each.textContent.length > 10)")
+        assert browser.ask("document.querySelectorAll('.finding').length") >= 25
+        drawn = "[...document.querySelectorAll('figure > svg')]"
+        assert browser.ask(f"{drawn}.every((each) => each.closest('figure').querySelector('details table'))")
+        assert browser.ask(f"{drawn}.every((each) => each.textContent.includes('SYNTHETIC'))")
+        assert browser.ask("document.getElementById('stamp').textContent") == "SYNTHETIC"
+        assert not re.search(r"\b(nan|None|null|undefined)\b", browser.ask("document.querySelector('main').innerText"))
 
 
 def test_what_was_run_before_comes_back_from_the_cache(repository: Path) -> None:

@@ -23,13 +23,15 @@ from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
+from slackwater.features.rows import transform_rows
 from slackwater.liquidity.density import N_LAYERS, map_bins, map_too_far
 from slackwater.liquidity.zones import SIDES, MapView, map_read
 from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import HIGH, LOW, OPEN_INTEREST
+from slackwater.market.inputs import CLOSE, HIGH, LOW, OPEN_INTEREST
 from slackwater.market.spec import FrameSpec
 from slackwater.storage import read_tables
+from slackwater.times import epoch_us, microseconds
 
 __all__ = [
     "MapHistory",
@@ -40,6 +42,7 @@ __all__ = [
     "map_of_tables",
     "replay",
     "rows_of",
+    "stretches",
     "walk",
 ]
 
@@ -171,6 +174,50 @@ def walk(
         yield (row.time_us - first) // step, row, out, state
 
 
+def stretches(
+    engine: FeatureEngine, frame: MarketFrame, symbol: str, ends: Sequence[int]
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Advance the engine down the bars of a symbol, from one reading to the next, each in one compiled call.
+
+    Parameters
+    ----------
+    engine
+        Of `map_engine`; its live state is not changed.
+    frame, symbol
+        The history, and the perpetual.
+    ends
+        Positions of the readings among the rows of the symbol (gaps count), ascending.
+
+    Yields
+    ------
+    tuple
+        The position, the features of every bar since the reading before (gaps have none), and a view of the state of
+        the density family, which the next reading overwrites.
+    """
+    where = rows_of(frame, symbol)
+    values, first = frame.values[where], epoch_us(frame.table["event_time"].iloc[where.start])
+    step = microseconds(frame.bar_interval)
+    state = np.zeros(engine._state_size)
+    place = engine._places["liquidation_density"]
+    nothing_kept = np.empty((0, engine._row_width))
+    begin = 0
+    for end in ends:
+        given = values[begin : end + 1]
+        out = np.empty((len(given), len(engine.names)))
+        times = first + begin * step
+        count = transform_rows(state, engine._constants, engine._at, given, times, step, nothing_kept, out)
+        yield end, out[:count], state[place[0] : place[1]]
+        begin = end + 1
+
+
+def _newest_interest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the last open interest above 0 that a bar had by each row, coin; NaN before the first."""
+    interest = np.where(
+        ~np.isnan(values[:, CLOSE]) & (values[:, OPEN_INTEREST] > 0.0), values[:, OPEN_INTEREST], np.nan
+    )
+    return pd.Series(interest).ffill().to_numpy()
+
+
 def replay(
     frame: MarketFrame,
     families: Sequence[Family],
@@ -236,34 +283,32 @@ def replay(
     atr = np.full(len(bars), np.nan)
     ages = [engine.names.index(f"{what}_age_{side}") for what in ("sweep", "glide") for side in SIDES]
     atr_day = engine.names.index("atr_1d")
+    given = frame.values[where]
+    present = ~np.isnan(given[:, CLOSE])
+    interest = _newest_interest(given)
     rows, masses = [], []
     too_far = np.zeros((2, N_LAYERS))
-    interest = np.nan
-    for position, row, out, state in walk(engine, frame, symbol):
-        if position > last:
-            break
-        if row.values[OPEN_INTEREST] > 0.0:
-            interest = float(row.values[OPEN_INTEREST])
-        i = position - first
-        if i < 0:
+    begin = 0
+    for end, out, state in stretches(engine, frame, symbol, [*range(last, first - 1, -every)][::-1]):
+        inside = np.flatnonzero(present[begin : end + 1]) + begin - first
+        marks[inside[inside >= 0]] = (out[:, ages] == 0.0)[inside >= 0]  # an age of nothing: it happened at this close
+        atr[inside[inside >= 0]] = out[inside >= 0, atr_day]
+        begin = end + 1
+        if not present[end]:
             continue
-        # An age of nothing: it happened at this close.
-        marks[i] = out[ages] == 0.0
-        atr[i] = out[atr_day]
-        if (last - position) % every == 0:
-            mass = np.zeros((2, N_LAYERS, n_bins))
-            if interest > 0.0:
-                map_read(state, density.map_at, bins, first_bin, mass)
-                mass /= interest
-                map_too_far(state, density.map_at, too_far)
-                too_far /= interest
-            rows.append(i)
-            masses.append(mass.astype(np.float32))
+        mass = np.zeros((2, N_LAYERS, n_bins))
+        if interest[end] > 0.0:
+            map_read(state, density.map_at, bins, first_bin, mass)
+            mass /= interest[end]
+            map_too_far(state, density.map_at, too_far)
+            too_far /= interest[end]
+        rows.append(end - first)
+        masses.append(mass.astype(np.float32))
     bars["atr_1d"] = atr
     for j, name in enumerate(_MARKS):
         bars[name] = marks[:, j]
     if np.isnan(bars["open_interest"].iloc[-1]):
-        bars.loc[bars.index[-1], "open_interest"] = interest
+        bars.loc[bars.index[-1], "open_interest"] = interest[last]
     return MapHistory(
         symbol=symbol,
         bar_interval=frame.bar_interval,

@@ -261,7 +261,7 @@ def _direction_clauses(d: Mapping[str, Any]) -> tuple[Clause, ...]:
             math.nan if math.isnan(slope_low) else d["reliability_slope"],
             # No upper limit: probabilities that are too close to the base rate mislead nobody (decision 26).
             d["reliability_slope"] >= 0.8 and slope_low >= 0.5,
-            f"lower bound {slope_low:.2f}",
+            f"lower bound {'not known' if math.isnan(slope_low) else f'{slope_low:.2f}'}",
         ),
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.evidence.crossings import attribute
-from slackwater.evidence.map_history import close_after_busiest_day, replay
+from slackwater.evidence.map_history import close_after_busiest_day, map_engine, replay, stretches, walk
 from slackwater.evidence.map_scorecard import map_scorecard, scorecard_of
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
 from slackwater.features.chosen_families import default_families
@@ -215,6 +215,22 @@ def test_the_replay_ends_at_the_moment_and_is_erased_where_the_price_was() -> No
         assert mass[1, :, edges[1:] <= bar["high"]].sum() == 0.0
     assert seen.mass[-1, 0].sum() > 0.0
     assert seen.mass[-1, 1].sum() > 0.0
+
+
+def test_stretches_of_bars_give_what_the_live_engine_gives_bar_by_bar() -> None:
+    """Catches a replay whose map or sweeps are not those of a bar at a time, also across a gap."""
+    bars = small_market(("BTCUSDT",), days=45, interval=BAR)["bars"]
+    frame = frame_of(bars=bars.drop(index=range(1_500, 1_505)).reset_index(drop=True))
+    engine = map_engine(families(), sweeps=True)
+    rows = {place: (out.copy(), state.copy()) for place, _, out, state in walk(engine, frame, "BTCUSDT")}
+    ends = [*range(700, 2_100, 37), 1_502, len(frame.table) - 1]
+    begin = 0
+    for end, out, state in stretches(engine, frame, "BTCUSDT", sorted(ends)):
+        own = [rows[place][0] for place in range(begin, end + 1) if place in rows]
+        np.testing.assert_array_equal(out, np.array(own).reshape(out.shape))
+        if end in rows:
+            np.testing.assert_array_equal(state, rows[end][1])
+        begin = end + 1
 
 
 def test_a_replay_to_a_moment_is_that_of_data_that_end_there() -> None:
