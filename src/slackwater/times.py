@@ -73,7 +73,10 @@ def epoch_us(time: datetime) -> int:
     1000000
     """
     if isinstance(time, pd.Timestamp):
-        return int(time.value) // 1_000  # nanoseconds, whatever the unit of the timestamp
+        try:
+            return int(time.value) // 1_000  # nanoseconds, whatever the unit of the timestamp
+        except OverflowError:  # a time after 2262
+            return microseconds(time - timestamp(0))
     return microseconds(time - timestamp(0))
 
 

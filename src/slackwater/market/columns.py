@@ -238,7 +238,7 @@ def _text(value: Any) -> str:
             value.encode()
         except UnicodeEncodeError:
             raise ValueError(f"must hold text that can be encoded, was {brief(value)}") from None
-    return str(value)
+    return str.__str__(value)  # the text of a member of an enumeration, not its name
 
 
 def _is_missing(value: Any) -> bool:

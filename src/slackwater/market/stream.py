@@ -106,7 +106,7 @@ class FrameStream:
             If a bar becomes available only after its own decision, is longer or shorter than those of the settings,
             or lies off the grid; SchemaError if its prices are not those of a bar.
         """
-        read = self._readers.get(table)
+        read = self._readers.get(table) if isinstance(table, str) else None
         if read is None:
             known_names = ", ".join(self._joins)
             raise SchemaError(f"there is no table `{shown(table)}` in a live frame; there are bars, {known_names}")
@@ -125,6 +125,11 @@ class FrameStream:
             self._check_bar(given, amounts)
         else:
             amounts = self._joins[table].join.amounts_of_row(given)
+            if len(amounts) != read.table.width:
+                raise SchemaError(
+                    f"{table}: the `split` of its join made {len(amounts)} amounts of the row of {symbol}, its inputs "
+                    f"take {read.table.width}"
+                )
         if known is None:
             refuse_both_kinds_of_liquidations({table, *(name for name, _ in self._feeds)})
             known = self._feeds[table, symbol] = self._new_feed(table)
@@ -152,9 +157,11 @@ class FrameStream:
         try:
             for row in rows.to_dict("records"):
                 self.push(table, row)
-        except DataError as error:
+        except BaseException as error:
             self._feeds, self._joined, self._origin = before, None, origin
-            raise type(error)(f"none of {len(rows):,} rows was taken: {error}") from error
+            if isinstance(error, DataError):
+                raise type(error)(f"none of {len(rows):,} rows was taken: {error}") from error
+            raise
 
     def warm(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Continue after the last bar of history, as if its rows had been pushed and every bar closed.
@@ -230,7 +237,10 @@ class FrameStream:
             self._on_symbols(symbols)
         stamp, backfilled = timestamp(time), self._backfilled()
         return {
-            symbol: FrameRow(symbol, stamp, values[at], Ages(self._tables, ages[at]), backfilled.get(symbol, ()))
+            # Copies: a row that is kept does not keep those of all other symbols.
+            symbol: FrameRow(
+                symbol, stamp, values[at].copy(), Ages(self._tables, ages[at].copy()), backfilled.get(symbol, ())
+            )
             for symbol, at in bars.items()
         }
 

@@ -98,7 +98,7 @@ class Join:
         if self.split is None:
             return tuple([row.get(name, math.nan) for name in self.columns])
         columns = {name: np.array([row.get(name, math.nan)]) for name in self.columns}
-        return tuple([float(part[0]) for part in self.split(columns)])
+        return tuple([float(np.asarray(part, dtype=np.float64)[0]) for part in self.split(columns)])
 
     def _split(self, columns: Columns) -> Sequence[NDArray[Any]]:
         return [columns[name] for name in self.columns] if self.split is None else self.split(columns)
@@ -178,6 +178,11 @@ class Table:
         if self.join is not None and self.staleness is not None:
             rules["a join needs `inputs`"] = bool(self.inputs)
             rules["`join` must read columns of the table"] = set(self.join.columns) <= own
+            if self.join.split is None:
+                read = [column for column in self.columns if column.name in self.join.columns]
+                rules["a join without a `split` must read one number for each amount"] = len(
+                    self.join.columns
+                ) == self.width and all(column.kind != "text" for column in read)
             rules["`staleness` must be positive"] = self.staleness > timedelta(0)
         broken = [rule for rule, holds in rules.items() if not holds]
         if broken:

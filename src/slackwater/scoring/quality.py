@@ -15,7 +15,6 @@ import pandas as pd
 
 from slackwater.market.ages import ages_at_bars
 from slackwater.market.frame import MarketFrame
-from slackwater.market.frame_row import FrameRow
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds
 
@@ -34,29 +33,36 @@ class DataQuality(NamedTuple):
 
     Parameters
     ----------
-    row
-        The frame row that was scored.
+    time_us, step_us
+        Close of the bar and spacing of bars, microseconds.
     before
         Closes of the first bar of the symbol, and of the bar before this one, microseconds; None at the first bar.
-    spec
-        Settings of the frame.
     warm_up
         History after which every feature is known.
+    limits
+        Age of each table beyond which it counts as silent.
+    stated_ages
+        As `ages`; None where the row states none.
+    backfilled
+        Tables of which no row was pushed since the history that the stream was warmed with.
     refused_rows
         Rows of the symbol that were refused since its last score, such as repeated or late ones, >= 0.
     """
 
-    row: FrameRow
+    time_us: int
+    step_us: int
     before: tuple[int, int] | None
-    spec: FrameSpec
     warm_up: timedelta
+    limits: Mapping[str, timedelta]
+    stated_ages: Mapping[str, timedelta | None] | None
+    backfilled: tuple[str, ...] = ()
     refused_rows: int = 0
 
     @property
     def history(self) -> timedelta:
         """Time from the open of the first bar of the symbol to the close of this one, positive."""
-        since = 0 if self.before is None else self.row.time_us - self.before[0]
-        return timedelta(microseconds=since) + self.spec.bar_interval
+        since = 0 if self.before is None else self.time_us - self.before[0]
+        return timedelta(microseconds=since + self.step_us)
 
     @property
     def warm(self) -> bool:
@@ -68,12 +74,12 @@ class DataQuality(NamedTuple):
         """Bars that are missing between this one and the bar before it, >= 0."""
         if self.before is None:
             return 0
-        return (self.row.time_us - self.before[1]) // microseconds(self.spec.bar_interval) - 1
+        return (self.time_us - self.before[1]) // self.step_us - 1
 
     @property
     def live(self) -> bool:
         """Whether the bar was assembled from pushed rows, and not joined from tables of history."""
-        return self.row.ages is not None
+        return self.stated_ages is not None
 
     @property
     def ages(self) -> Mapping[str, timedelta | None]:
@@ -81,18 +87,12 @@ class DataQuality(NamedTuple):
 
         None where no row was known yet. Empty where a row of the frame does not state it.
         """
-        return {} if self.row.ages is None else self.row.ages
+        return {} if self.stated_ages is None else self.stated_ages
 
     @property
     def silent_tables(self) -> tuple[str, ...]:
         """Tables of which no row was known, or none that was young enough: their inputs are unknown."""
-        limits = self.spec.staleness
-        return _silent(name for name, age in self.ages.items() if age is None or age > limits[name])
-
-    @property
-    def backfilled(self) -> tuple[str, ...]:
-        """Tables of which no row was pushed since the history that the stream was warmed with."""
-        return self.row.backfilled
+        return _silent(name for name, age in self.ages.items() if age is None or age > self.limits[name])
 
     def to_dict(self) -> dict[str, Any]:
         """Return every statement in types of JSON: durations in seconds, null where there was no row."""

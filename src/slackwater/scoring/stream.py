@@ -21,6 +21,7 @@ from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
 from slackwater.numbers import brief
 from slackwater.scoring.quality import DataQuality
+from slackwater.times import microseconds
 from slackwater.trading.score import CONTEXT, OF_MODELS, MarketContext, Score, unchecked
 from slackwater.types import Floats
 
@@ -78,7 +79,8 @@ class ScoreStream:
         self.symbol = symbol
         self._scorer = scorer
         self._engine = FeatureEngine(scorer._engine.families)
-        self._warm_up = scorer.warm_up
+        self._warm_up, self._limits = scorer.warm_up, scorer._spec.staleness
+        self._step = microseconds(scorer._spec.bar_interval)
         names = self._engine.names
         self._n_triggers = len(scorer._triggers)
         made, passed = [name for name in CONTEXT if name in names], [name for name in CONTEXT if name not in names]
@@ -168,7 +170,9 @@ class ScoreStream:
                 event.missing,
                 event.out_of_range,
                 features,
-                DataQuality(taken, before, self._scorer._spec, self._warm_up),
+                DataQuality(
+                    taken.time_us, self._step, before, self._warm_up, self._limits, taken.ages, taken.backfilled
+                ),
                 {name: event.outputs[at] for name, at in self._others} if self._others else {},
             )
         )

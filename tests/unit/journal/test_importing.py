@@ -27,13 +27,11 @@ from slackwater.journal.kinds import (
 )
 from slackwater.journal.store import reading, writing
 from slackwater.journal.trades import chosen_account, closed_trades, payloads
-from slackwater.market.frame_row import FrameRow
-from slackwater.market.inputs import INPUTS
 from slackwater.market.spec import FrameSpec
 from slackwater.scoring.quality import DataQuality
 from slackwater.scoring.stream import EventScore
 from slackwater.storage import read_parquet, write_json, write_parquet
-from slackwater.times import epoch_us
+from slackwater.times import epoch_us, microseconds
 from slackwater.trading.decision import Refusal
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import CONTEXT, MarketContext
@@ -141,10 +139,10 @@ def test_every_kind_is_made_of_the_objects_of_the_project(tmp_path: Path) -> Non
     flat = {name: value for name, value in SOUND_SCORE.items() if name not in CONTEXT}
     features = np.array([0.1, np.nan, -3.0])
     ages = {"funding": timedelta(hours=2), "depth": None}
-    row = FrameRow("BTCUSDT", pd.Timestamp(TIME), np.full(len(INPUTS), np.nan), ages)
-    spec = FrameSpec(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5))
+    limits = FrameSpec(bar_interval=timedelta(hours=1), decision_lag=timedelta(seconds=5)).staleness
     first, last = (epoch_us(TIME - timedelta(hours=hours)) for hours in (9 * 24 - 1, 2))
-    quality = DataQuality(row, (first, last), spec, timedelta(days=9))
+    step = microseconds(timedelta(hours=1))
+    quality = DataQuality(epoch_us(TIME), step, (first, last), timedelta(days=9), limits, ages)
     when = {"event_time": TIME, "available_time": TIME + timedelta(seconds=5)}
     score = EventScore(**flat, **when, context=context, features=features, quality=quality)
     origin = Origin(account="paper", synthetic=False, bundle_sha="ab" * 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -148,3 +149,24 @@ def test_absent_liquidations_are_named_only_if_there_are_none_at_all() -> None:
     assert absent_tables(dict.fromkeys(set(SCHEMAS) - {"liquidations"}, pd.DataFrame())) == []
     assert absent_tables(dict.fromkeys(set(SCHEMAS) - {"liquidation_totals"}, pd.DataFrame())) == []
     assert absent_tables({})[:5] == ["open_interest", "funding", "premium_index", "liquidations", "liquidation_totals"]
+
+
+class Symbol(str, Enum):  # noqa: UP042 -- as they give them
+    """Names as some exchange clients give them."""
+
+    BTC = "BTCUSDT"
+
+
+def test_a_member_of_an_enumeration_is_its_text_in_tables_and_in_rows() -> None:
+    """A live row took its name, `Symbol.BTC`, for a symbol of its own, and history its text."""
+    time = pd.Timestamp("2024-01-01T08:00Z")
+    row = {
+        "symbol": Symbol.BTC,
+        "event_time": time,
+        "available_time": time,
+        "funding_rate": 1e-4,
+        "interval_hours": 8.0,
+    }
+    assert RowReader("funding")(row)["symbol"] == "BTCUSDT"
+    assert validate(pd.DataFrame([row]), "funding")["symbol"].tolist() == ["BTCUSDT"]
+    assert repr(RowReader("funding")(row)["symbol"]) == "'BTCUSDT'"

@@ -141,6 +141,11 @@ BAD_TABLES: dict[str, tuple[dict[str, Any], str]] = {
     "a key that is no column": ({"key": ("block",)}, "`key` must name columns"),
     "a join of another column": ({"join": newest("price")}, "`join` must read columns of the table"),
     "a join without staleness": ({"staleness": None}, "`join` and `staleness` must be given together"),
+    "amounts without an input": (
+        {"join": newest(*SPOT_BASIS.join.columns, *SPOT_BASIS.join.columns)},
+        "without a `split` must read one number for each amount",
+    ),
+    "a text for an amount": ({"join": newest("symbol")}, "without a `split` must read one number for each amount"),
     "a negative lag": ({"lag": -HOUR}, "`lag` must not be negative"),
     "a join without inputs": ({"inputs": (), "signed": ()}, "a join needs `inputs`"),
 }

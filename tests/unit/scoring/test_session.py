@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -357,3 +358,20 @@ def test_the_state_does_not_grow(scorer: sw.ReversalScorer, tmp_path: Path) -> N
             session.save(tmp_path / "live.npz")
             sizes.append((tmp_path / "live.npz").stat().st_size)
     assert max(sizes) < 1.02 * min(sizes)
+
+
+def test_a_kept_score_is_small_can_be_compared_pickled_and_printed(scorer: sw.ReversalScorer) -> None:
+    """The quality of a score held the row and the settings of the frame, with arrays of all symbols and functions."""
+    session = Session(scorer, ["BTCUSDT", "ETHUSDT"])
+    rows = [row for _, name, row in arriving(TABLES) if name == "bars" and row["event_time"] == CLOSES[0]]
+    for row in rows:
+        session.push("bars", row)
+    closed = session._frames.close(CLOSES[0])
+    assert len(closed) == 2
+    for frame_row in closed.values():
+        assert frame_row.values.base is None
+        quality = session._streams[frame_row.symbol].update(frame_row).quality
+        again = pickle.loads(pickle.dumps(quality))  # noqa: S301 -- of this process
+        assert again == quality
+        assert again.to_dict() == quality.to_dict()
+        assert len(repr(quality)) < 2_000

@@ -50,6 +50,8 @@ def _parts(run: RunFiles) -> Picture:
         f"slippage {number(-means[2])} bps and funding {number(-means[3])} bps (negative: received): "
         f"{number(means[4])} bps remain."
     )
+    if unknown := int((~trades["funding_known"].astype(bool)).sum()):
+        finding += f" The funding of {unknown:,} of {len(trades):,} trades is not known and left out of these means."
     return Picture(
         title=title,
         finding=finding,

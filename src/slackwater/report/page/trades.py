@@ -34,7 +34,7 @@ _TRADE: Final = (
     *("symbol", "triggers", "side", "entry", "exit", "stop", "target", "liquidation_price", "quantity", "notional_usd"),
     *("leverage", "binding", "risk_usd", "risk_fraction", "reward_risk", "p_direction", "p_trade", "p_trade_low"),
     *("expectancy_low", "stop_level", "target_level", "risk_multiplier", "drawdown", "exit_reason", "gross_usd"),
-    *("fees_usd", "slippage_usd", "funding_usd", "net_usd", "net_bps", "net_r", "equity_after"),
+    *("fees_usd", "slippage_usd", "funding_usd", "net_usd", "net_bps", "net_r", "equity_after", "funding_known"),
 )
 
 

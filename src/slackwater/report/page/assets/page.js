@@ -274,12 +274,12 @@
       ["drawdown before", share(trade.drawdown)], ["risk multiplier", figures(trade.risk_multiplier, 3)]]);
     group("Result", [
       ["exit (USDT)", figures(trade.exit, 6) + distance(trade, trade.exit)], ["exit time (UTC)", clock(trade.exit_time)], ["held (hours)", figures((trade.exit_time - trade.entry_time) / 3600, 3)],
-      ["gross (USDT)", signed(trade.gross_usd)], ["fees", signed(-trade.fees_usd)], ["slippage", signed(-trade.slippage_usd)], ["funding", trade.funding_usd === null ? "not known" : signed(-trade.funding_usd)],
+      ["gross (USDT)", signed(trade.gross_usd)], ["fees", signed(-trade.fees_usd)], ["slippage", signed(-trade.slippage_usd)], ["funding", trade.funding_known ? signed(-trade.funding_usd) : "not known, left out of the net results"],
       ["net (USDT)", signed(trade.net_usd)], ["net (bps of notional)", signed(trade.net_bps)], ["net (R)", signed(trade.net_r)], ["equity after (USDT)", figures(trade.equity_after, 6)]]);
     grid("The same trade without its levels, before costs", ["variant", "result (R)", "ended by", "price", "time (UTC)"],
       trade.variants.map((v) => [v.name, signed(v.gross_r), v.reason, figures(v.price, 6), clock(v.time)]));
-    grid("Pools of the map at the decision", ["pool", "price", "distance", "estimated share of open interest"],
-      trade.pools.length ? trade.pools.map((p) => [`#${p.rank} ${p.side}`, figures(p.price, 6), share(p.distance_fraction), share(p.mass_fraction)]) : [["not known", "", "", ""]]);
+    grid("Pools as the map was last read before the decision", ["pool", "price", "distance", "estimated share of open interest"],
+      trade.pools.length ? trade.pools.map((p) => [`#${p.rank} ${p.side}`, figures(p.price, 6), share(p.distance_fraction), share(p.mass_fraction)]) : [["none within reach, or not known", "", "", ""]]);
   };
   const rows = new Map();
   const select = async (trade, { scroll = false } = {}) => {
