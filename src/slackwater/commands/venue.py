@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,18 +72,23 @@ def serve(
         typer.echo("SYNTHETIC market: it is not evidence of a real edge")
     tape = Tape(held, names or None)
     server = VenueServer(name, tape, faults=faults, speed=rate, start=first, end=last, host=host, port=port)
-    try:
-        asyncio.run(_serve(server))
-    except KeyboardInterrupt:
-        typer.echo("stopped")
+    asyncio.run(_serve(server))
+    typer.echo("stopped")
 
 
 async def _serve(server: VenueServer) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a process that a script puts into the background ignores SIGINT
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with server:
         typer.echo(f"{server.venue} on {server.url} with {', '.join(server.tape.histories)}")
-        await server.replayed()
-        typer.echo(f"the replay has ended: {', '.join(f'{n:,} {what}' for what, n in sorted(server.sent.items()))}")
-        await asyncio.Event().wait()
+        replay, stop = asyncio.create_task(server.replayed()), asyncio.create_task(stopped.wait())
+        await asyncio.wait((replay, stop), return_when=asyncio.FIRST_COMPLETED)
+        if replay.done():
+            replay.result()
+            typer.echo(f"the replay has ended: {', '.join(f'{n:,} {what}' for what, n in sorted(server.sent.items()))}")
+            await stop
+        replay.cancel()
 
 
 def _time(text: str, option: str) -> int | None:
