@@ -32,10 +32,6 @@ from slackwater.storage import read_json, write_report
 
 OUT = Path(__file__).with_suffix(".json")
 KILLS, KILLS_OF_TRACK, KILLS_OF_FIRST_TRACK = 5, 30, 10
-COPIED = (
-    *("src", "pipelines", "datasets", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "trials.jsonl"),
-    "campaigns/promotions.json",
-)
 SMALL = {
     "source": "simulate",
     "venue": "simulated",
@@ -56,6 +52,19 @@ SET_BACK = (  # the clock of a process, 400 days ago
     "time.time = lambda: _now() - 400 * 86_400\ntime.time_ns = lambda: _now_ns() - 400 * 86_400 * 10**9\n"
 )
 Result = dict[str, Any]
+
+
+def copied() -> list[str]:
+    """Return what a run needs: code, settings, and the files that a stage reads and no stage makes."""
+    code = ["src", "pipelines", "datasets", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"]
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    made = {
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in stages
+        for out in (*stage["outs"], *stage.get("metrics", []))
+    }
+    read = {dep for stage in stages for dep in stage["deps"]} - made
+    return [*code, *sorted(dep for dep in read if not any(Path(dep).is_relative_to(name) for name in code))]
 
 
 class Workshop:
@@ -83,7 +92,7 @@ class Workshop:
 
     def _copy_repository(self) -> None:
         """Copy what a run needs; the files of an earlier copy are replaced, its outputs stay."""
-        for name in COPIED:
+        for name in copied():
             if (ROOT / name).is_dir():
                 shutil.rmtree(self.root / name, ignore_errors=True)
                 shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))

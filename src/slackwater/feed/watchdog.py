@@ -22,8 +22,8 @@ class Silence(NamedTuple):
 class Watchdog:
     """Watchdog of the streams of a feed.
 
-    An acknowledged subscription is no sign of life, nor is an answered ping: only data are. A stream that stays silent
-    is reported again after twice the time, four times, and so on, up to an hour.
+    Only data show that a stream is alive; an acknowledged subscription and an answered ping do not. A stream that stays
+    silent is reported again after twice the time, four times, and so on, up to an hour.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ import numpy as np
 from numba import njit
 
 from slackwater.market.ages import NEVER
-from slackwater.market.feed import Feed
 from slackwater.market.inputs import (
     CLOSE,
     MARKET_DISPERSION,
@@ -28,6 +27,7 @@ from slackwater.market.joins import (
     summed_apart_rows,
     summed_rows,
 )
+from slackwater.market.table_feed import TableFeed
 from slackwater.types import Floats, Ints
 
 __all__ = ["JoinedFeeds", "fill_others"]
@@ -56,7 +56,7 @@ class JoinedFeeds:
         Position of the symbol and feed of each table of bars, in the order of `symbols`.
     """
 
-    def __init__(self, feeds: Mapping[tuple[str, str], Feed], joins: Mapping[str, TableJoin]) -> None:
+    def __init__(self, feeds: Mapping[tuple[str, str], TableFeed], joins: Mapping[str, TableJoin]) -> None:
         self.symbols = sorted({symbol for _, symbol in feeds})
         at = {symbol: position for position, symbol in enumerate(self.symbols)}
         self.bars = [(at[symbol], feeds["bars", symbol]) for symbol in self.symbols if ("bars", symbol) in feeds]

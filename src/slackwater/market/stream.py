@@ -17,7 +17,6 @@ from slackwater.errors import BundleError, DataError, OrderError, SchemaError
 from slackwater.market.ages import Ages
 from slackwater.market.bars import BAR_RULE
 from slackwater.market.columns import row_time, shown
-from slackwater.market.feed import PARTS, REMEMBERED_US, Feed, has_times_alone, key_of
 from slackwater.market.frame import rows_of_symbols
 from slackwater.market.frame_row import FrameRow, is_bar
 from slackwater.market.inputs import CLOSE, INPUTS, OTHERS_RETURN
@@ -25,6 +24,7 @@ from slackwater.market.joined_feeds import JoinedFeeds, fill_others
 from slackwater.market.joins import joins_of
 from slackwater.market.schemas import RowReader, refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
+from slackwater.market.table_feed import PARTS, REMEMBERED_US, TableFeed, has_times_alone, key_of
 from slackwater.market.tables import Table
 from slackwater.storage import arrays_digest
 from slackwater.times import DAY_US, epochs_us, microseconds, timestamp
@@ -75,7 +75,7 @@ class FrameStream:
         self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
         self._tables = tuple(self._joins)
         self._readers = {table.name: RowReader(table) for table in spec.tables if table.inputs}
-        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._feeds: dict[tuple[str, str], TableFeed] = {}
         self._joined: JoinedFeeds | None = None
         self._origin: int | None = None
         self._closed: int | None = None
@@ -293,7 +293,7 @@ class FrameStream:
     def _slot(self, time: int) -> int:
         return time // self._step % self.spec.bars_per_day
 
-    def _a_day_before(self, feed: Feed, time: int) -> float:
+    def _a_day_before(self, feed: TableFeed, time: int) -> float:
         """Return the close 24 h before a bar of a feed: it stands where that of the bar will."""
         if not len(feed.state):
             return np.nan
@@ -302,7 +302,7 @@ class FrameStream:
 
     # -- checks ----------------------------------------------------------------------------------------------
 
-    def _checked_order(self, table: Table, given: Mapping[str, Any], feed: Feed | None) -> str:
+    def _checked_order(self, table: Table, given: Mapping[str, Any], feed: TableFeed | None) -> str:
         """Return what identifies the row beside its symbol and event time, empty if nothing else does."""
         key, event = key_of(table, given), given["event_time"]
         if feed is None:
@@ -340,8 +340,8 @@ class FrameStream:
         assert self._origin is not None  # noqa: S101 -- asked for only where there is a grid
         return f"the grid of {self._step / 6e7:g}-minute bars that began at {_text(self._origin)}"
 
-    def _new_feed(self, table: str) -> Feed:
-        return Feed(state=np.zeros((self.spec.bars_per_day, 2)) if table == "bars" else self._joins[table].start())
+    def _new_feed(self, table: str) -> TableFeed:
+        return TableFeed(state=np.zeros((self.spec.bars_per_day, 2)) if table == "bars" else self._joins[table].start())
 
     def _width(self, table: str) -> int:
         return len(_BAR) if table == "bars" else self._joins[table].table.width
@@ -380,7 +380,7 @@ class FrameStream:
                 "instead"
             )
         origin, closed = (_read_optional(arrays, name) for name in ("frame/origin", "frame/closed"))
-        feeds: dict[tuple[str, str], Feed] = {}
+        feeds: dict[tuple[str, str], TableFeed] = {}
         for name in arrays:
             if name.startswith("frame/last/"):
                 table, _, symbol = name.removeprefix("frame/last/").partition("/")
@@ -393,7 +393,7 @@ class FrameStream:
         content = {"format": _FORMAT, "inputs": self.spec.inputs, **self.spec.to_dict()}
         return json.dumps(content, sort_keys=True)
 
-    def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> Feed:
+    def _read_feed(self, arrays: Mapping[str, NDArray[Any]], table: str, symbol: str) -> TableFeed:
         if self.spec.table(table) is None:
             raise BundleError(f"the saved state names a table `{table}`, which a live frame does not have")
         broken = BundleError(f"the saved state of {symbol} (table {table}) is incomplete or damaged")

@@ -22,8 +22,9 @@ from slackwater.market.inputs import INPUTS
 from slackwater.numbers import brief
 from slackwater.scoring.quality import DataQuality
 from slackwater.times import microseconds
-from slackwater.trading.score import CONTEXT, OF_MODELS, MarketContext, Score, unchecked
+from slackwater.trading.score import CONTEXT, OF_MODELS, MarketContext, Score
 from slackwater.types import Floats
+from slackwater.unchecked import unchecked
 
 if TYPE_CHECKING:
     from slackwater.scoring.scorer import ReversalScorer

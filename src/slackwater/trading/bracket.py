@@ -19,7 +19,8 @@ from slackwater.errors import ParameterError
 from slackwater.market.rounding import as_ratio, rounded
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import BracketRules
-from slackwater.trading.score import MarketContext, unchecked
+from slackwater.trading.score import MarketContext
+from slackwater.unchecked import unchecked
 
 __all__ = ["Bracket", "Levels", "level_reasons", "stop_distance", "target_distance", "trade_levels"]
 

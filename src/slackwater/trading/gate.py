@@ -28,8 +28,9 @@ from slackwater.trading.extra_rules import GateRule, check_rules, reasons_of
 from slackwater.trading.input_checks import input_violations
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import LONGEST_HORIZON, BracketRules, DrawdownRules, EntryRules, SizingRules
-from slackwater.trading.score import Score, unchecked
+from slackwater.trading.score import Score
 from slackwater.trading.sizing import Sizing, size_position
+from slackwater.unchecked import unchecked
 
 __all__ = ["Gate", "GateRule"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from itertools import repeat
-from operator import attrgetter, call
-from typing import Any, Final, TypeVar
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -28,10 +27,7 @@ __all__ = [
     "Score",
     "event_scores",
     "row_numbers",
-    "unchecked",
 ]
-
-_T = TypeVar("_T")
 
 VOLATILITY_FLOOR: Final = 0.005
 VOLATILITY_CAP: Final = 0.25
@@ -217,34 +213,6 @@ SCORE_COLUMNS: Final = tuple(
     name for field in fields(Score) for name in (CONTEXT if field.name == "context" else (field.name,))
 )
 """Columns of a table of scores: the fields of `Score`, with those of its context in place of the context."""
-
-
-def unchecked(cls: type[_T], *names: str) -> Callable[[Sequence[Any]], _T]:
-    """Return a maker of instances of a frozen dataclass with slots from values that are known to be sound.
-
-    The checks of the class are left out, and they are most of the time that it takes: a live stream makes a score at
-    every bar.
-
-    Parameters
-    ----------
-    cls
-        The class.
-    names
-        All of its fields, in the order in which the maker takes their values.
-    """
-    if {*names} != {each.name for each in fields(cls)}:  # type: ignore[arg-type]  # a dataclass
-        raise TypeError(f"the fields of {cls.__name__} are others than {names}")
-    setters = [getattr(cls, name).__set__ for name in names]
-
-    def make(values: Sequence[Any]) -> _T:
-        if len(values) != len(setters):
-            raise TypeError(f"{cls.__name__} has {len(setters)} fields, there are {len(values)} values")
-        made = object.__new__(cls)
-        for _ in map(call, setters, repeat(made), values):  # twice as fast as a loop over pairs
-            pass
-        return made
-
-    return make
 
 
 def row_numbers(row: Mapping[str, Any] | pd.Series, names: Iterable[str]) -> dict[str, float]:

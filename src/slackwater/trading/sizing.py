@@ -13,7 +13,7 @@ from slackwater.trading.bracket import Bracket
 from slackwater.trading.costs import CostModel, OrderCosts
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import SizingRules
-from slackwater.trading.score import Score, unchecked
+from slackwater.trading.score import Score
 from slackwater.trading.size_search import (
     BEYOND_TIERS,
     MISSING_DEPTH,
@@ -25,6 +25,7 @@ from slackwater.trading.size_search import (
     SizeFound,
     search_size,
 )
+from slackwater.unchecked import unchecked
 
 __all__ = ["Sizing", "size_position"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, SchemaError
-from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores, unchecked
+from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores
 from tests.trading import row_of
 
 
@@ -126,18 +125,3 @@ def test_a_prediction_without_features_is_refused(make_score: Callable[..., Scor
         event_scores(predictions, labels, features.drop(index=1), [])
     with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
         event_scores(predictions, labels.drop(index=1), features, [])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    level: float
-    slope: float
-
-
-def test_an_unchecked_maker_takes_every_field() -> None:
-    """Catches an object without one of its values, and values under each other's names."""
-    assert unchecked(Line, "slope", "level")((2.0, 1.0)) == Line(level=1.0, slope=2.0)
-    with pytest.raises(TypeError, match="Line has 2 fields, there are 1 values"):
-        unchecked(Line, "slope", "level")((2.0,))
-    with pytest.raises(TypeError, match="the fields of Line are others"):
-        unchecked(Line, "slope")

@@ -139,7 +139,8 @@ def _map(run: RunFiles) -> Picture:
         title=title,
         finding=(
             f"Where the map is densest ({best.label}), {best.value:.2f} times as much is liquidated within "
-            f"{card['sampling']['horizon']} as without it ({best.low:.2f} to {best.high:.2f}); 1 is no information."
+            f"{card['sampling']['horizon']} as without it ({best.low:.2f} to {best.high:.2f}); "
+            "1 would mean that the map knows nothing."
         ),
         drawing=forest(rows, title="Lift of liquidations, 95 %", label=title, synthetic=run.synthetic, zero=1.0),
         table=Table(

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from slackwater.evidence.evaluation import daily_returns
+from slackwater.evidence.verdict import FEWEST_DAYS
 from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, number, words
 from slackwater.report.page.drawing import Axis, Plot
 from slackwater.report.page.forest import Row, forest, forest_table
@@ -36,7 +37,6 @@ _CLAUSES: Final = {
     "enough_days_with_trades": "Days with trades",
     "enough_blocks_with_trades": "Blocks of the bootstrap with trades",
 }
-_FEWEST_DAYS: Final = 30  # of `campaigns.promotions`
 _OUTCOMES: Final = {True: "✓ passed", False: "✗ failed", None: "? not evaluable"}
 
 
@@ -154,7 +154,7 @@ def _daily_t(run: RunFiles) -> float:
     if run.unit_risk_trades.empty:
         return math.nan
     daily = daily_returns(run.unit_risk_trades, "net_r").to_numpy()
-    if len(daily) < _FEWEST_DAYS or not np.ptp(daily):
+    if len(daily) < FEWEST_DAYS or not np.ptp(daily):
         return math.nan
     return float(math.sqrt(len(daily)) * daily.mean() / daily.std(ddof=1))
 

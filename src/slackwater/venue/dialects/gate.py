@@ -1,7 +1,7 @@
 """Gate v4, futures margined in USDT: REST ``/api/v4/futures/usdt``, websocket ``/v4/ws/usdt``.
 
-Quantities are contracts of a ten-thousandth of a coin, whatever the coin; times are seconds. There is no public stream
-of liquidations.
+Quantities are contracts of a ten-thousandth of a coin, whatever the coin; times are seconds. Liquidations have
+no public stream.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from slackwater.market.tables import Table
 from slackwater.times import DAY_US, epochs_us
 from slackwater.types import Floats, Ints
 
-__all__ = ["PARTS", "REMEMBERED_US", "Feed", "Row", "columns_of", "has_times_alone", "key_of"]
+__all__ = ["PARTS", "REMEMBERED_US", "Row", "TableFeed", "columns_of", "has_times_alone", "key_of"]
 
 REMEMBERED_US: Final = 3 * DAY_US
 """Age, before the newest row, up to which a row that arrives can be compared with those that came before it."""
@@ -44,7 +44,7 @@ def key_of(table: Table, values: Mapping[str, Any]) -> str:
 
 
 @dataclass(slots=True)
-class Feed:
+class TableFeed:
     """One table of one symbol.
 
     Parameters
@@ -108,9 +108,9 @@ class Feed:
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
 
-    def copy(self) -> Feed:
+    def copy(self) -> TableFeed:
         """Return a feed that pushes leave alone; both share the state, which only a close advances."""
-        return Feed(self.state, self.last, self.keys.copy(), self.pending.copy(), self.backfilled)
+        return TableFeed(self.state, self.last, self.keys.copy(), self.pending.copy(), self.backfilled)
 
     def save(self, width: int) -> dict[str, NDArray[Any]]:
         """Return the feed as arrays by the names of `PARTS`; rows have `width` amounts."""
@@ -126,7 +126,7 @@ class Feed:
         )
         return dict(zip(PARTS, parts, strict=True))
 
-    def load(self, parts: Mapping[str, NDArray[Any]], width: int) -> Feed | None:
+    def load(self, parts: Mapping[str, NDArray[Any]], width: int) -> TableFeed | None:
         """Return the feed that was saved, with a state like the own one; None if the arrays are not such a feed."""
         state, last, keys, key_times, times, amounts, backfilled = (np.asarray(parts[name]) for name in PARTS)
         sound = (
@@ -143,7 +143,7 @@ class Feed:
             return None
         pending = [(int(a), int(e), tuple(row)) for (a, e), row in zip(times, amounts.tolist(), strict=True)]
         known = dict(zip(map(str, keys), key_times.tolist(), strict=True))
-        return Feed(state.copy(), int(last), known, pending, bool(backfilled))
+        return TableFeed(state.copy(), int(last), known, pending, bool(backfilled))
 
 
 def columns_of(rows: list[Row], width: int) -> tuple[Ints, Ints, Floats]:
