@@ -77,7 +77,7 @@ def market(bars: int, every: int, seed: int = 0) -> dict[str, Any]:
         to[f"distance_to_low_{hours}h"] = np.log(close[at] / bottom)
     right = np.where(rng.random(len(at)) < 0.8, 1.0, -1.0)
     times = pd.DatetimeIndex(path["event_time"])[at]
-    constants = {"p_hit": 0.5, "volatility_daily": 0.03, "atr_1h": 0.006, "atr_bar": 0.0015, "volume_24h": 2e4}
+    constants = {"p_hit": 0.5, "volatility_daily": 0.03, "atr_1h": 0.006, "volume_24h": 2e4}
     constants |= {"depth_bid_1pct": 300.0, "depth_ask_1pct": 400.0, "trade_edge": 0.9, "trade_edge_low": 0.7}
     scores = pd.DataFrame(
         {"symbol": SYMBOL, "event_time": times, "available_time": times + pd.Timedelta("5s")}
