@@ -32,7 +32,9 @@ class Kind(StrEnum):
     """Kinds of events; there are no others."""
 
     RUN = "run"
+    WATCH = "watch"
     SCORE = "score"
+    ALARM = "alarm"
     PLAN = "plan"
     REFUSAL = "refusal"
     ORDER = "order"
@@ -46,6 +48,8 @@ class Kind(StrEnum):
 
 FIELDS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RUN: frozenset({"files", "plans", "refusals", "exits"}),
+    Kind.WATCH: frozenset({"state", "code", "settings"}),
+    Kind.ALARM: frozenset({"alarm", "episode", "state", "message"}),
     Kind.SCORE: frozenset({"trade", "direction", "triggers", "p_direction", "trade_edge", "context", "features"}),
     Kind.PLAN: frozenset(
         {"trade", "event_time", "triggers", "side", "entry", "stop", "target", "quantity", "risk_usd"}
