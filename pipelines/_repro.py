@@ -12,7 +12,7 @@ from typing import Any
 from pipelines._closure import ROOT
 from pipelines._stage import outs_of
 from slackwater.config import read_yaml
-from slackwater.errors import SchemaError
+from slackwater.errors import ParameterError, SchemaError
 from slackwater.storage import read_json, remove_leftovers
 
 _LOOK = (
@@ -35,6 +35,24 @@ def repair_lock(path: Path) -> bool:
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
+        path.unlink(missing_ok=True)
+        return True
+    return False
+
+
+def repair_record(path: Path) -> bool:
+    """Remove DVC's record of the stages if a process was killed while it wrote that, and return whether it was removed.
+
+    DVC refuses to start while it is not whole. The cache of runs has what it named, so that no stage runs for it.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    if not path.is_file():
+        return False
+    try:
+        COMPILED_LOCKFILE_SCHEMA(read_yaml(path))
+    except (ParameterError, Invalid):
         path.unlink(missing_ok=True)
         return True
     return False
@@ -76,9 +94,10 @@ def summary(headline: dict[str, Any], verdict: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run ``dvc repro`` with the arguments of the command line, and report."""
-    if repair_lock(ROOT / ".dvc" / "tmp" / "rwlock"):
-        sys.stdout.write("removed .dvc/tmp/rwlock, which a killed process left damaged\n")
-        sys.stdout.flush()
+    for repair, name in ((repair_lock, ".dvc/tmp/rwlock"), (repair_record, "dvc.lock")):
+        if repair(ROOT / name):
+            sys.stdout.write(f"removed {name}, which a killed process left damaged\n")
+            sys.stdout.flush()
     try:
         process = subprocess.Popen(["dvc", "repro", *sys.argv[1:]], cwd=ROOT)  # noqa: S603, S607
     except FileNotFoundError:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
 from pipelines import _repro, _stage
 from pipelines._closure import ROOT
@@ -254,6 +256,21 @@ def test_a_damaged_table_of_locks_is_removed(tmp_path: Path, content: str, remov
     path.write_text(content)
     assert _repro.repair_lock(path) == removed
     assert path.exists() != removed
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.999])
+def test_a_record_of_stages_that_was_cut_off_is_removed(tmp_path: Path, share: float) -> None:
+    """DVC, killed while it writes dvc.lock, refuses to start ever after, or believes a digest that was cut."""
+    path = tmp_path / "dvc.lock"
+    assert not _repro.repair_record(path)
+    whole = (ROOT / "dvc.lock").read_text(encoding="utf-8")
+    path.write_text(whole)
+    assert not _repro.repair_record(path)
+    path.write_text(whole[: int(share * len(whole))])
+    repaired = _repro.repair_record(path)
+    assert path.exists() != repaired
+    if path.exists():
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text()))
 
 
 @pytest.mark.parametrize(
