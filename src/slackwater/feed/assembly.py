@@ -15,7 +15,7 @@ from slackwater.feed import polled, record
 from slackwater.feed.bars import BarKeeper, Candle
 from slackwater.feed.bars import Final as FinalBar
 from slackwater.feed.events import LargeTrades, Seen
-from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Quality
+from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Print, Quality
 from slackwater.feed.readers import READERS
 from slackwater.feed.readers.reader import Told
 from slackwater.feed.record import Raw
@@ -25,7 +25,7 @@ from slackwater.times import EARLIEST, MINUTE_US, epoch_us, microseconds, timest
 
 __all__ = ["Assembly", "Need", "replay"]
 
-Item: TypeAlias = FeedRow | FeedFault
+Item: TypeAlias = FeedRow | FeedFault | Print
 
 _AHEAD_MS: Final = 1_000
 _BEHIND_MS: Final = 60_000
@@ -59,6 +59,8 @@ class Assembly:
     ----------
     counts : Counter
         Rows and updates by stream and quality; ``"ignored"``: updates of bars that changed nothing.
+    followed : set
+        Symbols of which every trade is passed on.
     origin : dict
         What it was made with beside the settings, as plain values for a record.
     """
@@ -75,6 +77,7 @@ class Assembly:
         self.reader = READERS[settings.venue]
         self.sizes = dict(contract_sizes)
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.followed: set[str] = set()
         self.origin: dict[str, Any] = {
             "start_ns": start_ns,
             "contract_sizes": self.sizes,
@@ -110,6 +113,10 @@ class Assembly:
     def listen(self, on_heard: Callable[[str, str, int], None]) -> None:
         """Have a function called with stream, symbol and nanoseconds since 1970 whenever a stream has sent data."""
         self._on_heard = on_heard
+
+    def last_price(self, symbol: str) -> float | None:
+        """Return the price of the newest trade or candle, USDT; None if there was none."""
+        return self._price.get(symbol)
 
     def last_trade(self, symbol: str) -> int | None:
         """Return the time of the newest trade in microseconds; None if there was none."""
@@ -315,7 +322,10 @@ class Assembly:
             self.counts["trades", dropped.value] += 1
             return
         self.counts["trades", quality.value] += 1
-        self._price.setdefault(symbol, price)
+        if time >= self._seen_of("trades", symbol).newest:
+            self._price[symbol] = price
+        if symbol in self.followed:
+            yield Print(symbol, time, price, quantity)
         is_large = self._large[symbol].add(time, price * quantity)
         if self._large[symbol].warming and ("warming", symbol) not in self._told_once:
             self._told_once.add(("warming", symbol))

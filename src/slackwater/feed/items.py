@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-__all__ = ["FaultKind", "FeedFault", "FeedRow", "Quality"]
+__all__ = ["FaultKind", "FeedFault", "FeedRow", "Print", "Quality"]
 
 
 class Quality(StrEnum):
@@ -79,6 +79,25 @@ class FeedRow:
     def age(self) -> timedelta:
         """Time from the event to its availability."""
         return self.row["available_time"] - self.row["event_time"]
+
+
+class Print(NamedTuple):
+    """Trade of the market, of a symbol whose trades are followed (`slackwater.feed.live.Feed.follow`).
+
+    Parameters
+    ----------
+    symbol
+        Canonical symbol.
+    time_us
+        When it happened, in microseconds since 1970.
+    price, quantity
+        USDT, and coins.
+    """
+
+    symbol: str
+    time_us: int
+    price: float
+    quantity: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -130,6 +130,10 @@ class Feed:
             if isinstance(item, BaseException):
                 raise item
             yield item
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Have every trade of these symbols passed on as a `Print`, and of no others."""
+        self.assembly.followed = set(symbols)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

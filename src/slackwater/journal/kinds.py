@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a process that only adds events does not pay for the scorer
     from slackwater.scoring.stream import EventScore
 
 __all__ = [
+    "alarm_event",
     "data_fault_event",
     "decision_event",
     "exit_event",
@@ -22,6 +23,7 @@ __all__ = [
     "funding_event",
     "order_event",
     "score_event",
+    "watch_event",
 ]
 
 
@@ -197,6 +199,50 @@ def data_fault_event(*, symbol: str, time: datetime, table: str, rule: str, mess
     content = {"table": table, "rule": rule, "message": message}
     key = f"{origin.account}/{symbol}/{table}/{rule}/{epoch_ns(time)}"
     return _event(Kind.DATA_FAULT, key, time, symbol, content, origin)
+
+
+def alarm_event(
+    *, symbol: str, time: datetime, alarm: str, episode: str, state: str, message: str, origin: Origin
+) -> Event:
+    """Return the event of an alarm.
+
+    Parameters
+    ----------
+    symbol, time
+        Symbol, and time at which it was known, UTC.
+    alarm
+        ``crowding``, ``pool``, ``sweep`` or ``drift``.
+    episode
+        Name that all its events have in common.
+    state
+        ``begins``, ``continues`` or ``ends``.
+    message
+        One sentence.
+    origin
+        Account and bundle.
+    """
+    content = {"alarm": alarm, "episode": episode, "state": state, "message": message}
+    return _event(Kind.ALARM, f"{origin.account}/{episode}/{state}/{epoch_ns(time)}", time, symbol, content, origin)
+
+
+def watch_event(*, time: datetime, state: str, code: str, settings: Mapping[str, Any], origin: Origin) -> Event:
+    """Return the event of a process that trades on paper.
+
+    Parameters
+    ----------
+    time
+        When it began or ended, UTC.
+    state
+        ``begins``, ``continues`` (after a stop) or ``ends``.
+    code
+        Version and digest of the code.
+    settings
+        Settings by name.
+    origin
+        Account and bundle.
+    """
+    content = {"state": state, "code": code, "settings": dict(settings)}
+    return _event(Kind.WATCH, f"{origin.account}/{state}/{epoch_ns(time)}", time, "", content, origin)
 
 
 def _of_trade(kind: Kind, content: Mapping[str, Any], time: datetime, origin: Origin) -> Event:

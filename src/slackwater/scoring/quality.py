@@ -47,6 +47,8 @@ class DataQuality(NamedTuple):
         Tables of which no row was pushed since the history that the stream was warmed with.
     refused_rows
         Rows of the symbol that were refused since its last score, such as repeated or late ones, >= 0.
+    notes
+        What a live process has to say of the rows since the last score, such as ``bars: backfilled``; sorted.
     """
 
     time_us: int
@@ -57,6 +59,7 @@ class DataQuality(NamedTuple):
     stated_ages: Mapping[str, timedelta | None] | None
     backfilled: tuple[str, ...] = ()
     refused_rows: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def history(self) -> timedelta:
@@ -105,6 +108,7 @@ class DataQuality(NamedTuple):
             "silent_tables": list(self.silent_tables),
             "backfilled": list(self.backfilled),
             "refused_rows": self.refused_rows,
+            "notes": list(self.notes),
         }
 
 

@@ -33,6 +33,7 @@ from slackwater.features.family import Family
 from slackwater.features.fired import first_to_fire, require_triggers
 from slackwater.features.orientation import Orientation
 from slackwater.market.columns import mapping_of, shown
+from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.market.quality.detectors import clean_tables
@@ -287,6 +288,16 @@ class ReversalScorer:
         """Length of the history that a stream needs before all features are known."""
         return self._engine.warm_up
 
+    @property
+    def spec(self) -> FrameSpec:
+        """Settings of the frame: length of bars, decision lag, tables."""
+        return self._spec
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features of an `EventScore`, in order."""
+        return tuple(self._engine.names)
+
     # -- decisions -------------------------------------------------------------------------------------------
 
     def gate(
@@ -319,6 +330,25 @@ class ReversalScorer:
         """
         taken = score if isinstance(score, Score) else Score.from_row(score)
         return self._gate.decide(taken, account, now=now, price=price)
+
+    def paper_gate(self, venue: str, extra_rules: tuple[GateRule, ...] = ()) -> Gate:
+        """Return the gate for paper trading on a venue: the rules of the bundle, the contracts of the venue.
+
+        Parameters
+        ----------
+        venue
+            Name of a venue. Facts of contracts that the bundle was made with hold for its own venue alone.
+        extra_rules
+            Further rules, such as those on live data.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such venue, or a rule could not be asked.
+        """
+        own = self.manifest["trading"]["venue"] == venue
+        contracts = self._gate.contracts if own else venue_contracts(venue)
+        return replace(self._gate, contracts=contracts, extra_rules=(*self._gate.extra_rules, *extra_rules))
 
     def live_gate(self, accepted: str = "") -> Gate:
         """Return the gate for orders with real money; `gate` answers for research and paper trading.

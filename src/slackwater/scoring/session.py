@@ -33,6 +33,7 @@ __all__ = ["Session"]
 
 _FORMAT: Final = 1
 _OWN: Final = "session/"
+_ROOTS: Final = (_OWN, "frame/", "state/")
 _PARTS: Final = ("format", "bundle", "symbols", "refused")
 
 
@@ -199,13 +200,7 @@ class Session:
 
     def save(self, path: str | Path) -> None:
         """Write the session as one file; it appears whole or not at all, and `load` continues from it."""
-        refused = np.array(list(self._refused.values()), dtype=np.int64)
-        own = (np.array(_FORMAT), np.array(self.scorer.digest), np.array(self.symbols), refused)
-        arrays: dict[str, NDArray[Any]] = {f"{_OWN}{name}": part for name, part in zip(_PARTS, own, strict=True)}
-        arrays |= self._frames.save_state()
-        for stream in self._streams.values():
-            arrays |= stream.save_state()
-        write_arrays(arrays | {f"{_OWN}digest": np.array(_digest(arrays))}, path)
+        write_arrays(self.save_state(), path)
 
     def load(self, path: str | Path) -> None:
         """Continue from a file by `save`.
@@ -218,24 +213,54 @@ class Session:
             If it is not a saved session, damaged, or that of another bundle, of other symbols or of another version.
             The session is as it was.
         """
-        arrays = read_arrays(path)
+        self.load_state(read_arrays(path), str(path))
+
+    def save_state(self) -> dict[str, NDArray[Any]]:
+        """Return the session as plain arrays for `slackwater.storage.write_arrays`.
+
+        Their names begin with ``session/``, ``frame/`` or ``state/``: other things can be kept in the same file.
+        """
+        refused = np.array(list(self._refused.values()), dtype=np.int64)
+        own = (np.array(_FORMAT), np.array(self.scorer.digest), np.array(self.symbols), refused)
+        arrays: dict[str, NDArray[Any]] = {f"{_OWN}{name}": part for name, part in zip(_PARTS, own, strict=True)}
+        arrays |= self._frames.save_state()
+        for stream in self._streams.values():
+            arrays |= stream.save_state()
+        return arrays | {f"{_OWN}digest": np.array(_digest(arrays))}
+
+    def load_state(self, arrays: Mapping[str, NDArray[Any]], where: str) -> None:
+        """Continue from what `save_state` returned; arrays of other names are left alone.
+
+        Parameters
+        ----------
+        arrays
+            Arrays by name.
+        where
+            Where they are from, for messages.
+
+        Raises
+        ------
+        BundleError
+            As `load`.
+        """
+        arrays = {name: array for name, array in arrays.items() if name.startswith(_ROOTS)}
         if f"{_OWN}digest" not in arrays:
-            raise BundleError(f"{path} is not a saved session: it lacks `{_OWN}digest`")
+            raise BundleError(f"{where} is not a saved session: it lacks `{_OWN}digest`")
         if str(arrays.pop(f"{_OWN}digest")) != _digest(arrays):
-            raise BundleError(f"{path} is damaged: its values are not those that were saved")
+            raise BundleError(f"{where} is damaged: its values are not those that were saved")
         try:
             kind, bundle, symbols, refused = (arrays[f"{_OWN}{name}"].tolist() for name in _PARTS)
         except KeyError as error:
-            raise BundleError(f"{path} is not a saved session: it lacks {error}") from error
+            raise BundleError(f"{where} is not a saved session: it lacks {error}") from error
         if kind != _FORMAT:
-            raise BundleError(f"{path} has format {kind!r:.20}, this version reads {_FORMAT}; warm a new session")
+            raise BundleError(f"{where} has format {kind!r:.20}, this version reads {_FORMAT}; warm a new session")
         if bundle != self.scorer.digest:
             raise BundleError(
-                f"{path} is the session of the bundle {str(bundle)[:12]}…, and this scorer is of "
+                f"{where} is the session of the bundle {str(bundle)[:12]}…, and this scorer is of "
                 f"{self.scorer.digest[:12]}…; load that bundle, or warm a new session"
             )
         if symbols != list(self.symbols) or not isinstance(refused, list) or len(refused) != len(symbols):
-            raise BundleError(f"{path} is a session of {symbols!r:.200}, not of {', '.join(self.symbols)}")
+            raise BundleError(f"{where} is a session of {symbols!r:.200}, not of {', '.join(self.symbols)}")
         frames = self.scorer.frame_stream()
         frames.load_state(arrays)
         streams = {symbol: self.scorer.stream(symbol) for symbol in self.symbols}

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
 from slackwater.times import HOUR_US
-from slackwater.trading.price_path import PricePath
+from slackwater.types import Floats, Ints
 
-__all__ = ["HourlyCorrelations"]
+__all__ = ["Closes", "HourlyCorrelations"]
 
 _WINDOW = 30 * 24
 _LEAST = 7 * 24
+
+
+class Closes(Protocol):
+    """Closes of bars (USDT) and their times (microseconds since 1970, rising), such as those of a price path."""
+
+    @property
+    def close_time(self) -> Ints: ...  # noqa: D102
+    @property
+    def close(self) -> Floats: ...  # noqa: D102
 
 
 class HourlyCorrelations:
@@ -22,7 +32,7 @@ class HourlyCorrelations:
     Parameters
     ----------
     paths
-        Price paths by symbol.
+        Closes by symbol.
 
     Notes
     -----
@@ -30,7 +40,7 @@ class HourlyCorrelations:
     no return. A pair with fewer than seven days of common returns is left out.
     """
 
-    def __init__(self, paths: Mapping[str, PricePath]) -> None:
+    def __init__(self, paths: Mapping[str, Closes]) -> None:
         self._first = min((int(path.close_time[0]) // HOUR_US for path in paths.values()), default=0)
         last = max((int(path.close_time[-1]) // HOUR_US for path in paths.values()), default=0)
         hours = np.arange(self._first, last + 1) * HOUR_US
@@ -62,7 +72,7 @@ class HourlyCorrelations:
         return found
 
 
-def _hourly_returns(path: PricePath, hours: np.ndarray) -> np.ndarray:
+def _hourly_returns(path: Closes, hours: np.ndarray) -> np.ndarray:
     """Return the log return of the hour that ends at each of `hours`."""
     at = np.searchsorted(path.close_time, hours, side="right") - 1
     fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < HOUR_US)

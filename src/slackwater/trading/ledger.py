@@ -65,6 +65,8 @@ class ClosedTrade:
         (`slackwater.trading.price_path.Exit`); None: both are the exit time.
     funding_known
         Whether the settled rates cover the holding time; if not, `funding_usd` and the net result lack what is unknown.
+    filled
+        Market price of the fill before slippage, USDT, where it is not that of the plan; None: `plan.entry`.
 
     Raises
     ------
@@ -86,32 +88,39 @@ class ClosedTrade:
     held_until: datetime | None = None
     gone_after: datetime | None = None
     funding_known: bool = True
+    filled: float | None = None
 
     def __post_init__(self) -> None:
         if self.exit_reason not in EXIT_REASONS:
             raise ParameterError(f"`exit_reason` must be one of {', '.join(EXIT_REASONS)}, was {self.exit_reason!r}")
 
     @property
+    def entry_price(self) -> float:
+        """Market price of the entry before slippage, USDT."""
+        return float(self.plan.entry if self.filled is None else self.filled)
+
+    @property
     def gross_usd(self) -> float:
         """Gain before costs, USDT."""
-        return self.plan.side * self.plan.quantity * (self.exit_price - self.plan.entry)
+        return self.plan.side * self.plan.quantity * (self.exit_price - self.entry_price)
 
     @property
     def entry_costs_usd(self) -> float:
         """Fee and slippage of the entry, USDT."""
-        return self.plan.notional_usd * (self.plan.costs.fee_fraction + self.plan.costs.entry_slippage)
+        notional = self.plan.notional_usd if self.filled is None else self.plan.quantity * self.filled
+        return float(notional * (self.plan.costs.fee_fraction + self.plan.costs.entry_slippage))
 
     @property
     def fees_usd(self) -> float:
         """Fees of both orders, USDT."""
-        return self.plan.costs.fee_fraction * self.plan.quantity * (self.plan.entry + self.exit_price)
+        return self.plan.costs.fee_fraction * self.plan.quantity * (self.entry_price + self.exit_price)
 
     @property
     def slippage_usd(self) -> float:
         """Spread, impact, stop slippage and latency of both orders, USDT; a target rests and has none."""
         plan, costs = self.plan, self.plan.costs
         at_exit = {"time": costs.exit_slippage, "stop": costs.stop_slippage}.get(self.exit_reason, 0.0)
-        return float(plan.quantity * (plan.entry * costs.entry_slippage + self.exit_price * at_exit))
+        return float(plan.quantity * (self.entry_price * costs.entry_slippage + self.exit_price * at_exit))
 
     @property
     def net_usd(self) -> float:
@@ -124,6 +133,7 @@ class ClosedTrade:
         values = plan.flat() | {
             "entry_time": self.entry_time,
             "exit_time": self.exit_time,
+            "entry": self.entry_price,
             "exit": self.exit_price,
             "exit_reason": self.exit_reason,
             "gross_usd": self.gross_usd,
