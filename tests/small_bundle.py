@@ -43,10 +43,14 @@ def market(
 
 
 def training_set(
-    families: Mapping[str, Any] | None = None, *, days: int = 160, spec: FrameSpec = SPEC
+    families: Mapping[str, Any] | None = None,
+    *,
+    days: int = 160,
+    spec: FrameSpec = SPEC,
+    without: tuple[str, ...] = (),
 ) -> tuple[TrainingSet, dict[str, Any]]:
-    """Features and labels of the small market, and the feature manifest."""
-    tables = market(days, bar=spec.bar_interval)
+    """Features and labels of the small market without some tables, and the feature manifest."""
+    tables = {name: table for name, table in market(days, bar=spec.bar_interval).items() if name not in without}
     engine = FeatureEngine(default_families(spec.bar_interval, **(families or {})))
     frame = MarketFrame.from_tables(tables, spec)
     features = engine.transform(frame)
@@ -71,9 +75,11 @@ def make_bundle(
     *,
     days: int = 160,
     spec: FrameSpec = SPEC,
+    without: tuple[str, ...] = (),
+    entry: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train on all events, those of the small market or those given, and write the bundle."""
-    training, manifest = training_set(families, days=days, spec=spec)
+    training, manifest = training_set(families, days=days, spec=spec, without=without)
     training = given or training
     exported = trainer.export(training, trainer.predict_out_of_fold(training))
     models = {fitted.target.name: fitted.model.to_text() for fitted in exported}
@@ -100,7 +106,7 @@ def make_bundle(
             "training_shares": _shares(training).to_dict(),
             "trading": {
                 "venue": "simulated",
-                "entry": {"probability_threshold": 0.5},
+                "entry": {"probability_threshold": 0.5, **(entry or {})},
                 "bracket": {},
                 # The market is random: a gate that asks for worth would refuse everything.
                 "rules": {"risk_fraction": 0.01, "min_expectancy": None, "kelly_fraction": None},

@@ -8,8 +8,8 @@ import heapq
 from collections.abc import Iterator
 from itertools import count
 
-ROUNDS = 40
-"""Rounds of the loop without news after which nothing is on its way: what is sent on loopback arrives at once."""
+QUIET = 6
+"""Rounds of the loop without anything to do after which nothing is on its way: loopback delivers at once."""
 
 
 class VirtualClock:
@@ -40,9 +40,12 @@ class VirtualClock:
             task.cancel()
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            for _ in range(ROUNDS):
+            quiet = 0
+            while quiet < QUIET:
                 await asyncio.sleep(0)
+                quiet = 0 if loop._ready else quiet + 1  # type: ignore[attr-defined]
             while self._waiting and self._waiting[0][2].done():  # cancelled
                 heapq.heappop(self._waiting)
             if not self._waiting:

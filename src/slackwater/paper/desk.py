@@ -1,0 +1,296 @@
+"""The desk: what a live process was told becomes scores, decisions, orders, fills and events of the journal.
+
+It has neither clock nor network nor files. The same inputs lead to the same events, so that a process that was killed
+continues by reading its inputs again, and a reconciliation can ask what would have happened.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from slackwater.errors import SlackwaterError
+from slackwater.feed.items import FeedFault, FeedRow, Print, Quality
+from slackwater.journal.event import Event, Origin
+from slackwater.journal.kinds import data_fault_event, decision_event, score_event
+from slackwater.labels.trades import TradeRules
+from slackwater.market.inputs import INPUT_TABLES
+from slackwater.paper.alarms import Alarms
+from slackwater.paper.broker import Broker
+from slackwater.paper.forgone import ForgoneTrades
+from slackwater.paper.hourly import HourlyCloses
+from slackwater.paper.position import Bar
+from slackwater.paper.taken import Taken, Tick
+from slackwater.scoring.session import Session
+from slackwater.scoring.stream import EventScore
+from slackwater.sources.exchange.tables import LAGS
+from slackwater.times import DAY_US, SECOND, epoch_us, microseconds, timestamp
+from slackwater.trading.correlations import HourlyCorrelations
+from slackwater.trading.decision import TradePlan
+from slackwater.trading.gate import Gate
+
+__all__ = ["Desk", "DeskSettings"]
+
+_IN_TIME: Final = (Quality.LIVE, Quality.POLLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeskSettings:
+    """What a desk trades with.
+
+    Parameters
+    ----------
+    origin
+        Account and bundle, for the journal.
+    equity
+        Cash at the start, USDT.
+    start_us
+        Start, in microseconds since 1970.
+    finest
+        Table of the finest bars, ``fine_bars`` or ``bars``, and their length.
+    patience
+        How long a bar of some symbols is waited for after the last one that came.
+    """
+
+    origin: Origin
+    equity: float
+    start_us: int
+    finest: tuple[str, timedelta]
+    patience: timedelta = 30 * SECOND
+
+
+class Desk:
+    """Trader on paper: `take` every input in order, and write down the events that it returns.
+
+    The bars of a close are scored when those of all symbols are there, at the earliest when the decision is due. Those
+    of some are waited for while others still come; a decision that is late for that reason is refused by the gate.
+
+    Parameters
+    ----------
+    session
+        Scores, warmed with history.
+    gate
+        Rules, with the contracts of the venue.
+    settings
+        Account, and how bars are waited for.
+
+    Attributes
+    ----------
+    broker, forgone, alarms, closes
+        Its parts.
+    scores : dict
+        Last score by symbol.
+    newest : dict
+        Event time of the newest row by table and symbol, microseconds since 1970.
+    now_us : int
+        Time of the last input, microseconds since 1970.
+    """
+
+    def __init__(self, session: Session, gate: Gate, settings: DeskSettings) -> None:
+        self.session, self.gate, self.settings = session, gate, settings
+        spec = session.scorer.spec
+        self._step, self._lag = microseconds(spec.bar_interval), microseconds(spec.decision_lag)
+        origin = settings.origin
+        self.broker = Broker(
+            equity=settings.equity,
+            start_us=settings.start_us,
+            contracts=gate.contracts,
+            latency=gate.costs.latency,
+            horizon=gate.horizon,
+            origin=origin,
+        )
+        self.forgone = ForgoneTrades(
+            TradeRules(contracts=gate.contracts, bracket=gate.bracket, costs=gate.costs),
+            horizon=gate.horizon,
+            interval=settings.finest[1],
+            decision_lag=spec.decision_lag,
+            origin=origin,
+        )
+        self.alarms = Alarms(session.scorer.feature_names, origin)
+        self.closes = HourlyCloses()
+        self.scores: dict[str, EventScore] = {}
+        self._bars: dict[str, list[int]] = {symbol: [] for symbol in session.symbols}
+        self._notes: dict[str, set[str]] = {symbol: set() for symbol in session.symbols}
+        self._next = self._first_close()
+        self._last_bar_us = self._day = 0
+        self.newest: dict[str, dict[str, int]] = {}
+        self.now_us = settings.start_us
+
+    def _first_close(self) -> int:
+        """Return the first close that is not scored yet: the one after history, or after the start."""
+        held = self.session.record()
+        bars = held.loc[held["table"] == "bars", "newest"]
+        newest = self.settings.start_us if bars.empty else epoch_us(bars.max())
+        return newest // self._step * self._step + self._step
+
+    @property
+    def next_decision_us(self) -> int:
+        """When the next decision is due, in microseconds since 1970."""
+        return self._next + self._lag
+
+    # -- inputs ----------------------------------------------------------------------------------------------
+
+    def take(self, taken: Taken) -> list[Event]:
+        """Take an input, and return what follows from it, in order."""
+        self.now_us = max(self.now_us, taken.now_us)
+        what = taken.what
+        if isinstance(what, Print):
+            return self.broker.take_print(what, self.now_us)
+        if isinstance(what, Tick):
+            return list(self._ticked(what))
+        if isinstance(what, FeedFault):
+            return [self._fault(what.symbol, what.stream or "feed", what.kind.name.lower(), what.text)]
+        return list(self._row(what)) if what.quality.usable else []
+
+    def _row(self, row: FeedRow) -> Iterator[Event]:
+        symbol, table = row.row["symbol"], row.table
+        self.newest.setdefault(table, {})[symbol] = epoch_us(row.row["event_time"])
+        if row.quality not in _IN_TIME:
+            self._notes[symbol].add(f"{table}: {row.quality.value}")
+        if table in INPUT_TABLES:
+            try:
+                self.session.push(table, self._as_known(row))
+            except SlackwaterError as error:
+                yield self._fault(symbol, table, "refused_row", str(error))
+            else:
+                if table == "bars":
+                    self._bars[symbol].append(epoch_us(row.row["event_time"]))
+                    self._last_bar_us = self.now_us
+        if table == self.settings.finest[0]:
+            bar = _bar(row.row)
+            yield from self.broker.take_bar(symbol, bar, self.now_us)
+            yield from self.forgone.take_bar(symbol, bar)
+        elif table == "mark_price":
+            yield from self.broker.take_mark(symbol, _bar(row.row), self.now_us)
+        elif table == "funding":
+            time_us, rate = epoch_us(row.row["event_time"]), float(row.row["funding_rate"])
+            self.forgone.take_funding(symbol, time_us, rate)
+            yield from self.broker.take_funding(symbol, time_us, rate)
+
+    def _as_known(self, row: FeedRow) -> Mapping[str, Any]:
+        """Return a row with the time from which it counts.
+
+        A bar counts at its own decision, which waits for it. While decisions lag behind by more than a bar, none of
+        them is traded: rows then count from when they would have been known, so that the features have no hole.
+        """
+        known, event = epoch_us(row.row["available_time"]), epoch_us(row.row["event_time"])
+        if row.table == "bars":
+            known = min(known, event + self._lag)
+        elif self.now_us > self.next_decision_us + self._step:
+            published = event + microseconds(LAGS.get(row.table, timedelta(0)))
+            known = min(known, max(published, self.next_decision_us - self._step + 1))
+        return {**row.row, "available_time": timestamp(known)}
+
+    def _ticked(self, tick: Tick) -> Iterator[Event]:
+        self.broker.prices.update(tick.prices)
+        if self.now_us // DAY_US != self._day:
+            self._day = self.now_us // DAY_US
+            self.broker.observe(self._day * DAY_US if self._day else self.now_us)
+        while self._next + self._lag <= self.now_us and self._ready():
+            yield from self._closed()
+            self._next += self._step
+
+    def _ready(self) -> bool:
+        """Return whether the next close can be scored: all bars are there, or those that lack no longer come."""
+        there = [self._next in bars for bars in self._bars.values()]
+        if all(there):
+            return True
+        newer = any(bar > self._next for bars in self._bars.values() for bar in bars)
+        patient = self.now_us - max(self._last_bar_us, self._next + self._lag) < microseconds(self.settings.patience)
+        return (any(there) or newer) and not patient
+
+    # -- decisions -------------------------------------------------------------------------------------------
+
+    def _closed(self) -> Iterator[Event]:
+        """Score a close, and decide on its events."""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            try:
+                scores = self.session.close(timestamp(self._next))
+            except SlackwaterError as error:
+                yield self._fault("", "bars", "close_failed", str(error))
+                scores = {}
+        for each in warned:
+            yield self._fault("", "bars", "close_warning", str(each.message))
+        for symbol, bars in self._bars.items():
+            self._bars[symbol] = [bar for bar in bars if bar > self._next]
+        for symbol, score in scores.items():
+            notes, self._notes[symbol] = tuple(sorted(self._notes[symbol])), set()
+            noted = replace(score, quality=score.quality._replace(notes=notes))
+            self.scores[symbol] = noted
+            self.closes.add(symbol, self._next, score.context.close)
+            yield from self.alarms.take(noted)
+            if score.direction:
+                yield from self._decided(noted)
+
+    def _decided(self, score: EventScore) -> Iterator[Event]:
+        origin = self.settings.origin
+        yield score_event(score, self.session.scorer.feature_names, origin)
+        account = self.broker.account(self._correlations())
+        price = self.broker.prices.get(score.symbol)
+        decision = self.gate.decide(score, account, now=timestamp(self.now_us), price=price)
+        content = decision.to_dict() | {"account_equity": account.equity, "data_notes": list(score.quality.notes)}
+        yield decision_event(content, origin)
+        if isinstance(decision, TradePlan):
+            yield from self.broker.order(decision, self.now_us)
+        else:
+            self.forgone.refused(score, decision)
+
+    def _correlations(self) -> Mapping[tuple[str, str], float] | None:
+        if not self.broker.positions:
+            return None
+        return HourlyCorrelations(self.closes.paths()).at(self.now_us)
+
+    def _fault(self, symbol: str, table: str, rule: str, message: str) -> Event:
+        return data_fault_event(
+            symbol=symbol,
+            time=timestamp(self.now_us),
+            table=table,
+            rule=rule,
+            message=" ".join(message.split())[:1000],
+            origin=self.settings.origin,
+        )
+
+    # -- checkpoints -----------------------------------------------------------------------------------------
+
+    def save_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays of the session, and everything else in types of JSON."""
+        return self.session.save_state(), {
+            "broker": self.broker.values(),
+            "forgone": self.forgone.values(),
+            "alarms": self.alarms.values(),
+            "closes": self.closes.values(),
+            "bars": self._bars,
+            "notes": {symbol: sorted(notes) for symbol, notes in self._notes.items()},
+            "newest": self.newest,
+            "next": self._next,
+            "last_bar": self._last_bar_us,
+            "day": self._day,
+            "now": self.now_us,
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], content: Mapping[str, Any], where: str) -> None:
+        """Continue from what `save_state` returned; BundleError if the session is that of another bundle."""
+        self.session.load_state(arrays, where)
+        self.broker.take_values(content["broker"])
+        self.forgone.take_values(content["forgone"])
+        self.alarms.take_values(content["alarms"])
+        self.closes.take_values(content["closes"])
+        self._bars = {symbol: list(bars) for symbol, bars in content["bars"].items()}
+        self._notes = {symbol: set(notes) for symbol, notes in content["notes"].items()}
+        self.newest = {table: dict(times) for table, times in content["newest"].items()}
+        self._next, self._last_bar_us = int(content["next"]), int(content["last_bar"])
+        self._day, self.now_us = int(content["day"]), int(content["now"])
+
+
+def _bar(row: Mapping[str, Any]) -> Bar:
+    prices = (float(row.get(name, math.nan)) for name in ("open", "high", "low", "close"))
+    opened: pd.Timestamp = row["open_time"]
+    return Bar(epoch_us(opened), epoch_us(row["event_time"]), *prices)

@@ -1,0 +1,238 @@
+"""What a paper trader was told, in order: the log from which it continues after a stop, and by which it is explained.
+
+A trader does nothing but follow this log. Whatever it says before a kill is read again after it, and leads to the same
+decisions, orders and fills.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TextIO, TypeAlias
+
+import pandas as pd
+
+from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Print, Quality
+from slackwater.paper.errors import PaperError
+from slackwater.times import epoch_us, timestamp
+
+__all__ = ["Input", "Place", "Taken", "TakenLog", "Tick", "read_taken", "taken_files"]
+
+_TIMES: Final = ("event_time", "open_time", "available_time")
+
+
+class Tick(NamedTuple):
+    """The time has moved on; `prices` are the last ones by symbol, USDT."""
+
+    prices: Mapping[str, float]
+
+
+Input: TypeAlias = FeedRow | FeedFault | Print | Tick
+
+
+class Taken(NamedTuple):
+    """An input and when it came, in microseconds since 1970."""
+
+    now_us: int
+    what: Input
+
+    def line(self) -> str:
+        """Return it as one line of JSON."""
+        return json.dumps({"now": self.now_us, **_content(self.what)}, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+class Place(NamedTuple):
+    """Place in the log: name of a file, and bytes of it that lie before."""
+
+    file: str
+    offset: int
+
+
+class TakenLog:
+    """Log that is open for adding inputs: one file per UTC day.
+
+    Parameters
+    ----------
+    directory
+        Its directory. A last line that a killed process left unfinished is cut off.
+
+    Raises
+    ------
+    PaperError
+        If it cannot be written, as on a full disk; what was written before is whole.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self._file: TextIO | None = None
+        self._name = ""
+        self._length = 0
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if files := taken_files(self.directory):
+                _cut_unfinished_line(files[-1])
+                self._open(files[-1].name)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    @property
+    def place(self) -> Place:
+        """The end of the log."""
+        return Place(self._name, self._length)
+
+    def write(self, taken: Taken) -> None:
+        """Add an input; it is with the operating system when this returns."""
+        name = f"{datetime.fromtimestamp(taken.now_us // 1_000_000, UTC):%Y-%m-%d}.jsonl"
+        line = taken.line()
+        try:
+            if name > self._name:
+                self._open(name)
+            assert self._file is not None  # noqa: S101 -- a name is above the empty one
+            self._file.write(line)
+            self._file.flush()
+        except OSError as error:
+            self._drop_half_a_line()
+            raise self._unwritable(error) from error
+        self._length += len(line)
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        if self._file is not None:
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise self._unwritable(error) from error
+
+    def close(self) -> None:
+        """Close the file; `write` opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file, self._name = None, ""
+
+    def _open(self, name: str) -> None:
+        self.close()
+        path = self.directory / name
+        self._file = path.open("a", encoding="ascii")
+        self._name, self._length = name, path.stat().st_size
+
+    def _drop_half_a_line(self) -> None:
+        path = self.directory / self._name
+        try:
+            self.close()
+        except OSError:  # the buffer could not be written: what of it was, is cut off
+            self._file = None
+        if path.is_file():
+            os.truncate(path, min(self._length, path.stat().st_size))
+
+    def _unwritable(self, error: OSError) -> PaperError:
+        return PaperError(
+            f"the log of inputs {self.directory} cannot be written ({error.strerror}): free some space or make it "
+            "writable, and start again; nothing that was decided is lost"
+        )
+
+
+def taken_files(directory: str | Path) -> list[Path]:
+    """Return the files of a log, the oldest first."""
+    return sorted(Path(directory).glob("????-??-??.jsonl"))
+
+
+def read_taken(directory: str | Path, since: Place | None = None) -> Iterator[Taken]:
+    """Yield the inputs of a log from a place on; an unfinished last line is left out.
+
+    Raises
+    ------
+    PaperError
+        If a line is not an input, or the place is not there; with file and line.
+    """
+    files = taken_files(directory)
+    if since is not None and since.file:
+        if since.file not in {path.name for path in files}:
+            raise PaperError(f"the log {directory} has no file {since.file}: restore it, or begin anew elsewhere")
+        files = [path for path in files if path.name >= since.file]
+    for path in files:
+        with path.open(encoding="ascii", errors="replace") as file:
+            if since is not None and path.name == since.file:
+                if path.stat().st_size < since.offset:
+                    raise PaperError(f"{path} is shorter than it was: restore it, or begin anew elsewhere")
+                file.seek(since.offset)
+            for number, line in enumerate(file, start=1):
+                if not line.endswith("\n"):
+                    return
+                try:
+                    yield _taken(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    where = "" if since is None else f" after byte {since.offset}"
+                    raise PaperError(f"{path}, line {number}{where} is not an input ({error}): {line[:80]!r}") from None
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        at = end
+        while at > 0:  # a line of a row has some hundred bytes
+            start = max(at - 65_536, 0)
+            file.seek(start)
+            found = file.read(at - start).rfind(b"\n")
+            if found >= 0:
+                at = start + found + 1
+                break
+            at = start
+        if at < end:
+            file.truncate(at)
+
+
+def _content(what: Input) -> dict[str, Any]:
+    if isinstance(what, FeedRow):
+        row = {name: _plain(value) for name, value in what.row.items()}
+        return {"is": "row", "table": what.table, "quality": what.quality.value, "row": row}
+    if isinstance(what, FeedFault):
+        place = {"kind": what.kind.value, "time": epoch_us(what.time), "stream": what.stream, "symbol": what.symbol}
+        return {"is": "fault", **place, "text": what.text}
+    if isinstance(what, Tick):
+        return {"is": "tick", "prices": dict(what.prices)}
+    return {"is": "print", **what._asdict()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return epoch_us(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _taken(content: Mapping[str, Any]) -> Taken:
+    return Taken(int(content["now"]), _INPUTS[content["is"]](content))
+
+
+def _row(content: Mapping[str, Any]) -> FeedRow:
+    row = {
+        name: timestamp(value) if name in _TIMES else (math.nan if value is None else value)
+        for name, value in content["row"].items()
+    }
+    return FeedRow(content["table"], row, Quality(content["quality"]))
+
+
+def _fault(content: Mapping[str, Any]) -> FeedFault:
+    time: pd.Timestamp = timestamp(content["time"])
+    return FeedFault(FaultKind(content["kind"]), time, content["stream"], content["symbol"], content["text"])
+
+
+def _tick(content: Mapping[str, Any]) -> Tick:
+    return Tick({str(symbol): float(price) for symbol, price in content["prices"].items()})
+
+
+def _print(content: Mapping[str, Any]) -> Print:
+    return Print(*(content[name] for name in Print._fields))
+
+
+_INPUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Input]]] = {
+    "row": _row,
+    "fault": _fault,
+    "tick": _tick,
+    "print": _print,
+}

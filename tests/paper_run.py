@@ -1,0 +1,153 @@
+"""Paper trading beside a mock venue: real sockets, ccxt's real client, real files, and a clock that waits for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from slackwater.market.spec import FrameSpec
+from slackwater.paper.watch import Watch, WatchSettings
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.venue.script import fault_of_text
+from slackwater.venue.server import VenueServer
+from slackwater.venue.tape import Tape
+from tests.small_bundle import make_bundle, market
+from tests.small_market import DECISION_LAG
+from tests.virtual_clock import VirtualClock
+
+NOT_FED = ("whale_transfers", "long_short_ratio", "exchange_flows")
+DAYS = 110
+BAR = timedelta(minutes=5)
+SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
+_EXACT = 1024.0
+"""Volumes are multiples of its inverse, so that their sums are exact in any order."""
+
+
+def paper_market(days: int = DAYS, *, minutes_of: timedelta = timedelta(days=2)) -> dict[str, pd.DataFrame]:
+    """The small market in the tables that a feed supplies, the end of it with bars of a minute.
+
+    Its mark price is that of its last trades.
+    """
+    tables = {name: table for name, table in market(days, bar=BAR).items() if name not in NOT_FED}
+    bars = tables["bars"]
+    for name in ("volume", "taker_buy_volume"):
+        bars[name] = np.ceil(bars[name] / 5.0 * _EXACT) / _EXACT * 5.0
+    late = bars[bars["open_time"] >= bars["event_time"].max() - minutes_of]
+    fine = pd.concat([_minutes(row) for row in late.to_dict("records")], ignore_index=True)
+    fine = fine.sort_values(["symbol", "open_time"], ignore_index=True)
+    premium = tables["premium_index"]
+    early = premium[premium["event_time"] <= late["open_time"].min()]
+    each = fine[["symbol", "event_time", "available_time"]].assign(premium_index=1e-4 * np.sin(np.arange(len(fine))))
+    tables["premium_index"] = pd.concat([early, each], ignore_index=True)
+    return tables | {"fine_bars": fine, "mark_price": fine.drop(columns=["volume", "taker_buy_volume"])}
+
+
+def _minutes(bar: dict[str, Any]) -> pd.DataFrame:
+    """Five bars of a minute that make up one of five: open, the two extremes, and close, in straight lines."""
+    first, second = ("low", "high") if bar["close"] >= bar["open"] else ("high", "low")
+    knots = [bar["open"], bar[first], (bar[first] + bar[second]) / 2.0, bar[second]]
+    path = np.array([*knots, (bar[second] + bar["close"]) / 2.0, bar["close"]])
+    opened = bar["open_time"] + pd.to_timedelta(np.arange(5), unit="min")
+    closed = opened + timedelta(minutes=1)
+    return pd.DataFrame(
+        {
+            "symbol": bar["symbol"],
+            "event_time": closed,
+            "available_time": closed + timedelta(seconds=2),
+            "open_time": opened,
+            "open": path[:-1],
+            "high": np.maximum(path[:-1], path[1:]),
+            "low": np.minimum(path[:-1], path[1:]),
+            "close": path[1:],
+            "volume": bar["volume"] / 5.0,
+            "taker_buy_volume": bar["taker_buy_volume"] / 5.0,
+        }
+    )
+
+
+def paper_bundle(directory: Path) -> Path:
+    """A bundle of that market with many events, whose gate lets most of them pass."""
+    pause = timedelta(minutes=20)
+    often = {"extended_threshold": 0.7, "extended_cooldown": pause, "cusum_threshold": 0.4, "cusum_cooldown": pause}
+    families = {"triggers": often | {"extended_floor": 0.001, "cusum_floor": 0.001}}
+    entry = {"probability_threshold": 0.0, "in_range_features": False}
+    return make_bundle(directory, days=DAYS, spec=SPEC, without=NOT_FED, families=families, entry=entry)
+
+
+def before(tables: dict[str, pd.DataFrame], time: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """What was known at a time, of the tables that feed inputs."""
+    return {
+        name: table[table["available_time"] <= time].reset_index(drop=True)
+        for name, table in tables.items()
+        if name not in ("mark_price", "fine_bars")
+    }
+
+
+@dataclass
+class PaperRun:
+    """A period of paper trading that ended well."""
+
+    watch: Watch
+    sent: dict[str, int]
+
+
+async def _traded(
+    settings: WatchSettings,
+    scorer: ReversalScorer,
+    tables: dict[str, pd.DataFrame],
+    span: tuple[pd.Timestamp, pd.Timestamp],
+    faults: Sequence[str],
+) -> PaperRun:
+    start, end = span
+    clock = VirtualClock(start.value)
+    script = [fault_of_text(each) for each in faults]
+    tape = Tape(tables, settings.symbols)
+    ends = int(end.value // 1000)
+    async with VenueServer(
+        settings.venue, tape, clock=clock, faults=script, start=int(start.value // 1000), end=ends, begin="call"
+    ) as server:
+        here = WatchSettings(**{**vars(settings), "server": server.url})
+        watch = Watch(here, scorer)
+        watch.open(start, before(tables, start))
+        connected = asyncio.Event()
+        running = asyncio.create_task(watch.run(clock, on_feed=lambda feed: connected.set()))
+        await asyncio.wait([running, asyncio.create_task(connected.wait())], return_when=asyncio.FIRST_COMPLETED)
+        while server.channels < 4 * len(settings.symbols) and not running.done():
+            await asyncio.sleep(0.01)
+        server.begin()
+        with clock.running():
+            await asyncio.wait([running, asyncio.create_task(server.replayed())], return_when=asyncio.FIRST_COMPLETED)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        if not running.cancelled() and running.exception() is not None:
+            raise running.exception()
+        return PaperRun(watch, dict(server.sent))
+
+
+def trade_on_paper(
+    place: Path,
+    scorer: ReversalScorer,
+    tables: dict[str, pd.DataFrame],
+    hours: float,
+    faults: Sequence[str] = (),
+    **settings: Any,
+) -> PaperRun:
+    """Trade the last hours of a market on paper."""
+    end = tables["bars"]["event_time"].max()
+    asked = WatchSettings(
+        **{
+            "directory": place / "paper",
+            "journal": place / "journal.db",
+            "venue": "binance",
+            "symbols": tuple(sorted(set(tables["bars"]["symbol"]))),
+        }
+        | settings
+    )
+    return asyncio.run(_traded(asked, scorer, tables, (end - timedelta(hours=hours), end), faults))
