@@ -18,24 +18,29 @@ from slackwater.scoring.scorer import ReversalScorer
 from slackwater.venue.script import fault_of_text
 from slackwater.venue.server import VenueServer
 from slackwater.venue.tape import Tape
-from tests.small_bundle import make_bundle, market
+from tests.small_bundle import HORIZON, make_bundle, market
 from tests.small_market import DECISION_LAG
 from tests.virtual_clock import VirtualClock
 
-NOT_FED = ("whale_transfers", "long_short_ratio", "exchange_flows")
+NOT_FED = ("whale_transfers", "long_short_ratio", "exchange_flows", "large_trades")
 DAYS = 110
 BAR = timedelta(minutes=5)
 SPEC = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
-_EXACT = 1024.0
+AFTER = HORIZON + timedelta(hours=1)
+_EXACT = 8.0
 """Volumes are multiples of its inverse, so that their sums are exact in any order."""
+_DECIMALS = {"open": 2, "high": 2, "low": 2, "close": 2, "price": 2, "quantity": 3, "open_interest": 3}
+_DECIMALS |= {"premium_index": 8, "funding_rate": 8, "bid_quantity_1pct": 3, "ask_quantity_1pct": 3}
 
 
 def paper_market(days: int = DAYS, *, minutes_of: timedelta = timedelta(days=2)) -> dict[str, pd.DataFrame]:
-    """The small market in the tables that a feed supplies, the end of it with bars of a minute.
+    """The small market in the tables that a feed supplies, in decimals of a venue, its end with bars of a minute.
 
-    Its mark price is that of its last trades.
+    Its mark price is that of its last trades. A book is read two seconds before a bar closes.
     """
-    tables = {name: table for name, table in market(days, bar=BAR).items() if name not in NOT_FED}
+    tables = {name: table.round(_DECIMALS) for name, table in market(days, bar=BAR).items() if name not in NOT_FED}
+    for name in ("event_time", "available_time"):
+        tables["depth"][name] = tables["bars"]["event_time"] - timedelta(seconds=2)
     bars = tables["bars"]
     for name in ("volume", "taker_buy_volume"):
         bars[name] = np.ceil(bars[name] / 5.0 * _EXACT) / _EXACT * 5.0
@@ -44,7 +49,9 @@ def paper_market(days: int = DAYS, *, minutes_of: timedelta = timedelta(days=2))
     fine = fine.sort_values(["symbol", "open_time"], ignore_index=True)
     premium = tables["premium_index"]
     early = premium[premium["event_time"] <= late["open_time"].min()]
-    each = fine[["symbol", "event_time", "available_time"]].assign(premium_index=1e-4 * np.sin(np.arange(len(fine))))
+    each = fine[["symbol", "event_time", "available_time"]].assign(
+        premium_index=np.round(1e-4 * np.sin(np.arange(len(fine))), 8)
+    )
     tables["premium_index"] = pd.concat([early, each], ignore_index=True)
     return tables | {"fine_bars": fine, "mark_price": fine.drop(columns=["volume", "taker_buy_volume"])}
 
@@ -53,7 +60,7 @@ def _minutes(bar: dict[str, Any]) -> pd.DataFrame:
     """Five bars of a minute that make up one of five: open, the two extremes, and close, in straight lines."""
     first, second = ("low", "high") if bar["close"] >= bar["open"] else ("high", "low")
     knots = [bar["open"], bar[first], (bar[first] + bar[second]) / 2.0, bar[second]]
-    path = np.array([*knots, (bar[second] + bar["close"]) / 2.0, bar["close"]])
+    path = np.round([*knots, (bar[second] + bar["close"]) / 2.0, bar["close"]], 2)
     opened = bar["open_time"] + pd.to_timedelta(np.arange(5), unit="min")
     closed = opened + timedelta(minutes=1)
     return pd.DataFrame(
@@ -139,8 +146,8 @@ def trade_on_paper(
     faults: Sequence[str] = (),
     **settings: Any,
 ) -> PaperRun:
-    """Trade the last hours of a market on paper."""
-    end = tables["bars"]["event_time"].max()
+    """Trade hours of a market on paper; after them comes as much as a horizon, for a reconciliation."""
+    end = tables["bars"]["event_time"].max() - AFTER
     asked = WatchSettings(
         **{
             "directory": place / "paper",

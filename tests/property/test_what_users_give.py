@@ -49,7 +49,7 @@ class Lab:
         self.scorer = sw.ReversalScorer.load(bundle)
         self.scores = self.scorer.score(TABLES)
         self.warmed = self.warm(TABLES)
-        frame, _ = self.scorer._frame(TABLES)
+        frame, _ = self.scorer.frame(TABLES)
         row = frame.table[frame.table["symbol"] == "BTCUSDT"].iloc[-1]
         self.row = {"symbol": "BTCUSDT"} | {name: float(row[name]) for name in INPUTS}
         self.row["event_time"] = row["event_time"] + 2 * BAR

@@ -32,8 +32,9 @@ from slackwater.scoring.session import Session
 from slackwater.scoring.stream import EventScore
 from slackwater.sources.exchange.tables import LAGS
 from slackwater.times import DAY_US, SECOND, epoch_us, microseconds, timestamp
+from slackwater.trading.account import Account
 from slackwater.trading.correlations import HourlyCorrelations
-from slackwater.trading.decision import TradePlan
+from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.gate import Gate
 
 __all__ = ["Desk", "DeskSettings"]
@@ -234,14 +235,17 @@ class Desk:
         origin = self.settings.origin
         yield score_event(score, self.session.scorer.feature_names, origin)
         account = self.broker.account(self._correlations())
-        price = self.broker.prices.get(score.symbol)
-        decision = self.gate.decide(score, account, now=timestamp(self.now_us), price=price)
+        decision = self.decide(score, account, self.broker.prices.get(score.symbol))
         content = decision.to_dict() | {"account_equity": account.equity, "data_notes": list(score.quality.notes)}
         yield decision_event(content, origin)
         if isinstance(decision, TradePlan):
             yield from self.broker.order(decision, self.now_us)
         else:
             self.forgone.refused(score, decision)
+
+    def decide(self, score: EventScore, account: Account, price: float | None) -> TradePlan | Refusal:
+        """Ask the gate about an event now, at the last price (USDT; None: there was none)."""
+        return self.gate.decide(score, account, now=timestamp(self.now_us), price=price)
 
     def _correlations(self) -> Mapping[tuple[str, str], float] | None:
         if not self.broker.positions:

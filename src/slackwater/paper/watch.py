@@ -37,17 +37,19 @@ from slackwater.paper.taken import Input, Taken, TakenLog, Tick, read_taken
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.sources.intervals import INTERVALS
-from slackwater.storage import read_json, write_json
+from slackwater.storage import read_json, write_json, write_tables
 from slackwater.times import HOUR_US, MINUTE_US, epoch_us, timestamp
 
-__all__ = ["CHECKPOINT", "LOG", "SETTINGS", "Watch", "WatchSettings", "desk_of"]
+__all__ = ["CHECKPOINT", "HISTORY", "LOG", "SETTINGS", "START", "Watch", "WatchSettings", "desk_of"]
 
 SETTINGS: Final = "watch.json"
-"""File of the settings in the directory of an account; the others are its checkpoint, and the log of its inputs."""
+"""File of the settings in the directory of an account; then its checkpoint, the log of its inputs, and what it began
+with: tables, and the state of the desk that was made of them."""
 CHECKPOINT: Final = "checkpoint.npz"
 LOG: Final = "taken"
+HISTORY: Final = "history"
+START: Final = "start.npz"
 
-_START: Final = "start.npz"
 _TICK: Final = 0.5
 _TURN: Final = 10.0
 """Seconds for which the journal is waited for, while somebody writes a note."""
@@ -121,7 +123,8 @@ def desk_of(facts: Mapping[str, Any], scorer: ReversalScorer, session: Session |
     finest = INTERVALS.get(facts["fine_interval"])
     if finest is None or finest > interval:
         raise ParameterError(
-            f"`fine_interval` must be one of {', '.join(INTERVALS)} and at most {interval}, was {facts['fine_interval']!r}"
+            f"`fine_interval` must be one of {', '.join(INTERVALS)} and at most {interval}, "
+            f"was {facts['fine_interval']!r}"
         )
     tables = [poll.table for poll in polls_of(READERS[venue].venue, interval=interval, finest=finest)]
     gate = scorer.paper_gate(venue, (LiveDataRule(("bars", *tables)),))
@@ -217,8 +220,9 @@ class Watch:
         self.desk = desk_of(facts, self.scorer, session)
         if history is not None:
             self.desk.closes.warm(history["bars"])
+            write_tables(dict(history), place / HISTORY)
         self._log = TakenLog(place / LOG)
-        for name in (_START, CHECKPOINT):  # the first one stays: a reconciliation begins there
+        for name in (START, CHECKPOINT):  # the first one stays: a reconciliation begins there
             save_checkpoint(place / name, self.desk, self._log.place)
         write_json(facts, place / SETTINGS)
 
@@ -227,8 +231,8 @@ class Watch:
         ours = self.settings.facts(self.scorer, facts["start_us"])
         if differing := [f"{name} {facts.get(name)!r}" for name in ours if ours[name] != facts.get(name)]:
             raise PaperError(
-                f"{place} is the account of {', '.join(differing)}: give the same settings, or begin another account in "
-                "another directory"
+                f"{place} is the account of {', '.join(differing)}: give the same settings, or begin another account "
+                "in another directory"
             )
         self.desk = desk_of(facts, self.scorer)
         begin = load_checkpoint(place / CHECKPOINT, self.desk)

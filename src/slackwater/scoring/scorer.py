@@ -29,7 +29,7 @@ from slackwater.errors import BundleError, ParameterError, SchemaError, Unproven
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.extra import imported_class
-from slackwater.features.family import Family
+from slackwater.features.family import Family, Feature
 from slackwater.features.fired import first_to_fire, require_triggers
 from slackwater.features.orientation import Orientation
 from slackwater.market.columns import mapping_of, shown
@@ -224,7 +224,18 @@ class ReversalScorer:
             If the bars are not those of the symbols that the models learned from: some features are means over all
             others.
         """
-        frame, cleaned = self._frame(tables)
+        return self.score_frame(*self.frame(tables))
+
+    def score_frame(self, frame: MarketFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Return what `score` returns, of tables that were cleaned before, or are to be taken as they are.
+
+        Parameters
+        ----------
+        frame
+            `MarketFrame.from_tables` of the tables with the settings `spec`.
+        tables
+            The tables by name.
+        """
         out = self._engine.transform(frame)
         direction, fired = first_to_fire(out[list(self._triggers)].to_numpy(np.float64))
         events = np.flatnonzero(direction)
@@ -245,10 +256,13 @@ class ReversalScorer:
         columns |= {name: pd.Series(lists, dtype=object, index=out.index) for name, lists in names.items()}
         for name, column in columns.items():
             out[name] = column
-        return pd.concat([out, quality_columns(frame, cleaned, self._spec, self.warm_up)], axis=1)
+        return pd.concat([out, quality_columns(frame, tables, self._spec, self.warm_up)], axis=1)
 
-    def _frame(self, tables: Mapping[str, pd.DataFrame]) -> tuple[MarketFrame, dict[str, pd.DataFrame]]:
-        """Return the frame of tables from a user, and the tables cleaned: the one way in, of `score` and of `warm`."""
+    def frame(self, tables: Mapping[str, pd.DataFrame]) -> tuple[MarketFrame, dict[str, pd.DataFrame]]:
+        """Return the frame of tables from a user, and the tables cleaned: the one way in, of `score` and of `warm`.
+
+        Parameters, errors and warnings are those of `score`.
+        """
         if not isinstance(tables, Mapping):
             raise SchemaError(f"`tables` must map names to tables, was a {type(tables).__name__}")
         for name in tables:
@@ -292,6 +306,11 @@ class ReversalScorer:
     def spec(self) -> FrameSpec:
         """Settings of the frame: length of bars, decision lag, tables."""
         return self._spec
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Features of an `EventScore`, in order, with the inputs that they read."""
+        return tuple(self._engine.features)
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ __all__ = ["Session"]
 
 _FORMAT: Final = 1
 _OWN: Final = "session/"
-_ROOTS: Final = (_OWN, "frame/", "state/")
 _PARTS: Final = ("format", "bundle", "symbols", "refused")
 
 
@@ -96,7 +95,7 @@ class Session:
         """
         if not self._frames.is_new:
             raise OrderError("the session has begun: warm a new one, before the first row is pushed")
-        frame, cleaned = self.scorer._frame(tables)
+        frame, cleaned = self.scorer.frame(tables)
         for name, table in cleaned.items():
             if others := sorted(set(table["symbol"]) - set(self.symbols)):
                 raise SchemaError(f"{name}: {self._unknown(others[0])}; leave its rows out, or name it in `symbols`")
@@ -216,10 +215,7 @@ class Session:
         self.load_state(read_arrays(path), str(path))
 
     def save_state(self) -> dict[str, NDArray[Any]]:
-        """Return the session as plain arrays for `slackwater.storage.write_arrays`.
-
-        Their names begin with ``session/``, ``frame/`` or ``state/``: other things can be kept in the same file.
-        """
+        """Return the session as plain arrays for `slackwater.storage.write_arrays`."""
         refused = np.array(list(self._refused.values()), dtype=np.int64)
         own = (np.array(_FORMAT), np.array(self.scorer.digest), np.array(self.symbols), refused)
         arrays: dict[str, NDArray[Any]] = {f"{_OWN}{name}": part for name, part in zip(_PARTS, own, strict=True)}
@@ -229,12 +225,12 @@ class Session:
         return arrays | {f"{_OWN}digest": np.array(_digest(arrays))}
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]], where: str) -> None:
-        """Continue from what `save_state` returned; arrays of other names are left alone.
+        """Continue from what `save_state` returned.
 
         Parameters
         ----------
         arrays
-            Arrays by name.
+            Those arrays and no others.
         where
             Where they are from, for messages.
 
@@ -243,7 +239,7 @@ class Session:
         BundleError
             As `load`.
         """
-        arrays = {name: array for name, array in arrays.items() if name.startswith(_ROOTS)}
+        arrays = dict(arrays)
         if f"{_OWN}digest" not in arrays:
             raise BundleError(f"{where} is not a saved session: it lacks `{_OWN}digest`")
         if str(arrays.pop(f"{_OWN}digest")) != _digest(arrays):

@@ -115,7 +115,7 @@ class ScoreStream:
         DefectWarning, UniverseWarning
             As `ReversalScorer.score`.
         """
-        frame, _ = self._scorer._frame(tables)
+        frame, _ = self._scorer.frame(tables)
         return self.advance(frame)
 
     def advance(self, frame: MarketFrame) -> int:

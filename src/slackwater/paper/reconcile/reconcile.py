@@ -1,0 +1,220 @@
+"""The answer: an account of paper trading beside history, decision by decision and fill by fill."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from slackwater.errors import DefectWarning, MissingDataError, ParameterError
+from slackwater.journal.event import Event, Kind
+from slackwater.journal.store import Journal, reading
+from slackwater.paper.code_version import code_version
+from slackwater.paper.reconcile.decisions import decision_differences, gate_of_history
+from slackwater.paper.reconcile.differences import Cause, Difference, Reconciliation
+from slackwater.paper.reconcile.replayed import Key, Replayed, replayed
+from slackwater.paper.reconcile.rows import row_differences
+from slackwater.paper.reconcile.scores import (
+    events_of,
+    score_differences,
+    scores_as_seen,
+    stream_differences,
+)
+from slackwater.paper.reconcile.trades import paper_trades, trade_differences
+from slackwater.paper.watch import SETTINGS, desk_of
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.storage import read_json
+from slackwater.times import epoch_us, microseconds, timestamp
+from slackwater.trading.backtest import Backtest, BacktestResult
+from slackwater.trading.decision import Refusal, TradePlan
+from slackwater.trading.gate import Gate
+
+__all__ = ["reconcile"]
+
+_OF_THE_PROCESS = (Kind.WATCH, Kind.NOTE, Kind.RUN)
+
+
+def reconcile(
+    directory: Path, journal: Path, scorer: ReversalScorer, tables: Mapping[str, pd.DataFrame] | None = None
+) -> Reconciliation:
+    """Compare an account of paper trading with history.
+
+    1. The inputs are read again; what follows from them must be what the journal holds.
+    2. A table of the rows that the account had must give the same scores, to the last bit.
+    3. Scores of history are compared with those on paper; rows that differ are the causes.
+    4. The backtest of history is compared with decisions, fills, exits, fees and funding on paper.
+
+    Parameters
+    ----------
+    directory
+        Directory of the account (`slackwater.paper.watch`).
+    journal
+        Its journal.
+    scorer
+        Scorer of its bundle.
+    tables
+        Canonical tables of history, as fetched afterwards, with the warm-up of the features and with ``fine_bars``;
+        None: those that the account had itself, so that 3 finds nothing.
+
+    Raises
+    ------
+    MissingDataError, ParameterError
+        If there is no such account, it is of another bundle, or the tables lack bars of the period.
+    PaperError, JournalError, SchemaError
+        If a file is damaged.
+    """
+    if not (directory / SETTINGS).is_file():
+        raise MissingDataError(f"there is no account of paper trading in {directory}: it has no {SETTINGS}")
+    facts = read_json(directory / SETTINGS)
+    if facts["bundle"] != scorer.digest:
+        raise ParameterError(
+            f"{directory} was traded with the bundle {facts['bundle'][:12]}…, and this one is {scorer.digest[:12]}…"
+        )
+    account = replayed(directory, facts, scorer)
+    with reading(journal) as held:
+        found = list(_journal_differences(account, held, facts["account"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DefectWarning)  # they were said when the tables were made
+        seen = events_of(scores_as_seen(scorer, account), account.scored_us, account.end_us)
+        reference = seen if tables is None else events_of(scorer.score(tables), account.scored_us, account.end_us)
+    decided = {key: row for key, row in seen.items() if _decided(account, key)}
+    found += stream_differences(scorer, account.asked, decided)
+    lag, step = microseconds(scorer.spec.decision_lag), microseconds(scorer.spec.bar_interval)
+    asked_for = {key: row for key, row in reference.items() if key[1] + lag <= account.end_us}
+    rows = row_differences(account, tables or account.tables(()), lag, step) if tables is not None else None
+    of_scores = [] if rows is None else list(score_differences(scorer, account.asked, asked_for, rows))
+    found += of_scores
+    return _with_backtest(account, facts, scorer, tables, asked_for, found, of_scores)
+
+
+def _decided(account: Replayed, key: Key) -> bool:
+    """Return whether the account has come to decide on the bar of an event."""
+    return key in account.asked or any(time >= key[1] for _, time in account.asked)
+
+
+def _journal_differences(account: Replayed, journal: Journal, name: str) -> Iterator[Difference]:
+    """Yield the events that the journal lacks, has beside, or has with another content."""
+    stored: dict[str, tuple[str, str]] = {}
+    codes = set()
+    for key, kind, payload in journal.stream(
+        "SELECT key, kind, payload_json FROM event WHERE account = ? ORDER BY id", name
+    ):
+        if kind == Kind.WATCH:
+            codes.add(json.loads(payload)["code"])
+        elif kind not in _OF_THE_PROCESS:
+            stored[key] = (kind, payload)
+    cause = Cause.UNEXPLAINED if codes <= {code_version()} else Cause.CODE
+    other = f"; it was written by {', '.join(sorted(codes))}, this is {code_version()}" if cause is Cause.CODE else ""
+    for key in sorted({*stored, *account.events}):
+        event = account.events.get(key)
+        if event is None:
+            text = f"the journal has {key}, which does not follow from the inputs{other}"
+        elif key not in stored:
+            text = f"the journal lacks {key}, which follows from the inputs{other}"
+        elif names := _differing(event, *stored[key]):
+            text = f"{key} differs: {names}{other}"
+        else:
+            continue
+        time = account.end_us if event is None else event.ts_ns // 1000
+        yield Difference("journal", "" if event is None else event.symbol, timestamp(time), cause, text)
+
+
+def _differing(event: Event, kind: str, payload: str) -> str:
+    """Return what differs between an event and what the journal has; empty if nothing does."""
+    if payload == event.payload_json() and kind == event.kind:
+        return ""
+    ours, theirs = json.loads(event.payload_json()), json.loads(payload)
+    names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    values = [f"{name} {theirs.get(name)!r:.40}, and {ours.get(name)!r:.40} follows" for name in names[:3]]
+    return ", ".join(values) or f"it is a {kind}, and a {event.kind} follows"
+
+
+def _with_backtest(
+    account: Replayed,
+    facts: Mapping[str, Any],
+    scorer: ReversalScorer,
+    tables: Mapping[str, pd.DataFrame] | None,
+    events: Mapping[Key, Mapping[str, Any]],
+    found: list[Difference],
+    of_scores: list[Difference],
+) -> Reconciliation:
+    """Run the backtest of history, compare, and put everything together."""
+    gate = gate_of_history(desk_of(facts, scorer).gate)
+    finest = desk_of(facts, scorer).settings.finest
+    backtest, result = _backtest(account, facts, scorer, gate, tables, events, finest)
+    decisions = {(each.symbol, epoch_us(each.event_time)): each for each in result.decisions}
+    over = {key: each for key, each in decisions.items() if not _not_over(each)}
+    orders = {(o.score.symbol, epoch_us(o.score.event_time)): (o.price, o.time) for o in backtest.orders}
+    by_event = {(each.symbol, epoch_us(each.event_time)): each for each in of_scores}
+    compared = replace_asked(account, {key for key in account.asked if key in over or key not in decisions})
+    of_decisions = list(decision_differences(compared, over, gate, by_event, orders))
+    trades = paper_trades(account)
+    rows = result.trades.to_dict("records")
+    history = {(str(row["symbol"]), epoch_us(row["event_time"])): row for row in rows}
+    paths = backtest.paths
+    of_trades = list(trade_differences(account, trades, history, paths))
+    both = [key for key in trades if key in history]
+    planned = [key for key, each in account.asked.items() if isinstance(each.decision, TradePlan)]
+    return Reconciliation(
+        account=facts["account"],
+        synthetic=facts["synthetic"],
+        start=timestamp(account.start_us),
+        end=timestamp(account.end_us),
+        inputs=account.inputs,
+        events=len(account.events),
+        scores=len({*account.asked, *events}),
+        equal_scores=len(({*account.asked} & {*events}) - {*by_event}),
+        decisions=len({*compared.asked, *over}),
+        equal_decisions=len({*compared.asked, *over}) - len(of_decisions),
+        trades=len(both),
+        open=sum(key not in trades for key in planned),
+        paper_r=sum(float(trades[key].row["net_r"]) for key in both),
+        history_r=sum(float(history[key]["net_r"]) for key in both),
+        differences=tuple(sorted([*found, *of_decisions, *of_trades], key=lambda each: (each.event_time, each.symbol))),
+    )
+
+
+def replace_asked(account: Replayed, keys: set[Key]) -> Replayed:
+    """Return an account with some of its decisions alone."""
+    return replace(account, asked={key: each for key, each in account.asked.items() if key in keys})
+
+
+def _not_over(decision: TradePlan | Refusal) -> bool:
+    return isinstance(decision, Refusal) and "path_ends_before_horizon" in decision.codes
+
+
+def _backtest(
+    account: Replayed,
+    facts: Mapping[str, Any],
+    scorer: ReversalScorer,
+    gate: Gate,
+    tables: Mapping[str, pd.DataFrame] | None,
+    events: Mapping[Key, Mapping[str, Any]],
+    finest: tuple[str, Any],
+) -> tuple[Backtest, BacktestResult]:
+    name, interval = finest
+    given = account.tables((name, "funding", "mark_price")) if tables is None else tables
+    fine = given.get(name)
+    if fine is None or not len(fine):
+        raise MissingDataError(f"the tables have no `{name}`: without them nothing shows what a trade would have met")
+    begin = timestamp(account.start_us) - interval
+    fine = fine[(fine["open_time"] >= begin) & fine["symbol"].isin(facts["symbols"])]
+    if lacking := sorted({symbol for symbol, _ in events} - set(fine["symbol"])):
+        raise MissingDataError(f"the tables have no `{name}` of {', '.join(lacking)} since {begin}")
+    columns = list(next(iter(events.values()), {})) or ["symbol", "event_time", "direction"]
+    backtest = Backtest.of(
+        pd.DataFrame(list(events.values()), columns=columns),
+        fine.sort_values(["symbol", "open_time"]).reset_index(drop=True),
+        given.get("funding"),
+        given.get("mark_price"),
+        initial_equity=facts["equity"],
+        decision_lag=scorer.spec.decision_lag,
+        horizon=gate.horizon,
+        fine_bar_interval=interval,
+    )
+    return backtest, backtest.run(gate)

@@ -1,0 +1,169 @@
+"""The inputs of an account once more, through a desk that remembers what it was asked and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Quality
+from slackwater.journal.event import Event
+from slackwater.paper.checkpoint import load_checkpoint
+from slackwater.paper.desk import Desk
+from slackwater.paper.taken import read_taken
+from slackwater.paper.watch import HISTORY, LOG, START, desk_of
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.scoring.session import Session
+from slackwater.scoring.stream import EventScore
+from slackwater.storage import read_tables
+from slackwater.times import epoch_us, microseconds, timestamp
+from slackwater.trading.account import Account
+from slackwater.trading.decision import Refusal, TradePlan
+
+__all__ = ["Asked", "Key", "Replayed", "SeenRow", "replayed"]
+
+Key = tuple[str, int]
+"""Symbol, and bar close in microseconds since 1970."""
+
+
+class Asked(NamedTuple):
+    """A decision: the score, the account and the market price at a time (microseconds since 1970), and the answer."""
+
+    score: EventScore
+    account: Account
+    price: float | None
+    now_us: int
+    decision: TradePlan | Refusal
+
+
+class SeenRow(NamedTuple):
+    """Row as the account had it: when it counted, how it came, and its columns."""
+
+    known_us: int
+    quality: Quality
+    row: Mapping[str, Any]
+
+
+@dataclass
+class Replayed:
+    """What follows from the inputs of an account.
+
+    Parameters
+    ----------
+    history
+        Tables that it began with, cleaned as the session cleaned them.
+    rows
+        Rows that it took, by table.
+    events
+        Events by key, with the content that a journal has.
+    asked
+        Decisions.
+    clock_faults
+        Times at which clocks contradicted each other, microseconds since 1970.
+    inputs
+        Their number.
+    start_us, end_us
+        Beginning of the account, and its last input, microseconds since 1970.
+    scored_us
+        The last close before the first one that it has scored.
+    """
+
+    history: dict[str, pd.DataFrame]
+    rows: dict[str, list[SeenRow]] = field(default_factory=dict)
+    events: dict[str, Event] = field(default_factory=dict)
+    asked: dict[Key, Asked] = field(default_factory=dict)
+    clock_faults: list[int] = field(default_factory=list)
+    inputs: int = 0
+    start_us: int = 0
+    end_us: int = 0
+    scored_us: int = 0
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return the rows of a table, with the times from which they counted."""
+        rows = [{**each.row, "available_time": timestamp(each.known_us)} for each in self.rows.get(name, [])]
+        return pd.DataFrame(rows)
+
+    def tables(self, names: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+        """Return history and what was taken since, of these tables where there are rows."""
+        out = {}
+        for name in names:
+            parts = [part for part in (self.history.get(name), self.table(name)) if part is not None and len(part)]
+            if parts:
+                out[name] = pd.concat(parts, ignore_index=True).sort_values(["symbol", "event_time"], kind="stable")
+        return {name: table.reset_index(drop=True) for name, table in out.items()}
+
+
+class _Recorder(Desk):
+    """Desk that remembers its decisions."""
+
+    def __init__(self, desk: Desk, found: Replayed) -> None:
+        super().__init__(desk.session, desk.gate, desk.settings)
+        self._found = found
+
+    def decide(self, score: EventScore, account: Account, price: float | None) -> TradePlan | Refusal:
+        decision = super().decide(score, account, price)
+        key = (score.symbol, epoch_us(score.event_time))
+        self._found.asked[key] = Asked(score, account, price, self.now_us, decision)
+        return decision
+
+
+class _RecordingSession(Session):
+    """Session that remembers the rows that it took."""
+
+    taken: list[tuple[str, Mapping[str, Any]]]
+
+    def push(self, table: str, row: Any) -> None:
+        super().push(table, row)
+        self.taken.append((table, row))
+
+
+def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) -> Replayed:
+    """Read the inputs of an account again from its beginning.
+
+    Parameters
+    ----------
+    directory
+        Directory of the account.
+    facts
+        Its settings (`slackwater.paper.watch.SETTINGS`).
+    scorer
+        Scorer of its bundle.
+
+    Raises
+    ------
+    PaperError, MissingDataError, SchemaError, BundleError
+        If a file is missing, damaged, or of another bundle.
+    """
+    place = directory / HISTORY
+    history = scorer.frame(read_tables(place))[1] if place.is_dir() else {}
+    found = Replayed(history=history, start_us=int(facts["start_us"]))
+    session = _RecordingSession(scorer, facts["symbols"])
+    session.taken = []
+    desk = _Recorder(desk_of(facts, scorer, session), found)
+    begin = load_checkpoint(directory / START, desk)
+    found.scored_us = desk.next_decision_us - microseconds(scorer.spec.decision_lag + scorer.spec.bar_interval)
+    for taken in read_taken(directory / LOG, begin):
+        found.inputs += 1
+        found.end_us = taken.now_us
+        session.taken.clear()
+        for event in desk.take(taken):
+            found.events[event.key] = event
+        what = taken.what
+        if isinstance(what, FeedRow):
+            _remember(found, what, session.taken)
+        elif isinstance(what, FeedFault) and what.kind is FaultKind.CLOCK:
+            found.clock_faults.append(taken.now_us)
+    return found
+
+
+def _remember(found: Replayed, what: FeedRow, pushed: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """Keep a row that the session took, or one of a table that it does not read."""
+    if pushed:
+        table, row = pushed[0]
+        found.rows.setdefault(table, []).append(SeenRow(epoch_us(row["available_time"]), what.quality, row))
+    elif what.table in ("fine_bars", "mark_price") and what.quality.usable:
+        known = epoch_us(what.row["available_time"])
+        found.rows.setdefault(what.table, []).append(SeenRow(known, what.quality, what.row))

@@ -1,0 +1,107 @@
+"""Scores on paper against those of tables: of the rows that the account had, and of history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import INPUT_TABLES
+from slackwater.paper.reconcile.differences import Cause, Difference
+from slackwater.paper.reconcile.replayed import Asked, Key, Replayed
+from slackwater.paper.reconcile.rows import RowDifferences
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.times import epochs_us, timestamp
+from slackwater.trading.score import OF_MODELS, Score
+
+__all__ = ["events_of", "score_differences", "scores_as_seen", "stream_differences"]
+
+Events = Mapping[Key, Mapping[str, Any]]
+
+
+def events_of(scores: pd.DataFrame, start_us: int, end_us: int) -> dict[Key, dict[str, Any]]:
+    """Return the rows of events with ``start < event_time <= end`` (microseconds since 1970), by symbol and time."""
+    times = epochs_us(scores["event_time"])
+    rows = scores[(scores["direction"] != 0).to_numpy() & (times > start_us) & (times <= end_us)]
+    keys = zip(rows["symbol"].astype(str), epochs_us(rows["event_time"]).tolist(), strict=True)
+    return dict(zip(keys, rows.to_dict("records"), strict=True))
+
+
+def scores_as_seen(scorer: ReversalScorer, account: Replayed) -> pd.DataFrame:
+    """Return the scores of tables with the rows that an account had, as `ReversalScorer.score` makes them."""
+    tables = account.tables(tuple(INPUT_TABLES))
+    return scorer.score_frame(MarketFrame.from_tables(tables, scorer.spec), tables)
+
+
+def stream_differences(scorer: ReversalScorer, asked: Mapping[Key, Asked], seen: Events) -> Iterator[Difference]:
+    """Yield where a live score differs from that of a table of the same rows: there is no cause for that."""
+    names = scorer.feature_names
+    for key in sorted({*asked, *seen}, key=lambda key: key[::-1]):
+        if key not in asked or key not in seen:
+            where = "on paper" if key in asked else "in a table of the same rows"
+            yield _difference(key, Cause.UNEXPLAINED, f"there is an event {where} only")
+        elif differing := _differing(asked[key].score, seen[key], names):
+            text = f"from the same rows follow {_shown(asked[key].score, seen[key], names, differing)}"
+            yield _difference(key, Cause.UNEXPLAINED, text)
+
+
+def score_differences(
+    scorer: ReversalScorer, asked: Mapping[Key, Asked], history: Events, rows: RowDifferences
+) -> Iterator[Difference]:
+    """Yield where a score on paper differs from that of history, with the row that has made it differ."""
+    names, feeding = scorer.feature_names, _feeding(scorer)
+    every = {table.name for table in scorer.spec.tables}
+    for key in sorted({*asked, *history}, key=lambda key: key[::-1]):
+        if key not in asked or key not in history:
+            text, tables = f"there is an event {'on paper' if key in asked else 'in history'} only", every
+        elif differing := _differing(asked[key].score, history[key], names):
+            text = f"on paper and in history {_shown(asked[key].score, history[key], names, differing)}"
+            tables = set().union(*(feeding.get(name, every) for name in differing))
+        else:
+            continue
+        found = rows.before(*key, tables)
+        if found is None:
+            yield _difference(key, Cause.UNEXPLAINED, f"{text}, and no row of {', '.join(sorted(tables))} differs")
+        else:
+            yield _difference(key, found.cause, f"{text}: {found.symbol}, {found.text}")
+
+
+def _feeding(scorer: ReversalScorer) -> dict[str, set[str]]:
+    """Return the tables that each feature reads; a feature that reads what another family made may read any."""
+    table_of = {name: table.name for table in scorer.spec.tables for name in table.inputs}
+    every = {table.name for table in scorer.spec.tables}
+    out = {}
+    for feature in scorer.features:
+        read = (*feature.inputs, *feature.refined_by, *feature.one_of)
+        tables = {table_of[name] for name in read if name in table_of} | {"bars"}
+        out[feature.name] = tables if all(name in table_of for name in read) else every
+    return out
+
+
+def _differing(score: Score, row: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Return the names of features and outputs that are not the same to the last bit."""
+    ours = np.array(score.features)  # type: ignore[attr-defined]  # an EventScore
+    theirs = np.array([row[name] for name in names], dtype=np.float64)
+    unequal = ~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
+    out = [names[at] for at in np.flatnonzero(unequal)]
+    out += [name for name in OF_MODELS if not _same(getattr(score, name), row[name])]
+    return out if score.direction == row["direction"] else ["direction", *out]
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _shown(score: Score, row: Mapping[str, Any], names: tuple[str, ...], differing: list[str]) -> str:
+    first = differing[0]
+    ours = score.features[names.index(first)] if first in names else getattr(score, first)  # type: ignore[attr-defined]
+    more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
+    return f"`{first}` {float(ours):.9g} and {float(row[first]):.9g}{more}"
+
+
+def _difference(key: Key, cause: Cause, text: str) -> Difference:
+    return Difference("score", key[0], timestamp(key[1]), cause, text)
