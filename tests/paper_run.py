@@ -33,12 +33,18 @@ _DECIMALS = {"open": 2, "high": 2, "low": 2, "close": 2, "price": 2, "quantity":
 _DECIMALS |= {"premium_index": 8, "funding_rate": 8, "bid_quantity_1pct": 3, "ask_quantity_1pct": 3}
 
 
-def paper_market(days: int = DAYS, *, minutes_of: timedelta = timedelta(days=2)) -> dict[str, pd.DataFrame]:
+def paper_market(
+    days: int = DAYS,
+    *,
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
+    minutes_of: timedelta = timedelta(days=2),
+) -> dict[str, pd.DataFrame]:
     """The small market in the tables that a feed supplies, in decimals of a venue, its end with bars of a minute.
 
     Its mark price is that of its last trades. A book is read two seconds before a bar closes.
     """
-    tables = {name: table.round(_DECIMALS) for name, table in market(days, bar=BAR).items() if name not in NOT_FED}
+    made = market(days, symbols, bar=BAR)
+    tables = {name: table.round(_DECIMALS) for name, table in made.items() if name not in NOT_FED}
     for name in ("event_time", "available_time"):
         tables["depth"][name] = tables["bars"]["event_time"] - timedelta(seconds=2)
     bars = tables["bars"]
@@ -126,7 +132,7 @@ async def _traded(
         connected = asyncio.Event()
         running = asyncio.create_task(watch.run(clock, on_feed=lambda feed: connected.set()))
         await asyncio.wait([running, asyncio.create_task(connected.wait())], return_when=asyncio.FIRST_COMPLETED)
-        while server.channels < 4 * len(settings.symbols) and not running.done():
+        while server.channels < _channels(settings) and not running.done():
             await asyncio.sleep(0.01)
         server.begin()
         with clock.running():
@@ -136,6 +142,12 @@ async def _traded(
         if not running.cancelled() and running.exception() is not None:
             raise running.exception()
         return PaperRun(watch, dict(server.sent))
+
+
+def _channels(settings: WatchSettings) -> int:
+    """How many channels there are: bars, fine bars, trades, liquidations; OKX has one of these for all, Gate none."""
+    symbols = len(settings.symbols)
+    return 3 * symbols + {"okx": 1, "gate": 0}.get(settings.venue, symbols)
 
 
 def trade_on_paper(

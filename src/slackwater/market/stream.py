@@ -357,6 +357,7 @@ class FrameStream:
             "frame/parameters": np.array(self._parameters()),
             "frame/origin": _optional(self._origin),
             "frame/closed": _optional(self._closed),
+            "frame/seen": np.array(sorted(" ".join(sorted(symbols)) for symbols in self._seen), dtype=np.str_),
         }
         for (table, symbol), feed in self._feeds.items():
             parts = feed.save(self._width(table))
@@ -388,6 +389,8 @@ class FrameStream:
         if str(arrays.get("frame/digest")) != _digest(arrays):
             raise BundleError("the saved state of the live frame is damaged: its values are not those that were saved")
         self._feeds, self._joined, self._origin, self._closed = feeds, None, origin, closed
+        # Whoever continues does not repeat what was said: the same rows lead to the same words.
+        self._seen = {frozenset(str(symbols).split()) for symbols in arrays.get("frame/seen", ())}
 
     def _parameters(self) -> str:
         content = {"format": _FORMAT, "inputs": self.spec.inputs, **self.spec.to_dict()}
