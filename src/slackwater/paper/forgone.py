@@ -74,6 +74,10 @@ class ForgoneTrades:
         self._waiting = [each for each in self._waiting if each not in due]
         return [event for each in due if (event := self._result(each, list(held))) is not None]
 
+    def bars(self, symbol: str) -> list[Bar]:
+        """Return the bars of a symbol that are kept, the oldest first."""
+        return list(self._bars.get(symbol, ()))
+
     def take_funding(self, symbol: str, time_us: int, rate: float) -> None:
         """Take a settlement."""
         held = self._settlements.setdefault(symbol, [])
