@@ -12,6 +12,7 @@ import typer
 
 from slackwater import __version__
 from slackwater.commands import bundle, study
+from slackwater.commands.alerts import alerts
 from slackwater.commands.journal import journal
 from slackwater.commands.promote import promote
 from slackwater.commands.report import report
@@ -403,6 +404,7 @@ app.command()(study.evaluate)
 app.add_typer(journal, name="journal")
 app.command()(promote)
 app.add_typer(venue, name="venue")
+app.add_typer(alerts, name="alerts")
 
 
 def main() -> None:
