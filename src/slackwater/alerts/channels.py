@@ -113,9 +113,9 @@ def _channel(url: str, place: str) -> Channel:
         raise MissingExtraError(f'{error.name} is not installed: run `pip install "slackwater[live]"`') from None
 
     schema = _schema(url)
-    # Without a limit of its own apprise sends from the calling thread, where its answers are heard.
-    service = Apprise(asset=AppriseAsset(async_mode=False, service_timeout=0, secure_logging=True))
     with listening():
+        # Without a limit of its own apprise sends from the calling thread, where its answers are heard.
+        service = Apprise(asset=AppriseAsset(async_mode=False, service_timeout=0, secure_logging=True))
         plugin = Apprise.instantiate(url, asset=service.asset)
         if plugin is None:
             raise ParameterError(

@@ -193,9 +193,9 @@ class AlertFollower:
             waiting, older = self._outbox.pending(channel.name)
             if waiting:
                 trouble = self._troubles.get(channel.name, f"channel {channel.label} was not asked in time")
-                yield f"{len(waiting) + older:,} messages were not sent: {trouble}"
+                yield f"messages not sent: {len(waiting) + older:,}; {trouble}"
         if held := self._episodes.held():
-            yield f"{held:,} equal updates are held back until the next start"
+            yield f"equal updates held back until the next start: {held:,}"
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ def grouped(items: Sequence[tuple[Notice, Message]], *, limit: int, unsent: int 
         return Grouped(
             title=message.title, text=_cut(_text(notice, message), limit), urgency=message.urgency, contained=1
         )
-    summary = "\n".join(part for part in (lost, _summary([message for _, message in items])) if part)
+    summary = "\n".join(part for part in (lost, _summary([message for _, message in items], limit // 3)) if part)
     lines: list[str] = []
     room = limit - len(summary)
     for notice, message in items:
@@ -63,10 +63,18 @@ def grouped(items: Sequence[tuple[Notice, Message]], *, limit: int, unsent: int 
     )
 
 
-def _summary(messages: Sequence[Message]) -> str:
-    """Return how many messages have which title, leaving out the symbols, the heaviest first."""
+def _summary(messages: Sequence[Message], limit: int) -> str:
+    """Return how many messages have which title, without the symbols, the heaviest first, while there is room."""
     kinds = Counter((-message.urgency, _of_any_symbol(message)) for message in messages)
-    return f"{', '.join(f'{count:,} × {name}' for (_, name), count in sorted(kinds.items()))}."
+    rest, parts = len(messages), list[str]()
+    for (_, name), count in sorted(kinds.items()):
+        part = f"{count:,} × {name}"
+        if len(", ".join((*parts, part))) > limit:
+            break
+        parts.append(part)
+        rest -= count
+    others = f"{rest:,} {'others' if parts else 'messages'}"
+    return f"{', '.join(parts + [others] * (rest > 0))}."
 
 
 def _of_any_symbol(message: Message) -> str:

@@ -179,11 +179,9 @@ def _unreadable(event: StoredEvent) -> Message:
 
 def _watch(event: StoredEvent) -> Message:
     content = event.payload
-    text = f"Code {content['code'] or 'not known'}."
-    # Each is an episode of its own: a process that begins again and again is to be heard each time.
-    return _message(
-        event, episode=f"watch/{event.id}", update="watch", last=True, title=f"watch {content['state']}", text=text
-    )
+    # Begins and ends are equal updates: a process that ends as soon as it begins would send a message every second.
+    text, state = f"Code {content['code'] or 'not known'}.", str(content["state"])
+    return _message(event, episode="watch", update=state, title=f"watch {state}", text=text)
 
 
 _MAKERS: Final[Mapping[str, Callable[[StoredEvent], Message]]] = MappingProxyType(

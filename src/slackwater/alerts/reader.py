@@ -10,6 +10,7 @@ from typing import Any, Final
 from slackwater.alerts.errors import OtherJournalError
 from slackwater.alerts.message import MESSAGE_KINDS, StoredEvent
 from slackwater.alerts.outbox import Position
+from slackwater.errors import MissingDataError
 from slackwater.journal.event import Kind
 from slackwater.journal.store import Journal, reading
 
@@ -20,11 +21,12 @@ _MARKS: Final = ", ".join("?" * len(MESSAGE_KINDS))
 
 
 def end_of(path: Path) -> Position:
-    """Return the place of the last event of a journal; the one before the first event where there is no journal."""
-    if not path.exists():
+    """Return the place of the last event of a journal; the one before the first event where there is none."""
+    try:
+        with reading(path) as journal:
+            number, sha = journal.head()
+    except MissingDataError:
         return Position()
-    with reading(path) as journal:
-        number, sha = journal.head()
     return Position(id=number, sha=sha if number else "")
 
 
@@ -37,16 +39,16 @@ def events_after(path: Path, position: Position) -> tuple[Position, list[StoredE
     ------
     OtherJournalError
         If the journal ends before the place, or has another event there.
+    MissingDataError
+        If there is no journal any more.
     JournalError
         If it cannot be read.
     """
-    if not path.exists() and not position.id:
+    if end_of(path) == position:  # or there is no journal yet
         return position, []
     with reading(path) as journal:
         number, sha = journal.head()
         _require_same(journal, position, number)
-        if number == position.id:
-            return position, []
         rows = journal.stream(
             f"SELECT {_COLUMNS} FROM event WHERE id > ? AND id <= ? AND kind IN ({_MARKS}) ORDER BY id",  # noqa: S608
             position.id,
