@@ -152,7 +152,8 @@ def test_a_service_that_asks_to_wait_is_not_asked_again(
     assert (answer.sent, answer.wait, len(service.received)) == (False, wait, 1)
     assert SECRET not in caplog.text + answer.reason
     service.replies = [Reply(200, {"ok": True})]
-    assert channel.send("title", "text", Urgency.NOTE).sent
+    assert channel.send("title", "a < b", Urgency.NOTE).sent
+    assert ("a &lt; b" if plugin is NotifyTelegram else "a < b") in str(service.received[-1].content)
 
 
 def test_a_failure_is_a_failure_and_one_attempt_is_one(service: AlertService) -> None:
