@@ -13,6 +13,7 @@ import typer
 from slackwater import __version__
 from slackwater.commands import bundle, study
 from slackwater.commands import watch as watching
+from slackwater.commands.alerts import alerts
 from slackwater.commands.journal import journal
 from slackwater.commands.promote import promote
 from slackwater.commands.report import report
@@ -406,6 +407,7 @@ app.command()(promote)
 app.add_typer(venue, name="venue")
 app.command("watch")(watching.watch)
 app.command()(watching.reconcile)
+app.add_typer(alerts, name="alerts")
 
 
 def main() -> None:
