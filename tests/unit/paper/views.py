@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 from slackwater.paper.view import Candle, PoolView, PositionView, StreamView, SymbolView, View
@@ -24,12 +25,12 @@ def symbol(name: str, price: float, direction: int) -> SymbolView:
     )  # fmt: skip
 
 
-def position(name: str, side: int, state: str = "open") -> PositionView:
+def position(name: str, price: float, side: int, state: str = "open") -> PositionView:
     return PositionView(
-        trade=f"{name}-1", symbol=name, side=side, state=state, quantity=0.42, entry=67_000.0,
-        stop=67_000.0 * (1 - 0.02 * side), target=67_000.0 * (1 + 0.03 * side),
-        liquidation_price=67_000.0 * (1 - 0.2 * side), opened=NOW - 900.0 if state == "open" else None,
-        expires=NOW + 40_000.0, r=0.37 * side if state == "open" else None,
+        trade=f"{name}-1", symbol=name, side=side, state=state, quantity=0.42, entry=0.998 * price,
+        stop=price * (1 - 0.02 * side), target=price * (1 + 0.03 * side), liquidation_price=price * (1 - 0.2 * side),
+        opened=NOW - 900.0 if state == "open" else None, expires=NOW + 40_000.0,
+        r=0.37 * side if state == "open" else None,
     )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def whole() -> View:
         sentence="3 of 21 clauses do not hold: net_bps_low is -94.6, threshold 0. The market is simulated.",
         equity=10_123.4, drawdown=0.0123,
         symbols=(symbol("BTCUSDT", 67_123.4, -1), symbol("ETHUSDT", 3_512.35, 1)),
-        positions=(position("BTCUSDT", 1), position("ETHUSDT", -1, "ordered")),
+        positions=(position("BTCUSDT", 67_123.4, 1), position("ETHUSDT", 3_512.35, -1, "ordered")),
         streams=(
             StreamView(symbol="BTCUSDT", table="bars", age=12.0, healthy=True),
             StreamView(symbol="BTCUSDT", table="funding", age=3_700.0, healthy=True),
@@ -63,7 +64,7 @@ def unknown() -> View:
 
 def hostile() -> View:
     """Every text is an attack, and numbers are as odd as floats can be."""
-    known, held = symbol(EVIL, math.nan, 7), position(EVIL, 0, EVIL)
+    known, held = symbol(EVIL, math.nan, 7), position(EVIL, 67_123.4, 0, EVIL)
     wild = replace(
         known, price=math.inf, time=1e300, event_time=-1e300, triggers=(EVIL,) * 3, decision=EVIL, p_direction=math.nan,
         quality=(EVIL, EVIL), trade_edge=1e300, pool_below=PoolView(price=1e300, distance=1e300),
@@ -84,15 +85,18 @@ def fifty() -> View:
     last = replace(symbols[-1], event_time=NOW - 5.0)
     tables = ("bars", "fine_bars", "funding", "open_interest")
     streams = tuple(StreamView(symbol=name, table=table, age=None, healthy=False) for name in names for table in tables)
-    return replace(whole(), symbols=(*symbols[:-1], last), positions=(position(names[40], -1),), streams=streams)
+    return replace(whole(), symbols=(*symbols[:-1], last), positions=(position(names[40], 1.0, -1),), streams=streams)
 
 
 def candles(name: str) -> list[Candle]:
-    """Hundred five-minute candles that end at the price of `whole`."""
-    level, rows = {"BTCUSDT": 67_123.4, "ETHUSDT": 3_512.35}.get(name, 1.0), []
+    """Three hundred five-minute candles that end at the price of `whole`."""
+    draws, close, rows = random.Random(name), {"BTCUSDT": 67_123.4, "ETHUSDT": 3_512.35}.get(name, 1.0), []
     for number in range(300):
-        middle = level * (1.0 + 0.01 * math.sin(number / 9.0) * (300 - number) / 300)
-        end = level * (1.0 + 0.01 * math.sin((number + 1) / 9.0) * (299 - number) / 300)
-        high, low = max(middle, end) * 1.001, min(middle, end) * 0.999
-        rows.append(Candle(time=int(NOW) - 300 * (300 - number), open=middle, high=high, low=low, close=end))
-    return rows
+        begin = close * math.exp(draws.gauss(0.0, 0.0015))
+        high, low = (
+            max(begin, close) * (1.0 + draws.random() / 900.0),
+            min(begin, close) * (1.0 - draws.random() / 900.0),
+        )
+        rows.append(Candle(time=int(NOW) - 300 * (number + 1), open=begin, high=high, low=low, close=close))
+        close = begin
+    return rows[::-1]

@@ -75,7 +75,7 @@ class WebScreen:
         self.host, self.port = require_loopback(host), port
         self._view, self._candles = view, candles
         self._seen: tuple[View | None, bytes] = (None, _event(None))
-        self._watching: set[web.Request] = set()
+        self._watching: set[asyncio.Transport] = set()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> WebScreen:
@@ -93,9 +93,8 @@ class WebScreen:
 
     async def close(self) -> None:
         """End all connections and the server; later calls do nothing."""
-        for request in list(self._watching):
-            if request.transport is not None:
-                request.transport.abort()
+        for connection in list(self._watching):
+            connection.abort()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -111,14 +110,18 @@ class WebScreen:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
-        self._watching.add(request)
+        connection = request.transport
+        if connection is None:
+            return response
+        self._watching.add(connection)
         try:
             await response.prepare(request)
+            await response.write(b"retry: 1000\n\n")  # milliseconds until a browser that was cut off comes back
             await self._follow(response)
         except ConnectionError:
             pass  # the browser is gone, which is its right
         finally:
-            self._watching.discard(request)
+            self._watching.discard(connection)
         return response
 
     async def _follow(self, response: web.StreamResponse) -> None:

@@ -6,6 +6,8 @@
   const UNKNOWN = "–";
   const SILENT = 10; // seconds without news that the page speaks of
   const CANDLES = 5; // seconds between two requests for candles
+  const LATE = 900; // seconds for which a fault stands at the head
+  const NEAR = 0.03, FAR = 0.3; // log distances within which the chart makes room for a level
 
   // -- forms, as on the terminal -----------------------------------------------------------------------------
   const known = (x) => typeof x === "number" && Number.isFinite(x);
@@ -53,7 +55,7 @@
           button.addEventListener("click", () => { choose.value = button.value; chosenSymbol(); });
           cell.append(button);
         }
-        button.value = symbol;
+        button.value = button.title = symbol;
         button.setAttribute("aria-pressed", String(symbol === shown));
         write(button, text);
       });
@@ -66,7 +68,7 @@
       const row = element.children[i];
       if (row.children.length !== 1 || row.childNodes.length !== 2) row.replaceChildren(document.createElement("time"), document.createTextNode(""));
       write(row.firstElementChild, clock(time));
-      if (row.lastChild.data !== text) row.lastChild.data = text;
+      if (row.lastChild.data !== " " + text) row.lastChild.data = " " + text;
     });
   };
 
@@ -102,21 +104,23 @@
 
   // Levels of the chosen symbol, each with its name, price, colour and style of line (0 full, 1 dotted, 2 dashed).
   const levelsOf = (symbol) => {
-    const found = [], add = (name, at, tint, style, near) => { if (known(at) && at > 0) found.push({ name, price: at, tint, style, near }); };
-    const it = view.symbols.find((each) => each.symbol === symbol);
+    const found = [], it = view.symbols.find((each) => each.symbol === symbol);
+    // What is far from the price would press the candles into a line.
+    const close = (at, reach) => it !== undefined && known(it.price) && Math.abs(Math.log(at / it.price)) < reach;
+    const add = (name, at, tint, style, reach) => { if (known(at) && at > 0) found.push({ name, price: at, tint, style, near: close(at, reach) }); };
     if (it) {
-      add("price", it.price, "plain", 0, true);
-      if (it.pool_above) add("pool of shorts", it.pool_above.price, "short", 1, it.pool_above.distance < 0.05);
-      if (it.pool_below) add("pool of longs", it.pool_below.price, "long", 1, it.pool_below.distance < 0.05);
-      add("swept ↑", it.swept_above, "sweep", 3, false);
-      add("swept ↓", it.swept_below, "sweep", 3, false);
+      add("price", it.price, "plain", 0, FAR);
+      if (it.pool_above) add("pool of shorts", it.pool_above.price, "short", 1, NEAR);
+      if (it.pool_below) add("pool of longs", it.pool_below.price, "long", 1, NEAR);
+      add("swept ↑", it.swept_above, "sweep", 3, NEAR);
+      add("swept ↓", it.swept_below, "sweep", 3, NEAR);
     }
     view.positions.filter((each) => each.symbol === symbol).forEach((each, i) => {
       const mine = (SIDES[each.side] ?? [UNKNOWN])[0].slice(0, 1), more = i ? ` ${i + 1}` : "";
-      add(`${mine} entry${more}`, each.entry, "ink", 2, true);
-      add(`${mine} stop${more}`, each.stop, "loss", 0, true);
-      add(`${mine} target${more}`, each.target, "gain", 0, true);
-      add(`${mine} liquidation${more}`, each.liquidation_price, "loss", 1, false);
+      add(`${mine} entry${more}`, each.entry, "ink", 2, FAR);
+      add(`${mine} stop${more}`, each.stop, "loss", 0, FAR);
+      add(`${mine} target${more}`, each.target, "gain", 0, FAR);
+      add(`${mine} liquidation${more}`, each.liquidation_price, "loss", 1, NEAR);
     });
     return found;
   };
@@ -136,10 +140,10 @@
   };
   const bar = ([time, open, high, low, close]) => [open, high, low, close].every(known) ? { time, open, high, low, close } : { time };
   const same = (a, b) => a.every((each, i) => each === b[i]);
-  const drawCandles = (fresh, fits) => {
-    const first = fits ? 0 : fresh.findIndex((each, i) => i >= rows.length || !same(each, rows[i]));
+  const drawCandles = (fresh) => {
+    const begins = rows.length === 0, first = fresh.findIndex((each, i) => i >= rows.length || !same(each, rows[i]));
     if (first === -1) return;
-    const grows = !fits && rows.length > 0 && fresh.length >= rows.length && first >= rows.length - 1;
+    const grows = !begins && fresh.length >= rows.length && first >= rows.length - 1;
     if (grows) fresh.slice(first).forEach((each) => series.update(bar(each)));
     else {
       const last = fresh.length ? fresh[fresh.length - 1][4] : 1, digits = known(last) && last > 0 ? decimals(last) : 2;
@@ -147,20 +151,28 @@
       series.setData(fresh.map(bar));
     }
     rows = fresh;
-    if (fits) fit();
+    if (begins) fit();
+    drawRange();
   };
+  const drawRange = () => {
+    const seen = scale.getVisibleLogicalRange();
+    if (!seen || rows.length < 2) return;
+    const at = (i) => day(rows[Math.min(Math.max(Math.round(i), 0), rows.length - 1)][0]).slice(0, 16), step = rows[rows.length - 1][0] - rows[rows.length - 2][0];
+    write($("range"), `${shown}, ${at(seen.from)} to ${at(seen.to)} UTC, candles of ${age(step)}; price in USDT, log scale`);
+  };
+  scale.subscribeVisibleLogicalRangeChange(drawRange);
   const fit = () => {
     if (rows.length > 160) scale.setVisibleLogicalRange({ from: rows.length - 150, to: rows.length + 8 });
     else scale.fitContent();
   };
-  const askCandles = async (fits) => {
+  const askCandles = async () => {
     const symbol = shown, mine = ++asked;
     if (symbol === null) return;
     try {
       const answer = await fetch("/candles?" + new URLSearchParams({ symbol })), content = await answer.json();
       if (mine !== asked) return;
       if (!answer.ok) { say(content.error); return; }
-      drawCandles(content.candles, fits);
+      drawCandles(content.candles);
       say(content.candles.length ? "" : "There is no candle yet.");
       box.dataset.ready = "yes";
     } catch (error) {
@@ -172,7 +184,7 @@
   const chosenSymbol = () => {
     shown = choose.value || null;
     rows = []; series.setData([]);
-    drawLevels(); drawTables(); askCandles(true);
+    drawLevels(); drawTables(); askCandles();
   };
   const step = (by) => {
     const count = choose.options.length;
@@ -186,22 +198,18 @@
     const half = (seen.to - seen.from) / 2 * factor, middle = (seen.to + seen.from) / 2 + shift * (seen.to - seen.from);
     scale.setVisibleLogicalRange({ from: middle - half, to: middle + half });
   };
-  scale.subscribeVisibleLogicalRangeChange((seen) => {
-    if (!seen || rows.length < 2) return;
-    const at = (i) => rows[Math.min(Math.max(Math.round(i), 0), rows.length - 1)][0];
-    write($("range"), `${shown}, ${day(at(seen.from)).slice(0, 16)} to ${day(at(seen.to)).slice(0, 16)} UTC, candles of ${age(rows[rows.length - 1][0] - rows[rows.length - 2][0])}; price in USDT, log scale`);
-  });
   chart.subscribeCrosshairMove((p) => {
     const it = p.time !== undefined && p.seriesData.get(series);
     write($("legend"), it && it.open !== undefined ? `${day(p.time).slice(0, 16)} UTC: open ${price(it.open)}, high ${price(it.high)}, low ${price(it.low)}, close ${price(it.close)}` : complaint);
   });
 
   // -- the view ----------------------------------------------------------------------------------------------
+  const priceOf = (symbol) => view.symbols.find((each) => each.symbol === symbol)?.price ?? null;
   const positionCells = (each) => {
     const [side, kind] = SIDES[each.side] ?? [UNKNOWN, ""];
     const result = known(each.r) && each.r !== 0 ? each.r > 0 ? " good" : " bad" : "";
     const left = known(each.expires) && each.expires <= view.time ? "due" : known(each.expires) ? age(each.expires - view.time) : UNKNOWN;
-    return [[each.symbol, "", each.symbol], [side, kind], [each.state], [fixed(each.r, 2, "+"), "n" + result], [price(each.entry), "n"], [price(each.stop), "n"],
+    return [[each.symbol, "", each.symbol], [side, kind], [each.state, "s"], [fixed(each.r, 2, "+"), "n" + result], [price(priceOf(each.symbol)), "n"], [price(each.entry), "n"], [price(each.stop), "n"],
       [price(each.target), "n"], [price(each.liquidation_price), "n"], [price(each.quantity), "n"], [since(view, each.opened), "n"], [left, "n"]];
   };
   const symbolCells = (each) => {
@@ -210,7 +218,7 @@
     const event = MOVES[each.direction] ? `${MOVES[each.direction]}, ${since(view, each.event_time)} ago: ${words(each.triggers.join(", "))}` : "none so far";
     const edge = known(each.trade_edge) || known(each.trade_edge_low) ? `${fixed(each.trade_edge, 2, "+")} (${fixed(each.trade_edge_low, 2, "+")})` : UNKNOWN;
     return [[each.symbol, "", each.symbol], [price(each.price), "n"], [since(view, each.time), "n"], [pool(each.pool_below, -1), "n"], [pool(each.pool_above, 1), "n"],
-      [swept, "s"], [event], [fixed(each.p_direction, 2), "n"], [edge, "n"], [each.decision || UNKNOWN, "text"], [since(view, each.bar_time), "n"]];
+      [swept, "s"], [event, "event"], [fixed(each.p_direction, 2), "n"], [edge, "n"], [each.decision || UNKNOWN, "text"], [since(view, each.bar_time), "n"]];
   };
   const problems = () => {
     const found = new Map(), note = (what, who) => found.set(what, [...(found.get(what) ?? []), who]);
@@ -224,7 +232,7 @@
     fill(body("positions"), view.positions.map(positionCells), view.positions.map(chosen));
     fill(body("symbols"), view.symbols.map(symbolCells), view.symbols.map(chosen));
     const feeds = [...view.streams].sort((a, b) => a.healthy - b.healthy);
-    fill(body("feeds"), feeds.map((each) => [[each.symbol], [each.table], each.healthy ? ["✓ healthy", "good"] : ["✗ unhealthy", "bad"], [known(each.age) ? age(each.age) : "none so far", "n"]]));
+    fill(body("feeds"), feeds.map((each) => [[each.symbol, "s"], [each.table, "s"], each.healthy ? ["✓ healthy", "s good"] : ["✗ unhealthy", "s bad"], [known(each.age) ? age(each.age) : "none so far", "n"]]));
   };
   const drawHead = () => {
     const open = view.positions.filter((each) => each.state === "open"), ordered = view.positions.length - open.length;
@@ -233,9 +241,11 @@
     show($("synthetic"), view.synthetic); show(mark, view.synthetic);
     write($("names"), `${view.account} on ${view.venue}`);
     write($("time"), `${day(view.time)} UTC`);
-    const wrong = problems();
-    sized($("problems"), "li", Math.min(wrong.length, 9));
-    [...$("problems").children].forEach((each, i) => write(each, i === 8 && wrong.length > 9 ? `and ${wrong.length - 8} more` : wrong[i]));
+    const wrong = problems().slice(0, 8).map((text) => [text, ""]), more = problems().length - wrong.length;
+    if (more > 0) wrong.push([`and ${more} more`, ""]);
+    for (const [time, text] of view.faults) if (view.time - time <= LATE && wrong.length < 12) wrong.push([`${clock(time)} (${since(view, time)} ago) ${text}`, "fault"]);
+    sized($("problems"), "li", wrong.length);
+    wrong.forEach(([text, kind], i) => { $("problems").children[i].className = kind; write($("problems").children[i], text); });
     show($("verdict"), true);
     $("verdict").className = ["eligible", "paper_only"].includes(view.verdict) ? view.verdict : "";
     write($("verdict").children[0], `Verdict on the model: ${words(view.verdict) || "unknown"}.`);
@@ -257,7 +267,11 @@
     choose.value = names.includes(shown) ? shown : held ?? names[0] ?? "";
     if ((choose.value || null) !== shown) chosenSymbol();
   };
-  const draw = () => {
+  const barOf = (symbol) => view?.symbols.find((each) => each.symbol === symbol)?.bar_time ?? null;
+  const draw = (next) => {
+    const before = barOf(shown);
+    view = next;
+    if (barOf(shown) !== before) askCandles();
     drawHead(); drawChoice(); drawLevels(); drawTables();
     list($("recent"), view.recent, "Nothing has been journalled so far.");
     list($("faults"), view.faults, "There was no fault so far.");
@@ -282,8 +296,8 @@
       const back = lost !== null;
       lost = null; heard = Date.now();
       const next = JSON.parse(event.data);
-      if (next !== null) { view = next; draw(); }
-      if (back) askCandles(false);
+      if (next !== null) draw(next);
+      if (back) askCandles();
       drawState();
     };
     source.onerror = () => {
@@ -306,6 +320,6 @@
   document.addEventListener("keydown", (event) => { if (event.target !== choose) act(event, { n: () => step(1), p: () => step(-1) }); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { chart.applyOptions(options()); series.applyOptions(paint()); if (view) drawLevels(); });
   setInterval(drawState, 1000);
-  setInterval(() => { if (!document.hidden && lost === null) askCandles(false); }, CANDLES * 1000);
+  setInterval(() => { if (!document.hidden && lost === null) askCandles(); }, CANDLES * 1000);
   connect();
 })();
