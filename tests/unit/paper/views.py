@@ -9,9 +9,8 @@ from dataclasses import replace
 from slackwater.paper.view import Candle, PoolView, PositionView, StreamView, SymbolView, View
 
 NOW = 1_717_243_500.0  # 2024-06-01 12:05:00 UTC
-EVIL = (
-    "<img src=x onerror=alert(1)><script>alert(2)</script>\x1b[2J\x1b]0;owned\x07\x9b31m\u202e[red]evil[/red] & \"'" * 9
-)
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+EVIL = 8 * f"\x1b[2J[red]e[/red]{MARKUP}\x1b]0;owned\x07\x9b31m\u202e & \"'"
 
 
 def symbol(name: str, price: float, direction: int) -> SymbolView:

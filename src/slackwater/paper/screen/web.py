@@ -8,10 +8,11 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from slackwater.errors import MissingExtraError
+from slackwater.errors import MissingExtraError, OrderError
 from slackwater.loopback import is_loopback, listen, loopback_url, require_loopback
 from slackwater.paper.screen.text import plain
 from slackwater.paper.view import Candle, View
@@ -52,6 +53,11 @@ class WebScreen:
     host
         Address, which must be of the loopback interface.
 
+    Attributes
+    ----------
+    watching
+        Number of browsers that are being sent events.
+
     Raises
     ------
     ParameterError
@@ -75,7 +81,7 @@ class WebScreen:
         self.host, self.port = require_loopback(host), port
         self._view, self._candles = view, candles
         self._seen: tuple[View | None, bytes] = (None, _event(None))
-        self._watching: set[asyncio.Transport] = set()
+        self.watching = 0
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> WebScreen:
@@ -93,8 +99,6 @@ class WebScreen:
 
     async def close(self) -> None:
         """End all connections and the server; later calls do nothing."""
-        for connection in list(self._watching):
-            connection.abort()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -103,17 +107,9 @@ class WebScreen:
         """Address of the page, such as ``http://127.0.0.1:8080``."""
         return loopback_url(self.host, self.port)
 
-    @property
-    def watching(self) -> int:
-        """Number of browsers that are being sent events."""
-        return len(self._watching)
-
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
-        connection = request.transport
-        if connection is None:
-            return response
-        self._watching.add(connection)
+        self.watching += 1
         try:
             await response.prepare(request)
             await response.write(b"retry: 1000\n\n")  # milliseconds until a browser that was cut off comes back
@@ -121,7 +117,7 @@ class WebScreen:
         except ConnectionError:
             pass  # the browser is gone, which is its right
         finally:
-            self._watching.discard(connection)
+            self.watching -= 1
         return response
 
     async def _follow(self, response: web.StreamResponse) -> None:
@@ -150,7 +146,12 @@ class WebScreen:
         names = {plain(each.symbol): each.symbol for each in view.symbols} if view is not None else {}
         if symbol not in names:
             return _json({"error": f"there is no symbol {plain(symbol)!r} here"}, status=404)
-        rows = [[each.time, each.open, each.high, each.low, each.close] for each in self._candles(names[symbol])]
+        found = self._candles(names[symbol])
+        if wrong := next((later for sooner, later in pairwise(found) if later.time <= sooner.time), None):
+            raise OrderError(
+                f"candles of {symbol}: the one of {wrong.time} comes after a later one or one of that time"
+            )
+        rows = [[each.time, each.open, each.high, each.low, each.close] for each in found]
         return _json({"symbol": symbol, "candles": plain(rows)})
 
 

@@ -5,7 +5,7 @@
   const box = $("chart"), choose = $("symbol");
   const UNKNOWN = "–";
   const SILENT = 10; // seconds without news that the page speaks of
-  const CANDLES = 5; // seconds between two requests for candles
+  const CANDLES = 3; // seconds between two requests for candles
   const LATE = 900; // seconds for which a fault stands at the head
   const NEAR = 0.03, FAR = 0.3; // log distances within which the chart makes room for a level
 
@@ -140,25 +140,20 @@
   };
   const bar = ([time, open, high, low, close]) => [open, high, low, close].every(known) ? { time, open, high, low, close } : { time };
   const same = (a, b) => a.every((each, i) => each === b[i]);
-  const drawCandles = (fresh) => {
-    const begins = rows.length === 0, first = fresh.findIndex((each, i) => i >= rows.length || !same(each, rows[i]));
-    if (first === -1) return;
-    const grows = !begins && fresh.length >= rows.length && first >= rows.length - 1;
-    if (grows) fresh.slice(first).forEach((each) => series.update(bar(each)));
-    else {
-      const last = fresh.length ? fresh[fresh.length - 1][4] : 1, digits = known(last) && last > 0 ? decimals(last) : 2;
-      series.applyOptions({ priceFormat: { type: "custom", formatter: price, minMove: 10 ** -Math.min(digits, 12) } });
-      series.setData(fresh.map(bar));
-    }
-    rows = fresh;
-    if (begins) fit();
-    drawRange();
-  };
   const drawRange = () => {
-    const seen = scale.getVisibleLogicalRange();
-    if (!seen || rows.length < 2) return;
-    const at = (i) => day(rows[Math.min(Math.max(Math.round(i), 0), rows.length - 1)][0]).slice(0, 16), step = rows[rows.length - 1][0] - rows[rows.length - 2][0];
-    write($("range"), `${shown}, ${at(seen.from)} to ${at(seen.to)} UTC, candles of ${age(step)}; price in USDT, log scale`);
+    const seen = scale.getVisibleLogicalRange(), end = rows.length - 1;
+    if (end < 1 || !seen) { write($("range"), shown === null ? "" : `${shown}: no candles so far`); return; }
+    const at = (i) => day(rows[Math.min(Math.max(Math.round(i), 0), end)][0]).slice(0, 16);
+    write($("range"), `${shown}, ${at(seen.from)} to ${at(seen.to)} UTC, candles of ${age(rows[end][0] - rows[end - 1][0])}; price in USDT, log scale`);
+  };
+  const drawCandles = (fresh) => {
+    if (fresh.length === rows.length && fresh.every((each, i) => same(each, rows[i]))) return;
+    const begins = rows.length === 0, last = fresh.length ? fresh[fresh.length - 1][4] : 1;
+    rows = fresh;
+    box.dataset.candles = String(rows.length);
+    series.applyOptions({ priceFormat: { type: "custom", formatter: price, minMove: 10 ** -Math.min(known(last) && last > 0 ? decimals(last) : 2, 12) } });
+    series.setData(rows.map(bar));
+    if (begins) fit();
   };
   scale.subscribeVisibleLogicalRangeChange(drawRange);
   const fit = () => {
@@ -169,10 +164,12 @@
     const symbol = shown, mine = ++asked;
     if (symbol === null) return;
     try {
-      const answer = await fetch("/candles?" + new URLSearchParams({ symbol })), content = await answer.json();
+      const answer = await fetch("/candles?" + new URLSearchParams({ symbol }));
+      if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
+      const content = await answer.json();
       if (mine !== asked) return;
-      if (!answer.ok) { say(content.error); return; }
       drawCandles(content.candles);
+      drawRange();
       say(content.candles.length ? "" : "There is no candle yet.");
       box.dataset.ready = "yes";
     } catch (error) {
@@ -183,8 +180,7 @@
   const say = (text) => { complaint = text; write($("legend"), text); };
   const chosenSymbol = () => {
     shown = choose.value || null;
-    rows = []; series.setData([]);
-    drawLevels(); drawTables(); askCandles();
+    drawCandles([]); drawRange(); drawLevels(); drawTables(); askCandles();
   };
   const step = (by) => {
     const count = choose.options.length;
@@ -267,11 +263,7 @@
     choose.value = names.includes(shown) ? shown : held ?? names[0] ?? "";
     if ((choose.value || null) !== shown) chosenSymbol();
   };
-  const barOf = (symbol) => view?.symbols.find((each) => each.symbol === symbol)?.bar_time ?? null;
-  const draw = (next) => {
-    const before = barOf(shown);
-    view = next;
-    if (barOf(shown) !== before) askCandles();
+  const draw = () => {
     drawHead(); drawChoice(); drawLevels(); drawTables();
     list($("recent"), view.recent, "Nothing has been journalled so far.");
     list($("faults"), view.faults, "There was no fault so far.");
@@ -296,7 +288,7 @@
       const back = lost !== null;
       lost = null; heard = Date.now();
       const next = JSON.parse(event.data);
-      if (next !== null) draw(next);
+      if (next !== null) { view = next; draw(); }
       if (back) askCandles();
       drawState();
     };
