@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -137,14 +138,13 @@ def _now(server: str) -> datetime:
 @contextlib.contextmanager
 def _alerts(journal: Path) -> Any:
     """Follow the journal with alerts, where the environment names services; it begins before what it follows."""
-    from slackwater.alerts.channels import channels_of
+    from slackwater.alerts.channels import CHANNELS, channels_of
     from slackwater.alerts.follower import AlertFollower
 
-    channels = channels_of()
-    if not channels:
+    if not os.environ.get(CHANNELS, "").strip():
         yield None
         return
-    with AlertFollower(journal, channels, tell=lambda text: typer.echo(text, err=True)) as follower:
+    with AlertFollower(journal, channels_of(), tell=lambda text: typer.echo(text, err=True)) as follower:
         follower.start()
         yield follower
 

@@ -56,6 +56,8 @@ class DeskSettings:
         Start, in microseconds since 1970.
     finest
         Table of the finest bars, ``fine_bars`` or ``bars``, and their length.
+    fed
+        Tables that the feed supplies.
     patience
         How long a bar of some symbols is waited for after the last one that came.
     """
@@ -64,6 +66,7 @@ class DeskSettings:
     equity: float
     start_us: int
     finest: tuple[str, timedelta]
+    fed: tuple[str, ...] = ()
     patience: timedelta = 30 * SECOND
 
 

@@ -109,7 +109,7 @@ class Viewer:
             "swept_above": _extreme(context.close, context.swept_extreme_distance_above, 1),
             "swept_below": _extreme(context.close, context.swept_extreme_distance_below, -1),
             "bar_time": epoch_us(score.event_time) / 1e6,
-            "quality": tuple(_lacking(score)),
+            "quality": tuple(_lacking(score, desk.settings.fed)),
         }
         if event is not None:
             made |= {
@@ -158,14 +158,14 @@ def _longest_age(table: str, spec: FrameSpec) -> timedelta | None:
     return _LONGEST_AGES.get(table, spec.staleness.get(table))
 
 
-def _lacking(score: EventScore) -> Iterator[str]:
+def _lacking(score: EventScore, fed: tuple[str, ...]) -> Iterator[str]:
     quality = score.quality
     if not quality.warm:
         yield f"{quality.history} of history, the features need {quality.warm_up}"
     if quality.missing_bars:
         yield f"{quality.missing_bars} bars missing"
-    if quality.silent_tables:
-        yield f"silent: {', '.join(quality.silent_tables)}"
+    if silent := [name for name in quality.silent_tables if name in fed]:
+        yield f"silent: {', '.join(silent)}"
     yield from quality.notes
     if quality.refused_rows:
         yield f"{quality.refused_rows} rows refused"
