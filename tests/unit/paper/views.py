@@ -10,7 +10,7 @@ from slackwater.paper.view import Candle, PoolView, PositionView, StreamView, Sy
 
 NOW = 1_717_243_500.0  # 2024-06-01 12:05:00 UTC
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-EVIL = 8 * f"\x1b[2J[red]e[/red]{MARKUP}\x1b]0;owned\x07\x9b31m\u202e & \"'"
+EVIL = 20 * f"\x1b[2J[red]e[/red]{MARKUP}\x1b]0;owned\x07\x9b31m\u202e & \"'"
 
 
 def symbol(name: str, price: float, direction: int) -> SymbolView:

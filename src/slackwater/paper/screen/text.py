@@ -15,7 +15,7 @@ _SMALLEST, _LARGEST = 1e-7, 1e10  # beyond them numbers have an exponent
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
-def printable(text: str, longest: int = 400) -> str:
+def printable(text: str, longest: int = 1_000) -> str:
     r"""Return a text without control codes and signs that turn or hide others, on one line.
 
     Examples
