@@ -54,7 +54,7 @@ class Viewer:
             if text:
                 self._recent.appendleft((time, text))
             if event.kind in (Kind.PLAN, Kind.REFUSAL):
-                self._decided[event.symbol] = (time, text)
+                self._decided[event.symbol] = (time, text.removeprefix(f"{event.symbol} "))
                 self._events[event.symbol] = self._desk.scores[event.symbol]
 
     def latest(self) -> View | None:

@@ -286,7 +286,11 @@ class Watch:
             self._log.sync()
             save_checkpoint(self.settings.directory / CHECKPOINT, self.desk, self._log.place)
             self._say("ends")
-            self._log.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the log; for whoever has opened the account and does not run it."""
+        self._log.close()
 
     def _feed_settings(self) -> FeedSettings:
         spec, held = self.scorer.spec, self.desk.session.record()

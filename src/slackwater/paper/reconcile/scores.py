@@ -88,13 +88,16 @@ def _of_most(found: Mapping[str, RowDifference | None]) -> str:
 
 def _feeding(scorer: ReversalScorer) -> dict[str, frozenset[str]]:
     """Return the tables that each feature reads; a feature that reads what another family made may read any."""
-    table_of = {name: table.name for table in scorer.spec.tables for name in table.inputs}
+    feeds: dict[str, set[str]] = {}
+    for table in scorer.spec.tables:
+        for name in table.inputs:
+            feeds.setdefault(name, set()).add(table.name)
     every = frozenset(table.name for table in scorer.spec.tables)
     out = {}
     for feature in scorer.features:
         read = (*feature.inputs, *feature.refined_by, *feature.one_of)
-        tables = frozenset(table_of[name] for name in read if name in table_of) | {"bars"}
-        out[feature.name] = tables if all(name in table_of for name in read) else every
+        known = all(name in feeds for name in read)
+        out[feature.name] = frozenset({"bars"}.union(*(feeds[name] for name in read))) if known else every
     return out
 
 
