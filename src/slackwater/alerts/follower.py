@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Condition, Event, Lock, Thread
@@ -19,13 +19,13 @@ from slackwater.alerts.errors import AlertError, OtherJournalError
 from slackwater.alerts.grouping import grouped
 from slackwater.alerts.message import Message, message_of
 from slackwater.alerts.outbox import Outbox
-from slackwater.alerts.reader import end_of, events_after, events_of
+from slackwater.alerts.reader import end_of, events_after, events_of, require_same
 from slackwater.errors import ParameterError, SlackwaterError
 from slackwater.settings import PositiveDuration, Within, settings
 
 __all__ = ["AlertFollower", "Pace"]
 
-_SOON: Final = 0.05
+_UNDER_WAY: Final = 10.0
 
 
 @settings
@@ -117,7 +117,7 @@ class AlertFollower:
             if self._outbox.is_new:
                 self._outbox.advance(end_of(self._path), [], {})
             else:
-                events_after(self._path, self._outbox.position)
+                require_same(self._path, self._outbox.position)
             self._episodes.restore(self._outbox.episodes)
             self._outbox.begin((channel.name for channel in channels), clock())
             started = time.monotonic()
@@ -173,6 +173,7 @@ class AlertFollower:
     def stop(self, within: timedelta = timedelta(seconds=10)) -> tuple[str, ...]:
         """Read the rest, send what waits within a limit, and return a sentence about each channel that is not done.
 
+        An attempt that is under way at the limit is awaited for up to ten seconds more, so that it is not repeated.
         What was not sent stays in the outbox, and is sent at the next start. So are updates that are held back.
         """
         self._ending.set()
@@ -185,7 +186,7 @@ class AlertFollower:
         with self._news:
             self._news.notify_all()
         for carrier in self._threads[1:]:
-            carrier.join(max(self._drained_at - time.monotonic(), _SOON))
+            carrier.join(max(self._drained_at + _UNDER_WAY - time.monotonic(), 0.0))
         return tuple(self._unsent())
 
     def _unsent(self) -> Iterator[str]:
@@ -267,8 +268,9 @@ class AlertFollower:
 
     def _deliver(self, channel: Channel) -> None:
         """Make one attempt at a channel, with as much of what waits for it as fits into a message."""
-        notices, unsent = self._outbox.pending(channel.name)
-        group = grouped(self._with_messages(notices), limit=channel.limit, unsent=unsent)
+        waiting, unsent = self._outbox.pending(channel.name)
+        items = self._with_messages([notice for _, notice in waiting])
+        group = grouped(items, limit=channel.limit, unsent=unsent)
         answer = channel.send(group.title, group.text, group.urgency)
         rest = self._pace.spacing.total_seconds() if answer.sent else self._rest(channel, answer)
         self._rests[channel.name] = time.monotonic() + rest
@@ -281,7 +283,7 @@ class AlertFollower:
             self._failures[channel.name] = 0
             self._say(channel.name, f"channel {channel.label} answers again")
         self._troubles.pop(channel.name, None)
-        self._outbox.sent(channel.name, group.contained, self._clock() + rest)
+        self._outbox.sent(channel.name, waiting[group.contained - 1][0], self._clock() + rest)
 
     def _rest(self, channel: Channel, answer: Answer) -> float:
         """Return how long to leave a channel alone that has failed: what it asks for, or ever longer up to a limit."""
@@ -306,7 +308,8 @@ class AlertFollower:
         with self._telling:
             if self._troubles.get(about) != sentence:
                 self._troubles[about] = sentence
-                self._tell(sentence)
+                with suppress(Exception):  # a terminal that is gone must not end what sends
+                    self._tell(sentence)
 
 
 @contextmanager

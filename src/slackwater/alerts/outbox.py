@@ -99,11 +99,11 @@ class Outbox:
             del self._notices[: max(0, len(self._notices) - self._keep)]
             self._write()
 
-    def pending(self, channel: str) -> tuple[list[Notice], int]:
-        """Return what a channel has not sent, the oldest first, and the number of older ones that are not kept."""
+    def pending(self, channel: str) -> tuple[list[tuple[int, Notice]], int]:
+        """Return what a channel has not sent, with numbers, the oldest first, and how many older ones are not kept."""
         with self._lock:
             sent = self._channels[channel].sent
-            waiting = [notice for number, notice in self._notices if number > sent]
+            waiting = [each for each in self._notices if each[0] > sent]
             return waiting, self._last - sent - len(waiting)
 
     def not_before(self, channel: str) -> float:
@@ -111,12 +111,11 @@ class Outbox:
         with self._lock:
             return self._channels[channel].not_before
 
-    def sent(self, channel: str, contained: int, not_before: float) -> None:
-        """Record that a channel has sent its oldest notices, this many, and those that are not kept."""
+    def sent(self, channel: str, number: int, not_before: float) -> None:
+        """Record that a channel has sent everything up to the notice of a number."""
         with self._lock:
             progress = self._channels[channel]
-            numbers = [number for number, _ in self._notices if number > progress.sent]
-            progress.sent, progress.not_before = numbers[contained - 1], not_before
+            progress.sent, progress.not_before = number, not_before
             least = min(each.sent for each in self._channels.values())
             self._notices = [each for each in self._notices if each[0] > least]
             self._write()

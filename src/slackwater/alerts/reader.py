@@ -14,7 +14,7 @@ from slackwater.errors import MissingDataError
 from slackwater.journal.event import Kind
 from slackwater.journal.store import Journal, reading
 
-__all__ = ["end_of", "events_after", "events_of"]
+__all__ = ["end_of", "events_after", "events_of", "require_same"]
 
 _COLUMNS: Final = "id, ts_ns, kind, account, symbol, payload_json"
 _MARKS: Final = ", ".join("?" * len(MESSAGE_KINDS))
@@ -30,6 +30,24 @@ def end_of(path: Path) -> Position:
     return Position(id=number, sha=sha if number else "")
 
 
+def require_same(path: Path, position: Position) -> None:
+    """Raise OtherJournalError unless the event at a place of a journal is still the one that was read there."""
+    end = end_of(path)
+    if not position.id or end == position:
+        return
+    found: list[tuple[str]] = []
+    if end.id:
+        with reading(path) as journal:
+            found = journal.rows("SELECT sha FROM event WHERE id = ?", position.id)
+    if found and found[0][0] == position.sha:
+        return
+    what = f"has another event {position.id}" if found else f"ends at event {end.id}" if end.id else "is not there"
+    raise OtherJournalError(
+        f"{path} {what}, but messages were made of its events up to {position.id} ({position.sha[:12]}): it is another "
+        f"journal, or an older copy; give back the journal, or move {path.name}.outbox away to begin with what follows"
+    )
+
+
 def events_after(path: Path, position: Position) -> tuple[Position, list[StoredEvent]]:
     """Return the last place of a journal, and the events up to it from another place on that there are messages about.
 
@@ -38,17 +56,15 @@ def events_after(path: Path, position: Position) -> tuple[Position, list[StoredE
     Raises
     ------
     OtherJournalError
-        If the journal ends before the place, or has another event there.
-    MissingDataError
-        If there is no journal any more.
+        If the journal ends before the place, has another event there, or is gone.
     JournalError
         If it cannot be read.
     """
     if end_of(path) == position:  # or there is no journal yet
         return position, []
+    require_same(path, position)
     with reading(path) as journal:
         number, sha = journal.head()
-        _require_same(journal, position, number)
         rows = journal.stream(
             f"SELECT {_COLUMNS} FROM event WHERE id > ? AND id <= ? AND kind IN ({_MARKS}) ORDER BY id",  # noqa: S608
             position.id,
@@ -67,19 +83,6 @@ def events_of(path: Path, numbers: Iterable[int]) -> dict[int, StoredEvent]:
             *wanted,
         )
     return {row[0]: _event(row) for row in rows}
-
-
-def _require_same(journal: Journal, position: Position, last: int) -> None:
-    if not position.id:
-        return
-    found = journal.rows("SELECT sha FROM event WHERE id = ?", position.id)
-    if found and found[0][0] == position.sha:
-        return
-    what = f"has another event {position.id}" if found else f"ends at event {last}"
-    raise OtherJournalError(
-        f"{journal.path} {what}, but messages were made of its events up to {position.id} ({position.sha[:12]}): it is "
-        "another journal, or an older copy; give back the journal, or move the outbox away to begin with what follows"
-    )
 
 
 def _of_today(journal: Journal, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredEvent]:

@@ -40,10 +40,10 @@ def channels(*urls: str) -> tuple[Channel, ...]:
 def test_a_message_arrives_with_title_text_and_type(service: AlertService) -> None:
     """Catches a title that is lost, and characters that a format of apprise swallows."""
     (channel,) = channels(service.url())
-    assert channel.send("BTCUSDT: sweep", "a < b & c\nnext", Urgency.FAULT).sent
+    assert channel.send("BTCUSDT: sweep", "a <b> & c\nnext", Urgency.FAULT).sent
     (received,) = service.received
     assert received.content["title"] == "BTCUSDT: sweep"
-    assert received.content["message"] == "a < b & c\nnext"
+    assert received.content["message"] == "a <b> & c\nnext"
     assert received.content["type"] == "failure"
 
 
@@ -152,8 +152,9 @@ def test_a_service_that_asks_to_wait_is_not_asked_again(
     assert (answer.sent, answer.wait, len(service.received)) == (False, wait, 1)
     assert SECRET not in caplog.text + answer.reason
     service.replies = [Reply(200, {"ok": True})]
-    assert channel.send("title", "a < b", Urgency.NOTE).sent
-    assert ("a &lt; b" if plugin is NotifyTelegram else "a < b") in str(service.received[-1].content)
+    assert channel.send("title", "a <b> c", Urgency.NOTE).sent
+    arrived = "a &lt;b&gt; c" if plugin is NotifyTelegram else "a <b> c"
+    assert arrived in str(service.received[-1].content)
 
 
 def test_a_failure_is_a_failure_and_one_attempt_is_one(service: AlertService) -> None:

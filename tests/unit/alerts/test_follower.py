@@ -247,6 +247,20 @@ def test_messages_of_a_channel_are_spaced(path: Path, service: AlertService) -> 
     assert min(after.at - before.at for before, after in pairwise(service.received)) >= 0.5
 
 
+def test_a_listener_that_fails_does_not_end_what_sends(path: Path, service: AlertService) -> None:
+    """Catches a closed terminal after which nothing is sent any more."""
+
+    def broken(sentence: str) -> None:
+        raise BrokenPipeError(sentence)
+
+    service.replies = [Reply(500)]
+    with AlertFollower(path, channels(service.url()), tell=broken, pace=PROMPT) as follower:
+        follower.start()
+        write(path, fault(1))
+        until(lambda: len(service.received) == 2)
+        assert follower.stop() == ()
+
+
 def test_a_second_follower_is_refused(path: Path, service: AlertService) -> None:
     """Catches two processes that send each message twice."""
     with following(path, service.url()), pytest.raises(AlertError, match=f"process {os.getpid()} already sends"):
@@ -263,6 +277,8 @@ def test_another_journal_is_named(path: Path, service: AlertService, tmp_path: P
         for each in tmp_path.glob("journal.db*"):
             if "outbox" not in each.name:
                 each.unlink()
+        with pytest.raises(OtherJournalError, match="is not there, but messages were made of its events up to 9"):
+            follower.run_once()
         write(path, fault(3))
         with pytest.raises(OtherJournalError, match="ends at event 1, but messages were made of its events up to 9"):
             follower.run_once()
@@ -271,7 +287,7 @@ def test_another_journal_is_named(path: Path, service: AlertService, tmp_path: P
         until(lambda: isinstance(follower.fault, OtherJournalError))
         assert "has another event 9" in str(follower.fault)
         follower.stop()
-    with pytest.raises(OtherJournalError, match="move the outbox away"):
+    with pytest.raises(OtherJournalError, match=r"move journal\.db\.outbox away"):
         following(path, service.url())
 
 
