@@ -1,4 +1,4 @@
-"""What refused trades would have earned: the trades that their events suggest, walked along the bars that followed."""
+"""Results of refused trades: the trades that their events suggest, walked along the bars that followed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a paper trader was told, in order: the log from which it continues after a stop, and by which it is explained.
+"""The log of what a paper trader was told, in order, from which it continues after a stop and is explained.
 
 A trader does nothing but follow this log. Whatever it says before a kill is read again after it, and leads to the same
 decisions, orders and fills.
