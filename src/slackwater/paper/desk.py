@@ -14,13 +14,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from slackwater.errors import SlackwaterError
 from slackwater.feed.items import FeedFault, FeedRow, Print, Quality
 from slackwater.journal.event import Event, Origin
 from slackwater.journal.kinds import data_fault_event, decision_event, score_event
 from slackwater.labels.trades import TradeRules
+from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.alarms import Alarms
 from slackwater.paper.broker import Broker
@@ -40,6 +40,9 @@ from slackwater.trading.gate import Gate
 __all__ = ["Desk", "DeskSettings"]
 
 _IN_TIME: Final = (Quality.LIVE, Quality.POLLED)
+
+_TABLES: Final = frozenset({*INPUT_TABLES, "fine_bars", "mark_price"})
+"""Tables of which a feed has rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,8 @@ class Desk:
         self._bars: dict[str, list[int]] = {symbol: [] for symbol in session.symbols}
         self._notes: dict[str, set[str]] = {symbol: set() for symbol in session.symbols}
         self._next = self._first_close()
-        self._last_bar_us = self._day = 0
+        self._last_bar_us = self._fault_us = 0
+        self._day = settings.start_us // DAY_US
         self.newest: dict[str, dict[str, int]] = {}
         self.now_us = settings.start_us
 
@@ -141,18 +145,31 @@ class Desk:
     def take(self, taken: Taken) -> list[Event]:
         """Take an input, and return what follows from it, in order."""
         self.now_us = max(self.now_us, taken.now_us)
+        if self.now_us // DAY_US != self._day:  # before anything is booked in the new day
+            self._day = self.now_us // DAY_US
+            self.broker.observe(self._day * DAY_US)
         what = taken.what
         if isinstance(what, Print):
-            return self.broker.take_print(what, self.now_us)
+            return list(self._printed(what))
         if isinstance(what, Tick):
             return list(self._ticked(what))
         if isinstance(what, FeedFault):
             return [self._fault(what.symbol, what.stream or "feed", what.kind.name.lower(), what.text)]
         return list(self._row(what)) if what.quality.usable else []
 
+    def _printed(self, trade: Print) -> Iterator[Event]:
+        if 0.0 < trade.price < math.inf and 0.0 < trade.quantity < math.inf:
+            yield from self.broker.take_print(trade, self.now_us)
+        else:
+            yield self._fault(trade.symbol, "trades", "impossible_trade", f"{trade.quantity} coins at {trade.price}")
+
     def _row(self, row: FeedRow) -> Iterator[Event]:
-        symbol, table = row.row["symbol"], row.table
-        self.newest.setdefault(table, {})[symbol] = epoch_us(row.row["event_time"])
+        symbol, table = row.row.get("symbol"), row.table
+        if symbol not in self.session.symbols or table not in _TABLES:
+            yield self._fault("", table, "unknown_row", f"a row of {table}, {symbol!r:.50} is not traded here")
+            return
+        times = self.newest.setdefault(table, {})
+        times[symbol] = max(epoch_us(row.row["event_time"]), times.get(symbol, 0))
         if row.quality not in _IN_TIME:
             self._notes[symbol].add(f"{table}: {row.quality.value}")
         if table in INPUT_TABLES:
@@ -164,16 +181,30 @@ class Desk:
                 if table == "bars":
                     self._bars[symbol].append(epoch_us(row.row["event_time"]))
                     self._last_bar_us = self.now_us
-        if table == self.settings.finest[0]:
-            bar = _bar(row.row)
-            yield from self.broker.take_bar(symbol, bar, self.now_us)
-            yield from self.forgone.take_bar(symbol, bar)
-        elif table == "mark_price":
-            yield from self.broker.take_mark(symbol, _bar(row.row), self.now_us)
+        if table in (self.settings.finest[0], "mark_price"):
+            yield from self._traded_at(symbol, table, row.row)
         elif table == "funding":
             time_us, rate = epoch_us(row.row["event_time"]), float(row.row["funding_rate"])
-            self.forgone.take_funding(symbol, time_us, rate)
-            yield from self.broker.take_funding(symbol, time_us, rate)
+            if math.isfinite(rate):
+                self.forgone.take_funding(symbol, time_us, rate)
+                yield from self.broker.take_funding(symbol, time_us, rate)
+            else:
+                yield self._fault(symbol, table, "unknown_rate", f"the rate of {timestamp(time_us)} is not known")
+
+    def _traded_at(self, symbol: str, table: str, row: Mapping[str, Any]) -> Iterator[Event]:
+        """Let orders and positions meet a bar of the market or of its mark price."""
+        prices = {name: float(row.get(name, math.nan)) for name in ("open", "high", "low", "close")}
+        opened, closed = epoch_us(row["open_time"]), epoch_us(row["event_time"])
+        if opened >= closed or impossible_bars({name: [price] for name, price in prices.items()}).any():
+            text = f"the row that closes at {row['event_time']} is not a bar: {BAR_RULE}"
+            yield self._fault(symbol, table, "impossible_bar", text)
+            return
+        bar = Bar(opened, closed, **prices)
+        if table == "mark_price":
+            yield from self.broker.take_mark(symbol, bar, self.now_us)
+        else:
+            yield from self.broker.take_bar(symbol, bar, self.now_us)
+            yield from self.forgone.take_bar(symbol, bar)
 
     def _as_known(self, row: FeedRow) -> Mapping[str, Any]:
         """Return a row with the time from which it counts.
@@ -190,10 +221,7 @@ class Desk:
         return {**row.row, "available_time": timestamp(known)}
 
     def _ticked(self, tick: Tick) -> Iterator[Event]:
-        self.broker.prices.update(tick.prices)
-        if self.now_us // DAY_US != self._day:
-            self._day = self.now_us // DAY_US
-            self.broker.observe(self._day * DAY_US if self._day else self.now_us)
+        self.broker.prices.update({name: price for name, price in tick.prices.items() if 0.0 < price < math.inf})
         while self._next + self._lag <= self.now_us and self._ready():
             yield from self._closed()
             self._next += self._step
@@ -253,9 +281,11 @@ class Desk:
         return HourlyCorrelations(self.closes.paths()).at(self.now_us)
 
     def _fault(self, symbol: str, table: str, rule: str, message: str) -> Event:
+        # Two of a moment are two events: their times name them.
+        self._fault_us = max(self.now_us, self._fault_us + 1)
         return data_fault_event(
             symbol=symbol,
-            time=timestamp(self.now_us),
+            time=timestamp(self._fault_us),
             table=table,
             rule=rule,
             message=" ".join(message.split())[:1000],
@@ -276,6 +306,7 @@ class Desk:
             "newest": self.newest,
             "next": self._next,
             "last_bar": self._last_bar_us,
+            "last_fault": self._fault_us,
             "day": self._day,
             "now": self.now_us,
         }
@@ -291,10 +322,5 @@ class Desk:
         self._notes = {symbol: set(notes) for symbol, notes in content["notes"].items()}
         self.newest = {table: dict(times) for table, times in content["newest"].items()}
         self._next, self._last_bar_us = int(content["next"]), int(content["last_bar"])
+        self._fault_us = int(content["last_fault"])
         self._day, self.now_us = int(content["day"]), int(content["now"])
-
-
-def _bar(row: Mapping[str, Any]) -> Bar:
-    prices = (float(row.get(name, math.nan)) for name in ("open", "high", "low", "close"))
-    opened: pd.Timestamp = row["open_time"]
-    return Bar(epoch_us(opened), epoch_us(row["event_time"]), *prices)
