@@ -107,8 +107,8 @@ class ForgoneTrades:
     def _result(self, waiting: _Waiting, bars: Sequence[Bar]) -> Event | None:
         score, first = waiting.score, self._entry_us(waiting.score)
         end = first + microseconds(self._horizon)
-        walked = [bar for bar in bars if first <= bar.opened_us < end]
-        if len(walked) != -(-(end - first) // self._step):  # a bar is missing
+        walked = [bar for bar in bars if bar.opened_us >= first]  # those after the end value the last settlement
+        if sum(bar.opened_us < end for bar in walked) != -(-(end - first) // self._step):  # a bar is missing
             return None
         path = _path(score.symbol, walked, self._settlements.get(score.symbol, []))
         trade = suggested_trade(
