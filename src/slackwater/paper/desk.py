@@ -121,7 +121,7 @@ class Desk:
         self.closes = HourlyCloses()
         self.scores: dict[str, EventScore] = {}
         self._bars: dict[str, list[int]] = {symbol: [] for symbol in session.symbols}
-        self._notes: dict[str, set[str]] = {symbol: set() for symbol in session.symbols}
+        self._notes: dict[str, set[tuple[int, str]]] = {symbol: set() for symbol in session.symbols}
         self._next = self._first_close()
         self._last_bar_us = self._fault_us = 0
         self._day = settings.start_us // DAY_US
@@ -169,9 +169,10 @@ class Desk:
             yield self._fault("", table, "unknown_row", f"a row of {table}, {symbol!r:.50} is not traded here")
             return
         times = self.newest.setdefault(table, {})
-        times[symbol] = max(epoch_us(row.row["event_time"]), times.get(symbol, 0))
+        event_us = epoch_us(row.row["event_time"])
+        times[symbol] = max(event_us, times.get(symbol, 0))
         if row.quality not in _IN_TIME:
-            self._notes[symbol].add(f"{table}: {row.quality.value}")
+            self._notes[symbol].add((event_us, f"{table}: {row.quality.value}"))
         if table in INPUT_TABLES:
             try:
                 self.session.push(table, self._as_known(row))
@@ -179,17 +180,17 @@ class Desk:
                 yield self._fault(symbol, table, "refused_row", str(error))
             else:
                 if table == "bars":
-                    self._bars[symbol].append(epoch_us(row.row["event_time"]))
+                    self._bars[symbol].append(event_us)
                     self._last_bar_us = self.now_us
         if table in (self.settings.finest[0], "mark_price"):
             yield from self._traded_at(symbol, table, row.row)
         elif table == "funding":
-            time_us, rate = epoch_us(row.row["event_time"]), float(row.row["funding_rate"])
+            rate = float(row.row["funding_rate"])
             if math.isfinite(rate):
-                self.forgone.take_funding(symbol, time_us, rate)
-                yield from self.broker.take_funding(symbol, time_us, rate)
+                self.forgone.take_funding(symbol, event_us, rate)
+                yield from self.broker.take_funding(symbol, event_us, rate)
             else:
-                yield self._fault(symbol, table, "unknown_rate", f"the rate of {timestamp(time_us)} is not known")
+                yield self._fault(symbol, table, "unknown_rate", f"the rate of {timestamp(event_us)} is not known")
 
     def _traded_at(self, symbol: str, table: str, row: Mapping[str, Any]) -> Iterator[Event]:
         """Let orders and positions meet a bar of the market or of its mark price."""
@@ -251,8 +252,10 @@ class Desk:
         for symbol, bars in self._bars.items():
             self._bars[symbol] = [bar for bar in bars if bar > self._next]
         for symbol, score in scores.items():
-            notes, self._notes[symbol] = tuple(sorted(self._notes[symbol])), set()
-            noted = replace(score, quality=score.quality._replace(notes=notes))
+            held = self._notes[symbol]  # those of later bars wait for them: after an outage many come at once
+            self._notes[symbol] = {(time, note) for time, note in held if time > self._next}
+            notes = {note for time, note in held if time <= self._next}
+            noted = replace(score, quality=score.quality._replace(notes=tuple(sorted(notes))))
             self.scores[symbol] = noted
             self.closes.add(symbol, self._next, score.context.close)
             yield from self.alarms.take(noted)
@@ -302,7 +305,7 @@ class Desk:
             "alarms": self.alarms.values(),
             "closes": self.closes.values(),
             "bars": self._bars,
-            "notes": {symbol: sorted(notes) for symbol, notes in self._notes.items()},
+            "notes": {symbol: [list(each) for each in sorted(notes)] for symbol, notes in self._notes.items()},
             "newest": self.newest,
             "next": self._next,
             "last_bar": self._last_bar_us,
@@ -319,7 +322,9 @@ class Desk:
         self.alarms.take_values(content["alarms"])
         self.closes.take_values(content["closes"])
         self._bars = {symbol: list(bars) for symbol, bars in content["bars"].items()}
-        self._notes = {symbol: set(notes) for symbol, notes in content["notes"].items()}
+        self._notes = {
+            symbol: {(int(time), str(note)) for time, note in notes} for symbol, notes in content["notes"].items()
+        }
         self.newest = {table: dict(times) for table, times in content["newest"].items()}
         self._next, self._last_bar_us = int(content["next"]), int(content["last_bar"])
         self._fault_us = int(content["last_fault"])
