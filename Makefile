@@ -29,7 +29,7 @@ repro: deps
 
 # A first look: the whole pipeline on a small SYNTHETIC market. It writes `dataset: quick` into params.yaml.
 quick: deps
-	dvc exp run --quiet -S dataset=quick
+	dvc exp run -S dataset=quick
 	@slackwater inspect
 	@echo 'Open reports/index.html. `dvc exp run -S dataset=simulated` runs the default market, and chooses it again.'
 
@@ -73,6 +73,13 @@ ui: $(STAMP)
 docs: $(STAMP)
 	mkdocs build --strict --quiet
 	@echo 'Open site/index.html.'
+
+# Wheel, source archive and bill of materials; a test installs both packages into an empty environment.
+dist: $(STAMP)
+	rm -rf dist build
+	python -m hatchling build -d dist
+	python -m pipelines._sbom build/sbom.cdx.json
+	pytest tests/pipeline/test_distribution.py --numprocesses 0
 
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s

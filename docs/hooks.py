@@ -33,7 +33,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files of the repository that pages link."""
-    waiting = ["CONTRIBUTING.md", "CHANGELOG.md"]
+    waiting = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
     for file in files.documentation_pages():
         waiting += _outside(f"docs/{file.src_uri}", file.content_string)
     while waiting:
