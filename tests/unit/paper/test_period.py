@@ -6,9 +6,12 @@ that is wrong and rows that never came are tried on copies of its files.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import MissingDataError, ParameterError
+from slackwater.feed.items import FeedRow
 from slackwater.journal.chain import verify_chain
 from slackwater.journal.errors import BrokenChainError, JournalError
 from slackwater.journal.store import reading
@@ -24,7 +28,7 @@ from slackwater.paper.broker import Broker
 from slackwater.paper.errors import PaperError
 from slackwater.paper.reconcile.differences import Cause, Reconciliation
 from slackwater.paper.reconcile.reconcile import reconcile
-from slackwater.paper.taken import taken_files
+from slackwater.paper.taken import Taken, TakenLog, read_taken, taken_files
 from slackwater.paper.watch import CHECKPOINT, LOG, START, Watch, WatchSettings
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
@@ -88,18 +92,19 @@ def events(path: Path) -> dict[str, tuple[str, int, str]]:
     return {key: (kind, ts_ns, payload) for key, kind, ts_ns, payload in rows}
 
 
-def edit_log(place: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> int:
-    """Change the inputs of a log one by one, or leave them out; return how many were."""
+def edit_log(place: Path, change: Callable[[FeedRow], FeedRow | None]) -> int:
+    """Change the rows of a log one by one, or leave them out; return how many were."""
     changed = 0
+    inputs = list(read_taken(place / "paper" / LOG))
     for path in taken_files(place / "paper" / LOG):
-        out = []
-        for line in path.read_text().splitlines():
-            content = json.loads(line)
-            after = change(json.loads(line))
-            changed += after != content
-            if after is not None:
-                out.append(json.dumps(after, separators=(",", ":")) + "\n")
-        path.write_text("".join(out))
+        path.unlink()
+    log = TakenLog(place / "paper" / LOG)
+    for taken in inputs:
+        what = change(taken.what) if isinstance(taken.what, FeedRow) else taken.what
+        changed += what is not taken.what
+        if what is not None:
+            log.write(Taken(taken.now_us, what))
+    log.close()
     return changed
 
 
@@ -301,13 +306,10 @@ def test_a_fill_that_the_market_has_not_seen_is_unexplained(
 
 def test_rows_that_never_came_are_the_cause(period: Period, tmp_path: Path) -> None:
     place = period.copy(tmp_path, journal=False, checkpoint=START)
-    count = [0]
+    numbers = itertools.count()
 
-    def without(content: dict[str, Any]) -> dict[str, Any] | None:
-        if content["is"] == "row" and content["table"] == "open_interest":
-            count[0] += 1
-            return None if count[0] % 2 else content
-        return content
+    def without(row: FeedRow) -> FeedRow | None:
+        return None if row.table == "open_interest" and next(numbers) % 2 else row
 
     assert edit_log(place, without) > 5
     period.traded_again(place)
@@ -319,7 +321,7 @@ def test_rows_that_never_came_are_the_cause(period: Period, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "cause", "words"),
     [
-        (lambda row: row | {"available_time": row["available_time"] + 400_000_000}, Cause.LATE, "came 4"),
+        (lambda row: row | {"available_time": row["available_time"] + timedelta(minutes=7)}, Cause.LATE, "came 4"),
         (lambda row: row | {"open_interest": row["open_interest"] * 1.01}, Cause.RESTATED, "came with open_interest"),
     ],
 )
@@ -328,10 +330,8 @@ def test_rows_that_came_late_or_otherwise_are_the_cause(
 ) -> None:
     place = period.copy(tmp_path, journal=False, checkpoint=START)
 
-    def changed(content: dict[str, Any]) -> dict[str, Any]:
-        if content["is"] == "row" and content["table"] == "open_interest":
-            return content | {"row": change(content["row"])}
-        return content
+    def changed(row: FeedRow) -> FeedRow:
+        return replace(row, row=change(row.row)) if row.table == "open_interest" else row
 
     assert edit_log(place, changed) > 5
     period.traded_again(place)
