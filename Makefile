@@ -9,6 +9,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 export MPLBACKEND := Agg
+export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # A copied or moved checkout brings an environment that runs the sources of the original.
@@ -21,10 +22,16 @@ endif
 endif
 endif
 
-.PHONY: repro test tests lint deps setup ui bench campaigns faults lock clean
+.PHONY: repro quick test tests lint deps setup ui docs dist bench campaigns faults lock clean
 
 repro: deps
 	python -m pipelines._repro
+
+# A first look: the whole pipeline on a small SYNTHETIC market. It writes `dataset: quick` into params.yaml.
+quick: deps
+	dvc exp run -S dataset=quick
+	@slackwater inspect
+	@echo 'Open reports/index.html. `dvc exp run -S dataset=simulated` runs the default market, and chooses it again.'
 
 # The code rows of `deps` in dvc.yaml, from the imports and from `features.extra` in params.yaml.
 deps: $(STAMP)
@@ -62,6 +69,18 @@ PORT ?= 5000
 ui: $(STAMP)
 	@python -m pipelines._ui $(PORT)
 
+# The site of the documentation, in site/; it is read without a network, from the disk too.
+docs: $(STAMP)
+	mkdocs build --strict --quiet
+	@echo 'Open site/index.html.'
+
+# Wheel, source archive and bill of materials; a test installs both packages into an empty environment.
+dist: $(STAMP)
+	rm -rf dist build
+	python -m hatchling build -d dist
+	python -m pipelines._sbom build/sbom.cdx.json
+	pytest tests/pipeline/test_distribution.py --numprocesses 0
+
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s
 
@@ -82,4 +101,4 @@ lock:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis

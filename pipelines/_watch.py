@@ -29,7 +29,7 @@ def watch(stage: str, still_seconds: int = _STILL_SECONDS) -> None:
     """Return in a child process, where the stage goes on; the calling process waits, and ends as the child does.
 
     Where the child ends without having reached the end of Python, the parent writes one sentence. On Linux it ends a
-    child that has used no processor time for `still_seconds`, and does not outlive its parent.
+    child that has got nowhere for `still_seconds`, and the child does not outlive its parent.
     """
     reader, writer = os.pipe()
     parent = os.getpid()
@@ -79,7 +79,10 @@ def _wait(stage: str, child: int, reader: int, still_seconds: int) -> int:
 
 
 class _Stillness:
-    """A handler of a signal that comes every second: it kills a process that has used no processor time for long.
+    """A handler of a signal that comes every second: it kills a process that has got nowhere for long.
+
+    That is one that sleeps and has used no processor time; or one with a limit of its address space that spends its
+    time in the system without getting memory, as libraries do that ask for it again and again.
 
     Seconds are counted by calls and not by a clock: neither process runs while the machine sleeps or the user has
     suspended both. A process that is stopped, or waits for a disk, is not still.
@@ -87,8 +90,9 @@ class _Stillness:
 
     def __init__(self, process: int, seconds: int) -> None:
         self._process, self._seconds = process, seconds
-        self._before: tuple[str, ...] = ()
+        self._before = [0, 0, 0, 0]
         self._count = 0
+        self._limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
     @property
     def over(self) -> bool:
@@ -101,9 +105,13 @@ class _Stillness:
         except OSError:
             return
         state, *rest = fields.rpartition(")")[2].split()
-        used = tuple(rest[10:12])  # of all threads, in user and in system mode
-        self._count = self._count + 1 if state == "S" and used == self._before else 0
-        self._before = used
+        # Processor time of all threads in user and in system mode; address space and memory.
+        found = [int(field) for field in (*rest[10:12], *rest[19:21])]
+        user, system, space, memory = (now - before for now, before in zip(found, self._before, strict=True))
+        sleeps = state == "S" and user == system == 0
+        asks = self._limited and space == memory == 0 and 3 * system > user
+        self._count = self._count + 1 if sleeps or asks else 0
+        self._before = found
         if self.over:
             os.kill(self._process, signal.SIGKILL)
 

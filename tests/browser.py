@@ -1,4 +1,4 @@
-"""A real Chromium without a network, driven over a pipe by the DevTools protocol."""
+"""A real Chromium without a network, or with 127.0.0.1 alone, driven over a pipe by the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -28,10 +28,25 @@ def require_browser() -> str:
     pytest.skip("there is no chromium on the path")
 
 
-class Browser:
-    """One tab. Every request and every line of the console since the start is kept."""
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it, 1 to 21."""
+    bright = []
+    for text in (one, other):
+        digits = text.lstrip("#")
+        digits = "".join(2 * each for each in digits) if len(digits) == 3 else digits
+        channels = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        bright.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(bright) + 0.05) / (min(bright) + 0.05)
 
-    def __init__(self, profile: Path, *, width: int = 1280, height: int = 900) -> None:
+
+class Browser:
+    """One tab. Every request and every line of the console since the start is kept.
+
+    Without `loopback` there is no network at all; with it, addresses of 127.0.0.1 and no names.
+    """
+
+    def __init__(self, profile: Path, *, width: int = 1280, height: int = 900, loopback: bool = False) -> None:
         self.width, self.height = width, height
         self.requests: list[str] = []
         self.console: list[str] = []
@@ -45,7 +60,8 @@ class Browser:
         places = f"import os, sys; from fcntl import *; {copies}; os.dup2(r, 3); os.dup2(w, 4)"
         command = [sys.executable, "-c", f"{places}; os.execv(sys.argv[1], sys.argv[1:])", require_browser()]
         command += ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"]
-        command += [f"--user-data-dir={profile}", "--disable-background-networking", "about:blank"]
+        command += [f"--user-data-dir={profile}", "--disable-background-networking"]
+        command += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "about:blank"]
         self._process = subprocess.Popen(
             command, pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -56,9 +72,10 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
-        self.send(
-            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
-        )
+        if not loopback:
+            self.send(
+                "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+            )
         self.resize(width, height)
 
     def __enter__(self) -> Browser:
@@ -128,7 +145,11 @@ class Browser:
 
     def open(self, page: Path) -> None:
         """Load a file and wait until its chart is drawn."""
-        self.send("Page.navigate", url=page.resolve().as_uri())
+        self.visit(page.resolve().as_uri())
+
+    def visit(self, url: str) -> None:
+        """Load an address and wait until its chart is drawn."""
+        self.send("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && document.getElementById('chart')?.dataset.ready === 'yes'")
 
     def ask(self, expression: str) -> Any:

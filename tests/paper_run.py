@@ -86,12 +86,13 @@ def _minutes(bar: dict[str, Any]) -> pd.DataFrame:
 
 
 def paper_bundle(directory: Path) -> Path:
-    """A bundle of that market with many events, whose gate lets most of them pass."""
+    """A bundle of that market with many events, whose gate lets most of them pass, and whose trades are short."""
     pause = timedelta(minutes=20)
     often = {"extended_threshold": 0.7, "extended_cooldown": pause, "cusum_threshold": 0.4, "cusum_cooldown": pause}
     families = {"triggers": often | {"extended_floor": 0.001, "cusum_floor": 0.001}}
     entry = {"probability_threshold": 0.0, "in_range_features": False}
-    return make_bundle(directory, days=DAYS, spec=SPEC, without=NOT_FED, families=families, entry=entry)
+    near = {"stop_sd": 0.3, "target_sd": 0.3}
+    return make_bundle(directory, days=DAYS, spec=SPEC, without=NOT_FED, families=families, entry=entry, bracket=near)
 
 
 def before(tables: dict[str, pd.DataFrame], time: pd.Timestamp) -> dict[str, pd.DataFrame]:

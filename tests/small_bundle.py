@@ -77,6 +77,7 @@ def make_bundle(
     spec: FrameSpec = SPEC,
     without: tuple[str, ...] = (),
     entry: Mapping[str, Any] | None = None,
+    bracket: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train on all events, those of the small market or those given, and write the bundle."""
     training, manifest = training_set(families, days=days, spec=spec, without=without)
@@ -107,7 +108,7 @@ def make_bundle(
             "trading": {
                 "venue": "simulated",
                 "entry": {"probability_threshold": 0.5, **(entry or {})},
-                "bracket": {},
+                "bracket": dict(bracket or {}),
                 # The market is random: a gate that asks for worth would refuse everything.
                 "rules": {"risk_fraction": 0.01, "min_expectancy": None, "kelly_fraction": None},
                 "drawdown_control": {},

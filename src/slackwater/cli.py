@@ -12,6 +12,9 @@ import typer
 
 from slackwater import __version__
 from slackwater.commands import bundle, study
+from slackwater.commands import watch as watching
+from slackwater.commands.alerts import alerts
+from slackwater.commands.by_task import DATA, LIVE, MARKET, RUNS, ByTask
 from slackwater.commands.journal import journal
 from slackwater.commands.promote import promote
 from slackwater.commands.report import report
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from slackwater.config import Params
 
 # Markup would swallow the brackets of `slackwater[exchange]`.
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(cls=ByTask, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 ParamsPath = Annotated[Path, typer.Option(help="File of parameters.")]
 Symbols = Annotated[str, typer.Option(help="Comma-separated symbols, such as BTCUSDT,ETHUSDT.")]
@@ -40,14 +43,14 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-app.command()(bundle.inspect)
-app.command()(bundle.score)
-app.command()(bundle.drift)
-app.command()(bundle.compare)
-app.command()(report)
+app.command(rich_help_panel=RUNS)(bundle.inspect)
+app.command(rich_help_panel=RUNS)(bundle.score)
+app.command(rich_help_panel=RUNS)(bundle.drift)
+app.command(rich_help_panel=RUNS)(bundle.compare)
+app.command(rich_help_panel=RUNS)(report)
 
 
-@app.command()
+@app.command(rich_help_panel=MARKET)
 def features(
     bar_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Bar interval, in minutes.")] = 5,
 ) -> None:
@@ -58,7 +61,7 @@ def features(
     typer.echo(features_page(default_families(timedelta(minutes=bar_minutes))), nl=False)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def tables() -> None:
     """Print the reference of canonical tables and columns, as Markdown."""
     from slackwater.market.tables import TABLES
@@ -67,7 +70,7 @@ def tables() -> None:
     typer.echo(tables_page(TABLES), nl=False)
 
 
-@app.command("check-features")
+@app.command("check-features", rich_help_panel=MARKET)
 def check_features(
     families: Annotated[list[str], typer.Argument(help="Families of your own, such as my_package.my_module:MyFamily.")],
     data: Annotated[Path | None, typer.Option(help="Canonical tables; by default a SYNTHETIC market.")] = None,
@@ -111,7 +114,7 @@ def check_features(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=MARKET)
 def zones(
     symbol: Annotated[str, typer.Option(help="Symbol, such as BTCUSDT.")],
     at: Annotated[str, typer.Option(help="Time, UTC, such as 2024-06-01T12:00Z; by default the last bar.")] = "",
@@ -154,7 +157,7 @@ def zones(
         typer.echo(f"written: {plot}, layer {history.layers[LAYERS.index(drawn)]}")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def fetch(
     symbols: Symbols,
     start: Annotated[str, typer.Option("--from", help="Start, UTC, such as 2024-01-01.")],
@@ -206,7 +209,7 @@ def fetch(
     typer.echo(f"written: {out}\n{place}\n\n{datasets_entry(manifest, out)}", nl=False)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def contracts(
     venue: VenueName,
     symbols: Symbols,
@@ -230,7 +233,7 @@ def contracts(
     typer.echo(f"written: {out}\n{place}\n\n{entry}", nl=False)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def simulate(
     facts: Annotated[bool, typer.Option("--facts", help="Compare the stylised facts with their ranges.")] = False,
     out: Annotated[Path | None, typer.Option(help="New directory of tables, one parquet file per table.")] = None,
@@ -337,7 +340,7 @@ def _numbers(options: list[str]) -> dict[str, float]:
     return numbers
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def understand(
     dataset: Annotated[str, typer.Argument(help="Entry of `datasets` that is a directory of files.")],
     against: Annotated[str, typer.Option(help="Another such entry, to compare the clock of the bars with.")] = "",
@@ -398,11 +401,14 @@ def _outlook(params: Params, tables: Mapping[str, pd.DataFrame]) -> Iterator[str
     yield from (f"warning: {line}" for line in starved_sentences(params.trading, held, set(bars["symbol"].astype(str))))
 
 
-app.command()(study.study)
-app.command()(study.evaluate)
-app.add_typer(journal, name="journal")
-app.command()(promote)
-app.add_typer(venue, name="venue")
+app.command(rich_help_panel=RUNS)(study.study)
+app.command(rich_help_panel=RUNS)(study.evaluate)
+app.add_typer(journal, name="journal", rich_help_panel=LIVE)
+app.command(rich_help_panel=RUNS)(promote)
+app.add_typer(venue, name="venue", rich_help_panel=LIVE)
+app.command("watch", rich_help_panel=LIVE)(watching.watch)
+app.command(rich_help_panel=LIVE)(watching.reconcile)
+app.add_typer(alerts, name="alerts", rich_help_panel=LIVE)
 
 
 def main() -> None:

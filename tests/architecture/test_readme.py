@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,20 @@ def test_the_own_entry_is_taken_and_no_rule_of_it_lacks_its_table(tmp_path: Path
     assert tables is not None
     assert symbols is not None
     assert not list(starved_sentences(params.trading, dict.fromkeys(tables, symbols), symbols))
+
+
+def test_the_first_look_is_a_small_market_and_otherwise_the_default_run() -> None:
+    """`make quick` shows the pipeline as it is: smaller, without rules that need more history, and SYNTHETIC."""
+    quick, default = (load_params(ROOT / "params.yaml", name) for name in ("quick", "simulated"))
+    assert quick.dataset.synthetic
+    assert quick.dataset.simulate is not None
+    assert quick.dataset.simulate.end - quick.dataset.simulate.start <= timedelta(days=90)
+    assert quick.model.n_estimators < default.model.n_estimators
+    assert quick.evaluation.draws < default.evaluation.draws
+    assert quick.evaluation.depth == "quick"
+    assert quick.features == default.features
+    assert quick.costs == default.costs
+    assert quick.labels.triggers == default.labels.triggers
 
 
 def test_it_is_short_enough_to_be_read() -> None:

@@ -133,9 +133,14 @@ def test_a_mistake_in_the_code_keeps_its_traceback() -> None:
 
 def watched(body: str) -> list[str]:
     """The command of a stage `train` that does what `body` says, and may stand still for two seconds."""
-    code = f"import ctypes, os, signal, threading, time\nfrom pipelines._watch import watch\nwatch('train', 2)\n{body}"
+    limit = "resource.setrlimit(resource.RLIMIT_AS, (10**10, 10**10))\n" if body == ASKS else ""
+    imports = "import ctypes, os, resource, signal, threading, time\nfrom pipelines._watch import watch\n"
+    code = f"{imports}{limit}watch('train', 2)\n{body}"
     return [sys.executable, "-c", code]
 
+
+ASKS = "import mmap\nwhile True:\n    try: mmap.mmap(-1, 2**40)\n    except OSError: pass"
+"""What a library does at its import under a limit of memory, for ever."""
 
 MOST_LIKELY = "most likely because memory ran out: free memory or raise its limit"
 
@@ -149,6 +154,7 @@ MOST_LIKELY = "most likely because memory ran out: free memory or raise its limi
         ("ctypes.CDLL(None).exit(0)", rf"train failed: .* \(exit status 0\), {MOST_LIKELY}"),
         ("os.fork() or time.sleep(9) or os._exit(0)\nos.abort()", rf"train failed: .* \(SIGABRT\), {MOST_LIKELY}"),
         ("threading.Event().wait()", rf"train failed: it stood still for 2 s, {MOST_LIKELY}"),
+        (ASKS, rf"train failed: it stood still for 2 s, {MOST_LIKELY}"),
         ("os.kill(os.getppid(), signal.SIGTERM)\nthreading.Event().wait()", r"ended from outside \(SIGTERM\)"),
         ("bytearray(10**15)", "train failed: the memory does not suffice to start: free memory"),
     ],

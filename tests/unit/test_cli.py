@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 from pipelines._closure import ROOT
 from slackwater import __version__
+from slackwater.cli import app
+from slackwater.commands.by_task import DATA, LIVE, MARKET, RUNS, ByTask
 from slackwater.evidence.clauses import holds, not_computed
 from slackwater.evidence.verdict import Verdict
 from slackwater.scoring.bundle import write_bundle
@@ -146,3 +150,53 @@ def test_a_family_in_the_working_directory_is_found(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "cannot be imported" not in done.stderr
     assert "mine:NotAFamily" in done.stderr
+
+
+def test_the_help_lists_every_command_once_and_by_task() -> None:
+    """A command without a task would stand at the end, under a title that helps nobody."""
+    output = run("--help")
+    sections = re.split(r"^(\S.*):\n", output, flags=re.MULTILINE)
+    titles = sections[1::2]
+    assert titles[titles.index("Options") + 1 :] == [DATA, MARKET, RUNS, LIVE]
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", output.partition(f"{DATA}:")[2], flags=re.MULTILINE)
+    assert sorted(listed) == sorted(typer.main.get_command(app).commands)
+    assert "..." not in output.partition(f"{DATA}:")[2]  # a sentence that is cut says nothing
+
+
+def test_a_command_without_a_task_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Caught: a command that the help passes over because nobody has given it a section."""
+    toys = typer.Typer(cls=ByTask, rich_markup_mode=None)
+    toys.command("first", rich_help_panel=DATA, help="One.")(lambda: None)
+    toys.command("second", help="Two.")(lambda: None)
+    with pytest.raises(SystemExit):
+        toys(["--help"])
+    assert "Data:\n  first   One.\n\nOther commands:\n  second  Two.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (("inpsect",), "'inspect'"),
+        (("jornal", "verify"), "'journal'"),
+        (("venue", "serv"), "'serve'"),
+        (("zones", "--symbl", "BTCUSDT"), "--symbol"),
+        (("understand", "bybit_1"), "did you mean `bybit_1h`?"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(
+    arguments: tuple[str, ...], near: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert near in run(*arguments, fails=True)
+
+
+def test_the_exit_status_is_the_documented_one(tmp_path: Path) -> None:
+    """docs/commands.md: a script must tell a wrong command line from an error that has a name."""
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    documented = {int(status) for status in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
+    done = [
+        subprocess.run([SLACKWATER, *words], capture_output=True, check=False, cwd=tmp_path).returncode
+        for words in (("--version",), ("inspect",), ("inspect", "--no-such-option"))
+    ]
+    assert done == [0, 1, 2]
+    assert documented == {0, 1, 2, 130}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from slackwater.errors import ParameterError, did_you_mean
+from slackwater.loopback import is_loopback
 from slackwater.market.columns import is_name
 from slackwater.market.venues import EXCHANGES
 from slackwater.sources.intervals import INTERVALS
@@ -128,7 +128,6 @@ class FeedSettings:
 def _on_loopback(server: str) -> bool:
     try:
         parts = urlsplit(server)
-        address = ipaddress.ip_address("127.0.0.1" if parts.hostname == "localhost" else parts.hostname or "")
-        return parts.scheme == "http" and address.is_loopback and parts.port is not None
+        return parts.scheme == "http" and is_loopback(parts.hostname or "") and parts.port is not None
     except ValueError:
         return False

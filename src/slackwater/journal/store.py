@@ -189,7 +189,7 @@ def reading(path: str | Path) -> Iterator[Journal]:
     Raises
     ------
     MissingDataError
-        If there is no such file.
+        If there is no such file, or nothing in it yet.
     JournalError
         If it is not a journal, is damaged, or was made by another version.
     """
@@ -197,6 +197,8 @@ def reading(path: str | Path) -> Iterator[Journal]:
     if not source.exists():
         raise MissingDataError(f"there is no journal {source}; `slackwater journal import` makes one from a backtest")
     with _readable(source), closing(_connected(source, "ro")) as connection:
+        if not _made(connection):
+            raise MissingDataError(f"there is no journal in {source} yet: it is being made, or its process was killed")
         _require_journal(connection, source)
         yield Journal(source, connection)
 

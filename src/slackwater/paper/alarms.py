@@ -22,12 +22,16 @@ _FAR: Final = 2.0
 
 
 class _Finding(NamedTuple):
-    """What one bar says of an alarm: whether it holds, and a sentence for the case that it does."""
+    """What one bar says of an alarm: whether it holds, how long it does then, and a sentence for that case."""
 
     alarm: str
     holds: bool
     lasts: timedelta
     text: str
+
+
+_SIDES: Final = {"crowding": {1: "longs", -1: "shorts"}, "sweep": {1: "above", -1: "below"}}
+"""Sides of an alarm by the sign of its feature; each has episodes of its own, as the pools have."""
 
 
 class Alarms:
@@ -52,15 +56,14 @@ class Alarms:
         return [event for each in self._findings(score) for event in self._advanced(score.symbol, each, now_us)]
 
     def _findings(self, score: EventScore) -> Iterator[_Finding]:
-        crowding, sweep = self._feature(score, "crowding_alarm"), self._feature(score, "sweep_confirmation")
-        side = "longs" if crowding > 0 else "shorts"
-        text = f"funding accelerates while open interest rises: {side} are crowded"
-        yield _Finding("crowding", bool(crowding) and not math.isnan(crowding), _CROWDED, text)
+        for sign, side in _SIDES["crowding"].items():
+            text = f"funding accelerates while open interest rises: {side} are crowded"
+            yield from self._fired(score, "crowding_alarm", sign, _Finding(f"crowding_{side}", True, _CROWDED, text))
         for name, sign in (("above", 1), ("below", -1)):
             yield self._pool(score, name, sign)
-        where = "above" if sweep > 0 else "below"
-        text = f"a pool {where} the price was swept and rejected"
-        yield _Finding("sweep", bool(sweep) and not math.isnan(sweep), DAY, text)
+        for sign, side in _SIDES["sweep"].items():
+            text = f"a pool {side} the price was swept and rejected"
+            yield from self._fired(score, "sweep_confirmation", sign, _Finding(f"sweep_{side}", True, DAY, text))
         if score.direction:
             outside = score.out_of_range_features
             text = f"{len(outside)} features lie outside of the training range: {', '.join(outside[:5])}"
@@ -75,8 +78,11 @@ class Alarms:
         text = f"a dense pool of liquidations is {distance:.2%} {side} the price, at {price:,.6g}"
         return _Finding(alarm, 0.0 < distance <= limit, timedelta(0), text)
 
-    def _feature(self, score: EventScore, name: str) -> float:
-        return float(score.features[self._at[name]]) if name in self._at else math.nan
+    def _fired(self, score: EventScore, trigger: str, sign: int, fired: _Finding) -> Iterator[_Finding]:
+        """Yield what a trigger says; nothing where it is not known, so that no episode ends for that reason."""
+        value = float(score.features[self._at[trigger]]) if trigger in self._at else math.nan
+        if not math.isnan(value):
+            yield fired._replace(holds=sign * value > 0.0)
 
     def _advanced(self, symbol: str, found: _Finding, now_us: int) -> Iterator[Event]:
         place = f"{found.alarm}/{symbol}"
@@ -91,7 +97,9 @@ class Alarms:
                 yield self._event(symbol, found.alarm, episode["name"], state, found.text, now_us)
         elif episode is not None and now_us > episode["until"]:
             del self._episodes[place]
-            yield self._event(symbol, found.alarm, episode["name"], "ends", f"{found.alarm} is over", now_us)
+            yield self._event(
+                symbol, found.alarm, episode["name"], "ends", f"{found.alarm.replace('_', ' ')} is over", now_us
+            )
 
     def _event(self, symbol: str, alarm: str, episode: str, state: str, text: str, now_us: int) -> Event:
         return alarm_event(

@@ -16,7 +16,7 @@ from slackwater.journal.event import Event, Origin, trade_id
 from slackwater.journal.kinds import exit_event, fill_event, funding_event, order_event
 from slackwater.market.contracts import Contract
 from slackwater.paper.position import Bar, Ending, Position
-from slackwater.times import DAY_US, epoch_us, microseconds, timestamp
+from slackwater.times import DAY_US, HOUR_US, MINUTE_US, epoch_us, microseconds, timestamp
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.drawdown_control import TrackRecord
@@ -25,6 +25,9 @@ __all__ = ["Broker"]
 
 _LATE_FUNDING_US: Final = DAY_US
 """How long after an exit a settlement that it has lived to see may become known."""
+
+_KEPT_HOURS: Final = 48
+"""Settlements lie at full hours, and are valued at the mark price of then; so many hours back."""
 
 
 class Broker:
@@ -68,9 +71,10 @@ class Broker:
         self.cash = float(equity)
         self.positions: dict[str, Position] = {}
         self.record = TrackRecord.start(equity, timestamp(start_us))
-        self._ended: list[tuple[int, Position]] = []
+        self._ended: list[Position] = []
         self.prices: dict[str, float] = {}
-        self._marks: dict[str, float] = {}
+        self._marks: dict[str, Bar] = {}
+        self._hours: dict[str, dict[int, float]] = {}
         self._contracts, self._origin = contracts, origin
         self._latency_us, self._horizon_us = microseconds(latency), microseconds(horizon)
 
@@ -82,7 +86,12 @@ class Broker:
     # -- orders ----------------------------------------------------------------------------------------------
 
     def order(self, plan: TradePlan, now_us: int) -> list[Event]:
-        """Send the orders of a plan: the entry at the market; stop and target, which rest from the fill on."""
+        """Send the orders of a plan: the entry at the market; stop and target, which rest from the fill on.
+
+        ParameterError if the symbol has a position, which the gate refuses.
+        """
+        if plan.symbol in self.positions:
+            raise ParameterError(f"`plan` must be of a symbol without a position, {plan.symbol} has one")
         trade = trade_id(self._origin.account, plan.symbol, plan.event_time)
         self.positions[plan.symbol] = Position(
             trade=trade, plan=plan, arrives_us=now_us + self._latency_us, horizon_us=self._horizon_us
@@ -124,28 +133,45 @@ class Broker:
         position = self.positions.get(symbol)
         if position is None:
             return []
+        events = []
         if not position.is_open:
-            return self._filled(position, bar.closed_us, now_us) if position.meets_bar(bar) else []
+            if not position.meets_bar(bar):
+                return []
+            # Its own bar may end it at once: what of it came after the fill, nobody has seen.
+            events = self._filled(position, bar.opened_us, now_us)
         end = position.ended_by_bar(bar)
-        return [] if end is None else self._closed(position, end, now_us)
+        if events and end is None and symbol in self._marks:  # the mark of this bar may have come before it
+            end = position.ended_by_mark(self._marks[symbol])
+        return events if end is None else events + self._closed(position, end, now_us)
 
     def take_mark(self, symbol: str, bar: Bar, now_us: int) -> list[Event]:
         """Take a bar of the mark price, which triggers liquidations and values funding."""
-        self._marks[symbol] = bar.close
+        if bar.opened_us % HOUR_US == 0:
+            hours = self._hours.setdefault(symbol, {})
+            hours[bar.opened_us] = bar.open
+            for old in sorted(hours)[:-_KEPT_HOURS]:
+                del hours[old]
+        if symbol not in self._marks or bar.closed_us >= self._marks[symbol].closed_us:
+            self._marks[symbol] = bar
         position = self.positions.get(symbol)
         end = None if position is None else position.ended_by_mark(bar)
         return [] if position is None or end is None else self._closed(position, end, now_us)
 
     def take_funding(self, symbol: str, time_us: int, rate: float) -> list[Event]:
-        """Take a settlement: whoever was open then pays, also if the position has ended since."""
-        held = [each for each in (self.positions.get(symbol),) if each is not None]
-        ended = [each for until, each in self._ended if each.plan.symbol == symbol and time_us <= until]
+        """Take a settlement: whoever was open then pays, also if the position has ended since.
+
+        It is valued at the mark price of its hour, or at the last one where that is not known (yet).
+        """
+        hour = (time_us + HOUR_US // 2) // HOUR_US * HOUR_US
+        known = self._hours.get(symbol, {}).get(hour) if abs(time_us - hour) <= MINUTE_US else None
         events = []
-        for position in (*held, *ended):
-            paid = position.settle(time_us, rate, self._price(position))
+        for position in (*self.positions.values(), *self._ended):
+            if position.plan.symbol != symbol:
+                continue
+            paid = position.settle(time_us, rate, self._price(position) if known is None else known)
             if paid is None:
                 continue
-            if position not in held:
+            if position.end is not None:
                 self.cash -= paid
             events.append(
                 funding_event(
@@ -161,7 +187,7 @@ class Broker:
 
     def observe(self, now_us: int) -> None:
         """Let the record see the account; to be called at each midnight too."""
-        self._ended = [(until, each) for until, each in self._ended if now_us - until <= _LATE_FUNDING_US]
+        self._ended = [each for each in self._ended if each.end and now_us - each.end.time_us <= _LATE_FUNDING_US]
         self.record = self.record.observed(timestamp(now_us), self.equity())
 
     # -- the account -----------------------------------------------------------------------------------------
@@ -189,7 +215,9 @@ class Broker:
 
     def _price(self, position: Position) -> float:
         symbol = position.plan.symbol
-        return self._marks.get(symbol, self.prices.get(symbol, position.plan.entry))
+        if symbol in self._marks:
+            return self._marks[symbol].close
+        return self.prices.get(symbol, position.plan.entry)
 
     def _filled(self, position: Position, time_us: int, now_us: int) -> list[Event]:
         plan = position.plan
@@ -202,7 +230,7 @@ class Broker:
         plan = position.plan
         trade = position.closed(end)
         del self.positions[plan.symbol]
-        self._ended.append((end.time_us, position))
+        self._ended.append(position)
         self.cash += trade.net_usd
         self.record = self.record.closed(timestamp(now_us), trade.net_usd, self.equity())
         slips = {"time": plan.costs.exit_slippage, "stop": plan.costs.stop_slippage}.get(end.reason, 0.0)
@@ -242,9 +270,10 @@ class Broker:
             "cash": self.cash,
             "record": record | dates | {"last_loss_time": None if lost is None else epoch_us(lost)},
             "positions": [each.values() for each in self.positions.values()],
-            "ended": [[until, each.values()] for until, each in self._ended],
+            "ended": [each.values() for each in self._ended],
             "prices": dict(self.prices),
-            "marks": dict(self._marks),
+            "marks": {symbol: list(bar) for symbol, bar in self._marks.items()},
+            "hours": {symbol: [list(each) for each in hours.items()] for symbol, hours in self._hours.items()},
         }
 
     def take_values(self, content: Mapping[str, Any]) -> None:
@@ -256,5 +285,7 @@ class Broker:
         self.record = TrackRecord(**record | {"last_loss_time": None if lost is None else timestamp(lost)})
         held = [Position.of_values(each) for each in content["positions"]]
         self.positions = {each.plan.symbol: each for each in held}
-        self._ended = [(int(until), Position.of_values(each)) for until, each in content["ended"]]
-        self.prices, self._marks = dict(content["prices"]), dict(content["marks"])
+        self._ended = [Position.of_values(each) for each in content["ended"]]
+        self.prices = dict(content["prices"])
+        self._marks = {symbol: Bar(*bar) for symbol, bar in content["marks"].items()}
+        self._hours = {symbol: {int(hour): mark for hour, mark in each} for symbol, each in content["hours"].items()}

@@ -42,7 +42,7 @@ def load_checkpoint(path: str | Path, desk: Desk) -> Place:
             raise PaperError(f"{path} has format {content['format']!r:.20}, this version reads {_FORMAT}: begin anew")
         place = Place(str(content["place"][0]), int(content["place"][1]))
         desk.load_state(arrays, content["desk"], str(path))
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise PaperError(
             f"{path} is not a checkpoint of paper trading ({type(error).__name__}: {error}): restore it from a copy, "
             "or begin anew in another directory"

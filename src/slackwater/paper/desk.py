@@ -14,13 +14,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from slackwater.errors import SlackwaterError
 from slackwater.feed.items import FeedFault, FeedRow, Print, Quality
 from slackwater.journal.event import Event, Origin
 from slackwater.journal.kinds import data_fault_event, decision_event, score_event
 from slackwater.labels.trades import TradeRules
+from slackwater.market.bars import BAR_RULE, impossible_bars
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.alarms import Alarms
 from slackwater.paper.broker import Broker
@@ -41,6 +41,9 @@ __all__ = ["Desk", "DeskSettings"]
 
 _IN_TIME: Final = (Quality.LIVE, Quality.POLLED)
 
+_TABLES: Final = frozenset({*INPUT_TABLES, "fine_bars", "mark_price"})
+"""Tables of which a feed has rows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeskSettings:
@@ -56,6 +59,8 @@ class DeskSettings:
         Start, in microseconds since 1970.
     finest
         Table of the finest bars, ``fine_bars`` or ``bars``, and their length.
+    fed
+        Tables that the feed supplies.
     patience
         How long a bar of some symbols is waited for after the last one that came.
     """
@@ -64,6 +69,7 @@ class DeskSettings:
     equity: float
     start_us: int
     finest: tuple[str, timedelta]
+    fed: tuple[str, ...] = ()
     patience: timedelta = 30 * SECOND
 
 
@@ -118,9 +124,10 @@ class Desk:
         self.closes = HourlyCloses()
         self.scores: dict[str, EventScore] = {}
         self._bars: dict[str, list[int]] = {symbol: [] for symbol in session.symbols}
-        self._notes: dict[str, set[str]] = {symbol: set() for symbol in session.symbols}
+        self._notes: dict[str, set[tuple[int, str]]] = {symbol: set() for symbol in session.symbols}
         self._next = self._first_close()
-        self._last_bar_us = self._day = 0
+        self._last_bar_us = self._fault_us = 0
+        self._day = settings.start_us // DAY_US
         self.newest: dict[str, dict[str, int]] = {}
         self.now_us = settings.start_us
 
@@ -141,20 +148,34 @@ class Desk:
     def take(self, taken: Taken) -> list[Event]:
         """Take an input, and return what follows from it, in order."""
         self.now_us = max(self.now_us, taken.now_us)
+        if self.now_us // DAY_US != self._day:  # before anything is booked in the new day
+            self._day = self.now_us // DAY_US
+            self.broker.observe(self._day * DAY_US)
         what = taken.what
         if isinstance(what, Print):
-            return self.broker.take_print(what, self.now_us)
+            return list(self._printed(what))
         if isinstance(what, Tick):
             return list(self._ticked(what))
         if isinstance(what, FeedFault):
             return [self._fault(what.symbol, what.stream or "feed", what.kind.name.lower(), what.text)]
         return list(self._row(what)) if what.quality.usable else []
 
+    def _printed(self, trade: Print) -> Iterator[Event]:
+        if 0.0 < trade.price < math.inf and 0.0 < trade.quantity < math.inf:
+            yield from self.broker.take_print(trade, self.now_us)
+        else:
+            yield self._fault(trade.symbol, "trades", "impossible_trade", f"{trade.quantity} coins at {trade.price}")
+
     def _row(self, row: FeedRow) -> Iterator[Event]:
-        symbol, table = row.row["symbol"], row.table
-        self.newest.setdefault(table, {})[symbol] = epoch_us(row.row["event_time"])
+        symbol, table = row.row.get("symbol"), row.table
+        if symbol not in self.session.symbols or table not in _TABLES:
+            yield self._fault("", table, "unknown_row", f"a row of {table}, {symbol!r:.50} is not traded here")
+            return
+        times = self.newest.setdefault(table, {})
+        event_us = epoch_us(row.row["event_time"])
+        times[symbol] = max(event_us, times.get(symbol, 0))
         if row.quality not in _IN_TIME:
-            self._notes[symbol].add(f"{table}: {row.quality.value}")
+            self._notes[symbol].add((event_us, f"{table}: {row.quality.value}"))
         if table in INPUT_TABLES:
             try:
                 self.session.push(table, self._as_known(row))
@@ -162,18 +183,32 @@ class Desk:
                 yield self._fault(symbol, table, "refused_row", str(error))
             else:
                 if table == "bars":
-                    self._bars[symbol].append(epoch_us(row.row["event_time"]))
+                    self._bars[symbol].append(event_us)
                     self._last_bar_us = self.now_us
-        if table == self.settings.finest[0]:
-            bar = _bar(row.row)
+        if table in (self.settings.finest[0], "mark_price"):
+            yield from self._traded_at(symbol, table, row.row)
+        elif table == "funding":
+            rate = float(row.row["funding_rate"])
+            if math.isfinite(rate):
+                self.forgone.take_funding(symbol, event_us, rate)
+                yield from self.broker.take_funding(symbol, event_us, rate)
+            else:
+                yield self._fault(symbol, table, "unknown_rate", f"the rate of {timestamp(event_us)} is not known")
+
+    def _traded_at(self, symbol: str, table: str, row: Mapping[str, Any]) -> Iterator[Event]:
+        """Let orders and positions meet a bar of the market or of its mark price."""
+        prices = {name: float(row.get(name, math.nan)) for name in ("open", "high", "low", "close")}
+        opened, closed = epoch_us(row["open_time"]), epoch_us(row["event_time"])
+        if opened >= closed or impossible_bars({name: [price] for name, price in prices.items()}).any():
+            text = f"the row that closes at {row['event_time']} is not a bar: {BAR_RULE}"
+            yield self._fault(symbol, table, "impossible_bar", text)
+            return
+        bar = Bar(opened, closed, **prices)
+        if table == "mark_price":
+            yield from self.broker.take_mark(symbol, bar, self.now_us)
+        else:
             yield from self.broker.take_bar(symbol, bar, self.now_us)
             yield from self.forgone.take_bar(symbol, bar)
-        elif table == "mark_price":
-            yield from self.broker.take_mark(symbol, _bar(row.row), self.now_us)
-        elif table == "funding":
-            time_us, rate = epoch_us(row.row["event_time"]), float(row.row["funding_rate"])
-            self.forgone.take_funding(symbol, time_us, rate)
-            yield from self.broker.take_funding(symbol, time_us, rate)
 
     def _as_known(self, row: FeedRow) -> Mapping[str, Any]:
         """Return a row with the time from which it counts.
@@ -190,10 +225,7 @@ class Desk:
         return {**row.row, "available_time": timestamp(known)}
 
     def _ticked(self, tick: Tick) -> Iterator[Event]:
-        self.broker.prices.update(tick.prices)
-        if self.now_us // DAY_US != self._day:
-            self._day = self.now_us // DAY_US
-            self.broker.observe(self._day * DAY_US if self._day else self.now_us)
+        self.broker.prices.update({name: price for name, price in tick.prices.items() if 0.0 < price < math.inf})
         while self._next + self._lag <= self.now_us and self._ready():
             yield from self._closed()
             self._next += self._step
@@ -223,8 +255,10 @@ class Desk:
         for symbol, bars in self._bars.items():
             self._bars[symbol] = [bar for bar in bars if bar > self._next]
         for symbol, score in scores.items():
-            notes, self._notes[symbol] = tuple(sorted(self._notes[symbol])), set()
-            noted = replace(score, quality=score.quality._replace(notes=notes))
+            held = self._notes[symbol]  # those of later bars wait for them: after an outage many come at once
+            self._notes[symbol] = {(time, note) for time, note in held if time > self._next}
+            notes = {note for time, note in held if time <= self._next}
+            noted = replace(score, quality=score.quality._replace(notes=tuple(sorted(notes))))
             self.scores[symbol] = noted
             self.closes.add(symbol, self._next, score.context.close)
             yield from self.alarms.take(noted)
@@ -253,9 +287,11 @@ class Desk:
         return HourlyCorrelations(self.closes.paths()).at(self.now_us)
 
     def _fault(self, symbol: str, table: str, rule: str, message: str) -> Event:
+        # Two of a moment are two events: their times name them.
+        self._fault_us = max(self.now_us, self._fault_us + 1)
         return data_fault_event(
             symbol=symbol,
-            time=timestamp(self.now_us),
+            time=timestamp(self._fault_us),
             table=table,
             rule=rule,
             message=" ".join(message.split())[:1000],
@@ -272,10 +308,11 @@ class Desk:
             "alarms": self.alarms.values(),
             "closes": self.closes.values(),
             "bars": self._bars,
-            "notes": {symbol: sorted(notes) for symbol, notes in self._notes.items()},
+            "notes": {symbol: [list(each) for each in sorted(notes)] for symbol, notes in self._notes.items()},
             "newest": self.newest,
             "next": self._next,
             "last_bar": self._last_bar_us,
+            "last_fault": self._fault_us,
             "day": self._day,
             "now": self.now_us,
         }
@@ -288,13 +325,10 @@ class Desk:
         self.alarms.take_values(content["alarms"])
         self.closes.take_values(content["closes"])
         self._bars = {symbol: list(bars) for symbol, bars in content["bars"].items()}
-        self._notes = {symbol: set(notes) for symbol, notes in content["notes"].items()}
+        self._notes = {
+            symbol: {(int(time), str(note)) for time, note in notes} for symbol, notes in content["notes"].items()
+        }
         self.newest = {table: dict(times) for table, times in content["newest"].items()}
         self._next, self._last_bar_us = int(content["next"]), int(content["last_bar"])
+        self._fault_us = int(content["last_fault"])
         self._day, self.now_us = int(content["day"]), int(content["now"])
-
-
-def _bar(row: Mapping[str, Any]) -> Bar:
-    prices = (float(row.get(name, math.nan)) for name in ("open", "high", "low", "close"))
-    opened: pd.Timestamp = row["open_time"]
-    return Bar(epoch_us(opened), epoch_us(row["event_time"]), *prices)

@@ -1,9 +1,10 @@
-"""What refused trades would have earned: the trades that their events suggest, walked along the bars that followed."""
+"""Results of refused trades: the trades that their events suggest, walked along the bars that followed."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +15,7 @@ from slackwater.journal.kinds import forgone_event
 from slackwater.labels.trades import SuggestedTrade, TradeRules, suggested_trade
 from slackwater.paper.plan_values import score_of_values, score_values
 from slackwater.paper.position import Bar
-from slackwater.times import MINUTE_US, epoch_us, microseconds, timestamp
+from slackwater.times import HOUR_US, MINUTE_US, epoch_us, microseconds, timestamp
 from slackwater.trading.decision import Refusal
 from slackwater.trading.price_path import PricePath
 from slackwater.trading.score import Score
@@ -23,6 +24,9 @@ __all__ = ["ForgoneTrades"]
 
 _SPARE: Final = 120
 """Bars that are kept beyond the horizon."""
+
+_SETTLED_US: Final = HOUR_US
+"""How long after its time exit a trade waits for its last settlement: a feed asks for them every hour."""
 
 
 class _Waiting(NamedTuple):
@@ -41,7 +45,8 @@ class ForgoneTrades:
     rules
         Bracket, costs, contracts and size of the trades.
     horizon, interval, decision_lag
-        Time exit; length of the bars; time from the close of an event's bar to its order.
+        Time exit; length of the bars; time from the close of an event's bar to its order. Bars that are longer than a
+        minute do not show that time, which is charged as latency then, as in the labels.
     origin
         Account and bundle, for the journal.
     """
@@ -49,10 +54,12 @@ class ForgoneTrades:
     def __init__(
         self, rules: TradeRules, *, horizon: timedelta, interval: timedelta, decision_lag: timedelta, origin: Origin
     ) -> None:
-        self._rules, self._horizon, self._origin = rules, horizon, origin
+        self._horizon, self._origin = horizon, origin
         self._step = microseconds(interval)
-        # Coarse bars do not show what happens between the event and the order.
-        self._wait = microseconds(decision_lag) if self._step <= MINUTE_US else 0
+        coarse = self._step > MINUTE_US
+        self._wait = 0 if coarse else microseconds(decision_lag)
+        latency = max(rules.costs.latency, decision_lag) if coarse else rules.costs.latency
+        self._rules = replace(rules, costs=replace(rules.costs, latency=latency))
         self._length = microseconds(horizon) // self._step + _SPARE
         self._bars: dict[str, deque[Bar]] = {}
         self._settlements: dict[str, list[tuple[int, float]]] = {}
@@ -65,14 +72,22 @@ class ForgoneTrades:
     def take_bar(self, symbol: str, bar: Bar) -> list[Event]:
         """Take a final bar, and return the results that are known with it."""
         held = self._bars.setdefault(symbol, deque(maxlen=self._length))
-        held.append(bar)
-        due = [
-            each
-            for each in self._waiting
-            if each.score.symbol == symbol and bar.closed_us >= self._entry_us(each.score) + microseconds(self._horizon)
-        ]
-        self._waiting = [each for each in self._waiting if each not in due]
+        if not held or bar.opened_us > held[-1].opened_us:
+            held.append(bar)
+        else:  # one that came late, or again
+            kept = {each.opened_us: each for each in (*held, bar)}
+            held = self._bars[symbol] = deque((kept[time] for time in sorted(kept)), maxlen=self._length)
+        due: list[_Waiting] = []
+        waiting: list[_Waiting] = []
+        for each in self._waiting:
+            is_due = each.score.symbol == symbol and bar.closed_us >= self._due_us(each.score)
+            (due if is_due else waiting).append(each)
+        self._waiting = waiting
         return [event for each in due if (event := self._result(each, list(held))) is not None]
+
+    def bars(self, symbol: str) -> list[Bar]:
+        """Return the bars of a symbol that are kept, the oldest first."""
+        return list(self._bars.get(symbol, ()))
 
     def take_funding(self, symbol: str, time_us: int, rate: float) -> None:
         """Take a settlement."""
@@ -85,10 +100,15 @@ class ForgoneTrades:
         sent = epoch_us(score.event_time) + self._wait
         return -(-sent // self._step) * self._step
 
+    def _due_us(self, score: Score) -> int:
+        """Return when bars and settlements up to the time exit are known."""
+        return self._entry_us(score) + microseconds(self._horizon) + _SETTLED_US
+
     def _result(self, waiting: _Waiting, bars: Sequence[Bar]) -> Event | None:
         score, first = waiting.score, self._entry_us(waiting.score)
-        walked = [bar for bar in bars if bar.opened_us >= first]
-        if len(walked) * self._step != walked[-1].closed_us - first:  # a bar is missing
+        end = first + microseconds(self._horizon)
+        walked = [bar for bar in bars if bar.opened_us >= first]  # those after the end value the last settlement
+        if sum(bar.opened_us < end for bar in walked) != -(-(end - first) // self._step):  # a bar is missing
             return None
         path = _path(score.symbol, walked, self._settlements.get(score.symbol, []))
         trade = suggested_trade(

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from slackwater.times import HOUR_US, epochs_us
+from slackwater.times import HOUR, HOUR_US, epochs_us
 from slackwater.types import Floats, Ints
 
 __all__ = ["HourlyCloses"]
@@ -36,9 +36,9 @@ class HourlyCloses:
 
     def warm(self, bars: pd.DataFrame) -> None:
         """Take the bars of history, in the order of time."""
-        for symbol, rows in bars.groupby("symbol", observed=True):
-            times = epochs_us(rows["event_time"])
-            for time, close in zip(times[-12 * _HOURS :].tolist(), rows["close"].tolist()[-12 * _HOURS :], strict=True):
+        recent = bars[bars["event_time"] > bars["event_time"].max() - _HOURS * HOUR]
+        for symbol, rows in recent.groupby("symbol", observed=True):
+            for time, close in zip(epochs_us(rows["event_time"]).tolist(), rows["close"].tolist(), strict=True):
                 self.add(str(symbol), time, close)
 
     def paths(self) -> dict[str, _Closes]:

@@ -40,6 +40,7 @@ class LiveDataRule:
     def reasons(self, score: Score, account: Account, now: datetime) -> Iterator[Reason]:
         """Yield every reason in the data not to trade on the score."""
         if not isinstance(score, EventScore):
+            yield Reason("unproven_rows", "the score does not say of which rows it was made")
             return
         quality = score.quality
         if now - score.available_time > self._longest_delay:

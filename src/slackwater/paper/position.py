@@ -6,15 +6,16 @@ Where what was seen leaves several possibilities, the worse one is taken, as in 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from slackwater.market.contracts import Contract, bankruptcy_price, liquidation_price
 from slackwater.paper.plan_values import plan_of_values, plan_values
-from slackwater.times import epoch_us, timestamp
+from slackwater.times import SECOND_US, epoch_us, timestamp
 from slackwater.trading.costs import funding_payment
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
@@ -37,11 +38,26 @@ class Bar(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """Why a position ended (`EXIT_REASONS`), when (microseconds since 1970), and at which market price."""
+    """Why a position ended, when, and at which market price.
+
+    Parameters
+    ----------
+    reason
+        Of `EXIT_REASONS`.
+    time_us
+        When it is known, in microseconds since 1970: a trade of the market, or the close of a bar.
+    price
+        Market price, USDT.
+    held_us, gone_us
+        The position was open up to the first for certain, and no longer after the second: a bar does not show when
+        within it the position ended.
+    """
 
     reason: str
     time_us: int
     price: float
+    held_us: int
+    gone_us: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,8 +84,10 @@ class Position:
         Prices for that fill; NaN before it.
     low, high
         Extremes of the market while it was open.
-    funding_usd, settled_us
-        Funding paid so far, and the newest settlement that was paid.
+    funding_usd, settled
+        Funding paid so far, and the times of its settlements.
+    end
+        How it ended; None before.
     """
 
     trade: str
@@ -85,7 +103,8 @@ class Position:
     low: float = math.nan
     high: float = math.nan
     funding_usd: float = 0.0
-    settled_us: int = 0
+    settled: list[int] = field(default_factory=list)
+    end: Ending | None = None
 
     @property
     def is_open(self) -> bool:
@@ -122,11 +141,16 @@ class Position:
         """Open the position at the worst price that the order has met."""
         plan = self.plan
         self.filled, self.filled_us = self.worst, time_us
-        self.settled_us = time_us
         self.low = self.high = self.worst
         paid = self.worst * (1.0 + plan.side * plan.costs.entry_slippage)
+        # The plan lies within the known tiers; a fill at a worse price may not: the last one counts for it then.
+        last = replace(contract.tiers[-1], notional_cap_usd=sys.float_info.max)
         self.liquidation = liquidation_price(
-            contract, side=plan.side, entry=paid, quantity=plan.quantity, leverage=plan.leverage
+            replace(contract, tiers=(*contract.tiers[:-1], last)),
+            side=plan.side,
+            entry=paid,
+            quantity=plan.quantity,
+            leverage=plan.leverage,
         )
         self.bankruptcy = bankruptcy_price(side=plan.side, entry=paid, leverage=plan.leverage)
 
@@ -140,14 +164,14 @@ class Position:
         """
         if not self.is_open or time_us < self.filled_us:
             return None
-        self._saw(price, price)
         side, plan = self.plan.side, self.plan
         if side * price <= side * plan.stop:
-            return self._stopped(time_us, price)
+            return self._ending("stop", price, time_us, time_us)
         if side * price > side * plan.target:
-            return Ending("target", time_us, plan.target)
+            return self._ending("target", plan.target, time_us, time_us)
         if time_us >= self.expires_us:
-            return Ending("time", time_us, price)
+            return self._ending("time", price, time_us, time_us)
+        self._saw(price, price)
         return None
 
     def ended_by_bar(self, bar: Bar) -> Ending | None:
@@ -157,8 +181,8 @@ class Position:
         side, plan = int(self.plan.side), self.plan
         if bar.opened_us >= self.expires_us:
             worst = bar.low if side > 0 else bar.high
-            beyond = side * worst <= side * plan.stop
-            return self._stopped(bar.closed_us, worst) if beyond else Ending("time", bar.closed_us, worst)
+            reason = "stop" if side * worst <= side * plan.stop else "time"
+            return self._ending(reason, worst, bar.opened_us, bar.closed_us)
         prices = [np.array([price]) for price in (bar.open, bar.high, bar.low, bar.close)]
         unmarked = [np.array([math.nan])] * 3  # liquidations follow the mark price: `ended_by_mark`
         path: tuple[Any, ...] = (*prices, *unmarked, 0, 1, side, plan.stop, plan.target, self.liquidation)
@@ -166,31 +190,41 @@ class Position:
         if code == _TIME:
             self._saw(bar.low, bar.high)
             return None
-        if EXIT_REASONS[code] == "stop":
-            return self._stopped(bar.closed_us, price)
-        return Ending(EXIT_REASONS[code], bar.closed_us, price)
+        return self._ending(EXIT_REASONS[code], price, bar.opened_us, bar.closed_us)
 
     def ended_by_mark(self, bar: Bar) -> Ending | None:
-        """Return the liquidation in a bar of the mark price: the margin is lost."""
-        if not self.is_open or bar.opened_us < self.filled_us:
+        """Return the liquidation in a bar of the mark price: the margin is lost.
+
+        Of the bar in which the order was filled the close alone counts: it comes after the fill for certain.
+        """
+        if not self.is_open or bar.closed_us <= self.filled_us:
             return None
-        worst = bar.low if self.plan.side > 0 else bar.high
-        if self.plan.side * worst > self.plan.side * self.liquidation:
-            return None
-        return Ending("liquidation", bar.closed_us, self.bankruptcy)
+        side = int(self.plan.side)
+        worst = bar.close if bar.opened_us < self.filled_us else (bar.low if side > 0 else bar.high)
+        if side * worst <= side * self.liquidation:
+            return self._ending("liquidation", self.bankruptcy, max(bar.opened_us, self.filled_us), bar.closed_us)
+        return None
 
     def settle(self, time_us: int, rate: float, mark: float) -> float | None:
-        """Pay one settlement, and return what was paid, USDT; None if the position was not open then, or has paid."""
-        if not self.is_open or time_us <= self.settled_us:
+        """Pay one settlement, and return what was paid, USDT; None if the position was not open then, or has paid.
+
+        One that it may not have lived to see is charged if it costs, and not credited.
+        """
+        if not self.is_open or time_us <= self.filled_us:
+            return None
+        if any(abs(time_us - each) < SECOND_US for each in self.settled):  # venues stamp some milliseconds off
             return None
         notional = self.plan.quantity * mark
         paid = funding_payment(side=int(self.plan.side), notional_usd=notional, funding_rate=rate)
+        if self.end is not None and time_us > (self.end.gone_us if paid > 0.0 else self.end.held_us):
+            return None
         self.funding_usd += paid
-        self.settled_us = time_us
+        self.settled.append(time_us)
         return paid
 
     def closed(self, end: Ending) -> ClosedTrade:
-        """Return the trade that has ended."""
+        """End it, and return the trade."""
+        self.end = end
         return ClosedTrade(
             plan=self.plan,
             entry_time=timestamp(self.filled_us),
@@ -198,6 +232,8 @@ class Position:
             exit_price=end.price,
             exit_reason=end.reason,
             funding_usd=self.funding_usd,
+            held_until=timestamp(end.held_us),
+            gone_after=timestamp(end.gone_us),
             filled=self.filled,
         )
 
@@ -220,11 +256,11 @@ class Position:
     def _saw(self, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)
 
-    def _stopped(self, time_us: int, price: float) -> Ending:
-        """Return the stop; beyond the bankruptcy price the venue's insurance bears the rest, and the margin is lost."""
+    def _ending(self, reason: str, price: float, held_us: int, gone_us: int) -> Ending:
+        """Return the end; beyond the bankruptcy price the venue's insurance bears the rest, and the margin is lost."""
         if self.plan.side * price < self.plan.side * self.bankruptcy:
-            return Ending("liquidation", time_us, self.bankruptcy)
-        return Ending("stop", time_us, price)
+            reason, price = "liquidation", self.bankruptcy
+        return Ending(reason, gone_us, price, held_us, gone_us)
 
     # -- checkpoints -----------------------------------------------------------------------------------------
 
@@ -235,4 +271,6 @@ class Position:
     @classmethod
     def of_values(cls, content: Mapping[str, Any]) -> Position:
         """Return the position of `values`."""
-        return cls(**{**content, "plan": plan_of_values(content["plan"])})
+        end = content["end"]
+        ended = None if end is None else Ending(*end)
+        return cls(**{**content, "plan": plan_of_values(content["plan"]), "end": ended})

@@ -1,4 +1,4 @@
-"""What a paper trader was told, in order: the log from which it continues after a stop, and by which it is explained.
+"""The log of what a paper trader was told, in order, from which it continues after a stop and is explained.
 
 A trader does nothing but follow this log. Whatever it says before a kill is read again after it, and leads to the same
 decisions, orders and fills.
@@ -6,9 +6,10 @@ decisions, orders and fills.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import Any, Final, NamedTuple, TextIO, TypeAlias
 import pandas as pd
 
 from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Print, Quality
+from slackwater.market.tables import TABLES
 from slackwater.paper.errors import PaperError
 from slackwater.times import epoch_us, timestamp
 
 __all__ = ["Input", "Place", "Taken", "TakenLog", "Tick", "read_taken", "taken_files"]
 
-_TIMES: Final = ("event_time", "open_time", "available_time")
+_TIMES: Final = frozenset(column.name for table in TABLES for column in table.columns if column.kind == "time")
 
 
 class Tick(NamedTuple):
@@ -41,8 +43,9 @@ class Taken(NamedTuple):
     what: Input
 
     def line(self) -> str:
-        """Return it as one line of JSON."""
-        return json.dumps({"now": self.now_us, **_content(self.what)}, separators=(",", ":"), allow_nan=False) + "\n"
+        """Return it as one line of JSON, with NaN and Infinity as they are, and its checksum before it."""
+        text = json.dumps({"now": self.now_us, **_content(self.what)}, separators=(",", ":"))
+        return f"{_checksum(text)} {text}\n"
 
 
 class Place(NamedTuple):
@@ -89,9 +92,9 @@ class TakenLog:
         name = f"{datetime.fromtimestamp(taken.now_us // 1_000_000, UTC):%Y-%m-%d}.jsonl"
         line = taken.line()
         try:
-            if name > self._name:
-                self._open(name)
-            assert self._file is not None  # noqa: S101 -- a name is above the empty one
+            if self._file is None or name > self._name:
+                self._open(max(name, self._name))
+            assert self._file is not None  # noqa: S101 -- for the type checker
             self._file.write(line)
             self._file.flush()
         except OSError as error:
@@ -109,9 +112,9 @@ class TakenLog:
 
     def close(self) -> None:
         """Close the file; `write` opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file, self._name = None, ""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _open(self, name: str) -> None:
         self.close()
@@ -120,11 +123,9 @@ class TakenLog:
         self._name, self._length = name, path.stat().st_size
 
     def _drop_half_a_line(self) -> None:
-        path = self.directory / self._name
-        try:
+        with contextlib.suppress(OSError):  # the buffer could not be written: what of it was, is cut off
             self.close()
-        except OSError:  # the buffer could not be written: what of it was, is cut off
-            self._file = None
+        path = self.directory / self._name
         if path.is_file():
             os.truncate(path, min(self._length, path.stat().st_size))
 
@@ -146,7 +147,7 @@ def read_taken(directory: str | Path, since: Place | None = None) -> Iterator[Ta
     Raises
     ------
     PaperError
-        If a line is not an input, or the place is not there; with file and line.
+        If a line is not the one that was written, or the place is not there; with file and line.
     """
     files = taken_files(directory)
     if since is not None and since.file:
@@ -160,13 +161,28 @@ def read_taken(directory: str | Path, since: Place | None = None) -> Iterator[Ta
                     raise PaperError(f"{path} is shorter than it was: restore it, or begin anew elsewhere")
                 file.seek(since.offset)
             for number, line in enumerate(file, start=1):
-                if not line.endswith("\n"):
+                if not line.endswith("\n") and path == files[-1]:
                     return
                 try:
-                    yield _taken(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    where = "" if since is None else f" after byte {since.offset}"
-                    raise PaperError(f"{path}, line {number}{where} is not an input ({error}): {line[:80]!r}") from None
+                    taken = _of_line(line)
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    begin = since.offset if since is not None and path.name == since.file else 0
+                    where = f"{path}, line {number}{f' after byte {begin}' if begin else ''}"
+                    raise PaperError(
+                        f"{where}, is not an input ({error}): {line[:80]!r}; restore the file, or begin anew elsewhere"
+                    ) from None
+                yield taken
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _of_line(line: str) -> Taken:
+    checksum, _, text = line.removesuffix("\n").partition(" ")
+    if checksum != _checksum(text):
+        raise ValueError("its checksum is that of another line")
+    return _taken(json.loads(text))
 
 
 def _cut_unfinished_line(path: Path) -> None:
@@ -200,8 +216,6 @@ def _content(what: Input) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return epoch_us(value)
-    if isinstance(value, float) and math.isnan(value):
-        return None
     return value.item() if hasattr(value, "item") else value
 
 
@@ -210,10 +224,7 @@ def _taken(content: Mapping[str, Any]) -> Taken:
 
 
 def _row(content: Mapping[str, Any]) -> FeedRow:
-    row = {
-        name: timestamp(value) if name in _TIMES else (math.nan if value is None else value)
-        for name, value in content["row"].items()
-    }
+    row = {name: timestamp(value) if name in _TIMES else value for name, value in content["row"].items()}
     return FeedRow(content["table"], row, Quality(content["quality"]))
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of paper trading at one moment, as plain values: screens draw it and know nothing else."""
+"""Paper trading at one moment as a person sees it, in plain values: screens draw them and know nothing else."""
 
 from __future__ import annotations
 

@@ -126,8 +126,8 @@ def desk_of(facts: Mapping[str, Any], scorer: ReversalScorer, session: Session |
             f"`fine_interval` must be one of {', '.join(INTERVALS)} and at most {interval}, "
             f"was {facts['fine_interval']!r}"
         )
-    tables = [poll.table for poll in polls_of(READERS[venue].venue, interval=interval, finest=finest)]
-    gate = scorer.paper_gate(venue, (LiveDataRule(("bars", *tables)),))
+    fed = ("bars", *(poll.table for poll in polls_of(READERS[venue].venue, interval=interval, finest=finest)))
+    gate = scorer.paper_gate(venue, (LiveDataRule(fed),))
     if lacking := [name for name in facts["symbols"] if name not in gate.contracts]:
         known = ", ".join(sorted(gate.contracts))
         raise ParameterError(f"no contract facts of {', '.join(lacking)} at {venue}; known are {known}")
@@ -136,6 +136,7 @@ def desk_of(facts: Mapping[str, Any], scorer: ReversalScorer, session: Session |
         equity=facts["equity"],
         start_us=facts["start_us"],
         finest=("bars" if finest == interval else "fine_bars", finest),
+        fed=fed,
     )
     return Desk(Session(scorer, facts["symbols"]) if session is None else session, gate, settings)
 
@@ -285,7 +286,11 @@ class Watch:
             self._log.sync()
             save_checkpoint(self.settings.directory / CHECKPOINT, self.desk, self._log.place)
             self._say("ends")
-            self._log.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the log; for whoever has opened the account and does not run it."""
+        self._log.close()
 
     def _feed_settings(self) -> FeedSettings:
         spec, held = self.scorer.spec, self.desk.session.record()

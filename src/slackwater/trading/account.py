@@ -45,6 +45,8 @@ _NO_EXPOSURE = Exposure()
 class OpenPosition:
     """A position that is open, or ordered and not yet filled.
 
+    Numbers may be text or `Decimal`, as venues send them.
+
     Parameters
     ----------
     symbol
@@ -59,8 +61,6 @@ class OpenPosition:
         Margin leverage, >= 1.
     risk_usd
         Loss at its stop with fees and slippage, counted from its entry, USDT, >= 0.
-
-    Numbers may be text or `Decimal`, as venues send them.
 
     Raises
     ------

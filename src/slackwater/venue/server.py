@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from slackwater.clock import Clock, ReplayClock, StampClock
 from slackwater.errors import ParameterError, did_you_mean
+from slackwater.loopback import listen, loopback_url, require_loopback
 from slackwater.times import timestamp
 from slackwater.venue.delivery import Delivery, frames
 from slackwater.venue.dialects import DIALECTS
@@ -85,7 +85,7 @@ class VenueServer:
                 f"the replay must begin within the data, from {timestamp(tape.start)}, and end later; "
                 f"was {timestamp(self.start)} to {timestamp(self.end)}"
             )
-        self.venue, self.host, self.port = venue, "127.0.0.1" if host == "localhost" else host, port
+        self.venue, self.host, self.port = venue, require_loopback(host), port
         if "liquidations" not in DIALECTS[venue].streams and (
             wrong := next((f for f in faults if f.kind in ("burst", "one_message") or f.stream == "liquidations"), None)
         ):
@@ -110,14 +110,7 @@ class VenueServer:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ParameterError(f"{self.host}:{self.port} cannot be listened on: {error.strerror}") from None
-        self.port = self._runner.addresses[0][1]
+        self.port = await listen(self._runner, self.host, self.port)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -134,7 +127,7 @@ class VenueServer:
     @property
     def url(self) -> str:
         """Root of its addresses, such as ``http://127.0.0.1:8080``."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return loopback_url(self.host, self.port)
 
     @property
     def channels(self) -> int:
@@ -295,9 +288,4 @@ def require_address(venue: str, host: str) -> None:
     """
     if venue not in DIALECTS:
         raise ParameterError(f"`venue` must be one that can be served, was {venue!r}{did_you_mean(venue, DIALECTS)}")
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ParameterError(f"`host` must be an address of the loopback interface, such as 127.0.0.1, was {host!r}")
+    require_loopback(host)

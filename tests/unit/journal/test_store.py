@@ -193,8 +193,11 @@ def test_what_is_not_a_journal_is_named_and_left_alone(tmp_path: Path, path: Pat
         with pytest.raises(JournalError, match=message), writing(other, by="test"):
             pass
         assert other.read_bytes() == before
-    with pytest.raises(MissingDataError, match="no journal"), reading(tmp_path / "absent.db"):
-        pass
+    with closing(sqlite3.connect(tmp_path / "unmade.db")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    for absent, message in ((tmp_path / "absent.db", "no journal"), (tmp_path / "unmade.db", "it is being made")):
+        with pytest.raises(MissingDataError, match=message), reading(absent):
+            pass
     with pytest.raises(JournalError, match="is a directory"), writing(tmp_path, by="test"):
         pass
     with closing(sqlite3.connect(path)) as connection:

@@ -24,7 +24,7 @@ from slackwater.report.page.document import document
 from slackwater.report.page.drawing import Axis, Plot
 from slackwater.report.page.forest import Row, forest
 from slackwater.report.page.price_chart import chart_of_symbol
-from tests.browser import Browser
+from tests.browser import Browser, contrast
 
 _START = pd.Timestamp("2024-03-01T00:05Z")
 _EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
@@ -253,18 +253,6 @@ def test_text_has_contrast_in_light_in_dark_and_on_paper(browser: Browser, schem
     assert browser.ask("getComputedStyle(document.querySelector('svg rect.bar')).display") != "none"
     assert browser.ask("document.querySelector('.tools').getClientRects().length > 0") is (kind == "screen")
     browser.media()
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of WCAG 2."""
-    bright = []
-    for text in (one, other):
-        digits = text.lstrip("#")
-        digits = "".join(2 * each for each in digits) if len(digits) == 3 else digits
-        channels = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        bright.append(float(np.dot(linear, [0.2126, 0.7152, 0.0722])))
-    return (max(bright) + 0.05) / (min(bright) + 0.05)
 
 
 @pytest.mark.parametrize("synthetic", [True, False])

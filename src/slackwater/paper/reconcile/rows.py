@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -32,7 +32,7 @@ class RowDifference(NamedTuple):
 
 
 class RowDifferences:
-    """Differing rows, in the order of time.
+    """Differing rows, found by table, symbol and time.
 
     Parameters
     ----------
@@ -40,12 +40,10 @@ class RowDifferences:
         The differences.
     """
 
-    def __init__(self, found: list[RowDifference]) -> None:
-        self._all = sorted(found)
-        self._times = [each.time_us for each in self._all]
-
-    def __len__(self) -> int:
-        return len(self._all)
+    def __init__(self, found: Iterable[RowDifference]) -> None:
+        self._held: dict[tuple[str, str, bool], list[RowDifference]] = {}
+        for each in sorted(found):
+            self._held.setdefault((each.table, each.symbol, each.cause is Cause.LATE), []).append(each)
 
     def before(self, symbol: str, time_us: int, tables: Collection[str]) -> RowDifference | None:
         """Return the last differing row of some tables up to a time; None if there is none.
@@ -53,13 +51,17 @@ class RowDifferences:
         It is one of the symbol, or of another one if it has none, as some features are means over all. Rows whose
         values differ or that lack come before those that were late only.
         """
-        known = self._all[: bisect.bisect_right(self._times, time_us)]
-        fitting = [each for each in known if each.table in tables]
-        own = [each for each in fitting if each.symbol == symbol] or fitting
-        for causes in ((Cause.MISSING, Cause.RESTATED, Cause.BOOK), (Cause.LATE,)):
-            if close := [each for each in own if each.cause in causes]:
-                return close[-1]
+        for own, late in ((True, False), (True, True), (False, False), (False, True)):
+            places = (place for place in self._held if place[0] in tables and (place[1] == symbol) == own)
+            known = [each for place in places if place[2] == late for each in self._last(place, time_us)]
+            if known:
+                return max(known)
         return None
+
+    def _last(self, place: tuple[str, str, bool], time_us: int) -> list[RowDifference]:
+        held = self._held[place]
+        at = bisect.bisect_right(held, time_us, key=lambda each: each.time_us)
+        return held[at - 1 : at]
 
 
 def row_differences(

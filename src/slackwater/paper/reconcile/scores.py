@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from slackwater.market.frame import MarketFrame
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.reconcile.differences import Cause, Difference
 from slackwater.paper.reconcile.replayed import Asked, Key, Replayed
-from slackwater.paper.reconcile.rows import RowDifferences
+from slackwater.paper.reconcile.rows import RowDifference, RowDifferences
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.times import epochs_us, timestamp
 from slackwater.trading.score import OF_MODELS, Score
@@ -54,31 +55,49 @@ def score_differences(
 ) -> Iterator[Difference]:
     """Yield where a score on paper differs from that of history, with the row that has made it differ."""
     names, feeding = scorer.feature_names, _feeding(scorer)
-    every = {table.name for table in scorer.spec.tables}
+    every = frozenset(table.name for table in scorer.spec.tables)
     for key in sorted({*asked, *history}, key=lambda key: key[::-1]):
         if key not in asked or key not in history:
-            text, tables = f"there is an event {'on paper' if key in asked else 'in history'} only", every
+            differing, text = ["event"], f"there is an event {'on paper' if key in asked else 'in history'} only"
         elif differing := _differing(asked[key].score, history[key], names):
-            text = f"on paper and in history {_shown(asked[key].score, history[key], names, differing)}"
-            tables = set().union(*(feeding.get(name, every) for name in differing))
+            text = ""
         else:
             continue
-        found = rows.before(*key, tables)
-        if found is None:
-            yield _difference(key, Cause.UNEXPLAINED, f"{text}, and no row of {', '.join(sorted(tables))} differs")
+        found = {name: rows.before(*key, feeding.get(name, every)) for name in differing}
+        lost = [name for name in differing if found[name] is None]
+        first = lost[0] if lost else _of_most(found)
+        if not text:
+            both = _shown(
+                asked[key].score, history[key], names, [first, *(each for each in differing if each != first)]
+            )
+            text = f"on paper and in history {both}"
+        row = found[first]
+        if row is None:
+            tables = ", ".join(sorted(feeding.get(first, every)))
+            yield _difference(key, Cause.UNEXPLAINED, f"{text}, and no row of {tables} differs")
         else:
-            yield _difference(key, found.cause, f"{text}: {found.symbol}, {found.text}")
+            yield _difference(key, row.cause, f"{text}: {row.symbol}, {row.text}")
 
 
-def _feeding(scorer: ReversalScorer) -> dict[str, set[str]]:
+def _of_most(found: Mapping[str, RowDifference | None]) -> str:
+    """Return the first feature whose cause is that of most features."""
+    causes = Counter(row.cause for row in found.values() if row is not None)
+    most = causes.most_common(1)[0][0]
+    return next(name for name, row in found.items() if row is not None and row.cause is most)
+
+
+def _feeding(scorer: ReversalScorer) -> dict[str, frozenset[str]]:
     """Return the tables that each feature reads; a feature that reads what another family made may read any."""
-    table_of = {name: table.name for table in scorer.spec.tables for name in table.inputs}
-    every = {table.name for table in scorer.spec.tables}
+    feeds: dict[str, set[str]] = {}
+    for table in scorer.spec.tables:
+        for name in table.inputs:
+            feeds.setdefault(name, set()).add(table.name)
+    every = frozenset(table.name for table in scorer.spec.tables)
     out = {}
     for feature in scorer.features:
         read = (*feature.inputs, *feature.refined_by, *feature.one_of)
-        tables = {table_of[name] for name in read if name in table_of} | {"bars"}
-        out[feature.name] = tables if all(name in table_of for name in read) else every
+        known = all(name in feeds for name in read)
+        out[feature.name] = frozenset({"bars"}.union(*(feeds[name] for name in read))) if known else every
     return out
 
 

@@ -1,0 +1,393 @@
+"""A period of paper trading beside a mock venue, once; then what follows from its files alone.
+
+Whatever was decided follows from the log of inputs, so one recorded period is enough: processes that are killed, code
+that is wrong and rows that never came are tried on copies of its files.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from slackwater.errors import MissingDataError, ParameterError
+from slackwater.feed.items import FeedRow
+from slackwater.journal.chain import verify_chain
+from slackwater.journal.errors import BrokenChainError, JournalError
+from slackwater.journal.store import reading
+from slackwater.paper import watch as watch_module
+from slackwater.paper.broker import Broker
+from slackwater.paper.errors import PaperError
+from slackwater.paper.reconcile.differences import Cause, Reconciliation
+from slackwater.paper.reconcile.reconcile import reconcile
+from slackwater.paper.taken import Taken, TakenLog, read_taken, taken_files
+from slackwater.paper.watch import CHECKPOINT, LOG, START, Watch, WatchSettings
+from slackwater.scoring.scorer import ReversalScorer
+from slackwater.scoring.session import Session
+from slackwater.scoring.stream import ScoreStream
+from tests.command import slackwater
+from tests.paper_run import paper_bundle, paper_market, trade_on_paper
+
+HOURS = 2.0
+
+pytestmark = pytest.mark.filterwarnings("ignore::slackwater.errors.DefectWarning")
+
+
+class Period:
+    """A recorded period: its files, the scorer, and the market that was replayed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.scorer = ReversalScorer.load(paper_bundle(root / "bundle"))
+        self.tables = paper_market()
+        self.watch = trade_on_paper(root, self.scorer, self.tables, HOURS).watch
+
+    def settings(self, place: Path, **changes: Any) -> WatchSettings:
+        kept = {**vars(self.watch.settings), "directory": place / "paper", "journal": place / "journal.db"}
+        return WatchSettings(**kept | changes)
+
+    def copy(self, place: Path, *, journal: bool = True, checkpoint: str = CHECKPOINT) -> Path:
+        """Copy the files; with another checkpoint, as a process leaves them that was killed before it wrote one."""
+        shutil.copytree(self.root / "paper", place / "paper")
+        if checkpoint != CHECKPOINT:
+            shutil.copy(place / "paper" / checkpoint, place / "paper" / CHECKPOINT)
+        if journal:
+            shutil.copy(self.root / "journal.db", place / "journal.db")
+        return place
+
+    def traded_again(self, place: Path) -> None:
+        """Let a process that knows nothing but the log decide everything again, into a journal of its own."""
+        opened(self, place)
+
+    def reconciled(self, place: Path, tables: dict[str, pd.DataFrame] | None = None) -> Reconciliation:
+        return reconcile(place / "paper", place / "journal.db", self.scorer, tables)
+
+
+@pytest.fixture(scope="module")
+def period(tmp_path_factory: pytest.TempPathFactory) -> Period:
+    return Period(tmp_path_factory.mktemp("period"))
+
+
+def opened(period: Period, place: Path, **changes: Any) -> str:
+    """Open an account, and leave it."""
+    watch = Watch(period.settings(place, **changes), period.scorer)
+    state = watch.open(pd.Timestamp("2024-01-01", tz="UTC"))
+    watch.close()
+    return state
+
+
+def events(path: Path) -> dict[str, tuple[str, int, str]]:
+    """Everything in a journal but the words of the process, by key."""
+    with reading(path) as held:
+        rows = held.rows("SELECT key, kind, ts_ns, payload_json FROM event WHERE kind != 'watch'")
+    assert len({row[0] for row in rows}) == len(rows)
+    return {key: (kind, ts_ns, payload) for key, kind, ts_ns, payload in rows}
+
+
+def edit_log(place: Path, change: Callable[[FeedRow], FeedRow | None]) -> int:
+    """Change the rows of a log one by one, or leave them out; return how many were."""
+    changed = 0
+    inputs = list(read_taken(place / "paper" / LOG))
+    for path in taken_files(place / "paper" / LOG):
+        path.unlink()
+    log = TakenLog(place / "paper" / LOG)
+    for taken in inputs:
+        what = change(taken.what) if isinstance(taken.what, FeedRow) else taken.what
+        changed += what is not taken.what
+        if what is not None:
+            log.write(Taken(taken.now_us, what))
+    log.close()
+    return changed
+
+
+# -- what was recorded -----------------------------------------------------------------------------------------------
+
+
+def test_a_period_leaves_a_whole_journal(period: Period) -> None:
+    """Catches a process that trades and does not tell: every kind of event is there, and the chain holds."""
+    with reading(period.root / "journal.db") as held:
+        verify_chain(held)
+        kinds = dict(held.rows("SELECT kind, count(*) FROM event GROUP BY kind"))
+        states = [
+            row[0] for row in held.rows("SELECT json_extract(payload_json, '$.state') FROM event WHERE kind='watch'")
+        ]
+    assert states == ["begins", "ends"]
+    assert kinds["score"] == kinds["plan"] + kinds["refusal"]
+    assert kinds["order"] == 3 * kinds["plan"] > 0
+    assert kinds["fill"] >= kinds["plan"]
+    assert kinds["fill"] - kinds["plan"] == kinds.get("exit", 0)
+
+
+def test_a_snapshot_of_every_feature_and_the_bundle_are_with_a_score(period: Period) -> None:
+    with reading(period.root / "journal.db") as held:
+        rows = held.rows("SELECT bundle_sha, payload_json FROM event WHERE kind = 'score'")
+    for bundle, payload in rows:
+        content = json.loads(payload)
+        assert bundle == period.scorer.digest
+        assert len(content["features"]) == len(period.scorer.feature_names)
+        assert content["quality"]["live"]
+        assert content["synthetic"]
+
+
+def test_everything_is_explained_by_the_rows_that_the_account_had(period: Period) -> None:
+    """Features of a stream and of a table of the same rows are the same to the last bit, and nothing else differs."""
+    found = period.reconciled(period.root)
+    assert found.unexplained == ()
+    assert found.scores == found.equal_scores > 5
+    assert found.events == len(events(period.root / "journal.db"))
+
+
+def test_everything_is_explained_against_history(period: Period) -> None:
+    """Against the tables of the market, differences have causes, and the market has moved between decision and fill."""
+    found = period.reconciled(period.root, period.tables)
+    assert found.unexplained == ()
+    counts = found.counts()
+    assert counts[Cause.BOOK] > 0
+    assert sum(counts.values()) == len(found.differences)
+    assert {cause for cause, count in counts.items() if count} <= {
+        Cause.BOOK,
+        Cause.MISSING,
+        Cause.LATE,
+        Cause.BACKFILLED,
+    }
+
+
+# -- after a kill ----------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_was_killed_decides_everything_alike(period: Period, tmp_path: Path) -> None:
+    """Without a checkpoint and without a journal, the log alone leads to the same events, to the last byte."""
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    period.traded_again(place)
+    assert events(place / "journal.db") == events(period.root / "journal.db")
+
+
+def test_nothing_is_journalled_twice(period: Period, tmp_path: Path) -> None:
+    place = period.copy(tmp_path, checkpoint=START)
+    period.traded_again(place)
+    period.traded_again(place)
+    assert events(place / "journal.db") == events(period.root / "journal.db")
+    with reading(place / "journal.db") as held:
+        states = held.rows("SELECT json_extract(payload_json, '$.state') FROM event WHERE kind = 'watch' ORDER BY id")
+        verify_chain(held)
+    assert [state for (state,) in states][-1] == "continues"
+
+
+def test_a_half_written_input_is_cut_off(period: Period, tmp_path: Path) -> None:
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    last = taken_files(place / "paper" / LOG)[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole + b'{"now":17')
+    period.traded_again(place)
+    assert last.read_bytes() == whole
+    assert events(place / "journal.db") == events(period.root / "journal.db")
+
+
+# -- before anything starts ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"equity": 5_000.0}, "is the account of equity 10000.0"),
+        ({"venue": "bybit"}, "is the account of venue 'binance'"),
+        ({"symbols": ("BTCUSDT",)}, "is the account of symbols"),
+        ({"fine_interval": "5m"}, "is the account of fine_interval '1m'"),
+        ({"server": None}, None),  # the bundle is SYNTHETIC as well
+    ],
+)
+def test_other_settings_are_another_account(
+    period: Period, tmp_path: Path, changes: dict[str, Any], words: str | None
+) -> None:
+    place = period.copy(tmp_path)
+    if words is None:
+        assert opened(period, place, **changes) == "continues"
+        return
+    with pytest.raises(PaperError, match=words):
+        opened(period, place, **changes)
+
+
+def test_what_is_wrong_is_named_before_anything_starts(period: Period, tmp_path: Path) -> None:
+    """Catches a process that begins, and finds out at its first decision."""
+    other = tmp_path / "other"
+    (other / "paper").mkdir(parents=True)
+    (other / "paper" / "thesis.txt").write_text("mine")
+    with pytest.raises(PaperError, match="holds other files"):
+        opened(period, other)
+    foreign = period.copy(tmp_path / "foreign")
+    (foreign / "journal.db").write_bytes(b"a photograph" * 1000)
+    with pytest.raises(JournalError, match="not a database"):
+        opened(period, foreign)
+    broken = period.copy(tmp_path / "broken")
+    content = (broken / "journal.db").read_bytes()
+    at = content.index(b'"direction"')
+    (broken / "journal.db").write_bytes(content[:at] + b'"direktion"' + content[at + 11 :])
+    with pytest.raises(BrokenChainError, match="was changed after it was written"):
+        opened(period, broken)
+    with pytest.raises(ParameterError, match="no contract facts of NOBODYUSDT at binance"):
+        opened(period, tmp_path / "new", symbols=("NOBODYUSDT",))
+    with pytest.raises(ParameterError, match="`fine_interval` must be one of"):
+        opened(period, tmp_path / "new", fine_interval="1h")
+    damaged = period.copy(tmp_path / "damaged")
+    (damaged / "paper" / CHECKPOINT).write_bytes((damaged / "paper" / CHECKPOINT).read_bytes()[:-9000])
+    with pytest.raises(Exception, match=r"checkpoint\.npz"):
+        opened(period, damaged)
+
+
+# -- planted bugs ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bug_in_the_live_stream_is_unexplained(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open interest that is read wrongly in the live process alone."""
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    push = Session.push
+
+    def wrong(self: Session, table: str, row: Any) -> None:
+        push(self, table, {**row, "open_interest": row["open_interest"] * 1.001} if table == "open_interest" else row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "push", wrong)
+        period.traded_again(place)
+    found = period.reconciled(place, period.tables)
+    assert found.unexplained
+    assert any(each.what == "journal" and "features" in each.text for each in found.unexplained)
+
+
+def test_a_stream_that_is_not_its_table_is_unexplained(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of the stream is in the reconciliation's own reading too, and the table of the same rows finds it."""
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    update = ScoreStream.update
+
+    def wrong(self: ScoreStream, row: Any) -> Any:
+        score = update(self, row)
+        score.features[10] += 1e-12 * abs(score.features[10]) + 1e-300
+        return score
+
+    monkeypatch.setattr(ScoreStream, "update", wrong)
+    period.traded_again(place)
+    found = period.reconciled(place)
+    names = [each.text for each in found.unexplained if each.what == "score"]
+    assert names
+    assert all("from the same rows" in text and period.scorer.feature_names[10] in text for text in names)
+
+
+def test_a_fill_that_the_market_has_not_seen_is_unexplained(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that fills at better prices than were traded."""
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    take_print = Broker.take_print
+
+    def kind(self: Broker, trade: Any, now_us: int) -> Any:
+        position = self.positions.get(trade.symbol)
+        better = 1.0 if position is None or position.is_open else 1.0 - 0.05 * position.plan.side
+        return take_print(self, trade._replace(price=trade.price * better), now_us)
+
+    monkeypatch.setattr(Broker, "take_print", kind)
+    period.traded_again(place)
+    found = period.reconciled(place, period.tables)
+    assert any("nothing was traded at its entry" in each.text for each in found.unexplained)
+
+
+# -- rows that differ ------------------------------------------------------------------------------------------------
+
+
+def test_rows_that_never_came_are_the_cause(period: Period, tmp_path: Path) -> None:
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    numbers = itertools.count()
+
+    def without(row: FeedRow) -> FeedRow | None:
+        return None if row.table == "open_interest" and next(numbers) % 2 else row
+
+    assert edit_log(place, without) > 5
+    period.traded_again(place)
+    found = period.reconciled(place, period.tables)
+    assert found.unexplained == ()
+    assert any(each.cause is Cause.MISSING and "open_interest" in each.text for each in found.differences)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "words"),
+    [
+        (lambda row: row | {"available_time": row["available_time"] + timedelta(minutes=7)}, Cause.LATE, "came 4"),
+        (lambda row: row | {"open_interest": row["open_interest"] * 1.01}, Cause.RESTATED, "came with open_interest"),
+    ],
+)
+def test_rows_that_came_late_or_otherwise_are_the_cause(
+    period: Period, tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]], cause: Cause, words: str
+) -> None:
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+
+    def changed(row: FeedRow) -> FeedRow:
+        return replace(row, row=change(row.row)) if row.table == "open_interest" else row
+
+    assert edit_log(place, changed) > 5
+    period.traded_again(place)
+    found = period.reconciled(place, period.tables)
+    assert found.unexplained == ()
+    assert any(each.cause is cause and words in each.text for each in found.differences)
+
+
+def test_other_code_is_named_as_the_cause(period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    take_print = Broker.take_print
+    with monkeypatch.context() as patch:
+        patch.setattr(watch_module, "code_version", lambda: "0.0.9+0123456789ab")
+        patch.setattr(
+            Broker,
+            "take_print",
+            lambda self, trade, now: take_print(self, trade._replace(price=trade.price + 1.0), now),
+        )
+        period.traded_again(place)
+    found = period.reconciled(place)
+    assert found.unexplained == ()
+    of_the_journal = [each for each in found.differences if each.what == "journal"]
+    assert of_the_journal
+    assert all(each.cause is Cause.CODE and "0.0.9+0123456789ab" in each.text for each in of_the_journal)
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_answers_by_its_exit_status(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = period.copy(tmp_path, journal=False, checkpoint=START)
+    files = ["--bundle", str(period.root / "bundle"), "--state", str(place / "paper"), "--journal"]
+    done = slackwater("reconcile", *files, str(period.root / "journal.db"))
+    assert done.returncode == 0, done.stderr
+    assert "SYNTHETIC" in done.stdout
+    assert "every difference has its cause" in done.stdout
+    take_print = Broker.take_print
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Broker,
+            "take_print",
+            lambda self, trade, now: take_print(self, trade._replace(price=trade.price + 1.0), now),
+        )
+        period.traded_again(place)
+    done = slackwater("reconcile", *files, str(place / "journal.db"), "--json")
+    assert done.returncode == 1
+    content = json.loads(done.stdout)
+    assert content["causes"]["unexplained"] == len(content["differences"]) > 0
+
+
+def test_what_cannot_be_reconciled_is_named(period: Period, tmp_path: Path, small_bundle: Path) -> None:
+    with pytest.raises(MissingDataError, match="there is no account of paper trading"):
+        reconcile(tmp_path, period.root / "journal.db", period.scorer)
+    with pytest.raises(ParameterError, match="was traded with the bundle"):
+        reconcile(period.root / "paper", period.root / "journal.db", ReversalScorer.load(small_bundle))
+    with pytest.raises(MissingDataError, match="the tables have no `fine_bars`"):
+        period.reconciled(period.root, {name: table for name, table in period.tables.items() if name != "fine_bars"})
