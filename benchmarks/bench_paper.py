@@ -1,8 +1,8 @@
 """Trading on paper at 2,000 messages per second on one core: from the receipt of a message to the events of a decision.
 
 Run ``make bench``, or ``pytest benchmarks/bench_paper.py -s`` for this part. Market and bundle are those of the tests,
-random and SYNTHETIC. Binance's messages and the answers to requests go through assembly, log of inputs, desk and journal
-in one thread, without sockets. Trades fill up the busiest seconds: from two after the close of a bar, when tables are
+random and SYNTHETIC. Binance's messages and the answers to requests go through assembly, log, desk and journal in one
+thread, without sockets. Trades fill up the busiest seconds: from two after the close of a bar, when tables are
 requested, to one after its decision. An input waits for those before it, as in a process that has fallen behind.
 """
 

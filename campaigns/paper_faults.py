@@ -67,6 +67,8 @@ _KINDS: Final = (
     "forming_then_silence",
     "old_ids",
 )
+_UNTIL_FORMING: Final = 15.0
+"""Seconds from the beginning of such a fault to the last candle: a quarter of a minute."""
 _COUNTS: Final = {"burst": 1500, "one_message": 40}
 """Liquidations that a fault sends, 2 coins each; Gate has no stream of them."""
 _UNSTAMPED: Final = "okx"
@@ -188,6 +190,8 @@ def shortfalls_of(name: str, found: Result) -> list[str]:
     """Return what of the goals a run has missed."""
     kind = name.split()[1]
     limit = {FaultKind.SILENT: LONGEST_SILENCE + 5.0}.get(_NAMED.get(kind, FaultKind.GAP))
+    if limit is not None and kind == "forming_then_silence":
+        limit += _UNTIL_FORMING  # the silence begins with the candle that is not closed
     named = found.get("seconds_to_name", 0.0)
     wrong = {
         "unexplained differences": bool(found["unexplained"]),
