@@ -91,6 +91,7 @@ campaigns: $(STAMP)
 	python -m campaigns.promotions
 	python -m campaigns.archive_faults
 	python -m campaigns.interval_coverage
+	python -m campaigns.paper_trading
 
 # Kills, full disks, little memory, locks and clocks, in a small copy of the repository; it can be stopped and continued.
 faults: $(STAMP)
