@@ -112,7 +112,9 @@ def kills(place: Path, bundle: Path, number: int = KILLS) -> dict[str, Any]:
             symbols=("BTCUSDT", "ETHUSDT"),
             server=address,
         )
-        Watch(settings, scorer).open(start, before(tables, start))
+        watch = Watch(settings, scorer)
+        watch.open(start, before(tables, start))
+        watch.close()
         for _ in range(number):
             life = 0.5 + draws.expovariate(1.0 / (MEAN_LIFE - 0.5))
             status = in_a_process(lambda: trade(settings, scorer, told, None), life)

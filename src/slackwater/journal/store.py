@@ -19,7 +19,7 @@ from slackwater.errors import MissingDataError
 from slackwater.journal.errors import JournalBusyError, JournalError
 from slackwater.journal.event import GENESIS, Event, event_sha
 
-__all__ = ["COLUMNS", "Appended", "Journal", "JournalWriter", "reading", "writing"]
+__all__ = ["COLUMNS", "Appended", "Journal", "JournalWriter", "one_writer", "reading", "writing"]
 
 COLUMNS: Final = ("id", "ts_ns", "kind", "account", "bundle_sha", "symbol", "key", "payload_json", "prev_sha", "sha")
 """Stored columns of `event`, in order."""
@@ -227,7 +227,7 @@ def writing(path: str | Path, *, by: str) -> Iterator[JournalWriter]:
     target = Path(path)
     if target.is_dir():
         raise JournalError(f"{target} is a directory, not a journal: name a file")
-    with _one_writer(target, by), _readable(target), closing(_connected(target, "rwc")) as connection:
+    with one_writer(target, by), _readable(target), closing(_connected(target, "rwc")) as connection:
         if not _made(connection):
             _make(connection)
         _require_journal(connection, target)
@@ -273,8 +273,23 @@ def _require_journal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _one_writer(path: Path, by: str) -> Iterator[None]:
-    """Hold the lock file beside a journal; it is freed when the process ends, however it ends."""
+def one_writer(path: Path, by: str) -> Iterator[None]:
+    """Hold the lock file beside a file that one process at a time may write, ``<path>.lock``.
+
+    It is freed when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path, by
+        The file, and the name of the writer, which a second one is told.
+
+    Raises
+    ------
+    JournalBusyError
+        If another process holds it; with its name.
+    JournalError
+        If its directory cannot be written.
+    """
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

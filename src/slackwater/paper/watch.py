@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ from slackwater.journal.chain import verify_chain
 from slackwater.journal.errors import JournalBusyError
 from slackwater.journal.event import Event, Origin
 from slackwater.journal.kinds import watch_event
-from slackwater.journal.store import reading, writing
+from slackwater.journal.store import one_writer, reading, writing
 from slackwater.paper.checkpoint import load_checkpoint, save_checkpoint
 from slackwater.paper.code_version import code_version
 from slackwater.paper.desk import Desk, DeskSettings
@@ -50,6 +51,7 @@ LOG: Final = "taken"
 HISTORY: Final = "history"
 START: Final = "start.npz"
 
+_NAME: Final = "slackwater watch"
 _TICK: Final = 0.5
 _TURN: Final = 10.0
 """Seconds for which the journal is waited for, while somebody writes a note."""
@@ -169,6 +171,7 @@ class Watch:
         on_events: Callable[[list[Event]], None] = lambda events: None,
     ) -> None:
         self.settings, self.scorer, self.on_events = settings, scorer, on_events
+        self._held = ExitStack()
         self._saved_us = 0
 
     # -- before anything starts ------------------------------------------------------------------------------
@@ -194,14 +197,23 @@ class Watch:
         PaperError
             If the directory is of other settings or another bundle, or holds other files, or cannot be written.
         JournalError, BrokenChainError, JournalBusyError
-            If the journal is foreign, broken, cannot be written, or is being written.
+            If the journal is foreign, broken, cannot be written, or is being written; or if another process trades the
+            account.
         ParameterError
             As `desk_of`.
         SchemaError, OrderError, DataError
             As `slackwater.scoring.session.Session.warm`.
         """
+        with ExitStack() as opening:
+            # Beside the directory, which may be new: two processes would write one log.
+            opening.enter_context(one_writer(self.settings.directory, _NAME))
+            state = self._open(now, history)
+            self._held = opening.pop_all()
+        return state
+
+    def _open(self, now: datetime, history: Mapping[str, pd.DataFrame] | None) -> str:
         place, journal = self.settings.directory, self.settings.journal
-        with writing(journal, by="slackwater watch"):
+        with writing(journal, by=_NAME):
             pass  # it can be written
         with reading(journal) as held:
             verify_chain(held)
@@ -289,8 +301,9 @@ class Watch:
             self.close()
 
     def close(self) -> None:
-        """Close the log; for whoever has opened the account and does not run it."""
+        """Close the log, and let another process continue; for whoever has opened the account and does not run it."""
         self._log.close()
+        self._held.close()
 
     def _feed_settings(self) -> FeedSettings:
         spec, held = self.scorer.spec, self.desk.session.record()
@@ -345,7 +358,7 @@ class Watch:
         begin = time.monotonic()
         while True:
             try:
-                with writing(self.settings.journal, by="slackwater watch") as writer:
+                with writing(self.settings.journal, by=_NAME) as writer:
                     writer.append_all(events)
                 break
             except JournalBusyError:

@@ -168,7 +168,7 @@ def test_every_kind_is_made_of_the_objects_of_the_project(tmp_path: Path) -> Non
     stored = {kind: json.loads(text) for kind, text in rows.items()}
     assert stored["score"]["features"] == {"a": 0.1, "b": None, "c": -3.0}
     known = {"history": 777_600.0, "warm": True, "missing_bars": 1, "live": True, "silent_tables": ["depth"]}
-    rest = {"ages": {"funding": 7_200.0, "depth": None}, "backfilled": [], "refused_rows": 0}
+    rest = {"ages": {"funding": 7_200.0, "depth": None}, "backfilled": [], "refused_rows": 0, "notes": []}
     assert stored["score"]["quality"] == known | rest
     assert stored["score"]["context"] == {
         name: None if np.isnan(SOUND_SCORE[name]) else SOUND_SCORE[name] for name in CONTEXT

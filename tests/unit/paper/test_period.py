@@ -21,7 +21,7 @@ import pytest
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.feed.items import FeedRow
 from slackwater.journal.chain import verify_chain
-from slackwater.journal.errors import BrokenChainError, JournalError
+from slackwater.journal.errors import BrokenChainError, JournalBusyError, JournalError
 from slackwater.journal.store import reading
 from slackwater.paper import watch as watch_module
 from slackwater.paper.broker import Broker
@@ -213,6 +213,17 @@ def test_other_settings_are_another_account(
         return
     with pytest.raises(PaperError, match=words):
         opened(period, place, **changes)
+
+
+def test_two_processes_do_not_trade_one_account(period: Period, tmp_path: Path) -> None:
+    """Catches two writers of one log, whose inputs would lead to neither's decisions."""
+    place = period.copy(tmp_path)
+    first = Watch(period.settings(place), period.scorer)
+    first.open(pd.Timestamp("2024-01-01", tz="UTC"))
+    with pytest.raises(JournalBusyError, match="is being written by slackwater watch"):
+        opened(period, place, journal=tmp_path / "another.db")
+    first.close()
+    assert opened(period, place) == "continues"
 
 
 def test_what_is_wrong_is_named_before_anything_starts(period: Period, tmp_path: Path) -> None:
