@@ -40,7 +40,7 @@ class Viewer:
         self._recent: deque[tuple[float, str]] = deque(maxlen=_KEPT)
         self._faults: deque[tuple[float, str]] = deque(maxlen=_KEPT)
         self._decided: dict[str, tuple[float, str]] = {}
-        self._events: dict[str, EventScore] = {}
+        self._events: dict[str, Mapping[str, Any]] = {}
         self._latest: View | None = None
 
     def take(self, events: Iterable[Event]) -> None:
@@ -55,7 +55,8 @@ class Viewer:
                 self._recent.appendleft((time, text))
             if event.kind in (Kind.PLAN, Kind.REFUSAL):
                 self._decided[event.symbol] = (time, text.removeprefix(f"{event.symbol} "))
-                self._events[event.symbol] = self._desk.scores[event.symbol]
+            elif event.kind is Kind.SCORE:  # not the last score of the symbol: a decision may be of an earlier bar
+                self._events[event.symbol] = event.payload
 
     def latest(self) -> View | None:
         """Return the last view that was made; None before the first."""
@@ -98,7 +99,7 @@ class Viewer:
 
     def _symbol(self, symbol: str) -> SymbolView:
         desk = self._desk
-        score, event = desk.scores.get(symbol), self._events.get(symbol)
+        score = desk.scores.get(symbol)
         price = desk.broker.prices.get(symbol, None if score is None else score.context.close)
         if score is None:
             return SymbolView(symbol=symbol, price=price)
@@ -111,17 +112,20 @@ class Viewer:
             "bar_time": epoch_us(score.event_time) / 1e6,
             "quality": tuple(_lacking(score, desk.settings.fed)),
         }
-        if event is not None:
-            made |= {
-                "direction": event.direction,
-                "triggers": event.triggers,
-                "event_time": epoch_us(event.event_time) / 1e6,
-                "p_direction": _known(event.p_direction),
-                "trade_edge": _known(event.trade_edge),
-                "trade_edge_low": _known(event.trade_edge_low),
-                "decision": self._decided[symbol][1],
-            }
-        return SymbolView(symbol=symbol, price=price, time=desk.now_us / 1e6, **made)
+        return SymbolView(symbol=symbol, price=price, time=desk.now_us / 1e6, **made, **self._event(symbol))
+
+    def _event(self, symbol: str) -> dict[str, Any]:
+        """Return what is shown of the last event of a symbol."""
+        event = self._events.get(symbol)
+        if event is None:
+            return {}
+        return {
+            "direction": event["direction"],
+            "triggers": tuple(event["triggers"].split("+")),
+            "event_time": epoch_us(event["event_time"]) / 1e6,
+            **{name: _known(event[name]) for name in ("p_direction", "trade_edge", "trade_edge_low")},
+            "decision": self._decided[symbol][1] if symbol in self._decided else "",
+        }
 
     def _position(self, position: Position) -> PositionView:
         plan = position.plan
