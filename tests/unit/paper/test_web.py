@@ -224,8 +224,12 @@ def test_candles_of_a_symbol_of_the_view_and_of_no_other(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches candles of another symbol, NaN, an unknown name that reaches the process, and an error that is hidden."""
-    # The migrations of MLflow's database disable every logger that is there, in a process that has run them.
-    monkeypatch.setattr(logging.getLogger("aiohttp.server"), "disabled", False)
+    # Whatever the libraries under other tests of this process have set at the logger.
+    logger = logging.getLogger("aiohttp.server")
+    for name, value in (("disabled", False), ("level", logging.ERROR), ("handlers", [caplog.handler])):
+        monkeypatch.setattr(logger, name, value)
+    monkeypatch.setattr(logging.root.manager, "disable", 0)
+    logger._cache.clear()  # type: ignore[attr-defined]
 
     async def ask(shown: Shown, client: aiohttp.ClientSession) -> list[Any]:
         shown.candles["ETHUSDT"] = [Candle(time=1, open=math.nan, high=2.0, low=1.0, close=1.5)]
