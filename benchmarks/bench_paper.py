@@ -35,7 +35,7 @@ from tests.paper_run import AFTER, paper_bundle, paper_market
 
 pytestmark = pytest.mark.filterwarnings("ignore::slackwater.errors.UniverseWarning")
 RATE = 2_000
-HOURS = 0.5
+HOURS = 8.0
 MESSAGES = 20_000
 GOAL_MS = 5.0
 SECOND_US = 1_000_000
