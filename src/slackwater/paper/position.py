@@ -132,8 +132,6 @@ class Position:
 
     def meets_bar(self, bar: Bar) -> bool:
         """Let the order meet a bar of which no trade was seen; return whether it is filled, at its worst price."""
-        if bar.opened_us < self.arrives_us:
-            return False
         worst = bar.high if self.plan.side > 0 else bar.low
         return self.meets_print(bar.opened_us, worst, math.inf)
 

@@ -174,6 +174,15 @@ def test_a_settlement_known_after_the_exit_changes_cash_once() -> None:
     assert broker.take_funding("BTCUSDT", START_US + 2 * HOUR_US, 1e-4) == []
 
 
+def test_the_mark_of_an_hour_survives_a_checkpoint() -> None:
+    """Catches a settlement that a restart values at the last mark instead of that of its hour."""
+    broker, again = started(), broker_of()
+    broker.take_mark("BTCUSDT", bar_of(60, 50_200.0, 50_300.0, 50_100.0, 50_250.0), START_US + HOUR_US)
+    again.take_values(json.loads(json.dumps(broker.values())))
+    (event,) = again.take_funding("BTCUSDT", START_US + HOUR_US, 1e-4)
+    assert event.payload["paid_usd"] == pytest.approx(1e-4 * plan_of().quantity * 50_200.0, rel=1e-12)
+
+
 def test_a_settlement_is_paid_by_whoever_was_open_then() -> None:
     """Catches the next position of a symbol that pays for the one before it."""
     broker = started()

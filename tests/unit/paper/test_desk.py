@@ -135,6 +135,11 @@ def test_a_checkpoint_at_any_input_changes_nothing(stand: Stand, lived: list[Eve
     assert said(events) == said(lived)
 
 
+def test_a_checkpoint_holds_all_that_a_desk_has(stand: Stand) -> None:
+    """Catches a part that every desk of these tests would lack alike, such as the closes of a month."""
+    assert json.dumps(stand.desk().save_state()[1]) == json.dumps(stand.made.save_state()[1])
+
+
 # -- bars that are late, missing, repeated, out of order -----------------------------------------------------
 
 

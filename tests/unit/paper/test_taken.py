@@ -101,6 +101,9 @@ def test_a_clock_that_goes_back_does_not_go_back_a_file(tmp_path: Path) -> None:
         log.write(each)
     log.close()
     assert list(read_taken(tmp_path)) == taken
+    log.write(taken[-1])  # of the day before, into a log that was closed
+    log.close()
+    assert list(read_taken(tmp_path)) == [*taken, taken[-1]]
 
 
 @pytest.mark.parametrize("size", [1, 100, 200_000])
