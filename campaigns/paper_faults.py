@@ -23,10 +23,10 @@ from slackwater.journal.chain import verify_chain
 from slackwater.journal.event import Kind
 from slackwater.journal.store import reading
 from slackwater.market.venues import EXCHANGES
+from slackwater.paper.input_log import LoggedInput, read_inputs
 from slackwater.paper.reconcile.differences import Reconciliation
 from slackwater.paper.reconcile.reconcile import reconcile
-from slackwater.paper.taken import Taken, read_taken
-from slackwater.paper.watch import LOG
+from slackwater.paper.stored_account import LOG
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.times import epoch_us, microseconds
 from tests.paper_run import AFTER, trade_on_paper
@@ -97,7 +97,7 @@ def fault_run(name: str, scorer: ReversalScorer, tables: Mapping[str, pd.DataFra
         place = Path(directory)
         script = [] if kind == "none" else [" ".join(part for part in parts if part)]
         run = trade_on_paper(place, scorer, dict(tables), HOURS, script, venue=venue, raw_path=place / "raw.jsonl")
-        taken = list(read_taken(place / "paper" / LOG))
+        taken = list(read_inputs(place / "paper" / LOG))
         connections = [(raw.receive_ns // 1000, raw.stream) for raw in read_raw(place / "raw.jsonl")]
         answer = reconcile(place / "paper", place / "journal.db", scorer, tables)
         found = reconciled(answer) | journal_counts(place / "journal.db")
@@ -138,7 +138,7 @@ def journal_counts(journal: Path) -> Result:
     }
 
 
-def counted(taken: list[Taken]) -> int:
+def counted(taken: list[LoggedInput]) -> int:
     """Return how many liquidations of a script came: nothing on the tape has their quantity."""
     rows = (each.what for each in taken)
     return sum(
@@ -149,23 +149,23 @@ def counted(taken: list[Taken]) -> int:
     )
 
 
-def _seconds_to(taken: list[Taken], kind: FaultKind, at_us: int) -> float | None:
+def _seconds_to(taken: list[LoggedInput], kind: FaultKind, at_us: int) -> float | None:
     """Return the time from the beginning of a fault to its name; None if it was not named."""
     times = [each.now_us for each in taken if isinstance(each.what, FeedFault) and each.what.kind is kind]
     return next((round((time - at_us) / 1e6, 1) for time in times if time >= at_us), None)
 
 
-def _longest_wait(taken: list[Taken]) -> float:
+def _longest_wait(taken: list[LoggedInput]) -> float:
     """Return the longest time from the close of a bar to its row."""
     bars = [each for each in taken if isinstance(each.what, FeedRow) and each.what.table in _BARS]
     return round(max(each.now_us - epoch_us(_row(each)["event_time"]) for each in bars) / 1e6, 1)
 
 
-def _row(each: Taken) -> Mapping[str, Any]:
+def _row(each: LoggedInput) -> Mapping[str, Any]:
     return each.what.row if isinstance(each.what, FeedRow) else {}
 
 
-def _seconds_to_backfill(taken: list[Taken], connections: list[tuple[int, str]]) -> float | None:
+def _seconds_to_backfill(taken: list[LoggedInput], connections: list[tuple[int, str]]) -> float | None:
     """Return the longest time from a new connection to the last bar that closed before it; None: there was none."""
     found = []
     changes = [(time, stream) for time, stream in connections if stream in (CONNECTED, LOST)]
@@ -178,7 +178,7 @@ def _seconds_to_backfill(taken: list[Taken], connections: list[tuple[int, str]])
     return round(max(found) / 1e6, 1) if found else None
 
 
-def _is_of_before(each: Taken, lost_us: int, made_us: int, until_us: int) -> bool:
+def _is_of_before(each: LoggedInput, lost_us: int, made_us: int, until_us: int) -> bool:
     """Return whether an input is a bar that closed while there was no connection, or before, and came with this one."""
     row = each.what
     if not isinstance(row, FeedRow) or row.table not in _BARS:

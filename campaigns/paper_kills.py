@@ -26,7 +26,8 @@ from campaigns.paper_faults import journal_counts, reconciled
 from slackwater.journal.event import Kind
 from slackwater.journal.store import reading
 from slackwater.paper.reconcile.reconcile import reconcile
-from slackwater.paper.watch import Watch, WatchSettings
+from slackwater.paper.stored_account import PaperSettings, StoredAccount
+from slackwater.paper.watch import watch
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.storage import write_tables
 from tests.paper_run import AFTER, before, paper_market
@@ -58,14 +59,14 @@ def served(place: Path, tables: dict[str, pd.DataFrame], start: pd.Timestamp, en
             server.terminate()
 
 
-def trade(settings: WatchSettings, scorer: ReversalScorer, told: Path, seconds: float | None) -> None:
+def trade(settings: PaperSettings, scorer: ReversalScorer, told: Path, seconds: float | None) -> None:
     """Continue an account, and tell of each event in the journal; end well after some seconds, if any are given."""
     out = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    watch = Watch(settings, scorer, lambda events: _tell(out, [event.key for event in events]))
-    watch.open(pd.Timestamp(0, tz="UTC"))  # it continues: this time is that of no account
+    account = StoredAccount(settings, scorer, lambda events: _tell(out, [event.key for event in events]))
+    account.open(pd.Timestamp(0, tz="UTC"))  # it continues: this time is that of no account
 
     async def run() -> None:
-        running = asyncio.create_task(watch.run())
+        running = asyncio.create_task(watch(account))
         await asyncio.wait([running], timeout=seconds)
         if running.done():
             running.result()
@@ -105,16 +106,16 @@ def kills(place: Path, bundle: Path, number: int = KILLS) -> dict[str, Any]:
     start = end - timedelta(hours=HOURS)
     told = place / "told.txt"
     with served(place, tables, start, end) as address:
-        settings = WatchSettings(
+        settings = PaperSettings(
             directory=place / "paper",
             journal=place / "journal.db",
             venue="binance",
             symbols=("BTCUSDT", "ETHUSDT"),
             server=address,
         )
-        watch = Watch(settings, scorer)
-        watch.open(start, before(tables, start))
-        watch.close()
+        account = StoredAccount(settings, scorer)
+        account.open(start, before(tables, start))
+        account.close()
         for _ in range(number):
             life = 0.5 + draws.expovariate(1.0 / (MEAN_LIFE - 0.5))
             status = in_a_process(lambda: trade(settings, scorer, told, None), life)

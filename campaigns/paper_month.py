@@ -70,6 +70,7 @@ def month(place: Path, say: Callable[[str], None], *, days: int = DAYS, symbols:
         line.run(epoch_us(start + timedelta(days=day)))
         memory.append(round(resident(), 1))
         say(f"SYNTHETIC, month, day {day}: {memory[-1]} MiB, {time.process_time() - begin:.0f} CPU-s so far")
+    line.account.end()
     answer = reconcile(line.settings.directory, line.settings.journal, scorer, tables)
     bars = {name: count for (table, name), count in line.assembly.counts.items() if table == "bars"}
     lacking = _lacking(line, tables["bars"], start, days)

@@ -13,17 +13,12 @@ import pandas as pd
 from slackwater.feed import polled, record
 from slackwater.feed.assembly import Assembly
 from slackwater.feed.record import Raw
-from slackwater.feed.settings import FeedSettings
 from slackwater.journal.event import Event
-from slackwater.journal.store import writing
-from slackwater.paper.checkpoint import save_checkpoint
-from slackwater.paper.desk import Desk
-from slackwater.paper.taken import Input, Taken, TakenLog, Tick
-from slackwater.paper.watch import CHECKPOINT, HISTORY, LOG, SETTINGS, START, WatchSettings, desk_of
+from slackwater.paper.input_log import Input, LoggedInput, Tick
+from slackwater.paper.stored_account import PaperSettings, StoredAccount
+from slackwater.paper.watch import feed_settings
 from slackwater.scoring.scorer import ReversalScorer
-from slackwater.scoring.session import Session
 from slackwater.sources.intervals import INTERVALS
-from slackwater.storage import write_json, write_tables
 from slackwater.times import epoch_us, microseconds
 from slackwater.venue.delivery import Delivery
 from slackwater.venue.dialects import DIALECTS
@@ -38,7 +33,7 @@ SECOND_US = 1_000_000
 
 
 class PaperLine:
-    """An account of Binance in a directory, as `slackwater.paper.watch` keeps it, whose venue is a tape.
+    """An account of Binance in a directory, as `slackwater watch` keeps it, whose venue is a tape.
 
     `around` is called with the arrival (microseconds since 1970) of each message, answer or tick and with what is to be
     done about it, which returns the events that follow. Without `disk` nothing is logged or journalled after the start.
@@ -58,7 +53,7 @@ class PaperLine:
     ) -> None:
         symbols = tuple(sorted(set(tables["bars"]["symbol"])))
         self.place, self.disk, self.around = place, disk, around
-        self.settings = WatchSettings(
+        self.settings = PaperSettings(
             directory=place / "paper",
             journal=place / "journal.db",
             venue=VENUE,
@@ -66,10 +61,12 @@ class PaperLine:
             fine_interval=fine_interval,
             server="http://127.0.0.1:1",  # none: what is simulated is so in the journal
         )
-        self._begin(scorer, before(dict(tables), start), start)
-        finest = INTERVALS[fine_interval]
-        interval = scorer.spec.bar_interval
-        self.assembly = self._assembly(scorer, start)
+        self.account = StoredAccount(self.settings, scorer)
+        self.account.open(start, before(dict(tables), start))
+        self.desk = self.account.desk
+        finest, interval = INTERVALS[fine_interval], scorer.spec.bar_interval
+        self.assembly = Assembly(feed_settings(self.account), dict.fromkeys(symbols, 1.0), start.value)
+        self.assembly.take(Raw(start.value, VENUE, record.CONNECTED, self.assembly.origin))
         self.dialect, self.reader = DIALECTS[VENUE], self.assembly.reader
         self.tape = Tape(tables, symbols)
         self.start_us, self.delivery = epoch_us(start), Delivery([fault_of_text(each) for each in faults])
@@ -77,37 +74,6 @@ class PaperLine:
         self.polls = polled.polls_of(self.reader.venue, interval=interval, finest=finest)
         self._polled = {poll.table: poll.due(self.start_us) for poll in self.polls}
         self.now_us = self.start_us
-        self._saved = 0
-
-    def _begin(self, scorer: ReversalScorer, history: dict[str, pd.DataFrame], start: pd.Timestamp) -> None:
-        session, symbols = Session(scorer, self.settings.symbols), self.settings.symbols
-        session.warm(history)
-        facts = self.settings.facts(scorer, epoch_us(start))
-        self.desk: Desk = desk_of(facts, scorer, session)
-        self.desk.closes.warm(history["bars"])
-        directory = self.settings.directory
-        write_tables(history, directory / HISTORY)
-        self.log = TakenLog(directory / LOG)
-        for name in (START, CHECKPOINT):
-            save_checkpoint(directory / name, self.desk, self.log.place)
-        write_json(facts, directory / SETTINGS)
-        assert self.desk.session.symbols == symbols
-
-    def _assembly(self, scorer: ReversalScorer, start: pd.Timestamp) -> Assembly:
-        names = {length: name for name, length in INTERVALS.items()}
-        interval, finest = names[scorer.spec.bar_interval], self.settings.fine_interval
-        since = {(row.table, row.symbol): row.newest for row in self.desk.session.record().itertuples()}
-        settings = FeedSettings(
-            venue=VENUE,
-            symbols=self.settings.symbols,
-            interval=interval,
-            fine_interval=None if finest == interval else finest,
-            decision_lag=scorer.spec.decision_lag,
-            since=since,
-        )
-        assembly = Assembly(settings, dict.fromkeys(settings.symbols, 1.0), start.value)
-        assembly.take(Raw(start.value, VENUE, record.CONNECTED, assembly.origin))
-        return assembly
 
     # -- what happens ----------------------------------------------------------------------------------------
 
@@ -181,22 +147,8 @@ class PaperLine:
         return Tick({name: price for name, price in prices.items() if price is not None})
 
     def _take(self, now_us: int, what: Input) -> list[Event]:
-        """Do with an input what `slackwater.paper.watch.Watch` does."""
-        taken = Taken(max(now_us, self.desk.now_us), what)
-        if self.disk:
-            self.log.write(taken)
-        events = self.desk.take(taken)
+        taken = LoggedInput(max(now_us, self.desk.now_us), what)
+        events = self.account.take(now_us, what) if self.disk else self.desk.take(taken)
         if events:
-            self._journalled(events)
             self.assembly.followed = set(self.desk.broker.working)
-        if self.disk and taken.now_us - self._saved >= 3600 * SECOND_US:
-            self._saved = taken.now_us
-            self.log.sync()
-            save_checkpoint(self.settings.directory / CHECKPOINT, self.desk, self.log.place)
         return events
-
-    def _journalled(self, events: list[Event]) -> None:
-        if self.disk:
-            self.log.sync()
-            with writing(self.settings.journal, by="paper line") as writer:
-                writer.append_all(events)

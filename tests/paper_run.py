@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from slackwater.market.spec import FrameSpec
-from slackwater.paper.watch import Watch, WatchSettings
+from slackwater.paper.stored_account import PaperSettings, StoredAccount
+from slackwater.paper.watch import watch
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.venue.script import fault_of_text
 from slackwater.venue.server import VenueServer
@@ -108,12 +109,12 @@ def before(tables: dict[str, pd.DataFrame], time: pd.Timestamp) -> dict[str, pd.
 class PaperRun:
     """A period of paper trading that ended well."""
 
-    watch: Watch
+    account: StoredAccount
     sent: dict[str, int]
 
 
 async def _traded(
-    settings: WatchSettings,
+    settings: PaperSettings,
     scorer: ReversalScorer,
     tables: dict[str, pd.DataFrame],
     span: tuple[pd.Timestamp, pd.Timestamp],
@@ -127,11 +128,11 @@ async def _traded(
     async with VenueServer(
         settings.venue, tape, clock=clock, faults=script, start=int(start.value // 1000), end=ends, begin="call"
     ) as server:
-        here = WatchSettings(**{**vars(settings), "server": server.url})
-        watch = Watch(here, scorer)
-        watch.open(start, before(tables, start))
+        here = PaperSettings(**{**vars(settings), "server": server.url})
+        account = StoredAccount(here, scorer)
+        account.open(start, before(tables, start))
         connected = asyncio.Event()
-        running = asyncio.create_task(watch.run(clock, on_feed=lambda feed: connected.set()))
+        running = asyncio.create_task(watch(account, clock, on_feed=lambda feed: connected.set()))
         await asyncio.wait([running, asyncio.create_task(connected.wait())], return_when=asyncio.FIRST_COMPLETED)
         while server.channels < _channels(settings) and not running.done():
             await asyncio.sleep(0.01)
@@ -142,10 +143,10 @@ async def _traded(
             await asyncio.gather(running, return_exceptions=True)
         if not running.cancelled() and running.exception() is not None:
             raise running.exception()
-        return PaperRun(watch, dict(server.sent))
+        return PaperRun(account, dict(server.sent))
 
 
-def _channels(settings: WatchSettings) -> int:
+def _channels(settings: PaperSettings) -> int:
     """How many channels there are: bars, fine bars, trades, liquidations; OKX has one of these for all, Gate none."""
     symbols = len(settings.symbols)
     return 3 * symbols + {"okx": 1, "gate": 0}.get(settings.venue, symbols)
@@ -161,7 +162,7 @@ def trade_on_paper(
 ) -> PaperRun:
     """Trade hours of a market on paper; after them comes as much as a horizon, for a reconciliation."""
     end = tables["bars"]["event_time"].max() - AFTER
-    asked = WatchSettings(
+    asked = PaperSettings(
         **{
             "directory": place / "paper",
             "journal": place / "journal.db",

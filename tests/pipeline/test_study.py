@@ -275,7 +275,7 @@ def test_two_studies_at_once_are_refused(root: Path) -> None:
     with one_study(root / "data/studies"):
         done = study(root, GRID)
     assert done.returncode == 1
-    assert f"another study is running (process {os.getpid()}" in done.stderr
+    assert f"another study (process {os.getpid()}) is running" in done.stderr
     assert rows(root) == []
 
 

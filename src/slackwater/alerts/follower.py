@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +19,7 @@ from slackwater.alerts.message import Message, message_of
 from slackwater.alerts.outbox import Outbox
 from slackwater.alerts.reader import end_of, events_after, events_of, require_same
 from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.file_lock import held_alone
 from slackwater.settings import PositiveDuration, Within, settings
 
 __all__ = ["AlertFollower", "Pace"]
@@ -314,23 +313,18 @@ class AlertFollower:
 
 @contextmanager
 def _one_follower(outbox: Path) -> Iterator[None]:
-    """Hold the lock of an outbox, so that no message is sent by two; it is freed when the process ends."""
+    """Hold the lock of an outbox, so that no message is sent by two."""
     lock = outbox.with_name(f"{outbox.name}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+")
-    except OSError as error:
-        raise AlertError(f"{lock} cannot be written ({error.strerror}): make its directory writable") from error
-    with file:
+
+    def busy(holder: str) -> AlertError:
+        return AlertError(
+            f"{holder} already sends the messages of this journal (lock {lock}): two would send each of them twice; "
+            "stop one"
+        )
+
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise AlertError(
-                f"process {file.read().strip() or 'unknown'} already sends the messages of this journal (lock {lock}): "
-                "two would send each of them twice; stop one"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            held.enter_context(held_alone(lock, "alerts", busy=busy))
+        except OSError as error:
+            raise AlertError(f"{lock} cannot be written ({error.strerror}): make its directory writable") from error
         yield

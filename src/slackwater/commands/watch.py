@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from slackwater.alerts.follower import AlertFollower
     from slackwater.feed.live import Feed
     from slackwater.paper.reconcile.differences import Reconciliation
-    from slackwater.paper.viewing import Viewer
-    from slackwater.paper.watch import Watch
+    from slackwater.paper.stored_account import StoredAccount
+    from slackwater.paper.viewer import Viewer
 
 __all__ = ["reconcile", "watch"]
 
@@ -56,7 +56,7 @@ def watch(
     to the services in SLACKWATER_ALERTS, signs of life to SLACKWATER_HEARTBEAT (docs/alerts.md).
     """
     from slackwater.market.inputs import INPUT_TABLES
-    from slackwater.paper.watch import SETTINGS, Watch, WatchSettings
+    from slackwater.paper.stored_account import SETTINGS, PaperSettings, StoredAccount
     from slackwater.scoring.scorer import ReversalScorer
     from slackwater.storage import read_tables
 
@@ -65,7 +65,7 @@ def watch(
         raise ParameterError(f"`--venue` must be one of {', '.join(EXCHANGES)}, was {venue!r}")
     scorer = ReversalScorer.load(bundle)
     names = tuple(each.strip() for each in symbols.split(",") if each.strip()) or tuple(scorer.manifest["symbols"])
-    settings = WatchSettings(
+    settings = PaperSettings(
         directory=state,
         journal=journal,
         venue=venue,
@@ -76,14 +76,14 @@ def watch(
         server=server or None,
         raw_path=raw,
     )
-    process = Watch(settings, scorer)
+    stored = StoredAccount(settings, scorer)
     is_new = not (state / SETTINGS).is_file()
     tables = read_tables(history, INPUT_TABLES) if history is not None and is_new else None
     with _alerts(journal) as follower:
-        begun = process.open(_now(server), tables)
+        begun = stored.open(_now(server), tables)
         if not quiet:
-            typer.echo(_headline(process, begun, history is not None, is_new))
-        asyncio.run(_run(process, web, quiet))
+            typer.echo(_headline(stored, begun, history is not None, is_new))
+        asyncio.run(_run(stored, web, quiet))
         _tell_unsent(follower)
     if not quiet:
         typer.echo("stopped; the same command continues from here")
@@ -154,20 +154,21 @@ def _tell_unsent(follower: AlertFollower | None) -> None:
         typer.echo(sentence, err=True)
 
 
-async def _run(process: Watch, web: int, quiet: bool) -> None:
+async def _run(account: StoredAccount, web: int, quiet: bool) -> None:
     """Trade until a signal, with the screens beside it."""
     from slackwater.alerts.heartbeat import Heartbeat
-    from slackwater.paper.viewing import Viewer
+    from slackwater.paper.viewer import Viewer
+    from slackwater.paper.watch import watch as paper_watch
 
-    viewer = Viewer(process.desk, process.settings.venue)
-    process.on_events = viewer.take
+    viewer = Viewer(account.desk, account.settings.venue)
+    account.on_events = viewer.take
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     feeds: list[Feed] = []
     async with _page(viewer, web):
-        trading = asyncio.create_task(process.run(on_feed=feeds.append))
-        showing = asyncio.create_task(_shown(viewer, process, feeds, Heartbeat(process.settings.journal), quiet))
+        trading = asyncio.create_task(paper_watch(account, on_feed=feeds.append))
+        showing = asyncio.create_task(_shown(viewer, feeds, Heartbeat(account.settings.journal), quiet))
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait((trading, showing, stop), return_when=asyncio.FIRST_COMPLETED)
         for task in (trading, showing, stop):
@@ -189,7 +190,7 @@ async def _page(viewer: Viewer, port: int) -> AsyncIterator[None]:
         yield
 
 
-async def _shown(viewer: Viewer, process: Watch, feeds: list[Feed], heartbeat: Any, quiet: bool) -> None:
+async def _shown(viewer: Viewer, feeds: list[Feed], heartbeat: Any, quiet: bool) -> None:
     """Draw a view per second, and give a sign of life while data arrive."""
     from slackwater.paper.screen.terminal import TerminalScreen
 
@@ -205,16 +206,16 @@ async def _shown(viewer: Viewer, process: Watch, feeds: list[Feed], heartbeat: A
             await asyncio.sleep(1.0)
 
 
-def _headline(process: Watch, begun: str, with_history: bool, is_new: bool) -> str:
-    settings, origin = process.settings, process.desk.settings.origin
+def _headline(account: StoredAccount, begun: str, with_history: bool, is_new: bool) -> str:
+    settings, origin = account.settings, account.desk.settings.origin
     mark = "SYNTHETIC: " if origin.synthetic else ""
-    verdict = process.scorer.manifest["verdict"]
+    verdict = account.scorer.manifest["verdict"]
     text = (
         f"{mark}paper trading {begun}: {', '.join(settings.symbols)} at {settings.venue}, account {origin.account}, "
-        f"{process.desk.broker.equity():,.2f} USDT\n{verdict['verdict']}: {verdict['sentence']}"
+        f"{account.desk.broker.equity():,.2f} USDT\n{verdict['verdict']}: {verdict['sentence']}"
     )
     if is_new and not with_history:
-        text += f"\nwithout --history nothing is traded for the {process.scorer.warm_up} that the features need"
+        text += f"\nwithout --history nothing is traded for the {account.scorer.warm_up} that the features need"
     return text
 
 

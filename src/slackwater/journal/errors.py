@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slackwater.errors import SlackwaterError
 
-__all__ = ["BrokenChainError", "JournalBusyError", "JournalError"]
+__all__ = ["BrokenChainError", "JournalBusyError", "JournalError", "OtherContentError"]
 
 
 class JournalError(SlackwaterError):
@@ -17,3 +17,7 @@ class JournalBusyError(JournalError):
 
 class BrokenChainError(JournalError):
     """A journal whose events are not those that were written: changed, taken away, added or in another order."""
+
+
+class OtherContentError(JournalError):
+    """An event is there already, with another content."""

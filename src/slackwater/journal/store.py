@@ -5,21 +5,21 @@ Only the standard library is imported here, so that a process that writes starts
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from slackwater.errors import MissingDataError
-from slackwater.journal.errors import JournalBusyError, JournalError
+from slackwater.file_lock import held_alone
+from slackwater.journal.errors import JournalBusyError, JournalError, OtherContentError
 from slackwater.journal.event import GENESIS, Event, event_sha
 
-__all__ = ["COLUMNS", "Appended", "Journal", "JournalWriter", "one_writer", "reading", "writing"]
+__all__ = ["COLUMNS", "Appended", "Journal", "JournalWriter", "reading", "writing"]
 
 COLUMNS: Final = ("id", "ts_ns", "kind", "account", "bundle_sha", "symbol", "key", "payload_json", "prev_sha", "sha")
 """Stored columns of `event`, in order."""
@@ -161,7 +161,7 @@ class JournalWriter(Journal):
         if known is not None:
             different = [name for name, ours, theirs in zip(_SAME, content, known[1:], strict=True) if ours != theirs]
             if different:
-                raise JournalError(
+                raise OtherContentError(
                     f"{self.path} holds {event.key!r} with another content (event {known[0]}: {', '.join(different)}); "
                     "events are never changed: give what happened later a key of its own"
                 )
@@ -227,7 +227,7 @@ def writing(path: str | Path, *, by: str) -> Iterator[JournalWriter]:
     target = Path(path)
     if target.is_dir():
         raise JournalError(f"{target} is a directory, not a journal: name a file")
-    with one_writer(target, by), _readable(target), closing(_connected(target, "rwc")) as connection:
+    with _one_writer(target, by), _readable(target), closing(_connected(target, "rwc")) as connection:
         if not _made(connection):
             _make(connection)
         _require_journal(connection, target)
@@ -273,42 +273,17 @@ def _require_journal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def one_writer(path: Path, by: str) -> Iterator[None]:
-    """Hold the lock file beside a file that one process at a time may write, ``<path>.lock``.
+def _one_writer(path: Path, by: str) -> Iterator[None]:
+    """Hold the lock file beside a journal."""
 
-    It is freed when the process ends, however it ends.
+    def busy(holder: str) -> JournalBusyError:
+        return JournalBusyError(f"{path} is being written by {holder}: wait until it has finished, or stop it")
 
-    Parameters
-    ----------
-    path, by
-        The file, and the name of the writer, which a second one is told.
-
-    Raises
-    ------
-    JournalBusyError
-        If another process holds it; with its name.
-    JournalError
-        If its directory cannot be written.
-    """
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+")
-    except OSError as error:
-        raise JournalError(f"{path} cannot be written ({error.strerror}): make its directory writable") from error
-    with file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise JournalBusyError(
-                f"{path} is being written by {holder}: wait until it has finished, or stop it"
-            ) from None
-        with suppress(OSError):  # on a full disk the lock holds without a name
-            file.truncate(0)
-            file.write(f"{by} (process {os.getpid()})")
-            file.flush()
+            held.enter_context(held_alone(path.with_name(f"{path.name}.lock"), by, busy=busy))
+        except OSError as error:
+            raise JournalError(f"{path} cannot be written ({error.strerror}): make its directory writable") from error
         yield
 
 

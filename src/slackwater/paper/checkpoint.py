@@ -10,7 +10,7 @@ import numpy as np
 
 from slackwater.paper.desk import Desk
 from slackwater.paper.errors import PaperError
-from slackwater.paper.taken import Place
+from slackwater.paper.input_log import Place
 from slackwater.storage import read_arrays, write_arrays
 
 __all__ = ["load_checkpoint", "save_checkpoint"]

@@ -25,9 +25,9 @@ from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.alarms import Alarms
 from slackwater.paper.broker import Broker
 from slackwater.paper.forgone import ForgoneTrades
-from slackwater.paper.hourly import HourlyCloses
+from slackwater.paper.hourly_closes import HourlyCloses
+from slackwater.paper.input_log import LoggedInput, Tick
 from slackwater.paper.position import Bar
-from slackwater.paper.taken import Taken, Tick
 from slackwater.scoring.session import Session
 from slackwater.scoring.stream import EventScore
 from slackwater.sources.exchange.tables import LAGS
@@ -143,9 +143,13 @@ class Desk:
         """When the next decision is due, in microseconds since 1970."""
         return self._next + self._lag
 
+    def decides_at(self, now_us: int) -> bool:
+        """Return whether a tick at a time (microseconds since 1970) leads to a decision."""
+        return self.next_decision_us <= now_us and self._ready(now_us)
+
     # -- inputs ----------------------------------------------------------------------------------------------
 
-    def take(self, taken: Taken) -> list[Event]:
+    def take(self, taken: LoggedInput) -> list[Event]:
         """Take an input, and return what follows from it, in order."""
         self.now_us = max(self.now_us, taken.now_us)
         if self.now_us // DAY_US != self._day:  # before anything is booked in the new day
@@ -226,17 +230,17 @@ class Desk:
 
     def _ticked(self, tick: Tick) -> Iterator[Event]:
         self.broker.prices.update({name: price for name, price in tick.prices.items() if 0.0 < price < math.inf})
-        while self._next + self._lag <= self.now_us and self._ready():
+        while self.decides_at(self.now_us):
             yield from self._closed()
             self._next += self._step
 
-    def _ready(self) -> bool:
+    def _ready(self, now_us: int) -> bool:
         """Return whether the next close can be scored: all bars are there, or those that lack no longer come."""
         there = [self._next in bars for bars in self._bars.values()]
         if all(there):
             return True
         newer = any(bar > self._next for bars in self._bars.values() for bar in bars)
-        patient = self.now_us - max(self._last_bar_us, self._next + self._lag) < microseconds(self.settings.patience)
+        patient = now_us - max(self._last_bar_us, self._next + self._lag) < microseconds(self.settings.patience)
         return (any(there) or newer) and not patient
 
     # -- decisions -------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from slackwater.errors import OrderError, ParameterError, SchemaError
+from slackwater.file_lock import held_alone
 from slackwater.market.schemas import SCHEMAS
 from slackwater.storage import atomic_directory, read_json, sha256_of
 from slackwater.times import microseconds, timestamp
@@ -153,13 +153,12 @@ def dataset_directory(out: str | Path) -> Iterator[Path]:
         If `out` holds files that are not of a fetch, or another process is filling it.
     """
     target = Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
     lock = target.parent / f".{target.name}.lock"
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ParameterError(f"{target} is being filled by another process") from None
+
+    def busy(holder: str) -> ParameterError:
+        return ParameterError(f"{target} is being filled by {holder}")
+
+    with held_alone(lock, "fetch", busy=busy):
         _restore(target)
         _refuse_others(target)
         with atomic_directory(target) as directory:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from slackwater.errors import TrackingError
+from slackwater.file_lock import held_alone
 
 __all__ = ["one_study"]
 
 
 @contextmanager
 def one_study(directory: str | Path) -> Iterator[None]:
-    """Hold the lock of studies in a directory; it is freed when the process ends, however it ends.
+    """Hold the lock of studies in a directory.
 
     Raises
     ------
@@ -23,17 +22,11 @@ def one_study(directory: str | Path) -> Iterator[None]:
         If another process holds it.
     """
     lock = Path(directory) / "lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise TrackingError(
-                f"another study is running (process {file.read().strip() or 'unknown'}, lock {lock}): two at once "
-                "would number their trials alike; wait for it, or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+
+    def busy(holder: str) -> TrackingError:
+        return TrackingError(
+            f"{holder} is running (lock {lock}): two at once would number their trials alike; wait for it, or stop it"
+        )
+
+    with held_alone(lock, "another study", busy=busy):
         yield

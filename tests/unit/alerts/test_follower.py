@@ -263,7 +263,10 @@ def test_a_listener_that_fails_does_not_end_what_sends(path: Path, service: Aler
 
 def test_a_second_follower_is_refused(path: Path, service: AlertService) -> None:
     """Catches two processes that send each message twice."""
-    with following(path, service.url()), pytest.raises(AlertError, match=f"process {os.getpid()} already sends"):
+    with (
+        following(path, service.url()),
+        pytest.raises(AlertError, match=rf"alerts \(process {os.getpid()}\) already sends"),
+    ):
         following(path, service.url())
     with following(path, service.url()):
         pass

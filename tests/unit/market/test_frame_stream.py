@@ -277,6 +277,24 @@ def test_a_checkpoint_restores_what_was_pushed_and_not_yet_used(busy: FrameStrea
     assert one[OPEN_INTEREST] == 6.0
 
 
+def test_a_checkpoint_knows_of_which_symbols_it_has_told() -> None:
+    """Catches a process that repeats its words after each restart: the same rows lead to the same words."""
+    told: list[set[str]] = []
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=LAG)
+    first = FrameStream(spec, on_symbols=lambda names: told.append(set(names)))
+    first.push("bars", bar())
+    first.close(T)
+    again = FrameStream(spec, on_symbols=lambda names: told.append(set(names)))
+    again.load_state(first.save_state())
+    again.push("bars", bar("1h"))
+    again.close(T + HOUR)
+    assert told == [{"BTCUSDT"}]
+    again.push("bars", bar("2h"))
+    again.push("bars", bar("2h", symbol="ETHUSDT"))
+    again.close(T + 2 * HOUR)
+    assert told == [{"BTCUSDT"}, {"BTCUSDT", "ETHUSDT"}]
+
+
 def test_a_checkpoint_is_a_copy(busy: FrameStream) -> None:
     """A state that shared its memory would change under the feet of the one who keeps it."""
     saved = {name: array.copy() for name, array in busy.save_state().items()}

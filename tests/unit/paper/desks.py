@@ -12,8 +12,8 @@ from slackwater.feed.items import FeedRow, Print, Quality
 from slackwater.journal.event import Event, Origin
 from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.desk import Desk, DeskSettings
+from slackwater.paper.input_log import LoggedInput, Tick
 from slackwater.paper.live_rule import LiveDataRule
-from slackwater.paper.taken import Taken, Tick
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.times import HOUR, HOUR_US, SECOND, SECOND_US, epoch_us, timestamp
@@ -56,7 +56,7 @@ def desk_of(scorer: ReversalScorer, tables: Mapping[str, pd.DataFrame], start: p
     return desk
 
 
-def inputs_of(tables: Mapping[str, pd.DataFrame], start: pd.Timestamp, end: pd.Timestamp) -> list[Taken]:
+def inputs_of(tables: Mapping[str, pd.DataFrame], start: pd.Timestamp, end: pd.Timestamp) -> list[LoggedInput]:
     """Rows when they were known, a trade a second after each bar, and a tick when each decision is due."""
     out = []
     for name, table in tables.items():
@@ -64,23 +64,23 @@ def inputs_of(tables: Mapping[str, pd.DataFrame], start: pd.Timestamp, end: pd.T
             new = table[(table["available_time"] > start) & (table["available_time"] <= end)]
             for row in new.to_dict("records"):
                 known = epoch_us(row["available_time"])
-                out.append(Taken(known, FeedRow(name, row, Quality.LIVE if name == "bars" else Quality.POLLED)))
+                out.append(LoggedInput(known, FeedRow(name, row, Quality.LIVE if name == "bars" else Quality.POLLED)))
     bars = tables["bars"]
     for row in bars[(bars["event_time"] > start) & (bars["event_time"] <= end)].to_dict("records"):
         at = epoch_us(row["event_time"]) + 30 * SECOND_US
-        out.append(Taken(at, Print(row["symbol"], at, row["close"], 1e6)))
+        out.append(LoggedInput(at, Print(row["symbol"], at, row["close"], 1e6)))
         mark = {"symbol": row["symbol"]} | {name: row[name] for name in _OF_BARS}
-        out.append(Taken(at + SECOND_US, FeedRow("mark_price", mark, Quality.POLLED)))
+        out.append(LoggedInput(at + SECOND_US, FeedRow("mark_price", mark, Quality.POLLED)))
     first = epoch_us(start) // HOUR_US * HOUR_US
     for close in range(first, epoch_us(end) + 1, HOUR_US):
         prices = {
             row["symbol"]: row["close"] for row in bars[bars["event_time"] == timestamp(close)].to_dict("records")
         }
-        out.append(Taken(close + epoch_us(timestamp(0) + DECISION_LAG), Tick(prices)))
+        out.append(LoggedInput(close + epoch_us(timestamp(0) + DECISION_LAG), Tick(prices)))
     return sorted(out, key=lambda taken: (taken.now_us, isinstance(taken.what, Tick)))
 
 
-def taken_by(desk: Desk, inputs: Iterable[Taken]) -> list[Event]:
+def taken_by(desk: Desk, inputs: Iterable[LoggedInput]) -> list[Event]:
     return [event for taken in inputs for event in desk.take(taken)]
 
 

@@ -23,8 +23,8 @@ from slackwater.market.inputs import INPUT_TABLES
 from slackwater.paper.checkpoint import load_checkpoint, save_checkpoint
 from slackwater.paper.desk import Desk
 from slackwater.paper.errors import PaperError
-from slackwater.paper.hourly import HourlyCloses
-from slackwater.paper.taken import Place, Taken, Tick
+from slackwater.paper.hourly_closes import HourlyCloses
+from slackwater.paper.input_log import LoggedInput, Place, Tick
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.storage import read_arrays, write_arrays
 from slackwater.times import DAY_US, HOUR, HOUR_US, SECOND_US, epoch_us, timestamp
@@ -46,7 +46,7 @@ class Stand:
     start: pd.Timestamp
     file: Path
     made: Desk
-    kept: dict[tuple[float, float], list[Taken]] = field(default_factory=dict)
+    kept: dict[tuple[float, float], list[LoggedInput]] = field(default_factory=dict)
 
     def desk(self, file: Path | None = None) -> Desk:
         session = type(self.made.session)(self.scorer, SYMBOLS)
@@ -54,7 +54,7 @@ class Stand:
         assert load_checkpoint(file or self.file, desk) == PLACE
         return desk
 
-    def inputs(self, hours: float, begin: float = 0.0) -> list[Taken]:
+    def inputs(self, hours: float, begin: float = 0.0) -> list[LoggedInput]:
         span = (begin, hours)
         if span not in self.kept:
             self.kept[span] = inputs_of(self.tables, self.start + begin * HOUR, self.start + hours * HOUR)
@@ -90,7 +90,7 @@ def codes(events: list[Event]) -> Counter[str]:
     return Counter(each["code"] for e in events if e.kind is Kind.REFUSAL for each in e.payload["reasons"])
 
 
-def is_row(taken: Taken, table: str, symbol: str | None = None) -> bool:
+def is_row(taken: LoggedInput, table: str, symbol: str | None = None) -> bool:
     what = taken.what
     return isinstance(what, FeedRow) and what.table == table and symbol in (None, what.row["symbol"])
 
@@ -167,7 +167,7 @@ def test_a_bar_that_never_comes_does_not_stop_the_others(stand: Stand) -> None:
     """Catches a desk that waits for ever, and one that trades the symbol across its hole."""
     hole = [stand.start + hour * HOUR for hour in (3, 4, 5)]
     inputs = [t for t in stand.inputs(40) if not (is_row(t, "bars", "ETHUSDT") and t.what.row["event_time"] in hole)]  # type: ignore[union-attr]
-    seconds = [Taken(epoch_us(time) + LAG_US + 40 * SECOND_US, Tick({})) for time in hole]
+    seconds = [LoggedInput(epoch_us(time) + LAG_US + 40 * SECOND_US, Tick({})) for time in hole]
     desk = stand.desk()
     events = taken_by(desk, sorted([*inputs, *seconds], key=lambda taken: taken.now_us))
     said_of = [event.payload["message"] for event in events if event.kind is Kind.DATA_FAULT]
@@ -181,7 +181,7 @@ def test_a_silent_market_is_not_scored(stand: Stand) -> None:
     """Catches closes that are passed over while no bar comes at all."""
     desk = stand.desk()
     due = desk.next_decision_us
-    events = taken_by(desk, [Taken(due + hour * HOUR_US, Tick({})) for hour in range(5)])
+    events = taken_by(desk, [LoggedInput(due + hour * HOUR_US, Tick({})) for hour in range(5)])
     assert events == []
     assert desk.next_decision_us == due
 
@@ -229,7 +229,7 @@ def test_the_order_of_symbols_does_not_matter(stand: Stand, lived: list[Event]) 
 # -- an outage -----------------------------------------------------------------------------------------------
 
 
-def after_outage(inputs: list[Taken], begin: pd.Timestamp, end: pd.Timestamp) -> Iterator[Taken]:
+def after_outage(inputs: list[LoggedInput], begin: pd.Timestamp, end: pd.Timestamp) -> Iterator[LoggedInput]:
     """What came while nobody listened is asked for afterwards, table by table, and known only then."""
     first, last = epoch_us(begin), epoch_us(end)
     lost = [taken for taken in inputs if first <= taken.now_us < last]
@@ -237,8 +237,8 @@ def after_outage(inputs: list[Taken], begin: pd.Timestamp, end: pd.Timestamp) ->
     yield from (taken for taken in inputs if taken.now_us < first)
     for taken in sorted(rows, key=lambda each: (each.what.table, each.now_us)):  # type: ignore[union-attr]
         row = taken.what.row | {"available_time": timestamp(last)}  # type: ignore[union-attr]
-        yield Taken(last, replace(taken.what, row=row, quality=Quality.BACKFILLED))  # type: ignore[type-var]
-    yield Taken(last, Tick({}))
+        yield LoggedInput(last, replace(taken.what, row=row, quality=Quality.BACKFILLED))  # type: ignore[type-var]
+    yield LoggedInput(last, Tick({}))
     yield from (taken for taken in inputs if taken.now_us >= last)
 
 
@@ -305,7 +305,7 @@ def test_a_row_that_cannot_count_is_named(
     """Catches a row of another symbol or table, or without prices, that ends the process or is passed over."""
     desk = stand.desk()
     before = json.dumps([desk.broker.values(), desk.forgone.values()])
-    events = desk.take(Taken(desk.now_us, FeedRow(table, bar_row(stand, **changes), quality)))
+    events = desk.take(LoggedInput(desk.now_us, FeedRow(table, bar_row(stand, **changes), quality)))
     assert faults(events) == [(table, rule)]
     assert json.dumps([desk.broker.values(), desk.forgone.values()]) == before
 
@@ -315,7 +315,7 @@ def test_an_unknown_rate_is_named_and_nobody_pays(stand: Stand) -> None:
     desk = stand.desk()
     funding = stand.tables["funding"].iloc[-1].to_dict() | {"symbol": "BTCUSDT", "funding_rate": math.nan}
     assert ("funding", "unknown_rate") in faults(
-        desk.take(Taken(desk.now_us, FeedRow("funding", funding, Quality.POLLED)))
+        desk.take(LoggedInput(desk.now_us, FeedRow("funding", funding, Quality.POLLED)))
     )
 
 
@@ -323,9 +323,9 @@ def test_an_unknown_rate_is_named_and_nobody_pays(stand: Stand) -> None:
 def test_a_trade_that_is_none_is_named(stand: Stand, price: float, quantity: float) -> None:
     """Catches a price that nobody has paid, as the last one or as a fill."""
     desk = stand.desk()
-    events = desk.take(Taken(desk.now_us, Print("BTCUSDT", desk.now_us, price, quantity)))
+    events = desk.take(LoggedInput(desk.now_us, Print("BTCUSDT", desk.now_us, price, quantity)))
     assert faults(events) == [("trades", "impossible_trade")]
-    desk.take(Taken(desk.now_us, Tick({"BTCUSDT": price if not price > 1.0 else math.nan})))
+    desk.take(LoggedInput(desk.now_us, Tick({"BTCUSDT": price if not price > 1.0 else math.nan})))
     assert "BTCUSDT" not in desk.broker.prices
 
 
@@ -333,7 +333,7 @@ def test_faults_of_the_feed_are_journalled(stand: Stand) -> None:
     """Catches a fault that nobody hears of, and two of one moment that have one key."""
     desk = stand.desk()
     each = [FeedFault(FaultKind.SILENT, timestamp(desk.now_us), "bars", "BTCUSDT", f"text {n}\nmore") for n in (1, 2)]
-    events = taken_by(desk, [Taken(desk.now_us, fault) for fault in each])
+    events = taken_by(desk, [LoggedInput(desk.now_us, fault) for fault in each])
     assert [event.payload["message"] for event in events] == ["text 1 more", "text 2 more"]
     assert len({event.key for event in events}) == 2
     assert faults(events) == [("bars", "silent")] * 2
@@ -353,7 +353,7 @@ def test_the_day_begins_before_its_first_trade_is_booked(stand: Stand) -> None:
     side, midnight = int(position.plan.side), (desk.now_us // DAY_US + 1) * DAY_US
     before = desk.broker.equity()
     ruin = position.plan.stop * (1.0 - 0.01 * side)
-    events = desk.take(Taken(midnight + 1, Print(position.plan.symbol, midnight + 1, ruin, 1.0)))
+    events = desk.take(LoggedInput(midnight + 1, Print(position.plan.symbol, midnight + 1, ruin, 1.0)))
     assert [event.kind for event in events] == [Kind.FILL, Kind.EXIT]
     assert desk.broker.record.day == timestamp(midnight).date()
     assert desk.broker.record.day_start_equity == before > desk.broker.equity()

@@ -21,15 +21,15 @@ import pytest
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.feed.items import FeedRow
 from slackwater.journal.chain import verify_chain
-from slackwater.journal.errors import BrokenChainError, JournalBusyError, JournalError
+from slackwater.journal.errors import BrokenChainError, JournalError
 from slackwater.journal.store import reading
-from slackwater.paper import watch as watch_module
+from slackwater.paper import stored_account
 from slackwater.paper.broker import Broker
 from slackwater.paper.errors import PaperError
+from slackwater.paper.input_log import InputLog, LoggedInput, Tick, input_files, read_inputs
 from slackwater.paper.reconcile.differences import Cause, Reconciliation
 from slackwater.paper.reconcile.reconcile import reconcile
-from slackwater.paper.taken import Taken, TakenLog, read_taken, taken_files
-from slackwater.paper.watch import CHECKPOINT, LOG, START, Watch, WatchSettings
+from slackwater.paper.stored_account import CHECKPOINT, LOG, START, PaperSettings, StoredAccount
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.scoring.stream import ScoreStream
@@ -48,11 +48,11 @@ class Period:
         self.root = root
         self.scorer = ReversalScorer.load(paper_bundle(root / "bundle"))
         self.tables = paper_market()
-        self.watch = trade_on_paper(root, self.scorer, self.tables, HOURS).watch
+        self.account = trade_on_paper(root, self.scorer, self.tables, HOURS).account
 
-    def settings(self, place: Path, **changes: Any) -> WatchSettings:
-        kept = {**vars(self.watch.settings), "directory": place / "paper", "journal": place / "journal.db"}
-        return WatchSettings(**kept | changes)
+    def settings(self, place: Path, **changes: Any) -> PaperSettings:
+        kept = {**vars(self.account.settings), "directory": place / "paper", "journal": place / "journal.db"}
+        return PaperSettings(**kept | changes)
 
     def copy(self, place: Path, *, journal: bool = True, checkpoint: str = CHECKPOINT) -> Path:
         """Copy the files; with another checkpoint, as a process leaves them that was killed before it wrote one."""
@@ -78,9 +78,9 @@ def period(tmp_path_factory: pytest.TempPathFactory) -> Period:
 
 def opened(period: Period, place: Path, **changes: Any) -> str:
     """Open an account, and leave it."""
-    watch = Watch(period.settings(place, **changes), period.scorer)
-    state = watch.open(pd.Timestamp("2024-01-01", tz="UTC"))
-    watch.close()
+    account = StoredAccount(period.settings(place, **changes), period.scorer)
+    state = account.open(pd.Timestamp("2024-01-01", tz="UTC"))
+    account.close()
     return state
 
 
@@ -95,15 +95,15 @@ def events(path: Path) -> dict[str, tuple[str, int, str]]:
 def edit_log(place: Path, change: Callable[[FeedRow], FeedRow | None]) -> int:
     """Change the rows of a log one by one, or leave them out; return how many were."""
     changed = 0
-    inputs = list(read_taken(place / "paper" / LOG))
-    for path in taken_files(place / "paper" / LOG):
+    inputs = list(read_inputs(place / "paper" / LOG))
+    for path in input_files(place / "paper" / LOG):
         path.unlink()
-    log = TakenLog(place / "paper" / LOG)
+    log = InputLog(place / "paper" / LOG)
     for taken in inputs:
         what = change(taken.what) if isinstance(taken.what, FeedRow) else taken.what
         changed += what is not taken.what
         if what is not None:
-            log.write(Taken(taken.now_us, what))
+            log.write(LoggedInput(taken.now_us, what))
     log.close()
     return changed
 
@@ -183,12 +183,58 @@ def test_nothing_is_journalled_twice(period: Period, tmp_path: Path) -> None:
 
 def test_a_half_written_input_is_cut_off(period: Period, tmp_path: Path) -> None:
     place = period.copy(tmp_path, journal=False, checkpoint=START)
-    last = taken_files(place / "paper" / LOG)[-1]
+    last = input_files(place / "paper" / LOG)[-1]
     whole = last.read_bytes()
     last.write_bytes(whole + b'{"now":17')
     period.traded_again(place)
     assert last.read_bytes() == whole
     assert events(place / "journal.db") == events(period.root / "journal.db")
+
+
+def test_other_code_that_decides_otherwise_is_named(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update, inputs since the checkpoint may lead to other decisions: what to do stands in the message."""
+    place = period.copy(tmp_path, checkpoint=START)
+    take_print = Broker.take_print
+    dearer = lambda self, trade, now: take_print(self, trade._replace(price=trade.price + 1.0), now)  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(Broker, "take_print", dearer)
+        with pytest.raises(PaperError, match="decides otherwise what was decided since the last checkpoint"):
+            opened(period, place)
+    assert opened(period, place) == "continues"  # and the lock is free
+
+
+def test_a_first_start_that_was_killed_leaves_no_account(
+    period: Period, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches half an account, which the next start would refuse for good."""
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stored_account, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened(period, tmp_path)
+    assert not (tmp_path / "paper").exists()
+    (tmp_path / ".paper.abcdefgh").mkdir()  # as SIGKILL leaves it
+    assert opened(period, tmp_path) == "begins"
+    assert not (tmp_path / ".paper.abcdefgh").exists()
+
+
+def test_ticks_at_which_nothing_is_to_be_done_are_not_logged(period: Period, tmp_path: Path) -> None:
+    """Catches a log that grows by two lines per second while a venue is out of reach."""
+    place = period.copy(tmp_path)
+    account = StoredAccount(period.settings(place), period.scorer)
+    account.open(pd.Timestamp("2024-01-01", tz="UTC"))
+    before = input_files(place / "paper" / LOG)[-1].stat().st_size
+    due = account.desk.next_decision_us
+    for second in range(60):
+        assert account.take(due + second * 1_000_000, Tick({"BTCUSDT": 10_000.0})) == []
+    account.close()
+    lines = input_files(place / "paper" / LOG)[-1].read_text()[before:].count("\n")
+    assert lines <= 1  # an hour may have begun
 
 
 # -- before anything starts ------------------------------------------------------------------------------------------
@@ -218,9 +264,9 @@ def test_other_settings_are_another_account(
 def test_two_processes_do_not_trade_one_account(period: Period, tmp_path: Path) -> None:
     """Catches two writers of one log, whose inputs would lead to neither's decisions."""
     place = period.copy(tmp_path)
-    first = Watch(period.settings(place), period.scorer)
+    first = StoredAccount(period.settings(place), period.scorer)
     first.open(pd.Timestamp("2024-01-01", tz="UTC"))
-    with pytest.raises(JournalBusyError, match="is being written by slackwater watch"):
+    with pytest.raises(PaperError, match="is being traded by slackwater watch"):
         opened(period, place, journal=tmp_path / "another.db")
     first.close()
     assert opened(period, place) == "continues"
@@ -355,7 +401,7 @@ def test_other_code_is_named_as_the_cause(period: Period, tmp_path: Path, monkey
     place = period.copy(tmp_path, journal=False, checkpoint=START)
     take_print = Broker.take_print
     with monkeypatch.context() as patch:
-        patch.setattr(watch_module, "code_version", lambda: "0.0.9+0123456789ab")
+        patch.setattr(stored_account, "code_version", lambda: "0.0.9+0123456789ab")
         patch.setattr(
             Broker,
             "take_print",

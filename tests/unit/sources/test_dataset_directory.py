@@ -160,7 +160,7 @@ def test_two_runs_into_one_directory_are_refused(tmp_path: Path) -> None:
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == b"filling\n"
-        with pytest.raises(ParameterError, match="is being filled by another process"):
+        with pytest.raises(ParameterError, match=r"is being filled by fetch \(process \d+\)"):
             filled(out, "new")
     finally:
         other.kill()

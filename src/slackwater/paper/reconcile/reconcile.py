@@ -26,7 +26,7 @@ from slackwater.paper.reconcile.scores import (
     stream_differences,
 )
 from slackwater.paper.reconcile.trades import paper_trades, trade_differences
-from slackwater.paper.watch import SETTINGS, desk_of
+from slackwater.paper.stored_account import SETTINGS, desk_of
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.storage import read_json
 from slackwater.times import epoch_us, microseconds, timestamp
@@ -52,7 +52,7 @@ def reconcile(
     Parameters
     ----------
     directory
-        Directory of the account (`slackwater.paper.watch`).
+        Directory of the account (`slackwater.paper.stored_account`).
     journal
         Its journal.
     scorer
@@ -80,21 +80,15 @@ def reconcile(
         found = list(_journal_differences(account, held, facts["account"]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DefectWarning)  # they were said when the tables were made
-        seen = events_of(scores_as_seen(scorer, account), account.scored_us, account.end_us)
-        reference = seen if tables is None else events_of(scorer.score(tables), account.scored_us, account.end_us)
-    decided = {key: row for key, row in seen.items() if _decided(account, key)}
-    found += stream_differences(scorer, account.asked, decided)
-    lag, step = microseconds(scorer.spec.decision_lag), microseconds(scorer.spec.bar_interval)
-    asked_for = {key: row for key, row in reference.items() if key[1] + lag <= account.end_us}
-    rows = row_differences(account, tables or account.tables(()), lag, step) if tables is not None else None
-    of_scores = [] if rows is None else list(score_differences(scorer, account.asked, asked_for, rows))
-    found += of_scores
-    return _with_backtest(account, facts, scorer, tables, asked_for, found, of_scores)
-
-
-def _decided(account: Replayed, key: Key) -> bool:
-    """Return whether the account has come to decide on the bar of an event."""
-    return key in account.asked or any(time >= key[1] for _, time in account.asked)
+        seen = events_of(scores_as_seen(scorer, account), *account.scored)
+        reference = seen if tables is None else events_of(scorer.score(tables), *account.scored)
+    found += stream_differences(scorer, account.asked, seen)
+    of_scores: list[Difference] = []
+    if tables is not None:
+        lag, step = microseconds(scorer.spec.decision_lag), microseconds(scorer.spec.bar_interval)
+        rows = row_differences(account, tables, lag, step)
+        of_scores = list(score_differences(scorer, account.asked, reference, rows))
+    return _with_backtest(account, facts, scorer, tables, reference, [*found, *of_scores], of_scores)
 
 
 def _journal_differences(account: Replayed, journal: Journal, name: str) -> Iterator[Difference]:
@@ -144,20 +138,20 @@ def _with_backtest(
     of_scores: list[Difference],
 ) -> Reconciliation:
     """Run the backtest of history, compare, and put everything together."""
-    gate = gate_of_history(desk_of(facts, scorer).gate)
-    finest = desk_of(facts, scorer).settings.finest
-    backtest, result = _backtest(account, facts, scorer, gate, tables, events, finest)
+    desk = desk_of(facts, scorer)
+    gate = gate_of_history(desk.gate)
+    backtest, result = _backtest(account, facts, scorer, gate, tables, events, desk.settings.finest)
     decisions = {(each.symbol, epoch_us(each.event_time)): each for each in result.decisions}
     over = {key: each for key, each in decisions.items() if not _not_over(each)}
     orders = {(o.score.symbol, epoch_us(o.score.event_time)): (o.price, o.time) for o in backtest.orders}
     by_event = {(each.symbol, epoch_us(each.event_time)): each for each in of_scores}
-    compared = replace_asked(account, {key for key in account.asked if key in over or key not in decisions})
+    asked = {key: each for key, each in account.asked.items() if key in over or key not in decisions}
+    compared = replace(account, asked=asked)
     of_decisions = list(decision_differences(compared, over, gate, by_event, orders))
     trades = paper_trades(account)
     rows = result.trades.to_dict("records")
     history = {(str(row["symbol"]), epoch_us(row["event_time"])): row for row in rows}
-    paths = backtest.paths
-    of_trades = list(trade_differences(account, trades, history, paths))
+    of_trades = list(trade_differences(account, trades, history, backtest.paths))
     both = [key for key in trades if key in history]
     planned = [key for key, each in account.asked.items() if isinstance(each.decision, TradePlan)]
     return Reconciliation(
@@ -177,11 +171,6 @@ def _with_backtest(
         history_r=sum(float(history[key]["net_r"]) for key in both),
         differences=tuple(sorted([*found, *of_decisions, *of_trades], key=lambda each: (each.event_time, each.symbol))),
     )
-
-
-def replace_asked(account: Replayed, keys: set[Key]) -> Replayed:
-    """Return an account with some of its decisions alone."""
-    return replace(account, asked={key: each for key, each in account.asked.items() if key in keys})
 
 
 def _not_over(decision: TradePlan | Refusal) -> bool:

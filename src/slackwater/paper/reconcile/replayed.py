@@ -13,8 +13,8 @@ from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Quality
 from slackwater.journal.event import Event
 from slackwater.paper.checkpoint import load_checkpoint
 from slackwater.paper.desk import Desk
-from slackwater.paper.taken import read_taken
-from slackwater.paper.watch import HISTORY, LOG, START, desk_of
+from slackwater.paper.input_log import read_inputs
+from slackwater.paper.stored_account import HISTORY, LOG, START, desk_of
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.scoring.stream import EventScore
@@ -67,8 +67,8 @@ class Replayed:
         Their number.
     start_us, end_us
         Beginning of the account, and its last input, microseconds since 1970.
-    scored_us
-        The last close before the first one that it has scored.
+    scored
+        The last close before the first one that it has scored, and the last that it has, microseconds since 1970.
     """
 
     history: dict[str, pd.DataFrame]
@@ -79,7 +79,7 @@ class Replayed:
     inputs: int = 0
     start_us: int = 0
     end_us: int = 0
-    scored_us: int = 0
+    scored: tuple[int, int] = (0, 0)
 
     def table(self, name: str) -> pd.DataFrame:
         """Return the rows of a table, with the times from which they counted."""
@@ -128,7 +128,7 @@ def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) 
     directory
         Directory of the account.
     facts
-        Its settings (`slackwater.paper.watch.SETTINGS`).
+        Its settings (`slackwater.paper.stored_account.SETTINGS`).
     scorer
         Scorer of its bundle.
 
@@ -144,8 +144,9 @@ def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) 
     session.taken = []
     desk = _Recorder(desk_of(facts, scorer, session), found)
     begin = load_checkpoint(directory / START, desk)
-    found.scored_us = desk.next_decision_us - microseconds(scorer.spec.decision_lag + scorer.spec.bar_interval)
-    for taken in read_taken(directory / LOG, begin):
+    before = microseconds(scorer.spec.decision_lag + scorer.spec.bar_interval)
+    first = desk.next_decision_us - before
+    for taken in read_inputs(directory / LOG, begin):
         found.inputs += 1
         found.end_us = taken.now_us
         session.taken.clear()
@@ -156,6 +157,7 @@ def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) 
             _remember(found, what, session.taken)
         elif isinstance(what, FeedFault) and what.kind is FaultKind.CLOCK:
             found.clock_faults.append(taken.now_us)
+    found.scored = (first, desk.next_decision_us - before)
     return found
 
 

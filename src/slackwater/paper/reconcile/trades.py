@@ -81,7 +81,7 @@ def trade_differences(
     paths
         Bars of history by symbol.
     """
-    for key in sorted({*trades, *history} & {*trades}, key=lambda key: key[::-1]):
+    for key in sorted(trades, key=lambda key: key[::-1]):
         ours, path = trades[key], paths.get(key[0])
         if path is None:
             continue

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from slackwater.journal.event import Event, Kind, Origin
-from slackwater.paper.viewing import Viewer
-from slackwater.paper.watch import WatchSettings, desk_of
+from slackwater.paper.stored_account import PaperSettings, desk_of
+from slackwater.paper.viewer import Viewer
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.times import epoch_us
 
@@ -21,7 +21,7 @@ ORIGIN = Origin(account="paper", synthetic=True)
 @pytest.fixture
 def viewer(small_bundle: Path, tmp_path: Path) -> Viewer:
     scorer = ReversalScorer.load(small_bundle)
-    settings = WatchSettings(
+    settings = PaperSettings(
         directory=tmp_path, journal=tmp_path / "journal.db", venue="binance", symbols=("BTCUSDT", "ETHUSDT")
     )
     return Viewer(desk_of(settings.facts(scorer, epoch_us(START)), scorer), "binance")

@@ -22,7 +22,7 @@ from slackwater.market.tables import TABLES
 from slackwater.paper.errors import PaperError
 from slackwater.times import epoch_us, timestamp
 
-__all__ = ["Input", "Place", "Taken", "TakenLog", "Tick", "read_taken", "taken_files"]
+__all__ = ["Input", "InputLog", "LoggedInput", "Place", "Tick", "input_files", "read_inputs"]
 
 _TIMES: Final = frozenset(column.name for table in TABLES for column in table.columns if column.kind == "time")
 
@@ -36,7 +36,7 @@ class Tick(NamedTuple):
 Input: TypeAlias = FeedRow | FeedFault | Print | Tick
 
 
-class Taken(NamedTuple):
+class LoggedInput(NamedTuple):
     """An input and when it came, in microseconds since 1970."""
 
     now_us: int
@@ -55,7 +55,7 @@ class Place(NamedTuple):
     offset: int
 
 
-class TakenLog:
+class InputLog:
     """Log that is open for adding inputs: one file per UTC day.
 
     Parameters
@@ -76,7 +76,7 @@ class TakenLog:
         self._length = 0
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            if files := taken_files(self.directory):
+            if files := input_files(self.directory):
                 _cut_unfinished_line(files[-1])
                 self._open(files[-1].name)
         except OSError as error:
@@ -87,7 +87,7 @@ class TakenLog:
         """The end of the log."""
         return Place(self._name, self._length)
 
-    def write(self, taken: Taken) -> None:
+    def write(self, taken: LoggedInput) -> None:
         """Add an input; it is with the operating system when this returns."""
         name = f"{datetime.fromtimestamp(taken.now_us // 1_000_000, UTC):%Y-%m-%d}.jsonl"
         line = taken.line()
@@ -136,12 +136,12 @@ class TakenLog:
         )
 
 
-def taken_files(directory: str | Path) -> list[Path]:
+def input_files(directory: str | Path) -> list[Path]:
     """Return the files of a log, the oldest first."""
     return sorted(Path(directory).glob("????-??-??.jsonl"))
 
 
-def read_taken(directory: str | Path, since: Place | None = None) -> Iterator[Taken]:
+def read_inputs(directory: str | Path, since: Place | None = None) -> Iterator[LoggedInput]:
     """Yield the inputs of a log from a place on; an unfinished last line is left out.
 
     Raises
@@ -149,7 +149,7 @@ def read_taken(directory: str | Path, since: Place | None = None) -> Iterator[Ta
     PaperError
         If a line is not the one that was written, or the place is not there; with file and line.
     """
-    files = taken_files(directory)
+    files = input_files(directory)
     if since is not None and since.file:
         if since.file not in {path.name for path in files}:
             raise PaperError(f"the log {directory} has no file {since.file}: restore it, or begin anew elsewhere")
@@ -178,7 +178,7 @@ def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _of_line(line: str) -> Taken:
+def _of_line(line: str) -> LoggedInput:
     checksum, _, text = line.removesuffix("\n").partition(" ")
     if checksum != _checksum(text):
         raise ValueError("its checksum is that of another line")
@@ -219,8 +219,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _taken(content: Mapping[str, Any]) -> Taken:
-    return Taken(int(content["now"]), _INPUTS[content["is"]](content))
+def _taken(content: Mapping[str, Any]) -> LoggedInput:
+    return LoggedInput(int(content["now"]), _INPUTS[content["is"]](content))
 
 
 def _row(content: Mapping[str, Any]) -> FeedRow:
