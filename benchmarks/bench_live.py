@@ -32,7 +32,7 @@ PEER = f"scikit-learn API of lightgbm {'.'.join(lightgbm.__version__.split('.')[
 ROUNDS = 4
 
 
-class LoggedInput(NamedTuple):
+class Taken(NamedTuple):
     """CPU microseconds of each row, without those of the clock: other processes take no part of them."""
 
     off_event: list[float]
@@ -76,9 +76,9 @@ def clock_reading() -> float:
     return float(np.median(np.diff(readings))) / 1e3
 
 
-def measure(live: Live) -> LoggedInput:
+def measure(live: Live) -> Taken:
     """Stream all rows, stream them again with the gate, and then let the peer predict every event."""
-    taken, account, clock = LoggedInput([], [], [], []), Account(equity=10_000.0), time.thread_time_ns
+    taken, account, clock = Taken([], [], [], []), Account(equity=10_000.0), time.thread_time_ns
     stream, scores = live.scorer.stream("BTCUSDT"), []
     for row in live.rows:
         start = clock()
@@ -98,7 +98,7 @@ def measure(live: Live) -> LoggedInput:
         live.peer.predict_proba(table)
         taken.peer.append((clock() - start) / 1e3)
     reading = clock_reading()
-    return LoggedInput(*([spent - reading for spent in each] for each in taken))
+    return Taken(*([spent - reading for spent in each] for each in taken))
 
 
 def test_live_row(record: Recorder, live: Live) -> None:
@@ -109,7 +109,7 @@ def test_live_row(record: Recorder, live: Live) -> None:
         assert score.p_direction == calibrator.predict(raw)[0]
     measure(live)
     rounds = [measure(live) for _ in range(ROUNDS)]
-    found = {name: np.concatenate([getattr(each, name) for each in rounds]) for name in LoggedInput._fields}
+    found = {name: np.concatenate([getattr(each, name) for each in rounds]) for name in Taken._fields}
     p50 = {name: float(np.median(values)) for name, values in found.items()}
     goals = {"event": 30.0, "with_gate": 14.0, "off_event": 100.0}
     texts = {"event": "at an event", "with_gate": "at an event, with the gate", "off_event": "without an event"}
