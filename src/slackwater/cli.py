@@ -20,6 +20,7 @@ from slackwater.commands.promote import promote
 from slackwater.commands.report import report
 from slackwater.commands.venue import venue
 from slackwater.errors import ParameterError, SlackwaterError, missing_extra
+from slackwater.interrupts import interrupt_between_compilations
 from slackwater.market.venues import EXCHANGES
 
 if TYPE_CHECKING:
@@ -415,6 +416,7 @@ def main() -> None:
     """Run the command; a known error becomes one clear message and exit status 1."""
     # A script does not search the working directory, where `features.extra` may lie; last, it shadows nothing.
     sys.path.append(str(Path.cwd()))
+    interrupt_between_compilations()
     try:
         try:
             app()

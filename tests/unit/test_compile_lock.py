@@ -8,13 +8,13 @@ import threading
 from pathlib import Path
 
 from pipelines._closure import ROOT
-from tests.compile_lock import CompileLock
+from slackwater.parallel.compile_lock import CompileLock
 
 COMPILING = """
 import sys
 from pathlib import Path
 from numba.core.compiler_lock import global_compiler_lock
-from tests.compile_lock import CompileLock
+from slackwater.parallel.compile_lock import CompileLock
 CompileLock(Path(sys.argv[1])).install()
 with global_compiler_lock, global_compiler_lock:
     print("compiling", flush=True)

@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from slackwater.errors import DataError, ParameterError, SchemaError
 from slackwater.models.parameters import TreeParameters
 from slackwater.numbers import brief
+from slackwater.parallel.process import has_one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -223,11 +224,22 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             "verbosity": -1,
         }
         names: Any = list(self.feature_names_in_) if hasattr(self, "feature_names_in_") else "auto"
+        return self._train(parameters, X, target, weight, base, names)
+
+    def _train(
+        self,
+        parameters: dict[str, Any],
+        X: NDArray[np.float64],
+        target: NDArray[np.intp],
+        weight: NDArray[np.float64],
+        base: NDArray[np.float64] | None,
+        names: Any,
+    ) -> lightgbm.Booster:
         data = lightgbm.Dataset(X, label=target, weight=weight, init_score=base, feature_name=names)
         return lightgbm.train(parameters, data, num_boost_round=self.n_estimators)
 
     def _n_threads(self) -> int:
-        return int(joblib.effective_n_jobs(self.n_jobs))
+        return 1 if has_one_thread() else int(joblib.effective_n_jobs(self.n_jobs))
 
 
 def _check_names(names: Iterable[object]) -> None:

@@ -105,7 +105,7 @@ class CompiledModels:
         """
         raw = np.empty((len(features), self._start.size))
         raw[:] = self._start
-        if self._outside:
+        if self._outside and len(features):  # a symbol without an event: a model need not take an empty table
             oriented = self._orientation.apply(features[:, self._positions], direction)
             for at, model in self._outside:
                 raw[:, at] = model.predict_raw(oriented)

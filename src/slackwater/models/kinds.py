@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Final
 
 from slackwater.models.classifier import ReversalClassifier
+from slackwater.models.distributed import DistributedClassifier
 from slackwater.models.logistic import RankLogistic
 from slackwater.models.mean import MeanModel
 from slackwater.models.parameters import ModelParameters, TreeParameters
@@ -16,7 +17,12 @@ __all__ = ["KINDS", "new_model"]
 
 
 def _lightgbm(parameters: ModelParameters) -> Model:
-    return ReversalClassifier(**{each.name: getattr(parameters, each.name) for each in fields(TreeParameters)})
+    trees = {each.name: getattr(parameters, each.name) for each in fields(TreeParameters)}
+    if parameters.engine == "local":
+        return ReversalClassifier(**trees)
+    together = DistributedClassifier(**trees)
+    together.time_limit = parameters.fit_time_limit
+    return together
 
 
 def _logistic(parameters: ModelParameters) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from slackwater.errors import ParameterError
 from slackwater.settings import PositiveDuration, Within, settings
 from slackwater.times import DAY
 
@@ -72,12 +73,24 @@ class ModelParameters(TreeParameters):
         Of the log-odds, fitted across the folds that precede a test block: ``"anchored"``
         (`slackwater.models.calibration.AnchoredCalibrator`), ``"sigmoid"``
         (`slackwater.models.calibration.SigmoidCalibrator`), or ``"none"``.
+    engine
+        Who fits the trees: ``"local"``, one process, or ``"dask"``, all workers of a Dask cluster together
+        (`slackwater.models.distributed.DistributedClassifier`), for events beyond the memory of one. The trees depend
+        on it.
+    fit_time_limit
+        Longest time of one fit by such workers, positive; after it one process fits alone.
     """
 
     kind: Literal["lightgbm", "logistic", "mean"] = "lightgbm"
     logistic_c: Annotated[float, Within(gt=0.0)] = 0.003
     families: tuple[str, ...] | None = None
     calibration: Literal["anchored", "sigmoid", "none"] = "anchored"
+    engine: Literal["local", "dask"] = "local"
+    fit_time_limit: PositiveDuration = timedelta(minutes=30)
+
+    def _check_together(self) -> None:
+        if self.engine == "dask" and self.kind == "logistic":
+            raise ParameterError("`engine` must be local for kind logistic: dask fits trees, and it has none")
 
 
 @settings

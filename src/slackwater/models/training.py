@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from slackwater.models.kinds import new_model
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.targets import TARGETS, Calibrator, Model, Target
 from slackwater.models.training_range import TrainingRange
+from slackwater.parallel import run_here, run_tasks
 from slackwater.storage import digest_of, values_digest
 from slackwater.types import Bools, Floats, Ints
 
@@ -318,30 +319,34 @@ class Trainer:
         """
         self.require_labels(training)
         splits = list(self.splits(training))
-        blocks = []
-        with ThreadPoolExecutor(max_workers=self.validation.parallel_folds) as pool:
-            predicted = pool.map(lambda split: self._raw_predictions(training, *split), splits)
-            for fold, ((train, test), columns) in enumerate(zip(splits, predicted, strict=True)):
-                block = training.labels.iloc[test][["symbol", "event_time"]].reset_index(drop=True)
-                block.insert(0, "row", test)
-                block["fold"] = fold
-                blocks.append(block.assign(**columns))
-                if progress is not None:
-                    first = block["event_time"].iloc[0]
-                    lost = [target.name for target in self.targets if np.isnan(columns[f"raw_{target.name}"]).all()]
-                    progress(
-                        f"fold {fold + 1} of {len(splits)}: {len(train):,} training events, "
-                        f"{len(test):,} tested from {first:%Y-%m-%d}"
-                        + (f"; too few labels of one kind for {', '.join(lost)}" if lost else "")
-                    )
+        blocks: list[pd.DataFrame] = []
+        # Folds grow: the last and longest one first, or all workers but one would wait for it at the end.
+        names = {fold: f"fold {fold + 1} of {len(splits)}" for fold in reversed(range(len(splits)))}
+        tasks = {name: splits[fold] for fold, name in names.items()}
+        threads = f"threads:{self.validation.parallel_folds}"
+        # Where all workers fit one model together, two folds at once would wait for each other for ever.
+        run = run_here if self.model.engine == "dask" else partial(run_tasks, unless_chosen=threads)
+        predicted = run(partial(self._raw_predictions, training), tasks)
+        for (fold, name), columns in zip(names.items(), predicted, strict=True):
+            train, test = splits[fold]
+            block = training.labels.iloc[test][["symbol", "event_time"]].reset_index(drop=True).assign(fold=fold)
+            block.insert(0, "row", test)
+            blocks.insert(0, block.assign(**columns))
+            if progress is not None:
+                first = block["event_time"].iloc[0]
+                lost = [target.name for target in self.targets if np.isnan(columns[f"raw_{target.name}"]).all()]
+                progress(
+                    f"{name}: {len(train):,} training events, {len(test):,} tested from {first:%Y-%m-%d}"
+                    + (f"; too few labels of one kind for {', '.join(lost)}" if lost else "")
+                )
         out = pd.concat(blocks, ignore_index=True)
         for target in self.targets:
             out = self._with_outputs(training, target, out)
         return out
 
-    def _raw_predictions(self, training: TrainingSet, train: Ints, test: Ints) -> dict[str, Any]:
+    def _raw_predictions(self, training: TrainingSet, split: tuple[Ints, Ints]) -> dict[str, Any]:
+        (train, test), features = split, self.read_by_models(training)
         columns: dict[str, Any] = {}
-        features = self.read_by_models(training)
         for target in self.targets:
             name, y = target.name, training.labels[target.column].iloc[train].dropna()
             raw, anchor = np.full(len(test), np.nan), np.nan

@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 from numba.core import event
+
+__all__ = ["CompileLock", "compile_one_after_the_other"]
+
+_installed: list[CompileLock] = []
+
+
+def compile_one_after_the_other() -> None:
+    """Have this process wait, before it compiles, for every other one that shares its cache and has called this."""
+    if not _installed:
+        _installed.append(
+            CompileLock(Path(os.environ.get("NUMBA_CACHE_DIR", tempfile.gettempdir())) / "compiling.lock")
+        )
+        _installed[0].install()
 
 
 class CompileLock(event.Listener):
@@ -27,7 +41,7 @@ class CompileLock(event.Listener):
 
     def install(self) -> None:
         """Follow numba's lock from now on, until the process ends."""
-        event.register("numba:compiler_lock", self)
+        event.register("numba:compiler_lock", self)  # type: ignore[no-untyped-call]
 
     def on_start(self, event: event.Event) -> None:
         """Wait until no other process compiles."""
