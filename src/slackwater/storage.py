@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import tempfile
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
@@ -34,9 +36,14 @@ __all__ = [
     "atomic_directory",
     "atomic_file",
     "digest_of",
+    "finest_bars",
     "first_directory",
     "json_line",
     "marked_synthetic",
+    "parquet_files",
+    "parquet_tables",
+    "part_name",
+    "part_symbol",
     "read_arrays",
     "read_fine_bars",
     "read_json",
@@ -64,6 +71,8 @@ SYNTHETIC: Final = "synthetic"
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
 _ROWS_PER_PART: Final = 65_536
+_HALF_WRITTEN: Final = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")
+"""Name of a file that `atomic_file` has not finished."""
 
 
 @contextmanager
@@ -100,6 +109,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     with _directory_beside(target) as temporary:
         yield temporary
+        for left in temporary.rglob(".*"):  # of a worker that was lost while it wrote a file
+            if _HALF_WRITTEN.fullmatch(left.name):
+                left.unlink(missing_ok=True)
         temporary.chmod(0o755)
         if target.exists():
             old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
@@ -273,8 +285,49 @@ def json_line(content: Any) -> str:
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a parquet table; the error names the file that is missing or damaged."""
-    source = _file(path)
+    """Read a parquet table, a file or a directory with one per symbol; the error names what is missing or damaged."""
+    parts = [_read_part(part, columns) for part in parquet_files(path)]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def parquet_files(path: str | Path) -> list[Path]:
+    """Return the files of a parquet table: the file itself, or those of a directory in order of symbols.
+
+    Raises
+    ------
+    MissingDataError
+        If there is none.
+    """
+    source = Path(path)
+    found = sorted(parquet_tables(source), key=part_symbol)
+    return found or [_file(source)]
+
+
+def parquet_tables(directory: str | Path) -> list[Path]:
+    """Return the parquet tables of a directory by name, without files that are not finished (`atomic_file`)."""
+    return sorted(path for path in Path(directory).glob("*.parquet") if not path.name.startswith("."))
+
+
+def part_name(symbol: str) -> str:
+    """Return the name of the file of a symbol, which may contain what a name of a file must not.
+
+    Examples
+    --------
+    >>> part_name("BTC/USD"), part_name("_BTC")
+    ('BTC%2FUSD.parquet', '%5FBTC.parquet')
+    """
+    name = quote(symbol, safe="")
+    if name[:1] in (".", "_"):  # readers of parquet directories pass over such files
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    return f"{name}.parquet"
+
+
+def part_symbol(part: Path) -> str:
+    """Return the symbol of a file (`part_name`)."""
+    return unquote(part.stem)
+
+
+def _read_part(source: Path, columns: list[str] | None) -> pd.DataFrame:
     try:
         return pd.read_parquet(source, columns=columns)
     except (OSError, ValueError) as error:
@@ -301,8 +354,17 @@ def read_parquet_rows(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as parquet with light compression."""
+    # Numbers and times hardly repeat: dictionaries of them take most of the time, and more space than they save.
+    texts = [str(name) for name, kind in table.dtypes.items() if kind.kind == "O"]
     with atomic_file(path) as temporary:
-        table.to_parquet(temporary, compression="zstd", compression_level=1, index=False, row_group_size=_ROWS_PER_PART)
+        table.to_parquet(
+            temporary,
+            index=False,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=_ROWS_PER_PART,
+            use_dictionary=texts,
+        )
 
 
 def write_tables(tables: dict[str, pd.DataFrame], directory: str | Path) -> None:
@@ -318,21 +380,25 @@ def read_tables(directory: str | Path, names: Iterable[str] | None = None) -> di
     if not root.is_dir():
         raise MissingDataError(f"there is no directory {root}")
     wanted = None if names is None else set(names)
-    paths = (path for path in sorted(root.glob("*.parquet")) if wanted is None or path.stem in wanted)
-    return {path.stem: read_parquet(path) for path in paths}
+    return {path.stem: read_parquet(path) for path in parquet_tables(root) if wanted is None or path.stem in wanted}
 
 
 def marked_synthetic(directory: str | Path) -> bool:
     """Return whether a parquet file of a directory is marked as a table of a simulated market (`SYNTHETIC`)."""
-    paths = sorted(Path(directory).glob("*.parquet"))
+    paths = parquet_tables(directory)
     return any(read_parquet(path, columns=[]).attrs.get(SYNTHETIC) is True for path in paths)
 
 
 def read_fine_bars(directory: str | Path) -> pd.DataFrame:
     """Read the finest bars of a directory of tables: ``fine_bars``, or ``bars`` where there is nothing finer."""
+    return read_parquet(finest_bars(directory))
+
+
+def finest_bars(directory: str | Path) -> Path:
+    """Return the path of the finest bars of a directory of tables."""
     root = Path(directory)
     finest = root / "fine_bars.parquet"
-    return read_parquet(finest if finest.is_file() else root / "bars.parquet")
+    return finest if finest.exists() else root / "bars.parquet"
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any]], path: str | Path) -> None:

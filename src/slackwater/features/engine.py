@@ -26,9 +26,12 @@ from slackwater.market.frame_row import LARGEST, FrameRow
 from slackwater.market.inputs import CLOSE, INPUTS
 from slackwater.storage import arrays_digest
 from slackwater.times import epoch_us, microseconds, timestamp
-from slackwater.types import Floats, Ints
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["LONGEST_GAP", "FeatureEngine"]
+__all__ = ["BAR_COLUMNS", "LONGEST_GAP", "FeatureEngine", "bar_rows", "kept_memory", "not_bars"]
+
+BAR_COLUMNS: Final = ("symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct")
+"""Columns of a table of features before the features."""
 
 LONGEST_GAP: Final = timedelta(days=366)
 """Longest time without bars that a live state is carried over; a row that lies further ahead is refused."""
@@ -120,36 +123,48 @@ class FeatureEngine:
         SchemaError
             If the prices of a row are not those of a bar.
         """
+        features = kept_memory(frame.n_bars, len(self.names))
+        self.write_features(frame, features, progress)
+        return pd.concat([bar_rows(frame), pd.DataFrame(features, columns=self.names, copy=False)], axis=1)
+
+    def write_features(
+        self, frame: MarketFrame, out: Floats, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Write what `transform` computes into an array of shape (n_bars, n_names), such as a part of a larger one.
+
+        Parameters, errors and the order of rows are those of `transform`.
+        """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
         if frame.values.shape[1] != len(self.inputs):
             raise ParameterError(f"a frame row has {frame.values.shape[1]} inputs, the engine reads {len(self.inputs)}")
-        present = frame.table["close"].notna().to_numpy()
-        self._refuse_impossible_bars(frame, present)
-        values = np.empty((int(present.sum()), len(self.names)))
+        self.require_bars(frame)
+        present = frame.has_bar
         state = np.empty(self._state_size)
         written = 0
         for symbol, rows in frame.symbols():
             state[:] = 0.0
-            given, out = frame.values[rows], values[written:]
+            given, made = frame.values[rows], out[written:]
             kept = self._rows(len(given)) if self._extras else np.empty((0, self._row_width))
             times = frame.table["event_time"].iloc[rows]
             first = epoch_us(times.iloc[0])
-            count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, out)
+            count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, made)
             if self._extras:
-                self._advance_extras(symbol, state, kept[:-1], out[:count], times[present[rows]])
+                self._advance_extras(symbol, state, kept[:-1], made[:count], times[present[rows]])
             written += count
             if progress is not None:
-                progress(written, len(values))
-        index = frame.table[["symbol", "event_time", "available_time", "close", "depth_bid_1pct", "depth_ask_1pct"]]
-        index = index[present].reset_index(drop=True)
-        features = pd.DataFrame(values, columns=self.names, copy=False)
-        return pd.concat([index, features], axis=1)
+                progress(written, len(out))
 
     @staticmethod
-    def _refuse_impossible_bars(frame: MarketFrame, present: NDArray[np.bool_]) -> None:
-        prices = dict(zip(INPUTS[:4], frame.values[:, :4].T, strict=True))
-        bad = frame.table.index[present & (impossible_bars(prices) | (prices["high"] > LARGEST))]
+    def require_bars(frame: MarketFrame) -> None:
+        """Refuse a frame whose prices are not those of bars.
+
+        Raises
+        ------
+        SchemaError
+            Naming the first of the rows.
+        """
+        bad = frame.table.index[frame.has_bar & not_bars(frame.table)]
         if len(bad):
             raise SchemaError(
                 f"{len(bad)} rows of the frame are not bars: {BAR_RULE}\n"
@@ -402,3 +417,28 @@ class FeatureEngine:
 def _source(family: Family) -> dict[str, str]:
     """Return what the fingerprint holds of the code of a family; `_FORMULAS` stands for those of the library."""
     return {} if type(family) in FAMILIES else {"class": spec_of(type(family)), "source": source_digest(type(family))}
+
+
+def not_bars(table: pd.DataFrame) -> Bools:
+    """Return whether the prices of each row are not those of a bar, or too large for the kernels."""
+    prices = {name: table[name].to_numpy() for name in INPUTS[:4]}
+    return impossible_bars(prices) | (prices["high"] > LARGEST)
+
+
+def bar_rows(frame: MarketFrame) -> pd.DataFrame:
+    """Return what precedes the features in a table of them: `BAR_COLUMNS` of each row of a frame that has a bar."""
+    return frame.table[list(BAR_COLUMNS)][frame.has_bar].reset_index(drop=True)
+
+
+def kept_memory(rows: int, columns: int) -> Floats:
+    """Return an array of numbers that are not set, in memory that Arrow keeps from call to call.
+
+    The first touch of fresh memory takes as long as the kernel that writes into it.
+    """
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError:  # an extra brings it; scores do not need it
+        return np.empty((rows, columns))
+    if not rows:
+        return np.empty((0, columns))
+    return np.frombuffer(pa.allocate_buffer(rows * columns * 8), dtype=np.float64).reshape(rows, columns)

@@ -41,7 +41,7 @@ def read_row(values, time, row):  # type: ignore[no-untyped-def]
     row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def transform_rows(state, constants, at, values, first, step, kept, out):  # type: ignore[no-untyped-def]
     """Advance down the rows; write one row of output for each that has a bar, and return how many those are.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 __all__ = ["first_touch"]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def first_touch(
     log_high: NDArray[np.float64],
     log_low: NDArray[np.float64],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,13 +14,13 @@ from slackwater.durations import duration_name
 from slackwater.errors import DataError, ParameterError
 from slackwater.labels._first_touch import first_touch
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
-from slackwater.labels.outcomes import NO_TIME, Fate, HorizonReport, Outcomes
+from slackwater.labels.outcomes import NO_TIME, Fate, LabelReport, Outcomes, label_report
 from slackwater.times import DAY, DAY_US, HOUR, MINUTE, SECOND_US, microseconds, timestamps
 from slackwater.trading.price_path import PricePath
 from slackwater.trading.score import VOLATILITY_CAP, VOLATILITY_FLOOR
-from slackwater.types import Floats, Ints
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["LABEL_COLUMNS", "LabelReport", "triple_barrier"]
+__all__ = ["LABEL_COLUMNS", "Barriers", "Touched", "event_rows", "triple_barrier"]
 
 LABEL_COLUMNS = (
     *("symbol", "event_time", "available_time", "direction", "volatility_daily", "entry_time", "entry_price"),
@@ -31,55 +31,6 @@ LABEL_COLUMNS = (
 _LONGEST_GAP = 15 * MINUTE
 _LONGEST_GAP_BARS = 3
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp the close of a bar one millisecond before the next one opens
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelReport:
-    """Counts of the events that were labelled and dropped.
-
-    Attributes
-    ----------
-    events : int
-        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first that holds.
-    labelled : int
-        Events that got a label.
-    dropped_gap_before : int
-        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine bar.
-    dropped_no_entry_bar : int
-        Fine bars longer than one minute, and none opens at the event.
-    dropped_beyond_path_end : int
-        The horizon ends after the last fine bar: the outcome is not known yet, which is not a time-out.
-    dropped_gap_in_window : int
-        A gap between entry and the end of the horizon (whether or not a barrier was touched before it).
-    ties : int
-        Labels whose exit bar touched both barriers and was counted as a continuation.
-    time_outs : int
-        Labels with code 0.
-    latency_to_charge : timedelta
-        Time from the entry stamp to the decision, not contained in the entry price: zero with fine bars of one
-        minute or less, else the decision lag. Charge it as slippage.
-    horizons : tuple of HorizonReport
-        Outcomes at the headline and at every reported horizon, in order of length.
-    left_out : tuple of str
-        Reported horizons without columns, each a sentence with the reason.
-    """
-
-    events: int
-    labelled: int
-    dropped_gap_before: int
-    dropped_no_entry_bar: int
-    dropped_beyond_path_end: int
-    dropped_gap_in_window: int
-    ties: int
-    time_outs: int
-    latency_to_charge: timedelta
-    horizons: tuple[HorizonReport, ...]
-    left_out: tuple[str, ...]
-
-    @property
-    def tie_share(self) -> float:
-        """Share of labels that are ties, in [0, 1]; above .01 the fine bars are too long for the barriers."""
-        return self.ties / self.labelled if self.labelled else float("nan")
 
 
 def triple_barrier(
@@ -165,67 +116,162 @@ def triple_barrier(
     >>> report.labelled, report.ties
     (1, 0)
     """
-    _check_durations(horizon, decision_lag, fine_bar_interval)
-    spans, left_out = _resolvable({horizon, *horizons}, fine_bar_interval)
-    for name, value in (("reversal_multiple", reversal_multiple), ("continuation_multiple", continuation_multiple)):
-        if not 0 < value < np.inf:
-            raise ParameterError(f"`{name}` must be > 0 and finite, was {value}")
-    if not 0 < volatility_floor <= volatility_cap:
-        raise ParameterError(
-            f"`volatility_floor` must be in (0, `volatility_cap`], was {volatility_floor} of {volatility_cap}"
+    barriers = Barriers(
+        horizon=horizon,
+        decision_lag=decision_lag,
+        fine_bar_interval=fine_bar_interval,
+        horizons=tuple(horizons),
+        reversal_multiple=reversal_multiple,
+        continuation_multiple=continuation_multiple,
+        volatility_floor=volatility_floor,
+        volatility_cap=volatility_cap,
+    )
+    parts = event_rows(events, paths)
+    return barriers.table(events, [barriers.touched(events.iloc[rows], paths[name]) for name, rows in parts.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Where the prices of one symbol went after its events, before anything is left out.
+
+    Attributes
+    ----------
+    outcomes : Outcomes
+        At each horizon.
+    entry_time : int64 array, shape (n_events,)
+        Open of the entry bar, microseconds since 1970; 0 where the headline has no label.
+    entry_price : float64 array, shape (n_events,)
+        Its price; NaN where the headline has no label.
+    barrier_log : float64 array, shape (n_events,)
+        Distance of the reversal barrier of the headline, log price.
+    labelled : bool array, shape (n_events,)
+        Whether the headline has a label.
+    """
+
+    outcomes: Outcomes
+    entry_time: Ints
+    entry_price: Floats
+    barrier_log: Floats
+    labelled: Bools
+
+
+@dataclass(frozen=True, kw_only=True)
+class Barriers:
+    """The barriers of `triple_barrier`, for the events of one symbol after the other; parameters are its own.
+
+    Raises
+    ------
+    ParameterError
+        If a duration, a multiple or the volatility range is out of bounds.
+    """
+
+    horizon: timedelta
+    decision_lag: timedelta
+    fine_bar_interval: timedelta
+    horizons: tuple[timedelta, ...] = ()
+    reversal_multiple: float = 1.0
+    continuation_multiple: float = 1.0
+    volatility_floor: float = VOLATILITY_FLOOR
+    volatility_cap: float = VOLATILITY_CAP
+
+    def __post_init__(self) -> None:
+        _check_durations(self.horizon, self.decision_lag, self.fine_bar_interval)
+        for name in ("reversal_multiple", "continuation_multiple"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ParameterError(f"`{name}` must be > 0 and finite, was {getattr(self, name)}")
+        if not 0 < self.volatility_floor <= self.volatility_cap:
+            raise ParameterError(
+                f"`volatility_floor` must be in (0, `volatility_cap`], was {self.volatility_floor} of "
+                f"{self.volatility_cap}"
+            )
+
+    @property
+    def latency_to_charge(self) -> timedelta:
+        """Time from the entry stamp to the decision that the entry price does not contain (`LabelReport`)."""
+        return self.decision_lag if _is_coarse(self.fine_bar_interval) else timedelta(0)
+
+    def touched(self, events: pd.DataFrame, path: PricePath) -> Touched:
+        """Return where the price of a symbol went after each of its events.
+
+        Raises
+        ------
+        ParameterError
+            If the bars are not `fine_bar_interval` long.
+        """
+        spans, _ = self._spans()
+        headline = spans.index(self.horizon)
+        direction = events["direction"].to_numpy(dtype=np.float64)
+        volatility = events["volatility_daily"].to_numpy(dtype=np.float64)
+        unit = volatility.clip(self.volatility_floor, self.volatility_cap)[:, None] * np.sqrt(
+            np.array([span / DAY for span in spans])
         )
-    event_time, event_rows = _check_events(events)
-    absent = [symbol for symbol in event_rows if symbol not in paths]
-    if absent:
-        raise DataError(f"`paths` lacks {absent}; it has {list(paths)}")
-
-    direction = events["direction"].to_numpy(dtype=np.float64)
-    volatility = events["volatility_daily"].to_numpy(dtype=np.float64).clip(volatility_floor, volatility_cap)
-    unit = volatility[:, None] * np.sqrt(np.array([span / DAY for span in spans]))
-    reversal, continuation = unit * reversal_multiple, unit * continuation_multiple
-
-    headline = spans.index(horizon)
-    outcomes = Outcomes.unknown(len(events), spans)
-    entry_time, entry_price = np.zeros(len(events), dtype=np.int64), np.full(len(events), np.nan)
-    for symbol, rows in event_rows.items():
-        path = paths[symbol]
-        _require_interval(path, fine_bar_interval)
-        entry, stop, fate = _windows(event_time[rows], path.open_time, decision_lag, spans, fine_bar_interval)
-        outcomes.fate[rows] = fate
-        known = np.flatnonzero(fate[:, headline] == Fate.LABELLED)
-        at = known + rows.start
-        entry, stop = entry[known], np.where(fate[known] == Fate.LABELLED, stop[known], 0)
+        reversal, continuation = unit * self.reversal_multiple, unit * self.continuation_multiple
+        outcomes = Outcomes.unknown(len(events), spans)
+        entry_time, entry_price = np.zeros(len(events), dtype=np.int64), np.full(len(events), np.nan)
+        _require_interval(path, self.fine_bar_interval)
+        stamps = times_us(events, "event_time", name="events")
+        entry, stop, fate = _windows(stamps, path.open_time, self.decision_lag, spans, self.fine_bar_interval)
+        outcomes.fate[:] = fate
+        at = np.flatnonzero(fate[:, headline] == Fate.LABELLED)
+        entry, stop = entry[at], np.where(fate[at] == Fate.LABELLED, stop[at], 0)
         _fill(outcomes, at, path, entry, stop, direction[at, None], reversal[at], continuation[at])
         entry_time[at], entry_price[at] = path.open_time[entry], path.open[entry]
+        return Touched(outcomes, entry_time, entry_price, reversal[:, headline], fate[:, headline] == Fate.LABELLED)
 
-    fates = outcomes.fate[:, headline]
-    kept = fates == Fate.LABELLED
-    outcomes = outcomes.rows(kept)
-    labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
-    labels = labels.assign(
-        direction=direction[kept].astype(np.int8),
-        entry_time=timestamps(entry_time[kept]),
-        entry_price=entry_price[kept],
-        barrier_log=reversal[kept, headline],
-        code=outcomes.code[:, headline],
-        label_end_time=timestamps(outcomes.end_time[:, headline]),
-        log_return=outcomes.log_return[:, headline],
-        tie=outcomes.tie[:, headline],
-        y_direction=outcomes.reversed(headline).astype(np.int8),
-        y_hit=(outcomes.code[:, headline] == 1).astype(np.int8),
-    )
-    hours = (labels["label_end_time"] - labels["entry_time"]) / HOUR
-    labels["time_to_reversal"] = hours.where(labels["code"] == 1)
-    labels = labels[list(LABEL_COLUMNS)]
-    for k, span in enumerate(spans):
-        if k == headline:
-            continue
-        if len(labels) and np.isnan(outcomes.log_return[:, k]).all():
-            left_out.append(f"horizon {duration_name(span)}: it ends after the data, or at a gap, for every event")
-        else:
-            labels = labels.assign(**outcomes.columns(k))
-    latency = decision_lag if _is_coarse(fine_bar_interval) else timedelta(0)
-    return labels, _report(fates, outcomes, headline, latency, left_out)
+    def table(self, events: pd.DataFrame, parts: Sequence[Touched]) -> tuple[pd.DataFrame, LabelReport]:
+        """Return what `triple_barrier` returns, from the parts of the symbols in the order of `events`."""
+        spans, left_out = self._spans()
+        headline = spans.index(self.horizon)
+        outcomes = Outcomes.joined([part.outcomes for part in parts], spans)
+        fates = outcomes.fate[:, headline]
+        kept = fates == Fate.LABELLED
+        outcomes = outcomes.rows(kept)
+        entry_time, entry_price, barrier = (
+            np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])[kept]
+            for name, kind in (("entry_time", np.int64), ("entry_price", np.float64), ("barrier_log", np.float64))
+        )
+        labels = events.loc[kept, ["symbol", "event_time", "available_time", "volatility_daily"]].reset_index(drop=True)
+        labels = labels.assign(
+            direction=events["direction"].to_numpy()[kept].astype(np.int8),
+            entry_time=timestamps(entry_time),
+            entry_price=entry_price,
+            barrier_log=barrier,
+            code=outcomes.code[:, headline],
+            label_end_time=timestamps(outcomes.end_time[:, headline]),
+            log_return=outcomes.log_return[:, headline],
+            tie=outcomes.tie[:, headline],
+            y_direction=outcomes.reversed(headline).astype(np.int8),
+            y_hit=(outcomes.code[:, headline] == 1).astype(np.int8),
+        )
+        hours = (labels["label_end_time"] - labels["entry_time"]) / HOUR
+        labels["time_to_reversal"] = hours.where(labels["code"] == 1)
+        labels = labels[list(LABEL_COLUMNS)]
+        for k, span in enumerate(spans):
+            if k == headline:
+                continue
+            if len(labels) and np.isnan(outcomes.log_return[:, k]).all():
+                left_out.append(f"horizon {duration_name(span)}: it ends after the data, or at a gap, for every event")
+            else:
+                labels = labels.assign(**outcomes.columns(k))
+        return labels, label_report(fates, outcomes, headline, latency=self.latency_to_charge, left_out=left_out)
+
+    def _spans(self) -> tuple[list[timedelta], list[str]]:
+        return _resolvable({self.horizon, *self.horizons}, self.fine_bar_interval)
+
+
+def event_rows(events: pd.DataFrame, paths: Collection[str]) -> dict[Any, slice]:
+    """Return the rows of the events of each symbol.
+
+    Raises
+    ------
+    SchemaError, OrderError, DataError
+        As `triple_barrier`, for `events`, and for a symbol without prices.
+    """
+    rows = _check_events(events)
+    absent = [symbol for symbol in rows if symbol not in paths]
+    if absent:
+        raise DataError(f"`paths` lacks {absent}; it has {list(paths)}")
+    return rows
 
 
 def _fill(
@@ -262,25 +308,6 @@ def _fill(
     outcomes.end_time[at] = np.where(known, path.close_time[exit_bar], NO_TIME)
 
 
-def _report(fates: Ints, outcomes: Outcomes, headline: int, latency: timedelta, left_out: list[str]) -> LabelReport:
-    """Count the fates of all events at the headline, beside the outcomes at every horizon."""
-    counts = np.bincount(fates, minlength=len(Fate)).tolist()
-    horizons = outcomes.reports()
-    return LabelReport(
-        events=len(fates),
-        labelled=counts[Fate.LABELLED],
-        dropped_gap_before=counts[Fate.GAP_BEFORE],
-        dropped_no_entry_bar=counts[Fate.NO_ENTRY_BAR],
-        dropped_beyond_path_end=counts[Fate.BEYOND_PATH_END],
-        dropped_gap_in_window=counts[Fate.GAP_IN_WINDOW],
-        ties=horizons[headline].ties,
-        time_outs=horizons[headline].time_outs,
-        latency_to_charge=latency,
-        horizons=horizons,
-        left_out=tuple(left_out),
-    )
-
-
 def _resolvable(horizons: set[timedelta], fine_bar_interval: timedelta) -> tuple[list[timedelta], list[str]]:
     """Return the horizons that bars of a length can show, in order, and why the others are left out."""
     interval, fit, left_out = duration_name(fine_bar_interval), [], []
@@ -313,7 +340,7 @@ def _check_durations(horizon: timedelta, decision_lag: timedelta, fine_bar_inter
         )
 
 
-def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
+def _check_events(events: pd.DataFrame) -> dict[Any, slice]:
     columns = ["symbol", "event_time", "available_time", "direction", "volatility_daily"]
     require_columns(events, columns, name="events")
     event_time = times_us(events, "event_time", name="events")
@@ -322,7 +349,7 @@ def _check_events(events: pd.DataFrame) -> tuple[Ints, dict[Any, slice]]:
     refuse_rows(events, wrong_direction, name="events", problem="a `direction` that is not -1 or +1")
     no_volatility = ~np.isfinite(events["volatility_daily"].to_numpy(dtype=np.float64))
     refuse_rows(events, no_volatility, name="events", problem="a `volatility_daily` that is not finite")
-    return event_time, rows
+    return rows
 
 
 def _require_interval(path: PricePath, fine_bar_interval: timedelta) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from slackwater.features.fired import first_to_fire
 from slackwater.labels._tables import refuse_rows, require_columns, symbol_rows, times_us
 from slackwater.types import Floats
 
-__all__ = ["EVENT_COLUMNS", "ROLE_COLUMNS", "sample_events", "trigger_counts"]
+__all__ = ["EVENT_COLUMNS", "ROLE_COLUMNS", "added_counts", "fired_rows", "sample_events", "trigger_counts"]
 
 ROLE_COLUMNS = ("triggers", "trains", "trades")
 """Columns that say why a row is an event."""
@@ -130,6 +130,24 @@ def trigger_counts(
             "overruled": int((fired & (values[:, place] != direction)).sum()),
             "with": {other: count for other, count in beside.items() if count},
         }
+    return out
+
+
+def fired_rows(features: pd.DataFrame, *, triggers: Sequence[str], sampling: Sequence[str]) -> pd.DataFrame:
+    """Return the rows at which any of the triggers fired, and those that `sample_events` refuses for their value."""
+    values = _values(features, list(dict.fromkeys([*triggers, *sampling])))
+    return features[(~np.isnan(values) & (values != 0.0)).any(axis=1)].reset_index(drop=True)
+
+
+def added_counts(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the sum of counts by name, such as those of several symbols by `trigger_counts`."""
+    out: dict[str, Any] = {}
+    for each in counts:
+        for name, value in each.items():
+            if isinstance(value, Mapping):
+                out[name] = added_counts([out.get(name, {}), value])
+            else:
+                out[name] = out.get(name, 0) + value
     return out
 
 

@@ -15,10 +15,12 @@ from slackwater.durations import duration_name
 from slackwater.times import timestamps
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["HORIZON_COLUMNS", "NO_TIME", "Fate", "HorizonReport", "Outcomes"]
+__all__ = ["HORIZON_COLUMNS", "NO_TIME", "Fate", "HorizonReport", "LabelReport", "Outcomes", "label_report"]
 
 HORIZON_COLUMNS = ("code", "label_end_time", "log_return", "y_direction")
 """Columns that every reported horizon has besides, with its name at the end: ``code_4h``."""
+
+_ARRAYS: Final = ("fate", "code", "end_time", "log_return", "tie")
 
 NO_TIME: Final = int(np.iinfo(np.int64).min)
 """NaT in microseconds."""
@@ -95,10 +97,15 @@ class Outcomes:
             tie=np.zeros(shape, dtype=np.bool_),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes], horizons: Sequence[timedelta]) -> Outcomes:
+        """Return the outcomes of the events of all parts, which have these horizons."""
+        whole = [cls.unknown(0, horizons), *parts]
+        return cls(horizons=horizons, **{name: np.concatenate([getattr(x, name) for x in whole]) for name in _ARRAYS})
+
     def rows(self, kept: Bools) -> Outcomes:
         """Return the outcomes of some of the events."""
-        names = ("fate", "code", "end_time", "log_return", "tie")
-        return Outcomes(horizons=self.horizons, **{name: getattr(self, name)[kept] for name in names})
+        return Outcomes(horizons=self.horizons, **{name: getattr(self, name)[kept] for name in _ARRAYS})
 
     def reversed(self, k: int) -> Bools:
         """Return which events had reversed by the end of a horizon, whether or not as far as the barrier."""
@@ -131,3 +138,73 @@ class Outcomes:
             )
             for horizon, fate, code, tie in zip(self.horizons, self.fate.T, self.code.T, self.tie.T, strict=True)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelReport:
+    """Counts of the events that were labelled and dropped.
+
+    Attributes
+    ----------
+    events : int
+        Events given; the sum of `labelled` and the four `dropped_*`, each event counted once, by the first that holds.
+    labelled : int
+        Events that got a label.
+    dropped_gap_before : int
+        The 24 h before the event (or the wait for the entry bar) hold a gap, or reach back before the first fine bar.
+    dropped_no_entry_bar : int
+        Fine bars longer than one minute, and none opens at the event.
+    dropped_beyond_path_end : int
+        The horizon ends after the last fine bar: the outcome is not known yet, which is not a time-out.
+    dropped_gap_in_window : int
+        A gap between entry and the end of the horizon (whether or not a barrier was touched before it).
+    ties : int
+        Labels whose exit bar touched both barriers and was counted as a continuation.
+    time_outs : int
+        Labels with code 0.
+    latency_to_charge : timedelta
+        Time from the entry stamp to the decision, not contained in the entry price: zero with fine bars of one
+        minute or less, else the decision lag. Charge it as slippage.
+    horizons : tuple of HorizonReport
+        Outcomes at the headline and at every reported horizon, in order of length.
+    left_out : tuple of str
+        Reported horizons without columns, each a sentence with the reason.
+    """
+
+    events: int
+    labelled: int
+    dropped_gap_before: int
+    dropped_no_entry_bar: int
+    dropped_beyond_path_end: int
+    dropped_gap_in_window: int
+    ties: int
+    time_outs: int
+    latency_to_charge: timedelta
+    horizons: tuple[HorizonReport, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def tie_share(self) -> float:
+        """Share of labels that are ties, in [0, 1]; above .01 the fine bars are too long for the barriers."""
+        return self.ties / self.labelled if self.labelled else float("nan")
+
+
+def label_report(
+    fates: Ints, outcomes: Outcomes, headline: int, *, latency: timedelta, left_out: Sequence[str]
+) -> LabelReport:
+    """Count the fates of all events at the headline, beside the outcomes of those with a label at every horizon."""
+    counts = np.bincount(fates, minlength=len(Fate)).tolist()
+    horizons = outcomes.reports()
+    return LabelReport(
+        events=len(fates),
+        labelled=counts[Fate.LABELLED],
+        dropped_gap_before=counts[Fate.GAP_BEFORE],
+        dropped_no_entry_bar=counts[Fate.NO_ENTRY_BAR],
+        dropped_beyond_path_end=counts[Fate.BEYOND_PATH_END],
+        dropped_gap_in_window=counts[Fate.GAP_IN_WINDOW],
+        ties=horizons[headline].ties,
+        time_outs=horizons[headline].time_outs,
+        latency_to_charge=latency,
+        horizons=horizons,
+        left_out=tuple(left_out),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -12,11 +12,13 @@ import pandas as pd
 
 from slackwater.durations import duration_name
 from slackwater.errors import DataError, ParameterError
-from slackwater.labels.barriers import LabelReport, triple_barrier
+from slackwater.labels.barriers import Barriers, Touched, event_rows
 from slackwater.labels.events import ROLE_COLUMNS, sample_events
+from slackwater.labels.outcomes import LabelReport
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness, effective_n
-from slackwater.times import DAY_US
+from slackwater.parallel import run_beside_files
+from slackwater.times import DAY_US, timestamps
 from slackwater.trading.price_path import PricePath
 
 __all__ = ["Label", "build_labels", "horizon_counts", "weighted"]
@@ -60,7 +62,8 @@ def build_labels(
     features
         The features table.
     paths
-        Fine bars and funding of each symbol (`slackwater.trading.price_path.price_paths`).
+        Fine bars and funding of each symbol (`slackwater.trading.price_path.price_paths`); symbols are tasks, and a
+        mapping that reads its paths when they are asked for is held one symbol at a time.
     trade
         Definition of the trade of an event. With fine bars longer than one minute the decision lag is charged as
         slippage on top of its costs.
@@ -95,33 +98,60 @@ def build_labels(
     for names, role, what in ((triggers, "trades", "labels.triggers"), (sampling, "trains", "labels.sampling")):
         if not events[role].any():
             raise DataError(
-                f"no row {role}: none of {', '.join(names)} (`{what}`) fired in {len(features):,} rows of features: "
-                "history is shorter than the warm-up, or the thresholds of `features.triggers` are never reached"
+                f"no row {role}: none of {', '.join(names)} (`{what}`) fired: history is"
+                " shorter than the warm-up, or the thresholds of `features.triggers` are never reached"
             )
-    labels, report = triple_barrier(
-        events,
-        paths,
+    barriers = Barriers(
         horizon=horizon,
         decision_lag=decision_lag,
         fine_bar_interval=fine_bar_interval,
-        horizons=horizons,
+        horizons=tuple(horizons),
         reversal_multiple=reversal_multiple,
         continuation_multiple=continuation_multiple,
     )
+    costs = replace(trade.costs, latency=max(trade.costs.latency, barriers.latency_to_charge))
+    labeller = _Labeller(barriers, replace(trade, costs=costs), paths)
+    wanted = features.merge(events[["symbol", "event_time"]], on=["symbol", "event_time"])
+    tasks = {
+        str(symbol): (events.iloc[rows], wanted[wanted["symbol"] == symbol])
+        for symbol, rows in event_rows(events, paths).items()
+    }
+    parts = list(run_beside_files(labeller.label, tasks))  # `paths` may read files of this machine
+    labels, report = barriers.table(events, [touched for touched, _ in parts])
     if labels.empty:
         raise DataError(_why_none(report, horizon, paths))
     keys = ["symbol", "event_time"]
     labels = labels.merge(events[[*keys, *ROLE_COLUMNS]], on=keys, how="left", validate="1:1")
     labels = weighted(labels, symbol_correlation=symbol_correlation)
-    costs = replace(trade.costs, latency=max(trade.costs.latency, report.latency_to_charge))
-    outcomes = trade_outcomes(labels, features, paths, rules=replace(trade, costs=costs), horizon=horizon)
-    labels = pd.concat([labels, outcomes], axis=1)
+    labels = pd.concat([labels, pd.concat([trades for _, trades in parts], ignore_index=True)], axis=1)
     known = ["label_end_time", "trade_end_time"]
     for label in extra:
         labels = labels.assign(**_columns(label, labels, paths))
         known.append(f"{label.name}_known_time")
     labels["label_known_time"] = labels[known].max(axis=1)
     return labels.sort_values(["event_time", "symbol"], ignore_index=True), report
+
+
+@dataclass(frozen=True, slots=True)
+class _Labeller:
+    """Labels the events of one symbol, in whatever process."""
+
+    barriers: Barriers
+    trade: TradeRules
+    paths: Mapping[str, PricePath]
+
+    def label(self, task: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[Touched, pd.DataFrame]:
+        """Return where the price went after the events of a symbol, and the outcome of the trade of each with a label.
+
+        The task has the events and their rows of features.
+        """
+        events, features = task
+        symbol = events["symbol"].iloc[0]
+        path = self.paths[symbol]
+        touched = self.barriers.touched(events, path)
+        labelled = events[touched.labelled].assign(entry_time=timestamps(touched.entry_time[touched.labelled]))
+        labelled, horizon = labelled.reset_index(drop=True), self.barriers.horizon
+        return touched, trade_outcomes(labelled, features, {symbol: path}, rules=self.trade, horizon=horizon)
 
 
 def horizon_counts(labels: pd.DataFrame, report: LabelReport, *, horizon: timedelta) -> dict[str, dict[str, float]]:

@@ -40,18 +40,19 @@ def resample_bars(bars: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
     ParameterError
         If `interval` is not a positive multiple of that of `bars`.
     """
+    how = {"event_time": "max", "available_time": "max", "open": "first", "high": "max", "low": "min", "close": "last"}
+    amounts = [name for name in ("volume", "taker_buy_volume") if name in bars]
+    columns = [name for name in bars.columns if name in {"symbol", "open_time", *how, *amounts}]
     if bars.empty:
-        return bars.copy()
+        return bars[columns].copy()
     spacing = (bars["event_time"] - bars["open_time"]).min()
     parts, rest = divmod(pd.Timedelta(interval), spacing)
     if rest or parts < 1:
         raise ParameterError(f"`interval` must be a multiple of {spacing}, was {interval}")
     start = bars["open_time"].dt.floor(pd.Timedelta(interval))
     grouped = bars.groupby([bars["symbol"], start.rename("start")], sort=True)
-    how = {"event_time": "max", "available_time": "max", "open": "first", "high": "max", "low": "min", "close": "last"}
-    amounts = [name for name in ("volume", "taker_buy_volume") if name in bars]
     out = grouped.agg(how | dict.fromkeys(amounts, "sum"))
     for name in amounts:  # a sum with an unknown part is unknown
         out[name] = out[name].where(grouped[name].count() == parts)
     out = out[grouped.size() == parts].reset_index().rename(columns={"start": "open_time"})
-    return out[[c for c in bars.columns if c in out]]
+    return out[columns]

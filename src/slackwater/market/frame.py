@@ -7,7 +7,9 @@ compiled joins (`slackwater.market.joins`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -28,9 +30,11 @@ from slackwater.market.joins import TableJoin, breadth_of_others, joins_of, log_
 from slackwater.market.schemas import refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds, timestamps
-from slackwater.types import Floats, Ints
+from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["MarketFrame", "arrivals", "rows_of_symbols"]
+__all__ = ["MarketFrame", "arrivals", "moves_of_others", "rows_of_symbols"]
+
+_OTHERS: Final = [OTHERS_RETURN, OTHERS_ABSOLUTE_RETURN, OTHERS_BREADTH, MARKET_DISPERSION]
 
 
 class MarketFrame:
@@ -62,12 +66,22 @@ class MarketFrame:
         """Return a frame of the same settings with other rows."""
         return MarketFrame(table, bar_interval=self.bar_interval, available=self.available, inputs=self.inputs)
 
+    @property
+    def has_bar(self) -> Bools:
+        """Whether each row has a bar, shape (n_rows,)."""
+        return ~np.isnan(self.values[:, CLOSE])
+
+    @property
+    def n_bars(self) -> int:
+        """Number of rows that have a bar."""
+        return int(self.has_bar.sum())
+
     def symbols(self) -> Iterator[tuple[str, slice]]:
         """Yield each symbol with the slice of its rows."""
-        names = self.table["symbol"].to_numpy()
-        starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]]) if len(names) else np.array([], dtype=int)
-        for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
-            yield str(names[start]), slice(int(start), int(stop))
+        codes, names = pd.factorize(self.table["symbol"])
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(codes)], strict=True):
+            yield str(names[codes[start]]), slice(int(start), int(stop))
 
     def rows(self, symbol: str) -> Iterator[FrameRow]:
         """Yield the rows of one symbol that have a bar, as a live feed would deliver them."""
@@ -112,44 +126,111 @@ class MarketFrame:
         holds ``-ln(1 - p) / p``: by this factor the event counts, 1.05 for a lone one and 2.64 at most. Starts of
         bursts are corrected too little. Without a cap the factor is 1.
         """
-        if "bars" not in tables or tables["bars"].empty:
-            raise MissingDataError("the market frame needs a table `bars` with at least one row")
-        refuse_both_kinds_of_liquidations(tables)
-        lag = microseconds(spec.decision_lag)
-        joined = [
-            (join, tables[name], rows_of_symbols(tables[name]))
-            for name, join in joins_of(spec).items()
-            if name in tables
-        ]
-        names: list[str] = []
-        grids: list[Ints] = []
+        _refuse_tables(tables)
+        joined = _joined_tables(tables, spec)
+        grids: dict[str, Ints] = {}
         pieces: list[Floats] = []
-        before: list[Floats] = []
-        for symbol, rows in rows_of_symbols(tables["bars"]).items():
-            grid, values = _bar_grid(symbol, tables["bars"].iloc[rows], spec)
-            if grids and (late := (grid[0] - grids[0][0]) % microseconds(spec.bar_interval)):
-                raise DataError(
-                    f"bars: the closes of {symbol} are {late / 6e7:g} minutes after those of {names[0]}, not on "
-                    "one grid; bring the stamps of one of them to the clock of the other"
-                )
-            for join, table, of_symbols in joined:
-                if symbol in of_symbols:
-                    rows_known = arrivals(join, table, of_symbols[symbol])
-                    values[:, join.positions] = join.advance(join.start(), *rows_known, grid + lag)
-            values[np.isnan(values[:, CLOSE])] = np.nan
-            names.append(symbol)
-            grids.append(grid)
+        for symbol, bars in _bars_of_symbols(tables["bars"], spec):
+            grids[symbol], values = bars.grid, bars.inputs(spec)
+            _join(symbol, bars.grid, values, joined, spec)
             pieces.append(values)
-            before.append(_a_day_before(values[:, CLOSE], spec))
-        closes, values = np.concatenate(grids), np.concatenate(pieces)
-        _fill_others(closes, values, np.concatenate(before))
+        others = _others(list(grids.values()), [values[:, [OPEN, CLOSE]] for values in pieces], spec)
+        for values, moves in zip(pieces, others, strict=True):
+            values[:, _OTHERS] = moves
+        return cls._of(grids, np.concatenate(pieces), spec)
+
+    @classmethod
+    def of_one_symbol(cls, tables: Mapping[str, pd.DataFrame], spec: FrameSpec, others: Floats) -> MarketFrame:
+        """Join the tables of one symbol, beside the moves of the other symbols, which are known already.
+
+        The rows are those of `from_tables` over the tables of all symbols, to the last bit.
+
+        Parameters
+        ----------
+        tables
+            Tables by name, with rows of this symbol alone; ``bars`` is required.
+        spec
+            Settings of the frame.
+        others
+            The symbol's entry of `moves_of_others`.
+
+        Raises
+        ------
+        DataError
+            As `from_tables`, and if there are bars of several symbols.
+        """
+        _refuse_tables(tables)
+        (symbol, bars), *more = _bars_of_symbols(tables["bars"], spec)
+        if more:
+            raise DataError(f"the bars of one symbol are wanted, these are of {symbol} and {len(more)} more")
+        values = bars.inputs(spec)
+        _join(symbol, bars.grid, values, _joined_tables(tables, spec), spec)
+        values[:, _OTHERS] = others
+        return cls._of({symbol: bars.grid}, values, spec)
+
+    @classmethod
+    def _of(cls, grids: Mapping[str, Ints], values: Floats, spec: FrameSpec) -> MarketFrame:
+        closes = np.concatenate(list(grids.values()))
         table = pd.DataFrame(values, columns=list(spec.inputs))
-        table.insert(0, "symbol", np.repeat(np.array(names, dtype=object), [len(grid) for grid in grids]))
+        table.insert(0, "symbol", np.repeat(np.array(list(grids), dtype=object), [len(g) for g in grids.values()]))
         table["symbol"] = table["symbol"].astype("str")
         table.insert(1, "event_time", timestamps(closes))
-        table.insert(2, "available_time", timestamps(closes + lag))
+        table.insert(2, "available_time", timestamps(closes + microseconds(spec.decision_lag)))
         available = frozenset(name for i, name in enumerate(spec.inputs) if not np.isnan(values[:, i]).all())
         return cls(table, bar_interval=spec.bar_interval, available=available, inputs=spec.inputs)
+
+
+def moves_of_others(bars: pd.DataFrame, spec: FrameSpec) -> dict[str, Floats]:
+    """Return what the other symbols did at every bar close of every symbol: the only inputs that need all symbols.
+
+    Parameters
+    ----------
+    bars
+        Bars of all symbols; `symbol`, `event_time`, `available_time`, `open` and `close` are read.
+    spec
+        Settings of the frame.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (n_rows, 4)
+        By symbol, what `MarketFrame.of_one_symbol` takes: for each row of its grid ``others_return``,
+        ``others_absolute_return``, ``others_breadth`` and ``market_dispersion``, NaN where they are unknown.
+
+    Raises
+    ------
+    DataError
+        As `MarketFrame.from_tables`.
+    """
+    _refuse_tables({"bars": bars})
+    thin = {symbol: (own.grid, own.prices()) for symbol, own in _bars_of_symbols(bars, spec)}
+    grids, prices = zip(*thin.values(), strict=True)
+    return dict(zip(thin, _others(grids, prices, spec), strict=True))
+
+
+def _refuse_tables(tables: Mapping[str, pd.DataFrame]) -> None:
+    if "bars" not in tables or tables["bars"].empty:
+        raise MissingDataError("the market frame needs a table `bars` with at least one row")
+    refuse_both_kinds_of_liquidations(tables)
+
+
+_Joined = tuple[TableJoin, pd.DataFrame, "dict[str, NDArray[np.intp]]"]
+
+
+def _joined_tables(tables: Mapping[str, pd.DataFrame], spec: FrameSpec) -> list[_Joined]:
+    """Return every join whose table is there, with the positions of each symbol's rows."""
+    return [
+        (join, tables[name], rows_of_symbols(tables[name])) for name, join in joins_of(spec).items() if name in tables
+    ]
+
+
+def _join(symbol: str, grid: Ints, values: Floats, joined: Sequence[_Joined], spec: FrameSpec) -> None:
+    """Fill in what was known of the tables of one symbol at each decision; a row without a bar knows nothing."""
+    decisions = grid + microseconds(spec.decision_lag)
+    for join, table, of_symbols in joined:
+        if symbol in of_symbols:
+            rows_known = arrivals(join, table, of_symbols[symbol])
+            values[:, join.positions] = join.advance(join.start(), *rows_known, decisions)
+    values[np.isnan(values[:, CLOSE])] = np.nan
 
 
 def rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
@@ -161,8 +242,45 @@ def rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
     return dict(sorted(parts.items()))
 
 
-def _bar_grid(symbol: str, bars: pd.DataFrame, spec: FrameSpec) -> tuple[Ints, Floats]:
-    """Lay the bars of one symbol on its regular grid of closes; missing bars become rows of NaN."""
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """Bars of one symbol on its regular grid of closes, microseconds, and the row of each bar."""
+
+    table: pd.DataFrame
+    grid: Ints
+    where: Ints
+
+    def inputs(self, spec: FrameSpec) -> Floats:
+        """Return the rows of the frame with the bars filled in."""
+        values = np.full((len(self.grid), len(spec.inputs)), np.nan)
+        for position, name in enumerate(INPUTS[:OTHERS_RETURN]):
+            if name in self.table:
+                values[self.where, position] = self.table[name].to_numpy(np.float64)
+        return values
+
+    def prices(self) -> Floats:
+        """Return open and close of each row."""
+        values = np.full((len(self.grid), 2), np.nan)
+        values[self.where] = self.table[["open", "close"]].to_numpy(np.float64)
+        return values
+
+
+def _bars_of_symbols(bars: pd.DataFrame, spec: FrameSpec) -> Iterator[tuple[str, _Bars]]:
+    """Yield the bars of each symbol on its grid; the grids of all symbols are parts of one."""
+    first, start = "", 0
+    for symbol, rows in rows_of_symbols(bars).items():
+        own = _bars_on_grid(symbol, bars.iloc[rows], spec)
+        if not first:
+            first, start = symbol, int(own.grid[0])
+        if late := (int(own.grid[0]) - start) % microseconds(spec.bar_interval):
+            raise DataError(
+                f"bars: the closes of {symbol} are {late / 6e7:g} minutes after those of {first}, not on "
+                "one grid; bring the stamps of one of them to the clock of the other"
+            )
+        yield symbol, own
+
+
+def _bars_on_grid(symbol: str, bars: pd.DataFrame, spec: FrameSpec) -> _Bars:
     closes = epochs_us(bars["event_time"])
     late = epochs_us(bars["available_time"]) > closes + microseconds(spec.decision_lag)
     if late.any():
@@ -175,12 +293,7 @@ def _bar_grid(symbol: str, bars: pd.DataFrame, spec: FrameSpec) -> tuple[Ints, F
     if ((closes - closes[0]) % step).any() or (np.diff(closes) <= 0).any():
         raise DataError(f"bars: the closes of {symbol} do not ascend on a grid of {step / 6e7:g} minutes")
     grid = np.arange(closes[0], closes[-1] + step, step, dtype=np.int64)
-    where = (closes - closes[0]) // step
-    values = np.full((len(grid), len(spec.inputs)), np.nan)
-    for position, name in enumerate(INPUTS[:OTHERS_RETURN]):
-        if name in bars:
-            values[where, position] = bars[name].to_numpy(np.float64)
-    return grid, values
+    return _Bars(bars, grid, (closes - closes[0]) // step)
 
 
 def arrivals(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp]) -> tuple[Ints, Ints, Floats]:
@@ -222,17 +335,21 @@ def _a_day_before(prices: Floats, spec: FrameSpec) -> Floats:
     return out
 
 
-def _fill_others(closes: Ints, values: Floats, before: Floats) -> None:
-    """Fill in the moves of the other symbols at each bar; symbols ascend, and so do the closes of each.
+def _others(grids: Sequence[Ints], prices: Sequence[Floats], spec: FrameSpec) -> list[Floats]:
+    """Return the moves of the other symbols at each row, shape (n_rows, 4) per symbol; NaN where there is no bar.
 
-    `before` holds the close 24 h earlier.
+    Symbols ascend, and so do the closes of each; `prices` are open and close.
     """
-    bars = np.flatnonzero(~np.isnan(values[:, CLOSE]))
+    closes, both = np.concatenate(grids), np.concatenate(prices)
+    before = np.concatenate([_a_day_before(own[:, 1], spec) for own in prices])
+    bars = np.flatnonzero(~np.isnan(both[:, 1]))
     order = bars[np.argsort(closes[bars], kind="stable")]
-    own, others = np.empty(len(order)), np.empty((len(order), 2))
-    log_ratios(values[order, OPEN], values[order, CLOSE], own)
+    own, others, out = np.empty(len(order)), np.empty((len(order), 2)), np.full((len(closes), 4), np.nan)
+    opened, closed = both[order].T.copy()
+    log_ratios(opened, closed, own)
     returns_of_others(closes[order], own, others)
-    values[order, OTHERS_RETURN], values[order, OTHERS_ABSOLUTE_RETURN] = others.T
-    log_ratios(before[order], values[order, CLOSE], own)
+    out[order, :2] = others
+    log_ratios(before[order], closed, own)
     breadth_of_others(closes[order], own, others)
-    values[order, OTHERS_BREADTH], values[order, MARKET_DISPERSION] = others.T
+    out[order, 2:] = others
+    return np.split(out, np.cumsum([len(grid) for grid in grids])[:-1])

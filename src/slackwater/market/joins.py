@@ -49,7 +49,7 @@ SLOTS: Final = 10
 # -- kernels -------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def newest_row(state, available, events, amounts, decisions, limit, out):  # type: ignore[no-untyped-def]
     """Write the amounts of the newest row at each decision; NaN once it is older than the limit."""
     row = 0
@@ -80,7 +80,7 @@ def _unseen_factor(state, time, cap):  # type: ignore[no-untyped-def]
     return -math.log(1.0 - share) / share
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def summed_rows(state, available, amounts, decisions, step, limit, cap, out):  # type: ignore[no-untyped-def]
     """Write the sums of what became available within a step before each decision; NaN while nothing comes."""
     n = amounts.shape[1]
@@ -104,7 +104,7 @@ def summed_rows(state, available, amounts, decisions, step, limit, cap, out):  #
             out[i] = np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def summed_apart_rows(state, available, amounts, decisions, step, limit, out):  # type: ignore[no-untyped-def]
     """Write such sums of each amount on its own; a NaN amount reports nothing."""
     n = amounts.shape[1]
@@ -124,14 +124,14 @@ def summed_apart_rows(state, available, amounts, decisions, step, limit, out):  
                 out[i, j] = np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def log_ratios(before, after, out):  # type: ignore[no-untyped-def]
     """Write ``log(after / before)`` of prices to `out`; NaN where one is not a positive number."""
     for i in range(before.shape[0]):
         out[i] = math.log(after[i] / before[i]) if before[i] > 0.0 and after[i] > 0.0 else np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
     """Write the mean return and mean absolute return of all other bars that close at the same time to two columns.
 
@@ -164,7 +164,7 @@ def returns_of_others(times, returns, out):  # type: ignore[no-untyped-def]
         start = stop
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def breadth_of_others(times, moves, out):  # type: ignore[no-untyped-def]
     """Write the mean sign of the moves of all other symbols at a time, and the spread of all moves, to two columns.
 

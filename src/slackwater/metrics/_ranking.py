@@ -16,7 +16,7 @@ def tie_groups(score: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     return order, np.concatenate(([0], np.cumsum(np.diff(ranked) > 0)))[: order.size].astype(np.int64)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def weighted_auc(positive: NDArray[np.float64], group: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
     """Return the AUC of weighted rows in ascending order of their score; NaN with one class only."""
     negatives_below = 0.0

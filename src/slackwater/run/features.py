@@ -1,14 +1,21 @@
-"""The features of a run that its models read."""
+"""The features of a run: the table of all rows, and those that its models read."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
+import pandas as pd
+
+from slackwater.errors import MissingDataError
 from slackwater.features.family import Feature
-from slackwater.storage import read_json
+from slackwater.storage import parquet_tables, read_json, read_parquet, read_parquet_rows
 
-__all__ = ["read_features"]
+__all__ = ["FEATURE_TABLE", "feature_files", "read_feature_rows", "read_feature_table", "read_features"]
+
+FEATURE_TABLE: Final = Path("data/features")
+"""The directory of the table, which `slackwater.run.feature_table` writes: one file per symbol."""
 
 
 def read_features(data: str | Path = "data", families: Collection[str] | None = None) -> list[Feature]:
@@ -25,3 +32,27 @@ def read_features(data: str | Path = "data", families: Collection[str] | None = 
     wanted = set(manifest["model_features"])
     described = [Feature.from_manifest(entry) for entry in manifest["features"] if entry["name"] in wanted]
     return [each for each in described if families is None or each.family in families]
+
+
+def read_feature_table(columns: list[str], directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
+    """Read columns of all rows, by symbol and time.
+
+    Raises
+    ------
+    MissingDataError, SchemaError
+        If there is no file, or one is damaged.
+    """
+    return pd.concat([read_parquet(path, columns=columns) for path in feature_files(directory)], ignore_index=True)
+
+
+def read_feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
+    """Read all columns of the rows whose values in the columns of `rows` are among those of `rows`; errors as above."""
+    return pd.concat([read_parquet_rows(path, rows) for path in feature_files(directory)], ignore_index=True)
+
+
+def feature_files(directory: str | Path = FEATURE_TABLE) -> list[Path]:
+    """Return the files of the table, one per symbol, in order; MissingDataError if there is none."""
+    found = parquet_tables(directory)
+    if not found:
+        raise MissingDataError(f"there is no file of features in {directory}: run the stage `features`")
+    return found

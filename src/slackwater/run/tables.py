@@ -18,7 +18,7 @@ from slackwater.simulation.tables import DEFAULT_LAGS
 from slackwater.sources.own_files.directory import Reading, read_directory
 from slackwater.sources.own_files.kinds import sources_of
 
-__all__ = ["examined", "read_dataset", "with_bars", "within"]
+__all__ = ["bar_span", "examined", "market_of", "read_dataset", "with_bars", "within"]
 
 
 def read_dataset(
@@ -40,13 +40,17 @@ def read_dataset(
         Called with lines of progress.
     """
     if dataset.source == "simulate":
-        own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
-        request = MarketRequest(symbols=dataset.symbols, lags=own, **dataset.simulate.model_dump())
-        return Reading(tables=simulate(request, progress=progress).tables)
+        return Reading(tables=simulate(market_of(dataset, lags), progress=progress).tables)
     sources = sources_of(dataset.model_dump()["tables"])
     return read_directory(
         dataset.path, sources, lags=lags, symbols=dataset.symbols, sha256=dataset.sha256, spacing=spacing
     )
+
+
+def market_of(dataset: Any, lags: Mapping[str, timedelta]) -> MarketRequest:
+    """Return the request for the market of a simulated data set; parameters as for `read_dataset`."""
+    own = {name: lag for name, lag in lags.items() if name in DEFAULT_LAGS}
+    return MarketRequest(symbols=dataset.symbols, lags=own, **dataset.simulate.model_dump())
 
 
 def within(tables: Mapping[str, pd.DataFrame], start: datetime | None, end: datetime | None) -> dict[str, pd.DataFrame]:
@@ -70,6 +74,12 @@ def within(tables: Mapping[str, pd.DataFrame], start: datetime | None, end: date
                 f"they are from {first} to {last}"
             )
     return kept
+
+
+def bar_span(tables: Mapping[str, pd.DataFrame]) -> tuple[datetime, datetime]:
+    """Return the times of the first and last of the finest bars, without which there is no data set."""
+    bars = tables["fine_bars"] if "fine_bars" in tables else tables["bars"]
+    return bars["event_time"].min(), bars["event_time"].max()
 
 
 def examined(

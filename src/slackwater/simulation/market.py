@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from slackwater.parallel import run_tasks
 from slackwater.simulation.footprint import (
     disk_needed,
     memory_needed,
@@ -32,7 +34,7 @@ from slackwater.simulation.tables import (
 )
 from slackwater.storage import atomic_directory
 
-__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "stream_market"]
+__all__ = ["TRUTH", "MarketRequest", "SimulatedMarket", "simulate", "simulate_symbol", "stream_market"]
 
 Progress = Callable[[str], None]
 
@@ -97,6 +99,11 @@ def simulate(request: MarketRequest, *, progress: Progress | None = None) -> Sim
     return _tables(request, request.symbols, progress)
 
 
+def simulate_symbol(request: MarketRequest, symbol: str) -> SimulatedMarket:
+    """Return what `simulate` returns of one symbol, without the others; as many at a time as there is memory for."""
+    return _tables(request, [symbol], None)
+
+
 def stream_market(directory: str | Path, request: MarketRequest, *, progress: Progress | None = None) -> None:
     """Write a simulated market to parquet files symbol by symbol, with one symbol in memory at a time.
 
@@ -142,8 +149,8 @@ def _arrow(table: pd.DataFrame) -> pa.Table:
 
 def _tables(request: MarketRequest, symbols: Sequence[str], progress: Progress | None) -> SimulatedMarket:
     tables, truth = {}, {}
-    for symbol in symbols:
-        tables[symbol], truth[symbol] = _one_symbol(request, symbol)
+    made = run_tasks(partial(_one_symbol, request), {symbol: symbol for symbol in symbols})
+    for symbol, (tables[symbol], truth[symbol]) in zip(symbols, made, strict=True):
         if progress is not None:
             progress(f"{symbol}: simulated {request.minutes(symbol):,} minutes")
     return SimulatedMarket(stack_tables(tables, lags={**DEFAULT_LAGS, **request.lags}), stack_tables(truth, lags=None))

@@ -214,7 +214,7 @@ def _refuse_unequal_sides(interest: npt.NDArray[np.float64]) -> None:
         )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _run_minutes(
     run: MarketRun,
     state: Record,

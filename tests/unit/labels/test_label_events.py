@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import OrderError, SchemaError
-from slackwater.labels.events import EVENT_COLUMNS, sample_events, trigger_counts
+from slackwater.labels.events import EVENT_COLUMNS, added_counts, fired_rows, sample_events, trigger_counts
 
 DIRECTIONS = [np.nan, 1.0, 0.0, -1.0, 1.0]
 
@@ -152,3 +152,27 @@ def test_a_column_that_is_not_a_trigger_is_refused_by_name() -> None:
         events_of(several(cusum=[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]))
     with pytest.raises(SchemaError, match=r"lacks the columns \['cascade'\]"):
         sample_events(several(), triggers=["cascade"], sampling=["sampled_move"])
+
+
+def test_rows_that_fired_are_those_of_events_and_those_that_are_refused() -> None:
+    """Catches a value that is no direction, dropped without a word before it is checked."""
+    values = [0.0, 1.0, np.nan, -1.0, 0.5, 2.0]
+    times = pd.date_range("2024-01-01", periods=len(values), freq="1h", tz="UTC", unit="us")
+    rows = pd.DataFrame({"symbol": "BTCUSDT", "event_time": times, "available_time": times, "close": 1.0})
+    rows = rows.assign(volatility_daily=0.03, one=values, other=0.0)
+    given = {"triggers": ["one"], "sampling": ["other"]}
+    kept = fired_rows(rows, **given)
+    assert kept["one"].tolist() == [1.0, -1.0, 0.5, 2.0]
+    with pytest.raises(SchemaError, match=r"`one` that is not -1, 0, \+1 or NaN in 2 rows"):
+        sample_events(kept, **given)
+    good = rows[rows["one"].isin([0.0, 1.0, -1.0]) | rows["one"].isna()].reset_index(drop=True)
+    pd.testing.assert_frame_equal(sample_events(fired_rows(good, **given), **given), sample_events(good, **given))
+
+
+def test_counts_of_symbols_add_up_to_those_of_all_rows() -> None:
+    """Catches a count that the sum over symbols loses."""
+    draws = np.random.default_rng(1)
+    rows = pd.DataFrame({name: draws.choice([-1.0, 0.0, 1.0, np.nan], 300) for name in ("one", "two", "three")})
+    given = {"triggers": ["one", "two"], "sampling": ["three"]}
+    parts = [trigger_counts(rows[start : start + 100], **given) for start in (0, 100, 200)]
+    assert added_counts(parts) == trigger_counts(rows, **given)

@@ -14,7 +14,7 @@ import pytest
 from slackwater.errors import DataError, ParameterError
 from slackwater.features.chosen_families import default_families
 from slackwater.features.engine import FeatureEngine
-from slackwater.labels.barriers import LabelReport
+from slackwater.labels.outcomes import LabelReport
 from slackwater.labels.table import build_labels, weighted
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import average_uniqueness

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, OrderError, ParameterError, SchemaError
-from slackwater.labels.barriers import LABEL_COLUMNS, LabelReport, triple_barrier
+from slackwater.labels.barriers import LABEL_COLUMNS, triple_barrier
+from slackwater.labels.outcomes import LabelReport
 from slackwater.trading.price_path import price_paths
 
 MINUTE = timedelta(minutes=1)

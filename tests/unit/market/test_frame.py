@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.frame import MarketFrame
+from slackwater.market.frame import MarketFrame, moves_of_others
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
 from slackwater.market.spec import FrameSpec
+from tests.ragged_market import ragged_market
 
 BAR = timedelta(hours=1)
 LAG = timedelta(seconds=5)
@@ -266,3 +267,20 @@ def test_the_estimate_makes_up_for_a_feed_of_one_event_a_second() -> None:
     raw, estimate = made[columns].sum().sum(), made[[f"{c}_estimate" for c in columns]].sum().sum()
     assert raw < 0.45 * known
     assert 0.7 * known < estimate < 1.1 * known
+
+
+def test_a_frame_of_one_symbol_is_its_part_of_the_whole() -> None:
+    """Catches moves of others that are those of other rows, and inputs that a split by symbol loses."""
+    tables, spec = ragged_market(3), FrameSpec(bar_interval=timedelta(minutes=5), decision_lag=LAG)
+    whole = MarketFrame.from_tables(tables, spec)
+    others = moves_of_others(tables["bars"][["symbol", "event_time", "available_time", "open", "close"]], spec)
+    assert list(others) == [symbol for symbol, _ in whole.symbols()]
+    parts = {}
+    for symbol, rows in whole.symbols():
+        own = {name: table[table["symbol"] == symbol] for name, table in tables.items()}
+        parts[symbol] = MarketFrame.of_one_symbol(own, spec, others[symbol])
+        pd.testing.assert_frame_equal(parts[symbol].table, whole.table.iloc[rows].reset_index(drop=True))
+        assert parts[symbol].values.tobytes() == whole.values[rows].tobytes()
+    assert frozenset().union(*(part.available for part in parts.values())) == whole.available
+    with pytest.raises(DataError, match=r"the bars of one symbol are wanted, these are of .* and 2 more"):
+        MarketFrame.of_one_symbol(tables, spec, others[symbol])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -327,7 +327,7 @@ def _without_dead_feed(
     return pd.concat(parts, ignore_index=True) if found else table
 
 
-def absent_tables(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def absent_tables(tables: Container[str]) -> list[str]:
     """Return the names of the tables that features lack in a data set; one kind of liquidations is enough."""
     other = {"liquidations": "liquidation_totals", "liquidation_totals": "liquidations"}
     joined = [table.name for table in TABLES if table.join is not None]

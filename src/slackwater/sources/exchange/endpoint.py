@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from slackwater.errors import SourceError
@@ -138,18 +139,18 @@ class Endpoint:
         """
         try:
             rows = list(self.rows(answer))
-            values = {ours: [number(row[place]) for row in rows] for ours, place in self.columns.items()}
+            read = {ours: [number(row[place]) for row in rows] for ours, place in self.columns.items()}
         except (KeyError, IndexError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise SourceError(f"{self.method} answered with something else than its rows: {reason}") from None
-        table = pd.DataFrame(values, dtype="float64")
-        bad = table["time"].isna() | (table["time"] <= 0.0) | (table["time"] * self.time_unit >= 1e14)
+        values = {name: np.array(numbers, dtype=np.float64) for name, numbers in read.items()}
+        time = values.pop("time") * self.time_unit
+        bad = ~((time > 0.0) & (time < 1e14))
         if bad.any():
             raise SourceError(
                 f"{self.method} answered with {int(bad.sum())} rows whose time is not in "
                 f"{'milliseconds' if self.time_unit == 1 else 'seconds'}, the first: {rows[int(bad.argmax())]!r:.120}"
             )
-        table["time"] = (table["time"] * self.time_unit).round().astype("int64")
         for name in self.in_contracts:
-            table[name] *= contract_size
-        return table
+            values[name] *= contract_size
+        return pd.DataFrame({"time": time.round().astype(np.int64), **values})

@@ -12,9 +12,11 @@ import pandas as pd
 from slackwater.market.quality.ledger import Finding
 from slackwater.market.schemas import SCHEMAS
 from slackwater.market.tables import LAGS as DEFAULT_LAGS
+from slackwater.market.tables import Column
 from slackwater.sources.exchange.endpoint import Endpoint
 from slackwater.sources.exchange.settlements import settlement_hours
-from slackwater.times import SECOND, timestamps
+from slackwater.times import SECOND, epoch_us, epochs_us, microseconds, timestamps
+from slackwater.types import Bools, Floats
 
 __all__ = ["LAGS", "Notes", "canonical", "stamped"]
 
@@ -55,6 +57,28 @@ class Notes:
         )
 
 
+class _Rows:
+    """The rows of a table that are left, and a finding for every one that is not.
+
+    A rule is an array over all rows; rows that are out already are not counted again. Arrays, and one table at the end:
+    a feed asks for a few rows at a time, and a table per rule would take longer than everything else.
+    """
+
+    def __init__(self, times: pd.Series, notes: Notes) -> None:
+        self.times, self.notes = times, notes
+        self.left = np.ones(len(times), dtype=np.bool_)
+
+    def note(self, rule: str, rows: Bools, note: str, action: str = "recorded") -> None:
+        """Record a finding about those of some rows that are left."""
+        if rows.any() and (found := rows & self.left).any():
+            self.notes.add(rule, self.times[found], action, note)
+
+    def leave_out(self, rule: str, rows: Bools, note: str, action: str = "masked") -> None:
+        """Leave some rows out."""
+        self.note(rule, rows, note, action)
+        self.left &= ~rows
+
+
 def stamped(rows: pd.DataFrame, endpoint: Endpoint, period: int) -> pd.DataFrame:
     """Return rows with `event_time`, and `known_from`: the end of the span that a row may describe.
 
@@ -63,10 +87,11 @@ def stamped(rows: pd.DataFrame, endpoint: Endpoint, period: int) -> pd.DataFrame
     A bar is stamped by its close. A statistic of a period may be a snapshot of the end of the period that begins at its
     stamp (one venue switched from one to the other without notice), so that it counts as known only after that period.
     """
-    time = pd.Series(timestamps(rows["time"].to_numpy(np.int64) * 1000), index=rows.index)
-    end = time + pd.Timedelta(milliseconds=period)
+    stamps = rows["time"].to_numpy(np.int64) * 1000
+    time, end = timestamps(stamps), timestamps(stamps + period * 1000)
+    values: dict[str, Any] = {str(name): rows[name] for name in rows.columns if name != "time"}
     event = end if endpoint.stamp == "start" else time
-    return rows.assign(event_time=event, known_from=end, open_time=time).drop(columns="time")
+    return pd.DataFrame(values | {"event_time": event, "known_from": end, "open_time": time}, index=rows.index)
 
 
 def canonical(rows: pd.DataFrame, name: str, symbol: str, *, now: datetime, notes: Notes) -> pd.DataFrame:
@@ -88,59 +113,59 @@ def canonical(rows: pd.DataFrame, name: str, symbol: str, *, now: datetime, note
     schema = SCHEMAS[name]
     if name == "funding":
         rows = _settlements(rows, notes)
-    table = rows.assign(symbol=symbol, available_time=rows["known_from"] + LAGS[name])
+    read = _Rows(rows["event_time"], notes)
+    available = timestamps(epochs_us(rows["known_from"]) + microseconds(LAGS[name]))
     if "event_time" in schema.key:
-        table = _once(table, notes)
-    unfinished = table["available_time"] > pd.Timestamp(now)
-    notes.add("unfinished", table["event_time"][unfinished], "masked", "not over, or perhaps not yet published")
-    table = table[~unfinished]
-    table = _usable(table, name, notes)
-    known = [column.name for column in schema.columns if column.name in table]
-    return table[known].reset_index(drop=True)
+        _once(rows, read)
+    read.leave_out("unfinished", available.asi8 > epoch_us(now), "not over, or perhaps not yet published")
+    numbers = _usable(rows, name, read)
+    values = {str(each): rows[each] for each in rows.columns} | numbers
+    values |= {"symbol": symbol, "available_time": available}
+    known = {column.name: values[column.name] for column in schema.columns if column.name in values}
+    return pd.DataFrame(known, index=rows.index)[read.left].reset_index(drop=True)
 
 
-def _usable(table: pd.DataFrame, name: str, notes: Notes) -> pd.DataFrame:
-    numbers = [column for column in SCHEMAS[name].columns if column.kind == "number" and column.name in table]
-    required = [column.name for column in numbers if not column.nullable]
-    for column in numbers:
+def _usable(rows: pd.DataFrame, name: str, read: _Rows) -> dict[str, Floats]:
+    """Leave out rows that cannot be used, and return the numbers with unknown ones as NaN."""
+    columns = [column for column in SCHEMAS[name].columns if column.kind == "number" and column.name in rows]
+    numbers: dict[str, Floats] = {column.name: rows[column.name].to_numpy(np.float64) for column in columns}
+    for column in columns:
         # An impossible value in a column that may be missing is unknown.
         if column.nullable:
-            least = column.minimum if column.minimum is not None else -np.inf
-            low = table[column.name] <= least if column.positive else table[column.name] < least
-            impossible = low | np.isinf(table[column.name])
-            for rows, what in ((impossible, "impossible"), (table[column.name].isna(), "blank")):
-                note = f"`{column.name}` is {what}: unknown in these rows"
-                notes.add("blank_value", table["event_time"][rows], "recorded", note)
-            table = table.assign(**{column.name: table[column.name].mask(impossible)})
-    unreadable = ~np.isfinite(table[required]).all(axis=1)
-    notes.add("unreadable", table["event_time"][unreadable], "masked", "a number is missing or unreadable")
-    table = table[~unreadable]
-    if name == "long_short_ratio" and "top_trader_ratio" in table:
-        silent = table["top_trader_ratio"] == 0.0
-        notes.add("not_published", table["event_time"][silent], "masked", "no ratio of the top traders")
-        table = table[~silent]
-    out = pd.Series(False, index=table.index)
-    for column in numbers:
-        if column.minimum is not None and not column.nullable:
-            values = table[column.name]
-            out |= (values <= column.minimum) if column.positive else (values < column.minimum)
-    notes.add("out_of_range", table["event_time"][out], "masked", "a price, an amount or a ratio below its range")
-    table = table[~out]
-    if all(price in table for price in _PRICES):
-        broken = (table["high"] < table[list(_PRICES)].max(axis=1)) | (table["low"] > table[list(_PRICES)].min(axis=1))
-        notes.add("ohlc_violation", table["event_time"][broken], "masked", "high and low do not enclose the bar")
-        table = table[~broken]
-    return table
+            values = numbers[column.name]
+            impossible = _below(values, column) | np.isinf(values)
+            for found, what in ((impossible, "impossible"), (np.isnan(values), "blank")):
+                read.note("blank_value", found, f"`{column.name}` is {what}: unknown in these rows")
+            numbers[column.name] = np.where(impossible, np.nan, values)
+    required = [column for column in columns if not column.nullable]
+    unreadable, out = np.zeros(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
+    for column in required:
+        unreadable |= ~np.isfinite(numbers[column.name])
+        out |= _below(numbers[column.name], column)
+    read.leave_out("unreadable", unreadable, "a number is missing or unreadable")
+    if name == "long_short_ratio" and "top_trader_ratio" in numbers:
+        read.leave_out("not_published", numbers["top_trader_ratio"] == 0.0, "no ratio of the top traders")
+    read.leave_out("out_of_range", out, "a price, an amount or a ratio below its range")
+    if all(price in numbers for price in _PRICES):
+        prices = np.array([numbers[price] for price in _PRICES])
+        broken = (numbers["high"] < prices.max(axis=0)) | (numbers["low"] > prices.min(axis=0))
+        read.leave_out("ohlc_violation", broken, "high and low do not enclose the bar")
+    return numbers
 
 
-def _once(table: pd.DataFrame, notes: Notes) -> pd.DataFrame:
-    """Return one row per time: copies are taken out, rows that contradict each other are masked."""
-    copies = table.duplicated()
-    notes.add("doubled_rows", table["event_time"][copies], "repaired", "the same row twice")
-    table = table[~copies]
-    unlike = table.duplicated("event_time", keep=False)
-    notes.add("conflicting_rows", table["event_time"][unlike], "masked", "rows of one time that differ")
-    return table[~unlike]
+def _below(values: Floats, column: Column) -> Bools:
+    """Return where values are below the range of their column; NaN is not."""
+    least = -np.inf if column.minimum is None else column.minimum
+    return values <= least if column.positive else values < least
+
+
+def _once(rows: pd.DataFrame, read: _Rows) -> None:
+    """Leave out all but one row per time: copies are taken out, rows that contradict each other are masked."""
+    if (np.diff(epochs_us(rows["event_time"])) > 0).all():
+        return
+    read.leave_out("doubled_rows", rows.duplicated().to_numpy(), "the same row twice", "repaired")
+    unlike = rows["event_time"].where(read.left).duplicated(keep=False).to_numpy()
+    read.leave_out("conflicting_rows", unlike & read.left, "rows of one time that differ")
 
 
 def _settlements(rows: pd.DataFrame, notes: Notes) -> pd.DataFrame:

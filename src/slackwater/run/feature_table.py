@@ -1,0 +1,74 @@
+"""The features of all bar closes of a run: one file per symbol, each made by a task of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from slackwater.features.engine import FeatureEngine
+from slackwater.market.frame import moves_of_others
+from slackwater.market.spec import FrameSpec
+from slackwater.parallel import ObjectStore, chosen_store, run_tasks
+from slackwater.run.features import FEATURE_TABLE
+from slackwater.run.shared_features import features_by_store
+from slackwater.run.symbol_features import MadeFeatures, OneSymbol, SymbolFeatures
+from slackwater.storage import atomic_directory, read_parquet
+
+__all__ = ["MadeFeatures", "write_feature_table"]
+
+
+def write_feature_table(
+    engine: FeatureEngine,
+    spec: FrameSpec,
+    *,
+    tables: str | Path,
+    out: str | Path = FEATURE_TABLE,
+    shared: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> MadeFeatures:
+    """Compute the features of every row of a directory of tables, symbol by symbol.
+
+    The moves of all other symbols are the only inputs that need more than one symbol. They are computed first, from
+    two columns of the bars, and no process holds more than that and the tables of the symbols it works on.
+
+    Parameters
+    ----------
+    engine, spec
+        Families of features, and settings of the frame.
+    tables
+        Directory of canonical tables; workers must see it under the same path, unless a store is shared.
+    out
+        Directory to write, with one file per symbol in order of symbols; it appears whole or not at all.
+    shared
+        URL of a store that all workers reach, such as ``s3://bucket/prefix``; by default that of ``SLACKWATER_SHARED``
+        where tasks run on a cluster, and without it the directories are shared.
+    progress
+        Called with the symbols done and their total.
+
+    Raises
+    ------
+    DataError
+        As `MarketFrame.from_tables` and `FeatureEngine.transform`; the message names the symbol.
+    SourceError
+        If the store refuses or cannot be reached, here or on a worker.
+    """
+    store = chosen_store() if shared is None else ObjectStore.of(shared, "`shared`")
+    root = Path(tables).resolve()
+    thin = read_parquet(root / "bars.parquet", columns=["symbol", "event_time", "available_time", "open", "close"])
+    others = moves_of_others(thin, spec)
+    del thin
+    rows, available = 0, frozenset[str]()
+    with atomic_directory(out) as directory:
+        of_symbol = SymbolFeatures(engine, spec, root, directory.resolve())
+        symbols = {name: OneSymbol(place, name, moves) for place, (name, moves) in enumerate(others.items())}
+        with (
+            nullcontext(run_tasks(of_symbol.write, symbols))
+            if store is None
+            else features_by_store(store, of_symbol, symbols)
+        ) as results:
+            for done, made in enumerate(results, start=1):
+                rows, available = rows + made.rows, available | made.available
+                if progress is not None:
+                    progress(done, len(symbols))
+    return MadeFeatures(rows=rows, available=available)

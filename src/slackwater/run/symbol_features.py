@@ -1,0 +1,104 @@
+"""The features of one symbol: a task, which reads its rows from tables and writes one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from slackwater.features.engine import FeatureEngine
+from slackwater.market.frame import MarketFrame
+from slackwater.market.inputs import INPUT_TABLES
+from slackwater.market.spec import FrameSpec
+from slackwater.market.tables import TABLES, Table
+from slackwater.storage import write_parquet
+from slackwater.symbol_tables import rows_of_symbol
+from slackwater.types import Floats
+
+__all__ = ["MadeFeatures", "OneSymbol", "SymbolFeatures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFeatures:
+    """What was made of one symbol, or of all.
+
+    Parameters
+    ----------
+    rows
+        Number of rows, those of bars.
+    available
+        The inputs that some table fed.
+    """
+
+    rows: int
+    available: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OneSymbol:
+    """A symbol to compute.
+
+    Parameters
+    ----------
+    place
+        Its place in the order of symbols.
+    name
+        Its name.
+    others
+        Its entry of `moves_of_others`.
+    """
+
+    place: int
+    name: str
+    others: Floats
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file of its features; a symbol may contain what a name of a file must not."""
+        return f"{self.place:05d}-{quote(self.name, safe='')}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFeatures:
+    """Makes the file of one symbol, in whatever process.
+
+    Parameters
+    ----------
+    engine, spec
+        Families of features, and settings of the frame.
+    tables
+        Directory of tables.
+    directory
+        Directory to write to.
+    """
+
+    engine: FeatureEngine
+    spec: FrameSpec
+    tables: Path
+    directory: Path
+
+    def __reduce__(self) -> tuple[Callable[..., SymbolFeatures], tuple[Any, ...]]:
+        """Send the settings of the frame as plain values: the canonical tables hold functions of no module."""
+        outside = self.spec.tables[len(TABLES) :]
+        return _symbol_features, (self.engine, self.spec.to_dict(), outside, self.tables, self.directory)
+
+    def paths(self) -> dict[str, Path]:
+        """Return the files of the tables that are read, by their names."""
+        paths = {name: self.tables / f"{name}.parquet" for name in INPUT_TABLES}
+        return {name: path for name, path in paths.items() if path.exists()}
+
+    def write(self, symbol: OneSymbol) -> MadeFeatures:
+        """Write the file of a symbol."""
+        own = {name: rows_of_symbol(path, symbol.name) for name, path in self.paths().items()}
+        frame = MarketFrame.of_one_symbol(own, self.spec, symbol.others)
+        features = self.engine.transform(frame)
+        write_parquet(features, self.directory / symbol.file_name)
+        return MadeFeatures(rows=len(features), available=frame.available)
+
+
+def _symbol_features(
+    engine: FeatureEngine, spec: dict[str, Any], outside: tuple[Table, ...], tables: Path, directory: Path
+) -> SymbolFeatures:
+    return SymbolFeatures(engine, FrameSpec.from_dict(spec, tables=(*TABLES, *outside)), tables, directory)

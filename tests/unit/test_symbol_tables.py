@@ -1,0 +1,152 @@
+"""Tables of many symbols: a file per symbol, read alone and as a whole."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slackwater.errors import MissingDataError, SchemaError
+from slackwater.parallel import run_tasks, use_workers
+from slackwater.run.prices import ClosesOnDisk, PathsOnDisk
+from slackwater.storage import SYNTHETIC, atomic_directory, marked_synthetic, read_parquet, read_tables, write_parquet
+from slackwater.symbol_tables import SymbolTables, rows_of_symbol, split_by_symbol, write_symbol
+from slackwater.trading.correlations import HourlyCorrelations
+from slackwater.trading.price_path import price_paths
+
+SYMBOLS = [".Y", "1000PEPEUSDT", "BTC/USD:..", "BTCUSDT", "ETHUSDT", "_X", "ethusdt"]
+
+
+def table(rows: int, seed: int) -> pd.DataFrame:
+    """Rows of all symbols, mixed."""
+    draws = np.random.default_rng(seed)
+    made = pd.DataFrame(
+        {
+            "symbol": pd.array(draws.choice(SYMBOLS, rows), dtype="str"),
+            "event_time": pd.date_range("2024-01-01", periods=rows, freq="1min", tz="UTC", unit="us"),
+            "value": np.where(draws.random(rows) < 0.1, np.nan, draws.normal(size=rows)),
+        }
+    )
+    made.attrs[SYNTHETIC] = True
+    return made
+
+
+def written(root: Path, tables: dict[str, pd.DataFrame]) -> Path:
+    root.mkdir(exist_ok=True)
+    for symbol, rows in split_by_symbol(tables):
+        write_symbol(symbol, rows, root)
+    return root
+
+
+def test_what_is_written_by_symbol_is_read_as_a_whole_and_by_symbol(tmp_path: Path) -> None:
+    """Catches a lost row, another order, and a symbol that leads out of the directory."""
+    tables = {"bars": table(500, 1), "depth": table(40, 2)}
+    root = written(tmp_path / "tables", tables)
+    for name, back in read_tables(root).items():
+        wanted = tables[name].sort_values("symbol", kind="stable", ignore_index=True)
+        pd.testing.assert_frame_equal(back, wanted, check_exact=True)
+        assert len(pd.read_parquet(root / f"{name}.parquet")) == len(wanted)
+    held = SymbolTables(root)
+    assert (held.names, held.symbols, held.rows) == (("bars", "depth"), sorted(SYMBOLS), 540)
+    for symbol in SYMBOLS:
+        for name, rows in held.of(symbol).items():
+            mine = tables[name][tables[name]["symbol"] == symbol].reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows, mine, check_exact=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tables"]
+    assert marked_synthetic(root)
+    assert list(read_parquet(root / "bars.parquet", columns=["value"])) == ["value"]
+
+
+def test_a_table_in_one_file_is_read_by_symbol_too(tmp_path: Path) -> None:
+    """Catches a directory of `write_tables`, such as that of an older run, that is not understood."""
+    rows = table(200, 3)
+    write_parquet(rows, tmp_path / "bars.parquet")
+    held = SymbolTables(tmp_path, ["bars", "funding"])
+    assert (held.names, held.symbols, held.rows) == (("bars",), sorted(SYMBOLS), 200)
+    mine = rows[rows["symbol"] == "BTCUSDT"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(held.of("BTCUSDT")["bars"], mine, check_exact=True)
+
+
+def test_a_table_without_rows_of_a_symbol_is_empty_and_not_absent(tmp_path: Path) -> None:
+    """Catches a symbol that turns an empty table into one that the data set lacks."""
+    tables = {"bars": table(100, 4), "depth": table(100, 5).query("symbol == 'BTCUSDT'")}
+    root = written(tmp_path, tables)
+    empty = SymbolTables(root).of("ETHUSDT")["depth"]
+    assert empty.empty
+    assert empty.dtypes.equals(tables["depth"].dtypes)
+    (root / "depth.parquet" / "ETHUSDT.parquet").unlink()
+    assert rows_of_symbol(root / "depth.parquet", "ETHUSDT").dtypes.equals(empty.dtypes)
+    assert len(read_parquet(root / "depth.parquet")) == len(tables["depth"])
+
+
+def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    """Catches rows without a symbol, which no reader by symbol would ever see, and a damaged file."""
+    with pytest.raises(MissingDataError, match="there is no directory"):
+        SymbolTables(tmp_path / "absent")
+    root = written(tmp_path / "whole", {"bars": table(50, 6)})
+    with pytest.raises(MissingDataError, match=r"there is no file .*depth\.parquet"):
+        rows_of_symbol(root / "depth.parquet", "BTCUSDT")
+    (root / "bars.parquet" / "BTCUSDT.parquet").write_bytes(b"no parquet")
+    with pytest.raises(SchemaError, match=r"BTCUSDT\.parquet is not a readable parquet file"):
+        SymbolTables(root).of("BTCUSDT")
+    nameless = table(50, 7)
+    nameless.loc[[3, 9], "symbol"] = None
+    write_parquet(nameless, tmp_path / "one" / "bars.parquet")
+    with pytest.raises(SchemaError, match=r"bars\.parquet lacks a symbol in 2 rows, first in row 3"):
+        SymbolTables(tmp_path / "one")
+
+
+def test_a_file_that_a_lost_worker_left_half_written_is_no_part_of_a_table(tmp_path: Path) -> None:
+    """Catches doubled rows and a symbol of the name of a temporary file, from a worker that was killed as it wrote."""
+    with use_workers("2", tell=lambda line: None), atomic_directory(tmp_path / "tables") as directory:
+        killed = partial(write_and_die_once, directory.resolve(), tmp_path / "died")
+        symbols = {symbol: symbol for symbol in ("ADAUSDT", "BTCUSDT", "ETHUSDT")}
+        assert list(run_tasks(killed, symbols)) == list(symbols)
+        left = [path.name for path in directory.rglob(".*")]
+        assert [name for name in left if name.startswith(".BTCUSDT.parquet.")]
+        assert SymbolTables(directory).symbols == list(symbols)
+        assert len(read_parquet(directory / "bars.parquet")) == 3 * len(left) * 10
+    assert sorted(path.name for path in (tmp_path / "tables").rglob("*.parquet") if path.is_file()) == [
+        f"{symbol}.parquet" for symbol in symbols
+    ]
+    with pytest.raises(MissingDataError, match="there is no directory"):
+        write_symbol("ADAUSDT", {"bars": table(1, 1)}, tmp_path / "gone")
+
+
+def write_and_die_once(directory: Path, died: Path, symbol: str) -> str:
+    """Write ten rows; the first process that writes those of BTCUSDT is killed before the file has its name."""
+    replace = Path.replace
+
+    def dies(self: Path, target: Path) -> Path:
+        if symbol == "BTCUSDT" and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, target)
+
+    with patch.object(Path, "replace", dies):
+        write_symbol(symbol, {"bars": table(10, 8).assign(symbol=symbol)}, directory)
+    return symbol
+
+
+def test_prices_of_a_symbol_without_bars_are_not_asked_for(tmp_path: Path) -> None:
+    """Catches a symbol that only another table holds, as after `dataset.end` before its listing."""
+    times = pd.date_range("2024-01-01", periods=600, freq="1min", tz="UTC", unit="us")
+    bars = pd.DataFrame({"symbol": "BTCUSDT", "open_time": times, "event_time": times + pd.Timedelta("1min")})
+    bars = bars.assign(**dict.fromkeys(("open", "high", "low", "close"), 100.0))
+    rates = pd.DataFrame({"symbol": ["BTCUSDT", "ETHUSDT"], "event_time": times[:2], "funding_rate": [1e-4, 2e-4]})
+    root = written(tmp_path, {"fine_bars": bars, "funding": rates})
+    assert SymbolTables(root).symbols == ["BTCUSDT", "ETHUSDT"]
+    paths = pickle.loads(pickle.dumps(PathsOnDisk(root)))  # noqa: S301
+    assert list(paths) == list(ClosesOnDisk(root)) == ["BTCUSDT"]
+    wanted = price_paths(bars, rates)["BTCUSDT"]
+    for name in ("open_time", "close", "funding_rate"):
+        np.testing.assert_array_equal(getattr(paths["BTCUSDT"], name), getattr(wanted, name))
+    assert "ETHUSDT" not in paths
+    assert HourlyCorrelations(ClosesOnDisk(root)).at(int(wanted.close_time[-1])) == {}
