@@ -78,8 +78,10 @@ def make_bundle(
     without: tuple[str, ...] = (),
     entry: Mapping[str, Any] | None = None,
     bracket: Mapping[str, Any] | None = None,
+    trading: Mapping[str, Any] | None = None,
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
 ) -> Path:
-    """Train on all events, those of the small market or those given, and write the bundle."""
+    """Train on all events, those of the small market or those given, and write the bundle, as if of some symbols."""
     training, manifest = training_set(families, days=days, spec=spec, without=without)
     training = given or training
     exported = trainer.export(training, trainer.predict_out_of_fold(training))
@@ -91,7 +93,7 @@ def make_bundle(
         directory,
         {
             "dataset": "small",
-            "symbols": ["BTCUSDT", "ETHUSDT"],
+            "symbols": list(symbols),
             "synthetic": True,
             "verdict": verdict,
             "market": spec.to_dict(),
@@ -113,6 +115,7 @@ def make_bundle(
                 "rules": {"risk_fraction": 0.01, "min_expectancy": None, "kelly_fraction": None},
                 "drawdown_control": {},
                 "costs": {},
+                **(trading or {}),
             },
             "hashes": {},
         },

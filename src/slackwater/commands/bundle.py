@@ -73,19 +73,27 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score all events of a directory of canonical tables."""
+    import pandas as pd
+
     from slackwater.market.inputs import INPUT_TABLES
     from slackwater.scoring.scorer import ReversalScorer
     from slackwater.storage import read_tables, write_parquet
 
     scorer = ReversalScorer.load(bundle)
-    scores = scorer.score(read_tables(tables, INPUT_TABLES))
-    events = scores[scores["direction"] != 0].reset_index(drop=True)
+    # No name holds the scores of a symbol while those of the next are made.
+    counted = list(map(_counted_events, scorer.score_symbols(read_tables(tables, INPUT_TABLES))))
+    n_bars = sum(count for count, _ in counted)
+    events = pd.concat([found for _, found in counted], ignore_index=True)
     write_parquet(events, out)
     if as_json:
-        print_json(_scored(scorer, events) | {"n_bars": len(scores), "out": str(out)})
+        print_json(_scored(scorer, events) | {"n_bars": n_bars, "out": str(out)})
         return
     mark = " by models of a SYNTHETIC market" if scorer.synthetic else ""
-    typer.echo(f"{len(events):,} events of {len(scores):,} bars scored{mark}: {out}")
+    typer.echo(f"{len(events):,} events of {n_bars:,} bars scored{mark}: {out}")
+
+
+def _counted_events(scores: pd.DataFrame) -> tuple[int, pd.DataFrame]:
+    return len(scores), scores[scores["direction"] != 0]
 
 
 def _scored(scorer: ReversalScorer, events: pd.DataFrame) -> dict[str, Any]:

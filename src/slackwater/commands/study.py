@@ -7,21 +7,26 @@ from typing import Annotated
 
 import typer
 
+from slackwater.commands.workers import Workers
+
 __all__ = ["evaluate", "study"]
 
 
 def study(
     spec: Annotated[Path, typer.Argument(help="File of the study, such as examples/study.yaml.")],
+    workers: Workers = None,
 ) -> None:
     """Try many configurations of the last run, and record every one of them in trials.jsonl and in MLflow.
 
     A study that was stopped or killed continues when it is started again. `dvc repro` reads the trials, so that the
     verdict on a run counts them.
     """
+    from slackwater.parallel import use_workers
     from slackwater.study.search import run_study
 
     try:
-        run_study(spec, say=typer.echo)
+        with use_workers(workers, tell=typer.echo):
+            run_study(spec, say=typer.echo)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ import pandas as pd
 from slackwater.evidence._intervals import DIFFERENCE, DIFFERENCE_R, MEAN, effect, mean_and_interval, sample_metrics
 from slackwater.evidence.resampling import Resampling
 from slackwater.metrics.trading import max_drawdown
+from slackwater.parallel import run_tasks
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, trades_table
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules, switches
+from slackwater.trading.symbol_tasks import unit_risk_trades_of_gates
 from slackwater.types import Floats
 
 __all__ = ["drawdown_ablation", "rule_ablation"]
@@ -68,6 +71,7 @@ def rule_ablation(
     resampling: Resampling,
     *,
     configured: Sequence[ClosedTrade],
+    at_trades: Callable[[int, int], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Return the unit-risk trades under the gate as it is, and with one rule for entry or size toggled.
@@ -82,8 +86,10 @@ def rule_ablation(
         Block bootstrap of the intervals: the events of a calendar block are drawn together in both samples.
     configured
         Unit-risk trades of the gate as configured (`Backtest.unit_risk_trades`).
+    at_trades
+        Called after each symbol, whose trades under all gates are a task, with (events done, events in all).
     progress
-        Called with (gates done, gates in all).
+        Called after each row, which is a task, with (gates done, gates in all).
 
     Returns
     -------
@@ -122,24 +128,36 @@ def rule_ablation(
     toggles = [*_toggles(gate, "entry", EntryRules), *_toggles(gate, "rules", SizingRules), *_extra_toggles(gate)]
     as_configured = {unit: _net_per_event(configured, events, unit) for unit in _UNITS}
     rows = [{"rule": _AS_CONFIGURED, "toggled": "", **sample_metrics(configured, resampling), "helps": None}]
-    for toggle in _each(toggles, progress):
-        trades = backtest.unit_risk_trades(toggle.gate)
-        difference: dict[str, float] = {}
-        for unit, names in _UNITS.items():
-            gain = as_configured[unit] - _net_per_event(trades, events, unit)
-            with_less_without = gain if toggle.was_on else -gain
-            difference |= mean_and_interval(with_less_without, events["event_time"], resampling, names)
-        rows.append(
-            {
-                "rule": toggle.rule,
-                "toggled": toggle.toggled,
-                **sample_metrics(trades, resampling),
-                **difference,
-                "helps": effect(difference) == "helps",
-            }
-        )
+    samples = unit_risk_trades_of_gates(backtest, [toggle.gate for toggle in toggles], progress=at_trades)
+    tasks = {toggle.rule: (toggle, trades) for toggle, trades in zip(toggles, samples, strict=True)}
+    row_of = partial(_row, events, as_configured, resampling)
+    for done, row in enumerate(run_tasks(row_of, tasks), start=1):
+        rows.append(row)
+        if progress is not None:
+            progress(done, len(tasks))
     columns = ["rule", "toggled", "n_trades", *MEAN, "net_r_mean", "profit_factor", *DIFFERENCE, *DIFFERENCE_R, "helps"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _row(
+    events: pd.DataFrame,
+    as_configured: Mapping[str, Floats],
+    resampling: Resampling,
+    task: tuple[_Toggle, Sequence[ClosedTrade]],
+) -> dict[str, Any]:
+    toggle, trades = task
+    difference: dict[str, float] = {}
+    for unit, names in _UNITS.items():
+        gain = as_configured[unit] - _net_per_event(trades, events, unit)
+        with_less_without = gain if toggle.was_on else -gain
+        difference |= mean_and_interval(with_less_without, events["event_time"], resampling, names)
+    return {
+        "rule": toggle.rule,
+        "toggled": toggle.toggled,
+        **sample_metrics(trades, resampling),
+        **difference,
+        "helps": effect(difference) == "helps",
+    }
 
 
 def drawdown_ablation(
@@ -149,10 +167,12 @@ def drawdown_ablation(
 
     Parameters
     ----------
-    backtest, gate, progress
+    backtest, gate
         As in `rule_ablation`.
     configured
         Equity of the account under the gate as configured (`Ledger.equity`).
+    progress
+        Called with (gates done, gates in all).
 
     Returns
     -------

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from slackwater.metrics.trading import trade_weighted_mean
 from slackwater.times import timestamp
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.rules import BracketRules
+from slackwater.trading.symbol_tasks import of_each_symbol
 
 __all__ = ["EVERY_EVENT", "bracket_table", "result_table", "suggested_trades", "trigger_table"]
 
@@ -75,7 +78,7 @@ def suggested_trades(
     trade
         Contracts, the configured bracket, costs and the reference size; the latency of the backtest is charged.
     progress
-        Called with (events done, events in all).
+        Called after each symbol, whose trades are a task, with (events done, events in all).
 
     Returns
     -------
@@ -92,22 +95,31 @@ def suggested_trades(
     `target_sd` and `stop_sd`; and ``time exit only``: the configured trade without its levels, at the same size and in
     the same R, which has no odds.
     """
+    found = of_each_symbol(partial(_rows_of_orders, trade), backtest, progress=progress)
+    of_symbols = {symbol: iter(rows) for symbol, rows in found.items()}
+    in_order = chain.from_iterable(next(of_symbols[order.score.symbol]) for order in backtest.orders)
+    columns = ["bracket", "symbol", "event_time", "entry_time", "p_direction", *_OUTCOME]
+    table = pd.DataFrame(list(in_order), columns=columns)
+    return table.astype(dict.fromkeys(["event_time", "entry_time"], "datetime64[us, UTC]"))
+
+
+def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> list[list[tuple[Any, ...]]]:
+    """Return for each order of a backtest its rows of the table, one per bracket."""
     charged = replace(trade.costs, latency=max(trade.costs.latency, backtest.latency))
     variants = [(variant, replace(trade, bracket=variant.rules, costs=charged)) for variant in _variants(trade.bracket)]
     rows = []
-    for done, order in enumerate(backtest.orders, start=1):
+    for order in backtest.orders:
         score, path, bar = order.score, order.path, order.entry_bar
         event = (score.symbol, score.event_time, timestamp(int(path.open_time[bar])), score.p_direction)
         sd = score.context.sd_over(backtest.horizon)
+        of_order = []
         for variant, rules in variants:
             found = suggested_trade(
                 score.context, side=-score.direction, path=path, entry_bar=bar, rules=rules, horizon=backtest.horizon
             )
-            rows.append((variant.name, *event, *_outcome(found, sd, variant.without)))
-        if progress is not None:
-            progress(done, len(backtest.orders))
-    table = pd.DataFrame(rows, columns=["bracket", "symbol", "event_time", "entry_time", "p_direction", *_OUTCOME])
-    return table.astype(dict.fromkeys(["event_time", "entry_time"], "datetime64[us, UTC]"))
+            of_order.append((variant.name, *event, *_outcome(found, sd, variant.without)))
+        rows.append(of_order)
+    return rows
 
 
 def _outcome(found: SuggestedTrade | tuple[Any, ...], sd: float, without: tuple[str, ...]) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from slackwater.models.targets import TARGETS, Target
 from slackwater.times import DAY
 from slackwater.types import Bools, Floats
 
-__all__ = ["Comparison", "Difference", "compare", "scored_events"]
+__all__ = ["Comparison", "Difference", "compare", "paired_events", "scored_events"]
 
 _KEYS: Final = ["symbol", "event_time"]
 _TAKEN: Final = {"net_r": "taken_net_r", "net_bps": "taken_net_bps"}
@@ -27,6 +27,12 @@ _TAKEN: Final = {"net_r": "taken_net_r", "net_bps": "taken_net_bps"}
 _COMPARED: Final = tuple(target for target in TARGETS if target.offset is None)
 """Targets whose outputs are probabilities."""
 _WORDS: Final = {"auc": "AUC", "brier": "Brier score", "log_loss": "log loss"}
+_RESULTS: Final = {
+    "net_r": "net result per event (R)",
+    "net_bps": "net result per event (bps)",
+    "net_r_both_traded": "net result per event that both traded (R)",
+    "net_bps_both_traded": "net result per event that both traded (bps)",
+}
 _LABELS: Final = (*(target.column for target in _COMPARED), "label_end_time")
 
 
@@ -36,7 +42,8 @@ def scored_events(predictions: pd.DataFrame, labels: pd.DataFrame, trades: pd.Da
     Parameters
     ----------
     predictions
-        ``data/predictions.parquet`` of a run: `symbol`, `event_time`, and probabilities ``p_direction`` and ``p_hit``.
+        ``data/predictions.parquet`` of a run: `symbol`, `event_time`, probabilities ``p_direction`` and ``p_hit``, and
+        the test block `fold` where it is known.
     labels
         ``data/labels.parquet`` of the run: ``y_direction``, ``y_hit``, `entry_time`, `label_end_time`, and `trades`
         where some events only train.
@@ -59,7 +66,7 @@ def scored_events(predictions: pd.DataFrame, labels: pd.DataFrame, trades: pd.Da
     outputs = [f"p_{target.name}" for target in _COMPARED]
     known = [name for name in ("trades",) if name in labels]
     parts = [
-        (predictions, "the predictions", [*_KEYS, *outputs]),
+        (predictions, "the predictions", [*_KEYS, *outputs, *(name for name in ("fold",) if name in predictions)]),
         (labels, "the labels", [*_KEYS, "entry_time", *_LABELS, *known]),
     ]
     if trades is not None:
@@ -119,6 +126,11 @@ class Difference:
     note: str = ""
 
     @property
+    def words(self) -> str:
+        """Return the name of the metric in words, such as ``AUC of direction``."""
+        return _in_words(self.metric)
+
+    @property
     def reading(self) -> str:
         """Return ``better``, ``worse``, ``not distinguishable`` or ``not known``, of B beside A."""
         if math.isnan(self.low + self.high):
@@ -129,7 +141,7 @@ class Difference:
 
     def sentence(self, names: Sequence[str]) -> str:
         """Return the difference in a sentence; `names` are those of A and B."""
-        what = f"{names[1]}'s {_in_words(self.metric)}"
+        what = f"{names[1]}'s {self.words}"
         if math.isnan(self.difference):
             return f"{what} cannot be compared: {self.note}."
         if math.isnan(self.low + self.high):
@@ -248,19 +260,9 @@ def compare(
         If no event was scored by both, or their labels differ: other barriers, horizons or prices. Such runs answer
         different questions.
     """
-    resampling = resampling or Resampling()
-    own = []
-    for name, table in zip(names, (first, second), strict=True):
-        table = _columns(table, f"the scored events of {name}", _wanted(table))
-        scored = table[[f"p_{target.name}" for target in _COMPARED]].notna().all(axis=1)
-        own.append(table[traded_rows(table) & scored.to_numpy()])
-    common = own[0].merge(own[1], on=_KEYS, suffixes=("_a", "_b")).sort_values(["event_time", "symbol"])
-    if common.empty:
-        raise DataError(
-            f"{names[0]} and {names[1]} have no scored event in common: {_span(own[0])}, and {_span(own[1])}"
-        )
-    _require_labels(common, names)
-    pairs = _Pairs(rows=common.reset_index(drop=True), resampling=resampling)
+    own = _scored(first, second, names)
+    common = _paired(own, names)
+    pairs = _Pairs(rows=common, resampling=resampling or Resampling())
     both_known = all(name in table for table in own for name in _TAKEN.values())
     traded = pairs.traded() if both_known else None
     found = [row for target in _COMPARED for row in pairs.of_probability(target)]
@@ -276,9 +278,38 @@ def compare(
     )
 
 
+def paired_events(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str] = ("A", "B")) -> pd.DataFrame:
+    """Return the events that two runs scored and trade, in the order of time.
+
+    Columns of A end in ``_a`` and those of B in ``_b``; `symbol`, `event_time`, and a column that only one run has,
+    keep their name. Parameters and errors are those of `compare`.
+    """
+    return _paired(_scored(first, second, names), names)
+
+
+def _scored(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str]) -> list[pd.DataFrame]:
+    """Return the events of each run that it scored and trades."""
+    own = []
+    for name, table in zip(names, (first, second), strict=True):
+        table = _columns(table, f"the scored events of {name}", _wanted(table))
+        scored = table[[f"p_{target.name}" for target in _COMPARED]].notna().all(axis=1)
+        own.append(table[traded_rows(table) & scored.to_numpy()])
+    return own
+
+
+def _paired(own: Sequence[pd.DataFrame], names: tuple[str, str]) -> pd.DataFrame:
+    common = own[0].merge(own[1], on=_KEYS, suffixes=("_a", "_b")).sort_values(["event_time", "symbol"])
+    if common.empty:
+        raise DataError(
+            f"{names[0]} and {names[1]} have no scored event in common: {_span(own[0])}, and {_span(own[1])}"
+        )
+    _require_labels(common, names)
+    return common.reset_index(drop=True)
+
+
 def _wanted(table: pd.DataFrame) -> list[str]:
     outputs = [f"p_{target.name}" for target in _COMPARED]
-    return [*_KEYS, *outputs, "entry_time", *_LABELS, *(n for n in ("trades", *_TAKEN.values()) if n in table)]
+    return [*_KEYS, *outputs, "entry_time", *_LABELS, *(n for n in ("trades", "fold", *_TAKEN.values()) if n in table)]
 
 
 def _span(table: pd.DataFrame) -> str:
@@ -397,7 +428,7 @@ def _log_loss(y: Floats, p: Floats) -> Floats:
 def _in_words(metric: str) -> str:
     """Return ``AUC of direction`` for ``direction.auc``."""
     target, _, name = metric.partition(".")
-    return f"{_WORDS[name]} of {target}" if name else metric
+    return f"{_WORDS[name]} of {target}" if name else _RESULTS[metric]
 
 
 def _number(value: float, digits: int) -> str:

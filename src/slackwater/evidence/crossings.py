@@ -13,7 +13,7 @@ from numba import njit
 __all__ = ["attribute"]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def attribute(closes, highs, lows, longs, shorts, rows, horizon, width, realised, totals):  # type: ignore[no-untyped-def]
     """Spread what each later bar liquidated over the log prices that it was the first to cross.
 

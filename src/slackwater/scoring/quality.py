@@ -133,21 +133,23 @@ def quality_columns(
         joined table, as in `DataQuality`, in the order of the rows that have a bar.
     """
     present = frame.table["close"].notna().to_numpy()
-    codes, _ = pd.factorize(frame.table["symbol"][present])
+    symbols, _ = pd.factorize(frame.table["symbol"][present])
     times, step = epochs_us(frame.table["event_time"][present]), microseconds(spec.bar_interval)
-    begins = np.r_[True, codes[1:] != codes[:-1]]
+    begins = np.r_[True, symbols[1:] != symbols[:-1]]
     first = times[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
     missing = np.r_[0, np.diff(times) // step - 1]
     history = pd.Series((times - first + step).astype("timedelta64[us]"))
     ages = ages_at_bars(frame, tables, spec)
     silent = np.column_stack([age.isna() | (age > spec.staleness[name]) for name, age in ages.items()])
-    names = {bits: _silent(compress(ages, bits)) for bits in set(map(tuple, silent.tolist()))}
+    codes = silent @ (1 << np.arange(silent.shape[1]))
+    _, examples, which = np.unique(codes, return_index=True, return_inverse=True)
+    names = [_silent(compress(ages, silent[row])) for row in examples]
     columns: dict[str, Any] = {
         "history": history,
         "warm": history >= warm_up,
         "missing_bars": np.where(begins, 0, missing),
         "live": np.zeros(len(times), dtype=bool),
-        "silent_tables": pd.Series([names[bits] for bits in map(tuple, silent.tolist())], dtype=object),
+        "silent_tables": pd.Series([names[each] for each in which.tolist()], dtype=object),
         **{f"{AGE}{name}": age for name, age in ages.items()},
     }
     return pd.DataFrame(columns)

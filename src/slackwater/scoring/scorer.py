@@ -15,31 +15,30 @@ Steps 3 to 5 are one compiled call (`slackwater.models.compiled`), for the event
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import compress
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import BundleError, ParameterError, SchemaError, UnprovenEdgeError, did_you_mean
+from slackwater.errors import BundleError, ParameterError, SchemaError, UnprovenEdgeError
 from slackwater.features.chosen_families import default_families
-from slackwater.features.engine import FeatureEngine
+from slackwater.features.engine import FeatureEngine, not_bars
 from slackwater.features.extra import imported_class
 from slackwater.features.family import Family, Feature
-from slackwater.features.fired import first_to_fire, require_triggers
+from slackwater.features.fired import require_triggers
 from slackwater.features.orientation import Orientation
 from slackwater.market.columns import mapping_of, shown
 from slackwater.market.contracts import venue_contracts
 from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUT_TABLES
-from slackwater.market.quality.detectors import clean_tables
-from slackwater.market.schemas import SCHEMAS
+from slackwater.market.quality.ledger import Finding
 from slackwater.market.spec import FrameSpec
 from slackwater.market.stream import FrameStream
+from slackwater.market.symbol_frames import SymbolFrames
 from slackwater.models.calibration import calibrator_from_dict
 from slackwater.models.compiled import CompiledModels, StoredModel
 from slackwater.models.readers import READERS
@@ -48,8 +47,9 @@ from slackwater.models.training_range import TrainingRange
 from slackwater.numbers import brief
 from slackwater.scoring.bundle import Bundle
 from slackwater.scoring.defects import silences, warn_of_defects
+from slackwater.scoring.given_tables import cleaned_tables
+from slackwater.scoring.history import scores_of_parts
 from slackwater.scoring.manifest import other_features, with_lists
-from slackwater.scoring.quality import quality_columns
 from slackwater.scoring.stream import EventScore, ScoreStream
 from slackwater.scoring.universe import Universe
 from slackwater.trading.account import Account
@@ -123,6 +123,7 @@ class ReversalScorer:
         self._columns = np.array([self._engine.names.index(f.name) for f in described], dtype=np.intp)
         self._triggers = tuple(manifest["labels"]["triggers"])
         require_triggers(self._engine.features, self._triggers, where="labels.triggers of the bundle")
+        self._trigger_columns = np.array([self._engine.names.index(name) for name in self._triggers], dtype=np.intp)
         self._universe = Universe(manifest["symbols"], described)
         self._models = {
             name: _stored_model(bundle.models[name], entry, readers) for name, entry in manifest["models"].items()
@@ -224,7 +225,18 @@ class ReversalScorer:
             If the bars are not those of the symbols that the models learned from: some features are means over all
             others.
         """
-        return self.score_frame(*self.frame(tables))
+        frames, bars = self._symbol_frames(tables)
+        return scores_of_parts(self, frames, n_bars=len(bars))
+
+    def score_symbols(self, tables: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Return the scores of one symbol after the other, each made when it is its turn.
+
+        Together they are the rows of `score`, in that order. Who keeps only the events of each needs the memory of the
+        tables and of one symbol, where the result of `score` holds every feature of every bar. Parameters, errors and
+        warnings are those of `score`.
+        """
+        frames, _ = self._symbol_frames(tables)
+        return starmap(self.score_frame, frames)
 
     def score_frame(self, frame: MarketFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """Return what `score` returns, of tables that were cleaned before, or are to be taken as they are.
@@ -236,52 +248,32 @@ class ReversalScorer:
         tables
             The tables by name.
         """
-        out = self._engine.transform(frame)
-        direction, fired = first_to_fire(out[list(self._triggers)].to_numpy(np.float64))
-        events = np.flatnonzero(direction)
-        features = out[self._engine.names].iloc[events].to_numpy(np.float64)
-        outputs = self._compiled(features, direction[events])
-        columns: dict[str, Any] = {"direction": direction.astype(np.int8)}
-        for name, column in zip(self._compiled.columns, outputs.T, strict=False):
-            columns[name] = np.full(len(out), np.nan)
-            columns[name][events] = column
-        names: dict[str, list[tuple[str, ...]]] = {
-            name: [()] * len(out) for name in ("triggers", "missing_features", "out_of_range_features")
-        }
-        for at, row in enumerate(events):
-            names["triggers"][row] = tuple(compress(self._triggers, fired[row]))
-            names["missing_features"][row], names["out_of_range_features"][row] = self._unusual(
-                features[at], direction[row], *outputs[at, -2:]
-            )
-        columns |= {name: pd.Series(lists, dtype=object, index=out.index) for name, lists in names.items()}
-        for name, column in columns.items():
-            out[name] = column
-        return pd.concat([out, quality_columns(frame, tables, self._spec, self.warm_up)], axis=1)
+        return scores_of_parts(self, [(frame, tables)], n_bars=frame.n_bars)
 
     def frame(self, tables: Mapping[str, pd.DataFrame]) -> tuple[MarketFrame, dict[str, pd.DataFrame]]:
         """Return the frame of tables from a user, and the tables cleaned: the one way in, of `score` and of `warm`.
 
         Parameters, errors and warnings are those of `score`.
         """
-        if not isinstance(tables, Mapping):
-            raise SchemaError(f"`tables` must map names to tables, was a {type(tables).__name__}")
-        for name in tables:
-            if name not in SCHEMAS:
-                raise SchemaError(f"there is no canonical table `{shown(name)}`{did_you_mean(name, SCHEMAS)}")
-        given = {name: table for name, table in tables.items() if name in INPUT_TABLES}
-        interval = self._spec.bar_interval
-        checked, ledger = clean_tables(given, venue=self.manifest["trading"]["venue"], spacing={"bars": interval})
-        if "bars" in checked:
-            lengths = checked["bars"]["event_time"] - checked["bars"]["open_time"]
-            if (other := lengths[lengths != interval]).size:
-                raise SchemaError(
-                    f"table bars: the bundle reads bars of {interval}, {other.size} of {lengths.size} rows have "
-                    f"another length, the first {other.iloc[0]}; resample them"
-                )
+        checked, findings = self._cleaned(tables)
         frame = MarketFrame.from_tables(checked, self._spec)
-        warn_of_defects([*ledger.findings, *silences(frame, checked, self._spec)])
+        warn_of_defects([*findings, *silences([frame], checked, self._spec)])
         self._universe.compare(checked["bars"]["symbol"].unique())
         return frame, checked
+
+    def _symbol_frames(self, tables: Mapping[str, pd.DataFrame]) -> tuple[SymbolFrames, pd.DataFrame]:
+        """Return what `frame` does, symbol by symbol, and the bars of all of them."""
+        checked, findings = self._cleaned(tables)
+        frames = SymbolFrames(checked, self._spec)
+        warn_of_defects([*findings, *silences((frame for frame, _ in frames), checked, self._spec)])
+        bars = checked["bars"]
+        self._universe.compare(bars["symbol"].unique())
+        if not_bars(bars).any():
+            self._engine.require_bars(MarketFrame.from_tables(checked, self._spec))  # counts the rows of all symbols
+        return frames, bars
+
+    def _cleaned(self, tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[Finding]]:
+        return cleaned_tables(tables, venue=self.manifest["trading"]["venue"], bar_interval=self._spec.bar_interval)
 
     # -- live ------------------------------------------------------------------------------------------------
 

@@ -6,15 +6,17 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pandas as pd
 
+from slackwater.config import read_yaml
 from slackwater.errors import MissingDataError, missing_extra
 from slackwater.evidence.comparison import scored_events
+from slackwater.report.compare.sides import RunFacts, Side
 from slackwater.storage import read_json, read_parquet
 
 __all__ = ["ScoredRun", "read_scored_run"]
@@ -24,6 +26,10 @@ _PLACES: Final = {
     "labels": "data/labels.parquet",
     "trades": "reports/unit_risk_trades.parquet",
     "metrics": "reports/metrics.json",
+    "verdict": "reports/verdict.json",
+    "params": "reports/effective_params.yaml",
+    "equity": "reports/equity.parquet",
+    "manifest": "models/scorer/manifest.json",
 }
 """Where a checkout has the files of its run; anywhere else they lie side by side under the same names."""
 _WHOLE: Final = "scored.parquet"
@@ -44,11 +50,18 @@ class ScoredRun:
         Table of `slackwater.evidence.comparison.scored_events`.
     synthetic
         Whether the market was simulated; None where the run does not record it.
+    facts
+        What else the run has recorded.
     """
 
     source: str
     events: pd.DataFrame
     synthetic: bool | None
+    facts: RunFacts
+
+    def side(self, name: str) -> Side:
+        """Return the run as one side of a comparison, under a name."""
+        return Side(name=name, source=self.source, events=self.events, synthetic=self.synthetic, facts=self.facts)
 
 
 def read_scored_run(name: str, *, tracking_uri: str = "") -> ScoredRun:
@@ -95,23 +108,36 @@ def _of_path(path: Path) -> ScoredRun:
 def _assembled(source: str, files: Mapping[str, Path]) -> ScoredRun:
     """Return the run whose files are given by their own names."""
     names = {part: Path(place).name for part, place in _PLACES.items()}
-    synthetic = _synthetic(files.get(names["metrics"]))
+    facts = _facts({part: files[name] for part, name in names.items() if name in files})
+    synthetic = facts.metrics.get("synthetic")
+    synthetic = synthetic if isinstance(synthetic, bool) else None
     trades = read_parquet(files[names["trades"]]) if names["trades"] in files else None
     if _WHOLE in files:
         whole = read_parquet(files[_WHOLE])
         events = whole if "taken_net_r" in whole else scored_events(whole, whole, trades)
-        return ScoredRun(source=source, events=events, synthetic=synthetic)
+        return ScoredRun(source=source, events=events, synthetic=synthetic, facts=facts)
     lacking = [names[part] for part in ("predictions", "labels") if names[part] not in files]
     if lacking:
         raise MissingDataError(f"{source} has no {' and no '.join(lacking)}: run `dvc repro`, or name another run")
     predictions, labels = (read_parquet(files[names[part]]) for part in ("predictions", "labels"))
-    return ScoredRun(source=source, events=scored_events(predictions, labels, trades), synthetic=synthetic)
+    events = scored_events(predictions, labels, trades)
+    return ScoredRun(source=source, events=events, synthetic=synthetic, facts=facts)
 
 
-def _synthetic(metrics: Path | None) -> bool | None:
-    found: Any = read_json(metrics) if metrics is not None and metrics.is_file() else None
-    value = found.get("synthetic") if isinstance(found, dict) else None
-    return value if isinstance(value, bool) else None
+def _facts(files: Mapping[str, Path]) -> RunFacts:
+    """Return what the files of a run, by part, record beside its events."""
+    found = {name: _mapping(read_json(files[name])) for name in ("metrics", "verdict", "manifest") if name in files}
+    return RunFacts(
+        metrics=found.get("metrics", {}),
+        verdict=found.get("verdict", {}),
+        params=_mapping(read_yaml(files["params"])) if "params" in files else {},
+        digests=_mapping(found.get("manifest", {}).get("hashes")),
+        equity=read_parquet(files["equity"]) if "equity" in files else None,
+    )
+
+
+def _mapping(content: Any) -> dict[str, Any]:
+    return content if isinstance(content, dict) else {}
 
 
 def _of_mlflow(run_id: str, tracking_uri: str) -> ScoredRun:
@@ -133,12 +159,13 @@ def _of_mlflow(run_id: str, tracking_uri: str) -> ScoredRun:
         try:
             artifacts = {Path(path).name: path for path in _artifacts(client, run_id) if Path(path).name in wanted}
             files = {name: Path(client.download_artifacts(run_id, path, directory)) for name, path in artifacts.items()}
-            tag = client.get_run(run_id).data.tags.get("synthetic")
+            tags = client.get_run(run_id).data.tags
         except (mlflow.exceptions.MlflowException, OSError) as error:
             raise MissingDataError(f"the run {run_id} cannot be read from MLflow: {error}") from error
         run = _assembled(f"the MLflow run {run_id}", files)
-    marked = {"SYNTHETIC": True, "real data": False}.get(str(tag), run.synthetic)
-    return ScoredRun(source=run.source, events=run.events, synthetic=marked)
+    marked = {"SYNTHETIC": True, "real data": False}.get(str(tags.get("synthetic")), run.synthetic)
+    digests = {name: value for name, value in tags.items() if name.endswith("_sha256")}
+    return replace(run, synthetic=marked, facts=replace(run.facts, digests=digests))
 
 
 def _artifacts(client: Any, run_id: str) -> Iterator[str]:

@@ -1,26 +1,27 @@
 """The trials of a study: a grid, or configurations that Optuna chooses after the results so far.
 
-The ledger alone says what is done. So a study that was killed continues where it was, and ends with the lines of one
-that was not: Optuna is told of the recorded trials, and its choice of a trial depends on them, the seed and the number.
+The trials of a grid are independent tasks. A choice of Optuna depends on all results before it, so its trials follow
+each other, and only their folds are tasks. The ledger alone says what is done, so a study that was killed continues
+where it was, and ends with the lines of one that was not: Optuna is told of the recorded trials, and its choice of a
+trial depends on them, the seed and the number.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightgbm.basic import LightGBMError
-
 from slackwater.config import Params
-from slackwater.errors import MissingDataError, ParameterError, SchemaError, SlackwaterError, missing_extra
+from slackwater.errors import ParameterError, missing_extra
 from slackwater.evidence.trial_ledger import append_trial, mend_torn_line, read_trials
 from slackwater.evidence.trials import configuration_digest
+from slackwater.parallel import TimeLeft, run_tasks
 from slackwater.run.parameters import params_of_last_run
 from slackwater.storage import digest_of
 from slackwater.study.lock import one_study
+from slackwater.study.outcomes import Trials
 from slackwater.study.spec import Choices, Range, StudySpec, grid_of, read_spec, trial_params
 from slackwater.study.trial import LastRun
 from slackwater.tracking.store import Store
@@ -67,7 +68,8 @@ def run_study(path: str | Path, *, say: Say, root: str | Path = ".") -> list[Row
             say(mended)
         known = read_trials(ledger) if ledger.is_file() else []
         last = LastRun.read(root / "data")
-        study = _Study(spec=spec, params=params, last=last, rows=_rows_of(spec, last, known))
+        trials = Trials(root=root, params=params, last=last, objective=spec.objective)
+        study = _Study(spec=spec, params=params, trials=trials, rows=_rows_of(spec, last, known))
         chosen = _grid(study) if spec.search == "grid" else _chosen_by_optuna(study, root / _STUDIES)
         log = TrialLog(store=Store.of(root), experiment=params.tracking.experiment, study=study.facts)
         log.write(study.rows, finished=False)
@@ -84,7 +86,7 @@ class _Study:
 
     spec: StudySpec
     params: Params
-    last: LastRun
+    trials: Trials
     rows: list[Row]
 
     @property
@@ -96,37 +98,37 @@ class _Study:
             "search_sha256": digest_of([varied, _digest(self.params)]),
             "dataset": self.params.dataset.name,
             "synthetic": self.params.dataset.synthetic,
-            "data_sha256": self.last.data_sha256,
+            "data_sha256": self.trials.last.data_sha256,
         }
 
     def row(self, point: Mapping[str, Any]) -> Row:
         """Make a trial and return its line; what fails because of its parameters is a trial, too."""
-        made = {**self.facts, "number": len(self.rows) + 1, "trial": dict(point), "reason": ""}
+        (row,) = self.rows_of([point])
+        return row
+
+    def rows_of(self, points: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+        """Make several trials that do not depend on each other, and yield their lines in order."""
+        planned: list[Row] = []
+        for point in points:
+            planned.append(self._planned(point, [*self.rows, *planned]))
+        wanted = {f"trial {row['number']}": row["trial"] for row in planned if "state" not in row}
+        made = run_tasks(self.trials.outcome, wanted)
+        for row in planned:
+            yield row if "state" in row else row | next(made)
+
+    def _planned(self, point: Mapping[str, Any], earlier: Sequence[Row]) -> Row:
+        """Return the line of a trial as far as it is known before; it has a state if nothing is to be made."""
+        row = {**self.facts, "number": len(earlier) + 1, "trial": dict(point), "reason": ""}
         try:
             params = trial_params(self.params, point)
         except ParameterError as error:
             unusable = digest_of([_digest(self.params), dict(point)])
-            return made | {"params_sha256": unusable, "state": "failed", "reason": str(error)}
-        made["params_sha256"] = _digest(params)
-        same = next((each for each in self.rows if each["params_sha256"] == made["params_sha256"]), None)
+            return row | {"params_sha256": unusable, "state": "failed", "reason": str(error)}
+        row["params_sha256"] = _digest(params)
+        same = next((each for each in earlier if each["params_sha256"] == row["params_sha256"]), None)
         if same is not None:
-            return made | {"state": "pruned", "reason": f"the same parameters as trial {same['number']}"}
-        try:
-            measured = self.last.measured(params)
-        except (MissingDataError, SchemaError):
-            raise  # a missing or damaged file fails the study, not the trial
-        except (SlackwaterError, LightGBMError, ValueError, ArithmeticError) as error:
-            return made | {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
-        name = self.spec.objective
-        value = measured["metrics"][name]
-        trades, unknown = (measured["metrics"][key] for key in ("n_unit_risk_trades", "n_funding_unknown"))
-        net = not name.startswith("direction.")
-        known = value == value and not (net and unknown)
-        why = f"with {trades:,} trades at unit risk"
-        why += f", of which {unknown:,} have unknown funding" if net and unknown else ""
-        reason = "" if known else f"{name} is not known, {why}"
-        objective = {"name": name, "value": value if known else None}
-        return made | {"state": "complete", "reason": reason, "objective": objective, **measured}
+            return row | {"state": "pruned", "reason": f"the same parameters as trial {same['number']}"}
+        return row
 
 
 def _rows_of(spec: StudySpec, last: LastRun, known: Sequence[Row]) -> list[Row]:
@@ -140,27 +142,25 @@ def _digest(params: Params) -> str:
 
 
 def _make(study: _Study, chosen: _Chosen, ledger: Path, log: TrialLog, say: Say) -> None:
-    spec = study.spec
-    total, begun, before = chosen.total, time.monotonic(), len(study.rows)
+    total, before = chosen.total, len(study.rows)
+    left = TimeLeft()
     if before:
-        say(f"{before:,} trials of {spec.name} are recorded, {max(total - before, 0):,} are left")
-    for point in chosen.points:
-        say(f"trial {len(study.rows) + 1:,} of {total:,}: {_shown(point)}")
-        row = study.row(point)
+        say(f"{before:,} trials of {study.spec.name} are recorded, {max(total - before, 0):,} are left")
+    for row in chosen.rows:
         if mended := append_trial(row, ledger):
             say(mended)
         study.rows.append(row)
         chosen.tell(row)
         log.write([row], finished=False)
-        each = (time.monotonic() - begun) / (len(study.rows) - before)
-        say(f"  {_result(row, spec)}; {_left(each * (total - len(study.rows)))}")
+        say(f"trial {row['number']:,} of {total:,}: {_shown(row['trial'])}")
+        say(f"  {_result(row, study.spec)}; {left.after(len(study.rows) - before, total - before)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Chosen:
-    """The points that are left, how many trials there will be in all, and who is told of a result."""
+    """The lines of the trials that are left, each made when it is taken, their number in all, and who learns of one."""
 
-    points: Iterator[dict[str, Any]]
+    rows: Iterator[Row]
     total: int
     tell: Callable[[Row], object]
 
@@ -168,7 +168,7 @@ class _Chosen:
 def _grid(study: _Study) -> _Chosen:
     done = [(row["params_sha256"], row["trial"]) for row in study.rows]
     left = [p for p in grid_of(study.spec) if (_digest(trial_params(study.params, p)), p) not in done]
-    return _Chosen(points=iter(left), total=len(study.rows) + len(left), tell=lambda row: None)
+    return _Chosen(rows=study.rows_of(left), total=len(study.rows) + len(left), tell=lambda row: None)
 
 
 def _chosen_by_optuna(study: _Study, directory: Path) -> _Chosen:
@@ -197,20 +197,20 @@ def _chosen_by_optuna(study: _Study, directory: Path) -> _Chosen:
         state, value = _told(states, row)
         made.add_trial(optuna.trial.create_trial(params=row["trial"], distributions=varied, state=state, value=value))
 
-    def points() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[Row]:
         while len(study.rows) < total:
             # A sampler that went on would choose differently after a restart.
             seed = int(digest_of([spec.seed, len(study.rows)])[:8], 16)
             made.sampler = optuna.samplers.TPESampler(seed=seed)
             asked.append(made.ask(varied))
-            yield dict(asked[-1].params)
+            yield study.row(asked[-1].params)
 
     def tell(row: Row) -> None:
         state, value = _told(states, row)
         made.tell(asked.pop(), value, state=state)
 
     total, asked = max(spec.trials or 0, len(study.rows)), list[Any]()
-    return _Chosen(points=points(), total=total, tell=tell)
+    return _Chosen(rows=rows(), total=total, tell=tell)
 
 
 def _told(states: Any, row: Row) -> tuple[Any, float | None]:
@@ -239,12 +239,6 @@ def _result(row: Row, spec: StudySpec) -> str:
         return f"{row['state']}: {row['reason']}"
     value, trades = row["objective"]["value"], row["metrics"]["n_unit_risk_trades"]
     return row["reason"] or f"{spec.objective} {value:.4f}, {trades:,} trades at unit risk"
-
-
-def _left(seconds: float) -> str:
-    if seconds <= 0.0:
-        return "done"
-    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
 
 
 def _best(study: _Study) -> Iterator[str]:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from slackwater.evidence.curves import Curve
 from slackwater.storage import sha256_of
 from slackwater.tracking.client import quiet_mlflow, readable_errors
-from slackwater.tracking.curves import Curve
 from slackwater.tracking.experiment import experiment_id
 from slackwater.tracking.layout import HEADLINE, flattened, legal_name, named_metrics
 from slackwater.tracking.registry import log_model, register

@@ -10,7 +10,7 @@ where the market gaps beyond the stop *and* the liquidation price, or where the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from slackwater.trading.price_path import PricePath, price_paths
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import SCORE_COLUMNS, Score
 
-__all__ = ["Backtest", "BacktestResult"]
+__all__ = ["Backtest", "BacktestResult", "Progress", "in_exit_order"]
 
 _ALWAYS = 2**62
 _FIRST_DAY = date(1970, 1, 1)
@@ -215,7 +215,7 @@ class Backtest:
 
         Funding is charged at every settlement after the fill and up to the exit, on the price of that time.
         """
-        gate = self._charged(gate)
+        gate = self.charged(gate)
         ledger = Ledger(initial_equity=self.initial_equity, start=self.start)
         for refusal in self.untradable:
             ledger.record_refusal(refusal)
@@ -248,7 +248,7 @@ class Backtest:
         drawdown control ends it. Trades may overlap, also within a symbol; they come in the order of their exits.
         Parameters and errors are those of `run`.
         """
-        gate = self._charged(gate)
+        gate = self.charged(gate)
         account = Account(equity=self.initial_equity)
         trades = []
         for done, order in enumerate(self.orders, start=1):
@@ -257,15 +257,26 @@ class Backtest:
                 trades.append(order.fill(decision, self.horizon))
             if progress is not None:
                 progress(done, len(self.orders))
-        return sorted(trades, key=_by_exit)
+        return in_exit_order(trades)
 
-    def _charged(self, gate: Gate) -> Gate:
-        """Return the gate itself, or on coarse bars the gate with the decision lag among its costs."""
+    def charged(self, gate: Gate) -> Gate:
+        """Return the gate that decides: the one given, or on coarse bars one with the decision lag among its costs.
+
+        Raises
+        ------
+        ParameterError
+            If the horizon of the gate is another one.
+        """
         if gate.horizon != self.horizon:
             raise ParameterError(f"`horizon` must be that of the gate, {gate.horizon}, was {self.horizon}")
         if self.latency <= gate.costs.latency:
             return gate
         return replace(gate, costs=replace(gate.costs, latency=self.latency))
+
+
+def in_exit_order(trades: Iterable[ClosedTrade]) -> list[ClosedTrade]:
+    """Return trades in the order of their exits, then of their symbols; equal ones keep theirs."""
+    return sorted(trades, key=_by_exit)
 
 
 def _events(scores: pd.DataFrame) -> list[Score]:

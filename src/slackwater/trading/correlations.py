@@ -41,10 +41,12 @@ class HourlyCorrelations:
     """
 
     def __init__(self, paths: Mapping[str, Closes]) -> None:
-        self._first = min((int(path.close_time[0]) // HOUR_US for path in paths.values()), default=0)
-        last = max((int(path.close_time[-1]) // HOUR_US for path in paths.values()), default=0)
-        hours = np.arange(self._first, last + 1) * HOUR_US
-        self._returns = {symbol: _hourly_returns(path, hours) for symbol, path in paths.items()}
+        prices = {symbol: _hourly_prices(path) for symbol, path in paths.items()}  # one symbol after the other
+        self._first = min((first for first, _ in prices.values()), default=0)
+        hours = max((first + len(values) for first, values in prices.values()), default=1) - 1 - self._first
+        self._returns = {
+            symbol: _returns(values, first - self._first, hours) for symbol, (first, values) in prices.items()
+        }
         self._hour: int | None = None
         self._known: dict[tuple[str, str], float] = {}
 
@@ -72,9 +74,21 @@ class HourlyCorrelations:
         return found
 
 
-def _hourly_returns(path: Closes, hours: np.ndarray) -> np.ndarray:
-    """Return the log return of the hour that ends at each of `hours`."""
+def _hourly_prices(path: Closes) -> tuple[int, Floats]:
+    """Return the hour of the first close, in hours since 1970, and the log price at each hour up to one after the last.
+
+    It is NaN where no bar closed in the hour before.
+    """
+    first, last = int(path.close_time[0]) // HOUR_US, int(path.close_time[-1]) // HOUR_US
+    hours = np.arange(first, last + 2) * HOUR_US
     at = np.searchsorted(path.close_time, hours, side="right") - 1
     fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < HOUR_US)
-    price = np.where(fresh, np.log(path.close[np.maximum(at, 0)]), np.nan)
-    return np.append(np.nan, np.diff(price))
+    return first, np.where(fresh, np.log(path.close[np.maximum(at, 0)]), np.nan)
+
+
+def _returns(prices: Floats, start: int, hours: int) -> Floats:
+    """Return the log return of each of `hours` hours, of prices that begin at the hour `start` of them."""
+    held = np.full(hours, np.nan)
+    inside = prices[: hours - start]
+    held[start : start + len(inside)] = inside
+    return np.append(np.nan, np.diff(held))

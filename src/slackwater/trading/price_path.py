@@ -341,7 +341,7 @@ def _marks(symbol: str, mark: pd.DataFrame | None, open_time: Ints, last: dict[s
     return marks
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def walk_to_exit(
     open_: np.ndarray,
     high: np.ndarray,

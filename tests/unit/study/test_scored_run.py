@@ -42,7 +42,7 @@ def write_run(root: Path, seed: int, *, synthetic: bool = True) -> Path:
     for name in ("y_direction", "y_hit"):
         labels[name] = rng.integers(0, 2, n).astype("int8")
     own = np.random.default_rng(seed)
-    predictions = labels[KEYS].assign(p_direction=own.random(n), p_hit=own.random(n))
+    predictions = labels[KEYS].assign(fold=0, p_direction=own.random(n), p_hit=own.random(n))
     for folder in ("data", "reports"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     predictions.to_parquet(root / "data" / "predictions.parquet")
@@ -75,6 +75,41 @@ def test_a_checkout_and_a_directory_of_its_files(tmp_path: Path) -> None:
         assert str(place) in found.source
 
 
+def test_a_checkout_tells_what_it_has_recorded(tmp_path: Path) -> None:
+    """Catches a record of one run that is shown for another, and one that is missing as an error."""
+    root = write_run(tmp_path / "a", 1)
+    assert read_scored_run(str(root)).facts.settings() == {}
+    (root / "reports" / "metrics.json").write_text(json.dumps({"synthetic": True, "n_trials": 7}))
+    (root / "reports" / "verdict.json").write_text(json.dumps({"verdict": "paper_only"}))
+    (root / "reports" / "effective_params.yaml").write_text("bracket: {stop_sd: 1.5}\nempty: {}\n")
+    (root / "models" / "scorer").mkdir(parents=True)
+    (root / "models" / "scorer" / "manifest.json").write_text(json.dumps({"hashes": {"data_sha256": "2" * 64}}))
+    found = read_scored_run(str(root)).facts
+    assert found.trials == 7
+    assert found.verdict["verdict"] == "paper_only"
+    assert found.settings() == {"bracket.stop_sd": 1.5, "empty": {}}
+    assert found.digests == {"data_sha256": "2" * 64}
+    assert found.equity is None
+
+
+def test_the_command_writes_two_runs_side_by_side(tmp_path: Path) -> None:
+    """Catches A and B in the wrong order, a page that is not written, and two pages asked for at once."""
+    one, two = (str(write_run(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"), start=1))
+    out = tmp_path / "page.html"
+    done = slackwater("report", "--compare", one, two, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("B's AUC of direction is ")
+    assert f"<td>directory {one}</td><td>directory {two}</td>" in out.read_text(encoding="utf-8")
+    labels = pd.read_parquet(tmp_path / "two" / "data" / "labels.parquet")
+    labels.assign(y_hit=1).to_parquet(tmp_path / "two" / "data" / "labels.parquet")
+    other = slackwater("report", "--compare", one, two, "--out", str(out))
+    assert other.returncode == 0, other.stderr
+    assert other.stdout.startswith("No: A and B have different labels in y_hit of ")
+    both = slackwater("report", "--run", one, "--compare", one, two)
+    assert both.returncode != 0
+    assert "`--run` and `--compare` are different pages: give one of them" in both.stderr
+
+
 def test_a_table_of_scored_events_stands_for_the_files(tmp_path: Path) -> None:
     root = write_run(tmp_path / "a", 1)
     (tmp_path / "b").mkdir()
@@ -105,9 +140,10 @@ def test_an_mlflow_run(tmp_path: Path) -> None:
     root = write_run(tmp_path / "a", 1, synthetic=False)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "files").as_uri())
-    run = client.create_run(experiment, tags={"synthetic": "SYNTHETIC"}).info.run_id
+    tags = {"synthetic": "SYNTHETIC", "data_sha256": "1" * 64, "verdict": "paper_only"}
+    run = client.create_run(experiment, tags=tags).info.run_id
     predictions, labels = (pd.read_parquet(root / "data" / f"{name}.parquet") for name in ("predictions", "labels"))
-    predictions.merge(labels, on=KEYS).assign(fold=0).to_parquet(root / "scored.parquet")
+    predictions.merge(labels, on=KEYS).to_parquet(root / "scored.parquet")
     for file in (root / "scored.parquet", root / "reports" / "unit_risk_trades.parquet"):
         client.log_artifact(run, str(file), "predictions")
     empty = client.create_run(experiment).info.run_id
@@ -115,6 +151,7 @@ def test_an_mlflow_run(tmp_path: Path) -> None:
         found = read_scored_run(run)
         assert same(found.events, root)
         assert found.synthetic is True
+        assert found.facts.digests == {"data_sha256": "1" * 64}
         with pytest.raises(MissingDataError, match=r"run [0-9a-f]+ has no predictions.parquet and no labels.parquet"):
             read_scored_run(empty)
         with pytest.raises(MissingDataError, match="cannot be read from MLflow"):

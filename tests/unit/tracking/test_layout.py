@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines._closure import ROOT
+from slackwater.evidence.curves import auc_by_fold, calibration_by_bin, net_r_by_trade
 from slackwater.metrics.classification import auc
-from slackwater.tracking.curves import auc_by_fold, calibration_by_bin, net_r_by_trade
 from slackwater.tracking.layout import HEADLINE, flattened, is_number, metric_name, named_metrics
 
 

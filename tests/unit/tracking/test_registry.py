@@ -5,14 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +24,7 @@ from slackwater.tracking.layout import VIEW_KEY
 from slackwater.tracking.runs import DatasetFacts, RunRecord, log_run
 from slackwater.tracking.store import Store
 from tests.command import slackwater
+from tests.mlflow_server import free_port, serving
 from tests.small_bundle import market
 from tests.small_run import inside
 
@@ -170,39 +165,6 @@ def test_mlflow_loads_the_model_and_predicts_what_the_scorer_does(root: Path, ev
         model.predict(events.assign(direction=0))
     with pytest.raises(Exception, match="missing"):
         model.predict(events.drop(columns="return_24h"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(*command: str, port: int, health: str, **environment: str) -> Iterator[str]:
-    """A server of MLflow on loopback, in a session of its own, until the block ends."""
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *command, "--host", "127.0.0.1", "--port", str(port)],
-        env=os.environ | quiet | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        until = time.monotonic() + 300
-        while True:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < until, "the server does not answer"
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{health}", timeout=10):
-                    break
-            except OSError:
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
 
 
 def test_mlflow_serves_the_model(root: Path, events: pd.DataFrame) -> None:

@@ -1,0 +1,85 @@
+"""Tasks that need the events and prices of one symbol: a worker holds those of no other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from typing import TypeVar
+
+from slackwater.parallel import run_tasks
+from slackwater.trading.backtest import Backtest, Progress, in_exit_order
+from slackwater.trading.gate import Gate
+from slackwater.trading.ledger import ClosedTrade
+
+__all__ = ["of_each_symbol", "unit_risk_trades_of_gates"]
+
+Result = TypeVar("Result")
+
+
+def of_each_symbol(
+    function: Callable[[Backtest], Result], backtest: Backtest, *, progress: Progress | None = None
+) -> dict[str, Result]:
+    """Return what a function makes of the events and prices of each symbol, by symbol in the order of their names.
+
+    Parameters
+    ----------
+    function
+        As for `slackwater.parallel.run_tasks`; what it returns must not depend on other symbols.
+    backtest
+        Events and prices of all symbols.
+    progress
+        Called after each symbol with (events done, events in all).
+
+    Raises
+    ------
+    Exception
+        As `slackwater.parallel.run_tasks`; the message names the symbol.
+    """
+    parts = _by_symbol(backtest)
+    found, done = {}, 0
+    for (symbol, part), made in zip(parts.items(), run_tasks(function, parts), strict=True):
+        found[symbol] = made
+        done += len(part.orders)
+        if progress is not None:
+            progress(done, len(backtest.orders))
+    return found
+
+
+def _by_symbol(backtest: Backtest) -> dict[str, Backtest]:
+    """Return the events and prices of each symbol that has an order."""
+    events, orders, untradable = defaultdict(list), defaultdict(list), defaultdict(list)
+    for event in backtest.events:
+        events[event.symbol].append(event)
+    for order in backtest.orders:
+        orders[order.score.symbol].append(order)
+    for refusal in backtest.untradable:
+        untradable[refusal.symbol].append(refusal)
+    return {
+        symbol: replace(
+            backtest,
+            events=tuple(events[symbol]),
+            paths={symbol: backtest.paths[symbol]},
+            orders=tuple(orders[symbol]),
+            untradable=tuple(untradable[symbol]),
+        )
+        for symbol in sorted(orders)
+    }
+
+
+def unit_risk_trades_of_gates(
+    backtest: Backtest, gates: Sequence[Gate], *, progress: Progress | None = None
+) -> list[list[ClosedTrade]]:
+    """Return what `Backtest.unit_risk_trades` does under each of several gates; the trades of each symbol are a task.
+
+    They meet no other trade, so none depends on another symbol. An extra rule of a gate must not remember what it was
+    asked before. Under one gate alone, sending the prices takes longer than the trades.
+    """
+    found = of_each_symbol(partial(_trades_of_gates, gates), backtest, progress=progress).values()
+    return [in_exit_order(chain.from_iterable(of_symbol[at] for of_symbol in found)) for at in range(len(gates))]
+
+
+def _trades_of_gates(gates: Sequence[Gate], backtest: Backtest) -> list[list[ClosedTrade]]:
+    return [backtest.unit_risk_trades(gate) for gate in gates]
