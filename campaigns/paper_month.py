@@ -1,4 +1,4 @@
-"""A month of four symbols on paper without sockets, with faults in the streams: one thread, and its memory by day.
+"""A month of ten symbols on paper without sockets, with faults in the streams: one thread, and its memory by day.
 
 A part of ``python -m campaigns.paper_trading``. The messages are Binance's, as the mock venue sends them; requests are
 answered as it answers them. A day takes minutes, most of them for requested tables: bars are of five minutes alone, so
@@ -26,12 +26,22 @@ from tests.paper_run import AFTER, paper_bundle, paper_market
 
 __all__ = ["DAYS", "SYMBOLS", "month", "shortfalls_of"]
 
-SYMBOLS: Final = 4
+SYMBOLS: Final = 10
 DAYS: Final = 30
-WARM_UP: Final = 75
+WARM_UP: Final = 110
 """Days of history before it."""
-_NAMES: Final = ("BTC", "ETH", "SOL", "XRP")
-"""Those of whose contracts facts are shipped."""
+_NAMES: Final = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "AVAX", "LTC", "DOT")
+_OTHERS: Final = {
+    "tick_size": 0.01,
+    "lot_size": 0.001,
+    "min_quantity": 0.001,
+    "min_notional_usd": 5.0,
+    "maker_fee": 0.0002,
+    "taker_fee": 0.0005,
+    "half_spread": 0.0001,
+    "tiers": [{"notional_cap_usd": 1e7, "maintenance_rate": 0.01, "max_leverage": 50.0}],
+}
+"""Facts of the contracts that are not built in."""
 _GROWN: Final = 1.1
 """Most that the memory may grow from the second day to the last, in times."""
 
@@ -48,10 +58,20 @@ def script(days: int) -> list[str]:
     return [f"{kind} at={24 * day + hour}h {more}" for day in range(days) for kind, (hour, more) in hours.items()]
 
 
+def names(symbols: int) -> tuple[str, ...]:
+    """Return the first of the symbols."""
+    return tuple(f"{name}USDT" for name in _NAMES[:symbols])
+
+
+def bundle(directory: Path, symbols: int) -> Path:
+    """Write a bundle whose gate knows the contracts of these symbols at Binance."""
+    facts = {"venue": "binance", "as_of": "2024-01-01", "source": "SYNTHETIC", "contracts": {}, "others": _OTHERS}
+    return paper_bundle(directory, symbols=names(symbols), trading={"venue": "binance", "contract_facts": facts})
+
+
 def market(days: int, symbols: int) -> dict[str, pd.DataFrame]:
     """Return a market whose finest bars are those of five minutes."""
-    names = tuple(f"{name}USDT" for name in _NAMES[:symbols])
-    tables = paper_market(WARM_UP + days + 1, symbols=names, minutes_of=timedelta(hours=1))
+    tables = paper_market(WARM_UP + days + 1, symbols=names(symbols), minutes_of=timedelta(hours=1))
     del tables["fine_bars"]
     bars, prices = tables["bars"], ("open", "high", "low", "close")
     tables["mark_price"] = bars[["symbol", "event_time", "available_time", "open_time", *prices]]
@@ -62,7 +82,7 @@ def market(days: int, symbols: int) -> dict[str, pd.DataFrame]:
 
 def month(place: Path, say: Callable[[str], None], *, days: int = DAYS, symbols: int = SYMBOLS) -> dict[str, Any]:
     """Trade days of some symbols, reconcile them, and return what was found."""
-    scorer, tables = ReversalScorer.load(paper_bundle(place / "bundle")), market(days, symbols)
+    scorer, tables = ReversalScorer.load(bundle(place / "bundle", symbols)), market(days, symbols)
     start = tables["bars"]["event_time"].max() - AFTER - timedelta(days=days)
     line = PaperLine(place, scorer, tables, start, fine_interval="5m", faults=script(days))
     memory, begin = [], time.process_time()

@@ -1,4 +1,4 @@
-"""Paper trading beside a mock venue: every fault of four venues, a hundred kills, and a month of four symbols.
+"""Paper trading beside a mock venue: every fault of four venues, a hundred kills, and a month of ten symbols.
 
 Run it with ``make campaigns``, or ``python -m campaigns.paper_trading faults`` (or ``kills``, ``month``) for a part. It
 adds every result to ``campaigns/paper_trading.json`` as it comes, and continues with what is missing; results of other
@@ -63,9 +63,7 @@ def kills(place: Path) -> list[str]:
     """Kill a process that trades a hundred times."""
     results = Results("kills", Path(paper_kills.__file__))
     if "kills" not in results.found:
-        bundle = place / "bundle"
-        paper_bundle(bundle)
-        results.add("kills", paper_kills.kills(place, bundle))
+        results.add("kills", paper_kills.kills(place))
     return paper_kills.shortfalls_of(results.found["kills"])
 
 

@@ -101,8 +101,8 @@ class PaperLine:
         """Request what is due, and let the desk decide, second by second."""
         while self.now_us < until_us:
             self.now_us = min((self.now_us // SECOND_US + 1) * SECOND_US, until_us)
-            if self.now_us >= self.desk.next_decision_us:
-                due_us = max(self.desk.next_decision_us, self.now_us - SECOND_US)
+            if self.disk or self.now_us >= self.desk.next_decision_us:
+                due_us = min(max(self.desk.next_decision_us, self.now_us - SECOND_US), self.now_us)
                 self.around(due_us, lambda: self._take(self.now_us, self._tick()))
             if self.now_us % (60 * SECOND_US) < 10 * SECOND_US:
                 self._request()

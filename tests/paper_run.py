@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from slackwater.feed.items import FeedRow
+from slackwater.journal.store import reading
 from slackwater.market.spec import FrameSpec
-from slackwater.paper.stored_account import PaperSettings, StoredAccount
+from slackwater.paper.input_log import InputLog, LoggedInput, input_files, read_inputs
+from slackwater.paper.reconcile.differences import Reconciliation
+from slackwater.paper.reconcile.reconcile import reconcile
+from slackwater.paper.stored_account import CHECKPOINT, LOG, PaperSettings, StoredAccount
 from slackwater.paper.watch import watch
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.venue.script import fault_of_text
@@ -86,14 +92,15 @@ def _minutes(bar: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def paper_bundle(directory: Path) -> Path:
+def paper_bundle(directory: Path, **given: Any) -> Path:
     """A bundle of that market with many events, whose gate lets most of them pass, and whose trades are short."""
     pause = timedelta(minutes=20)
     often = {"extended_threshold": 0.7, "extended_cooldown": pause, "cusum_threshold": 0.4, "cusum_cooldown": pause}
     families = {"triggers": often | {"extended_floor": 0.001, "cusum_floor": 0.001}}
     entry = {"probability_threshold": 0.0, "in_range_features": False}
     near = {"stop_sd": 0.3, "target_sd": 0.3}
-    return make_bundle(directory, days=DAYS, spec=SPEC, without=NOT_FED, families=families, entry=entry, bracket=near)
+    given |= {"families": families, "entry": entry, "bracket": near}
+    return make_bundle(directory, days=DAYS, spec=SPEC, without=NOT_FED, **given)
 
 
 def before(tables: dict[str, pd.DataFrame], time: pd.Timestamp) -> dict[str, pd.DataFrame]:
@@ -172,3 +179,53 @@ def trade_on_paper(
         | settings
     )
     return asyncio.run(_traded(asked, scorer, tables, (end - timedelta(hours=hours), end), faults))
+
+
+class Period:
+    """A recorded period: its files, the scorer, and the market that was replayed."""
+
+    def __init__(self, root: Path, hours: float) -> None:
+        self.root = root
+        self.scorer = ReversalScorer.load(paper_bundle(root / "bundle"))
+        self.tables = paper_market()
+        self.account = trade_on_paper(root, self.scorer, self.tables, hours).account
+
+    def settings(self, place: Path, **changes: Any) -> PaperSettings:
+        kept = {**vars(self.account.settings), "directory": place / "paper", "journal": place / "journal.db"}
+        return PaperSettings(**kept | changes)
+
+    def copy(self, place: Path, *, journal: bool = True, checkpoint: str = CHECKPOINT) -> Path:
+        """Copy the files; with another checkpoint, as a process leaves them that was killed before it wrote one."""
+        shutil.copytree(self.root / "paper", place / "paper")
+        if checkpoint != CHECKPOINT:
+            shutil.copy(place / "paper" / checkpoint, place / "paper" / CHECKPOINT)
+        if journal:
+            shutil.copy(self.root / "journal.db", place / "journal.db")
+        return place
+
+    def reconciled(self, place: Path, tables: dict[str, pd.DataFrame] | None = None) -> Reconciliation:
+        return reconcile(place / "paper", place / "journal.db", self.scorer, tables)
+
+
+def edit_log(place: Path, change: Callable[[FeedRow], FeedRow | None]) -> int:
+    """Change the rows of a log one by one, or leave them out; return how many were."""
+    changed = 0
+    inputs = list(read_inputs(place / "paper" / LOG))
+    for path in input_files(place / "paper" / LOG):
+        path.unlink()
+    log = InputLog(place / "paper" / LOG)
+    for taken in inputs:
+        what = change(taken.what) if isinstance(taken.what, FeedRow) else taken.what
+        changed += what is not taken.what
+        if what is not None:
+            log.write(LoggedInput(taken.now_us, what))
+    log.close()
+    return changed
+
+
+def events(path: Path) -> dict[str, tuple[str, int, str]]:
+    """Everything in a journal but the words of the process, by key."""
+    with reading(path) as held:
+        rows = held.rows("SELECT key, kind, ts_ns, payload_json FROM event WHERE kind != 'watch'")
+    assert len({row[0] for row in rows}) == len(rows)
+    return {key: (kind, ts_ns, payload) for key, kind, ts_ns, payload in rows}

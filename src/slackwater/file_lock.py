@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 __all__ = ["held_alone"]
 
@@ -38,8 +39,14 @@ def held_alone(lock: Path, by: str, *, busy: Callable[[str], Exception]) -> Iter
         except BlockingIOError:
             file.seek(0)
             raise busy(file.read(200).strip() or "another process") from None
-        with suppress(OSError):  # on a full disk the lock holds without a name
-            file.truncate(0)
-            file.write(f"{by} (process {os.getpid()})")
-            file.flush()
+        _write_name(file, f"{by} (process {os.getpid()})")
         yield
+
+
+def _write_name(file: TextIO, name: str) -> None:
+    with suppress(OSError):  # on a full disk the lock holds without a name
+        file.seek(0)
+        if file.read(200) != name:  # whoever takes turns has written it before
+            file.truncate(0)
+            file.write(name)
+            file.flush()

@@ -112,8 +112,8 @@ def _channel(url: str, place: str) -> Channel:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f'{error.name} is not installed: run `pip install "slackwater[live]"`') from None
 
-    schema = _schema(url)
     with listening():
+        schema = _schema(url)
         # Without a limit of its own apprise sends from the calling thread, where its answers are heard.
         service = Apprise(asset=AppriseAsset(async_mode=False, service_timeout=0, secure_logging=True))
         plugin = Apprise.instantiate(url, asset=service.asset)

@@ -132,10 +132,12 @@ def rows_of_answer(
     """
     endpoint = _endpoint(venue, table)
     notes = Notes(table, symbol)
-    parsed = endpoint.finish(endpoint.parse(answer, contract_size=size)).sort_values("time", kind="stable")
+    parsed = endpoint.finish(endpoint.parse(answer, contract_size=size))
+    if not parsed["time"].is_monotonic_increasing:
+        parsed = parsed.sort_values("time", kind="stable", ignore_index=True)
     rows = stamped(parsed, endpoint, endpoint.period_ms(interval))
     table_name = "bars" if table == "fine_bars" else table
-    known = canonical(rows.reset_index(drop=True), table_name, symbol, now=timestamp(now), notes=notes)
+    known = canonical(rows, table_name, symbol, now=timestamp(now), notes=notes)
     # A range ends with rows that are not over yet, and begins with a settlement that has none before it.
     told = [each for each in notes.findings if each.rule not in ("unfinished", "gap", "blank_value")]
     return [{str(name): value for name, value in row.items()} for row in known.to_dict("records")], told

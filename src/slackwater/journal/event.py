@@ -26,6 +26,7 @@ _LAST_NS: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHA: Final = re.compile(r"([0-9a-f]{64})?")
 _LONGEST: Final = 200
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 class Kind(StrEnum):
@@ -201,16 +202,24 @@ def trade_id(account: str, symbol: str, event_time: datetime) -> str:
     return f"{symbol}-{event_time.astimezone(UTC):%Y%m%dT%H%M%S}-{digest[:6]}"
 
 
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    return -math.inf < value < math.inf if kind is float else kind in _PLAIN
+
+
 def _plain(value: Any, where: str) -> Any:
     """Return a value as JSON holds it; the error names the place of one that JSON cannot hold."""
-    if value is None or isinstance(value, (bool, str)):
+    if _is_plain(value):
         return value
     if isinstance(value, datetime):
         return None if value.tzinfo is None and value != value else _time(value, where)
     if isinstance(value, Mapping):
-        return {str(name): _plain(each, f"{where}.{name}") for name, each in value.items()}
+        # A score has more than a hundred features: most values take the short way.
+        return {str(name): each if _is_plain(each) else _plain(each, f"{where}.{name}") for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each, where) for each in value]
+    if isinstance(value, str):
+        return str(value)
     if hasattr(value, "item"):  # a scalar of numpy
         value = value.item()
     if isinstance(value, int):

@@ -16,7 +16,9 @@ from slackwater.journal.kinds import decision_event, exit_event, forgone_event
 from slackwater.journal.store import JournalWriter
 from slackwater.storage import (
     digest_of,
+    finest_bars,
     marked_synthetic,
+    parquet_files,
     read_json,
     read_json_lines,
     read_parquet,
@@ -112,8 +114,8 @@ class _Run:
             if not path.is_file():
                 raise MissingDataError(f"there is no file {path}: name the directory of a run, after `make repro`")
         tables = root / "data" / "tables"
-        bars = next((path for name in ("fine_bars", "bars") if (path := tables / f"{name}.parquet").is_file()), tables)
-        digests = {path.name: sha256_of(path) for path in (plans, trades, labels, bars) if path.is_file()}
+        bars = finest_bars(tables)
+        digests = {path.name: _digest(path) for path in (plans, trades, labels, bars) if path.exists()}
         sums = root / "models" / "scorer" / "SHA256SUMS"
         origin = Origin(
             account=f"backtest-{digest_of(digests)[:8]}",
@@ -121,6 +123,11 @@ class _Run:
             bundle_sha=sha256_of(sums) if sums.is_file() else "",
         )
         return cls(plans=plans, trades=trades, labels=labels, bars=bars, digests=digests, origin=origin)
+
+
+def _digest(path: Path) -> str:
+    """Return the sha256 of a file, or of those of a table with a file per symbol."""
+    return digest_of([sha256_of(part) for part in parquet_files(path)]) if path.is_dir() else sha256_of(path)
 
 
 def _synthetic(reports: Path, tables: Path) -> bool:
@@ -147,7 +154,7 @@ def _synthetic(reports: Path, tables: Path) -> bool:
 
 def _exits(run: _Run, trades: pd.DataFrame) -> tuple[list[Event], int]:
     """Return the exits of a run, and of how many the excursions are not known."""
-    known = run.bars.is_file()
+    known = run.bars.exists()
     bars = read_parquet(run.bars, _PATH_COLUMNS) if known else pd.DataFrame(columns=_PATH_COLUMNS)
     mae, mfe = excursions(trades, bars)
     rows = trades.to_dict("records")

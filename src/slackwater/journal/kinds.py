@@ -49,7 +49,7 @@ def score_event(score: EventScore, feature_names: Sequence[str], origin: Origin)
     content = {each.name: getattr(score, each.name) for each in fields(score)}
     content |= {
         "context": {each.name: getattr(score.context, each.name) for each in fields(score.context)},
-        "features": dict(zip(feature_names, score.features, strict=True)),
+        "features": dict(zip(feature_names, score.features.tolist(), strict=True)),
         "quality": score.quality.to_dict(),
         "triggers": "+".join(score.triggers),
     }

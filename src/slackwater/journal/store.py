@@ -19,7 +19,17 @@ from slackwater.file_lock import held_alone
 from slackwater.journal.errors import JournalBusyError, JournalError, OtherContentError
 from slackwater.journal.event import GENESIS, Event, event_sha
 
-__all__ = ["COLUMNS", "Appended", "Journal", "JournalWriter", "reading", "writing"]
+__all__ = [
+    "COLUMNS",
+    "Appended",
+    "Journal",
+    "JournalWriter",
+    "one_writer",
+    "readable",
+    "reading",
+    "writable",
+    "writing",
+]
 
 COLUMNS: Final = ("id", "ts_ns", "kind", "account", "bundle_sha", "symbol", "key", "payload_json", "prev_sha", "sha")
 """Stored columns of `event`, in order."""
@@ -85,12 +95,12 @@ class Journal:
         JournalError
             If the file is damaged or cannot be read.
         """
-        with _readable(self.path):
+        with readable(self.path):
             return self._connection.execute(what, values).fetchall()
 
     def stream(self, what: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query of SQL one by one; errors are those of `rows`."""
-        with _readable(self.path), closing(self._connection.cursor()) as cursor:
+        with readable(self.path), closing(self._connection.cursor()) as cursor:
             yield from cursor.execute(what, values)
 
     def head(self) -> tuple[int, str]:
@@ -112,7 +122,7 @@ class JournalWriter(Journal):
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
-        self._accounts = self.accounts()
+        self._synthetic: dict[str, bool] = {}
 
     def append(self, event: Event) -> int:
         """Add one event and return its number; it is on the disk when this returns. See `append_all`."""
@@ -130,14 +140,14 @@ class JournalWriter(Journal):
             If a key is there with another content, an account would be both SYNTHETIC and not, the disk is full, or
             the file cannot be written. The journal is then as it was.
         """
-        accounts = dict(self._accounts)
-        with _readable(self.path):
+        synthetic = dict(self._synthetic)
+        with readable(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 head, ids, first = self.head(), [], 0
                 first = head[0]
                 for event in events:
-                    _require_one_market(accounts, event)
+                    self._require_one_market(synthetic, event)
                     head, number = self._added(event, head)
                     ids.append(number)
                 self._connection.execute("COMMIT")
@@ -145,7 +155,7 @@ class JournalWriter(Journal):
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
-        self._accounts = accounts
+        self._synthetic = synthetic
         return Appended(ids=tuple(ids), added=head[0] - first)
 
     def _added(self, event: Event, head: tuple[int, str]) -> tuple[tuple[int, str], int]:
@@ -171,15 +181,19 @@ class JournalWriter(Journal):
         self._connection.execute(_INSERT, (number, *content, prev_sha, sha))
         return (number, sha), number
 
-
-def _require_one_market(accounts: dict[str, bool], event: Event) -> None:
-    account, synthetic = event.origin.account, event.origin.synthetic
-    if accounts.setdefault(account, synthetic) != synthetic:
-        names = {True: "SYNTHETIC", False: "not SYNTHETIC"}
-        raise JournalError(
-            f"the account {account} of the journal is {names[not synthetic]}, the event {event.key!r} is "
-            f"{names[synthetic]}: give another account"
-        )
+    def _require_one_market(self, synthetic: dict[str, bool], event: Event) -> None:
+        account = event.origin.account
+        if account not in synthetic:
+            found = self._connection.execute(
+                "SELECT json_extract(payload_json, '$.synthetic') FROM event WHERE account = ? LIMIT 1", (account,)
+            ).fetchone()
+            synthetic[account] = event.origin.synthetic if found is None else bool(found[0])
+        if synthetic[account] != event.origin.synthetic:
+            names = {True: "SYNTHETIC", False: "not SYNTHETIC"}
+            raise JournalError(
+                f"the account {account} of the journal is {names[synthetic[account]]}, the event {event.key!r} is "
+                f"{names[event.origin.synthetic]}: give another account"
+            )
 
 
 @contextmanager
@@ -196,7 +210,7 @@ def reading(path: str | Path) -> Iterator[Journal]:
     source = Path(path)
     if not source.exists():
         raise MissingDataError(f"there is no journal {source}; `slackwater journal import` makes one from a backtest")
-    with _readable(source), closing(_connected(source, "ro")) as connection:
+    with readable(source), closing(_connected(source, "ro")) as connection:
         if not _made(connection):
             raise MissingDataError(f"there is no journal in {source} yet: it is being made, or its process was killed")
         _require_journal(connection, source)
@@ -208,7 +222,7 @@ def writing(path: str | Path, *, by: str) -> Iterator[JournalWriter]:
     """Open a journal for adding events, and make it where there is none.
 
     One process at a time may hold it, until the block ends or the process does, however it ends. A process that adds
-    events now and then opens it for each of them (about a millisecond), so that notes find their turn.
+    events now and then takes turns with others instead (`slackwater.journal.turns`).
 
     Parameters
     ----------
@@ -225,22 +239,29 @@ def writing(path: str | Path, *, by: str) -> Iterator[JournalWriter]:
         If it is not a journal, is damaged, or cannot be written.
     """
     target = Path(path)
-    if target.is_dir():
-        raise JournalError(f"{target} is a directory, not a journal: name a file")
-    with _one_writer(target, by), _readable(target), closing(_connected(target, "rwc")) as connection:
-        if not _made(connection):
-            _make(connection)
-        _require_journal(connection, target)
-        connection.execute("PRAGMA synchronous = FULL")
+    with one_writer(target, by), readable(target), closing(writable(target)) as connection:
         connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: less would write pages of a large batch many times
         yield JournalWriter(target, connection)
+
+
+def writable(path: Path) -> sqlite3.Connection:
+    """Return a connection that may add events, for whoever holds `one_writer`; errors are those of `writing`."""
+    with readable(path), ExitStack() as failed:
+        connection = _connected(path, "rwc")
+        failed.callback(connection.close)
+        if not _made(connection):
+            _make(connection)
+        _require_journal(connection, path)
+        connection.execute("PRAGMA synchronous = FULL")
+        failed.pop_all()
+        return connection
 
 
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
     # Where no file can be made beside it, a journal at rest is read as it is.
     at_rest = mode == "ro" and not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
     address = f"file:{quote(str(path.resolve()))}?mode={mode}{'&immutable=1' if at_rest else ''}"
-    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _made(connection: sqlite3.Connection) -> bool:
@@ -273,8 +294,10 @@ def _require_journal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _one_writer(path: Path, by: str) -> Iterator[None]:
-    """Hold the lock file beside a journal."""
+def one_writer(path: Path, by: str) -> Iterator[None]:
+    """Hold the lock file beside a journal; JournalBusyError if another process does."""
+    if path.is_dir():
+        raise JournalError(f"{path} is a directory, not a journal: name a file")
 
     def busy(holder: str) -> JournalBusyError:
         return JournalBusyError(f"{path} is being written by {holder}: wait until it has finished, or stop it")
@@ -299,7 +322,7 @@ _CAUSES: Final = {
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn an error of SQLite into one that names the journal, the cause and what to do."""
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from slackwater.journal.errors import JournalError
 from slackwater.journal.event import Kind
 from slackwater.journal.store import Journal
 
-__all__ = ["chosen_account", "closed_trades", "forgone_by_day", "latest_notes", "payloads"]
+__all__ = ["chosen_account", "closed_trades", "exits", "forgone_by_day", "late_funding", "latest_notes", "payloads"]
 
 DAY_NS: Final = 86_400 * 10**9
 _PLAN_FIELDS: Final = ("volatility_daily",)
@@ -65,6 +66,42 @@ def _content(journal: Journal, text: str) -> dict[str, Any]:
         ) from error
 
 
+def late_funding(exits: Iterable[Mapping[str, Any]], funding: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the funding that became known after the exit, USDT paid, by trade; trades without any are left out.
+
+    A settlement that a trade lived to see is charged when its rate is known, which may be after the exit. Its event is
+    in the journal then, and the exit cannot be changed any more.
+
+    Parameters
+    ----------
+    exits, funding
+        Payloads of the exits, and of all settlements that were paid.
+    """
+    paid: dict[str, float] = {}
+    for row in funding:
+        paid[row["trade"]] = paid.get(row["trade"], 0.0) + float(row["paid_usd"])
+    # Where the funding at the exit was not known, all that was paid became known later.
+    return {
+        row["trade"]: paid[row["trade"]] - float(row.get("funding_usd") or 0.0) for row in exits if row["trade"] in paid
+    }
+
+
+def exits(journal: Journal, account: str) -> list[dict[str, Any]]:
+    """Return the payloads of the exits, as `payloads`, with the funding that became known after them."""
+    rows = payloads(journal, account, Kind.EXIT)
+    late = late_funding(rows, payloads(journal, account, Kind.FUNDING))
+    return [_with_funding(row, late[row["trade"]]) if late.get(row["trade"]) else row for row in rows]
+
+
+def _with_funding(row: dict[str, Any], late: float) -> dict[str, Any]:
+    net, result, risk = (row.get(name) for name in ("net_usd", "net_r", "risk_usd"))
+    return row | {
+        "funding_usd": float(row.get("funding_usd") or 0.0) + late,
+        "net_usd": None if net is None else net - late,
+        "net_r": None if result is None or not risk else result - late / risk,
+    }
+
+
 def latest_notes(journal: Journal, account: str) -> dict[str, dict[str, Any]]:
     """Return the last note of each trade, by trade; an edit is a later note."""
     return {row["trade"]: row for row in payloads(journal, account, Kind.NOTE)}
@@ -88,7 +125,7 @@ def closed_trades(journal: Journal, account: str) -> pd.DataFrame:
     for row in payloads(journal, account, Kind.NOTE):
         first_note.setdefault(row["trade"], row["ts_ns"])
     rows = []
-    for row in payloads(journal, account, Kind.EXIT):
+    for row in exits(journal, account):
         plan, note = plans.get(row["trade"], {}), notes.get(row["trade"], {})
         rows.append(
             {"symbol": row["symbol"], "ts_ns": row["ts_ns"]}

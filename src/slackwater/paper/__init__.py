@@ -6,6 +6,7 @@
     stored_account    an account on the disk: settings, log of inputs, desk, journal, checkpoints
       input_log       what a desk was told, in order
       checkpoint      the state of a desk
+      rehearsal       a decision without effect, which loads the compiled code
       code_version    which code has decided
     desk              inputs in, events of the journal out; neither clock nor network nor files
       broker          orders, positions, cash

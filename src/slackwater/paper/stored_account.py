@@ -7,7 +7,6 @@ finds in the journal what it had decided already.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,28 +16,41 @@ from typing import Any, Final
 
 import pandas as pd
 
-from slackwater.errors import ParameterError
+from slackwater.errors import MissingDataError, ParameterError
 from slackwater.feed.polled import polls_of
 from slackwater.feed.readers import READERS
 from slackwater.file_lock import held_alone
 from slackwater.journal.chain import verify_chain
-from slackwater.journal.errors import JournalBusyError, OtherContentError
+from slackwater.journal.errors import OtherContentError
 from slackwater.journal.event import Event, Origin
 from slackwater.journal.kinds import watch_event
-from slackwater.journal.store import reading, writing
+from slackwater.journal.store import reading
+from slackwater.journal.turns import JournalTurns
 from slackwater.paper.checkpoint import load_checkpoint, save_checkpoint
 from slackwater.paper.code_version import code_version
 from slackwater.paper.desk import Desk, DeskSettings
 from slackwater.paper.errors import PaperError
 from slackwater.paper.input_log import Input, InputLog, LoggedInput, Place, Tick, read_inputs
 from slackwater.paper.live_rule import LiveDataRule
+from slackwater.paper.rehearsal import rehearse
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.sources.intervals import INTERVALS
 from slackwater.storage import atomic_directory, read_json, remove_leftovers, write_json, write_tables
 from slackwater.times import HOUR_US, epoch_us, timestamp
 
-__all__ = ["CHECKPOINT", "HISTORY", "LOG", "SETTINGS", "START", "PaperSettings", "StoredAccount", "desk_of"]
+__all__ = [
+    "CHECKPOINT",
+    "HISTORY",
+    "LOG",
+    "SETTINGS",
+    "START",
+    "PaperSettings",
+    "StoredAccount",
+    "account_facts",
+    "desk_of",
+    "require_bundle",
+]
 
 SETTINGS: Final = "watch.json"
 """File of the settings in the directory of an account; then its checkpoint, the log of its inputs, and what it began
@@ -49,8 +61,6 @@ HISTORY: Final = "history"
 START: Final = "start.npz"
 
 _NAME: Final = "slackwater watch"
-_TURN: Final = 10.0
-"""Seconds for which the journal is waited for, while somebody writes a note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +106,27 @@ class PaperSettings:
             "bundle": scorer.digest,
             "start_us": start_us,
         }
+
+
+def account_facts(directory: Path) -> dict[str, Any]:
+    """Return the settings of the account in a directory, as `PaperSettings.facts` made them.
+
+    Raises
+    ------
+    MissingDataError
+        If there is none.
+    """
+    if not (directory / SETTINGS).is_file():
+        raise MissingDataError(f"there is no account of paper trading in {directory}: it has no {SETTINGS}")
+    return dict(read_json(directory / SETTINGS))
+
+
+def require_bundle(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) -> None:
+    """Refuse a scorer of another bundle than that of the account in a directory (`ParameterError`)."""
+    if facts["bundle"] != scorer.digest:
+        raise ParameterError(
+            f"{directory} was traded with the bundle {facts['bundle'][:12]}…, and this one is {scorer.digest[:12]}…"
+        )
 
 
 def desk_of(facts: Mapping[str, Any], scorer: ReversalScorer, session: Session | None = None) -> Desk:
@@ -159,6 +190,7 @@ class StoredAccount:
 
     desk: Desk
     _log: InputLog
+    _journal: JournalTurns
 
     def __init__(
         self,
@@ -215,8 +247,8 @@ class StoredAccount:
 
     def _open(self, now: datetime, history: Mapping[str, pd.DataFrame] | None, opening: ExitStack) -> str:
         place, journal = self.settings.directory, self.settings.journal
-        with writing(journal, by=_NAME):
-            pass  # it can be written
+        self._journal = JournalTurns(journal, by=_NAME)
+        opening.callback(self._journal.close)
         with reading(journal) as held:
             verify_chain(held)
         known = (place / SETTINGS).is_file()
@@ -227,6 +259,7 @@ class StoredAccount:
         begin = self._continued(read_json(place / SETTINGS))
         self._log = InputLog(place / LOG)
         opening.callback(self._log.close)
+        rehearse(self.desk)
         self._take_again(begin)
         return self._say("continues" if known else "begins")
 
@@ -296,6 +329,7 @@ class StoredAccount:
         """
         taken = LoggedInput(max(now_us, self.desk.now_us), what)
         if isinstance(what, Tick) and not self._matters(taken.now_us):
+            self._journal.tidy()
             return []
         self._log.write(taken)
         events = self.desk.take(taken)
@@ -328,17 +362,7 @@ class StoredAccount:
         return self.desk.decides_at(now_us) or now_us // HOUR_US != self.desk.now_us // HOUR_US
 
     def _journalled(self, events: list[Event]) -> None:
-        """Write events into the journal, and then tell others; wait for a turn while somebody writes a note."""
-        if not events:
-            return
-        begin = time.monotonic()
-        while True:
-            try:
-                with writing(self.settings.journal, by=_NAME) as writer:
-                    writer.append_all(events)
-                break
-            except JournalBusyError:
-                if time.monotonic() - begin > _TURN:
-                    raise
-                time.sleep(0.02)
-        self.on_events(events)
+        """Write events into the journal, and then tell others."""
+        if events:
+            self._journal.append_all(events)
+            self.on_events(events)

@@ -1,4 +1,4 @@
-"""The process that trades on paper: what a feed yields goes to an account. There is no way to place a real order."""
+"""The process that trades on paper: what a feed yields goes to an account. It never places a real order."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from slackwater.market.spec import FrameSpec
 from slackwater.scoring.quality import DataQuality
 from slackwater.scoring.stream import EventScore
 from slackwater.storage import read_parquet, write_json, write_parquet
+from slackwater.symbol_tables import split_by_symbol, write_symbol
 from slackwater.times import epoch_us, microseconds
 from slackwater.trading.decision import Refusal
 from slackwater.trading.reasons import Reason
@@ -92,6 +93,23 @@ def test_what_a_run_does_not_have_stays_unknown(tmp_path: Path) -> None:
     assert done.counts["excursions_unknown"] == TRADES
     with reading(tmp_path / "journal.db") as journal:
         assert closed_trades(journal, done.account)["mae_r"].isna().all()
+
+
+def test_bars_with_a_file_per_symbol_give_the_same_journal(tmp_path: Path) -> None:
+    """Catches excursions that become unknown, and an account whose name does not depend on the bars."""
+    run = make_run(tmp_path / "run")
+    whole = imported(run, tmp_path / "whole.db")
+    path = run / "data" / "tables" / "fine_bars.parquet"
+    bars = read_parquet(path)
+    path.unlink()
+    accounts = set()
+    for factor in (1.0, 1.5):
+        for symbol, rows in split_by_symbol({"fine_bars": bars.assign(high=bars["high"] * factor)}):
+            write_symbol(symbol, rows, path.parent)
+        done = imported(run, tmp_path / f"{factor}.db")
+        assert done.counts == whole.counts
+        accounts.add(done.account)
+    assert len(accounts) == 2
 
 
 def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -26,54 +25,26 @@ from slackwater.journal.store import reading
 from slackwater.paper import stored_account
 from slackwater.paper.broker import Broker
 from slackwater.paper.errors import PaperError
-from slackwater.paper.input_log import InputLog, LoggedInput, Tick, input_files, read_inputs
-from slackwater.paper.reconcile.differences import Cause, Reconciliation
+from slackwater.paper.input_log import Tick, input_files
+from slackwater.paper.reconcile.differences import Cause
 from slackwater.paper.reconcile.reconcile import reconcile
-from slackwater.paper.stored_account import CHECKPOINT, LOG, START, PaperSettings, StoredAccount
+from slackwater.paper.stored_account import CHECKPOINT, LOG, START, StoredAccount
 from slackwater.scoring.scorer import ReversalScorer
 from slackwater.scoring.session import Session
 from slackwater.scoring.stream import ScoreStream
+from tests.accessibility import serious_faults
+from tests.browser import Browser
 from tests.command import slackwater
-from tests.paper_run import paper_bundle, paper_market, trade_on_paper
+from tests.paper_run import Period, edit_log, events
 
 HOURS = 2.0
 
 pytestmark = pytest.mark.filterwarnings("ignore::slackwater.errors.DefectWarning")
 
 
-class Period:
-    """A recorded period: its files, the scorer, and the market that was replayed."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.scorer = ReversalScorer.load(paper_bundle(root / "bundle"))
-        self.tables = paper_market()
-        self.account = trade_on_paper(root, self.scorer, self.tables, HOURS).account
-
-    def settings(self, place: Path, **changes: Any) -> PaperSettings:
-        kept = {**vars(self.account.settings), "directory": place / "paper", "journal": place / "journal.db"}
-        return PaperSettings(**kept | changes)
-
-    def copy(self, place: Path, *, journal: bool = True, checkpoint: str = CHECKPOINT) -> Path:
-        """Copy the files; with another checkpoint, as a process leaves them that was killed before it wrote one."""
-        shutil.copytree(self.root / "paper", place / "paper")
-        if checkpoint != CHECKPOINT:
-            shutil.copy(place / "paper" / checkpoint, place / "paper" / CHECKPOINT)
-        if journal:
-            shutil.copy(self.root / "journal.db", place / "journal.db")
-        return place
-
-    def traded_again(self, place: Path) -> None:
-        """Let a process that knows nothing but the log decide everything again, into a journal of its own."""
-        opened(self, place)
-
-    def reconciled(self, place: Path, tables: dict[str, pd.DataFrame] | None = None) -> Reconciliation:
-        return reconcile(place / "paper", place / "journal.db", self.scorer, tables)
-
-
 @pytest.fixture(scope="module")
 def period(tmp_path_factory: pytest.TempPathFactory) -> Period:
-    return Period(tmp_path_factory.mktemp("period"))
+    return Period(tmp_path_factory.mktemp("period"), HOURS)
 
 
 def opened(period: Period, place: Path, **changes: Any) -> str:
@@ -82,30 +53,6 @@ def opened(period: Period, place: Path, **changes: Any) -> str:
     state = account.open(pd.Timestamp("2024-01-01", tz="UTC"))
     account.close()
     return state
-
-
-def events(path: Path) -> dict[str, tuple[str, int, str]]:
-    """Everything in a journal but the words of the process, by key."""
-    with reading(path) as held:
-        rows = held.rows("SELECT key, kind, ts_ns, payload_json FROM event WHERE kind != 'watch'")
-    assert len({row[0] for row in rows}) == len(rows)
-    return {key: (kind, ts_ns, payload) for key, kind, ts_ns, payload in rows}
-
-
-def edit_log(place: Path, change: Callable[[FeedRow], FeedRow | None]) -> int:
-    """Change the rows of a log one by one, or leave them out; return how many were."""
-    changed = 0
-    inputs = list(read_inputs(place / "paper" / LOG))
-    for path in input_files(place / "paper" / LOG):
-        path.unlink()
-    log = InputLog(place / "paper" / LOG)
-    for taken in inputs:
-        what = change(taken.what) if isinstance(taken.what, FeedRow) else taken.what
-        changed += what is not taken.what
-        if what is not None:
-            log.write(LoggedInput(taken.now_us, what))
-    log.close()
-    return changed
 
 
 # -- what was recorded -----------------------------------------------------------------------------------------------
@@ -166,14 +113,14 @@ def test_everything_is_explained_against_history(period: Period) -> None:
 def test_a_process_that_was_killed_decides_everything_alike(period: Period, tmp_path: Path) -> None:
     """Without a checkpoint and without a journal, the log alone leads to the same events, to the last byte."""
     place = period.copy(tmp_path, journal=False, checkpoint=START)
-    period.traded_again(place)
+    opened(period, place)
     assert events(place / "journal.db") == events(period.root / "journal.db")
 
 
 def test_nothing_is_journalled_twice(period: Period, tmp_path: Path) -> None:
     place = period.copy(tmp_path, checkpoint=START)
-    period.traded_again(place)
-    period.traded_again(place)
+    opened(period, place)
+    opened(period, place)
     assert events(place / "journal.db") == events(period.root / "journal.db")
     with reading(place / "journal.db") as held:
         states = held.rows("SELECT json_extract(payload_json, '$.state') FROM event WHERE kind = 'watch' ORDER BY id")
@@ -186,7 +133,7 @@ def test_a_half_written_input_is_cut_off(period: Period, tmp_path: Path) -> None
     last = input_files(place / "paper" / LOG)[-1]
     whole = last.read_bytes()
     last.write_bytes(whole + b'{"now":17')
-    period.traded_again(place)
+    opened(period, place)
     assert last.read_bytes() == whole
     assert events(place / "journal.db") == events(period.root / "journal.db")
 
@@ -314,7 +261,7 @@ def test_a_bug_in_the_live_stream_is_unexplained(
 
     with monkeypatch.context() as patch:
         patch.setattr(Session, "push", wrong)
-        period.traded_again(place)
+        opened(period, place)
     found = period.reconciled(place, period.tables)
     assert found.unexplained
     assert any(each.what == "journal" and "features" in each.text for each in found.unexplained)
@@ -333,7 +280,7 @@ def test_a_stream_that_is_not_its_table_is_unexplained(
         return score
 
     monkeypatch.setattr(ScoreStream, "update", wrong)
-    period.traded_again(place)
+    opened(period, place)
     found = period.reconciled(place)
     names = [each.text for each in found.unexplained if each.what == "score"]
     assert names
@@ -353,7 +300,7 @@ def test_a_fill_that_the_market_has_not_seen_is_unexplained(
         return take_print(self, trade._replace(price=trade.price * better), now_us)
 
     monkeypatch.setattr(Broker, "take_print", kind)
-    period.traded_again(place)
+    opened(period, place)
     found = period.reconciled(place, period.tables)
     assert any("nothing was traded at its entry" in each.text for each in found.unexplained)
 
@@ -369,7 +316,7 @@ def test_rows_that_never_came_are_the_cause(period: Period, tmp_path: Path) -> N
         return None if row.table == "open_interest" and next(numbers) % 2 else row
 
     assert edit_log(place, without) > 5
-    period.traded_again(place)
+    opened(period, place)
     found = period.reconciled(place, period.tables)
     assert found.unexplained == ()
     assert any(each.cause is Cause.MISSING and "open_interest" in each.text for each in found.differences)
@@ -391,7 +338,7 @@ def test_rows_that_came_late_or_otherwise_are_the_cause(
         return replace(row, row=change(row.row)) if row.table == "open_interest" else row
 
     assert edit_log(place, changed) > 5
-    period.traded_again(place)
+    opened(period, place)
     found = period.reconciled(place, period.tables)
     assert found.unexplained == ()
     assert any(each.cause is cause and words in each.text for each in found.differences)
@@ -407,7 +354,7 @@ def test_other_code_is_named_as_the_cause(period: Period, tmp_path: Path, monkey
             "take_print",
             lambda self, trade, now: take_print(self, trade._replace(price=trade.price + 1.0), now),
         )
-        period.traded_again(place)
+        opened(period, place)
     found = period.reconciled(place)
     assert found.unexplained == ()
     of_the_journal = [each for each in found.differences if each.what == "journal"]
@@ -434,7 +381,7 @@ def test_the_command_answers_by_its_exit_status(
             "take_print",
             lambda self, trade, now: take_print(self, trade._replace(price=trade.price + 1.0), now),
         )
-        period.traded_again(place)
+        opened(period, place)
     done = slackwater("reconcile", *files, str(place / "journal.db"), "--json")
     assert done.returncode == 1
     content = json.loads(done.stdout)
@@ -448,3 +395,58 @@ def test_what_cannot_be_reconciled_is_named(period: Period, tmp_path: Path, smal
         reconcile(period.root / "paper", period.root / "journal.db", ReversalScorer.load(small_bundle))
     with pytest.raises(MissingDataError, match="the tables have no `fine_bars`"):
         period.reconciled(period.root, {name: table for name, table in period.tables.items() if name != "fine_bars"})
+
+
+def test_the_report_draws_what_the_account_saw(period: Period, tmp_path: Path) -> None:
+    """Catches a chart of another market, a trade whose plan cannot be seen, and late bars that are not drawn."""
+
+    def late(row: FeedRow) -> FeedRow:
+        time = row.row["available_time"] + timedelta(minutes=3)
+        return replace(row, row={**row.row, "available_time": time}) if row.table == "bars" else row
+
+    out, copy = tmp_path / "page.html", period.copy(tmp_path)
+    assert edit_log(copy, late)
+    place = ("--state", str(copy / "paper"), "--bundle", str(period.root / "bundle"), "--out", str(out))
+    done = slackwater("report", "--journal", str(copy / "journal.db"), *place)
+    assert done.returncode == 0, done.stderr
+    assert "no price chart" not in done.stdout
+    with reading(period.root / "journal.db") as held:
+        first, end = held.rows(
+            "SELECT json_extract(payload_json, '$.entry_time'), json_extract(payload_json, '$.exit_reason') "
+            "FROM event WHERE kind = 'exit' ORDER BY 1 LIMIT 1"
+        )[0]
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(out)
+        assert browser.console == []
+        assert "candles of 5 min" in browser.ask("document.getElementById('range').textContent")
+        browser.ask("document.getElementById('next').click()")
+        browser.wait("document.querySelector('#trade h3')")
+        title = browser.ask("document.querySelector('#trade h3').textContent")
+        assert f"{first[:10]} {first[11:16]} UTC" in title
+        assert title.endswith(f"ended by {end}")
+        shown = browser.ask("document.getElementById('trade').innerText")
+        assert "none was written" in shown
+        assert "time exit only" in shown
+        assert serious_faults(browser) == []
+
+
+def test_the_report_without_that_account_says_why(period: Period, tmp_path: Path) -> None:
+    """Catches the market of one account under the trades of another."""
+    place = period.copy(tmp_path)
+    facts = json.loads((place / "paper" / "watch.json").read_text())
+    (place / "paper" / "watch.json").write_text(json.dumps(facts | {"account": "other"}))
+    where = (
+        "--state",
+        str(place / "paper"),
+        "--bundle",
+        str(period.root / "bundle"),
+        "--out",
+        str(place / "page.html"),
+    )
+    done = slackwater("report", "--journal", str(place / "journal.db"), *where)
+    assert done.returncode == 0, done.stderr
+    assert f"no price chart: {place / 'paper'} is the directory of the account other" in done.stdout
+    (place / "paper" / "watch.json").write_text(json.dumps(facts | {"bundle": "0" * 64}))
+    other = slackwater("report", "--journal", str(place / "journal.db"), *where)
+    assert other.returncode == 1
+    assert "was traded with the bundle 000000000000…" in other.stderr

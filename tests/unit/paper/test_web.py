@@ -27,6 +27,7 @@ from slackwater.paper.screen import web
 from slackwater.paper.screen.text import plain
 from slackwater.paper.screen.web import WebScreen
 from slackwater.paper.view import Candle, View
+from tests.accessibility import serious_faults
 from tests.browser import Browser, contrast
 from tests.unit.paper import views
 
@@ -489,6 +490,17 @@ def test_the_page_fits_a_phone(browser: Browser, shown: Shown, view: Any) -> Non
     browser.wait("document.getElementById('equity').textContent === '3.00'")
     assert browser.ask("document.documentElement.scrollWidth") == 360
     browser.resize(1280, 900)
+
+
+@pytest.mark.parametrize(("scheme", "phone"), [("light", False), ("dark", True)])
+def test_axe_finds_nothing_serious(browser: Browser, scheme: str, *, phone: bool) -> None:
+    """Catches a control without a name, a region that the keyboard cannot reach, and text that cannot be read."""
+    browser.resize(360 if phone else 1280, 740, phone=phone)
+    browser.media(scheme=scheme)
+    browser.settle()
+    assert serious_faults(browser) == []
+    browser.resize(1280, 900)
+    browser.media()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -53,7 +53,7 @@ def decision_differences(
     history
         Those of the backtest.
     gate
-        Gate of the backtest.
+        Gate that decided in the backtest.
     scores
         Differences of scores by event: a decision that differs with its score has the same cause.
     orders
@@ -95,7 +95,9 @@ def _cause(
     if order is not None:
         price, now = order
         if _alike(gate.decide(asked.score, asked.account, now=now, price=price), theirs):
-            return Cause.BOOK, f"the price was {asked.price} on paper, and {price} at the order of the backtest"
+            # Bars of more than a minute do not show the price at the decision: the backtest pays for the delay.
+            charged = f"which charges a delay of {gate.costs.latency.total_seconds():g} s"
+            return Cause.BOOK, f"the price was {asked.price} on paper, and {price} in the backtest, {charged}"
     if before is not None:
         return before.cause, f"the accounts differ since {before.symbol} at {before.event_time}"
     return Cause.UNEXPLAINED, "score, account and price are the same"

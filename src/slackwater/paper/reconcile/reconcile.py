@@ -11,24 +11,24 @@ from typing import Any
 
 import pandas as pd
 
-from slackwater.errors import DefectWarning, MissingDataError, ParameterError
+from slackwater.errors import DefectWarning, MissingDataError
 from slackwater.journal.event import Event, Kind
 from slackwater.journal.store import Journal, reading
 from slackwater.paper.code_version import code_version
 from slackwater.paper.reconcile.decisions import decision_differences, gate_of_history
 from slackwater.paper.reconcile.differences import Cause, Difference, Reconciliation
-from slackwater.paper.reconcile.replayed import Key, Replayed, replayed
+from slackwater.paper.reconcile.replayed import Replayed, replayed
 from slackwater.paper.reconcile.rows import row_differences
 from slackwater.paper.reconcile.scores import (
-    events_of,
+    by_event,
+    in_period,
     score_differences,
     scores_as_seen,
     stream_differences,
 )
 from slackwater.paper.reconcile.trades import paper_trades, trade_differences
-from slackwater.paper.stored_account import SETTINGS, desk_of
+from slackwater.paper.stored_account import account_facts, desk_of, require_bundle
 from slackwater.scoring.scorer import ReversalScorer
-from slackwater.storage import read_json
 from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.trading.backtest import Backtest, BacktestResult
 from slackwater.trading.decision import Refusal, TradePlan
@@ -68,26 +68,21 @@ def reconcile(
     PaperError, JournalError, SchemaError
         If a file is damaged.
     """
-    if not (directory / SETTINGS).is_file():
-        raise MissingDataError(f"there is no account of paper trading in {directory}: it has no {SETTINGS}")
-    facts = read_json(directory / SETTINGS)
-    if facts["bundle"] != scorer.digest:
-        raise ParameterError(
-            f"{directory} was traded with the bundle {facts['bundle'][:12]}…, and this one is {scorer.digest[:12]}…"
-        )
+    facts = account_facts(directory)
+    require_bundle(directory, facts, scorer)
     account = replayed(directory, facts, scorer)
     with reading(journal) as held:
         found = list(_journal_differences(account, held, facts["account"]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DefectWarning)  # they were said when the tables were made
-        seen = events_of(scores_as_seen(scorer, account), *account.scored)
-        reference = seen if tables is None else events_of(scorer.score(tables), *account.scored)
-    found += stream_differences(scorer, account.asked, seen)
+        seen = in_period(scores_as_seen(scorer, account), *account.scored)
+        reference = seen if tables is None else in_period(scorer.score(tables), *account.scored)
+    found += stream_differences(scorer, account.asked, by_event(seen))
     of_scores: list[Difference] = []
     if tables is not None:
         lag, step = microseconds(scorer.spec.decision_lag), microseconds(scorer.spec.bar_interval)
         rows = row_differences(account, tables, lag, step)
-        of_scores = list(score_differences(scorer, account.asked, reference, rows))
+        of_scores = list(score_differences(scorer, account.asked, by_event(reference), rows))
     return _with_backtest(account, facts, scorer, tables, reference, [*found, *of_scores], of_scores)
 
 
@@ -133,21 +128,22 @@ def _with_backtest(
     facts: Mapping[str, Any],
     scorer: ReversalScorer,
     tables: Mapping[str, pd.DataFrame] | None,
-    events: Mapping[Key, Mapping[str, Any]],
+    scores: pd.DataFrame,
     found: list[Difference],
     of_scores: list[Difference],
 ) -> Reconciliation:
     """Run the backtest of history, compare, and put everything together."""
     desk = desk_of(facts, scorer)
     gate = gate_of_history(desk.gate)
-    backtest, result = _backtest(account, facts, scorer, gate, tables, events, desk.settings.finest)
+    backtest, result = _backtest(account, facts, scorer, gate, tables, scores, desk.settings.finest)
+    events = by_event(scores).keys()
     decisions = {(each.symbol, epoch_us(each.event_time)): each for each in result.decisions}
     over = {key: each for key, each in decisions.items() if not _not_over(each)}
     orders = {(o.score.symbol, epoch_us(o.score.event_time)): (o.price, o.time) for o in backtest.orders}
-    by_event = {(each.symbol, epoch_us(each.event_time)): each for each in of_scores}
+    of_events = {(each.symbol, epoch_us(each.event_time)): each for each in of_scores}
     asked = {key: each for key, each in account.asked.items() if key in over or key not in decisions}
     compared = replace(account, asked=asked)
-    of_decisions = list(decision_differences(compared, over, gate, by_event, orders))
+    of_decisions = list(decision_differences(compared, over, backtest.charged(gate), of_events, orders))
     trades = paper_trades(account)
     rows = result.trades.to_dict("records")
     history = {(str(row["symbol"]), epoch_us(row["event_time"])): row for row in rows}
@@ -161,8 +157,8 @@ def _with_backtest(
         end=timestamp(account.end_us),
         inputs=account.inputs,
         events=len(account.events),
-        scores=len({*account.asked, *events}),
-        equal_scores=len(({*account.asked} & {*events}) - {*by_event}),
+        scores=len(account.asked.keys() | events),
+        equal_scores=len((account.asked.keys() & events) - of_events.keys()),
         decisions=len({*compared.asked, *over}),
         equal_decisions=len({*compared.asked, *over}) - len(of_decisions),
         trades=len(both),
@@ -183,21 +179,21 @@ def _backtest(
     scorer: ReversalScorer,
     gate: Gate,
     tables: Mapping[str, pd.DataFrame] | None,
-    events: Mapping[Key, Mapping[str, Any]],
+    scores: pd.DataFrame,
     finest: tuple[str, Any],
 ) -> tuple[Backtest, BacktestResult]:
     name, interval = finest
     given = account.tables((name, "funding", "mark_price")) if tables is None else tables
     fine = given.get(name)
     if fine is None or not len(fine):
-        raise MissingDataError(f"the tables have no `{name}`: without them nothing shows what a trade would have met")
+        who = "the account has seen no `{name}` yet" if tables is None else "the tables have no `{name}`"
+        raise MissingDataError(f"{who.format(name=name)}: without them nothing shows what a trade would have met")
     begin = timestamp(account.start_us) - interval
     fine = fine[(fine["open_time"] >= begin) & fine["symbol"].isin(facts["symbols"])]
-    if lacking := sorted({symbol for symbol, _ in events} - set(fine["symbol"])):
+    if lacking := sorted({*scores["symbol"]} - {*fine["symbol"]}):
         raise MissingDataError(f"the tables have no `{name}` of {', '.join(lacking)} since {begin}")
-    columns = list(next(iter(events.values()), {})) or ["symbol", "event_time", "direction"]
     backtest = Backtest.of(
-        pd.DataFrame(list(events.values()), columns=columns),
+        scores.reset_index(drop=True),
         fine.sort_values(["symbol", "open_time"]).reset_index(drop=True),
         given.get("funding"),
         given.get("mark_price"),

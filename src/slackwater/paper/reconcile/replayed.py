@@ -23,7 +23,7 @@ from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.trading.account import Account
 from slackwater.trading.decision import Refusal, TradePlan
 
-__all__ = ["Asked", "Key", "Replayed", "SeenRow", "replayed"]
+__all__ = ["Asked", "Entered", "Key", "Replayed", "SeenRow", "replayed"]
 
 Key = tuple[str, int]
 """Symbol, and bar close in microseconds since 1970."""
@@ -37,6 +37,14 @@ class Asked(NamedTuple):
     price: float | None
     now_us: int
     decision: TradePlan | Refusal
+
+
+class Entered(NamedTuple):
+    """The fill of an order: its plan, the market price (USDT), and its time (microseconds since 1970)."""
+
+    plan: TradePlan
+    price: float
+    filled_us: int
 
 
 class SeenRow(NamedTuple):
@@ -55,12 +63,16 @@ class Replayed:
     ----------
     history
         Tables that it began with, cleaned as the session cleaned them.
+    finest
+        Name of the table of the finest bars, which orders meet.
     rows
         Rows that it took, by table.
     events
         Events by key, with the content that a journal has.
     asked
         Decisions.
+    open
+        Positions that are open at the end.
     clock_faults
         Times at which clocks contradicted each other, microseconds since 1970.
     inputs
@@ -72,9 +84,11 @@ class Replayed:
     """
 
     history: dict[str, pd.DataFrame]
+    finest: str = "fine_bars"
     rows: dict[str, list[SeenRow]] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     asked: dict[Key, Asked] = field(default_factory=dict)
+    open: dict[Key, Entered] = field(default_factory=dict)
     clock_faults: list[int] = field(default_factory=list)
     inputs: int = 0
     start_us: int = 0
@@ -139,10 +153,11 @@ def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) 
     """
     place = directory / HISTORY
     history = scorer.frame(read_tables(place))[1] if place.is_dir() else {}
-    found = Replayed(history=history, start_us=int(facts["start_us"]))
     session = _RecordingSession(scorer, facts["symbols"])
     session.taken = []
-    desk = _Recorder(desk_of(facts, scorer, session), found)
+    new = desk_of(facts, scorer, session)
+    found = Replayed(history=history, finest=new.settings.finest[0], start_us=int(facts["start_us"]))
+    desk = _Recorder(new, found)
     begin = load_checkpoint(directory / START, desk)
     before = microseconds(scorer.spec.decision_lag + scorer.spec.bar_interval)
     first = desk.next_decision_us - before
@@ -157,6 +172,10 @@ def replayed(directory: Path, facts: Mapping[str, Any], scorer: ReversalScorer) 
             _remember(found, what, session.taken)
         elif isinstance(what, FeedFault) and what.kind is FaultKind.CLOCK:
             found.clock_faults.append(taken.now_us)
+    for each in desk.broker.positions.values():
+        if each.filled is not None:
+            key = (each.plan.symbol, epoch_us(each.plan.event_time))
+            found.open[key] = Entered(each.plan, each.filled, each.filled_us)
     found.scored = (first, desk.next_decision_us - before)
     return found
 

@@ -19,17 +19,21 @@ from slackwater.scoring.scorer import ReversalScorer
 from slackwater.times import epochs_us, timestamp
 from slackwater.trading.score import OF_MODELS, Score
 
-__all__ = ["events_of", "score_differences", "scores_as_seen", "stream_differences"]
+__all__ = ["by_event", "in_period", "score_differences", "scores_as_seen", "stream_differences"]
 
 Events = Mapping[Key, Mapping[str, Any]]
 
 
-def events_of(scores: pd.DataFrame, start_us: int, end_us: int) -> dict[Key, dict[str, Any]]:
-    """Return the rows of events with ``start < event_time <= end`` (microseconds since 1970), by symbol and time."""
+def in_period(scores: pd.DataFrame, start_us: int, end_us: int) -> pd.DataFrame:
+    """Return the rows of events with ``start < event_time <= end`` (microseconds since 1970)."""
     times = epochs_us(scores["event_time"])
-    rows = scores[(scores["direction"] != 0).to_numpy() & (times > start_us) & (times <= end_us)]
-    keys = zip(rows["symbol"].astype(str), epochs_us(rows["event_time"]).tolist(), strict=True)
-    return dict(zip(keys, rows.to_dict("records"), strict=True))
+    return scores[(scores["direction"] != 0).to_numpy() & (times > start_us) & (times <= end_us)]
+
+
+def by_event(scores: pd.DataFrame) -> dict[Key, dict[str, Any]]:
+    """Return the rows of scores by symbol and time."""
+    keys = zip(scores["symbol"].astype(str), epochs_us(scores["event_time"]).tolist(), strict=True)
+    return dict(zip(keys, scores.to_dict("records"), strict=True))
 
 
 def scores_as_seen(scorer: ReversalScorer, account: Replayed) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from slackwater.journal.event import Kind
+from slackwater.journal.trades import late_funding
 from slackwater.paper.reconcile.differences import Cause, Difference
-from slackwater.paper.reconcile.replayed import Key, Replayed
+from slackwater.paper.reconcile.replayed import Entered, Key, Replayed
 from slackwater.times import MINUTE_US, epoch_us, timestamp
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.price_path import PricePath
@@ -35,6 +36,11 @@ class PaperTrade:
         return float(self.row["funding_usd"]) + self.late_funding_usd
 
     @property
+    def entered(self) -> Entered:
+        """Its fill."""
+        return Entered(self.plan, float(self.row["entry"]), self.filled_us)
+
+    @property
     def filled_us(self) -> int:
         """Time of the fill, microseconds since 1970."""
         return epoch_us(self.row["entry_time"])
@@ -47,18 +53,15 @@ class PaperTrade:
 
 def paper_trades(account: Replayed) -> dict[Key, PaperTrade]:
     """Return the closed trades of an account by symbol and bar close of their scores."""
-    names = {f"{event.payload['trade']}": event for event in account.events.values() if event.kind is Kind.EXIT}
-    paid: dict[str, float] = dict.fromkeys(names, 0.0)
-    for event in account.events.values():
-        if event.kind is Kind.FUNDING and event.payload["trade"] in names:
-            paid[event.payload["trade"]] += float(event.payload["paid_usd"])
+    ended = [event for event in account.events.values() if event.kind is Kind.EXIT]
+    paid = [event.payload for event in account.events.values() if event.kind is Kind.FUNDING]
+    late = late_funding([event.payload for event in ended], paid)
     out = {}
-    for trade, event in names.items():
+    for event in ended:
         key = (event.symbol, epoch_us(event.payload["event_time"]))
         plan = account.asked[key].decision
         if isinstance(plan, TradePlan):
-            late = paid[trade] - float(event.payload["funding_usd"])
-            out[key] = PaperTrade(plan=plan, row=event.payload, late_funding_usd=late)
+            out[key] = PaperTrade(plan=plan, row=event.payload, late_funding_usd=late.get(event.payload["trade"], 0.0))
     return out
 
 
@@ -68,7 +71,7 @@ def trade_differences(
     history: Mapping[Key, Mapping[str, Any]],
     paths: Mapping[str, PricePath],
 ) -> Iterator[Difference]:
-    """Yield where trades that both have closed differ, in the order of time.
+    """Yield fills and exits that history contradicts, and where trades that both have closed differ.
 
     Parameters
     ----------
@@ -90,6 +93,11 @@ def trade_differences(
             yield _difference("exit", key, *impossible)
         if key in history:
             yield from _compared(key, ours, history[key], path, settled=impossible is not None)
+    for key, entered in account.open.items():
+        path = paths.get(key[0])
+        untraded = None if path is None else _untraded(entered, path, account)
+        if untraded is not None:
+            yield _difference("entry", key, *untraded)
 
 
 def _compared(
@@ -114,13 +122,12 @@ def _compared(
 
 def _impossible(ours: PaperTrade, path: PricePath, account: Replayed) -> tuple[Cause, str] | None:
     """Return why the bars of history contradict a trade: a price that was not traded, or an exit that came too late."""
+    untraded = _untraded(ours.entered, path, account)
+    if untraded is not None:
+        return untraded
     side, plan, row = int(ours.plan.side), ours.plan, ours.row
     reason = str(row["exit_reason"])
     first, last = _bar_of(path, ours.filled_us), _bar_of(path, ours.ended_us)
-    asked_us = epoch_us(plan.decided_at)
-    at_fill = slice(_bar_of(path, asked_us), first + 1)
-    if not path.low[at_fill].min() <= row["entry"] <= path.high[at_fill].max():
-        return _why(account, path, asked_us, ours.filled_us, f"nothing was traded at its entry, {row['entry']:.9g}")
     between = slice(first + 1, max(last, first + 1))  # whole bars, and not that of the exit
     marked = path.mark_low if side > 0 else -path.mark_high
     worst, best = (path.low, path.high) if side > 0 else (-path.high, -path.low)
@@ -128,7 +135,7 @@ def _impossible(ours: PaperTrade, path: PricePath, account: Replayed) -> tuple[C
     if ended.any():
         when = timestamp(int(path.open_time[between][np.argmax(ended)]))
         text = f"{reason} at {row['exit_time']}, and the bar of {when} has reached its stop or its target before"
-        return _why(account, path, ours.filled_us, ours.ended_us, text)
+        return _why(account, plan.symbol, path, ours.filled_us, ours.ended_us, text)
     near = slice(max(last - 1, first), last + 2)
     reached = {
         "stop": worst[near].min() <= side * plan.stop,
@@ -138,13 +145,24 @@ def _impossible(ours: PaperTrade, path: PricePath, account: Replayed) -> tuple[C
     }
     if not reached[reason]:
         text = f"{reason} at {row['exit_time']}, and no bar of history has reached it"
-        return _why(account, path, ours.filled_us, ours.ended_us, text)
+        return _why(account, plan.symbol, path, ours.filled_us, ours.ended_us, text)
     return None
 
 
-def _why(account: Replayed, path: PricePath, start_us: int, end_us: int, text: str) -> tuple[Cause, str]:
+def _untraded(entered: Entered, path: PricePath, account: Replayed) -> tuple[Cause, str] | None:
+    """Return why no bar of history between decision and fill has the price of a fill; None if one has."""
+    asked_us = epoch_us(entered.plan.decided_at)
+    bars = slice(_bar_of(path, asked_us), _bar_of(path, entered.filled_us) + 1)
+    if path.low[bars].min() <= entered.price <= path.high[bars].max():
+        return None
+    text = f"nothing was traded at its entry, {entered.price:.9g}"
+    return _why(account, entered.plan.symbol, path, asked_us, entered.filled_us, text)
+
+
+def _why(account: Replayed, symbol: str, path: PricePath, start_us: int, end_us: int, text: str) -> tuple[Cause, str]:
     """Return whether bars that the account lacked, had otherwise or too late explain a contradiction."""
-    seen = {epoch_us(each.row["open_time"]): each for each in account.rows.get("fine_bars", [])}
+    rows = [each for each in account.rows.get(account.finest, []) if each.row["symbol"] == symbol]
+    seen = {epoch_us(each.row["open_time"]): each for each in rows}
     first, last = _bar_of(path, start_us), _bar_of(path, end_us)
     for at in range(first, min(last + 1, len(path.open_time))):
         opened = int(path.open_time[at])
