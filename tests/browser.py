@@ -149,8 +149,13 @@ class Browser:
 
     def visit(self, url: str) -> None:
         """Load an address and wait until its chart is drawn."""
+        self.load(url)
+        self.wait("document.getElementById('chart')?.dataset.ready === 'yes'")
+
+    def load(self, url: str) -> None:
+        """Load an address of a page that may have no chart."""
         self.send("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && document.getElementById('chart')?.dataset.ready === 'yes'")
+        self.wait(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'")
 
     def ask(self, expression: str) -> Any:
         """Return the value of an expression in the page."""
@@ -183,6 +188,11 @@ class Browser:
         text = {"text": key} if len(key) == 1 else {}
         self.send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def tab(self) -> None:
+        """Move the focus on, as the Tab key does."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Write what is seen as a PNG file; `whole` takes all of the page."""

@@ -24,6 +24,7 @@ from slackwater.report.page.document import document
 from slackwater.report.page.drawing import Axis, Plot
 from slackwater.report.page.forest import Row, forest
 from slackwater.report.page.price_chart import chart_of_symbol
+from tests.accessibility import serious_faults
 from tests.browser import Browser, contrast
 
 _START = pd.Timestamp("2024-03-01T00:05Z")
@@ -122,7 +123,7 @@ def sections(*, synthetic: bool = True) -> list[Section]:
 
 
 def page_of(content: dict[str, Any], *, synthetic: bool = True) -> str:
-    return document(sections(synthetic=synthetic), content, dataset=_EVIL, synthetic=synthetic)
+    return document(sections(synthetic=synthetic), content, heading=f"Report of a run: {_EVIL}", synthetic=synthetic)
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +239,36 @@ def test_the_page_fits_a_phone(browser: Browser) -> None:
     browser.resize(1280, 900)
 
 
+@pytest.mark.parametrize(("scheme", "phone"), [("light", False), ("dark", True)])
+def test_axe_finds_nothing_serious(browser: Browser, scheme: str, *, phone: bool) -> None:
+    """Catches a control without a name, a region that the keyboard cannot reach, and text that cannot be read."""
+    browser.resize(360 if phone else 1280, 740, phone=phone)
+    browser.media(scheme=scheme)
+    focus(browser)
+    browser.key("n")
+    browser.wait("document.querySelector('#trade h3')")
+    assert serious_faults(browser) == []
+    browser.key("Escape")
+    browser.resize(1280, 900)
+    browser.media()
+
+
+def test_the_keyboard_reaches_everything_in_order_and_leaves_the_chart(browser: Browser) -> None:
+    """Catches a keyboard trap, and a control that only a mouse reaches."""
+    everything = (
+        "[...document.querySelectorAll('a, button, select, input, summary, [tabindex=\"0\"]')]"
+        ".filter((each) => !each.closest('details:not([open]) > .scroll'))"
+    )
+    count = browser.ask(f"{everything}.length")
+    browser.ask("document.activeElement.blur(); window.scrollTo(0, 0)")
+    places = []
+    for _ in range(count + 1):  # once the focus leaves the page
+        browser.tab()
+        places.append(browser.ask(f"{everything}.indexOf(document.activeElement)"))
+    away = places.index(-1)
+    assert [*places[away + 1 :], *places[:away]] == list(range(count))
+
+
 @pytest.mark.parametrize(("scheme", "kind"), [("light", "screen"), ("dark", "screen"), ("dark", "print")])
 def test_text_has_contrast_in_light_in_dark_and_on_paper(browser: Browser, scheme: str, kind: str) -> None:
     """Catches a colour that cannot be read: each text has a contrast of at least 4.5 to its card."""
@@ -276,6 +307,14 @@ def test_a_forest_tells_a_gain_from_a_loss_by_shape() -> None:
     lost = forest([Row.of("lost", None, None, None, "left out")], title="R", label="toy", synthetic=False)
     assert "left out" in lost
     assert 'class="mark' not in lost
+
+
+def test_labels_at_the_edge_are_whole() -> None:
+    """Catches a tick at the right end whose label is cut off by the edge of the picture."""
+    axis = Axis(title="USDT", low=0.0, high=1e6, ticks=[(0.0, "0"), (1e6, "1,000,000")])
+    svg = Plot(label="toy", x=axis, y=Axis(title="", low=0.0, high=1.0), synthetic=False).svg()
+    (place,) = re.findall(r'x="([\d.]+)"[^>]*>1,000,000<', svg)
+    assert float(place) + 0.5 * 7.0 * len("1,000,000") <= 520.0
 
 
 def test_unknown_values_are_named_and_not_zero() -> None:

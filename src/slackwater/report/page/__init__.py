@@ -1,1 +1,1 @@
-"""The report of a run as one HTML file: six questions of a trader, answered from the files of the run."""
+"""Parts that the pages of a run, of two runs and of an account share: pictures, tables, the chart, the document."""

@@ -32,7 +32,7 @@ _READING: Final = (
 )
 
 
-def document(sections: Sequence[Section], chart: Mapping[str, Any], *, dataset: str, synthetic: bool) -> str:
+def document(sections: Sequence[Section], chart: Mapping[str, Any] | None, *, heading: str, synthetic: bool) -> str:
     """Return the page.
 
     Parameters
@@ -40,24 +40,25 @@ def document(sections: Sequence[Section], chart: Mapping[str, Any], *, dataset: 
     sections
         The questions in their order.
     chart
-        Data of the price chart, which stands in the section ``trades``.
-    dataset
-        Name of the data set.
+        Data of the price chart, which stands in the section ``trades``; None on a page without one, which has no
+        script at all.
+    heading
+        What the page is about.
     synthetic
         Whether the market was simulated.
     """
-    scripts = [_asset("lightweight-charts.js"), _asset("page.js")]
-    title = f"slackwater: {dataset}{', SYNTHETIC market' if synthetic else ''}"
-    body = "".join(_section(i, each, synthetic) for i, each in enumerate(sections, start=1))
+    scripts = [] if chart is None else [_asset("lightweight-charts.js"), _asset("page.js")]
+    title = f"slackwater: {heading}{', SYNTHETIC market' if synthetic else ''}"
+    body = "".join(_section(i, each, synthetic, with_chart=chart is not None) for i, each in enumerate(sections, 1))
+    data = "" if chart is None else f'<script type="text/plain" id="data">{_packed(chart)}</script>'
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f'<link rel="icon" href="data:,"><style>{_asset("page.css")}</style></head><body>\n'
         f'<a class="skip" href="#{sections[0].name}">To the content</a>'
-        f"<header><div><h1>Report of a run: {escape(dataset)}</h1>{_banner(synthetic)}</div></header>"
-        f"{_navigation(sections, synthetic)}<main>{body}</main>{_footer()}"
-        f'<script type="text/plain" id="data">{_packed(chart)}</script>'
+        f"<header><div><h1>{escape(heading)}</h1>{_banner(synthetic)}</div></header>"
+        f"{_navigation(sections, synthetic)}<main>{body}</main>{_footer(with_chart=chart is not None)}{data}"
         + "".join(f"<script>{script}</script>" for script in scripts)
         + "</body></html>\n"
     )
@@ -70,7 +71,7 @@ def _asset(name: str) -> str:
 def _policy(scripts: Iterable[str]) -> str:
     """Return what the page may do: run these scripts, style itself, and nothing else."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -98,8 +99,8 @@ def _navigation(sections: Sequence[Section], synthetic: bool) -> str:
     return f'<nav aria-label="Questions"><ol>{mark}{links}</ol></nav>'
 
 
-def _section(place: int, section: Section, synthetic: bool) -> str:
-    chart = _chart(synthetic) if section.name == "trades" else ""
+def _section(place: int, section: Section, synthetic: bool, *, with_chart: bool) -> str:
+    chart = _chart(synthetic) if with_chart and section.name == "trades" else ""
     pictures = "".join(map(_picture, section.pictures))
     return (
         f'<section id="{section.name}"><h2>{place}. {escape(section.question)}</h2>'
@@ -182,9 +183,12 @@ def _chart(synthetic: bool) -> str:
     )
 
 
-def _footer() -> str:
+def _footer(*, with_chart: bool) -> str:
+    drawn = (
+        "The chart is drawn by TradingView Lightweight Charts™, Copyright (c) 2026 TradingView, Inc., licensed under "
+        "the Apache License 2.0. "
+    )
     return (
-        "<footer>Made by slackwater from the files of the run. The chart is drawn by TradingView Lightweight Charts™, "
-        "Copyright (c) 2026 TradingView, Inc., licensed under the Apache License 2.0. A backtest is not advice."
-        "</footer>"
+        f"<footer>Made by slackwater from the files of the record. {drawn if with_chart else ''}"
+        "Neither a backtest nor paper trading is advice.</footer>"
     )

@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-__all__ = ["Axis", "Plot", "months", "nice_ticks", "rows_plot"]
+__all__ = ["Axis", "Plot", "moments", "months", "nice_ticks", "rows_plot"]
 
 _WIDTH: Final = 520.0
 _TOP, _BOTTOM, _RIGHT, _LEFT = 30.0, 46.0, 16.0, 62.0
+_LETTER: Final = 7.5  # width of a letter of a tick, on a phone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,9 @@ class Plot:
         for place, label in self.x.ticks or nice_ticks(self.x):
             a, _ = self.at(place, self.y.low)
             yield f'<path class="grid" d="M{a:.1f} {_TOP:.0f}V{bottom:.1f}"/>'
-            yield f'<text class="tick" x="{a:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{escape(label)}</text>'
+            inside = min(a, _WIDTH - 0.5 * _LETTER * len(label))  # a label at the edge would be cut off
+            at = f'x="{inside:.1f}" y="{bottom + 16:.1f}" text-anchor="middle"'
+            yield f'<text class="tick" {at}>{escape(label)}</text>'
         for place, label in self.y.ticks or nice_ticks(self.y):
             _, b = self.at(self.x.low, place)
             yield f'<path class="grid" d="M{self.left:.1f} {b:.1f}H{_WIDTH - _RIGHT:.1f}"/>'
@@ -230,3 +233,20 @@ def months(times: Sequence[float], most: int = 6) -> list[tuple[float, str]]:
         return [(each.timestamp(), f"{each:%d %b %Y}") for each in days]
     kept = starts[:: -(-len(starts) // most)]
     return [(each.timestamp(), f"{each:%b %Y}") for each in kept]
+
+
+def moments(times: Sequence[float], most: int = 5) -> list[tuple[float, str]]:
+    """Return round times of the day within some times (seconds since 1970) of a few days; months of a longer span.
+
+    Examples
+    --------
+    >>> [label for _, label in moments([1_713_430_000.0, 1_713_480_000.0])]
+    ['18 Apr 09:00', '18 Apr 12:00', '18 Apr 15:00', '18 Apr 18:00', '18 Apr 21:00']
+    """
+    first, last = (pd.Timestamp(each, unit="s", tz="UTC") for each in (min(times), max(times)))
+    for step in ("5min", "15min", "30min", "1h", "2h", "3h", "6h", "12h", "1D"):
+        # The last label needs room before the edge.
+        found = pd.date_range(first.ceil(step), last - 0.06 * (last - first), freq=step)
+        if len(found) <= most:
+            return [(each.timestamp(), f"{each:%d %b %H:%M}") for each in found]
+    return months(times)

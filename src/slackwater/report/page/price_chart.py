@@ -26,7 +26,7 @@ _DENSEST: Final = 0.995  # quantile of the cells with mass that is the brightest
 _STRESS: Final = 1.5  # power that keeps the usual mass pale, so that the price stays visible
 _CANDLES: Final = 60_000  # of all symbols together: more make the file too large
 _COLUMNS: Final = 13_000
-_INTERVALS: Final = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24, 168))
+_INTERVALS: Final = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480, 1_440, 10_080))
 _LOG: Final = 1e5  # prices are whole numbers of 1/100,000 in log price
 _POOL_REACH: Final = 0.1
 

@@ -14,7 +14,8 @@
   }
   const data = JSON.parse(new TextDecoder().decode(await unpack($("data").textContent.trim(), "gzip")));
   if (!data.symbols.length) { legend.textContent = "There is nothing to draw: no signal event lies in the test blocks."; return; }
-  const clock = (t) => new Date(t * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const known = (trade) => trade.variants.filter((v) => v.price !== null);
+  const clock = (t) => t === null ? "not known" : new Date(t * 1000).toISOString().slice(0, 16).replace("T", " ");
   const figures = (x, digits = 4) => x === null || x === undefined ? "not known"
     : Math.abs(x) >= 1e4 ? Math.round(x).toLocaleString("en-US") : Number(x.toPrecision(digits)).toString();
   const signed = (x, digits = 3) => x === null ? "not known" : (x > 0 ? "+" : "") + figures(x, digits);
@@ -178,7 +179,7 @@
     if (y0 === null || y1 === null) return;
     const colour = trade.side > 0 ? look.long : look.short, result = trade.net_r > 0 ? look.gain : look.loss;
     if (full) {
-      const stop = up(trade.stop), target = up(trade.target), end = Math.max(...trade.variants.map((v) => across(v.time)), x0 + 6);
+      const stop = up(trade.stop), target = up(trade.target), end = Math.max(...known(trade).map((v) => across(v.time)), x0 + 6);
       g.globalAlpha = 0.2; g.fillStyle = look.gain; g.fillRect(x0, Math.min(y0, target), end - x0, Math.abs(target - y0));
       g.fillStyle = look.loss; g.fillRect(x0, Math.min(y0, stop), end - x0, Math.abs(stop - y0)); g.globalAlpha = 1;
       for (const [name, price, dash] of [["target", trade.target, []], ["stop", trade.stop, []], ["entry", trade.entry, [5, 4]], ["liquidation", trade.liquidation_price, [2, 3]]]) {
@@ -189,7 +190,7 @@
         const text = `${name} ${figures(price, 6)}`;
         g.font = "12px system-ui"; g.textAlign = "left"; g.lineWidth = 3; g.strokeStyle = look.back; g.strokeText(text, end + 6, y + 4); g.fillStyle = look.ink; g.fillText(text, end + 6, y + 4);
       }
-      for (const variant of trade.variants.slice(1)) {
+      for (const variant of known(trade).slice(1)) {
         if (variant.time === trade.exit_time && variant.price === trade.exit) continue;
         const x = across(variant.time), y = up(variant.price);
         if (y === null) continue;
@@ -209,7 +210,7 @@
     return { attached: (given) => { ask = given.requestUpdate; }, paneViews: () => [view], updateAllViews: () => {}, again: () => ask(),
       autoscaleInfo: () => {
         if (zOrder !== "top" || !chosen || !now || chosen.symbol !== now.item.symbol) return null;
-        const prices = [chosen.stop, chosen.target, chosen.entry, ...chosen.variants.map((v) => v.price)];
+        const prices = [chosen.stop, chosen.target, chosen.entry, ...known(chosen).map((v) => v.price)];
         return { priceRange: { minValue: Math.min(...prices), maxValue: Math.max(...prices) } };
       } };
   };
@@ -235,7 +236,7 @@
   scale.subscribeVisibleLogicalRangeChange((seen) => {
     if (!seen || !now) return;
     const last = now.rows.length - 1, at = (i) => now.rows[Math.min(Math.max(Math.round(i), 0), last)].time;
-    range.textContent = `${now.item.symbol}, ${clock(at(seen.from))} to ${clock(at(seen.to))} UTC, candles of ${now.item.step / 3600} h`;
+    range.textContent = `${now.item.symbol}, ${clock(at(seen.from))} to ${clock(at(seen.to))} UTC, candles of ${now.item.step < 3600 ? now.item.step / 60 + " min" : now.item.step / 3600 + " h"}`;
   });
   chart.subscribeCrosshairMove((p) => {
     const bar = p.time !== undefined && p.seriesData.get(series);
@@ -254,9 +255,10 @@
     const part = element("div", null, panel);
     if (whole) part.className = "whole";
     element("h4", title, part);
-    const scroll = element("div", null, part); scroll.className = "scroll";
+    const scroll = element("div", null, part);
+    scroll.className = "scroll"; scroll.tabIndex = 0; scroll.setAttribute("role", "region"); scroll.setAttribute("aria-label", title);
     const table = element("table", null, scroll), top = element("tr", null, element("thead", null, table)), body = element("tbody", null, table);
-    head.forEach((name) => element("th", name, top));
+    head.forEach((name) => { element("th", name, top).scope = "col"; });
     rows.forEach((cells) => { const row = element("tr", null, body); cells.forEach((cell) => element("td", cell, row)); });
   };
   const distance = (trade, price) => price === null ? "" : ` (${signed(100 * (price / trade.entry - 1))} %)`;
@@ -276,8 +278,9 @@
       ["exit (USDT)", figures(trade.exit, 6) + distance(trade, trade.exit)], ["exit time (UTC)", clock(trade.exit_time)], ["held (hours)", figures((trade.exit_time - trade.entry_time) / 3600, 3)],
       ["gross (USDT)", signed(trade.gross_usd)], ["fees", signed(-trade.fees_usd)], ["slippage", signed(-trade.slippage_usd)], ["funding", trade.funding_known ? signed(-trade.funding_usd) : "not known, left out of the net results"],
       ["net (USDT)", signed(trade.net_usd)], ["net (bps of notional)", signed(trade.net_bps)], ["net (R)", signed(trade.net_r)], ["equity after (USDT)", figures(trade.equity_after, 6)]]);
+    if (trade.note) group("Note", Object.keys(trade.note).length ? Object.entries(trade.note) : [["note", "none was written"]]);
     grid("The same trade without its levels, before costs", ["variant", "result (R)", "ended by", "price", "time (UTC)"],
-      trade.variants.map((v) => [v.name, signed(v.gross_r), v.reason, figures(v.price, 6), clock(v.time)]));
+      trade.variants.map((v) => [v.name, signed(v.gross_r), v.reason, figures(v.price, 6), clock(v.time)]), true);
     grid("Pools as the map was last read before the decision", ["pool", "price", "distance", "estimated share of open interest"],
       trade.pools.length ? trade.pools.map((p) => [`#${p.rank} ${p.side}`, figures(p.price, 6), share(p.distance_fraction), share(p.mass_fraction)]) : [["none within reach, or not known", "", "", ""]]);
   };
@@ -288,8 +291,8 @@
     rows.forEach((row, i) => { row.classList.toggle("chosen", trade !== null && i === trade.i); row.setAttribute("aria-current", String(trade !== null && i === trade.i)); });
     if (trade === null) { panel.replaceChildren(); element("p", "Choose a trade: click it in the chart or in the list, or press N in the chart.", panel); redraw(); return; }
     if (!now || now.item.symbol !== trade.symbol) await showSymbol(trade.symbol);
-    const end = Math.max(...trade.variants.map((v) => v.time)), pad = Math.max(36 * 3600, 12 * now.item.step);
-    scale.setVisibleLogicalRange({ from: logical(trade.entry_time - pad), to: logical(end + 0.8 * pad) });
+    const end = Math.max(...known(trade).map((v) => v.time)), pad = Math.max(Math.min(36 * 3600, 3 * (end - trade.entry_time)), 12 * now.item.step);
+    scale.setVisibleLogicalRange({ from: Math.max(logical(trade.entry_time - pad), 0), to: Math.min(logical(end + 0.8 * pad), now.rows.length + 2) });
     describe(trade); redraw();
     if (scroll) box.scrollIntoView({ block: "center" });
   };

@@ -10,44 +10,25 @@ import numpy as np
 
 from slackwater.evidence.evaluation import daily_returns
 from slackwater.evidence.verdict import FEWEST_DAYS
+from slackwater.report.page.clauses import CLAUSES, OUTCOMES
 from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, number, words
 from slackwater.report.page.drawing import Axis, Plot
 from slackwater.report.page.forest import Row, forest, forest_table
-from slackwater.report.page.run_files import RunFiles
+from slackwater.report.run.run_files import RunFiles
 
 __all__ = ["trust"]
 
-_CLAUSES: Final = {
-    "real_data": "Real data",
-    "direction_auc_low": "AUC of direction, lower bound",
-    "auc_over_price_only_low": "AUC over that of price features alone, lower bound",
-    "auc_over_direction_flag_low": "AUC over that of the direction of the move alone, lower bound",
-    "brier_skill": "Brier skill score",
-    "overconfidence": "Overconfidence of probabilities",
-    "reliability_slope": "Slope of the reliability line",
-    "net_bps_low": "Mean net result, lower bound (bps per trade)",
-    "net_bps_over_drift_low": "Mean net result over market drift, lower bound (bps per trade)",
-    "net_bps_mean_at_double_costs": "Mean net result at double costs (bps per trade)",
-    "profit_factor": "Profit factor",
-    "halves_positive": "Halves of the period with a gain",
-    "positive_quarter_share": "Share of quarters with a gain",
-    "top_5pct_share_of_gross_profit": "Share of gross profit from the top 5 % of trades",
-    "deflated_sharpe": "Deflated Sharpe ratio",
-    "overfitting_probability": "Probability of backtest overfitting",
-    "enough_days_with_trades": "Days with trades",
-    "enough_blocks_with_trades": "Blocks of the bootstrap with trades",
-}
-_OUTCOMES: Final = {True: "✓ passed", False: "✗ failed", None: "? not evaluable"}
+_COUNTS: Final = ("enough_days_with_trades", "enough_blocks_with_trades", "halves_positive")
 
 
 def trust(run: RunFiles) -> Section:
     """Return the section: scorecard, power, comparison with markets without an edge, and defects of the data."""
     verdict = run.verdict
     name, sentence = words(str(verdict["verdict"])), str(verdict["sentence"])
-    for clause in sorted(_CLAUSES, key=len, reverse=True):
+    for clause in sorted(CLAUSES, key=len, reverse=True):
         sentence = re.sub(
             rf"\b{clause}\b",
-            _CLAUSES[clause].split(" (")[0].replace(", lower bound", " (lower bound)"),
+            CLAUSES[clause].split(" (")[0].replace(", lower bound", " (lower bound)"),
             sentence,
         )
     pictures = [_scorecard(run), _power(run), _null(run), _defects(run)]
@@ -64,9 +45,9 @@ def _scorecard(run: RunFiles) -> Picture:
     order = {False: 0, None: 1, True: 2}
     rows = [
         [
-            _OUTCOMES[found["passed"]],
-            _CLAUSES.get(name, words(name)),
-            found["value"],
+            OUTCOMES[found["passed"]],
+            CLAUSES.get(name, words(name)),
+            _value(name, found["value"]),
             found["requirement"],
             found["note"],
         ]
@@ -87,12 +68,19 @@ def _scorecard(run: RunFiles) -> Picture:
     )
 
 
+def _value(name: str, value: float | None) -> Any:
+    """Return the value of a clause as it is read: yes or no, a count, or a number."""
+    if name == "real_data":
+        return "yes" if value else "no"
+    return int(value) if name in _COUNTS and value is not None else value
+
+
 def _power(run: RunFiles) -> Picture:
     found, power = run.metrics["backtest"]["unit_risk"], run.verdict["power"]
     visible = power.get("smallest_visible_effect_bps")
     rows = [
         Row.of("mean net result", *map(found.get, ("net_bps_mean", "net_bps_low", "net_bps_high"))),
-        Row.of("smallest visible mean", visible, visible, visible, "at t = 3"),
+        Row.of("smallest visible mean", visible, None, None, "a threshold, at t = 3"),
     ]
     return Picture(
         title="Power of the sample",
@@ -134,7 +122,7 @@ def _null(run: RunFiles) -> Picture:
     eligible = sum(row["verdict"] == "eligible" for row in markets)
     finding = f"{eligible} of {len(markets)} simulated markets without any edge pass this verdict"
     if not math.isnan(own):
-        finding += f"; the t of this run, {number(own)}, exceeds that of the luckiest trial of {beaten} of them"
+        finding += f"; on {beaten} of them the t of the best trial is below that of this run, {number(own)}"
     return Picture(
         title=title,
         finding=f"{finding}.",
@@ -145,7 +133,8 @@ def _null(run: RunFiles) -> Picture:
                 [f"seed {row['seed']}", row["t"], row["auc"], row["n_trades"], words(row["verdict"])] for row in markets
             ],
         ),
-        note="Bars: the best of all trials on each SYNTHETIC market whose returns nothing predicts.",
+        note="Bars: the best of all trials on each SYNTHETIC market whose returns nothing predicts; each is a year "
+        "or longer.",
     )
 
 

@@ -14,7 +14,7 @@ from slackwater.models.training_shares import TrainingShares
 from slackwater.report.page.content import Picture, Section, Table, known, percent, words
 from slackwater.report.page.drawing import Axis, rows_plot
 from slackwater.report.page.forest import forest, rows_of
-from slackwater.report.page.run_files import RunFiles
+from slackwater.report.run.run_files import RunFiles
 from slackwater.storage import read_parquet
 
 __all__ = ["inputs"]

@@ -11,7 +11,7 @@ import pandas as pd
 from slackwater.report.page.content import Picture, Section, Table, number, percent
 from slackwater.report.page.drawing import Axis, Plot, months
 from slackwater.report.page.forest import Row, forest
-from slackwater.report.page.run_files import RunFiles
+from slackwater.report.run.run_files import RunFiles
 
 __all__ = ["survival"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from slackwater.market.spec import FrameSpec
-from slackwater.report.page.costs import costs
 from slackwater.report.page.document import document
-from slackwater.report.page.inputs import inputs
-from slackwater.report.page.run_files import RunFiles
-from slackwater.report.page.skill import skill
-from slackwater.report.page.survival import survival
-from slackwater.report.page.trades import Trades
-from slackwater.report.page.trust import trust
+from slackwater.report.run.costs import costs
+from slackwater.report.run.inputs import inputs
+from slackwater.report.run.run_files import RunFiles
+from slackwater.report.run.skill import skill
+from slackwater.report.run.survival import survival
+from slackwater.report.run.trades import Trades
+from slackwater.report.run.trust import trust
 from slackwater.storage import atomic_file
 
 __all__ = ["write_page"]
@@ -45,7 +45,14 @@ def write_page(
     found = RunFiles.read(run)
     trades = Trades(found, spec=spec, features=features, horizon=horizon)
     sections = [trust(found), trades.section(), survival(found), costs(found), skill(found), inputs(found)]
-    page = document(sections, trades.chart(), dataset=found.dataset, synthetic=found.synthetic)
+    heading = f"Report of a run: {found.dataset}{_period(found)}"
+    page = document(sections, trades.chart(), heading=heading, synthetic=found.synthetic)
     with atomic_file(out) as path:
         path.write_text(page, encoding="utf-8")
     return len(page.encode())
+
+
+def _period(run: RunFiles) -> str:
+    """Return the days of the scored events, as the heading names them."""
+    times = run.scored["event_time"]
+    return f", test blocks {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" if len(times) else ""

@@ -10,7 +10,7 @@ from slackwater.metrics.classification import average_precision, calibration_bin
 from slackwater.report.page.content import Picture, Section, Table, interval, known, number, percent, words
 from slackwater.report.page.drawing import Axis, Plot, rows_plot
 from slackwater.report.page.forest import forest, forest_table, rows_of
-from slackwater.report.page.run_files import RunFiles
+from slackwater.report.run.run_files import RunFiles
 
 __all__ = ["skill"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from slackwater.report.page.content import UNKNOWN, Picture, Section, Table, known, number, percent
 from slackwater.report.page.drawing import Axis, Plot, rows_plot
 from slackwater.report.page.forest import Row, forest
-from slackwater.report.page.run_files import RunFiles
+from slackwater.report.run.run_files import RunFiles
 
 __all__ = ["costs"]
 

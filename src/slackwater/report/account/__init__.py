@@ -1,0 +1,1 @@
+"""Report of an account of a journal, such as a period of paper trading."""

@@ -1,0 +1,1 @@
+"""Report of two runs side by side, with paired differences."""
