@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from slackwater.market.bars import resample_bars
 from slackwater.market.contract_file import merge_contracts
 from slackwater.market.frame import MarketFrame
 from slackwater.models.training import Trainer, TrainingSet
+from slackwater.parallel import TimeLeft, run_tasks
 from slackwater.simulation.market import MarketRequest, simulate
 from slackwater.simulation.parameters import MarketParameters
 from slackwater.storage import digest_of, read_json, write_report
@@ -73,8 +74,12 @@ def parameters_digest(params: Params) -> str:
     """Return the digest of every parameter that a result depends on, those of the simulated market included."""
     sections = ("dataset", "market", "features", "bracket", "costs", "labels", "validation", "model")
     # An option that the data set does not use is no parameter of the result.
-    given = [getattr(params, name).model_dump(mode="json", exclude_none=True) for name in sections]
-    return digest_of([*given, params.trading.rules.model_dump(mode="json"), asdict(MarketParameters())])
+    given = {name: getattr(params, name).model_dump(mode="json", exclude_none=True) for name in sections}
+    if params.model.engine == "local":  # nor is the cluster that fits nothing
+        given["model"] = {
+            key: value for key, value in given["model"].items() if key not in ("engine", "fit_time_limit")
+        }
+    return digest_of([*given.values(), params.trading.rules.model_dump(mode="json"), asdict(MarketParameters())])
 
 
 def over_markets(
@@ -85,7 +90,9 @@ def over_markets(
     out: Path,
     describe: Callable[[dict[str, Any]], str],
 ) -> list[dict[str, Any]]:
-    """Return a measurement of every market, two at a time; started again, it goes on where it was stopped.
+    """Return a measurement of every market; started again, it goes on where it was stopped.
+
+    Two processes measure, unless ``SLACKWATER_WORKERS`` chooses others.
 
     Parameters
     ----------
@@ -107,16 +114,18 @@ def over_markets(
     before = read_json(kept) if kept.is_file() else {}
     found = before["found"] if before.get("state") == state else {}
     wanted = {digest_of([market]): market for market in markets}
-    pool = ProcessPoolExecutor(max_workers=2)
-    try:
-        running = {name: pool.submit(_measured, measure, wanted[name]) for name in wanted if name not in found}
-        for name, future in running.items():
-            found[name] = future.result()
-            write_report({"state": state, "found": found}, kept)
-            sys.stdout.write(f"SYNTHETIC, {len(found)} of {len(wanted)}, {wanted[name]}: {describe(found[name])}\n")
-            sys.stdout.flush()
-    finally:
-        pool.shutdown(cancel_futures=True)  # a campaign that is stopped does not measure the rest
+    names = {str(market): name for name, market in wanted.items() if name not in found}
+    left = TimeLeft()
+    measurements = run_tasks(
+        partial(_measured, measure), {each: wanted[name] for each, name in names.items()}, unless_chosen="processes:2"
+    )
+    for done, ((each, name), row) in enumerate(zip(names.items(), measurements, strict=True), start=1):
+        found[name] = row
+        write_report({"state": state, "found": found}, kept)
+        sys.stdout.write(
+            f"SYNTHETIC, {len(found)} of {len(wanted)}, {each}: {describe(row)}; {left.after(done, len(names))}\n"
+        )
+        sys.stdout.flush()
     kept.unlink(missing_ok=True)
     return [found[name] for name in wanted]
 

@@ -23,6 +23,7 @@ from slackwater.evidence.left_out import (
     trigger_variants,
 )
 from slackwater.labels.trades import TradeRules
+from slackwater.run.features import read_feature_table
 from slackwater.storage import read_json, read_parquet
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
@@ -47,7 +48,7 @@ def entry_market(stage: Stage, backtest: Backtest, gate: Gate) -> EntryMarket:
     """Return the market in which a control enters at any bar close: the bracket, costs and prices of the labels."""
     columns = list(dict.fromkeys([*_KEYS, "available_time", *CONTEXT]))
     return EntryMarket(
-        bars=read_parquet("data/features.parquet", columns=columns),
+        bars=read_feature_table(columns),
         paths=backtest.paths,
         trade=TradeRules(
             contracts=gate.contracts,

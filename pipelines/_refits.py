@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from slackwater.errors import DataError
 from slackwater.evidence.left_out import Variant, costless_families, without_families
 from slackwater.evidence.unseen_symbols import UnseenGroup, symbol_groups, unseen_predictions
 from slackwater.models.training import Trainer, TrainingSet
+from slackwater.parallel import TimeLeft
 from slackwater.storage import digest_of, read_parquet, values_digest, write_parquet
 from slackwater.types import Bools, Floats
 
@@ -52,7 +51,7 @@ class Refits:
         state = self._state()
         paths = {name: KEPT / f"{state}-{digest_of(name)}.parquet" for name in fits}
         waiting = sum(not path.is_file() for path in paths.values())
-        begun, done = time.monotonic(), 0
+        left, done = TimeLeft(), 0
         for name, path in paths.items():
             if path.is_file():
                 self.say(f"{name}: fitted before")
@@ -66,8 +65,7 @@ class Refits:
             KEPT.mkdir(parents=True, exist_ok=True)
             write_parquet(found, path)
             done += 1
-            left = timedelta(seconds=round((waiting - done) * (time.monotonic() - begun) / done))
-            self.say(f"{name}: {done} of {waiting}, about {left} left")
+            self.say(f"{name}: {done} of {waiting}, {left.after(done, waiting)}")
             yield found
 
     def _state(self) -> str:

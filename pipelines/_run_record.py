@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from slackwater.evidence.curves import Curve, auc_by_fold, calibration_by_bin, net_r_by_trade
 from slackwater.evidence.direction import traded_rows
 from slackwater.report.html_page import html_page
 from slackwater.storage import read_parquet, write_parquet
-from slackwater.tracking.curves import Curve, auc_by_fold, calibration_by_bin, net_r_by_trade
 from slackwater.tracking.runs import DatasetFacts
 
 CODE = ("src", "pipelines", "dvc.yaml", "requirements.lock")

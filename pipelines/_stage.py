@@ -17,6 +17,8 @@ from pipelines._closure import ROOT, extra_family_files
 from pipelines._watch import AGAIN, ENOUGH_MEMORY, is_short_of_memory
 from slackwater.config import Params, load_params, place_of
 from slackwater.errors import ParameterError, SlackwaterError
+from slackwater.interrupts import interrupt_between_compilations
+from slackwater.parallel import TASK_NOTE, TimeLeft, use_workers
 from slackwater.storage import remove_leftovers
 
 EFFECTIVE = "reports/effective_params.yaml"
@@ -88,12 +90,12 @@ class Stage:
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """Return a callback (done, total) that writes a line at every tenth of the total."""
-        told = 0
+        told, left = 0, TimeLeft()
 
         def report(done: int, total: int) -> None:
             nonlocal told
             if done == total or done * 10 // total > told:
-                self.say(f"{done:,} of {total:,} {what}")
+                self.say(f"{done:,} of {total:,} {what}, {left.after(done, total)}")
             told = done * 10 // total
 
         return report
@@ -145,6 +147,7 @@ def _require_extra_families(deps: set[Path]) -> None:
 def run(name: str, main: Callable[[Stage], None]) -> None:
     """Run a stage; what the user or the machine can be the cause of becomes one message and exit status 1."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    interrupt_between_compilations()
     stage = None
     try:
         stage = Stage(name)
@@ -152,7 +155,8 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
             remove_leftovers(out)
         stage.say(stage.purpose)
         _announce_compilation(stage)
-        main(stage)
+        with use_workers(None, tell=stage.say):
+            main(stage)
     except SlackwaterError as error:
         message = f"{type(error).__name__}: {error}"
     except KeyboardInterrupt:
@@ -162,7 +166,8 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
         if found is None:
             _record_failure(stage, f"{type(error).__name__}: {error}")
             raise
-        message = f"{found}; {AGAIN}"
+        tasks = [note for note in getattr(error, "__notes__", ()) if note.startswith(TASK_NOTE)]
+        message = f"{', '.join([found, *tasks])}; {AGAIN}"
     else:
         return
     sys.stderr.write(f"\n{name} failed: {message}\n")

@@ -18,6 +18,7 @@ from slackwater.evidence.trial_ledger import read_trials
 from slackwater.evidence.trials import configuration_digest, count_trials
 from slackwater.metrics.performance import account_summary
 from slackwater.report.control_figures import control_drawings
+from slackwater.report.curve_tables import write_curve_tables
 from slackwater.report.figures import write_figures
 from slackwater.run.judgement import judge
 from slackwater.run.training import read_training_set
@@ -58,7 +59,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(stage: Stage) -> None:
-    """Write metrics, headline, verdict and the page of direction into ``data/reports``, and ``reports/plots``."""
+    """Write metrics, headline, verdict and the page of direction into ``data/reports``, and curves and plots."""
     synthetic, resampling = stage.dataset.synthetic, Resampling.of(stage.evaluation)
     training, trainer = read_training_set(), build_trainer(stage)
     predicted, controls = read_parquet("data/control_predictions.parquet"), read_json("data/reports/controls.json")
@@ -108,6 +109,9 @@ def main(stage: Stage) -> None:
     write_report(metrics, "data/reports/metrics.json")
     write_report(headline(metrics), "data/reports/headline.json")
     write_report(judged.verdict.to_dict() | {"account": account}, "data/reports/verdict.json")
+    market = f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}"
+    known = traded[traded[["y_direction", "p_direction"]].notna().all(axis=1)]
+    write_curve_tables("reports/curves", scored=known, equity=trades["equity"], sample=sample, market=market)
     write_figures(
         "reports/plots",
         scored=traded,
@@ -116,7 +120,7 @@ def main(stage: Stage) -> None:
         targets=trainer.targets,
         models="models/fitted",
         more=control_drawings(controls),
-        title=f"{stage.dataset.name}{', SYNTHETIC market' if synthetic else ''}",
+        title=market,
     )
     if warning := metrics["trade"].get("against_direction", {}).get("warning"):
         stage.say(f"warning: {warning}")

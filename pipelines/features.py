@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from pipelines._families import engine_of, silent_triggers
 from pipelines._stage import Stage, run
-from slackwater.market.frame import MarketFrame
-from slackwater.market.inputs import INPUT_TABLES
-from slackwater.storage import read_tables, write_json, write_parquet
+from slackwater.run.feature_table import write_feature_table
+from slackwater.storage import write_json
 
 
 def main(stage: Stage) -> None:
-    """Write ``data/features.parquet`` and ``data/feature_manifest.json``."""
+    """Write ``data/features``, one file per symbol, and ``data/feature_manifest.json``."""
     spec = stage.market.spec
     engine = engine_of(stage.features, spec.bar_interval, spec.inputs)
-    tables = read_tables("data/tables", INPUT_TABLES)
-    stage.say(f"{sum(map(len, tables.values())):,} rows in {len(tables)} tables")
-    frame = MarketFrame.from_tables(tables, spec)
-    engine.require_fed(frame.available)
-    stage.say(f"{len(frame.table):,} bars of {frame.table['symbol'].nunique()} symbols")
-    for sentence in silent_triggers(stage.for_checks, engine, frame.available):
+    made = write_feature_table(engine, spec, tables="data/tables", progress=stage.progress("symbols"))
+    engine.require_fed(made.available)
+    for sentence in silent_triggers(stage.for_checks, engine, made.available):
         stage.say(sentence)
-    features = engine.transform(frame, progress=stage.progress("rows"))
-    manifest = engine.manifest(frame.available)
+    manifest = engine.manifest(made.available)
     stage.say(
-        f"{len(features):,} rows, {len(manifest['model_features'])} model features; "
+        f"{made.rows:,} rows, {len(manifest['model_features'])} model features; "
         f"unavailable: {', '.join(manifest['unavailable_families']) or 'none'}"
     )
-    write_parquet(features, "data/features.parquet")
     write_json(manifest, "data/feature_manifest.json")
 
 

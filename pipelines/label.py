@@ -10,39 +10,29 @@ from scipy.special import expit
 
 from pipelines._contracts import assumed_alike, contracts_of, require_facts
 from pipelines._stage import Stage, run
-from slackwater.labels.events import trigger_counts
 from slackwater.labels.table import build_labels, horizon_counts
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.storage import (
-    read_fine_bars,
-    read_parquet,
-    read_parquet_rows,
-    read_tables,
-    write_parquet,
-    write_report,
-)
+from slackwater.run.features import read_feature_rows
+from slackwater.run.fired_rows import read_fired_rows
+from slackwater.run.prices import ClosesOnDisk, PathsOnDisk
+from slackwater.storage import write_parquet, write_report
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.costs import CostModel
-from slackwater.trading.price_path import price_paths
 from slackwater.trading.score import CONTEXT
 
 
 def main(stage: Stage) -> None:
     """Write ``data/labels.parquet``, ``data/event_features.parquet`` and ``data/reports/labels.json``."""
-    tables = read_tables("data/tables", ["funding", "mark_price"])
-    fine_bars = read_fine_bars("data/tables")
-    paths = price_paths(fine_bars, tables.get("funding"), mark=tables.get("mark_price"))
+    paths = PathsOnDisk("data/tables")
     require_facts(stage, paths)
     for sentence in assumed_alike(stage, paths):
         stage.say(sentence)
     given = {"triggers": stage.labels.triggers, "sampling": stage.labels.sampling}
-    columns = ["symbol", "event_time", "available_time", *CONTEXT, *given["triggers"], *given["sampling"]]
-    features = read_parquet("data/features.parquet", columns=list(dict.fromkeys(columns)))
-    stage.say(f"{len(features):,} rows of features, {len(fine_bars):,} fine bars")
-    counts = trigger_counts(features, **given)
+    features, counts, rows = read_fired_rows(["available_time", *CONTEXT], **given)
+    stage.say(f"{rows:,} rows of features of {len(paths)} symbols")
     for name, count in counts.items():
-        stage.say(trigger_sentence(name, count, len(features)))
+        stage.say(trigger_sentence(name, count, rows))
     labels, report = build_labels(
         features,
         paths,
@@ -64,7 +54,7 @@ def main(stage: Stage) -> None:
         "horizons": horizon_counts(labels, report, horizon=stage.labels.horizon),
         "symbol_correlation": {
             "used": stage.labels.symbol_correlation,
-            "of_hourly_returns": HourlyCorrelations(paths).mean(),
+            "of_hourly_returns": HourlyCorrelations(ClosesOnDisk("data/tables")).mean(),
         },
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),
@@ -89,7 +79,7 @@ def main(stage: Stage) -> None:
     )
     write_parquet(labels, "data/labels.parquet")
     # The later stages read the features of the events alone: a few percent of all rows.
-    events = read_parquet_rows("data/features.parquet", labels[["symbol", "event_time"]])
+    events = read_feature_rows(labels[["symbol", "event_time"]])
     write_parquet(events, "data/event_features.parquet")
     write_report(summary, "data/reports/labels.json")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines._stage import Stage, run
-from slackwater.report.page.write import write_page
+from slackwater.report.run.write import write_page
 
 OUT = "reports/index.html"
 

@@ -67,8 +67,15 @@ def main(stage: Stage) -> None:
         "bracket_results": result_table(suggested, resampling),
     }
     stage.say("rule by rule")
-    rules, accounts = stage.progress("gates"), stage.progress("accounts")
-    tables["rules"] = rule_ablation(backtest, gate, resampling, configured=trades, progress=rules)
+    tables["rules"] = rule_ablation(
+        backtest,
+        gate,
+        resampling,
+        configured=trades,
+        at_trades=stage.progress("events under every gate"),
+        progress=stage.progress("gates"),
+    )
+    accounts = stage.progress("accounts")
     tables["drawdown_control"] = drawdown_ablation(backtest, gate, configured=equity, progress=accounts)
     stage.say("writing reports/trading.md and its plots")
     title = f"{name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"

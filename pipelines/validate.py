@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pipelines._stage import Stage, run
 from slackwater.market.quality.detectors import absent_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
+from slackwater.parallel import run_beside_files
 from slackwater.report.defects_page import defects_page
-from slackwater.run.tables import examined, with_bars
-from slackwater.storage import atomic_file, read_json, read_tables, write_report, write_tables
+from slackwater.run.symbol_stages import SymbolExaminer
+from slackwater.storage import atomic_directory, atomic_file, read_json, write_report
+from slackwater.symbol_tables import SymbolTables
 
 
 def main(stage: Stage) -> None:
     """Write ``data/tables``, ``reports/defects.json`` and ``reports/defects.md``; the reports also for refused data."""
-    market, dataset = stage.market, stage.dataset
-    spacing = {"fine_bars": market.fine_bar_interval, "bars": market.bar_interval}
-    archived = Path("data/raw/origin.json").is_file()
-    raw = read_tables("data/raw")
-    stage.say(f"{sum(map(len, raw.values())):,} rows in {len(raw)} tables")
-    tables, found = examined(raw, venue=dataset.venue, spacing=spacing, archived=archived)
-    read = findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json")
-    ledger = DefectLedger([*read, *found.findings])
-    absent = absent_tables(tables)
+    raw = SymbolTables("data/raw")
+    stage.say(f"{raw.rows:,} rows of {len(raw.symbols)} symbols in {len(raw.names)} tables")
+    ledger = DefectLedger(findings_from(read_json("data/raw/findings.json"), origin="data/raw/findings.json"))
+    progress = stage.progress("symbols")
+    with atomic_directory("data/tables") as directory:
+        examiner = SymbolExaminer(
+            raw=raw,
+            out=directory.resolve(),
+            venue=stage.dataset.venue,
+            spacing={"fine_bars": stage.market.fine_bar_interval, "bars": stage.market.bar_interval},
+            archived=Path("data/raw/origin.json").is_file(),
+        )
+        made = run_beside_files(examiner.examine, {symbol: symbol for symbol in raw.symbols})
+        for done, findings in enumerate(made, start=1):
+            ledger.findings += findings
+            progress(done, len(raw.symbols))
+        write_reports(stage, ledger, raw.names)
+        ledger.raise_if_refused()
+
+
+def write_reports(stage: Stage, ledger: DefectLedger, names: Collection[str]) -> None:
+    """Write what was found, and say it; `names` are those of the tables that were read."""
+    absent = absent_tables(set(names) - {finding.table for finding in ledger.refused})
     defects = ledger.to_dict() | {"absent_tables": absent}
     for table, rules in defects["rows_by_table_and_rule"].items():
         stage.say(f"{table}: " + ", ".join(f"{rule} {rows:,}" for rule, rows in rules.items()))
@@ -30,10 +47,8 @@ def main(stage: Stage) -> None:
         stage.say(f"absent: {', '.join(absent)}; the features that need them stay unknown")
     write_report(defects, "reports/defects.json")
     with atomic_file("reports/defects.md") as page:
-        title = f"{dataset.name}{' (SYNTHETIC)' if dataset.synthetic else ''}"
+        title = f"{stage.dataset.name}{' (SYNTHETIC)' if stage.dataset.synthetic else ''}"
         page.write_text(defects_page(ledger.findings, title=title, absent=absent), encoding="utf-8")
-    found.raise_if_refused()
-    write_tables(with_bars(tables, market.bar_interval), "data/tables")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def copy_repository(root: Path, *names: str) -> None:
         else:
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, root / name)
-    with global_compiler_lock:  # no other worker writes to the cache (tests/compile_lock.py)
+    with global_compiler_lock:  # no other worker writes to the cache (slackwater/parallel/compile_lock.py)
         for package in sorted({module.parent.relative_to(root) for module in (root / "src").rglob("*.py")}):
             if kernels_of(ROOT, package).is_dir():
                 ignored = shutil.ignore_patterns("*.tmp.*")

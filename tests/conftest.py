@@ -8,7 +8,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 import slackwater  # noqa: F401  (names the cache of kernels, before numba is imported)
-from tests.compile_lock import CompileLock
+from slackwater.parallel.compile_lock import compile_one_after_the_other
 
 # A build must not fail by chance; at the desk every run draws anew.
 settings.register_profile("build", derandomize=True, deadline=None)
@@ -25,7 +24,7 @@ settings.load_profile("build" if os.environ.get("CI") else "desk")
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    CompileLock(Path(os.environ.get("NUMBA_CACHE_DIR", tempfile.gettempdir())) / "compiling.lock").install()
+    compile_one_after_the_other()
 
 
 @pytest.fixture(scope="session")

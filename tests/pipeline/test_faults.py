@@ -200,7 +200,7 @@ def test_a_stage_says_at_once_what_it_does(root: Path) -> None:
     for name in ("configure", "ingest", "validate"):
         first, *others = stage(root, name).stdout.splitlines()
         assert first == f"{name}: {Stage(name).purpose}"
-    assert any(re.fullmatch(r"validate: [\d,]+ rows in \d+ tables", line) for line in others)
+    assert any(re.fullmatch(r"validate: [\d,]+ rows of \d+ symbols in \d+ tables", line) for line in others)
 
 
 def test_compilation_is_announced_once(tmp_path: Path) -> None:
@@ -333,6 +333,7 @@ def test_the_port_of_the_pages_may_be_taken_and_ctrl_c_is_quiet(root: Path) -> N
         assert out.endswith("ended\n")
         assert "Traceback" not in err
     with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection may still rest on the port
         free.bind(("127.0.0.1", port))
 
 

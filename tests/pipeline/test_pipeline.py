@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -50,6 +51,8 @@ COPIED = (
     "campaigns/promotions.json",
     ".dvc/config",
     ".dvc/.gitignore",
+    ".dvc/plots",
+    "Makefile",
 )
 
 FACTS = {
@@ -127,6 +130,47 @@ def test_everything_that_was_promised_is_there(repository: Path) -> None:
         assert (repository / f"reports/plots/{plot}.png").stat().st_size > 5_000
 
 
+def test_every_declared_plot_is_drawn_once_and_names_the_market(repository: Path, tmp_path: Path) -> None:
+    """Catches a plot that is declared and not made, one that is empty or there twice, and one without its title."""
+    declared = yaml.safe_load((repository / "dvc.yaml").read_text())["plots"]
+    content = json.loads(run(repository, "dvc", "plots", "show", "--json", "--out", str(tmp_path)))
+    assert content.get("errors", []) == []
+    drawn = content["data"]
+    assert set(drawn) == {name for each in declared for name in ([each] if isinstance(each, str) else each)}
+    pictures = []
+    for name, (found,) in drawn.items():
+        if found["type"] == "image":
+            pictures.append(Path(found["url"]).read_bytes())
+            continue
+        plot = found["content"]
+        assert plot["title"]["text"], name
+        rows = plot["data"]["values"]
+        assert rows, name
+        assert {row["market"] for row in rows} == {"simulated, SYNTHETIC market"}
+        for layer in plot["layer"][0]["layer"]:
+            for axis in ("x", "y"):
+                assert layer["encoding"][axis]["field"] in rows[0], name
+                assert "<DVC" not in layer["encoding"][axis]["title"], name
+    assert len(set(pictures)) == len(pictures) > 10
+    assert min(map(len, pictures)) > 5_000
+
+
+def test_the_table_of_experiments_has_the_columns_that_matter(repository: Path) -> None:
+    """Catches a column whose name was changed, and the hundreds of parameters."""
+    lines = run(repository, "make", "--dry-run", "--assume-old=.venv/.installed", "experiments").splitlines()
+    (line,) = (line for line in lines if line.startswith("dvc exp show"))
+    head, *rows = run(repository, *shlex.split(line), "--csv").splitlines()
+    expected = {
+        *("Experiment", "Created", "reports/headline.json:dataset", "direction_auc", "direction_auc_low"),
+        *("direction_auc_price_only", "max_drawdown", "trades", "unit_risk_net_bps", "unit_risk_net_bps_low"),
+        *("unit_risk_trades", "verdict"),
+    }
+    # DVC leaves out what no run knows: this one is too short for intervals.
+    assert expected - set(head.split(",")) <= {"direction_auc_low", "unit_risk_net_bps_low", "unit_risk_net_bps"}
+    assert len(head.split(",")) <= 12
+    assert len(rows) == 2
+
+
 def test_the_bundle_holds_all_that_a_gate_is_made_of(repository: Path) -> None:
     """A part that has a default and is not carried would be the default in live use, and no error."""
     manifest = json.loads((repository / "models/scorer/manifest.json").read_text())
@@ -190,7 +234,7 @@ def test_labels_and_backtest_are_settled_at_the_mark(repository: Path, monkeypat
         costs=CostModel(**dict(stage.costs)),
         reference_notional_usd=stage.labels.reference_notional_usd,
     )
-    features, bars = pd.read_parquet("data/features.parquet"), pd.read_parquet("data/tables/fine_bars.parquet")
+    features, bars = pd.read_parquet("data/features"), pd.read_parquet("data/tables/fine_bars.parquet")
 
     def net_r(mark: pd.DataFrame | None) -> pd.Series:
         horizon = stage.labels.horizon
@@ -498,7 +542,7 @@ def test_a_damaged_table_leaves_no_half_written_output(repository: Path, tmp_pat
     shutil.copytree(repository / "data/raw", root / "data/raw")
     for name in ("pipelines", "dvc.yaml", "params.yaml"):
         (shutil.copytree if (repository / name).is_dir() else shutil.copy)(repository / name, root / name)
-    path = root / "data/raw/fine_bars.parquet"
+    path = root / "data/raw/fine_bars.parquet/BTCUSDT.parquet"
     path.chmod(0o644)
     table = pd.read_parquet(path)
     table.loc[1_000, "close"] = float("nan")

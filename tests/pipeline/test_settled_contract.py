@@ -92,7 +92,7 @@ def test_nothing_reaches_past_a_settlement() -> None:
     defects = json.loads(Path("reports/defects.json").read_text())
     found = {(each["symbol"], each["rule"]) for each in defects["findings"]}
     assert {("ETHUSDT", "without_trades"), ("ETHUSDT", "after_settlement")} <= found
-    made = {name: pd.read_parquet(f"data/{name}.parquet") for name in ("features", "labels")}
+    made = {"features": pd.read_parquet("data/features"), "labels": pd.read_parquet("data/labels.parquet")}
     tables = {name: pd.read_parquet(f"data/tables/{name}.parquet") for name in ("bars", "fine_bars", "funding")}
     for name, table in (made | tables).items():
         last = table.groupby("symbol", observed=True)["event_time"].max()

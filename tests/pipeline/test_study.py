@@ -307,7 +307,7 @@ def test_tables_of_other_parameters_are_not_studied(root: Path) -> None:
 
 def test_a_net_result_of_unknown_funding_is_no_objective(root: Path) -> None:
     """Caught: trials that are ranked by results before funding, which counts as 0 where no rate is known."""
-    (root / "data/tables/funding.parquet").unlink()
+    shutil.rmtree(root / "data/tables/funding.parquet")
     one = {"parameters": {"trading.entry.probability_threshold": [0.5]}}
     assert study(root, GRID | one).returncode == 0
     assert study(root, GRID | one | {"name": "by-direction", "objective": "direction.auc"}).returncode == 0
@@ -323,12 +323,12 @@ def test_a_net_result_of_unknown_funding_is_no_objective(root: Path) -> None:
 
 def test_a_damaged_table_fails_the_study_and_no_trial(root: Path) -> None:
     """Caught: every point of a grid that is recorded as failed, and never tried again when the table is whole."""
-    funding = root / "data/tables/funding.parquet"
+    funding = root / "data/tables/funding.parquet/BTCUSDT.parquet"
     whole = funding.read_bytes()
     funding.write_bytes(whole[: len(whole) // 2])
     done = study(root, GRID)
     assert done.returncode == 1
-    assert "funding.parquet is not a readable parquet file" in done.stderr
+    assert "funding.parquet/BTCUSDT.parquet is not a readable parquet file" in done.stderr
     assert rows(root) == []
     funding.write_bytes(whole)
     assert study(root, GRID | {"parameters": {"trading.entry.probability_threshold": [0.5]}}).returncode == 0

@@ -139,7 +139,7 @@ def test_an_entry_with_every_kind_becomes_features() -> None:
     assert {("whale_transfers", "other_asset", "USDC"), ("large_trades", "other_asset", "DOGE1")} <= noted
     assert {rule for _, rule, _ in noted} == {"other_asset"}
 
-    made = pd.read_parquet("data/features.parquet")
+    made = pd.read_parquet("data/features")
     tables = {"bars", "whale_transfers", "large_trades", "exchange_flows"}
     fed = {name for table in tables for name in INPUT_TABLES[table]}
     params = resolve(parameters())

@@ -135,7 +135,7 @@ def test_families_that_cost_nothing_are_left_out_together(tmp_path: Path, monkey
     assert (both.part, both.name, both.change) == (TOGETHER, "sweeps, price", "without them")
     assert "chosen on these events" in both.part
     assert both.note == "the choice flatters leaving them out"
-    assert told == ["without sweeps, price: 1 of 1, about 0:00:00 left"]
+    assert told == ["without sweeps, price: 1 of 1, done"]
     alone = refits([], given=replace(training(), features=training().features[["informed", "direction"]]))
     expected = without_families(alone.training, alone.trainer, left_out=())
     np.testing.assert_array_equal(both.p, alone.directions(expected))
