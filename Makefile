@@ -22,7 +22,7 @@ endif
 endif
 endif
 
-.PHONY: repro quick test tests lint deps setup ui docs dist bench campaigns faults lock clean
+.PHONY: repro quick experiments test tests lint deps setup ui docs dist bench bench-scale campaigns faults lock clean
 
 repro: deps
 	python -m pipelines._repro
@@ -32,6 +32,12 @@ quick: deps
 	dvc exp run -S dataset=quick
 	@slackwater inspect
 	@echo 'Open reports/index.html. `dvc exp run -S dataset=simulated` runs the default market, and chooses it again.'
+
+# Runs and experiments side by side, without the hundreds of parameters that `dvc exp show` adds.
+COLUMNS := Experiment|Created|reports/headline.json:dataset|verdict|direction_auc(_low|_price_only)?$$|max_drawdown|trades$$
+COLUMNS := $(COLUMNS)|unit_risk_(trades|net_bps|net_bps_low)$$
+experiments: $(STAMP)
+	dvc exp show --drop '.*' --keep '$(COLUMNS)'
 
 # The code rows of `deps` in dvc.yaml, from the imports and from `features.extra` in params.yaml.
 deps: $(STAMP)
@@ -84,6 +90,10 @@ dist: $(STAMP)
 bench: $(STAMP)
 	pytest benchmarks -p no:randomly -s
 
+# Workers beside one process, and the cost of more symbols: an hour or more; it can be stopped and continued.
+bench-scale: $(STAMP)
+	python -m benchmarks.bench_scale
+
 # Long runs over many seeds; their results are committed beside them.
 campaigns: $(STAMP)
 	python -m campaigns.stylised_facts
@@ -92,6 +102,7 @@ campaigns: $(STAMP)
 	python -m campaigns.archive_faults
 	python -m campaigns.interval_coverage
 	python -m campaigns.paper_trading
+	python -m campaigns.equal_bytes
 
 # Kills, full disks, little memory, locks and clocks, in a small copy of the repository; it can be stopped and continued.
 faults: $(STAMP)
