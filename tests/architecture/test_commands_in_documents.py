@@ -18,7 +18,7 @@ from tests.pages import PAGES, command_lines, mentioned
 
 SLACKWATER = typer.main.get_command(app)
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PLACES = {"mine", "NAME", "PLACE"}
 """What stands for the name of a data set of the reader."""
