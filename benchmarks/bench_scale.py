@@ -73,6 +73,7 @@ def workers_compared(params: Params, days: int, rounds: int) -> list[dict[str, A
             cluster = ends.enter_context(Cluster(root / f"cluster-{count}"))
             for _ in range(count):
                 cluster.add_worker()
+            cluster.wait_for_workers()
             ways[f"{count} dask workers"] = cluster.address
         return [_compared(name, each, ways, rounds) for name, each in work.items()]
 

@@ -44,6 +44,7 @@ def one_round(number: int) -> dict[str, Any]:
                 found[way] = digests(tables, root / f"by-{way}", io.StringIO())
         with Cluster(root / "cluster") as cluster:
             workers = [cluster.add_worker(), cluster.add_worker()]
+            cluster.wait_for_workers()
             with use_workers(cluster.address, tell=lambda line: None):
                 found["2 dask workers"] = digests(tables, root / "by-dask", io.StringIO())
                 killing = KillsAt(moment, workers[victim].kill)

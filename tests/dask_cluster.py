@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from distributed import Client
 
 from pipelines._closure import ROOT
 
@@ -55,6 +58,13 @@ class Cluster:
         place = ["--scheduler-file", str(self._file), "--local-directory", str(self.directory / name), "--name", name]
         place += ["--preload", preload] if preload else []
         return self._start("worker", *options, *place, sources=sources)
+
+    def wait_for_workers(self) -> None:
+        """Wait until the scheduler knows all workers that run."""
+        running = sum(each.poll() is None for each in self._processes if each is not self.scheduler)
+        client: Any = Client  # distributed is partly typed
+        with client(self.address.replace("dask://", "tcp://"), set_as_default=False) as own:
+            own.wait_for_workers(running, timeout=120)
 
     def _start(self, what: str, *options: str, sources: Path = ROOT / "src") -> subprocess.Popen[bytes]:
         log = (self.directory / f"{what}-{len(self._processes)}.log").open("wb")

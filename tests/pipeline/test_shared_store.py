@@ -94,6 +94,7 @@ def test_workers_without_the_tables_write_the_same_bytes_though_one_is_killed(
     store.answer = hide_and_kill
     with Cluster(tmp_path / "cluster") as cluster:
         workers = {each.pid: each for each in (cluster.add_worker(preload=DRIVER), cluster.add_worker(preload=DRIVER))}
+        cluster.wait_for_workers()
         with use_workers(cluster.address, tell=told.append):
             assert features(root) == serial
         assert workers[killed[0]].wait() == -signal.SIGKILL

@@ -74,6 +74,8 @@ class ClusterWorkers(PooledWorkers):
         self._sent: dict[Future[Any], Any] = {}
         self._checked = time.monotonic()
         self._missing_since: float | None = None
+        self._paused: set[str] = set()
+        self._paused_since: float | None = None
 
     @property
     def size(self) -> int:
@@ -104,8 +106,8 @@ class ClusterWorkers(PooledWorkers):
         }
         until = time.monotonic() + _ANSWER
         while taken and time.monotonic() < until and self.client.status == "running":
-            here = self._workers()
-            taken = {name: each for name, each in taken.items() if name in here and not each.done()}
+            able = {name for name, worker in self._workers().items() if worker["status"] != "paused"}
+            taken = {name: each for name, each in taken.items() if name in able and not each.done()}
             time.sleep(_SOON if taken else 0.0)
         return key, held
 
@@ -148,7 +150,7 @@ class ClusterWorkers(PooledWorkers):
         loaded[1].release()
 
     def check(self, tell: Tell) -> None:
-        """Report workers that have gone; raise WorkerError where no worker is left for long."""
+        """Report workers that have gone or pause; raise WorkerError where none works for long."""
         if time.monotonic() - self._checked < _CHECK_EVERY or self.client.status != "running":
             return
         self._checked = time.monotonic()
@@ -158,10 +160,26 @@ class ClusterWorkers(PooledWorkers):
         self._known = now
         if now:
             self._missing_since = None
+            self._check_paused(tell)
             return
         self._missing_since = self._missing_since or time.monotonic()
         if time.monotonic() - self._missing_since > _ANSWER:
             raise WorkerError(f"the scheduler {self.address} has had no worker for {_ANSWER:.0f} s: start one")
+
+    def _check_paused(self, tell: Tell) -> None:
+        """Report workers that begin no task as their memory is short; raise WorkerError where that is all of them."""
+        paused = {name: each for name, each in self._known.items() if each["status"] == "paused"}
+        for name in sorted(set(paused) - self._paused):
+            tell(f"the worker {name} begins no task for now: {_short_of_memory(paused[name])}")
+        self._paused |= set(paused)
+        works = len(paused) < len(self._known) or any(_executing(each) for each in paused.values())
+        self._paused_since = None if works else self._paused_since or time.monotonic()
+        if self._paused_since is not None and time.monotonic() - self._paused_since > _ANSWER:
+            name, first = min(paused.items())
+            raise WorkerError(
+                f"no worker has begun a task for {_ANSWER:.0f} s: on {name}, {_short_of_memory(first)}; raise its "
+                "`--memory-limit`, or use `--workers serial`"
+            )
 
     def recover(self) -> None:
         """Wait for the scheduler to come back, at the same address.
@@ -246,6 +264,16 @@ def _killed(error: Any, limits: list[int]) -> str:
         f"its workers were lost again and again, the last of them {error.last_worker.address}: most likely it "
         f"needs more memory than their limit{limit}"
     )
+
+
+def _short_of_memory(worker: Mapping[str, Any]) -> str:
+    used, limit = int(worker["metrics"]["memory"]) / 2**20, int(worker["memory_limit"]) / 2**20
+    return f"{used:,.0f} MiB of its limit of {limit:,.0f} MiB are in use"
+
+
+def _executing(worker: Mapping[str, Any]) -> bool:
+    """Whether a task runs there: one that has begun goes on while its worker is paused."""
+    return bool(worker["metrics"]["task_counts"].get("executing"))
 
 
 def _pass_on(future: Future[Any], sent: Any) -> None:

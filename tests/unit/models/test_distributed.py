@@ -51,6 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("cluster")) as made:
         made.add_worker()
         made.add_worker()
+        made.wait_for_workers()
         yield made
 
 
@@ -66,9 +67,9 @@ def test_two_workers_fit_as_well_as_one_process(cluster: Cluster) -> None:
         together = fitted(DistributedClassifier(**TREES))
     alone = fitted(ReversalClassifier(**TREES))
     assert not told
-    assert together.to_text() != alone.to_text()
     X, y, _, _ = rows(4_000, seed=1)
     worse = log_loss(together, X, y) - log_loss(alone, X, y)
+    assert worse.std() > 0.0  # each of them has chosen bins from its own rows
     assert abs(worse.mean()) < worse.std() / np.sqrt(len(worse))
     assert log_loss(together, X, y).mean() < 0.66
 
@@ -89,9 +90,10 @@ def test_a_worker_that_is_killed_in_mid_fit_leaves_the_fit_to_one_process(tmp_pa
     told: list[str] = []
     with Cluster(tmp_path / "cluster") as cluster:
         workers = [cluster.add_worker(), cluster.add_worker()]
+        cluster.wait_for_workers()
         with use_workers(cluster.address, tell=told.append):
             many = {**TREES, "n_estimators": 3_000}
-            fitted(DistributedClassifier(**TREES))  # both are there, and have imported LightGBM
+            fitted(DistributedClassifier(**TREES))  # both have imported LightGBM
             threading.Timer(1.0, workers[0].kill).start()
             model = fitted(DistributedClassifier(**many))
             assert len(told) == 1
@@ -110,6 +112,7 @@ def test_a_fit_that_takes_too_long_is_left_to_one_process(tmp_path: Path) -> Non
     with Cluster(tmp_path / "cluster") as cluster:  # its own: the workers go on with what they were asked
         cluster.add_worker()
         cluster.add_worker()
+        cluster.wait_for_workers()
         with use_workers(cluster.address, tell=told.append):
             model = new_model(parameters)
             assert isinstance(model, DistributedClassifier)

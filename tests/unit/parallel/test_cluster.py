@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +29,9 @@ NUMBERS = {f"task {n}": n for n in range(9)}
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A scheduler with two workers, which no test harms."""
     with Cluster(tmp_path_factory.mktemp("two")) as made:
-        made.add_worker(memory="200MiB")
-        made.add_worker(memory="200MiB")
+        made.add_worker(memory="400MiB")
+        made.add_worker(memory="400MiB")
+        made.wait_for_workers()
         yield made
 
 
@@ -67,10 +68,10 @@ def test_a_module_that_a_worker_cannot_import_is_named(
 def test_what_is_larger_than_a_worker_is_refused(two: Cluster) -> None:
     """Catches workers that are killed one after the other, each for the same task."""
     with use_workers(two.address):
-        with pytest.raises(WorkerError, match="task large needs 240 MiB on a worker, the largest has a limit of 200"):
-            list(run_tasks(len, {"task large": bytes(120 * 2**20)}))
-        with pytest.raises(WorkerError, match="the function of the tasks and its data needs 240 MiB"):
-            list(run_tasks(partial(max, bytes(120 * 2**20)), NUMBERS))
+        with pytest.raises(WorkerError, match="task large needs 480 MiB on a worker, the largest has a limit of 400"):
+            list(run_tasks(len, {"task large": bytes(240 * 2**20)}))
+        with pytest.raises(WorkerError, match="the function of the tasks and its data needs 480 MiB"):
+            list(run_tasks(partial(max, bytes(240 * 2**20)), NUMBERS))
 
 
 @pytest.mark.usefixtures("hasty")
@@ -98,13 +99,26 @@ def test_without_workers_and_with_those_of_another_version_nothing_runs(
             pass
 
 
+def test_workers_without_memory_for_any_task_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a run that waits for ever and without a word: Dask pauses a worker above 80 % of its limit."""
+    monkeypatch.setattr(cluster, "_ANSWER", 5.0)
+    told: list[str] = []
+    with Cluster(tmp_path) as made:
+        made.add_worker(memory="60MiB")
+        made.wait_for_workers()
+        said = r"no worker has begun a task for 5 s: on tcp://127.0.0.1:\d+, \d+ MiB of its limit of 60 MiB are in use"
+        with pytest.raises(WorkerError, match=said), use_workers(made.address, tell=told.append):
+            list(run_tasks(work.twice, NUMBERS))
+    assert re.search(r"begins no task for now: \d+ MiB of its limit of 60 MiB are in use", told[0])
+
+
 def test_a_worker_that_is_killed_loses_nothing_and_is_reported(tmp_path: Path) -> None:
     """Catches a run that ends, or waits for ever, when a machine is gone."""
     told: list[str] = []
     with Cluster(tmp_path) as made:
         first, _ = made.add_worker(), made.add_worker()
+        made.wait_for_workers()
         with use_workers(made.address, tell=told.append):
-            wait_for_workers(2)
             threading.Timer(1.0, first.kill).start()
             seconds = {f"task {n}": 0.5 for n in range(8)}
             assert list(run_tasks(work.sleeps, seconds)) == list(seconds.values())
@@ -115,8 +129,8 @@ def test_a_worker_that_is_lost_while_a_function_is_sent_to_it_holds_up_nobody(tm
     """Catches a scheduler that tries to reach it for ever, and tasks that wait for what was lost with it."""
     with Cluster(tmp_path) as made:
         workers = [made.add_worker() for _ in range(4)]
+        made.wait_for_workers()
         with use_workers(made.address, tell=lambda line: None):
-            wait_for_workers(len(workers))
             for i, frozen in enumerate(workers, start=1):
                 frozen.send_signal(signal.SIGSTOP)
                 threading.Timer(0.5, frozen.kill).start()
@@ -130,8 +144,8 @@ def test_a_worker_that_is_busy_holds_up_nobody(tmp_path: Path) -> None:
     with Cluster(tmp_path) as made:
         made.add_worker()
         made.add_worker()
+        made.wait_for_workers()
         with use_workers(made.address):
-            wait_for_workers(2)
             of_another = Client(made.address.replace("dask://", "tcp://"), set_as_default=False)
             busy = of_another.submit(time.sleep, 15.0, workers=[sorted(of_another.scheduler_info()["workers"])[0]])
             while not any(of_another.processing().values()):
@@ -155,8 +169,7 @@ def test_a_worker_that_is_lost_before_it_answers_is_not_asked_again(tmp_path: Pa
     """Catches a run that ends, or waits for ever, because a worker was killed while it was compared."""
     with Cluster(tmp_path) as made:
         first, _ = made.add_worker(), made.add_worker()
-        with use_workers(made.address):
-            wait_for_workers(2)
+        made.wait_for_workers()
         first.send_signal(signal.SIGSTOP)
         threading.Timer(1.0, first.kill).start()
         with use_workers(made.address, tell=lambda line: None):
@@ -167,8 +180,7 @@ def test_a_scheduler_that_is_lost_is_named(tmp_path: Path, monkeypatch: pytest.M
     """Catches a run that waits for ever."""
     with Cluster(tmp_path) as made:
         made.add_worker()
-        with use_workers(made.address), suppress(WorkerError):
-            pass  # the worker is there
+        made.wait_for_workers()
         monkeypatch.setattr(cluster, "_CONNECT", 2.0)
         threading.Timer(3.0, made.scheduler.kill).start()
         said = "was lost and did not come back: start it and its workers again"
@@ -194,10 +206,3 @@ def test_a_scheduler_that_starts_again_loses_nothing(tmp_path: Path) -> None:
             seconds = {f"task {n}": 0.5 for n in range(10)}
             assert list(run_tasks(work.sleeps, seconds)) == list(seconds.values())
         assert [line for line in told if "was lost" in line]
-
-
-def wait_for_workers(count: int) -> None:
-    """Wait until a number of workers has run tasks, which take long enough for each to get one."""
-    until = time.monotonic() + 120.0
-    while len({process for _, process in run_tasks(work.process_of, NUMBERS)}) < count:
-        assert time.monotonic() < until
