@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError, ParameterError
 from slackwater.features.chosen_families import default_families
+from slackwater.features.compiling import compile_families
 from slackwater.features.engine import FeatureEngine
 from slackwater.features.family import Family
 from slackwater.features.liquidation_density import LiquidationDensityFamily
@@ -199,6 +200,7 @@ def stretches(
     step = microseconds(frame.bar_interval)
     state = np.zeros(engine._state_size)
     place = engine._places["liquidation_density"]
+    compile_families()
     nothing_kept = np.empty((0, engine._row_width))
     begin = 0
     for end in ends:

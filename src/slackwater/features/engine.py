@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, ContractError, OrderError, ParameterError, SchemaError
+from slackwater.features.compiling import compile_families
 from slackwater.features.extra import failure_of, source_digest, spec_of
 from slackwater.features.families import FAMILIES, advance_family, require_compatible
 from slackwater.features.family import LARGEST_STATE, Family, Feature
@@ -139,6 +140,7 @@ class FeatureEngine:
         if frame.values.shape[1] != len(self.inputs):
             raise ParameterError(f"a frame row has {frame.values.shape[1]} inputs, the engine reads {len(self.inputs)}")
         self.require_bars(frame)
+        compile_families()
         present = frame.has_bar
         state = np.empty(self._state_size)
         written = 0
@@ -202,6 +204,7 @@ class FeatureEngine:
         if self._extras and last[0] > 0:
             rows = self._rows(max(int(time - last[0]) // self._step, 1))[:-1]
         out = np.empty((1, len(self.names)))
+        compile_families()
         fate = update_row(state, self._constants, self._at, last, row.values, time, self._step, rows, out)
         if fate != TAKEN:
             self._refuse(row, fate, int(last[0]))
