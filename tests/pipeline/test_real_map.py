@@ -35,7 +35,7 @@ def test_the_scorecard_runs_on_real_liquidations() -> None:
     tables, _ = clean_tables(raw, venue=params.dataset.venue, spacing={"bars": market.bar_interval})
     frame = MarketFrame.from_tables(tables, market.spec)
     families = default_families(market.bar_interval, **params.features.model_dump())
-    card = map_scorecard(frame, families, draws=200, mean_block=params.evaluation.mean_block)
+    card = map_scorecard([frame], families, draws=200, mean_block=params.evaluation.mean_block)
     assert card["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
     assert card["days"] > 30
     assert card["snapshots"] > 2_000

@@ -9,7 +9,7 @@ and the map of a week before, at the same distances and at the same prices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -36,7 +36,7 @@ _FEWEST_DRAWS: Final = 0.95
 
 
 def map_scorecard(
-    frame: MarketFrame,
+    frames: Iterable[MarketFrame],
     families: Sequence[Family],
     *,
     draws: int = 2000,
@@ -49,8 +49,8 @@ def map_scorecard(
 
     Parameters
     ----------
-    frame
-        The history.
+    frames
+        The history: one frame, or one after the other, each of other symbols and needed no longer than its turn.
     families
         Feature families with their parameters.
     draws, mean_block, seed
@@ -68,14 +68,16 @@ def map_scorecard(
     """
     bands = bands or Bands()
     needed = {"liquidated_long": "liquidations", "open_interest": "open interest"}
-    missing = [words for name, words in needed.items() if name not in frame.available]
-    if missing:
+    snapshots, available = [], set[str]()
+    for frame in frames:
+        available |= frame.available
+        for symbol, _ in frame.symbols():
+            snapshots.append(take_snapshots(frame, families, symbol, bands))
+            if progress is not None:
+                progress(f"{symbol}: {len(snapshots[-1].times):,} snapshots of the map")
+        del frame  # the next one is made now
+    if missing := [words for name, words in needed.items() if name not in available]:
         return {"skipped": f"the data have no {' and no '.join(missing)}"}
-    snapshots = []
-    for symbol, _ in frame.symbols():
-        snapshots.append(take_snapshots(frame, families, symbol, bands))
-        if progress is not None:
-            progress(f"{symbol}: {len(snapshots[-1].times):,} snapshots of the map")
     return scorecard_of(
         snapshots, layer_names(density_family(families)), draws=draws, mean_block=mean_block, seed=seed, bands=bands
     )

@@ -184,16 +184,31 @@ def test_the_placebo_is_the_map_of_a_week_before() -> None:
 
 
 def test_data_without_liquidations_or_open_interest_are_skipped_with_the_reason() -> None:
-    card = map_scorecard(frame_of(liquidations=None), families())
+    card = map_scorecard([frame_of(liquidations=None)], families())
     assert card == {"skipped": "the data have no liquidations"}
     assert scorecard_markdown(card) == "not scored: the data have no liquidations"
-    assert map_scorecard(frame_of(liquidations=None, open_interest=None), families()) == {
+    assert map_scorecard([frame_of(liquidations=None, open_interest=None)], families()) == {
         "skipped": "the data have no liquidations and no open interest"
     }
 
 
+def test_frames_of_one_symbol_each_are_scored_as_one_frame_of_all() -> None:
+    """Catches a score that needs all symbols in memory, or takes the symbols of a part for all."""
+    names = ("bars", "open_interest", "liquidations")
+    tables = small_market(("BTCUSDT", "ETHUSDT"), days=45, interval=BAR)
+    spec = FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG)
+    settings = {"draws": 100, "mean_block": timedelta(days=2), "bands": Bands(fewest=50)}
+    one = map_scorecard([MarketFrame.from_tables({n: tables[n] for n in names}, spec)], families(), **settings)
+    parts = (
+        MarketFrame.from_tables({n: tables[n][tables[n]["symbol"] == symbol] for n in names}, spec)
+        for symbol in ("BTCUSDT", "ETHUSDT")
+    )
+    assert map_scorecard(parts, families(), **settings) == one
+    assert one["symbols"] == ["BTCUSDT", "ETHUSDT"]
+
+
 def test_the_table_shows_every_layer_and_control() -> None:
-    card = map_scorecard(frame_of(), families(), draws=100, mean_block=timedelta(days=2), bands=Bands(fewest=50))
+    card = map_scorecard([frame_of()], families(), draws=100, mean_block=timedelta(days=2), bands=Bands(fewest=50))
     text = scorecard_markdown(card)
     assert text.count("half-life") == 3
     for row in ("stops", "uniform", "distance only", "open interest only"):
