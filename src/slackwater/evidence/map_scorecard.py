@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from slackwater.durations import duration_name
+from slackwater.errors import MissingDataError
 from slackwater.evidence.map_history import density_family, layer_names
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
 from slackwater.features.family import Family
@@ -65,6 +66,11 @@ def map_scorecard(
     dict
         Fit for JSON; see `scorecard_of`. Where the data have no liquidations or no open interest there is nothing
         to score: ``{"skipped": reason}``.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no symbol.
     """
     bands = bands or Bands()
     needed = {"liquidated_long": "liquidations", "open_interest": "open interest"}
@@ -76,6 +82,8 @@ def map_scorecard(
             if progress is not None:
                 progress(f"{symbol}: {len(snapshots[-1].times):,} snapshots of the map")
         del frame  # the next one is made now
+    if not snapshots:
+        raise MissingDataError("there are no bars to score the liquidation map on")
     if missing := [words for name, words in needed.items() if name not in available]:
         return {"skipped": f"the data have no {' and no '.join(missing)}"}
     return scorecard_of(

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -74,8 +74,7 @@ class ClusterWorkers(PooledWorkers):
         self._sent: dict[Future[Any], Any] = {}
         self._checked = time.monotonic()
         self._missing_since: float | None = None
-        self._paused: set[str] = set()
-        self._paused_since: float | None = None
+        self._paused_since: dict[str, float] = {}
 
     @property
     def size(self) -> int:
@@ -93,6 +92,7 @@ class ClusterWorkers(PooledWorkers):
         worker takes it by a task of its own. What is scattered to all of them instead is lost with its holders, and
         keeps the scheduler trying for ever to reach a worker that is lost meanwhile.
         """
+        self._missing_since, self._paused_since = None, {}
         content = packed(function, "the function of the tasks")
         self._require_room(len(content), "the function of the tasks and its data")
         key = uuid.uuid4().hex
@@ -167,19 +167,29 @@ class ClusterWorkers(PooledWorkers):
             raise WorkerError(f"the scheduler {self.address} has had no worker for {_ANSWER:.0f} s: start one")
 
     def _check_paused(self, tell: Tell) -> None:
-        """Report workers that begin no task as their memory is short; raise WorkerError where that is all of them."""
-        paused = {name: each for name, each in self._known.items() if each["status"] == "paused"}
-        for name in sorted(set(paused) - self._paused):
+        """Report workers that begin no task as their memory is short; take what they hold up, raise if all are so."""
+        now, paused = time.monotonic(), {name: each for name, each in self._known.items() if each["status"] == "paused"}
+        for name in sorted(set(paused) - set(self._paused_since)):
             tell(f"the worker {name} begins no task for now: {_short_of_memory(paused[name])}")
-        self._paused |= set(paused)
-        works = len(paused) < len(self._known) or any(_executing(each) for each in paused.values())
-        self._paused_since = None if works else self._paused_since or time.monotonic()
-        if self._paused_since is not None and time.monotonic() - self._paused_since > _ANSWER:
-            name, first = min(paused.items())
+        # A task that has begun goes on while its worker is paused.
+        self._paused_since = {
+            name: now if _executing(each) else self._paused_since.get(name, now) for name, each in paused.items()
+        }
+        stuck = sorted(name for name, since in self._paused_since.items() if now - since > _ANSWER)
+        if stuck and len(stuck) == len(self._known):
             raise WorkerError(
-                f"no worker has begun a task for {_ANSWER:.0f} s: on {name}, {_short_of_memory(first)}; raise its "
-                "`--memory-limit`, or use `--workers serial`"
+                f"no worker has begun a task for {_ANSWER:.0f} s: on {stuck[0]}, {_short_of_memory(paused[stuck[0]])}; "
+                "raise its `--memory-limit`, or use `--workers serial`"
             )
+        if stuck:
+            self._take_back(stuck)
+
+    def _take_back(self, stuck: Sequence[str]) -> None:
+        """Cancel the tasks that wait on workers, so that they count as lost and others run them."""
+        waiting = self.client.processing()
+        keys = {str(key) for name in stuck for key in waiting.get(name, ())}
+        if held_up := [sent for sent in self._sent.values() if sent.key in keys]:
+            self.client.cancel(held_up)
 
     def recover(self) -> None:
         """Wait for the scheduler to come back, at the same address.
@@ -267,12 +277,12 @@ def _killed(error: Any, limits: list[int]) -> str:
 
 
 def _short_of_memory(worker: Mapping[str, Any]) -> str:
-    used, limit = int(worker["metrics"]["memory"]) / 2**20, int(worker["memory_limit"]) / 2**20
-    return f"{used:,.0f} MiB of its limit of {limit:,.0f} MiB are in use"
+    limit = int(worker["memory_limit"] or 0) / 2**20
+    used = f"{int(worker['metrics']['memory']) / 2**20:,.0f} MiB"
+    return f"{used} of its limit of {limit:,.0f} MiB are in use" if limit else f"{used} are in use"
 
 
 def _executing(worker: Mapping[str, Any]) -> bool:
-    """Whether a task runs there: one that has begun goes on while its worker is paused."""
     return bool(worker["metrics"]["task_counts"].get("executing"))
 
 

@@ -202,5 +202,5 @@ def say(line: str) -> None:
     tell = _tell.get()
     if tell is not None:
         tell(line)
-    else:
+    elif sys.stderr is not None:  # a service may have none
         sys.stderr.write(f"{line}\n")

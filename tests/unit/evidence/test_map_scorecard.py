@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater.errors import MissingDataError
 from slackwater.evidence.crossings import attribute
 from slackwater.evidence.map_history import close_after_busiest_day, map_engine, replay, stretches, walk
 from slackwater.evidence.map_scorecard import map_scorecard, scorecard_of
@@ -190,6 +191,12 @@ def test_data_without_liquidations_or_open_interest_are_skipped_with_the_reason(
     assert map_scorecard([frame_of(liquidations=None, open_interest=None)], families()) == {
         "skipped": "the data have no liquidations and no open interest"
     }
+
+
+def test_without_any_symbol_there_is_nothing_to_skip() -> None:
+    """Catches a missing table that is called a lack of liquidations."""
+    with pytest.raises(MissingDataError, match="no bars to score"):
+        map_scorecard([], families())
 
 
 def test_frames_of_one_symbol_each_are_scored_as_one_frame_of_all() -> None:

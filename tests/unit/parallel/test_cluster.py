@@ -112,6 +112,41 @@ def test_workers_without_memory_for_any_task_are_named(tmp_path: Path, monkeypat
     assert re.search(r"begins no task for now: \d+ MiB of its limit of 60 MiB are in use", told[0])
 
 
+def test_what_waits_on_a_paused_worker_is_run_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a run that waits for ever for the task that a worker was given just before it paused."""
+    monkeypatch.setattr(cluster, "_ANSWER", 3.0)
+    told: list[str] = []
+    with Cluster(tmp_path) as made:
+        made.add_worker(memory="0")  # nothing watches its memory, and so nothing resumes it
+        made.add_worker(memory="0")
+        made.wait_for_workers()
+        with use_workers(made.address, tell=told.append):
+            client = Client(made.address.replace("dask://", "tcp://"), set_as_default=False)
+            first = sorted(client.scheduler_info()["workers"])[0]
+            threading.Timer(1.2, client.run, args=(work.pause,), kwargs={"workers": [first]}).start()
+            seconds = {f"task {n}": 0.5 for n in range(10)}
+            assert list(run_tasks(work.sleeps, seconds)) == list(seconds.values())
+            client.close()
+    assert re.search(rf"the worker {first} begins no task for now: \d+ MiB are in use", told[0])
+    assert any("run again" in line for line in told)
+
+
+def test_a_pause_between_two_runs_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a clock that goes on while nobody asks for anything."""
+    monkeypatch.setattr(cluster, "_ANSWER", 3.0)
+    with Cluster(tmp_path) as made:
+        made.add_worker(memory="0")
+        made.wait_for_workers()
+        with use_workers(made.address, tell=lambda line: None):
+            client = Client(made.address.replace("dask://", "tcp://"), set_as_default=False)
+            threading.Timer(1.2, client.run, args=(work.pause,)).start()
+            assert list(run_tasks(work.sleeps, {"one": 4.0})) == [4.0]
+            time.sleep(4.0)
+            threading.Timer(2.0, client.run, args=(work.resume,)).start()
+            assert list(run_tasks(work.sleeps, {"one": 0.1})) == [0.1]
+            client.close()
+
+
 def test_a_worker_that_is_killed_loses_nothing_and_is_reported(tmp_path: Path) -> None:
     """Catches a run that ends, or waits for ever, when a machine is gone."""
     told: list[str] = []

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from distributed import Status
+
 from slackwater.errors import DataError
 from slackwater.parallel import ObjectStore, run_tasks
 
@@ -90,3 +92,13 @@ def fails_or_writes(task: tuple[bool, str]) -> None:
 
 def requires_run(store: ObjectStore) -> None:
     store.require_run()
+
+
+def pause(dask_worker: Any) -> None:
+    """Have a worker begin no task, as one does that is short of memory."""
+    dask_worker.status = Status.paused
+
+
+def resume(dask_worker: Any) -> None:
+    """Have a worker begin tasks again."""
+    dask_worker.status = Status.running
