@@ -130,7 +130,9 @@ def trade_outcomes(
     ]
     out = pd.DataFrame(rows, columns=list(TRADE_COLUMNS), index=labels.index)
     out["trade_end_time"] = pd.to_datetime(out["trade_end_time"], utc=True).dt.as_unit("us")
-    return out
+    # Also where no event has a trade, or there is none: the table of all symbols is put together from these.
+    kinds = dict.fromkeys(TRADE_COLUMNS, "float64") | {"trade_exit": "str"}
+    return out.astype({name: kind for name, kind in kinds.items() if name != "trade_end_time"})
 
 
 _BPS = 1e4

@@ -143,6 +143,19 @@ def test_what_the_gate_would_refuse_has_no_outcome(changes: dict[str, float]) ->
     assert out.drop("trade_exit").isna().all()
 
 
+def test_the_columns_are_of_the_same_kinds_with_a_trade_without_one_and_without_an_event() -> None:
+    """Catches a table of all symbols whose numbers are objects as one symbol has no trade."""
+    labels, features = event()
+    paths = price_paths(path({}))
+    some = trade_outcomes(labels, features, paths, rules=FREE, horizon=HORIZON)
+    assert some["payoff"].notna().all()
+    without = replace(FREE, contracts={"ETHUSDT": venue_contracts("simulated")["ETHUSDT"]})
+    none = trade_outcomes(labels, features, paths, rules=without, horizon=HORIZON)
+    empty = trade_outcomes(labels[:0], features, paths, rules=FREE, horizon=HORIZON)
+    assert dict(some.dtypes) == dict(none.dtypes) == dict(empty.dtypes)
+    assert some.dtypes.drop(["trade_exit", "trade_end_time"]).eq("float64").all()
+
+
 def test_a_symbol_without_a_contract_has_no_outcome() -> None:
     rules = replace(FREE, contracts={"ETHUSDT": venue_contracts("simulated")["ETHUSDT"]})
     assert math.isnan(outcome({}, rules)["payoff"])
