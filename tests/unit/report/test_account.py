@@ -123,7 +123,9 @@ def test_code_kills_and_outages_are_told(journal: Path) -> None:
     assert card["the feed was never silent or cut off"][1] == "4 reports of silence or a lost connection"
     outages = picture(trust(record), "Outages")
     assert [row[2:4] for row in outages.table.rows] == [[15.0, 3], [0.0, 1]]
-    assert outages.finding.startswith("2 times the account was blind; the longest stretch of reports lasted 15 minutes")
+    assert outages.finding.startswith(
+        "Times that the account was blind: 2; the longest stretch of reports lasted 15 minutes"
+    )
     assert "With care" in trust(record).answer
 
 

@@ -118,7 +118,7 @@ def _processes(record: AccountRecord) -> Picture:
         for name, value in settings.items()
         if name in ("venue", "symbols", "equity", "fine_interval")
     )
-    finding = f"{len(rows)} times a process began, continued or ended; {named}." if rows else "No process is recorded."
+    finding = f"Begun, continued or ended: {len(rows)} in all; {named}." if rows else "No process is recorded."
     return Picture(
         title="Processes",
         finding=finding,
@@ -152,7 +152,7 @@ def _outages(record: AccountRecord) -> Picture:
             plot.bar(max(at - half, low), min(at + half, high), -place - 0.32, -place + 0.32, kind="loss")
     longest = max(rows, key=lambda row: row[2])
     finding = (
-        f"{len(rows)} times the account was blind; the longest stretch of reports lasted {longest[2]:.0f} minutes "
+        f"Times that the account was blind: {len(rows)}; the longest stretch of reports lasted {longest[2]:.0f} minutes "
         f"from {longest[0]} on."
     )
     return Picture(
