@@ -152,8 +152,8 @@ def _outages(record: AccountRecord) -> Picture:
             plot.bar(max(at - half, low), min(at + half, high), -place - 0.32, -place + 0.32, kind="loss")
     longest = max(rows, key=lambda row: row[2])
     finding = (
-        f"Times that the account was blind: {len(rows)}; the longest stretch of reports lasted {longest[2]:.0f} minutes "
-        f"from {longest[0]} on."
+        f"Times that the account was blind: {len(rows)}; the longest stretch of reports lasted {longest[2]:.0f} "
+        f"minutes from {longest[0]} on."
     )
     return Picture(
         title=title,
