@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -285,6 +286,9 @@ def test_a_stream_that_is_not_its_table_is_unexplained(
     names = [each.text for each in found.unexplained if each.what == "score"]
     assert names
     assert all("from the same rows" in text and period.scorer.feature_names[10] in text for text in names)
+    for text in names:
+        paper, history = re.findall(r"` (\S+) and ([^ ,;]+)", text)[0]
+        assert paper != history  # in the digits that are shown, too
 
 
 def test_a_fill_that_the_market_has_not_seen_is_unexplained(

@@ -123,7 +123,8 @@ def _shown(score: Score, row: Mapping[str, Any], names: tuple[str, ...], differi
     first = differing[0]
     ours = score.features[names.index(first)] if first in names else getattr(score, first)  # type: ignore[attr-defined]
     more = f", and {len(differing) - 1} more" if len(differing) > 1 else ""
-    return f"`{first}` {float(ours):.9g} and {float(row[first]):.9g}{more}"
+    # All digits: the two may differ in the last one.
+    return f"`{first}` {float(ours)!r} and {float(row[first])!r}{more}"
 
 
 def _difference(key: Key, cause: Cause, text: str) -> Difference:
