@@ -24,6 +24,8 @@ COMMAND = (sys.executable, "-c", "from slackwater.cli import main; main()")  # t
 
 def main(tables: Path, bundle: Path, out: Path, hours: float, speed: float) -> None:
     """Trade on paper beside a replay, and look at the record."""
+    if out.exists():
+        raise SystemExit(f"{out} holds an earlier account, which would go on: remove it, or name another `--out`")
     held = read_tables(tables)
     end = held["bars"]["event_time"].max()
     start = (end - timedelta(hours=hours)).floor("5min")

@@ -34,3 +34,6 @@ def test_the_example_of_paper_trading_runs(tmp_path: Path) -> None:
             )
         ]
     assert states == ["begins", "ends"]
+    again = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert again.returncode == 1
+    assert "holds an earlier account" in again.stderr

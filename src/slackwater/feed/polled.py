@@ -76,7 +76,8 @@ def polls_of(
 def _polls(venue: Venue, interval: timedelta, finest: timedelta) -> list[Poll]:
     held = [
         Poll("mark_price", finest, LAGS["mark_price"], 3 * finest, 3 * finest + MINUTE),
-        Poll("premium_index", finest, LAGS["premium_index"], 3 * finest, 3 * finest + MINUTE),
+        # A replay of a data set may have one every five minutes, as that of the simulator.
+        Poll("premium_index", finest, LAGS["premium_index"], 3 * finest, max(3 * finest, 5 * MINUTE) + MINUTE),
         # A statistic counts as known after the period that follows its stamp.
         Poll("open_interest", 5 * MINUTE, LAGS["open_interest"], HOUR, 4 * max(5 * MINUTE, finest)),
         Poll("funding", HOUR, LAGS["funding"], 3 * DAY, 9 * HOUR),

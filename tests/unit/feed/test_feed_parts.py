@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ from slackwater.feed.items import FaultKind, FeedFault, FeedRow, Quality
 from slackwater.feed.record import WEBSOCKET, Raw
 from slackwater.feed.settings import FeedSettings
 from slackwater.feed.watchdog import Watchdog
+from slackwater.simulation.market import simulate
+from slackwater.simulation.request import MarketRequest
+from slackwater.sources.exchange.venues import VENUES
 from slackwater.sources.large_trades import LargeTradeRule
 from slackwater.times import HOUR_US, MINUTE_US, SECOND_US
 
@@ -267,3 +270,16 @@ def test_no_feed_can_place_an_order() -> None:
                 ):
                     found.append((path.name, node.value))
     assert found == []
+
+
+@pytest.mark.parametrize("name", ["binance", "bybit", "gate"])
+def test_a_replay_of_what_a_simulated_market_publishes_is_not_silent(name: str) -> None:
+    """Catches a rhythm that a table of the simulator, which a mock venue replays, breaks again and again."""
+    start = datetime(2023, 1, 1, tzinfo=UTC)
+    request = MarketRequest(symbols=["BTCUSDT"], start=start, end=start + timedelta(days=2), seed=1)
+    tables = simulate(request).tables
+    minute, bar = timedelta(minutes=1), timedelta(minutes=5)
+    rhythms = {poll.table: poll.rhythm for poll in polled.polls_of(VENUES[name], interval=bar, finest=minute)}
+    for table in ("mark_price", "premium_index", "open_interest", "funding"):
+        if table in rhythms:
+            assert tables[table]["event_time"].diff().max() < rhythms[table], table
