@@ -1,7 +1,8 @@
 """Hours of paper trading in minutes: a mock venue on this machine, `watch` beside it, then what the journal says.
 
-After `make repro` or `make quick`, `python examples/live.py` replays the last three hours of the data set 60 times as
-fast as they were; it needs no network. Every command is printed before it runs: the same ones, without `--server`,
+After `make repro`, `python examples/live.py` replays the last three hours of the data set 60 times as fast as they
+were; it needs no network. The data of `make quick` are shorter than the warm-up of the features: there every event is
+refused as `not_warm`. Every command is printed before it runs: the same ones, without `--server`,
 trade on paper at a real venue.
 """
 
