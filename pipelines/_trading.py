@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from pipelines._contracts import contracts_of
 from pipelines._stage import Stage
@@ -11,6 +10,7 @@ from slackwater.report.account_page import starved_sentences
 from slackwater.run import trading as run_trading
 from slackwater.run.trading import gate_of
 from slackwater.storage import read_parquet
+from slackwater.symbol_tables import SymbolTables
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 
@@ -43,7 +43,6 @@ def read_backtest(stage: Stage) -> Backtest:
 
 def rules_without_their_table(stage: Stage) -> list[str]:
     """Return one sentence per rule of the gate that is on while its table is absent: it refuses every event."""
-    held = {}
-    for path in Path("data/tables").glob("*.parquet"):
-        held[path.stem] = set(read_parquet(path, columns=["symbol"])["symbol"].astype(str))
+    tables = SymbolTables("data/tables")
+    held = {name: set(tables.with_rows(name)) for name in tables.names}
     return list(starved_sentences(stage.trading, held, held.get("bars", set()) | held.get("fine_bars", set())))

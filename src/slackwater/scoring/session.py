@@ -97,7 +97,7 @@ class Session:
             raise OrderError("the session has begun: warm a new one, before the first row is pushed")
         frame, cleaned = self.scorer.frame(tables)
         for name, table in cleaned.items():
-            if others := sorted(set(table["symbol"]) - set(self.symbols)):
+            if others := sorted(set(table["symbol"].unique()) - set(self.symbols)):
                 raise SchemaError(f"{name}: {self._unknown(others[0])}; leave its rows out, or name it in `symbols`")
         frames = self.scorer.frame_stream()
         frames.warm(cleaned)

@@ -135,7 +135,7 @@ def read_directory(
         ]
         findings += _other_symbols(rows, name, [*wanted, *(each.symbol for each in findings if each.table == name)])
         table = rows[rows["symbol"].isin(wanted)].reset_index(drop=True)
-        lost = sorted(set(wanted) - set(table["symbol"]))
+        lost = sorted(set(wanted) - set(table["symbol"].unique()))
         if (table.empty and name not in used) or (lost and name in ("bars", "fine_bars")):
             found = sorted(set(rows["symbol"].astype("str")))
             raise MissingDataError(f"{origin} (table {name}): no rows of {lost}; it holds {found}")

@@ -67,7 +67,7 @@ def understanding(reading: Reading, findings: Sequence[Finding], cleaned: Mappin
             yield f"  table {table}: {symbol} {rule}, {action}: {rest}"
     yield from _steep_rates(cleaned.get("funding"))
     grid = reading.tables.get("bars", reading.tables.get("fine_bars"))
-    symbols = [] if grid is None else sorted(set(grid["symbol"]))
+    symbols = [] if grid is None else sorted(grid["symbol"].unique())
     yield "coverage:"
     yield from coverage_page(coverage(cleaned, findings, symbols))
 
