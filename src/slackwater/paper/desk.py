@@ -272,7 +272,7 @@ class Desk:
     def _decided(self, score: EventScore) -> Iterator[Event]:
         origin = self.settings.origin
         yield score_event(score, self.session.scorer.feature_names, origin)
-        account = self.broker.account(self._correlations())
+        account = self.broker.account(self._correlations(score.symbol))
         decision = self.decide(score, account, self.broker.prices.get(score.symbol))
         content = decision.to_dict() | {"account_equity": account.equity, "data_notes": list(score.quality.notes)}
         yield decision_event(content, origin)
@@ -285,10 +285,10 @@ class Desk:
         """Ask the gate about an event now, at the last price (USDT; None: there was none)."""
         return self.gate.decide(score, account, now=timestamp(self.now_us), price=price)
 
-    def _correlations(self) -> Mapping[tuple[str, str], float] | None:
+    def _correlations(self, symbol: str) -> Mapping[tuple[str, str], float] | None:
         if not self.broker.positions:
             return None
-        return HourlyCorrelations(self.closes.paths()).at(self.now_us)
+        return HourlyCorrelations(self.closes.paths()).at(self.now_us, {symbol, *self.broker.positions})
 
     def _fault(self, symbol: str, table: str, rule: str, message: str) -> Event:
         # Two of a moment are two events: their times name them.

@@ -223,7 +223,7 @@ class Backtest:
         correlations = HourlyCorrelations(self.paths)
         decisions: list[TradePlan | Refusal] = [*self.untradable]
         for done, order in enumerate(self.orders, start=1):
-            account = book.account(order.time_us, correlations)
+            account = book.account(order.score.symbol, order.time_us, correlations)
             decision = gate.decide(order.score, account, now=order.time, price=order.price)
             decisions.append(decision)
             if isinstance(decision, Refusal):
@@ -350,13 +350,13 @@ class _Book:
         self._open.append(trade)
         self._note(epoch_us(trade.entry_time))
 
-    def account(self, time_us: int, correlations: HourlyCorrelations) -> Account:
-        """Return the account at the market when an order is sent."""
+    def account(self, symbol: str, time_us: int, correlations: HourlyCorrelations) -> Account:
+        """Return the account at the market when an order of a symbol is sent."""
         self.advance(time_us)
         equity = self._equity(time_us)
         self._record = self._record.observed(timestamp(time_us), equity)
         positions = tuple(self._position(trade, time_us) for trade in self._open)
-        known = correlations.at(time_us) if positions else None
+        known = correlations.at(time_us, {symbol, *(each.symbol for each in positions)}) if positions else None
         return Account(equity=equity, open_positions=positions, record=self._record, correlations=known)
 
     def advance(self, until_us: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -48,30 +48,46 @@ class HourlyCorrelations:
             symbol: _returns(values, first - self._first, hours) for symbol, (first, values) in prices.items()
         }
         self._hour: int | None = None
-        self._known: dict[tuple[str, str], float] = {}
+        self._known: dict[tuple[str, str], float | None] = {}
 
-    def at(self, time_us: int) -> Mapping[tuple[str, str], float]:
-        """Return the correlations by pair of symbols that were known at a time (microseconds since 1970)."""
+    def at(self, time_us: int, symbols: Iterable[str]) -> Mapping[tuple[str, str], float]:
+        """Return the correlations that were known at a time, of all pairs of some symbols.
+
+        A market has many more pairs than symbols, so those of an hour are computed when they are first asked for.
+
+        Parameters
+        ----------
+        time_us
+            The time, microseconds since 1970.
+        symbols
+            Such as that of a decision and those of the open positions; one without a price is left out.
+        """
         hour = time_us // HOUR_US
         if hour != self._hour:
-            end = hour - self._first + 1
-            self._hour, self._known = hour, self._over(slice(max(end - _WINDOW, 0), max(end, 0)))
-        return self._known
+            self._hour, self._known = hour, {}
+        end = hour - self._first + 1
+        window = slice(max(end - _WINDOW, 0), max(end, 0))
+        found = {}
+        for pair in itertools.combinations(sorted(self._returns.keys() & set(symbols)), 2):
+            if pair not in self._known:
+                self._known[pair] = self._correlation(pair, window)
+            if (known := self._known[pair]) is not None:
+                found[pair] = known
+        return found
 
     def mean(self) -> float:
         """Return the mean over all pairs of symbols of the correlation over all hours; NaN without a pair."""
-        found = list(self._over(slice(None)).values())
+        pairs = itertools.combinations(sorted(self._returns), 2)
+        found = [each for pair in pairs if (each := self._correlation(pair, slice(None))) is not None]
         return float(np.mean(found)) if found else float("nan")
 
-    def _over(self, window: slice) -> dict[tuple[str, str], float]:
-        found = {}
-        for one, other in itertools.combinations(sorted(self._returns), 2):
-            x, y = self._returns[one][window], self._returns[other][window]
-            both = ~np.isnan(x) & ~np.isnan(y)
-            x, y = x[both], y[both]
-            if len(x) >= _LEAST and x.std() > 0.0 and y.std() > 0.0:
-                found[one, other] = float(np.corrcoef(x, y)[0, 1])
-        return found
+    def _correlation(self, pair: tuple[str, str], window: slice) -> float | None:
+        x, y = (self._returns[symbol][window] for symbol in pair)
+        both = ~np.isnan(x) & ~np.isnan(y)
+        x, y = x[both], y[both]
+        if len(x) < _LEAST or x.std() == 0.0 or y.std() == 0.0:
+            return None
+        return float(np.corrcoef(x, y)[0, 1])
 
 
 def _hourly_prices(path: Closes) -> tuple[int, Floats]:

@@ -375,7 +375,11 @@ def test_hourly_closes_of_a_month_are_kept_whatever_the_bars(step: timedelta) ->
         if time.minute == 0:
             whole.add(symbol, epoch_us(time), close)
     now = epoch_us(times[-1])
-    assert HourlyCorrelations(closes.paths()).at(now) == HourlyCorrelations(whole.paths()).at(now) != {}
+    assert (
+        HourlyCorrelations(closes.paths()).at(now, closes.paths())
+        == HourlyCorrelations(whole.paths()).at(now, closes.paths())
+        != {}
+    )
     again = HourlyCloses()
     again.take_values(json.loads(json.dumps(closes.values())))
     assert repr(again.paths()) == repr(closes.paths())

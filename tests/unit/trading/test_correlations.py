@@ -12,6 +12,7 @@ from slackwater.trading.price_path import price_paths
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 PAIR = ("BTCUSDT", "ETHUSDT")
+ALL = (*PAIR, "SOLUSDT")
 
 
 def bars(symbol: str, returns: np.ndarray, *, interval: str = "1h") -> pd.DataFrame:
@@ -46,7 +47,7 @@ def test_the_window_is_the_last_thirty_days(returns: tuple[np.ndarray, np.ndarra
         end = int(now) - 1
         window = slice(max(end - 720, 0), end)
         expected = np.corrcoef(returns[0][window], returns[1][window])[0, 1]
-        assert known.at(hours(now))[PAIR] == pytest.approx(expected, rel=1e-12)
+        assert known.at(hours(now), ALL)[PAIR] == pytest.approx(expected, rel=1e-12)
 
 
 def test_what_comes_later_changes_nothing(returns: tuple[np.ndarray, np.ndarray]) -> None:
@@ -55,17 +56,17 @@ def test_what_comes_later_changes_nothing(returns: tuple[np.ndarray, np.ndarray]
     before = correlations(bars(PAIR[0], one), bars(PAIR[1], other))
     changed = np.where(np.arange(900) < 499, other, -one)
     after = correlations(bars(PAIR[0], one), bars(PAIR[1], changed))
-    assert before.at(hours(500.9)) == after.at(hours(500.9))
-    assert before.at(hours(501)) != after.at(hours(501))
+    assert before.at(hours(500.9), ALL) == after.at(hours(500.9), ALL)
+    assert before.at(hours(501), ALL) != after.at(hours(501), ALL)
 
 
 def test_seven_days_are_the_least(returns: tuple[np.ndarray, np.ndarray]) -> None:
     """Catches a correlation of a handful of hours."""
     known = correlations(*(bars(symbol, moves) for symbol, moves in zip(PAIR, returns, strict=True)))
-    assert known.at(hours(168.9)) == {}  # 167 returns
-    assert set(known.at(hours(169))) == {PAIR}
-    assert known.at(hours(-5)) == {}
-    assert known.at(hours(5_000)) == {}  # long after the last bar
+    assert known.at(hours(168.9), ALL) == {}  # 167 returns
+    assert set(known.at(hours(169), ALL)) == {PAIR}
+    assert known.at(hours(-5), ALL) == {}
+    assert known.at(hours(5_000), ALL) == {}  # long after the last bar
 
 
 def test_minutes_and_hours_say_the_same(returns: tuple[np.ndarray, np.ndarray]) -> None:
@@ -76,7 +77,7 @@ def test_minutes_and_hours_say_the_same(returns: tuple[np.ndarray, np.ndarray]) 
         minutes.append(bars(symbol, spread, interval="1min"))
     fine = correlations(*minutes)
     coarse = correlations(*(bars(symbol, moves[:300]) for symbol, moves in zip(PAIR, returns, strict=True)))
-    assert fine.at(hours(300))[PAIR] == pytest.approx(coarse.at(hours(300))[PAIR], rel=1e-9)
+    assert fine.at(hours(300), ALL)[PAIR] == pytest.approx(coarse.at(hours(300), ALL)[PAIR], rel=1e-9)
 
 
 def test_a_halted_hour_has_no_return(returns: tuple[np.ndarray, np.ndarray]) -> None:
@@ -84,7 +85,7 @@ def test_a_halted_hour_has_no_return(returns: tuple[np.ndarray, np.ndarray]) -> 
     one, other = (moves[:400].copy() for moves in returns)
     other[200] = 3.0  # the jump, in the bar that closes at hour 202
     tables = [bars(PAIR[0], one), bars(PAIR[1], other).drop(index=range(190, 201))]
-    found = correlations(*tables).at(hours(401))[PAIR]
+    found = correlations(*tables).at(hours(401), ALL)[PAIR]
     kept = np.delete(np.arange(400), np.arange(189, 201))
     assert found == pytest.approx(np.corrcoef(one[kept], other[kept])[0, 1], rel=1e-12)
 
@@ -92,7 +93,7 @@ def test_a_halted_hour_has_no_return(returns: tuple[np.ndarray, np.ndarray]) -> 
 def test_a_price_that_stands_still_is_like_none(returns: tuple[np.ndarray, np.ndarray]) -> None:
     """Catches a correlation of NaN."""
     tables = [bars(PAIR[0], returns[0]), bars(PAIR[1], np.zeros(900))]
-    assert correlations(*tables).at(hours(800)) == {}
+    assert correlations(*tables).at(hours(800), ALL) == {}
 
 
 def test_every_pair_once_and_one_symbol_none(returns: tuple[np.ndarray, np.ndarray]) -> None:
@@ -100,7 +101,27 @@ def test_every_pair_once_and_one_symbol_none(returns: tuple[np.ndarray, np.ndarr
     late = bars("SOLUSDT", returns[0])
     late[["open_time", "event_time"]] += pd.Timedelta("600h")
     tables = [bars(PAIR[1], returns[1]), bars(PAIR[0], returns[0]), late]
-    assert set(correlations(*tables).at(hours(700))) == {PAIR}
-    assert set(correlations(*tables).at(hours(800))) == {PAIR, ("BTCUSDT", "SOLUSDT"), ("ETHUSDT", "SOLUSDT")}
-    assert correlations(tables[0]).at(hours(800)) == {}
-    assert HourlyCorrelations({}).at(hours(1)) == {}
+    assert set(correlations(*tables).at(hours(700), ALL)) == {PAIR}
+    assert set(correlations(*tables).at(hours(800), ALL)) == {PAIR, ("BTCUSDT", "SOLUSDT"), ("ETHUSDT", "SOLUSDT")}
+    assert correlations(tables[0]).at(hours(800), ALL) == {}
+    assert HourlyCorrelations({}).at(hours(1), ALL) == {}
+
+
+def test_only_what_is_asked_for_is_computed(
+    returns: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches the pairs of a whole market at every decision: 500 symbols have 124,750."""
+    asked: list[tuple[str, str]] = []
+    whole = HourlyCorrelations._correlation
+
+    def counted(self: HourlyCorrelations, pair: tuple[str, str], window: slice) -> float | None:
+        asked.append(pair)
+        return whole(self, pair, window)
+
+    monkeypatch.setattr(HourlyCorrelations, "_correlation", counted)
+    known = correlations(*(bars(symbol, returns[0]) for symbol in ALL))
+    assert set(known.at(hours(800), PAIR)) == {PAIR}
+    assert set(known.at(hours(800.5), [*PAIR, "NOBODYUSDT"])) == {PAIR}
+    assert asked == [PAIR]
+    assert set(known.at(hours(801), ["SOLUSDT", "ETHUSDT"])) == {("ETHUSDT", "SOLUSDT")}
+    assert len(asked) == 2
