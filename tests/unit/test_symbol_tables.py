@@ -109,10 +109,10 @@ def test_a_file_that_a_lost_worker_left_half_written_is_no_part_of_a_table(tmp_p
         killed = partial(write_and_die_once, directory.resolve(), tmp_path / "died")
         symbols = {symbol: symbol for symbol in ("ADAUSDT", "BTCUSDT", "ETHUSDT")}
         assert list(run_tasks(killed, symbols)) == list(symbols)
-        left = [path.name for path in directory.rglob(".*")]
-        assert [name for name in left if name.startswith(".BTCUSDT.parquet.")]
+        # Others may be left too: where one of several processes is lost, the pool ends all of them.
+        assert list(directory.rglob(".BTCUSDT.parquet.*"))
         assert SymbolTables(directory).symbols == list(symbols)
-        assert len(read_parquet(directory / "bars.parquet")) == 3 * len(left) * 10
+        assert len(read_parquet(directory / "bars.parquet")) == 3 * 10
     assert sorted(path.name for path in (tmp_path / "tables").rglob("*.parquet") if path.is_file()) == [
         f"{symbol}.parquet" for symbol in symbols
     ]
