@@ -211,6 +211,11 @@ def test_frames_of_one_symbol_each_are_scored_as_one_frame_of_all() -> None:
         for symbol in ("BTCUSDT", "ETHUSDT")
     )
     assert map_scorecard(parts, families(), **settings) == one
+    with_and_without = [
+        MarketFrame.from_tables({n: tables[n][tables[n]["symbol"] == symbol] for n in given}, spec)
+        for symbol, given in (("BTCUSDT", names), ("ETHUSDT", names[:2]))
+    ]
+    assert "skipped" not in map_scorecard(with_and_without, families(), **settings)
     assert one["symbols"] == ["BTCUSDT", "ETHUSDT"]
 
 

@@ -64,12 +64,14 @@ def test_a_first_start_compiles_families_side_by_side_and_says_so(tmp_path: Path
 def cold(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have nothing compiled yet, and compiling take a while; the list tells how often it was begun."""
     begun: list[int] = []
+    ended: list[int] = []
 
     def compile_in_processes(root: Path, number: int) -> None:
         begun.append(number)
         time.sleep(0.2)
+        ended.append(number)
 
-    monkeypatch.setattr(compiling, "_are_compiled", lambda root: bool(begun))
+    monkeypatch.setattr(compiling, "_are_compiled", lambda root: bool(ended))
     monkeypatch.setattr(compiling, "_compile_in_processes", compile_in_processes)
     monkeypatch.setattr(compiling, "compile_families", compiling.compile_families.__wrapped__)
     return begun

@@ -445,3 +445,12 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(stand: Stand, tmp_path: P
         save_checkpoint(path, desk, PLACE)
     assert path.read_bytes() == whole
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_decision_knows_the_correlations_with_what_is_open(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a position that counts as one cluster with every other, as its correlation was not asked for."""
+    desk = stand.desk()
+    monkeypatch.setattr(desk.broker, "positions", {SYMBOLS[1]: None})
+    assert set(desk._correlations(SYMBOLS[0]) or ()) == {(SYMBOLS[0], SYMBOLS[1])}
+    monkeypatch.setattr(desk.broker, "positions", {})
+    assert desk._correlations(SYMBOLS[0]) is None
