@@ -9,7 +9,7 @@ from pipelines._stage import Stage
 from slackwater.report.account_page import starved_sentences
 from slackwater.run import trading as run_trading
 from slackwater.run.trading import gate_of
-from slackwater.storage import read_parquet
+from slackwater.storage import finest_bars, read_parquet
 from slackwater.symbol_tables import SymbolTables
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
@@ -36,7 +36,7 @@ def read_backtest(stage: Stage) -> Backtest:
         families=stage.model.families,
         fine_bar_interval=stage.market.fine_bar_interval,
     )
-    bars = sum(len(path.open_time) for path in backtest.paths.values())
+    bars = SymbolTables("data/tables", [finest_bars("data/tables").stem]).rows
     stage.say(f"{len(backtest.events):,} scores of triggers, {bars:,} fine bars")
     return backtest
 

@@ -13,7 +13,7 @@ from slackwater.storage import write_json_lines, write_parquet
 def main(stage: Stage) -> None:
     """Write the ledger, the equity, the exposure and the unit-risk trades into ``reports``."""
     backtest = read_backtest(stage)
-    gate = build_gate(stage, backtest.paths)
+    gate = build_gate(stage, backtest.symbols)
     for sentence in rules_without_their_table(stage):
         stage.say(f"warning: {sentence}")
     progress, at_unit_risk = stage.progress("events"), stage.progress("events at unit risk")

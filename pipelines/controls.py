@@ -55,7 +55,7 @@ def main(stage: Stage) -> None:
     scored = scored.merge(training.labels, on=keys, validate="1:1")
     events = tested_events(scored, [f["name"] for f in manifest["features"]])
     backtest = read_backtest(stage)
-    gate = build_gate(stage, backtest.paths)
+    gate = build_gate(stage, backtest.symbols)
     market = entry_market(stage, backtest, gate)
     events = events.assign(funding_known=market.funding_known(events))
     sample = read_parquet("reports/unit_risk_trades.parquet", columns=keys)

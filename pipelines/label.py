@@ -54,7 +54,7 @@ def main(stage: Stage) -> None:
         "horizons": horizon_counts(labels, report, horizon=stage.labels.horizon),
         "symbol_correlation": {
             "used": stage.labels.symbol_correlation,
-            "of_hourly_returns": HourlyCorrelations(ClosesOnDisk("data/tables")).mean(),
+            "of_hourly_returns": HourlyCorrelations.of(ClosesOnDisk("data/tables")).mean(),
         },
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),

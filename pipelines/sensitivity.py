@@ -32,7 +32,7 @@ def main(stage: Stage) -> None:
     evaluation, name = stage.evaluation, stage.dataset.name
     resampling = Resampling.of(evaluation)
     backtest = read_backtest(stage)
-    gate = build_gate(stage, backtest.paths)
+    gate = build_gate(stage, backtest.symbols)
     paths, horizon, contracts = backtest.paths, backtest.horizon, gate.contracts
     # The ledger holds flat rows; the curves need the plans.
     trades = backtest.unit_risk_trades(gate, progress=stage.progress("events at unit risk"))
@@ -94,7 +94,7 @@ def main(stage: Stage) -> None:
     notes = _notes(trades, tables["triggers"].iloc[0].to_dict())
     with atomic_file("data/reports/trading.md") as path:
         path.write_text(
-            trading_page(title, top, tables, unknown, notes=assumed_alike(stage, paths) + notes),
+            trading_page(title, top, tables, unknown, notes=assumed_alike(stage, backtest.symbols) + notes),
             encoding="utf-8",
         )
     write_trading_figures(

@@ -20,6 +20,7 @@ from slackwater.trading.decision import TradePlan
 from slackwater.trading.drawdown_control import Throttle
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.rules import BracketRules
 from slackwater.trading.score import CONTEXT, MarketContext, Score
 from slackwater.trading.sizing import Sizing
@@ -107,7 +108,7 @@ def traded(
     **timing: timedelta,
 ) -> BacktestResult:
     """One account through all events."""
-    backtest = Backtest.of(scores, fine_bars, funding, mark, initial_equity=initial_equity, **timing)
+    backtest = Backtest.of(scores, price_paths(fine_bars, funding, mark=mark), initial_equity=initial_equity, **timing)
     return backtest.run(gate, progress=progress)
 
 
@@ -123,7 +124,7 @@ def traded_at_unit_risk(
     **timing: timedelta,
 ) -> list[ClosedTrade]:
     """Every event on an account of its own."""
-    backtest = Backtest.of(scores, fine_bars, funding, mark, initial_equity=initial_equity, **timing)
+    backtest = Backtest.of(scores, price_paths(fine_bars, funding, mark=mark), initial_equity=initial_equity, **timing)
     return backtest.unit_risk_trades(gate, progress=progress)
 
 

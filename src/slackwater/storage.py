@@ -49,6 +49,7 @@ __all__ = [
     "read_json",
     "read_json_lines",
     "read_parquet",
+    "read_parquet_parts",
     "read_parquet_rows",
     "read_tables",
     "remove_leftovers",
@@ -339,15 +340,21 @@ def read_parquet_rows(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:
 
     The table is read a part at a time, so that only the wanted rows are held; they keep their order.
     """
+    keys = list(rows.columns)
+    if rows.duplicated().any():
+        raise SchemaError(f"the rows that are wanted of {path} repeat {', '.join(keys)}")
+    return pd.concat([part.merge(rows, on=keys) for part in read_parquet_parts(path)], ignore_index=True)
+
+
+def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a parquet file a part at a time, in order; a file without rows is one part without any."""
     from pyarrow import parquet  # scoring does not need it
 
-    source, keys = _file(path), list(rows.columns)
-    if rows.duplicated().any():
-        raise SchemaError(f"the rows that are wanted of {source} repeat {', '.join(keys)}")
+    source = _file(path)
     try:
-        file = parquet.ParquetFile(source)
-        parts = (file.read_row_group(i).to_pandas() for i in range(file.num_row_groups))
-        return pd.concat([part.merge(rows, on=keys) for part in parts], ignore_index=True)
+        with parquet.ParquetFile(source) as file:
+            for groups in [[i] for i in range(file.num_row_groups)] or [[]]:
+                yield file.read_row_groups(groups, columns=columns).to_pandas()
     except (OSError, ValueError) as error:
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
 

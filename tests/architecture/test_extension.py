@@ -35,7 +35,7 @@ from slackwater.trading.gate import Gate
 from slackwater.trading.price_path import PricePath, price_paths
 from slackwater.trading.reasons import Reason
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
-from slackwater.trading.score import Score, event_scores
+from slackwater.trading.score import Score, event_scores, score_context
 from tests.small_market import DECISION_LAG, small_market
 from tests.toys import SPOT_BASIS, ToyModel
 
@@ -202,9 +202,8 @@ def test_a_small_pipeline_runs_with_all_of_them(
     assert "spot_basis_ratio" in training.features
     predicted = pd.concat([TRAINER.predict_out_of_fold(training), TRAINER.training_facts(training)], axis=1)
     backtest = Backtest.of(
-        event_scores(predicted, training.labels, engine.transform(frame), ["spot_basis_ratio"]),
-        tables["bars"],
-        tables["funding"],
+        event_scores(predicted, training.labels, score_context(engine.transform(frame), ["spot_basis_ratio"])),
+        price_paths(tables["bars"], tables["funding"]),
         initial_equity=10_000.0,
         decision_lag=DECISION_LAG,
         horizon=HORIZON,

@@ -244,6 +244,8 @@ def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
     wanted = pd.DataFrame({"symbol": ["B", "A", "B", "C"], "time": [8, 5, 1, 1]})
     found = read_parquet_rows(tmp_path / "t.parquet", wanted)
     pd.testing.assert_frame_equal(found, table.iloc[[5, 10, 17]].reset_index(drop=True))
+    write_parquet(table[:0], tmp_path / "none.parquet")
+    assert read_parquet_rows(tmp_path / "none.parquet", wanted).dtypes.to_dict() == table.dtypes.to_dict()
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(SchemaError, match="not a readable parquet"):
         read_parquet_rows(tmp_path / "t.parquet", wanted)

@@ -149,4 +149,4 @@ def test_prices_of_a_symbol_without_bars_are_not_asked_for(tmp_path: Path) -> No
     for name in ("open_time", "close", "funding_rate"):
         np.testing.assert_array_equal(getattr(paths["BTCUSDT"], name), getattr(wanted, name))
     assert "ETHUSDT" not in paths
-    assert HourlyCorrelations(ClosesOnDisk(root)).at(int(wanted.close_time[-1]), ["BTCUSDT", "ETHUSDT"]) == {}
+    assert HourlyCorrelations.of(ClosesOnDisk(root)).at(int(wanted.close_time[-1]), ["BTCUSDT", "ETHUSDT"]) == {}

@@ -109,8 +109,9 @@ def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> list[list[tuple[An
     variants = [(variant, replace(trade, bracket=variant.rules, costs=charged)) for variant in _variants(trade.bracket)]
     rows = []
     for order in backtest.orders:
-        score, path, bar = order.score, order.path, order.entry_bar
-        event = (score.symbol, score.event_time, timestamp(int(path.open_time[bar])), score.p_direction)
+        score, path = order.score, backtest.paths[order.score.symbol]
+        bar = path.first_bar_from(order.entry_us)
+        event = (score.symbol, score.event_time, timestamp(order.entry_us), score.p_direction)
         sd = score.context.sd_over(backtest.horizon)
         of_order = []
         for variant, rules in variants:

@@ -25,6 +25,7 @@ from slackwater.evidence._intervals import (
     require_symbols,
     statistic_of,
 )
+from slackwater.evidence._trades_on_paths import on_their_paths
 from slackwater.evidence.resampling import Resampling
 from slackwater.market.contracts import Contract, bankruptcy_price, liquidation_price
 from slackwater.metrics.trading import expectancy_bps
@@ -78,11 +79,16 @@ def counterfactuals(
     The position keeps its size and its margin, so without a stop it can be liquidated. A trade that no longer
     stops pays the slippage of the exit that it has instead.
     """
-    _require_same_walk(trades, paths, horizon)
+
+    def variants(trade: ClosedTrade, path: PricePath) -> list[ClosedTrade]:
+        _require_same_walk(trade, path, horizon)
+        return [_walk(trade, trade.plan, path, horizon, without=levels) for levels in _VARIANTS.values()]
+
+    of_trades = on_their_paths(variants, trades, paths)
     times, as_planned = entry_times(trades), bps_of_notional(trades, _net_usd)
     rows = []
-    for variant, levels in _VARIANTS.items():
-        walked = [_walk(trade, trade.plan, paths, horizon, without=levels) for trade in trades]
+    for at, variant in enumerate(_VARIANTS):
+        walked = [ends[at] for ends in of_trades]
         net = bps_of_notional(walked, _net_usd)
         reasons = np.array([trade.exit_reason for trade in walked], dtype=np.str_)
         rows.append(
@@ -152,19 +158,27 @@ def leverage_curve(
     """
     check_all("leverages", leverages, low=1.0)
     require_symbols("contracts", contracts, trades)
-    _require_same_walk(trades, paths, horizon)
-    reversed_at = [_reversal(trade, paths, horizon) for trade in trades]
+    variants = [
+        (name, taken_away, leverage)
+        for name, taken_away in (("with stop", ()), ("without stop", ("stop",)))
+        for leverage in leverages
+    ]
+
+    def ends(trade: ClosedTrade, path: PricePath) -> list[tuple[ClosedTrade, datetime | None] | None]:
+        _require_same_walk(trade, path, horizon)
+        then, contract = _reversal(trade, path, horizon), contracts[trade.plan.symbol]
+        plans = {leverage: _at_leverage(trade.plan, contract, leverage) for leverage in leverages}
+        return [
+            None if (plan := plans[leverage]) is None else (_walk(trade, plan, path, horizon, without=taken_away), then)
+            for _, taken_away, leverage in variants
+        ]
+
+    of_trades = on_their_paths(ends, trades, paths)
     rows = []
-    for variant, taken_away in (("with stop", ()), ("without stop", ("stop",))):
-        for leverage in leverages:
-            plans = [_at_leverage(trade.plan, contracts[trade.plan.symbol], leverage) for trade in trades]
-            offered = [
-                (_walk(trade, plan, paths, horizon, without=taken_away), then)
-                for trade, plan, then in zip(trades, plans, reversed_at, strict=True)
-                if plan is not None
-            ]
-            row = {"variant": variant, "leverage": leverage, "n_trades": len(offered)}
-            rows.append(row | {"not_offered": len(trades) - len(offered), **_exits(offered, without=taken_away)})
+    for at, (variant, taken_away, leverage) in enumerate(variants):
+        offered = [end for of_trade in of_trades if (end := of_trade[at]) is not None]
+        row = {"variant": variant, "leverage": leverage, "n_trades": len(offered)}
+        rows.append(row | {"not_offered": len(trades) - len(offered), **_exits(offered, without=taken_away)})
     return pd.DataFrame(rows)
 
 
@@ -190,38 +204,35 @@ def _exits(walked: Sequence[tuple[ClosedTrade, datetime | None]], *, without: Co
     }
 
 
-def _reversal(trade: ClosedTrade, paths: Mapping[str, PricePath], horizon: timedelta) -> datetime | None:
+def _reversal(trade: ClosedTrade, path: PricePath, horizon: timedelta) -> datetime | None:
     """Return the close of the bar in which the price reversed by a standard deviation over the horizon, if it did."""
     plan = trade.plan
     move = plan.score.context.sd_over(horizon)
     further = replace(plan, bracket=replace(plan.bracket, target=plan.entry * math.exp(plan.side * move)))
-    patient = _walk(trade, further, paths, horizon, without=("stop", "liquidation_price"))
+    patient = _walk(trade, further, path, horizon, without=("stop", "liquidation_price"))
     return patient.exit_time if patient.exit_reason == "target" else None
 
 
 def _walk(
     trade: ClosedTrade,
     plan: TradePlan,
-    paths: Mapping[str, PricePath],
+    path: PricePath,
     horizon: timedelta,
     without: Collection[str] = (),
 ) -> ClosedTrade:
     """Hold another plan from the entry of a trade."""
-    path = paths[plan.symbol]
     entry_bar = path.first_bar_from(epoch_us(trade.entry_time))
     return path.hold(plan, entry_bar=entry_bar, horizon=horizon, without=without)
 
 
-def _require_same_walk(trades: Sequence[ClosedTrade], paths: Mapping[str, PricePath], horizon: timedelta) -> None:
-    """Refuse paths on which the plans as they are do not give the trades again: no variant would compare with them."""
-    require_symbols("paths", paths, trades)
-    for trade in trades:
-        again = _walk(trade, trade.plan, paths, horizon)
-        if (trade.exit_time, trade.exit_price) != (again.exit_time, again.exit_price):
-            raise ParameterError(
-                f"`paths` and `horizon` must be those of the trades: {trade.plan.symbol} of {trade.entry_time} left at "
-                f"{trade.exit_price} on {trade.exit_time}, walked again at {again.exit_price} on {again.exit_time}"
-            )
+def _require_same_walk(trade: ClosedTrade, path: PricePath, horizon: timedelta) -> None:
+    """Refuse a path on which the plan as it is does not give the trade again: no variant would compare with it."""
+    again = _walk(trade, trade.plan, path, horizon)
+    if (trade.exit_time, trade.exit_price) != (again.exit_time, again.exit_price):
+        raise ParameterError(
+            f"`paths` and `horizon` must be those of the trades: {trade.plan.symbol} of {trade.entry_time} left at "
+            f"{trade.exit_price} on {trade.exit_time}, walked again at {again.exit_price} on {again.exit_time}"
+        )
 
 
 def _at_leverage(plan: TradePlan, contract: Contract, leverage: int) -> TradePlan | None:

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import ParameterError
-from slackwater.evidence._intervals import require_symbols, statistic_of
+from slackwater.evidence._intervals import statistic_of
+from slackwater.evidence._trades_on_paths import on_their_paths
 from slackwater.times import HOUR, epoch_us, microseconds
 from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import ClosedTrade
@@ -104,11 +105,18 @@ def stress_losses(
 
     Each trade is shocked on its own. In a real shock the losses of positions that are open together add up.
     """
-    _check(trades, paths, horizon, severities)
+    _check(severities)
     scenarios = [(name, float(value)) for name, values in severities.items() for value in values]
+    scenarios = [("recorded", 0.0), *scenarios]
+
+    def shocked(trade: ClosedTrade, path: PricePath) -> list[ClosedTrade]:
+        _check_trade(trade, path, horizon)
+        return [_shocked(trade, path, horizon, *scenario) for scenario in scenarios]
+
+    of_trades = on_their_paths(shocked, trades, paths)
     rows = []
-    for scenario, severity in [("recorded", 0.0), *scenarios]:
-        ends = [_shocked(trade, paths[trade.plan.symbol], horizon, scenario, severity) for trade in trades]
+    for at, (scenario, severity) in enumerate(scenarios):
+        ends = [of_trade[at] for of_trade in of_trades]
         net = _array(ends, lambda trade: trade.net_usd)
         equity = _array(ends, lambda trade: trade.plan.equity)
         loss_ratio = -net / _array(ends, lambda trade: trade.plan.risk_usd)
@@ -129,12 +137,7 @@ def stress_losses(
     return pd.DataFrame(rows)
 
 
-def _check(
-    trades: Sequence[ClosedTrade],
-    paths: Mapping[str, PricePath],
-    horizon: timedelta,
-    severities: Mapping[str, Sequence[float]],
-) -> None:
+def _check(severities: Mapping[str, Sequence[float]]) -> None:
     for scenario, values in severities.items():
         if scenario not in _SCENARIOS:
             raise ParameterError(f"`severities` must be of {', '.join(_SCENARIOS)}, was of {scenario!r}")
@@ -142,34 +145,26 @@ def _check(
         for value in values:
             if not 0.0 < value < high:  # negated, so that NaN fails too
                 raise ParameterError(f"`severities` of {scenario} must be in (0, {high:g}), was {value}")
-    require_symbols("paths", paths, trades)
-    for trade in trades:
-        path, entry_us = paths[trade.plan.symbol], epoch_us(trade.entry_time)
-        bar, expiry_us = path.first_bar_from(entry_us), entry_us + microseconds(horizon)
-        of_trade = f"{trade.plan.symbol} of {trade.entry_time}"
-        if bar == len(path.open_time) or (path.open_time[bar], path.open[bar]) != (entry_us, trade.plan.entry):
-            raise ParameterError(f"`paths` must be those of the trades: no bar opens with {of_trade} at its entry")
-        if path.close_time[-1] < expiry_us:
-            raise ParameterError(f"`paths` must reach the horizon of every trade, {horizon}, ended within {of_trade}")
-        if path.close_time[bar] + microseconds(HOUR) >= expiry_us:
-            raise ParameterError(
-                f"`horizon` must be longer than the entry bar of {of_trade} and an hour, was {horizon}"
-            )
+
+
+def _check_trade(trade: ClosedTrade, path: PricePath, horizon: timedelta) -> None:
+    entry_us = epoch_us(trade.entry_time)
+    bar, expiry_us = path.first_bar_from(entry_us), entry_us + microseconds(horizon)
+    of_trade = f"{trade.plan.symbol} of {trade.entry_time}"
+    if bar == len(path.open_time) or (path.open_time[bar], path.open[bar]) != (entry_us, trade.plan.entry):
+        raise ParameterError(f"`paths` must be those of the trades: no bar opens with {of_trade} at its entry")
+    if path.close_time[-1] < expiry_us:
+        raise ParameterError(f"`paths` must reach the horizon of every trade, {horizon}, ended within {of_trade}")
+    if path.close_time[bar] + microseconds(HOUR) >= expiry_us:
+        raise ParameterError(f"`horizon` must be longer than the entry bar of {of_trade} and an hour, was {horizon}")
 
 
 def _shocked(trade: ClosedTrade, path: PricePath, horizon: timedelta, scenario: str, severity: float) -> ClosedTrade:
     """Hold the plan of a trade once more, on the path of a scenario."""
     entry_us = epoch_us(trade.entry_time)
-    window = _between(path, entry_us, entry_us + microseconds(horizon))
+    window = path.between(entry_us, entry_us + microseconds(horizon))
     bent = window if scenario == "recorded" else _SCENARIOS[scenario](window, trade.plan, severity)
     return bent.hold(trade.plan, entry_bar=0, horizon=horizon)
-
-
-def _between(path: PricePath, entry_us: int, expiry_us: int) -> PricePath:
-    """Return the bars from the entry to the first that opens at or after the horizon; all settlements."""
-    bars = slice(path.first_bar_from(entry_us), path.first_bar_from(expiry_us) + 1)
-    names = ("open_time", "close_time", "open", "high", "low", "close", "mark_open", "mark_high", "mark_low")
-    return replace(path, **{name: getattr(path, name)[bars] for name in names})
 
 
 def _gap(path: PricePath, plan: TradePlan, severity: float) -> PricePath:

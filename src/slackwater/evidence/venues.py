@@ -16,6 +16,7 @@ import pandas as pd
 
 from slackwater.errors import DataError, ParameterError
 from slackwater.evidence._intervals import BPS, MEAN, entry_times, mean_and_interval, require_multiple, require_symbols
+from slackwater.evidence._trades_on_paths import on_their_paths
 from slackwater.evidence.resampling import Resampling
 from slackwater.market.contracts import Contract, venue_contracts
 from slackwater.market.rounding import round_down
@@ -129,13 +130,18 @@ def venue_comparison(
     >>> table[["venue", "n_trades", "taker_fee_bps", "net_bps_mean"]].values.tolist()
     [['binance', 0, 5.0, nan], ['bybit', 0, 5.5, nan]]
     """
-    _require(trades, costs, venues, paths)
+    _require(trades, costs, venues)
+
+    def everywhere(trade: ClosedTrade, path: PricePath) -> list[dict[str, Any]]:
+        return [_at_venue(trade, costs, contracts, venues, path) for contracts in venues.values()]
+
+    of_trades = on_their_paths(everywhere, trades, paths)
     at_venues = {
         name: pd.DataFrame(
-            [_at_venue(trade, costs, contracts, venues, paths) for trade in trades],
+            [of_trade[at] for of_trade in of_trades],
             columns=["refusal", "gross_bps", *_PARTS, "net_bps", "depth_share"],
         )
-        for name, contracts in venues.items()
+        for at, name in enumerate(venues)
     }
     taken = {name: (table["refusal"] == "").to_numpy(dtype=bool) for name, table in at_venues.items()}
     common = np.logical_and.reduce(list(taken.values()))
@@ -181,7 +187,7 @@ def _at_venue(
     costs: CostModel,
     contracts: Mapping[str, Contract],
     venues: Mapping[str, Mapping[str, Contract]],
-    paths: Mapping[str, PricePath],
+    path: PricePath,
 ) -> dict[str, Any]:
     """Return why the venue refuses a trade ("" where it takes it), and the parts of its result, basis points."""
     plan = trade.plan
@@ -203,7 +209,7 @@ def _at_venue(
         "impact_bps": (market - spread) * crosses,
         "stop_slippage_bps": (stop - market) * leaves if trade.exit_reason == "stop" else 0.0,
         "latency_bps": latency,
-        "funding_bps": trade.funding_usd / plan.notional_usd - _excess_funding(trade, contract, paths[plan.symbol]),
+        "funding_bps": trade.funding_usd / plan.notional_usd - _excess_funding(trade, contract, path),
     }
     net = gross - math.fsum(parts.values())
     if not math.isfinite(net):
@@ -283,15 +289,9 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values) if values else math.nan
 
 
-def _require(
-    trades: Sequence[ClosedTrade],
-    costs: CostModel,
-    venues: Mapping[str, Mapping[str, Contract]],
-    paths: Mapping[str, PricePath],
-) -> None:
+def _require(trades: Sequence[ClosedTrade], costs: CostModel, venues: Mapping[str, Mapping[str, Contract]]) -> None:
     if not venues:
         raise ParameterError("`venues` must hold at least one venue, was empty")
     require_multiple(costs, trades)
-    require_symbols("paths", paths, trades)
     for name, contracts in venues.items():
         require_symbols(f"venues[{name!r}]", contracts, trades)

@@ -288,7 +288,7 @@ class Desk:
     def _correlations(self, symbol: str) -> Mapping[tuple[str, str], float] | None:
         if not self.broker.positions:
             return None
-        return HourlyCorrelations(self.closes.paths()).at(self.now_us, {symbol, *self.broker.positions})
+        return HourlyCorrelations.of(self.closes.paths()).at(self.now_us, {symbol, *self.broker.positions})
 
     def _fault(self, symbol: str, table: str, rule: str, message: str) -> Event:
         # Two of a moment are two events: their times name them.

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import pandas as pd
+
 from slackwater.storage import finest_bars
 from slackwater.symbol_tables import SymbolTables, rows_of_symbol
 from slackwater.times import epochs_us
-from slackwater.trading.price_path import PricePath, price_paths
+from slackwater.trading.price_path import BAR_COLUMNS, FUNDING_COLUMNS, MARK_COLUMNS, PricePath, price_paths
 from slackwater.types import Floats, Ints
 
 __all__ = ["BarCloses", "ClosesOnDisk", "PathsOnDisk"]
@@ -57,7 +59,6 @@ class PathsOnDisk(_OnDisk[PricePath]):
 
     def __init__(self, tables: str | Path) -> None:
         super().__init__(tables)
-        self._tables = SymbolTables(tables, [self._bars.stem, "funding", "mark_price"])
         self._last: PricePath | None = None
 
     def __reduce__(self) -> tuple[type[PathsOnDisk], tuple[Path]]:
@@ -67,9 +68,15 @@ class PathsOnDisk(_OnDisk[PricePath]):
     def _read(self, symbol: str) -> PricePath:
         if self._last is None or self._last.symbol != symbol:
             self._last = None
-            own = self._tables.of(symbol)
-            self._last = price_paths(own[self._bars.stem], own.get("funding"), mark=own.get("mark_price"))[symbol]
+            bars = rows_of_symbol(self._bars, symbol, list(BAR_COLUMNS))
+            funding = self._rows("funding", symbol, FUNDING_COLUMNS)
+            mark = self._rows("mark_price", symbol, MARK_COLUMNS)
+            self._last = price_paths(bars, funding, mark=mark)[symbol]
         return self._last
+
+    def _rows(self, name: str, symbol: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
+        table = self._directory / f"{name}.parquet"
+        return rows_of_symbol(table, symbol, list(columns)) if table.exists() else None
 
 
 class BarCloses(NamedTuple):

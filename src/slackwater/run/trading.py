@@ -11,13 +11,14 @@ import pandas as pd
 
 from slackwater.market.contracts import Contract
 from slackwater.run.features import read_features
-from slackwater.storage import read_fine_bars, read_parquet, read_tables
+from slackwater.run.prices import PathsOnDisk
+from slackwater.storage import read_parquet, read_parquet_parts
 from slackwater.trading.backtest import Backtest, BacktestResult, Progress
 from slackwater.trading.costs import CostModel
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import trades_table
 from slackwater.trading.limit_checks import limit_violations, require_limits
-from slackwater.trading.score import CONTEXT, event_scores
+from slackwater.trading.score import CONTEXT, event_scores, score_context
 
 __all__ = ["gate_of", "read_backtest", "trade_test_blocks"]
 
@@ -64,15 +65,14 @@ def read_backtest(
         If a file is missing or damaged, or a prediction is in sample.
     """
     root = Path(data)
-    tables = read_tables(root / "tables", ["funding", "mark_price"])
     wanted = [each.name for each in read_features(root, families)]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT, *wanted]))
-    features = read_parquet(root / "event_features.parquet", columns=columns)
+    parts = read_parquet_parts(root / "event_features.parquet", columns)
+    context = pd.concat([score_context(part, wanted) for part in parts], ignore_index=True)
+    names = ["symbol", "event_time", "direction", "triggers", "trades"]
     return Backtest.of(
-        event_scores(predictions, read_parquet(root / "labels.parquet"), features, wanted),
-        read_fine_bars(root / "tables"),
-        tables.get("funding"),
-        tables.get("mark_price"),
+        event_scores(predictions, read_parquet(root / "labels.parquet", columns=names), context),
+        PathsOnDisk(root / "tables"),
         initial_equity=initial_equity,
         decision_lag=decision_lag,
         horizon=horizon,
@@ -97,8 +97,9 @@ def trade_test_blocks(
     SlackwaterError
         If a trade broke a hard limit (`slackwater.trading.limit_checks.require_limits`).
     """
-    result = backtest.run(gate, progress=progress)
+    # In this order: nearly all trades of the account are in the sample, whose prices are then at hand.
     sample = trades_table(backtest.unit_risk_trades(gate, progress=at_unit_risk))
+    result = backtest.run(gate, progress=progress)
     for trades in (result.trades, sample):
         require_limits(limit_violations(trades, result.exposure, gate.contracts))
     return result, sample

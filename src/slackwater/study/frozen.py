@@ -105,7 +105,7 @@ def frozen_test(
         scores=scores,
         gate=gate,
         trade=trade,
-        tables=given.tables,
+        paths=paths,
         tests=tests,
         synthetic=frozen.scorer.synthetic or given.synthetic,
         say=say,

@@ -28,6 +28,7 @@ from slackwater.run.trading import trade_test_blocks
 from slackwater.study.frozen_bundle import FrozenBundle
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import PricePath
 
 __all__ = ["FrozenGroups"]
 
@@ -48,8 +49,8 @@ class FrozenGroups:
         Its gate, with the contracts of the data.
     trade
         How the labels trade.
-    tables
-        The data.
+    paths
+        Fine bars and funding of each symbol.
     tests
         The test among the recorded ones.
     synthetic
@@ -62,7 +63,7 @@ class FrozenGroups:
     scores: pd.DataFrame
     gate: Gate
     trade: TradeRules
-    tables: Mapping[str, pd.DataFrame]
+    paths: Mapping[str, PricePath]
     tests: FrozenTests
     synthetic: bool
     say: Callable[[str], None]
@@ -106,9 +107,7 @@ class FrozenGroups:
         params = self.frozen.params
         return Backtest.of(
             self.scores.merge(tested[_KEYS], on=_KEYS, validate="1:1"),
-            self.tables.get("fine_bars", self.tables["bars"]),
-            self.tables.get("funding"),
-            self.tables.get("mark_price"),
+            self.paths,
             initial_equity=params.trading.initial_equity,
             decision_lag=params.market.decision_lag,
             horizon=self.gate.horizon,
@@ -122,7 +121,7 @@ class FrozenGroups:
         """
         params, resampling = self.frozen.params, self._resampling
         market = EntryMarket(
-            bars=self.scores,
+            bars={str(symbol): rows for symbol, rows in self.scores.groupby("symbol")},
             paths=backtest.paths,
             trade=self.trade,
             horizon=self.gate.horizon,

@@ -90,7 +90,7 @@ class LastRun:
         """Return the predictions of a trial, its account, and its trades at unit risk; errors as `measured`."""
         backtest = replace(self._tested(params, progress), initial_equity=params.trading.initial_equity)
         gate = gate_of(
-            _contracts(params, backtest.paths),
+            _contracts(params, backtest.symbols),
             trading=params.trading,
             bracket=params.bracket,
             costs=params.costs,

@@ -11,21 +11,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from slackwater.errors import OrderError, ParameterError, SchemaError
+from slackwater.errors import MissingDataError, OrderError, ParameterError, SchemaError
 from slackwater.times import DAY_US, MINUTE, epoch_us, microseconds, timestamp
 from slackwater.trading.account import Account, OpenPosition
-from slackwater.trading.correlations import HourlyCorrelations
+from slackwater.trading.correlations import HourlyCorrelations, HourlyPrices
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger
-from slackwater.trading.price_path import PricePath, price_paths
+from slackwater.trading.price_path import PricePath
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import SCORE_COLUMNS, Score
 
@@ -33,6 +33,8 @@ __all__ = ["Backtest", "BacktestResult", "Progress", "in_exit_order"]
 
 _ALWAYS = 2**62
 _FIRST_DAY = date(1970, 1, 1)
+_MOST_BARS: Final = 4_000_000
+"""Bars of windows that are kept, about 300 MB."""
 
 Progress = Callable[[int, int], None]
 
@@ -57,67 +59,84 @@ class BacktestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Order:
-    """An event at the time at which its order would be sent."""
+    """An event at the time at which its order would be sent, and the open of its entry bar, at which it is filled."""
 
     score: Score
-    path: PricePath
-    entry_bar: int
+    entry_us: int
+    price: float
     time_us: int
 
     @property
     def time(self) -> datetime:
         return timestamp(self.time_us)
 
-    @property
-    def price(self) -> float:
-        return float(self.path.open[self.entry_bar])
 
-    def fill(self, plan: TradePlan, horizon: timedelta) -> ClosedTrade:
-        return self.path.hold(plan, entry_bar=self.entry_bar, horizon=horizon)
+class _Windows:
+    """The prices of an order from its entry to its horizon; those used last are kept, as several accounts fill it."""
+
+    def __init__(self, paths: Mapping[str, PricePath], horizon: timedelta) -> None:
+        self._paths, self._horizon_us = paths, microseconds(horizon)
+        self._kept: dict[tuple[str, int], PricePath] = {}
+        self._bars = 0
+
+    def of(self, order: _Order) -> PricePath:
+        """Return the bars from the entry bar on, which is the first."""
+        key = order.score.symbol, order.entry_us
+        window = self._kept.pop(key, None)
+        if window is None:
+            window = self._paths[order.score.symbol].between(order.entry_us, order.entry_us + self._horizon_us)
+            self._bars += len(window.open_time)
+        self._kept[key] = window
+        while self._bars > _MOST_BARS and len(self._kept) > 1:
+            self._bars -= len(self._kept.pop(next(iter(self._kept))).open_time)
+        return window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Backtest:
     """Events and prices of the past, parsed and checked once, to be traded under any gate. Make one with `of`.
 
-    `events` are in the order of time and symbol; `paths` has the price path of every symbol with an event.
+    `events` are in the order of time and symbol; `paths` has the price path of every symbol with an event, and maybe of
+    others; `hourly` has the prices of those with an event at full hours.
     """
 
     events: tuple[Score, ...]
     paths: Mapping[str, PricePath]
+    hourly: Mapping[str, HourlyPrices]
     initial_equity: float
     horizon: timedelta
     latency: timedelta
     start: datetime
     orders: tuple[_Order, ...]
     untradable: tuple[Refusal, ...]
+    windows: _Windows = field(repr=False)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that have an event, in order."""
+        return sorted({event.symbol for event in self.events})
 
     @classmethod
     def of(
         cls,
         scores: pd.DataFrame,
-        fine_bars: pd.DataFrame,
-        funding: pd.DataFrame | None = None,
-        mark: pd.DataFrame | None = None,
+        paths: Mapping[str, PricePath],
         *,
         initial_equity: float,
         decision_lag: timedelta,
         horizon: timedelta,
         fine_bar_interval: timedelta,
     ) -> Backtest:
-        """Parse and check the tables, and find the entry bar of every event.
+        """Parse and check the scores, and find the entry bar of every event.
 
         Parameters
         ----------
         scores
             One row per event, with `SCORE_COLUMNS`; `missing_features`, `out_of_range_features` and `triggers` may be
             absent (there are none then). Rows whose `direction` is 0 or NaN are not events and are passed over.
-        fine_bars
-            Finest bars: symbol, open_time, event_time (close), open, high, low, close; by symbol and time.
-        funding
-            Settled rates: symbol, event_time, funding_rate; None where there is no funding.
-        mark
-            Bars of the mark price, as `trading.price_path.price_paths` takes them.
+        paths
+            Fine bars and funding of each symbol (`slackwater.trading.price_path.price_paths`). A mapping that reads its
+            paths when they are asked for is held one symbol at a time.
         initial_equity
             USDT, > 0.
         decision_lag
@@ -131,8 +150,7 @@ class Backtest:
         Raises
         ------
         SchemaError, OrderError, MissingDataError
-            If a table lacks a column or holds impossible values, if times repeat or run backwards, or if the symbol of
-            an event has no fine bars.
+            If `scores` lacks a column or repeats an event, or the symbol of an event has no path.
         ParameterError
             If a duration is out of range.
         """
@@ -141,27 +159,47 @@ class Backtest:
         if not timedelta(0) < fine_bar_interval <= horizon:
             raise ParameterError(f"`fine_bar_interval` must be in (0, `horizon`], was {fine_bar_interval}")
         events = _events(scores)
-        paths = price_paths(fine_bars, funding, {event.symbol for event in events}, mark=mark)
+        by_symbol: dict[str, list[Score]] = {}
+        for event in events:
+            by_symbol.setdefault(event.symbol, []).append(event)
+        if lacking := sorted(by_symbol.keys() - set(paths)):
+            known = ", ".join(paths)
+            raise MissingDataError(f"there are no fine bars of {', '.join(lacking)}; there are of {known or 'nothing'}")
         # Coarse bars do not show what happens between the event and the order.
         coarse = fine_bar_interval > MINUTE
-        orders, untradable = _orders(
-            events,
-            paths,
-            decision_us=microseconds(decision_lag),
-            wait_us=0 if coarse else microseconds(decision_lag),
-            interval=fine_bar_interval,
-            horizon_us=microseconds(horizon),
-        )
+        orders: list[_Order] = []
+        untradable: list[Refusal] = []
+        hourly = {}
+        for symbol in sorted(by_symbol):
+            path = paths[symbol]
+            found = _orders(
+                by_symbol[symbol],
+                path,
+                decision_us=microseconds(decision_lag),
+                wait_us=0 if coarse else microseconds(decision_lag),
+                interval=fine_bar_interval,
+                horizon_us=microseconds(horizon),
+            )
+            orders += found[0]
+            untradable += found[1]
+            hourly[symbol] = HourlyPrices.of(path)
+        first = [timestamp(int(path.open_time[0])) for path in paths.values()] if not events else []
         return cls(
             events=tuple(events),
             paths=paths,
+            hourly=hourly,
             initial_equity=initial_equity,
             horizon=horizon,
             latency=decision_lag if coarse else timedelta(0),
-            start=events[0].event_time if events else fine_bars["open_time"].min(),
-            orders=tuple(orders),
-            untradable=tuple(untradable),
+            start=events[0].event_time if events else min(first),
+            orders=tuple(sorted(orders, key=lambda order: (order.time_us, order.score.symbol))),
+            untradable=tuple(sorted(untradable, key=lambda refusal: (refusal.event_time, refusal.symbol))),
+            windows=_Windows(paths, horizon),
         )
+
+    def on(self, paths: Mapping[str, PricePath]) -> Backtest:
+        """Return the same events and orders with the same prices from elsewhere."""
+        return replace(self, paths=paths, windows=_Windows(paths, self.horizon))
 
     def rescored(self, predictions: pd.DataFrame) -> Backtest:
         """Return the same events and prices with other predictions.
@@ -219,8 +257,8 @@ class Backtest:
         ledger = Ledger(initial_equity=self.initial_equity, start=self.start)
         for refusal in self.untradable:
             ledger.record_refusal(refusal)
-        book = _Book(ledger, self.paths, TrackRecord.start(self.initial_equity, self.start))
-        correlations = HourlyCorrelations(self.paths)
+        book = _Book(ledger, TrackRecord.start(self.initial_equity, self.start))
+        correlations = HourlyCorrelations(self.hourly)
         decisions: list[TradePlan | Refusal] = [*self.untradable]
         for done, order in enumerate(self.orders, start=1):
             account = book.account(order.score.symbol, order.time_us, correlations)
@@ -229,7 +267,8 @@ class Backtest:
             if isinstance(decision, Refusal):
                 ledger.record_refusal(decision)
             else:
-                book.open(order.fill(decision, self.horizon))
+                window = self.windows.of(order)
+                book.open(window.hold(decision, entry_bar=0, horizon=self.horizon), window)
             if progress is not None:
                 progress(done, len(self.orders))
         book.advance(_ALWAYS)
@@ -251,10 +290,11 @@ class Backtest:
         gate = self.charged(gate)
         account = Account(equity=self.initial_equity)
         trades = []
-        for done, order in enumerate(self.orders, start=1):
+        # Symbol after symbol, so that each path is read once.
+        for done, order in enumerate(sorted(self.orders, key=lambda order: order.score.symbol), start=1):
             decision = gate.decide(order.score, account, now=order.time, price=order.price)
             if isinstance(decision, TradePlan):
-                trades.append(order.fill(decision, self.horizon))
+                trades.append(self.windows.of(order).hold(decision, entry_bar=0, horizon=self.horizon))
             if progress is not None:
                 progress(done, len(self.orders))
         return in_exit_order(trades)
@@ -298,17 +338,16 @@ def _events(scores: pd.DataFrame) -> list[Score]:
 
 def _orders(
     events: list[Score],
-    paths: Mapping[str, PricePath],
+    path: PricePath,
     *,
     decision_us: int,
     wait_us: int,
     interval: timedelta,
     horizon_us: int,
 ) -> tuple[list[_Order], list[Refusal]]:
-    """Find the entry bar of each event; refuse events without one, or whose horizon ends after the path."""
+    """Find the entry bar of each event of a symbol; refuse those without one, or whose horizon ends after the path."""
     orders, refusals = [], []
     for score in events:
-        path = paths[score.symbol]
         event_us = epoch_us(score.event_time)
         decided_us, sent_us = event_us + decision_us, event_us + wait_us
         bar = path.first_bar_from(sent_us)
@@ -319,8 +358,10 @@ def _orders(
         elif path.open_time[bar] - sent_us >= microseconds(interval):
             reason = Reason("no_entry_bar", f"no bar opens within {interval} of {timestamp(sent_us)}")
         if reason is None:
-            time_us = max(decided_us, int(path.open_time[bar]))
-            orders.append(_Order(score=score, path=path, entry_bar=bar, time_us=time_us))
+            entry_us = int(path.open_time[bar])
+            orders.append(
+                _Order(score=score, entry_us=entry_us, price=float(path.open[bar]), time_us=max(decided_us, entry_us))
+            )
         else:
             refusals.append(
                 Refusal(
@@ -331,7 +372,26 @@ def _orders(
                     triggers=score.triggers,
                 )
             )
-    return sorted(orders, key=lambda order: (order.time_us, order.score.symbol)), refusals
+    return orders, refusals
+
+
+class _OpenTrade(NamedTuple):
+    """A trade that has not ended, and the prices from its entry to its horizon."""
+
+    trade: ClosedTrade
+    path: PricePath
+
+    def position(self, time_us: int) -> OpenPosition:
+        plan = self.trade.plan
+        return OpenPosition(
+            symbol=plan.symbol,
+            side=plan.side,
+            quantity=plan.quantity,
+            entry=plan.entry,
+            mark=self.path.mark_at(time_us),
+            leverage=plan.leverage,
+            risk_usd=plan.risk_usd,
+        )
 
 
 class _Book:
@@ -340,14 +400,14 @@ class _Book:
     Trades are walked to their exits when they are opened; the account learns of an exit when its time has come.
     """
 
-    def __init__(self, ledger: Ledger, paths: Mapping[str, PricePath], record: TrackRecord) -> None:
-        self._ledger, self._paths, self._record = ledger, paths, record
-        self._open: list[ClosedTrade] = []
+    def __init__(self, ledger: Ledger, record: TrackRecord) -> None:
+        self._ledger, self._record = ledger, record
+        self._open: list[_OpenTrade] = []
         self._exposure: list[dict[str, Any]] = []
 
-    def open(self, trade: ClosedTrade) -> None:
-        """Open a trade whose order was sent at this time."""
-        self._open.append(trade)
+    def open(self, trade: ClosedTrade, path: PricePath) -> None:
+        """Open a trade whose order was sent at this time, with the prices from its entry to its horizon."""
+        self._open.append(_OpenTrade(trade, path))
         self._note(epoch_us(trade.entry_time))
 
     def account(self, symbol: str, time_us: int, correlations: HourlyCorrelations) -> Account:
@@ -355,14 +415,15 @@ class _Book:
         self.advance(time_us)
         equity = self._equity(time_us)
         self._record = self._record.observed(timestamp(time_us), equity)
-        positions = tuple(self._position(trade, time_us) for trade in self._open)
+        positions = tuple(each.position(time_us) for each in self._open)
         known = correlations.at(time_us, {symbol, *(each.symbol for each in positions)}) if positions else None
         return Account(equity=equity, open_positions=positions, record=self._record, correlations=known)
 
     def advance(self, until_us: int) -> None:
         """Book every exit up to a time, and observe the account at every midnight before it."""
         while self._open:
-            trade = min(self._open, key=_by_exit)
+            ends = min(self._open, key=lambda each: _by_exit(each.trade))
+            trade = ends.trade
             exit_us = epoch_us(trade.exit_time)
             # A day begins before the exits at its first microsecond are booked, so that no loss falls between two days.
             midnight = (self._record.day - _FIRST_DAY).days * DAY_US + DAY_US
@@ -371,7 +432,7 @@ class _Book:
             if midnight <= exit_us:
                 self._record = self._record.observed(timestamp(midnight), self._equity(midnight))
                 continue
-            self._open.remove(trade)
+            self._open.remove(ends)
             self._ledger.record_trade(trade)
             self._record = self._record.closed(trade.exit_time, trade.net_usd, self._equity(exit_us))
             self._note(exit_us)
@@ -387,8 +448,8 @@ class _Book:
     def _equity(self, time_us: int) -> float:
         """Return the account value at the market: cash, and open trades at the mark less costs and funding so far."""
         equity = self._ledger.cash
-        for trade in self._open:
-            plan, path = trade.plan, self._paths[trade.plan.symbol]
+        for trade, path in self._open:
+            plan = trade.plan
             paid = path.funding_usd(
                 side=plan.side, quantity=plan.quantity, start_us=epoch_us(trade.entry_time), end_us=time_us
             )
@@ -396,20 +457,8 @@ class _Book:
             equity += gain - trade.entry_costs_usd - paid
         return equity
 
-    def _position(self, trade: ClosedTrade, time_us: int) -> OpenPosition:
-        plan = trade.plan
-        return OpenPosition(
-            symbol=plan.symbol,
-            side=plan.side,
-            quantity=plan.quantity,
-            entry=plan.entry,
-            mark=self._paths[plan.symbol].mark_at(time_us),
-            leverage=plan.leverage,
-            risk_usd=plan.risk_usd,
-        )
-
     def _note(self, time_us: int) -> None:
-        positions = [self._position(trade, time_us) for trade in self._open]
+        positions = [each.position(time_us) for each in self._open]
         equity = self._equity(time_us)
         gross = math.fsum(position.notional_usd for position in positions)
         self._exposure.append(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from slackwater.times import HOUR_US
 from slackwater.types import Floats, Ints
 
-__all__ = ["Closes", "HourlyCorrelations"]
+__all__ = ["Closes", "HourlyCorrelations", "HourlyPrices"]
 
 _WINDOW = 30 * 24
 _LEAST = 7 * 24
@@ -26,13 +26,38 @@ class Closes(Protocol):
     def close(self) -> Floats: ...  # noqa: D102
 
 
+class HourlyPrices(NamedTuple):
+    """Log prices of one symbol at full hours: what correlations need of its bars.
+
+    Parameters
+    ----------
+    first
+        Hour of the first price, in hours since 1970.
+    log_price
+        Logarithm of the close of the last bar that had closed by each hour, up to the hour after the last close,
+        float64, shape (n,); NaN where no bar closed in the hour before.
+    """
+
+    first: int
+    log_price: Floats
+
+    @classmethod
+    def of(cls, path: Closes) -> HourlyPrices:
+        """Return the prices of a symbol from the closes of its bars."""
+        first, last = int(path.close_time[0]) // HOUR_US, int(path.close_time[-1]) // HOUR_US
+        hours = np.arange(first, last + 2) * HOUR_US
+        at = np.searchsorted(path.close_time, hours, side="right") - 1
+        fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < HOUR_US)
+        return cls(first, np.where(fresh, np.log(path.close[np.maximum(at, 0)]), np.nan))
+
+
 class HourlyCorrelations:
     """Correlations of hourly log returns over the last 30 days, as known at any time.
 
     Parameters
     ----------
-    paths
-        Closes by symbol.
+    prices
+        Hourly prices by symbol; `of` makes them of closes.
 
     Notes
     -----
@@ -40,8 +65,7 @@ class HourlyCorrelations:
     no return. A pair with fewer than seven days of common returns is left out.
     """
 
-    def __init__(self, paths: Mapping[str, Closes]) -> None:
-        prices = {symbol: _hourly_prices(path) for symbol, path in paths.items()}  # one symbol after the other
+    def __init__(self, prices: Mapping[str, HourlyPrices]) -> None:
         self._first = min((first for first, _ in prices.values()), default=0)
         hours = max((first + len(values) for first, values in prices.values()), default=1) - 1 - self._first
         self._returns = {
@@ -49,6 +73,11 @@ class HourlyCorrelations:
         }
         self._hour: int | None = None
         self._known: dict[tuple[str, str], float | None] = {}
+
+    @classmethod
+    def of(cls, paths: Mapping[str, Closes]) -> HourlyCorrelations:
+        """Return the correlations of closes by symbol, which are read one symbol after the other."""
+        return cls({symbol: HourlyPrices.of(path) for symbol, path in paths.items()})
 
     def at(self, time_us: int, symbols: Iterable[str]) -> Mapping[tuple[str, str], float]:
         """Return the correlations that were known at a time, of all pairs of some symbols.
@@ -88,18 +117,6 @@ class HourlyCorrelations:
         if len(x) < _LEAST or x.std() == 0.0 or y.std() == 0.0:
             return None
         return float(np.corrcoef(x, y)[0, 1])
-
-
-def _hourly_prices(path: Closes) -> tuple[int, Floats]:
-    """Return the hour of the first close, in hours since 1970, and the log price at each hour up to one after the last.
-
-    It is NaN where no bar closed in the hour before.
-    """
-    first, last = int(path.close_time[0]) // HOUR_US, int(path.close_time[-1]) // HOUR_US
-    hours = np.arange(first, last + 2) * HOUR_US
-    at = np.searchsorted(path.close_time, hours, side="right") - 1
-    fresh = (at >= 0) & (hours - path.close_time[np.maximum(at, 0)] < HOUR_US)
-    return first, np.where(fresh, np.log(path.close[np.maximum(at, 0)]), np.nan)
 
 
 def _returns(prices: Floats, start: int, hours: int) -> Floats:

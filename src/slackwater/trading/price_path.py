@@ -20,10 +20,14 @@ from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["Exit", "PricePath", "price_paths", "walk_to_exit"]
+__all__ = ["BAR_COLUMNS", "FUNDING_COLUMNS", "MARK_COLUMNS", "Exit", "PricePath", "price_paths", "walk_to_exit"]
 
 _PRICES = ("open", "high", "low", "close")
 _MARK_PRICES = ("open", "high", "low")
+_OF_BARS = ("open_time", "close_time", *_PRICES, *(f"mark_{name}" for name in _MARK_PRICES))
+BAR_COLUMNS = ("symbol", "open_time", "event_time", *_PRICES)
+FUNDING_COLUMNS = ("symbol", "event_time", "funding_rate")
+MARK_COLUMNS = ("symbol", "open_time", *_MARK_PRICES)
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
 
@@ -116,6 +120,16 @@ class PricePath:
     def first_bar_from(self, time_us: int) -> int:
         """Return the first bar that opens at or after a time; the number of bars if there is none."""
         return int(self.open_time.searchsorted(time_us, side="left"))
+
+    def between(self, start_us: int, end_us: int) -> PricePath:
+        """Return a copy of the bars that open from a time on, up to the first that opens at or after another one.
+
+        It has all settlements. A position that is opened at `start_us`, with its time exit at `end_us`, ends on it as
+        on the whole path.
+        """
+        bars = slice(self.first_bar_from(start_us), self.first_bar_from(end_us) + 1)
+        # Copies: a part of an array keeps the whole of it in memory.
+        return replace(self, **{name: getattr(self, name)[bars].copy() for name in _OF_BARS})
 
     def mark_at(self, time_us: int) -> float:
         """Return the mark price at the open of the bar in progress: known at that time."""
@@ -300,13 +314,13 @@ def price_paths(
     MissingDataError
         If a symbol has no bars.
     """
-    _require_columns("fine_bars", fine_bars, ["symbol", "open_time", "event_time", *_PRICES])
-    rates = pd.DataFrame({"symbol": [], "event_time": [], "funding_rate": []}) if funding is None else funding
-    _require_columns("funding", rates, ["symbol", "event_time", "funding_rate"])
+    _require_columns("fine_bars", fine_bars, BAR_COLUMNS)
+    rates = pd.DataFrame({name: [] for name in FUNDING_COLUMNS}) if funding is None else funding
+    _require_columns("funding", rates, FUNDING_COLUMNS)
     if mark is not None:
-        _require_columns("mark_price", mark, ["symbol", "open_time", *_MARK_PRICES])
+        _require_columns("mark_price", mark, MARK_COLUMNS)
     paths = {}
-    for symbol in sorted(set(fine_bars["symbol"] if symbols is None else symbols)):
+    for symbol in sorted(set(fine_bars["symbol"].unique() if symbols is None else symbols)):
         bars = fine_bars[fine_bars["symbol"] == symbol]
         if bars.empty:
             known = ", ".join(map(str, fine_bars["symbol"].unique()))
@@ -400,7 +414,7 @@ def walk_to_exit(
     return _TIME, end - 1, close[end - 1]
 
 
-def _require_columns(table: str, rows: pd.DataFrame, columns: list[str]) -> None:
+def _require_columns(table: str, rows: pd.DataFrame, columns: tuple[str, ...]) -> None:
     missing = [name for name in columns if name not in rows.columns]
     if missing:
         raise SchemaError(f"table {table} lacks the columns {', '.join(missing)}")

@@ -27,6 +27,7 @@ __all__ = [
     "Score",
     "event_scores",
     "row_numbers",
+    "score_context",
 ]
 
 VOLATILITY_FLOOR: Final = 0.005
@@ -257,9 +258,28 @@ def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
     return tuple(str(name) for name in value)
 
 
-def event_scores(
-    predictions: pd.DataFrame, labels: pd.DataFrame, features: pd.DataFrame, model_features: Sequence[str]
-) -> pd.DataFrame:
+def score_context(features: pd.DataFrame, model_features: Sequence[str]) -> pd.DataFrame:
+    """Return what scores need of rows of features, which are many columns: the market, and what is not known.
+
+    Parameters
+    ----------
+    features
+        `symbol`, `event_time`, `available_time`, `CONTEXT` and `model_features`.
+    model_features
+        Names of the features that should be known; the gate refuses where one is not, as it does live.
+
+    Returns
+    -------
+    DataFrame
+        `symbol`, `event_time`, `available_time`, `CONTEXT` and `missing_features`, a tuple of names.
+    """
+    unknown = features[list(model_features)].isna().to_numpy()
+    missing = [tuple(model_features[int(at)] for at in np.flatnonzero(row)) for row in unknown]
+    columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT]))
+    return features[columns].assign(missing_features=pd.Series(missing, index=features.index, dtype=object))
+
+
+def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, context: pd.DataFrame) -> pd.DataFrame:
     """Return predicted events that trade as the scores that `slackwater.trading.backtest.Backtest` reads.
 
     Parameters
@@ -270,10 +290,8 @@ def event_scores(
     labels
         `symbol`, `event_time` and the `direction` of each event; its `triggers`, joined by "+", and whether it
         `trades`, where there are such columns. Without, every event trades.
-    features
-        `symbol`, `event_time`, `available_time`, `CONTEXT` and `model_features`.
-    model_features
-        Names of the features that should be known; the gate refuses where one is not, as it does live.
+    context
+        Of `score_context`.
 
     Raises
     ------
@@ -296,12 +314,7 @@ def event_scores(
         trades=labels.get("trades", True),
     )
     out = predictions[[*keys, *OF_MODELS, "out_of_range_features"]].merge(events, on=keys, validate="1:1")
-    wanted = list(dict.fromkeys([*keys, "available_time", *CONTEXT, *model_features]))
-    out = out.merge(features[wanted], on=keys, validate="1:1")
+    out = out.merge(context, on=keys, validate="1:1")
     if len(out) != len(predictions):
         raise SchemaError(f"{len(predictions) - len(out)} of {len(predictions)} predictions have no label or features")
-    out = out[out["trades"].to_numpy()].drop(columns="trades").reset_index(drop=True)
-    unknown = out[list(model_features)].isna().to_numpy()
-    missing = [tuple(name for name, bad in zip(model_features, row, strict=True) if bad) for row in unknown]
-    out["missing_features"] = pd.Series(missing, index=out.index, dtype=object)
-    return out
+    return out[out["trades"].to_numpy()].drop(columns="trades").reset_index(drop=True)

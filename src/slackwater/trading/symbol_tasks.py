@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TypeVar
 
-from slackwater.parallel import run_tasks
+from slackwater.parallel import run_beside_files
 from slackwater.trading.backtest import Backtest, Progress, in_exit_order
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
+from slackwater.trading.price_path import PricePath
 
 __all__ = ["of_each_symbol", "unit_risk_trades_of_gates"]
 
@@ -40,7 +41,7 @@ def of_each_symbol(
     """
     parts = _by_symbol(backtest)
     found, done = {}, 0
-    for (symbol, part), made in zip(parts.items(), run_tasks(function, parts), strict=True):
+    for (symbol, part), made in zip(parts.items(), run_beside_files(function, parts), strict=True):
         found[symbol] = made
         done += len(part.orders)
         if progress is not None:
@@ -59,14 +60,19 @@ def _by_symbol(backtest: Backtest) -> dict[str, Backtest]:
         untradable[refusal.symbol].append(refusal)
     return {
         symbol: replace(
-            backtest,
+            backtest.on(_of_symbol(backtest.paths, symbol)),
+            hourly={},
             events=tuple(events[symbol]),
-            paths={symbol: backtest.paths[symbol]},
             orders=tuple(orders[symbol]),
             untradable=tuple(untradable[symbol]),
         )
         for symbol in sorted(orders)
     }
+
+
+def _of_symbol(paths: Mapping[str, PricePath], symbol: str) -> Mapping[str, PricePath]:
+    """Return what a task needs of the paths: prices in memory are sent to it, those in files it reads itself."""
+    return {symbol: paths[symbol]} if isinstance(paths, dict) else paths
 
 
 def unit_risk_trades_of_gates(
@@ -75,11 +81,12 @@ def unit_risk_trades_of_gates(
     """Return what `Backtest.unit_risk_trades` does under each of several gates; the trades of each symbol are a task.
 
     They meet no other trade, so none depends on another symbol. An extra rule of a gate must not remember what it was
-    asked before. Under one gate alone, sending the prices takes longer than the trades.
+    asked before. Under one gate alone, reading the prices takes longer than the trades.
     """
     found = of_each_symbol(partial(_trades_of_gates, gates), backtest, progress=progress).values()
     return [in_exit_order(chain.from_iterable(of_symbol[at] for of_symbol in found)) for at in range(len(gates))]
 
 
 def _trades_of_gates(gates: Sequence[Gate], backtest: Backtest) -> list[list[ClosedTrade]]:
-    return [backtest.unit_risk_trades(gate) for gate in gates]
+    own = backtest.on(backtest.paths)  # what it keeps of the prices goes with it
+    return [own.unit_risk_trades(gate) for gate in gates]

@@ -17,6 +17,7 @@ from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.resampling import Resampling
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules
 from tests.trading import AT_LEVELS, SOUND_SCORE, traded, traded_at_unit_risk
 
@@ -27,7 +28,6 @@ DAYS = 20
 RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 SETTINGS: dict[str, Any] = {
     "gate": Gate(horizon=HORIZON, bracket=AT_LEVELS),
-    "funding": None,
     "initial_equity": 100_000.0,
     "decision_lag": timedelta(seconds=5),
     "horizon": HORIZON,
@@ -83,7 +83,7 @@ def ablation(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.Dat
     options: dict[str, Any] = SETTINGS | {"resampling": RESAMPLING} | changes
     gate, resampling = options.pop("gate"), options.pop("resampling")
     progress = options.pop("progress", None)
-    backtest = Backtest.of(events, path, **options)
+    backtest = Backtest.of(events, price_paths(path), **options)
     configured = backtest.unit_risk_trades(gate)
     table = rule_ablation(backtest, gate, resampling, configured=configured, progress=progress)
     return table.set_index("rule", drop=False)
@@ -263,7 +263,7 @@ class TestRules:
 def drawdown_control(events: pd.DataFrame, path: pd.DataFrame, **changes: Any) -> pd.DataFrame:
     options: dict[str, Any] = SETTINGS | changes
     gate, progress = options.pop("gate"), options.pop("progress", None)
-    backtest = Backtest.of(events, path, **options)
+    backtest = Backtest.of(events, price_paths(path), **options)
     return drawdown_ablation(backtest, gate, configured=backtest.run(gate).equity, progress=progress).set_index("rule")
 
 

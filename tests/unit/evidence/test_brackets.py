@@ -22,6 +22,7 @@ from slackwater.evidence.resampling import Resampling
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.costs import CostModel
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.rules import BracketRules
 from tests.trading import AT_LEVELS, SOUND_SCORE
 
@@ -50,7 +51,7 @@ def backtest(ends: list[str], **changes: list[Any]) -> Backtest:
         event_time=pd.DatetimeIndex(times), available_time=pd.DatetimeIndex(times) + LAG, **changes
     )
     timing = {"decision_lag": LAG, "horizon": HORIZON, "fine_bar_interval": HOUR}
-    return Backtest.of(scores, bars, initial_equity=1e5, **timing)
+    return Backtest.of(scores, price_paths(bars), initial_equity=1e5, **timing)
 
 
 def test_each_bracket_ends_the_same_events_in_its_own_way() -> None:

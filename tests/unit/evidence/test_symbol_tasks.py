@@ -17,6 +17,7 @@ from slackwater.labels.trades import TradeRules
 from slackwater.parallel import VARIABLE
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.rules import EntryRules
 from slackwater.trading.symbol_tasks import of_each_symbol, unit_risk_trades_of_gates
 from tests.trading import AT_LEVELS, SOUND_SCORE
@@ -54,7 +55,7 @@ def backtest_of(*symbols: str) -> Backtest:
         table = table.assign(close=open_[15::6], p_direction=rng.uniform(0.4, 0.8, len(events)))
         scores.append(table.assign(direction=rng.choice([-1, 1], len(events))))
     timing = {"decision_lag": timedelta(seconds=5), "horizon": HORIZON, "fine_bar_interval": HOUR}
-    return Backtest.of(pd.concat(scores, ignore_index=True), pd.concat(bars), initial_equity=1e5, **timing)
+    return Backtest.of(pd.concat(scores, ignore_index=True), price_paths(pd.concat(bars)), initial_equity=1e5, **timing)
 
 
 def test_trades_at_unit_risk_are_those_of_one_process(workers: str) -> None:
@@ -103,7 +104,7 @@ def test_a_task_holds_the_prices_and_events_of_its_symbol_alone() -> None:
     parts = of_each_symbol(lambda part: part, backtest)
     assert list(parts) == sorted(SYMBOLS)
     for symbol, part in parts.items():
-        assert {*part.paths, *(order.path.symbol for order in part.orders)} == {symbol}
+        assert {*part.paths, *(order.score.symbol for order in part.orders)} == {symbol}
         assert {each.symbol for each in (*part.events, *part.untradable)} == {symbol}
         assert (len(part.orders), len(part.untradable)) == (len(backtest.orders) // 3, 1)
     assert of_each_symbol(len, replace(backtest, orders=())) == {}

@@ -376,8 +376,8 @@ def test_hourly_closes_of_a_month_are_kept_whatever_the_bars(step: timedelta) ->
             whole.add(symbol, epoch_us(time), close)
     now = epoch_us(times[-1])
     assert (
-        HourlyCorrelations(closes.paths()).at(now, closes.paths())
-        == HourlyCorrelations(whole.paths()).at(now, closes.paths())
+        HourlyCorrelations.of(closes.paths()).at(now, closes.paths())
+        == HourlyCorrelations.of(whole.paths()).at(now, closes.paths())
         != {}
     )
     again = HourlyCloses()

@@ -17,8 +17,9 @@ from slackwater.trading.costs import CostModel
 from slackwater.trading.decision import Refusal
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, trades_table
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.rules import DrawdownRules, SizingRules
-from slackwater.trading.score import CONTEXT, Score, event_scores
+from slackwater.trading.score import CONTEXT, Score, event_scores, score_context
 from tests.trading import AT_LEVELS, changed, row_of, traded, traded_at_unit_risk
 
 EVENT = pd.Timestamp("2024-03-01 12:00", tz="UTC")
@@ -255,14 +256,14 @@ def test_other_predictions_are_traded_as_a_backtest_of_them(make_score: Callable
     }
     scores = table(*(at(make_score(), 10 * step) for step in range(4)))
     other = scores.assign(p_direction=[0.9, 0.1, 0.8, 0.2], trade_edge=[1.0, 1.1, 1.2, 1.3], trade_edge_low=0.9)
-    backtest = Backtest.of(scores, bars(), **options)
+    backtest = Backtest.of(scores, price_paths(bars()), **options)
     names = ["symbol", "event_time", "p_direction", "trade_edge", "trade_edge_low"]
 
     def trades_of(given: Backtest) -> pd.DataFrame:
         return trades_table(given.unit_risk_trades(GATE))
 
     found = trades_of(backtest.rescored(other[names].iloc[::-1]))
-    pd.testing.assert_frame_equal(found, trades_of(Backtest.of(other, bars(), **options)))
+    pd.testing.assert_frame_equal(found, trades_of(Backtest.of(other, price_paths(bars()), **options)))
     assert found["p_direction"].tolist() == [0.9, 0.8]
     pd.testing.assert_frame_equal(trades_of(backtest.rescored(scores)), trades_of(backtest))
     with pytest.raises(SchemaError, match="1 events have no prediction, first BTCUSDT"):
@@ -621,12 +622,12 @@ def test_predictions_in_sample_are_not_traded(make_score: Callable[..., Score]) 
     predictions = rows[[*predicted, "out_of_range_features"]]
     labels, features = rows[["symbol", "event_time", "direction"]], rows[["symbol", "event_time", "available_time"]]
     features = pd.concat([features, rows[[*CONTEXT, "wanted"]]], axis=1)
-    scores = event_scores(predictions, labels, features, ["wanted"])
+    scores = event_scores(predictions, labels, score_context(features, ["wanted"]))
     assert len(run(scores, bars()).trades) == 1
     for known in (EVENT + pd.Timedelta("1h"), EVENT + pd.Timedelta("2h")):
         late = predictions.assign(trained_until=[row["trained_until"], known])
         with pytest.raises(DataError, match=r"1 of 2 predictions are in sample, first BTCUSDT at 2024-03-01 13:00"):
-            event_scores(late, labels, features, ["wanted"])
+            event_scores(late, labels, score_context(features, ["wanted"]))
 
 
 def test_bad_tables_are_named_errors(make_score: Callable[..., Score]) -> None:

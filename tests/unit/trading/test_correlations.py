@@ -25,7 +25,7 @@ def bars(symbol: str, returns: np.ndarray, *, interval: str = "1h") -> pd.DataFr
 
 def correlations(*tables: pd.DataFrame) -> HourlyCorrelations:
     path = pd.concat(tables, ignore_index=True)
-    return HourlyCorrelations(price_paths(path, None, path["symbol"].unique()))
+    return HourlyCorrelations.of(price_paths(path, None, path["symbol"].unique()))
 
 
 def hours(count: float) -> int:
@@ -104,7 +104,7 @@ def test_every_pair_once_and_one_symbol_none(returns: tuple[np.ndarray, np.ndarr
     assert set(correlations(*tables).at(hours(700), ALL)) == {PAIR}
     assert set(correlations(*tables).at(hours(800), ALL)) == {PAIR, ("BTCUSDT", "SOLUSDT"), ("ETHUSDT", "SOLUSDT")}
     assert correlations(tables[0]).at(hours(800), ALL) == {}
-    assert HourlyCorrelations({}).at(hours(1), ALL) == {}
+    assert HourlyCorrelations.of({}).at(hours(1), ALL) == {}
 
 
 def test_only_what_is_asked_for_is_computed(

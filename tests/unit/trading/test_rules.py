@@ -18,6 +18,7 @@ from slackwater.trading.account import Account
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import price_paths
 from slackwater.trading.reasons import CODES, Reason
 from slackwater.trading.rules import DrawdownRules, EntryRules, SizingRules, Switch, switches
 from slackwater.trading.score import Score
@@ -102,7 +103,7 @@ class TestRuleFromOutside:
         bars = pd.DataFrame({"symbol": "BTCUSDT", "open_time": opens, "event_time": opens + timedelta(hours=1)})
         bars = bars.assign(open=50_000.0, high=50_000.0, low=50_000.0, close=50_000.0)
         timing: dict[str, Any] = {"horizon": HORIZON, "fine_bar_interval": timedelta(hours=1)}
-        backtest = Backtest.of(scores, bars, initial_equity=1e5, decision_lag=timedelta(0), **timing)
+        backtest = Backtest.of(scores, price_paths(bars), initial_equity=1e5, decision_lag=timedelta(0), **timing)
         gate = Gate(horizon=HORIZON, extra_rules=(NoWeekends(),))
         trades = backtest.unit_risk_trades(gate)
         table = rule_ablation(backtest, gate, Resampling(draws=100), configured=trades).set_index("rule")

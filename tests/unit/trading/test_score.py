@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, SchemaError
-from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores
+from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores, score_context
 from tests.trading import row_of
 
 
@@ -92,7 +92,7 @@ def tables(make_score: Callable[..., Score]) -> tuple[pd.DataFrame, pd.DataFrame
 def test_predicted_events_become_scores(make_score: Callable[..., Score]) -> None:
     """Catches a row joined to another event, and an unknown feature that the backtest trades on and live does not."""
     predictions, labels, features = tables(make_score)
-    out = event_scores(predictions.iloc[::-1], labels, features, ["funding_rate", "return_24h", "close"])
+    out = event_scores(predictions.iloc[::-1], labels, score_context(features, ["funding_rate", "return_24h", "close"]))
     first, second = (Score.from_row(row) for row in out.sort_values("event_time").to_dict("records"))
     assert same(first, make_score(p_direction=0.6))
     assert (second.direction, second.p_direction) == (1, pytest.approx(0.65))
@@ -103,10 +103,10 @@ def test_rows_that_only_train_are_not_scores(make_score: Callable[..., Score]) -
     """Catches a backtest on the bars that models learn from, and a score that does not name what fired."""
     predictions, labels, features = tables(make_score)
     labels = labels.assign(triggers=["extended_move+cusum", ""], trains=True, trades=[True, False])
-    (row,) = event_scores(predictions, labels, features, ["funding_rate"]).to_dict("records")
+    (row,) = event_scores(predictions, labels, score_context(features, ["funding_rate"])).to_dict("records")
     assert Score.from_row(row).triggers == ("extended_move", "cusum")
     assert Score.from_row(row).event_time == labels["event_time"].iloc[0]
-    everything = event_scores(predictions, labels.drop(columns=["triggers", "trades"]), features, [])
+    everything = event_scores(predictions, labels.drop(columns=["triggers", "trades"]), score_context(features, []))
     assert everything["triggers"].tolist() == [(), ()]
 
 
@@ -115,13 +115,13 @@ def test_predictions_in_sample_cannot_be_traded(make_score: Callable[..., Score]
     predictions, labels, features = tables(make_score)
     predictions.loc[1, "trained_until"] = predictions.loc[1, "event_time"]
     with pytest.raises(DataError, match="1 of 2 predictions are in sample"):
-        event_scores(predictions, labels, features, [])
+        event_scores(predictions, labels, score_context(features, []))
 
 
 def test_a_prediction_without_features_is_refused(make_score: Callable[..., Score]) -> None:
     """Catches an event that an inner join drops in silence."""
     predictions, labels, features = tables(make_score)
     with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
-        event_scores(predictions, labels, features.drop(index=1), [])
+        event_scores(predictions, labels, score_context(features.drop(index=1), []))
     with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
-        event_scores(predictions, labels.drop(index=1), features, [])
+        event_scores(predictions, labels.drop(index=1), score_context(features, []))

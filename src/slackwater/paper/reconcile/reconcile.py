@@ -33,6 +33,7 @@ from slackwater.times import epoch_us, microseconds, timestamp
 from slackwater.trading.backtest import Backtest, BacktestResult
 from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.gate import Gate
+from slackwater.trading.price_path import price_paths
 
 __all__ = ["reconcile"]
 
@@ -194,9 +195,12 @@ def _backtest(
         raise MissingDataError(f"the tables have no `{name}` of {', '.join(lacking)} since {begin}")
     backtest = Backtest.of(
         scores.reset_index(drop=True),
-        fine.sort_values(["symbol", "open_time"]).reset_index(drop=True),
-        given.get("funding"),
-        given.get("mark_price"),
+        price_paths(
+            fine.sort_values(["symbol", "open_time"]).reset_index(drop=True),
+            given.get("funding"),
+            {*scores["symbol"]},
+            mark=given.get("mark_price"),
+        ),
         initial_equity=facts["equity"],
         decision_lag=scorer.spec.decision_lag,
         horizon=gate.horizon,
