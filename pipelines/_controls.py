@@ -23,11 +23,10 @@ from slackwater.evidence.left_out import (
     trigger_variants,
 )
 from slackwater.labels.trades import TradeRules
-from slackwater.run.features import read_feature_table
+from slackwater.run.features import ContextOnDisk
 from slackwater.storage import read_json, read_parquet
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
-from slackwater.trading.score import CONTEXT
 from slackwater.types import Bools
 
 _KEYS: Final = ["symbol", "event_time"]
@@ -46,9 +45,8 @@ def tested_events(scored: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
 
 def entry_market(stage: Stage, backtest: Backtest, gate: Gate) -> EntryMarket:
     """Return the market in which a control enters at any bar close: the bracket, costs and prices of the labels."""
-    columns = list(dict.fromkeys([*_KEYS, "available_time", *CONTEXT]))
     return EntryMarket(
-        bars=read_feature_table(columns),
+        bars=ContextOnDisk(),
         paths=backtest.paths,
         trade=TradeRules(
             contracts=gate.contracts,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines._closure import code_digest, stage_files
 from pipelines._families import settings_of
 from pipelines._stage import Stage, run
-from slackwater.run.features import feature_files, read_feature_table, read_features
+from slackwater.run.features import feature_files, files_by_symbol, read_features
 from slackwater.run.training import end_of_training
 from slackwater.scoring.bundle import write_bundle
 from slackwater.scoring.scorer import ReversalScorer
@@ -23,7 +23,7 @@ def main(stage: Stage) -> None:
     verdict = read_json("data/reports/verdict.json")
     manifest = {
         "dataset": params.dataset.name,
-        "symbols": sorted(read_feature_table(["symbol"])["symbol"].unique()),
+        "symbols": sorted(files_by_symbol()),
         "synthetic": params.dataset.synthetic,
         "verdict": verdict,
         "market": params.market.spec.to_dict(),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import pandas as pd
 
 from slackwater.errors import MissingDataError
 from slackwater.features.family import Feature
 from slackwater.storage import parquet_tables, read_json, read_parquet, read_parquet_rows
+from slackwater.trading.score import CONTEXT
 
-__all__ = ["FEATURE_TABLE", "feature_files", "read_feature_rows", "read_feature_table", "read_features"]
+__all__ = ["FEATURE_TABLE", "ContextOnDisk", "feature_files", "files_by_symbol", "read_feature_rows", "read_features"]
 
 FEATURE_TABLE: Final = Path("data/features")
 """The directory of the table, which `slackwater.run.feature_table` writes: one file per symbol."""
@@ -34,20 +36,48 @@ def read_features(data: str | Path = "data", families: Collection[str] | None = 
     return [each for each in described if families is None or each.family in families]
 
 
-def read_feature_table(columns: list[str], directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
-    """Read columns of all rows, by symbol and time.
+class ContextOnDisk(Mapping[str, pd.DataFrame]):
+    """``symbol``, ``event_time``, ``available_time`` and `CONTEXT` of every bar close of a symbol, read when asked for.
+
+    Parameters
+    ----------
+    directory
+        Directory of the table.
+
+    Raises
+    ------
+    MissingDataError, SchemaError
+        If there is no file, or one is damaged; the latter when the rows of its symbol are read.
+    """
+
+    def __init__(self, directory: str | Path = FEATURE_TABLE) -> None:
+        self._files = files_by_symbol(directory)
+
+    def __getitem__(self, symbol: str) -> pd.DataFrame:
+        columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT]))
+        return read_parquet(self._files[symbol], columns=columns)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def read_feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
+    """Read all columns of the rows whose values in the columns of `rows` are among those of `rows`.
 
     Raises
     ------
     MissingDataError, SchemaError
         If there is no file, or one is damaged.
     """
-    return pd.concat([read_parquet(path, columns=columns) for path in feature_files(directory)], ignore_index=True)
-
-
-def read_feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
-    """Read all columns of the rows whose values in the columns of `rows` are among those of `rows`; errors as above."""
     return pd.concat([read_parquet_rows(path, rows) for path in feature_files(directory)], ignore_index=True)
+
+
+def files_by_symbol(directory: str | Path = FEATURE_TABLE) -> dict[str, Path]:
+    """Return the files of the table by symbol, in order, from their names (`symbol_features.OneSymbol.file_name`)."""
+    return {unquote(path.stem.partition("-")[2]): path for path in feature_files(directory)}
 
 
 def feature_files(directory: str | Path = FEATURE_TABLE) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -28,7 +28,9 @@ class EntryMarket:
     Parameters
     ----------
     bars
-        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT` of every bar close.
+        ``symbol``, ``event_time``, ``available_time`` and `slackwater.trading.score.CONTEXT` of every bar close, in
+        order of time, by symbol. As `paths`, it may read the rows of a symbol when they are asked for: one symbol is
+        looked at after the other.
     paths
         Fine bars and funding of each symbol.
     trade
@@ -37,7 +39,7 @@ class EntryMarket:
         As in `slackwater.labels.barriers.triple_barrier`.
     """
 
-    bars: pd.DataFrame
+    bars: Mapping[str, pd.DataFrame]
     paths: Mapping[str, PricePath]
     trade: TradeRules
     horizon: timedelta
@@ -60,7 +62,9 @@ class EntryMarket:
             funding of the trade is not known (`funding_known`): its result is then before funding.
         """
         wanted = entries[[*_KEYS, "side"]].drop_duplicates()
-        found = [self._of_side(wanted[wanted["side"] == side], side) for side in (1, -1)]
+        found = [
+            part for symbol, own in wanted.groupby("symbol", sort=True) for part in self._of_symbol(str(symbol), own)
+        ] or [wanted.assign(net_r=np.nan, net_bps=np.nan, funding_known=False)]
         out = entries[[*_KEYS, "side"]].merge(pd.concat(found), on=[*_KEYS, "side"], how="left", validate="m:1")
         out["funding_known"] = out["funding_known"].eq(True)  # of an entry without a trade nothing is known
         return out[["net_r", "net_bps", "funding_known"]].set_axis(entries.index)
@@ -81,21 +85,26 @@ class EntryMarket:
         known[made] = [self.paths[symbol].funding_known(int(start), int(end)) for symbol, start, end in spans]
         return known
 
-    def _of_side(self, wanted: pd.DataFrame, side: int) -> pd.DataFrame:
+    def _of_symbol(self, symbol: str, wanted: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        """Yield the results of each side."""
+        bars, path = self.bars[symbol], {symbol: self.paths[symbol]}
         # A few of a million bars: a merge with all of them would take most of the time.
-        near = self.bars[self.bars["event_time"].isin(wanted["event_time"])]
-        rows = near.merge(wanted[_KEYS], on=_KEYS, validate="1:1")
-        rows = rows[np.isfinite(rows["volatility_daily"])].sort_values(_KEYS, ignore_index=True)
+        near = bars[bars["event_time"].isin(wanted["event_time"]) & np.isfinite(bars["volatility_daily"])]
+        for side, own in wanted.groupby("side"):
+            rows = near.merge(own[_KEYS], on=_KEYS, validate="1:1").sort_values(_KEYS, ignore_index=True)
+            yield self._of_side(rows, path, int(side))
+
+    def _of_side(self, rows: pd.DataFrame, path: Mapping[str, PricePath], side: int) -> pd.DataFrame:
         labels, report = triple_barrier(
             rows.assign(direction=-side),
-            self.paths,
+            path,
             horizon=self.horizon,
             decision_lag=self.decision_lag,
             fine_bar_interval=self.fine_bar_interval,
         )
         latency = max(self.trade.costs.latency, report.latency_to_charge)
         rules = replace(self.trade, costs=replace(self.trade.costs, latency=latency))
-        trades = trade_outcomes(labels, rows, self.paths, rules=rules, horizon=self.horizon)
+        trades = trade_outcomes(labels, rows, path, rules=rules, horizon=self.horizon)
         known = self.funding_known(labels[["symbol", "entry_time"]].join(trades["trade_end_time"]))
         results = {"net_r": trades["net_r"], "net_bps": trades["trade_net_bps"], "funding_known": known}
         return labels[_KEYS].assign(side=side, **results)

@@ -15,7 +15,7 @@ from slackwater.evidence.controls.placebos import permuted_times, random_entries
 from slackwater.evidence.controls.rules import ALWAYS_FADE, FUNDING_THRESHOLD, PLAYBOOK, EntryRule, buy_after_fall
 from slackwater.evidence.controls.table import Control
 from slackwater.evidence.drift import drift_earned
-from slackwater.times import DAY
+from slackwater.times import DAY, epochs_us
 from slackwater.types import Bools, Floats
 
 __all__ = ["FITTED", "SCORED", "ControlledRun", "among", "rule_features"]
@@ -143,20 +143,19 @@ class ControlledRun:
         rule = buy_after_fall(self.bar_interval)
         if isinstance(rule, str):
             return Control(sentence="buy after -3 % within 15m", note=f"not measured: {rule}")
-        entries = rule.entries(self._bars)
+        found = [rule.entries(self._bars(symbol)) for symbol in sorted(self.events["symbol"].unique())]
+        entries = pd.concat(found, ignore_index=True)
         return Control(sentence=rule.sentence, results=entries.join(self.market.results(entries)))
 
-    @property
-    def _bars(self) -> pd.DataFrame:
-        """Return the bar closes of the test period, of symbols that have events."""
-        times, bars = self.events["event_time"], self.market.bars
-        own = bars["event_time"].between(times.min(), times.max()) & bars["symbol"].isin(self.market.paths)
-        return bars[own].reset_index(drop=True)
+    def _bars(self, symbol: str) -> pd.DataFrame:
+        """Return the bar closes of the test period of a symbol."""
+        times, bars = self.events["event_time"], self.market.bars[symbol]
+        return bars[bars["event_time"].between(times.min(), times.max())].reset_index(drop=True)
 
     def _random(self, stream: int, earliest: timedelta, latest: timedelta) -> Control:
         entries = random_entries(
             self._trades,
-            self._bars,
+            {symbol: epochs_us(self._bars(symbol)["event_time"]) for symbol in sorted(self._trades["symbol"].unique())},
             earliest=earliest,
             latest=latest,
             draws=self.draws,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +18,7 @@ _COLUMNS: Final = ("trade", "symbol", "event_time", "side")
 
 
 def random_entries(
-    trades: pd.DataFrame, bars: pd.DataFrame, *, earliest: timedelta, latest: timedelta, draws: int, seed: int
+    trades: pd.DataFrame, bars: Mapping[str, Ints], *, earliest: timedelta, latest: timedelta, draws: int, seed: int
 ) -> pd.DataFrame:
     """Draw bar closes of the same symbol near each trade, never on the UTC day of its event.
 
@@ -29,7 +30,7 @@ def random_entries(
     trades
         ``symbol``, ``event_time`` (UTC) and ``side`` (+1, -1) of each trade.
     bars
-        ``symbol`` and ``event_time`` of the bar closes that may be drawn.
+        Times of the bar closes that may be drawn, by symbol: int64, microseconds since 1970, rising.
     earliest, latest
         Bounds of the time from the event to the entry, both included; `earliest` may be negative.
     draws
@@ -44,10 +45,9 @@ def random_entries(
         entry. A trade without a bar that may be drawn has none.
     """
     rng = np.random.default_rng(seed)
-    bars_of = {symbol: np.sort(epochs_us(own)) for symbol, own in bars.groupby("symbol")["event_time"]}
     parts = []
     for symbol, rows in sorted(trades.groupby("symbol").indices.items()):
-        times, event = bars_of.get(symbol, np.empty(0, dtype=np.int64)), epochs_us(trades["event_time"].iloc[rows])
+        times, event = bars.get(symbol, np.empty(0, dtype=np.int64)), epochs_us(trades["event_time"].iloc[rows])
         first = np.searchsorted(times, event + microseconds(earliest), side="left")
         stop = np.searchsorted(times, event + microseconds(latest), side="right")
         day = event - event % DAY_US

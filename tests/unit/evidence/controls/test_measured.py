@@ -53,7 +53,9 @@ def run_in(*, per_day: float = 0.0, after_event: float = 0.0, days: int = 240, s
     settled = pd.date_range("2023-12-31", periods=3 * days + 12, freq="8h", tz="UTC", unit="us")
     funding = pd.DataFrame({"symbol": "BTCUSDT", "event_time": settled, "funding_rate": 0.0})
     paths, trade = price_paths(fine, funding), TradeRules()
-    market = EntryMarket(bars=bars, paths=paths, trade=trade, horizon=HORIZON, decision_lag=LAG, fine_bar_interval=HOUR)
+    market = EntryMarket(
+        bars={"BTCUSDT": bars}, paths=paths, trade=trade, horizon=HORIZON, decision_lag=LAG, fine_bar_interval=HOUR
+    )
     labels, _ = build_labels(
         bars.assign(extended_move=direction),
         paths,
@@ -152,7 +154,8 @@ def test_the_trade_of_an_entry_is_the_trade_of_the_label() -> None:
 
 def test_an_entry_without_a_trade_is_not_known() -> None:
     run = run_in()
-    last, before = run.market.bars["event_time"].iloc[-1], run.market.bars["event_time"].iloc[0] - HOUR
+    times = run.market.bars["BTCUSDT"]["event_time"]
+    last, before = times.iloc[-1], times.iloc[0] - HOUR
     found = run.market.results(pd.DataFrame({"symbol": "BTCUSDT", "event_time": [last, before], "side": 1}))
     assert found[["net_r", "net_bps"]].isna().all(axis=None)
     assert not found["funding_known"].any()
@@ -196,7 +199,7 @@ def test_a_symbol_without_an_event_is_not_entered() -> None:
     other = pd.DataFrame({"symbol": "ETHUSDT", "event_time": times, "available_time": times + LAG})
     fell = {"close": np.where(np.arange(200) < 90, 100.0, 90.0)}
     other = other.assign(**{name: SOUND_SCORE[name] for name in CONTEXT} | fell)
-    bars = pd.concat([run.market.bars, other], ignore_index=True)
+    bars = {**run.market.bars, "ETHUSDT": other}
     rows = table(replace(run, market=replace(run.market, bars=bars), bar_interval=timedelta(minutes=15)))
     assert rows["buy_after_fall"]["n_trades"] == 0
     assert rows["buy_after_fall"]["note"] == ""

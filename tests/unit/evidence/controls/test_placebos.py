@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from slackwater.evidence.controls.placebos import permuted_times, random_entries, same_size_moves
+from slackwater.times import epochs_us
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BARS = pd.DataFrame(
@@ -17,6 +18,7 @@ BARS = pd.DataFrame(
         "event_time": np.tile(pd.date_range("2024-03-01", periods=240, freq="1h", tz="UTC", unit="us"), 2),
     }
 ).astype({"event_time": "datetime64[us, UTC]"})
+TIMES = {symbol: epochs_us(own) for symbol, own in BARS.groupby("symbol")["event_time"]}
 
 
 def trades_at(*times: str, symbol: str = "A", side: int = 1) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def test_every_bar_that_may_be_drawn_is_and_no_other(earliest: timedelta, latest
     """Caught: an entry on the UTC day of the event, one outside of the window, and a bar that is never drawn."""
     trades = trades_at(time)
     expected = allowed(trades["event_time"][0], earliest, latest)
-    drawn = random_entries(trades, BARS, earliest=earliest, latest=latest, draws=4_000, seed=0)
+    drawn = random_entries(trades, TIMES, earliest=earliest, latest=latest, draws=4_000, seed=0)
     assert set(drawn["event_time"]) == expected
     counts = drawn["event_time"].value_counts()
     if len(expected):
@@ -60,18 +62,18 @@ def test_entries_keep_symbol_and_side_and_are_those_of_the_seed() -> None:
         ignore_index=True,
     )
     options = {"earliest": -2 * DAY, "latest": 2 * DAY, "draws": 5}
-    drawn = random_entries(trades, BARS, seed=3, **options)
+    drawn = random_entries(trades, TIMES, seed=3, **options)
     assert len(drawn) == 15
     for name in ("symbol", "side"):
         assert (drawn[name].to_numpy() == trades[name].to_numpy()[drawn["trade"]]).all()
-    pd.testing.assert_frame_equal(drawn, random_entries(trades, BARS, seed=3, **options))
-    assert not drawn.equals(random_entries(trades, BARS, seed=4, **options))
+    pd.testing.assert_frame_equal(drawn, random_entries(trades, TIMES, seed=3, **options))
+    assert not drawn.equals(random_entries(trades, TIMES, seed=4, **options))
 
 
 def test_no_trade_and_no_bar_give_no_entry() -> None:
     options = {"earliest": timedelta(0), "latest": DAY, "draws": 2, "seed": 0}
-    assert random_entries(trades_at(), BARS, **options).empty
-    assert random_entries(trades_at("2024-03-05", symbol="C"), BARS, **options).empty
+    assert random_entries(trades_at(), TIMES, **options).empty
+    assert random_entries(trades_at("2024-03-05", symbol="C"), TIMES, **options).empty
 
 
 def test_permuted_times_are_the_same_times() -> None:
