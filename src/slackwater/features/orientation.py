@@ -48,9 +48,12 @@ class Orientation:
 
     def apply(self, values: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return oriented rows, shape (n, names + 1), of values of shape (n, names) and directions 1 or -1."""
-        up = direction > 0.0
-        turned = np.where(up[:, None], values, values[:, self._mirror] * self._sign)
-        return np.column_stack([turned, direction])
+        oriented = np.empty((len(values), len(self.columns)))
+        oriented[:, :-1] = values
+        oriented[:, -1] = direction
+        down = np.flatnonzero(~(direction > 0.0))
+        oriented[down, :-1] = values[down][:, self._mirror] * self._sign
+        return oriented
 
     def sources(self, positions: Ints) -> tuple[Ints, Floats]:
         """Return where each column but the last comes from in a row that has more features, and its sign.
