@@ -13,10 +13,10 @@ from pipelines._stage import Stage, run
 from slackwater.labels.table import build_labels, horizon_counts
 from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
-from slackwater.run.features import read_feature_rows
+from slackwater.run.features import feature_rows
 from slackwater.run.fired_rows import read_fired_rows
 from slackwater.run.prices import ClosesOnDisk, PathsOnDisk
-from slackwater.storage import write_parquet, write_report
+from slackwater.storage import write_parquet, write_parquet_parts, write_report
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.costs import CostModel
 from slackwater.trading.score import CONTEXT
@@ -79,8 +79,7 @@ def main(stage: Stage) -> None:
     )
     write_parquet(labels, "data/labels.parquet")
     # The later stages read the features of the events alone: a few percent of all rows.
-    events = read_feature_rows(labels[["symbol", "event_time"]])
-    write_parquet(events, "data/event_features.parquet")
+    write_parquet_parts(feature_rows(labels[["symbol", "event_time"]]), "data/event_features.parquet")
     write_report(summary, "data/reports/labels.json")
 
 

@@ -13,6 +13,7 @@ import shutil
 import struct
 import tempfile
 import time
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -61,6 +62,7 @@ __all__ = [
     "write_json",
     "write_json_lines",
     "write_parquet",
+    "write_parquet_parts",
     "write_report",
     "write_tables",
 ]
@@ -361,17 +363,58 @@ def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> It
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as parquet with light compression."""
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, index=False, row_group_size=_ROWS_PER_PART, **_compression(table))
+
+
+def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
+    """Write tables of the same columns as one, as `write_parquet` does; of all their rows only a few are held.
+
+    Attributes of the tables (`DataFrame.attrs`) are not written.
+
+    Raises
+    ------
+    SchemaError
+        If there is no part, or the columns of one are others.
+    """
+    from pyarrow import Table, parquet  # scoring does not need it
+
+    held: list[pd.DataFrame] = []
+    writer: parquet.ParquetWriter | None = None
+    with atomic_file(path) as temporary:
+
+        def write(least: int) -> None:
+            nonlocal held, writer
+            while sum(map(len, held)) >= least and held:
+                rows = pd.concat(held, ignore_index=True)
+                held = [rows[_ROWS_PER_PART:]] if len(rows) > _ROWS_PER_PART else []
+                with warnings.catch_warnings():
+                    warnings.simplefilter(
+                        "ignore"
+                    )  # of pandas, about how pyarrow reads times; `to_parquet` does so too
+                    table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
+                if writer is None:
+                    writer = parquet.ParquetWriter(temporary, table.schema, **_compression(rows))
+                elif not table.schema.equals(writer.schema):
+                    raise SchemaError(f"parts of {path} have different columns: {table.schema} after {writer.schema}")
+                writer.write_table(table)
+
+        try:
+            for part in parts:
+                held.append(part)
+                write(_ROWS_PER_PART)
+            write(0)
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise SchemaError(f"there is no part of {path} to write")
+
+
+def _compression(table: pd.DataFrame) -> dict[str, Any]:
     # Numbers and times hardly repeat: dictionaries of them take most of the time, and more space than they save.
     texts = [str(name) for name, kind in table.dtypes.items() if kind.kind == "O"]
-    with atomic_file(path) as temporary:
-        table.to_parquet(
-            temporary,
-            index=False,
-            compression="zstd",
-            compression_level=1,
-            row_group_size=_ROWS_PER_PART,
-            use_dictionary=texts,
-        )
+    return {"compression": "zstd", "compression_level": 1, "use_dictionary": texts}
 
 
 def write_tables(tables: dict[str, pd.DataFrame], directory: str | Path) -> None:

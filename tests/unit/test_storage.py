@@ -6,6 +6,7 @@ import os
 import time
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from slackwater.storage import (
     write_arrays,
     write_json,
     write_parquet,
+    write_parquet_parts,
     write_report,
     write_tables,
 )
@@ -249,3 +251,36 @@ def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(SchemaError, match="not a readable parquet"):
         read_parquet_rows(tmp_path / "t.parquet", wanted)
+
+
+@pytest.mark.parametrize("lengths", [(3, 9, 0, 5), (4,), (1, 1, 1), (0, 0), (8, 4)])
+def test_a_table_written_in_parts_is_the_table(
+    lengths: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches rows that are lost where a part ends, another order, and more than a few rows held at a time."""
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 4)
+    n = sum(lengths)
+    times = pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC").as_unit("us")
+    table = pd.DataFrame({"symbol": np.array(["A", "B"] * n)[:n], "time": times, "x": np.arange(n) / 7.0})
+    table["symbol"] = table["symbol"].astype("str")
+    ends = np.cumsum(lengths)
+    parts = [table[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+    write_parquet(table, tmp_path / "whole.parquet")
+    write_parquet_parts(iter(parts), tmp_path / "parts.parquet")
+    pd.testing.assert_frame_equal(read_parquet(tmp_path / "parts.parquet"), table)
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_parts_that_are_not_of_one_table_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a file of the first parts alone, and a column that changes its kind in the middle."""
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 2)
+    numbers, texts = pd.DataFrame({"x": [1.0, 2.0]}), pd.DataFrame({"x": ["a", "b"]})
+
+    def failing() -> Iterator[pd.DataFrame]:
+        yield numbers
+        raise SchemaError("the second part is damaged")
+
+    for parts, why in ((iter([]), "no part"), (iter([numbers, texts]), "different columns"), (failing(), "damaged")):
+        with pytest.raises(SchemaError, match=why):
+            write_parquet_parts(parts, tmp_path / "t.parquet")
+        assert [*tmp_path.iterdir()] == []

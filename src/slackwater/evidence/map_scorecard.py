@@ -9,11 +9,11 @@ and the map of a week before, at the same distances and at the same prices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,25 +74,27 @@ def map_scorecard(
     """
     bands = bands or Bands()
     needed = {"liquidated_long": "liquidations", "open_interest": "open interest"}
-    snapshots, available = [], set[str]()
-    for frame in frames:
-        available |= frame.available
-        for symbol, _ in frame.symbols():
-            snapshots.append(take_snapshots(frame, families, symbol, bands))
-            if progress is not None:
-                progress(f"{symbol}: {len(snapshots[-1].times):,} snapshots of the map")
-        del frame  # the next one is made now
-    if not snapshots:
-        raise MissingDataError("there are no bars to score the liquidation map on")
+    available = set[str]()
+
+    def taken() -> Iterator[MapSnapshots]:
+        for frame in frames:
+            available.update(frame.available)
+            for symbol, _ in frame.symbols():
+                snapshots = take_snapshots(frame, families, symbol, bands)
+                if progress is not None:
+                    progress(f"{symbol}: {len(snapshots.times):,} snapshots of the map")
+                yield snapshots
+            del frame  # the next one is made now
+
+    layers = layer_names(density_family(families))
+    card = scorecard_of(taken(), layers, draws=draws, mean_block=mean_block, seed=seed, bands=bands)
     if missing := [words for name, words in needed.items() if name not in available]:
         return {"skipped": f"the data have no {' and no '.join(missing)}"}
-    return scorecard_of(
-        snapshots, layer_names(density_family(families)), draws=draws, mean_block=mean_block, seed=seed, bands=bands
-    )
+    return card
 
 
 def scorecard_of(
-    snapshots: Sequence[MapSnapshots],
+    snapshots: Iterable[MapSnapshots],
     layers: Sequence[str],
     *,
     draws: int = 2000,
@@ -101,6 +103,8 @@ def scorecard_of(
     bands: Bands,
 ) -> dict[str, Any]:
     """Score snapshots of the map, one per symbol, with the names of its layers; other parameters as in `map_scorecard`.
+
+    Snapshots are held one symbol at a time, and of each what was crossed.
 
     Returns
     -------
@@ -116,7 +120,8 @@ def scorecard_of(
     Ties are broken at random, with a fixed seed: otherwise a constant map would call the first rows dense. The
     border of the top fifth is that of the whole sample; the bootstrap draws days and does not move it.
     """
-    table, chances = _observations(snapshots, bands)
+    table, symbols = _observations(snapshots, bands)
+    chances = np.random.default_rng(20240805).random((2, table.realised.size))
     sampling = {
         "snapshots_every": duration_name(bands.every),
         "horizon": duration_name(bands.horizon),
@@ -141,7 +146,7 @@ def scorecard_of(
             "place_alone": judge.lift(judge.score(table.maps["place"][i])),
             "rank_correlation": judge.rank_correlation(table.maps["mass"][i]),
             "regression": judge.regression(table.maps["mass"][i]),
-            "by_symbol": judge.by_symbol(own, [s.symbol for s in snapshots]),
+            "by_symbol": judge.by_symbol(own, [s.symbol for s in symbols]),
             "empty_share": float((table.maps["mass"][i] <= 0.0).mean()),
             "placebo_same_distance": judge.lift(distance),
             "placebo_same_price": judge.lift(price),
@@ -149,7 +154,7 @@ def scorecard_of(
             "minus_placebo_same_price": judge.difference(own, price),
         }
     n = table.realised.size
-    liquidated = sum(s.liquidated for s in snapshots)
+    liquidated = sum(s.liquidated for s in symbols)
     return {
         "layers": scored,
         "controls": {
@@ -158,17 +163,28 @@ def scorecard_of(
             "open_interest_only": judge.lift(judge.score(table.interest_growth)),
         },
         "observations": n,
-        "snapshots": sum(len(s.times) - s.unknown for s in snapshots),
-        "snapshots_unknown": sum(s.unknown for s in snapshots),
+        "snapshots": sum(s.snapshots - s.unknown for s in symbols),
+        "snapshots_unknown": sum(s.unknown for s in symbols),
         "bands": table.groups,
-        "symbols": [s.symbol for s in snapshots],
+        "symbols": [s.symbol for s in symbols],
         "days": judge.days,
         "liquidated": {
-            "at_no_new_extreme_share": 1.0 - sum(s.at_new_extremes for s in snapshots) / max(liquidated, 1e-300),
-            "within_bands_share": sum(s.within_bands for s in snapshots) / max(liquidated, 1e-300),
+            "at_no_new_extreme_share": 1.0 - sum(s.at_new_extremes for s in symbols) / max(liquidated, 1e-300),
+            "within_bands_share": sum(s.within_bands for s in symbols) / max(liquidated, 1e-300),
         },
         "sampling": sampling,
     }
+
+
+class _OfSymbol(NamedTuple):
+    """What is counted of the snapshots of a symbol: see `MapSnapshots`."""
+
+    symbol: str
+    snapshots: int
+    liquidated: float
+    at_new_extremes: float
+    within_bands: float
+    unknown: int
 
 
 @dataclass(frozen=True)
@@ -185,45 +201,52 @@ class _Observations:
     maps: dict[str, NDArray[np.float32]]
 
 
-def _observations(snapshots: Sequence[MapSnapshots], bands: Bands) -> tuple[_Observations, Floats]:
+def _observations(snapshots: Iterable[MapSnapshots], bands: Bands) -> tuple[_Observations, list[_OfSymbol]]:
     """Flatten the snapshots, and keep the bands that were crossed often enough and where anything was liquidated."""
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("time", "symbol", "band", "realised", "growth")}
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("day", "group", "band", "realised", "growth")}
     maps: dict[str, list[NDArray[np.float32]]] = {"mass": [], "place": [], "same_distance": [], "same_price": []}
+    symbols: list[_OfSymbol] = []
+    groups: list[NDArray[np.intp]] = []  # the symbol of each band that is kept
     scored = slice(bands.first, bands.last)
-    for i, taken in enumerate(snapshots):
-        realised = taken.realised[:, :, scored]
-        known = ~np.isnan(realised) & ~np.isnan(taken.same_price[:, 0, :, scored])
-        which, _, band = np.nonzero(known)
-        columns["time"].append(taken.times[which])
-        columns["symbol"].append(np.full(which.size, i))
+    for taken in snapshots:
+        # 1. What the price crossed, and whose placebos are known.
+        known = ~np.isnan(taken.realised[:, :, scored]) & ~np.isnan(taken.same_price[:, 0, :, scored])
+        which, side, band = np.nonzero(known)
+        realised = taken.realised[:, :, scored][known]
+        # 2. Of that, the bands with enough of it.
+        sizes = np.bincount(band, minlength=bands.last)
+        enough = (sizes >= bands.fewest) & (np.bincount(band, weights=realised, minlength=bands.last) > 0.0)
+        kept = enough[band]
+        which, side, band = which[kept], side[kept], band[kept]
+        number = sum(map(len, groups)) + np.cumsum(enough) - 1
+        columns["day"].append(taken.times[which] // DAY_US)
+        columns["group"].append(number[band])
         columns["band"].append(band + bands.first)
-        columns["realised"].append(realised[known])
+        columns["realised"].append(realised[kept])
         columns["growth"].append(taken.interest_growth[which])
+        groups.append(np.full(int(enough.sum()), len(symbols)))
+        # 3. The maps there.
         whole = taken.mass.sum(axis=3, keepdims=True)
         place = np.divide(taken.mass, whole, out=np.zeros_like(taken.mass), where=whole > 0.0)
         for name, parts in maps.items():
             mass = place if name == "place" else getattr(taken, name)
-            parts.append(mass[:, :, :, scored].transpose(1, 0, 2, 3)[:, known])
-    flat = {name: np.concatenate(parts) for name, parts in columns.items()}
-    pair = flat["symbol"] * bands.last + flat["band"]
-    sizes = np.bincount(pair, minlength=len(snapshots) * bands.last)
-    sums = np.bincount(pair, weights=flat["realised"], minlength=sizes.size)
-    kept_pairs = np.flatnonzero((sizes >= bands.fewest) & (sums > 0.0))
-    number = np.full(sizes.size, -1)
-    number[kept_pairs] = np.arange(kept_pairs.size)
-    kept = number[pair] >= 0
-    day = flat["time"][kept] // DAY_US
+            parts.append(mass[:, :, :, scored].transpose(1, 0, 2, 3)[:, which, side, band])
+        counted = (taken.liquidated, taken.at_new_extremes, taken.within_bands, taken.unknown)
+        symbols.append(_OfSymbol(taken.symbol, len(taken.times), *counted))
+    if not symbols:
+        raise MissingDataError("there are no bars to score the liquidation map on")
+    flat = {name: np.concatenate(columns.pop(name)) for name in [*columns]}
     table = _Observations(
-        day=day - day.min() if day.size else day,
-        band=flat["band"][kept],
-        group=number[pair][kept],
-        groups=kept_pairs.size,
-        group_symbol=kept_pairs // bands.last,
-        realised=flat["realised"][kept],
-        interest_growth=flat["growth"][kept],
-        maps={name: np.concatenate(parts, axis=1)[:, kept] for name, parts in maps.items()},
+        day=flat["day"] - flat["day"].min() if flat["day"].size else flat["day"],
+        band=flat["band"],
+        group=flat["group"],
+        groups=sum(map(len, groups)),
+        group_symbol=np.concatenate(groups),
+        realised=flat["realised"],
+        interest_growth=flat["growth"],
+        maps={name: np.concatenate(maps.pop(name), axis=1) for name in [*maps]},
     )
-    return table, np.random.default_rng(20240805).random((2, table.realised.size))
+    return table, symbols
 
 
 def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed: int) -> Floats:

@@ -14,7 +14,7 @@ from slackwater.features.family import Feature
 from slackwater.storage import parquet_tables, read_json, read_parquet, read_parquet_rows
 from slackwater.trading.score import CONTEXT
 
-__all__ = ["FEATURE_TABLE", "ContextOnDisk", "feature_files", "files_by_symbol", "read_feature_rows", "read_features"]
+__all__ = ["FEATURE_TABLE", "ContextOnDisk", "feature_files", "feature_rows", "files_by_symbol", "read_features"]
 
 FEATURE_TABLE: Final = Path("data/features")
 """The directory of the table, which `slackwater.run.feature_table` writes: one file per symbol."""
@@ -64,15 +64,15 @@ class ContextOnDisk(Mapping[str, pd.DataFrame]):
         return len(self._files)
 
 
-def read_feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> pd.DataFrame:
-    """Read all columns of the rows whose values in the columns of `rows` are among those of `rows`.
+def feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> Iterator[pd.DataFrame]:
+    """Yield, by symbol, all columns of the rows whose values in the columns of `rows` are among those of `rows`.
 
     Raises
     ------
     MissingDataError, SchemaError
         If there is no file, or one is damaged.
     """
-    return pd.concat([read_parquet_rows(path, rows) for path in feature_files(directory)], ignore_index=True)
+    return (read_parquet_rows(path, rows) for path in feature_files(directory))
 
 
 def files_by_symbol(directory: str | Path = FEATURE_TABLE) -> dict[str, Path]:
