@@ -50,6 +50,8 @@ _EXTRAS: Final = {
     **dict.fromkeys(("dvc", "joblib", "matplotlib", "mlflow", "sklearn"), "pipeline"),
     **dict.fromkeys(("ccxt", "httpx", "tenacity"), "exchange"),
     "optuna": "study",
+    **dict.fromkeys(("aiohttp", "apprise"), "live"),
+    **dict.fromkeys(("dask", "distributed", "fsspec"), "scale"),
 }
 """The extra of slackwater that brings a module, as in ``pyproject.toml``."""
 
