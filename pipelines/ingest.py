@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines._contracts import require_facts
 from pipelines._stage import Stage, run
-from slackwater.parallel import run_beside_files
+from slackwater.parallel import run_file_tasks
 from slackwater.report.history import history_sentences
 from slackwater.run.symbol_stages import SymbolMarket
 from slackwater.run.tables import bar_span, market_of, read_dataset, within
@@ -41,9 +41,10 @@ def _simulate(stage: Stage) -> tuple[datetime, datetime]:
     tasks, spans, progress = {symbol: symbol for symbol in sorted(request.symbols)}, [], stage.progress("symbols")
     with atomic_directory("data/raw") as directory:
         write_json([], directory / "findings.json")
-        for span in run_beside_files(SymbolMarket(request, directory.resolve()).write, tasks):
-            spans.append(span)
-            progress(len(spans), len(tasks))
+        with run_file_tasks(SymbolMarket(request, directory.resolve()), tasks) as results:
+            for span in results:
+                spans.append(span)
+                progress(len(spans), len(tasks))
     return min(first for first, _ in spans), max(last for _, last in spans)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines._stage import Stage, run
 from slackwater.market.quality.detectors import absent_tables
 from slackwater.market.quality.ledger import DefectLedger, findings_from
-from slackwater.parallel import run_beside_files
+from slackwater.parallel import run_file_tasks
 from slackwater.report.defects_page import defects_page
 from slackwater.run.symbol_stages import SymbolExaminer
 from slackwater.storage import atomic_directory, atomic_file, read_json, write_report
@@ -29,10 +29,10 @@ def main(stage: Stage) -> None:
             spacing={"fine_bars": stage.market.fine_bar_interval, "bars": stage.market.bar_interval},
             archived=Path("data/raw/origin.json").is_file(),
         )
-        made = run_beside_files(examiner.examine, {symbol: symbol for symbol in raw.symbols})
-        for done, findings in enumerate(made, start=1):
-            ledger.findings += findings
-            progress(done, len(raw.symbols))
+        with run_file_tasks(examiner, {symbol: symbol for symbol in raw.symbols}) as results:
+            for done, findings in enumerate(results, start=1):
+                ledger.findings += findings
+                progress(done, len(raw.symbols))
         write_reports(stage, ledger, raw.names)
         ledger.raise_if_refused()
 

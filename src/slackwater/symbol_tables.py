@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 from slackwater.errors import MissingDataError, SchemaError
 from slackwater.storage import parquet_files, parquet_tables, part_name, part_symbol, read_parquet, write_parquet
 
-__all__ = ["SymbolTables", "rows_of_symbol", "split_by_symbol", "write_symbol"]
+__all__ = ["SymbolTables", "files_of_symbol", "rows_of_symbol", "split_by_symbol", "write_symbol"]
 
 
 class SymbolTables:
@@ -61,6 +62,10 @@ class SymbolTables:
         """Return the rows of a symbol in each table; a table without any is empty, not absent."""
         return {name: rows_of_symbol(path, symbol) for name, path in self._paths.items()}
 
+    def files_of(self, symbol: str) -> Iterator[tuple[str, Path]]:
+        """Yield the files with the rows of a symbol, one per table (`files_of_symbol`)."""
+        return files_of_symbol(self._paths.values(), symbol)
+
     def with_rows(self, name: str) -> list[str]:
         """Return the symbols that have rows in a table, in order."""
         path = self._paths[name]
@@ -95,6 +100,31 @@ def rows_of_symbol(table: Path, symbol: str, columns: list[str] | None = None) -
         return pd.read_parquet(table, columns=columns, filters=filters)
     except (OSError, ValueError) as error:
         raise SchemaError(f"{table} is not a readable parquet file: {error}") from error
+
+
+def files_of_symbol(tables: Iterable[Path], symbol: str) -> Iterator[tuple[str, Path]]:
+    """Yield a file with the rows of a symbol per table, and its name below a directory of such tables.
+
+    A file that is made for that is removed when the next one is asked for.
+
+    Parameters
+    ----------
+    tables, symbol
+        As for `rows_of_symbol`.
+
+    Raises
+    ------
+    MissingDataError, SchemaError
+        If a table is not there or cannot be read.
+    """
+    for table in tables:
+        name = part_name(symbol)
+        if (table / name).is_file():
+            yield f"{table.name}/{name}", table / name
+            continue
+        with TemporaryDirectory(prefix="slackwater-rows-") as temporary:
+            write_parquet(rows_of_symbol(table, symbol), Path(temporary, name))
+            yield f"{table.name}/{name}", Path(temporary, name)
 
 
 def split_by_symbol(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_a_table_in_one_file_is_read_by_symbol_too(tmp_path: Path) -> None:
     assert (held.names, held.symbols, held.rows) == (("bars",), sorted(SYMBOLS), 200)
     mine = rows[rows["symbol"] == "BTCUSDT"].reset_index(drop=True)
     pd.testing.assert_frame_equal(held.of("BTCUSDT")["bars"], mine, check_exact=True)
+
+
+def test_the_files_of_a_symbol_are_all_that_another_directory_needs(tmp_path: Path) -> None:
+    """Catches a table that another machine takes for absent, and rows of others that are sent there."""
+    tables = {"bars": table(200, 3), "depth": table(100, 5).query("symbol == 'BTCUSDT'")}
+    root = written(tmp_path / "tables", tables)
+    (root / "depth.parquet" / "ETHUSDT.parquet").unlink()
+    write_parquet(table(50, 6), root / "flows.parquet")
+    held = SymbolTables(root)
+    for place, symbol in enumerate(SYMBOLS):
+        for name, path in held.files_of(symbol):
+            (tmp_path / str(place) / name).parent.mkdir(parents=True)
+            shutil.copy(path, tmp_path / str(place) / name)
+        there = SymbolTables(tmp_path / str(place))
+        assert there.names == held.names
+        assert set(there.symbols) == {symbol}
+        for name, rows in held.of(symbol).items():
+            pd.testing.assert_frame_equal(there.of(symbol)[name], rows, check_exact=True)
+    assert marked_synthetic(tmp_path / "0" / "flows.parquet")
 
 
 def test_a_table_without_rows_of_a_symbol_is_empty_and_not_absent(tmp_path: Path) -> None:

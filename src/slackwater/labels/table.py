@@ -15,9 +15,10 @@ from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import Barriers, Touched, event_rows
 from slackwater.labels.events import ROLE_COLUMNS, sample_events
 from slackwater.labels.outcomes import LabelReport
+from slackwater.labels.sent_paths import paths_for_workers
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness, effective_n
-from slackwater.parallel import run_beside_files
+from slackwater.parallel import run_tasks
 from slackwater.times import DAY_US, timestamps
 from slackwater.trading.price_path import PricePath
 
@@ -110,13 +111,13 @@ def build_labels(
         continuation_multiple=continuation_multiple,
     )
     costs = replace(trade.costs, latency=max(trade.costs.latency, barriers.latency_to_charge))
-    labeller = _Labeller(barriers, replace(trade, costs=costs), paths)
     wanted = features.merge(events[["symbol", "event_time"]], on=["symbol", "event_time"])
     tasks = {
         str(symbol): (events.iloc[rows], wanted[wanted["symbol"] == symbol])
         for symbol, rows in event_rows(events, paths).items()
     }
-    parts = list(run_beside_files(labeller.label, tasks))  # `paths` may read files of this machine
+    with paths_for_workers(paths, tasks) as readable:
+        parts = list(run_tasks(_Labeller(barriers, replace(trade, costs=costs), readable).label, tasks))
     labels, report = barriers.table(events, [touched for touched, _ in parts])
     if labels.empty:
         raise DataError(_why_none(report, horizon, paths))

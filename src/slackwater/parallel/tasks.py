@@ -24,7 +24,6 @@ __all__ = [
     "VARIABLE",
     "chosen_cluster",
     "chosen_store",
-    "run_beside_files",
     "run_here",
     "run_tasks",
     "say",
@@ -70,14 +69,6 @@ def run_tasks(
     if workers is None:
         return _by_own(WorkerChoice.of(unless_chosen), function, tasks)
     return workers.run(function, tasks, say)
-
-
-def run_beside_files(function: Callable[[Argument], Result], tasks: Mapping[str, Argument]) -> Iterator[Result]:
-    """Yield the result of every task as `run_tasks`, of tasks that read or write files of this machine.
-
-    Where workers share a store of objects and no directory (`chosen_store`), they run in this process.
-    """
-    return run_tasks(function, tasks) if chosen_store() is None else run_here(function, tasks)
 
 
 def run_here(function: Callable[[Argument], Result], tasks: Mapping[str, Argument]) -> Iterator[Result]:

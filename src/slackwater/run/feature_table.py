@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 from slackwater.features.engine import FeatureEngine
 from slackwater.market.frame import moves_of_others
 from slackwater.market.spec import FrameSpec
-from slackwater.parallel import ObjectStore, chosen_store, run_tasks
+from slackwater.parallel import ObjectStore, run_file_tasks
 from slackwater.run.features import FEATURE_TABLE
-from slackwater.run.shared_features import features_by_store
 from slackwater.run.symbol_features import MadeFeatures, OneSymbol, SymbolFeatures
 from slackwater.storage import atomic_directory, read_parquet
 
@@ -53,7 +51,7 @@ def write_feature_table(
     SourceError
         If the store refuses or cannot be reached, here or on a worker.
     """
-    store = chosen_store() if shared is None else ObjectStore.of(shared, "`shared`")
+    store = None if shared is None else ObjectStore.of(shared, "`shared`")
     root = Path(tables).resolve()
     thin = read_parquet(root / "bars.parquet", columns=["symbol", "event_time", "available_time", "open", "close"])
     others = moves_of_others(thin, spec)
@@ -62,11 +60,7 @@ def write_feature_table(
     with atomic_directory(out) as directory:
         of_symbol = SymbolFeatures(engine, spec, root, directory.resolve())
         symbols = {name: OneSymbol(place, name, moves) for place, (name, moves) in enumerate(others.items())}
-        with (
-            nullcontext(run_tasks(of_symbol.write, symbols))
-            if store is None
-            else features_by_store(store, of_symbol, symbols)
-        ) as results:
+        with run_file_tasks(of_symbol, symbols, store) as results:
             for done, made in enumerate(results, start=1):
                 rows, available = rows + made.rows, available | made.available
                 if progress is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from slackwater.market.inputs import INPUT_TABLES
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import TABLES, Table
 from slackwater.storage import write_parquet
-from slackwater.symbol_tables import rows_of_symbol
+from slackwater.symbol_tables import files_of_symbol, rows_of_symbol
 from slackwater.types import Floats
 
 __all__ = ["MadeFeatures", "OneSymbol", "SymbolFeatures"]
@@ -70,35 +70,42 @@ class SymbolFeatures:
         Families of features, and settings of the frame.
     tables
         Directory of tables.
-    directory
+    out
         Directory to write to.
     """
 
     engine: FeatureEngine
     spec: FrameSpec
     tables: Path
-    directory: Path
+    out: Path
 
     def __reduce__(self) -> tuple[Callable[..., SymbolFeatures], tuple[Any, ...]]:
         """Send the settings of the frame as plain values: the canonical tables hold functions of no module."""
         outside = self.spec.tables[len(TABLES) :]
-        return _symbol_features, (self.engine, self.spec.to_dict(), outside, self.tables, self.directory)
+        return _symbol_features, (self.engine, self.spec.to_dict(), outside, self.tables, self.out)
 
-    def paths(self) -> dict[str, Path]:
-        """Return the files of the tables that are read, by their names."""
+    def inputs(self, symbol: OneSymbol) -> Iterable[tuple[str, Path]]:
+        """Yield the files with the rows of a symbol."""
+        return files_of_symbol(self._paths().values(), symbol.name)
+
+    def moved(self, source: Path, out: Path) -> SymbolFeatures:
+        """Return the same with other directories."""
+        return replace(self, tables=source, out=out)
+
+    def _paths(self) -> dict[str, Path]:
         paths = {name: self.tables / f"{name}.parquet" for name in INPUT_TABLES}
         return {name: path for name, path in paths.items() if path.exists()}
 
-    def write(self, symbol: OneSymbol) -> MadeFeatures:
+    def run(self, symbol: OneSymbol) -> MadeFeatures:
         """Write the file of a symbol."""
-        own = {name: rows_of_symbol(path, symbol.name) for name, path in self.paths().items()}
+        own = {name: rows_of_symbol(path, symbol.name) for name, path in self._paths().items()}
         frame = MarketFrame.of_one_symbol(own, self.spec, symbol.others)
         features = self.engine.transform(frame)
-        write_parquet(features, self.directory / symbol.file_name)
+        write_parquet(features, self.out / symbol.file_name)
         return MadeFeatures(rows=len(features), available=frame.available)
 
 
 def _symbol_features(
-    engine: FeatureEngine, spec: dict[str, Any], outside: tuple[Table, ...], tables: Path, directory: Path
+    engine: FeatureEngine, spec: dict[str, Any], outside: tuple[Table, ...], tables: Path, out: Path
 ) -> SymbolFeatures:
-    return SymbolFeatures(engine, FrameSpec.from_dict(spec, tables=(*TABLES, *outside)), tables, directory)
+    return SymbolFeatures(engine, FrameSpec.from_dict(spec, tables=(*TABLES, *outside)), tables, out)

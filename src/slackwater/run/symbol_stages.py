@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,17 +23,25 @@ class SymbolMarket:
     ----------
     request
         The market of all symbols.
-    directory
-        Directory of tables to write to; workers see it under the same path.
+    out
+        Directory of tables to write to.
     """
 
     request: MarketRequest
-    directory: Path
+    out: Path
 
-    def write(self, symbol: str) -> tuple[datetime, datetime]:
+    def inputs(self, symbol: str) -> Iterable[tuple[str, Path]]:
+        """Return no files: a market comes from its request."""
+        return ()
+
+    def moved(self, source: Path, out: Path) -> SymbolMarket:
+        """Return the same with another directory."""
+        return replace(self, out=out)
+
+    def run(self, symbol: str) -> tuple[datetime, datetime]:
         """Write the tables of a symbol; return the times of its first and last bar."""
         tables = simulate_symbol(self.request, symbol).tables
-        write_symbol(symbol, tables, self.directory)
+        write_symbol(symbol, tables, self.out)
         return bar_span(tables)
 
 
@@ -46,7 +54,7 @@ class SymbolExaminer:
     raw
         The tables as published.
     out
-        Directory of tables to write to; workers see both under the same path.
+        Directory of tables to write to.
     venue, spacing, archived
         As for `slackwater.run.tables.examined`.
     """
@@ -57,7 +65,15 @@ class SymbolExaminer:
     spacing: Mapping[str, timedelta]
     archived: bool
 
-    def examine(self, symbol: str) -> list[Finding]:
+    def inputs(self, symbol: str) -> Iterable[tuple[str, Path]]:
+        """Yield the files of a symbol as published."""
+        return self.raw.files_of(symbol)
+
+    def moved(self, source: Path, out: Path) -> SymbolExaminer:
+        """Return the same with other directories."""
+        return replace(self, raw=SymbolTables(source), out=out)
+
+    def run(self, symbol: str) -> list[Finding]:
         """Write the tables of a symbol without unusable rows, with bars, and return what was found."""
         own = self.raw.of(symbol)
         tables, found = examined(own, venue=self.venue, spacing=self.spacing, archived=self.archived)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -18,7 +17,7 @@ from distributed import Client
 
 from pipelines._closure import ROOT
 from slackwater.errors import DataError
-from slackwater.parallel import WorkerError, cluster, run_beside_files, run_tasks, use_workers
+from slackwater.parallel import WorkerError, cluster, run_tasks, use_workers
 from tests.dask_cluster import Cluster
 from tests.unit.parallel import work
 
@@ -188,16 +187,6 @@ def test_a_worker_that_is_busy_holds_up_nobody(tmp_path: Path) -> None:
             assert list(run_tasks(work.Adder(3).add, NUMBERS)) == [n + 3 for n in NUMBERS.values()]
             assert not busy.done()
             of_another.close()
-
-
-def test_tasks_that_need_files_of_this_machine_stay_here_where_workers_share_a_store(
-    two: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Catches a task that looks for `data/raw` on a machine that does not have it."""
-    with use_workers(two.address):
-        assert os.getpid() not in {process for _, process in run_beside_files(work.process_of, NUMBERS)}
-        monkeypatch.setenv("SLACKWATER_SHARED", f"file://{tmp_path}")
-        assert {process for _, process in run_beside_files(work.process_of, NUMBERS)} == {os.getpid()}
 
 
 def test_a_worker_that_is_lost_before_it_answers_is_not_asked_again(tmp_path: Path) -> None:
