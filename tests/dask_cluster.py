@@ -67,11 +67,15 @@ class Cluster:
             own.wait_for_workers(running, timeout=120)
 
     def _start(self, what: str, *options: str, sources: Path = ROOT / "src") -> subprocess.Popen[bytes]:
-        log = (self.directory / f"{what}-{len(self._processes)}.log").open("wb")
+        name = f"{what}-{len(self._processes)}"
+        log = (self.directory / f"{name}.log").open("wb")
+        temporary = self.directory / f"{name}-tmp"
+        temporary.mkdir()
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", what, *options],
             cwd=self.directory,
-            env=os.environ | {"PYTHONPATH": f"{sources}{os.pathsep}{ROOT}", "SLACKWATER_WORKERS": ""},
+            env=os.environ
+            | {"PYTHONPATH": f"{sources}{os.pathsep}{ROOT}", "SLACKWATER_WORKERS": "", "TMPDIR": str(temporary)},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -10,7 +10,8 @@ import io
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -52,15 +53,22 @@ def in_task() -> bool:
     return _in_task.get()
 
 
-def call(function: Callable[[Any], Any], name: str, argument: Any) -> Outcome:
-    """Run a task in a thread or process of a worker."""
+@contextmanager
+def _as_task() -> Iterator[None]:
     token = _in_task.set(True)
     try:
-        return Outcome(function(argument))
-    except Exception as error:
-        return Outcome(error=named(error, name))
+        yield
     finally:
         _in_task.reset(token)
+
+
+def call(function: Callable[[Any], Any], name: str, argument: Any) -> Outcome:
+    """Run a task in a thread or process of a worker."""
+    with _as_task():
+        try:
+            return Outcome(function(argument))
+        except Exception as error:
+            return Outcome(error=named(error, name))
 
 
 def call_packed(key: str, function: Callable[[], bytes], name: str, argument: bytes) -> bytes:
@@ -70,11 +78,12 @@ def call_packed(key: str, function: Callable[[], bytes], name: str, argument: by
     """
     use_one_thread()
     try:
-        if key not in _functions:
-            while len(_functions) >= _KEPT:
-                _functions.pop(next(iter(_functions)))
-            _functions[key] = _unpacked(function(), name)
-        given = _unpacked(argument, name)
+        with _as_task():  # a function may read its tables when it is unpacked
+            if key not in _functions:
+                while len(_functions) >= _KEPT:
+                    _functions.pop(next(iter(_functions)))
+                _functions[key] = _unpacked(function(), name)
+            given = _unpacked(argument, name)
     except WorkerError as error:
         return pickle.dumps(Outcome(error=error))
     outcome = call(_functions[key], name, given)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,7 @@ from lightgbm.basic import LightGBMError
 
 from slackwater.config import Params
 from slackwater.errors import DataError, MissingDataError, SchemaError, SlackwaterError
-from slackwater.parallel import WorkerError
-from slackwater.run.parameters import params_of_last_run
+from slackwater.parallel import WorkerError, directory_for_workers
 from slackwater.study.spec import trial_params
 from slackwater.study.trial import LastRun
 
@@ -21,26 +22,39 @@ __all__ = ["Trials"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """Makes trials on the tables of the last run; sent to another process, it reads parameters and tables there.
+    """Makes trials on the tables of the last run; sent to another process, it reads the tables there.
 
     Parameters
     ----------
     root
-        The repository of the run, which workers must share.
+        The repository of the run, as a worker finds it (`for_workers`).
     params, last
         Parameters and tables of the run.
     objective
         Name of the metric that counts.
     """
 
-    root: Path
+    root: os.PathLike[str]
     params: Params
     last: LastRun
     objective: str
 
-    def __reduce__(self) -> tuple[Callable[..., Trials], tuple[str, str, str]]:
-        """Send where the tables are, and their digest."""
-        return _read_again, (str(self.root.resolve()), self.objective, self.last.data_sha256)
+    def __reduce__(self) -> tuple[Callable[..., Trials], tuple[Any, ...]]:
+        """Send where the tables are and their digest, and the parameters as plain values."""
+        return _read_again, (self.root, self.params.model_dump(mode="json"), self.objective, self.last.data_sha256)
+
+    @contextmanager
+    def for_workers(self) -> Iterator[Trials]:
+        """Yield the same with a directory that workers can read: that of the run, or one that a store takes to them.
+
+        Raises
+        ------
+        SourceError
+            If the store refuses or cannot be reached.
+        """
+        root = Path(self.root)
+        with directory_for_workers(root, self.last.files(root)) as there:
+            yield replace(self, root=there)
 
     def outcome(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``state``, ``reason`` and, if it is complete, the results of a trial, as the ledger holds them.
@@ -70,8 +84,10 @@ class Trials:
         return {"state": "complete", "reason": reason, "objective": objective, **measured}
 
 
-def _read_again(root: str, objective: str, data_sha256: str) -> Trials:
+def _read_again(root: os.PathLike[str], params: dict[str, Any], objective: str, data_sha256: str) -> Trials:
     last = LastRun.read(Path(root) / "data")
     if last.data_sha256 != data_sha256:
-        raise DataError(f"{root}/data on the worker holds other tables than those of the study: share the directory")
-    return Trials(root=Path(root), params=params_of_last_run(root), last=last, objective=objective)
+        raise DataError(
+            f"{Path(root)}/data on the worker holds other tables than those of the study: share the directory"
+        )
+    return Trials(root=root, params=Params.model_validate(params), last=last, objective=objective)

@@ -8,7 +8,8 @@ trial depends on them, the seed and the number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from slackwater.config import Params
 from slackwater.errors import ParameterError, missing_extra
 from slackwater.evidence.trial_ledger import append_trial, mend_torn_line, read_trials
 from slackwater.evidence.trials import configuration_digest
-from slackwater.parallel import TimeLeft, run_tasks
+from slackwater.parallel import TimeLeft, run_here, run_tasks
 from slackwater.run.parameters import params_of_last_run
 from slackwater.storage import digest_of
 from slackwater.study.lock import one_study
@@ -103,18 +104,25 @@ class _Study:
 
     def row(self, point: Mapping[str, Any]) -> Row:
         """Make a trial and return its line; what fails because of its parameters is a trial, too."""
-        (row,) = self.rows_of([point])
-        return row
+        row = self._planned(point, self.rows)
+        if "state" in row:
+            return row
+        (made,) = run_here(self.trials.outcome, _tasks([row]))  # its folds are tasks
+        return row | made
 
-    def rows_of(self, points: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    def rows_of(self, points: Sequence[Mapping[str, Any]]) -> Generator[Row, None, None]:
         """Make several trials that do not depend on each other, and yield their lines in order."""
         planned: list[Row] = []
         for point in points:
             planned.append(self._planned(point, [*self.rows, *planned]))
-        wanted = {f"trial {row['number']}": row["trial"] for row in planned if "state" not in row}
-        made = run_tasks(self.trials.outcome, wanted)
-        for row in planned:
-            yield row if "state" in row else row | next(made)
+        with closing(self._outcomes(planned)) as made:
+            for row in planned:
+                yield row if "state" in row else row | next(made)
+
+    def _outcomes(self, planned: Sequence[Row]) -> Generator[Row, None, None]:
+        """Yield what becomes of those that are to be made; workers get the tables when the first is asked for."""
+        with self.trials.for_workers() as trials:
+            yield from run_tasks(trials.outcome, _tasks(planned))
 
     def _planned(self, point: Mapping[str, Any], earlier: Sequence[Row]) -> Row:
         """Return the line of a trial as far as it is known before; it has a state if nothing is to be made."""
@@ -129,6 +137,10 @@ class _Study:
         if same is not None:
             return row | {"state": "pruned", "reason": f"the same parameters as trial {same['number']}"}
         return row
+
+
+def _tasks(planned: Sequence[Row]) -> dict[str, Any]:
+    return {f"trial {row['number']}": row["trial"] for row in planned if "state" not in row}
 
 
 def _rows_of(spec: StudySpec, last: LastRun, known: Sequence[Row]) -> list[Row]:
@@ -146,21 +158,22 @@ def _make(study: _Study, chosen: _Chosen, ledger: Path, log: TrialLog, say: Say)
     left = TimeLeft()
     if before:
         say(f"{before:,} trials of {study.spec.name} are recorded, {max(total - before, 0):,} are left")
-    for row in chosen.rows:
-        if mended := append_trial(row, ledger):
-            say(mended)
-        study.rows.append(row)
-        chosen.tell(row)
-        log.write([row], finished=False)
-        say(f"trial {row['number']:,} of {total:,}: {_shown(row['trial'])}")
-        say(f"  {_result(row, study.spec)}; {left.after(len(study.rows) - before, total - before)}")
+    with closing(chosen.rows) as rows:
+        for row in rows:
+            if mended := append_trial(row, ledger):
+                say(mended)
+            study.rows.append(row)
+            chosen.tell(row)
+            log.write([row], finished=False)
+            say(f"trial {row['number']:,} of {total:,}: {_shown(row['trial'])}")
+            say(f"  {_result(row, study.spec)}; {left.after(len(study.rows) - before, total - before)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Chosen:
     """The lines of the trials that are left, each made when it is taken, their number in all, and who learns of one."""
 
-    rows: Iterator[Row]
+    rows: Generator[Row, None, None]
     total: int
     tell: Callable[[Row], object]
 
@@ -197,7 +210,7 @@ def _chosen_by_optuna(study: _Study, directory: Path) -> _Chosen:
         state, value = _told(states, row)
         made.add_trial(optuna.trial.create_trial(params=row["trial"], distributions=varied, state=state, value=value))
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Generator[Row, None, None]:
         while len(study.rows) < total:
             # A sampler that went on would choose differently after a restart.
             seed = int(digest_of([spec.seed, len(study.rows)])[:8], 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from slackwater.metrics.classification import auc, brier_skill
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.run.trading import gate_of, read_backtest, trade_test_blocks
 from slackwater.run.training import predict_test_blocks, read_training_set
-from slackwater.storage import digest_of
+from slackwater.storage import digest_of, finest_bars, parquet_files
 from slackwater.trading.backtest import Backtest, BacktestResult
 from slackwater.types import Floats
 
@@ -56,6 +56,14 @@ class LastRun:
         """Read the tables; errors are those of `slackwater.run.training.read_training_set`."""
         training = read_training_set(data)
         return cls(data=Path(data), training=training, data_sha256=training.digest)
+
+    def files(self, root: Path) -> Iterator[str]:
+        """Yield the names below a directory of the files that trials read."""
+        tables = self.data / "tables"
+        paths = [self.data / name for name in ("labels.parquet", "event_features.parquet", "feature_manifest.json")]
+        for table in (finest_bars(tables), tables / "funding.parquet", tables / "mark_price.parquet"):
+            paths += parquet_files(table) if table.exists() else []
+        return (str(path.relative_to(root)) for path in paths)
 
     def measured(self, params: Params, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
         """Return ``metrics`` and ``returns`` of a trial as the ledger holds them.

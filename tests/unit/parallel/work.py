@@ -99,6 +99,11 @@ def pause(dask_worker: Any) -> None:
     dask_worker.status = Status.paused
 
 
+def tasks_begun(dask_worker: Any) -> set[str]:
+    """Return the names of the tasks that a worker has begun."""
+    return {str(each[0]).split("-")[0] for each in dask_worker.state.log if "executing" in each}
+
+
 def resume(dask_worker: Any) -> None:
     """Have a worker begin tasks again."""
     dask_worker.status = Status.running
