@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,34 @@ def test_what_the_store_refuses_is_named_with_the_symbol(
     assert f" cannot be {done} by {said.format(os.uname().nodename)}" in found
     assert store.objects == {}
     require_no_secret(found + "".join(path.read_text().removeprefix(text) for path, text in before.items()))
+
+
+def test_what_a_worker_puts_after_the_end_is_removed_by_it(
+    root: Path, store: Store, one: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches tables of a task that goes on after another one has failed, and that nobody removes."""
+    puts, ended = threading.Event(), threading.Event()
+    wanted = len(list((root / "data" / "tables").iterdir()))
+
+    def hold_the_second(method: str, key: str, process: int) -> int | None:
+        if method == "PUT" and "/00001/made-" in key:
+            puts.set()
+            ended.wait(20)
+        if method == "GET" and "/00000/made-" in key:
+            puts.wait(8)
+            return 404
+        return None
+
+    store.answer = hold_the_second
+    with use_workers(one.address):
+        assert "validate failed: SourceError: BTCUSDT: " in failed(root, "validate", capsys)
+    assert store.objects == {}
+    ended.set()
+    until = time.monotonic() + 20
+    while sum(method == "DELETE" and by != os.getpid() for method, _, by in list(store.requests)) < wanted:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert store.objects == {}
 
 
 def test_tables_that_a_worker_cannot_fetch_are_named_with_the_trial_and_it_is_not_recorded(
