@@ -27,9 +27,11 @@ from slackwater.parallel import WorkerError, use_workers
 from slackwater.run.feature_table import write_feature_table
 from slackwater.storage import json_line, sha256_of
 from slackwater.study.search import run_study
+from slackwater.trading.symbol_tasks import unit_risk_trades_of_gates
 from tests.dask_cluster import Cluster
 from tests.object_store import SECRETS, Store
 from tests.small_run import inside, make_small_run, run_stages
+from tests.unit.evidence.test_symbol_tasks import GATES, SYMBOLS, backtest_of
 from tests.unit.parallel import work
 
 DRIVER = "tests.object_store"
@@ -222,6 +224,18 @@ def test_a_worker_gets_the_rows_of_its_symbol_alone(root: Path, store: Store, on
         run_stages(root, "features")
     bars = {key.split("/")[-2]: pd.read_parquet(io.BytesIO(put[key])) for key in put if "/0-bars.parquet-" in key}
     assert {place: set(own["symbol"]) for place, own in bars.items()} == {"00000": {"BTCUSDT"}, "00001": {"ETHUSDT"}}
+
+
+def test_trades_by_symbol_are_walked_on_prices_from_the_store(store: Store, one: Cluster) -> None:
+    """Catches a worker of the stage `sensitivity` that looks for the files of this machine."""
+    backtest = backtest_of(*SYMBOLS)
+    wanted = unit_risk_trades_of_gates(backtest, GATES)
+    with use_workers(one.address, tell=lambda line: None):
+        found = unit_risk_trades_of_gates(backtest, GATES)
+    assert repr(found) == repr(wanted)
+    fetched = {key for method, key, by in store.requests if method == "GET" and by != os.getpid() and "prices" in key}
+    assert len(fetched) == len(SYMBOLS)
+    assert store.objects == {}
 
 
 def test_a_worker_without_the_driver_is_named(

@@ -15,12 +15,12 @@ from slackwater.errors import DataError, ParameterError
 from slackwater.labels.barriers import Barriers, Touched, event_rows
 from slackwater.labels.events import ROLE_COLUMNS, sample_events
 from slackwater.labels.outcomes import LabelReport
-from slackwater.labels.sent_paths import paths_for_workers
 from slackwater.labels.trades import TradeRules, trade_outcomes
 from slackwater.labels.weights import average_uniqueness, effective_n
 from slackwater.parallel import run_tasks
 from slackwater.times import DAY_US, timestamps
 from slackwater.trading.price_path import PricePath
+from slackwater.trading.sent_paths import paths_for_workers
 
 __all__ = ["Label", "build_labels", "horizon_counts", "weighted"]
 

@@ -9,11 +9,12 @@ from functools import partial
 from itertools import chain
 from typing import TypeVar
 
-from slackwater.parallel import run_beside_files
+from slackwater.parallel import run_tasks
 from slackwater.trading.backtest import Backtest, Progress, in_exit_order
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
 from slackwater.trading.price_path import PricePath
+from slackwater.trading.sent_paths import paths_for_workers
 
 __all__ = ["of_each_symbol", "unit_risk_trades_of_gates"]
 
@@ -39,13 +40,14 @@ def of_each_symbol(
     Exception
         As `slackwater.parallel.run_tasks`; the message names the symbol.
     """
-    parts = _by_symbol(backtest)
     found, done = {}, 0
-    for (symbol, part), made in zip(parts.items(), run_beside_files(function, parts), strict=True):
-        found[symbol] = made
-        done += len(part.orders)
-        if progress is not None:
-            progress(done, len(backtest.orders))
+    with paths_for_workers(backtest.paths, sorted({order.score.symbol for order in backtest.orders})) as paths:
+        parts = _by_symbol(backtest.on(paths))
+        for (symbol, part), made in zip(parts.items(), run_tasks(function, parts), strict=True):
+            found[symbol] = made
+            done += len(part.orders)
+            if progress is not None:
+                progress(done, len(backtest.orders))
     return found
 
 
