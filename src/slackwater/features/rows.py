@@ -41,6 +41,17 @@ def read_row(values, time, row):  # type: ignore[no-untyped-def]
     row[TIME_HOURS] = time / _MICROSECONDS_PER_HOUR
 
 
+@kernel
+def read_rows(values, start, first, step, rows):  # type: ignore[no-untyped-def]
+    """Fill rows with those from `start` on that have a bar, up to the first that has none; return how many."""
+    most = min(rows.shape[0], values.shape[0] - start)
+    n = 0
+    while n < most and not math.isnan(values[start + n, CLOSE]):
+        read_row(values[start + n], first + (start + n) * step, rows[n])
+        n += 1
+    return n
+
+
 @njit(cache=True, nogil=True)
 def transform_rows(state, constants, at, values, first, step, kept, out):  # type: ignore[no-untyped-def]
     """Advance down the rows; write one row of output for each that has a bar, and return how many those are.
@@ -52,11 +63,8 @@ def transform_rows(state, constants, at, values, first, step, kept, out):  # typ
     written = 0
     i = 0
     while i < values.shape[0]:
-        n = 0
-        while n < _BLOCK and i < values.shape[0] and not math.isnan(values[i, CLOSE]):
-            read_row(values[i], first + i * step, rows[n])
-            n += 1
-            i += 1
+        n = read_rows(values, i, first, step, rows)
+        i += n
         advance_families(at, state, constants, rows[:n], out[written : written + n])
         written += n
         if kept.shape[0] > 0:
