@@ -24,16 +24,18 @@ _WIDTH: Final = len(INPUTS)
 _BLOCK: Final = 64
 """Rows of history that one family takes before the next one does: few enough to stay in the fastest cache."""
 _MICROSECONDS_PER_HOUR: Final = 3.6e9
+_LEAST: Final = np.array([-LARGEST if i in SIGNED else 0.0 for i in range(_WIDTH)])
+"""The least value that each input may have."""
 
 
 @kernel
 def read_row(values, time, row):  # type: ignore[no-untyped-def]
     """Fill a row: the inputs as far as they are possible, the time, intermediates that are still unknown, extras."""
-    # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons.
-    for i in range(_WIDTH):
-        row[i] = values[i] if 0.0 <= values[i] <= LARGEST else np.nan
-    for i in SIGNED:
-        row[i] = values[i] if abs(values[i]) <= LARGEST else np.nan
+    # Absurdly large, or negative where only a rate may be: unknown. NaN fails the comparisons. The number of inputs is
+    # read from the row: a loop of constant length is unrolled, one of unknown length takes several in one instruction.
+    for i in range(min(values.shape[0], _WIDTH)):
+        value = values[i]
+        row[i] = value if (_LEAST[i] <= value) & (value <= LARGEST) else np.nan
     for i in range(_WIDTH, FIRST_EXTRA):
         row[i] = np.nan
     for i in range(_WIDTH, values.shape[0]):
