@@ -232,29 +232,38 @@ def highs_newest_top(state, at, mask, blocks_mask, first, last):  # type: ignore
 
     Block by block where one is wholly inside.
     """
+    first = max(first, 0)
+    blocks = at + mask + 1
+    block = (first + BLOCK - 1) >> BLOCK_BITS
+    end = max((last + 1) >> BLOCK_BITS, block)
+    head = min(block << BLOCK_BITS, last + 1)
+    # 1. The highest value: before the first whole block, in the blocks, after the last one. Loops that do nothing else
+    #    take half the time of one that also keeps the row.
     top = -np.inf
-    best = last
-    whole_block = False
-    row = max(first, 0)
-    while row <= last:
-        if row & (BLOCK - 1) == 0 and row + BLOCK - 1 <= last:
-            high = state[at + mask + 1 + ((row >> BLOCK_BITS) & blocks_mask)]
-            if high >= top:
-                top = high
-                best = row + BLOCK - 1
-                whole_block = True
-            row += BLOCK
-        else:
-            high = state[at + (row & mask)]
-            if high >= top:
-                top = high
-                best = row
-                whole_block = False
-            row += 1
-    if whole_block:
-        while state[at + (best & mask)] != top and best & (BLOCK - 1):
-            best -= 1
-    return best
+    for row in range(first, head):
+        high = state[at + (row & mask)]
+        top = high if high > top else top
+    in_blocks = -np.inf
+    for i in range(block, end):
+        high = state[blocks + (i & blocks_mask)]
+        in_blocks = high if high > in_blocks else in_blocks
+    newest = -np.inf
+    for row in range(end << BLOCK_BITS, last + 1):
+        high = state[at + (row & mask)]
+        newest = high if high > newest else newest
+    top = max(top, in_blocks, newest)
+    # 2. Its row, from the newest one on that may have it.
+    row = last
+    if newest < top:
+        row = head - 1
+        if in_blocks == top:
+            i = end - 1
+            while state[blocks + (i & blocks_mask)] != top and i > block:
+                i -= 1
+            row = (i << BLOCK_BITS) + BLOCK - 1
+    while state[at + (row & mask)] != top and row > first:
+        row -= 1
+    return row
 
 
 @operator
