@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -124,7 +125,7 @@ class FeatureEngine:
         SchemaError
             If the prices of a row are not those of a bar.
         """
-        features = kept_memory(frame.n_bars, len(self.names))
+        features = self._room(frame.n_bars)
         self.write_features(frame, features, progress)
         return pd.concat([bar_rows(frame), pd.DataFrame(features, columns=self.names, copy=False)], axis=1)
 
@@ -156,6 +157,22 @@ class FeatureEngine:
             written += count
             if progress is not None:
                 progress(written, len(out))
+
+    def _room(self, rows: int) -> Floats:
+        """Return room for the outputs of so many rows, in the memory of the last table if that is gone and fits.
+
+        The first touch of fresh memory takes up to several times as long as the kernel that writes into it. What is
+        kept is one table, as long as the engine lives.
+        """
+        size = rows * len(self.names)
+        memory, given = _ROOMS.pop(self, (None, None))
+        if memory is None or given is None or given() is not None or not size <= memory.size <= 2 * size:
+            del memory  # before there is more of it
+            memory = np.empty(size)
+        # Of a buffer: numpy lets every view of this array refer to it, and not to `memory` as views of a slice would.
+        out = np.frombuffer(memoryview(memory), dtype=np.float64)
+        _ROOMS[self] = memory, weakref.ref(out)
+        return out[:size].reshape(rows, len(self.names))
 
     @staticmethod
     def require_bars(frame: MarketFrame) -> None:
@@ -415,6 +432,13 @@ class FeatureEngine:
         other = FeatureEngine(self.families, inputs=self.inputs)
         other._constants = np.concatenate([f.mirrored() for f in self.families])
         return other
+
+
+_ROOMS: Final[weakref.WeakKeyDictionary[FeatureEngine, tuple[Floats, weakref.ref[Floats]]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Of each engine the memory of its last table, and the array of it that the table refers to; not sent with the engine
+to other processes."""
 
 
 def _source(family: Family) -> dict[str, str]:

@@ -281,3 +281,39 @@ def test_manifest_lists_what_is_unavailable() -> None:
     assert "taker_imbalance_1h" in manifest["unavailable_features"]
     assert "depth_imbalance" in manifest["model_features"]
     assert not set(manifest["model_features"]) & set(manifest["unavailable_features"])
+
+
+def test_a_table_keeps_its_values_when_the_engine_makes_another() -> None:
+    """Catches memory that is given out twice: a table, one column of it or a view of that may still be in use."""
+    engine = FeatureEngine(ENGINE.families)
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frames = [MarketFrame.from_tables(small_market(interval=HOUR, days=6, seed=seed), spec) for seed in (1, 2)]
+    name = "volume_24h"
+    wanted = ENGINE.transform(frames[0])[engine.names].to_numpy()
+
+    def held(table: pd.DataFrame) -> object:
+        return table, table[name], table[engine.names].to_numpy().T[:, 1:]
+
+    for part in range(3):
+        kept = held(engine.transform(frames[0]))[part]
+        for _ in range(3):
+            engine.transform(frames[1])
+        found = kept[engine.names] if part == 0 else kept
+        np.testing.assert_array_equal(found, [wanted, wanted[:, engine.names.index(name)], wanted.T[:, 1:]][part])
+
+
+def test_the_memory_of_a_table_that_is_gone_is_used_again() -> None:
+    """Fresh memory costs more than the kernel; a small table does not hold that of a large one."""
+    engine = FeatureEngine(ENGINE.families)
+    tables = small_market(interval=HOUR, days=6)
+    frame = MarketFrame.from_tables(tables, FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG))
+
+    def address(given: MarketFrame) -> int:
+        return int(engine.transform(given)[engine.names[0]].to_numpy().ctypes.data)
+
+    first = address(frame)
+    assert address(frame) == first
+    memory = engine.transform(frame.with_table(frame.table.iloc[:5]))[engine.names[0]].to_numpy()
+    while isinstance(memory.base, np.ndarray):
+        memory = memory.base
+    assert memory.nbytes <= 2 * 5 * 8 * len(engine.names)
