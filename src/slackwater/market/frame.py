@@ -51,6 +51,13 @@ class MarketFrame:
         Spacing of the grid.
     available, inputs
         The inputs that some table fed, and the names of all of them (`FrameSpec.inputs`).
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_rows, n_inputs)
+        The inputs of each row.
+    has_bar : ndarray of bool, shape (n_rows,)
+        Whether each row has a bar.
     """
 
     def __init__(
@@ -61,15 +68,11 @@ class MarketFrame:
         self.available = available
         self.inputs = tuple(inputs)
         self.values: Floats = np.ascontiguousarray(table[list(inputs)].to_numpy(np.float64))
+        self.has_bar: Bools = ~np.isnan(self.values[:, CLOSE])
 
     def with_table(self, table: pd.DataFrame) -> MarketFrame:
         """Return a frame of the same settings with other rows."""
         return MarketFrame(table, bar_interval=self.bar_interval, available=self.available, inputs=self.inputs)
-
-    @property
-    def has_bar(self) -> Bools:
-        """Whether each row has a bar, shape (n_rows,)."""
-        return ~np.isnan(self.values[:, CLOSE])
 
     @property
     def n_bars(self) -> int:
