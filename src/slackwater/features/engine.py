@@ -170,7 +170,7 @@ class FeatureEngine:
             del memory  # before there is more of it
             memory = np.empty(size)
         # Of a buffer: numpy lets every view of this array refer to it, and not to `memory` as views of a slice would.
-        out = np.frombuffer(memoryview(memory), dtype=np.float64)
+        out = np.frombuffer(memory.data, dtype=np.float64)
         _ROOMS[self] = memory, weakref.ref(out)
         return out[:size].reshape(rows, len(self.names))
 
