@@ -103,6 +103,8 @@ class Screening:
         if len(columns["event_time"]) < 2:
             return columns
         repeated = np.append(False, np.logical_and.reduce([_same(columns[name]) for name in key]))
+        if not repeated.any():
+            return columns
         equal = np.append(False, np.logical_and.reduce([_same(values) for values in columns.values()]))
         copies, others = repeated & equal, repeated & ~equal
         if copies.any():
