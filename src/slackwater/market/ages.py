@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from slackwater.market.frame import MarketFrame, arrivals, rows_of_symbols
+from slackwater.market.bar_grids import rows_of_symbols
+from slackwater.market.frame import MarketFrame, arrivals
 from slackwater.market.joins import TableJoin, joins_of
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds

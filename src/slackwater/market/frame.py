@@ -7,7 +7,6 @@ compiled joins (`slackwater.market.joins`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import DataError, MissingDataError
+from slackwater.market.bar_grids import bars_on_one_grid, rows_of_symbols, split_rows
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import (
     CLOSE,
@@ -26,13 +26,14 @@ from slackwater.market.inputs import (
     OTHERS_BREADTH,
     OTHERS_RETURN,
 )
-from slackwater.market.joins import TableJoin, breadth_of_others, joins_of, log_ratios, returns_of_others
+from slackwater.market.joins import TableJoin, joins_of
+from slackwater.market.moves_of_others import others_at
 from slackwater.market.schemas import refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds, timestamps
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["MarketFrame", "arrivals", "moves_of_others", "rows_of_symbols"]
+__all__ = ["MarketFrame", "arrivals"]
 
 _OTHERS: Final = [OTHERS_RETURN, OTHERS_ABSOLUTE_RETURN, OTHERS_BREADTH, MARKET_DISPERSION]
 
@@ -133,12 +134,12 @@ class MarketFrame:
         joined = _joined_tables(tables, spec)
         grids: dict[str, Ints] = {}
         pieces: list[Floats] = []
-        for symbol, bars in _bars_of_symbols(tables["bars"], spec):
+        for symbol, bars in bars_on_one_grid(split_rows(tables["bars"]), spec):
             grids[symbol], values = bars.grid, bars.inputs(spec)
             _join(symbol, bars.grid, values, joined, spec)
             pieces.append(values)
-        others = _others(list(grids.values()), [values[:, [OPEN, CLOSE]] for values in pieces], spec)
-        for values, moves in zip(pieces, others, strict=True):
+        prices = [values[:, [OPEN, CLOSE]] for values in pieces]
+        for values, moves in zip(pieces, others_at(list(grids.values()), prices, spec), strict=True):
             values[:, _OTHERS] = moves
         return cls._of(grids, np.concatenate(pieces), spec)
 
@@ -155,7 +156,7 @@ class MarketFrame:
         spec
             Settings of the frame.
         others
-            The symbol's entry of `moves_of_others`.
+            Its moves (`slackwater.market.moves_of_others`), shape (n_rows, 4).
 
         Raises
         ------
@@ -163,7 +164,7 @@ class MarketFrame:
             As `from_tables`, and if there are bars of several symbols.
         """
         _refuse_tables(tables)
-        (symbol, bars), *more = _bars_of_symbols(tables["bars"], spec)
+        (symbol, bars), *more = bars_on_one_grid(split_rows(tables["bars"]), spec)
         if more:
             raise DataError(f"the bars of one symbol are wanted, these are of {symbol} and {len(more)} more")
         values = bars.inputs(spec)
@@ -181,33 +182,6 @@ class MarketFrame:
         table.insert(2, "available_time", timestamps(closes + microseconds(spec.decision_lag)))
         available = frozenset(name for i, name in enumerate(spec.inputs) if not np.isnan(values[:, i]).all())
         return cls(table, bar_interval=spec.bar_interval, available=available, inputs=spec.inputs)
-
-
-def moves_of_others(bars: pd.DataFrame, spec: FrameSpec) -> dict[str, Floats]:
-    """Return what the other symbols did at every bar close of every symbol: the only inputs that need all symbols.
-
-    Parameters
-    ----------
-    bars
-        Bars of all symbols; `symbol`, `event_time`, `available_time`, `open` and `close` are read.
-    spec
-        Settings of the frame.
-
-    Returns
-    -------
-    dict of str to ndarray of float64, shape (n_rows, 4)
-        By symbol, what `MarketFrame.of_one_symbol` takes: for each row of its grid ``others_return``,
-        ``others_absolute_return``, ``others_breadth`` and ``market_dispersion``, NaN where they are unknown.
-
-    Raises
-    ------
-    DataError
-        As `MarketFrame.from_tables`.
-    """
-    _refuse_tables({"bars": bars})
-    thin = {symbol: (own.grid, own.prices()) for symbol, own in _bars_of_symbols(bars, spec)}
-    grids, prices = zip(*thin.values(), strict=True)
-    return dict(zip(thin, _others(grids, prices, spec), strict=True))
 
 
 def _refuse_tables(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -234,69 +208,6 @@ def _join(symbol: str, grid: Ints, values: Floats, joined: Sequence[_Joined], sp
             rows_known = arrivals(join, table, of_symbols[symbol])
             values[:, join.positions] = join.advance(join.start(), *rows_known, decisions)
     values[np.isnan(values[:, CLOSE])] = np.nan
-
-
-def rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:
-    """Return the positions of each symbol's rows, in the order of the table; symbols ascend."""
-    codes, symbols = pd.factorize(table["symbol"])
-    order = np.argsort(codes.astype(np.int32), kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(symbols) + 1))
-    parts = {str(symbol): order[starts[i] : starts[i + 1]] for i, symbol in enumerate(symbols)}
-    return dict(sorted(parts.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Bars:
-    """Bars of one symbol on its regular grid of closes, microseconds, and the row of each bar."""
-
-    table: pd.DataFrame
-    grid: Ints
-    where: Ints
-
-    def inputs(self, spec: FrameSpec) -> Floats:
-        """Return the rows of the frame with the bars filled in."""
-        values = np.full((len(self.grid), len(spec.inputs)), np.nan)
-        for position, name in enumerate(INPUTS[:OTHERS_RETURN]):
-            if name in self.table:
-                values[self.where, position] = self.table[name].to_numpy(np.float64)
-        return values
-
-    def prices(self) -> Floats:
-        """Return open and close of each row."""
-        values = np.full((len(self.grid), 2), np.nan)
-        values[self.where] = self.table[["open", "close"]].to_numpy(np.float64)
-        return values
-
-
-def _bars_of_symbols(bars: pd.DataFrame, spec: FrameSpec) -> Iterator[tuple[str, _Bars]]:
-    """Yield the bars of each symbol on its grid; the grids of all symbols are parts of one."""
-    first, start = "", 0
-    for symbol, rows in rows_of_symbols(bars).items():
-        own = _bars_on_grid(symbol, bars.iloc[rows], spec)
-        if not first:
-            first, start = symbol, int(own.grid[0])
-        if late := (int(own.grid[0]) - start) % microseconds(spec.bar_interval):
-            raise DataError(
-                f"bars: the closes of {symbol} are {late / 6e7:g} minutes after those of {first}, not on "
-                "one grid; bring the stamps of one of them to the clock of the other"
-            )
-        yield symbol, own
-
-
-def _bars_on_grid(symbol: str, bars: pd.DataFrame, spec: FrameSpec) -> _Bars:
-    closes = epochs_us(bars["event_time"])
-    late = epochs_us(bars["available_time"]) > closes + microseconds(spec.decision_lag)
-    if late.any():
-        first = bars.loc[late, ["event_time", "available_time"]].head(3).to_string(index=False)
-        raise DataError(
-            f"bars: {int(late.sum())} rows of {symbol} become available only after the decision; "
-            f"raise `decision_lag` or mask them:\n{first}"
-        )
-    step = microseconds(spec.bar_interval)
-    if ((closes - closes[0]) % step).any() or (np.diff(closes) <= 0).any():
-        raise DataError(f"bars: the closes of {symbol} do not ascend on a grid of {step / 6e7:g} minutes")
-    grid = np.arange(closes[0], closes[-1] + step, step, dtype=np.int64)
-    return _Bars(bars, grid, (closes - closes[0]) // step)
 
 
 def arrivals(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp]) -> tuple[Ints, Ints, Floats]:
@@ -327,32 +238,3 @@ def arrivals(join: TableJoin, table: pd.DataFrame, rows: NDArray[np.intp]) -> tu
     )
     order = np.lexsort((events, available))
     return available[order], events[order], amounts[order]
-
-
-def _a_day_before(prices: Floats, spec: FrameSpec) -> Floats:
-    """Return the close 24 h before each bar of a grid; NaN where there is none."""
-    bars = spec.bars_per_day
-    out = np.full(len(prices), np.nan)
-    if 0 < bars < len(prices):
-        out[bars:] = prices[:-bars]
-    return out
-
-
-def _others(grids: Sequence[Ints], prices: Sequence[Floats], spec: FrameSpec) -> list[Floats]:
-    """Return the moves of the other symbols at each row, shape (n_rows, 4) per symbol; NaN where there is no bar.
-
-    Symbols ascend, and so do the closes of each; `prices` are open and close.
-    """
-    closes, both = np.concatenate(grids), np.concatenate(prices)
-    before = np.concatenate([_a_day_before(own[:, 1], spec) for own in prices])
-    bars = np.flatnonzero(~np.isnan(both[:, 1]))
-    order = bars[np.argsort(closes[bars], kind="stable")]
-    own, others, out = np.empty(len(order)), np.empty((len(order), 2)), np.full((len(closes), 4), np.nan)
-    opened, closed = both[order].T.copy()
-    log_ratios(opened, closed, own)
-    returns_of_others(closes[order], own, others)
-    out[order, :2] = others
-    log_ratios(before[order], closed, own)
-    breadth_of_others(closes[order], own, others)
-    out[order, 2:] = others
-    return np.split(out, np.cumsum([len(grid) for grid in grids])[:-1])

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from slackwater.errors import BundleError, DataError, OrderError, SchemaError
 from slackwater.market.ages import Ages
+from slackwater.market.bar_grids import rows_of_symbols
 from slackwater.market.bars import BAR_RULE
 from slackwater.market.columns import row_time, shown
-from slackwater.market.frame import rows_of_symbols
 from slackwater.market.frame_row import FrameRow, is_bar
 from slackwater.market.inputs import CLOSE, INPUTS, OTHERS_RETURN
 from slackwater.market.joined_feeds import JoinedFeeds, fill_others

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from slackwater.market.frame import MarketFrame, moves_of_others, rows_of_symbols
+from slackwater.market.bar_grids import rows_of_symbols
+from slackwater.market.frame import MarketFrame
+from slackwater.market.moves_of_others import moves_of_others
 from slackwater.market.schemas import refuse_both_kinds_of_liquidations
 from slackwater.market.spec import FrameSpec
 

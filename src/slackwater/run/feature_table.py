@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from slackwater.features.engine import FeatureEngine
-from slackwater.market.frame import moves_of_others
+from slackwater.market.moves_of_others import PRICE_COLUMNS, write_moves_of_others
 from slackwater.market.spec import FrameSpec
 from slackwater.parallel import ObjectStore, run_file_tasks
 from slackwater.run.features import FEATURE_TABLE
 from slackwater.run.symbol_features import MadeFeatures, OneSymbol, SymbolFeatures
-from slackwater.storage import atomic_directory, read_parquet
+from slackwater.storage import atomic_directory
+from slackwater.symbol_tables import SymbolTables, rows_of_symbol
 
 __all__ = ["MadeFeatures", "write_feature_table"]
 
@@ -28,7 +30,7 @@ def write_feature_table(
     """Compute the features of every row of a directory of tables, symbol by symbol.
 
     The moves of all other symbols are the only inputs that need more than one symbol. They are computed first, from
-    two columns of the bars, and no process holds more than that and the tables of the symbols it works on.
+    two columns of the bars and span by span, and no process holds more than a span or the tables of one symbol.
 
     Parameters
     ----------
@@ -53,13 +55,15 @@ def write_feature_table(
     """
     store = None if shared is None else ObjectStore.of(shared, "`shared`")
     root = Path(tables).resolve()
-    thin = read_parquet(root / "bars.parquet", columns=["symbol", "event_time", "available_time", "open", "close"])
-    others = moves_of_others(thin, spec)
-    del thin
-    rows, available = 0, frozenset[str]()
-    with atomic_directory(out) as directory:
-        of_symbol = SymbolFeatures(engine, spec, root, directory.resolve())
-        symbols = {name: OneSymbol(place, name, moves) for place, (name, moves) in enumerate(others.items())}
+    bars, rows, available = root / "bars.parquet", 0, frozenset[str]()
+    names = SymbolTables(root, ["bars"]).with_rows("bars") if bars.exists() else []
+    thin = ((name, rows_of_symbol(bars, name, [*PRICE_COLUMNS])) for name in names)
+    # The moves lie where workers see them, and are gone before the directory appears.
+    with atomic_directory(out) as directory, TemporaryDirectory(dir=directory, prefix=".moves.") as moves:
+        symbols = {
+            name: OneSymbol(place, name) for place, name in enumerate(write_moves_of_others(thin, spec, Path(moves)))
+        }
+        of_symbol = SymbolFeatures(engine, spec, root, Path(moves).resolve(), directory.resolve())
         with run_file_tasks(of_symbol, symbols, store) as results:
             for done, made in enumerate(results, start=1):
                 rows, available = rows + made.rows, available | made.available

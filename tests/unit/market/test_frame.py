@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from slackwater.errors import DataError, MissingDataError, SchemaError
-from slackwater.market.frame import MarketFrame, moves_of_others
+from slackwater.market import moves_of_others as module
+from slackwater.market.bar_grids import split_rows
+from slackwater.market.frame import MarketFrame
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import INPUTS
+from slackwater.market.moves_of_others import moves_of_others, read_moves, write_moves_of_others
 from slackwater.market.spec import FrameSpec
 from tests.ragged_market import ragged_market
 
@@ -284,3 +288,24 @@ def test_a_frame_of_one_symbol_is_its_part_of_the_whole() -> None:
     assert frozenset().union(*(part.available for part in parts.values())) == whole.available
     with pytest.raises(DataError, match=r"the bars of one symbol are wanted, these are of .* and 2 more"):
         MarketFrame.of_one_symbol(tables, spec, others[symbol])
+
+
+@pytest.mark.parametrize("rows", [1, 500, 10_000_000])
+def test_moves_of_others_in_spans_are_those_of_the_whole(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a row that is lost or doubled where a span ends, and a move whose day before lies in another span."""
+    monkeypatch.setattr(module, "_ROWS", rows)
+    monkeypatch.setattr(module, "_DAYS", 1)
+    bars, spec = ragged_market(3, bars=2_000)["bars"], FrameSpec(bar_interval=timedelta(minutes=5), decision_lag=LAG)
+    wanted = moves_of_others(bars, spec)
+    assert len({len(moves) for moves in wanted.values()}) == 3
+    assert all(np.isfinite(moves).any(axis=0).all() for moves in wanted.values())
+    (tmp_path / "moves").mkdir()
+    files = write_moves_of_others(split_rows(bars), spec, tmp_path / "moves")
+    assert [*files] == [*wanted]
+    assert {*(tmp_path / "moves").iterdir()} == {*files.values()}
+    for symbol, moves in wanted.items():
+        assert read_moves(files[symbol]).tobytes() == moves.tobytes()
+    with pytest.raises(MissingDataError, match="at least one row"):
+        write_moves_of_others(iter(()), spec, tmp_path / "moves")
