@@ -5,6 +5,9 @@ Every primitive works on a slice of a flat ``float64`` state buffer that starts 
 is remembered outside of the buffer. All of them are causal by construction: they see one row at a time.
 A buffer may come from a file (`FeatureEngine.load_state`): whatever it holds, loops end and positions stay inside.
 
+A quotient or a root is computed first, and whether it is known is decided afterwards (``ratio if known else nan``): a
+branch around it keeps the compiler from computing two at once.
+
 Rings (`ring_size`) have a power of two of slots, so that a position is a bit mask away; ``mask`` is that size less one.
 An exponentially weighted mean takes 2 slots (``ewm``), with a standard deviation 3 (``moments``); the other primitives
 have a function for their slots.
@@ -222,8 +225,8 @@ def highs_push(state, at, mask, blocks_mask, count, value):  # type: ignore[no-u
     high = -np.inf if math.isnan(value) else value
     state[whole(at + (count & mask))] = high
     block = whole(at + mask + 1 + ((count >> BLOCK_BITS) & blocks_mask))
-    if count & (BLOCK - 1) == 0 or high > state[block]:
-        state[block] = high
+    before = state[block]
+    state[block] = high if (count & (BLOCK - 1) == 0) | (high > before) else before
 
 
 @kernel
@@ -288,7 +291,8 @@ def highs_top(state, at, mask, blocks_mask, window, count, top):  # type: ignore
 @operator
 def highs_age(state, count, top):  # type: ignore[no-untyped-def]
     """Return how many rows ago the answer of `highs_top` was made (0: row `count`); NaN while none is known."""
-    return count + 1.0 - state[top + 1] if state[top] > -np.inf else np.nan
+    age = count + 1.0 - state[top + 1]
+    return age if state[top] > -np.inf else np.nan
 
 
 @operator
@@ -302,7 +306,8 @@ def ewm_update(state, at, weight, value):  # type: ignore[no-untyped-def]
     if not math.isnan(value):
         state[at] += weight * (value - state[at])
         state[at + 1] += weight * (1.0 - state[at + 1])
-    return state[at] / state[at + 1] if state[at + 1] > 0.0 else np.nan
+    mean = state[at] / state[at + 1]
+    return mean if state[at + 1] > 0.0 else np.nan
 
 
 @operator
@@ -324,15 +329,14 @@ def moments_z(state, at, value):  # type: ignore[no-untyped-def]
     """
     at = whole(at)
     weights = state[at + 2]
-    if not weights > 0.0:
-        return np.nan
     mean = state[at] / weights
     mean_square = state[at + 1] / weights
     variance = mean_square - mean * mean
-    # Below that share the difference is rounding.
-    if not variance > 1e-12 * mean_square:
-        return 0.0 if abs(value - mean) <= 1e-6 * math.sqrt(mean_square) else np.nan
-    return (value - mean) / math.sqrt(variance)
+    z = (value - mean) / math.sqrt(variance)
+    # Below that share the difference is rounding. Without weights nothing of this is a number.
+    if variance > 1e-12 * mean_square:
+        return z
+    return 0.0 if abs(value - mean) <= 1e-6 * math.sqrt(mean_square) else np.nan
 
 
 def ranked_slots(size: int) -> int:

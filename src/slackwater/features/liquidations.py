@@ -81,7 +81,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         traded = totals_since(state, _TOTALS, before, _TRADED)
         covered = totals_cover(state, _TOTALS, before, window) and traded > 0.0
         estimated = covered and totals_since(state, _TOTALS, before, _ESTIMATED_ROWS) >= COVERAGE * window
-        scale = 1e4 / traded if covered else np.nan
+        scale = 1e4 / traded
+        scale = scale if covered else np.nan
         longs = totals_since(state, _TOTALS, before, _LONG) * scale
         shorts = totals_since(state, _TOTALS, before, _SHORT) * scale
         out[2 + 2 * j] = longs

@@ -96,7 +96,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         window = whole(constants[_LISTS + n + j])
         before = totals_before(totals, _COLUMNS, mask, count, window)
         known = totals_since(state, totals, before, _BUILT_ROWS) >= COVERAGE * window
-        out[o + j] = totals_since(state, totals, before, _BUILT) / amount if known and amount > 0.0 else np.nan
+        share = totals_since(state, totals, before, _BUILT) / amount
+        out[o + j] = share if known and amount > 0.0 else np.nan
     o += n_built
     before = totals_before(totals, _COLUMNS, mask, count, day)
     traded = totals_since(state, totals, before, _TRADED)
@@ -104,7 +105,8 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     row[OPEN_INTEREST_CHANGE_Z] = surprise
     out[o] = spike
     out[o + 1] = surprise
-    out[o + 2] = amount / traded if known and amount > 0.0 else np.nan
+    ratio = amount / traded
+    out[o + 2] = ratio if known and amount > 0.0 else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)

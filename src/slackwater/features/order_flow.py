@@ -61,10 +61,14 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         out[j] = totals_since(state, _TOTALS, before, _SIGNED) / traded if covered else np.nan
     depth = bid + ask
     usual = usual_bid + usual_ask
-    out[n] = (bid - ask) / depth if depth > 0.0 else np.nan
-    out[n + 1] = depth / usual if depth >= 0.0 and usual > 0.0 else np.nan
-    out[n + 2] = bid / usual_bid if bid >= 0.0 and usual_bid > 0.0 else np.nan
-    out[n + 3] = ask / usual_ask if ask >= 0.0 and usual_ask > 0.0 else np.nan
+    imbalance = (bid - ask) / depth
+    ratio = depth / usual
+    ratio_bid = bid / usual_bid
+    ratio_ask = ask / usual_ask
+    out[n] = imbalance if depth > 0.0 else np.nan
+    out[n + 1] = ratio if (depth >= 0.0) & (usual > 0.0) else np.nan
+    out[n + 2] = ratio_bid if (bid >= 0.0) & (usual_bid > 0.0) else np.nan
+    out[n + 3] = ratio_ask if (ask >= 0.0) & (usual_ask > 0.0) else np.nan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,11 +89,14 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
         top = highs_top(state, highs, mask, blocks_mask, window, count, high_at)
         bottom = -highs_top(state, lows, mask, blocks_mask, window, count, low_at)
         if warm and totals_cover(state, totals, totals_before(totals, _COLUMNS, mask, count, window), window):
-            out[o] = 2.0 * (x - bottom) / (top - bottom) - 1.0 if top > bottom else 0.0
+            position = 2.0 * (x - bottom) / (top - bottom) - 1.0
+            high_age = highs_age(state, count, high_at) / window
+            low_age = highs_age(state, count, low_at) / window
+            out[o] = position if top > bottom else 0.0
             out[o + 1] = top - x
             out[o + 2] = x - bottom
-            out[o + 3] = highs_age(state, count, high_at) / window
-            out[o + 4] = highs_age(state, count, low_at) / window
+            out[o + 3] = high_age
+            out[o + 4] = low_age
         else:
             out[o : o + 5] = np.nan
         o += 5

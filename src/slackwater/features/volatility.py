@@ -73,20 +73,23 @@ def _advance(state, constants, row, out):  # type: ignore[no-untyped-def]
     volatility = math.sqrt(variance * constants[_BARS_PER_DAY])
     bars = whole(constants[_ATR_BARS])
     before = totals_before(_TOTALS, 1, mask, count, bars)
-    atr = totals_since(state, _TOTALS, before, 0) / bars if totals_cover(state, _TOTALS, before, bars) else np.nan
+    atr_hour = totals_since(state, _TOTALS, before, 0) / bars * constants[_TO_HOUR]
+    known = totals_cover(state, _TOTALS, before, bars)
     day_bars = whole(constants[_ATR_DAY_BARS])
     before = totals_before(_TOTALS, 1, mask, count, day_bars)
-    atr_day = np.nan
-    if totals_cover(state, _TOTALS, before, day_bars):
-        atr_day = totals_since(state, _TOTALS, before, 0) / day_bars * constants[_TO_DAY]
-    atr_hour = atr * constants[_TO_HOUR]
+    atr_day = totals_since(state, _TOTALS, before, 0) / day_bars * constants[_TO_DAY]
+    day_known = totals_cover(state, _TOTALS, before, day_bars)
+    atr_hour = atr_hour if known else np.nan
+    atr_day = atr_day if day_known else np.nan
+    ratio_fast = math.sqrt(fast / variance)
+    ratio_slow = math.sqrt(variance / slow)
     # A price that does not move has no scale; rounding of the totals may leave a tiny range.
     row[VOLATILITY] = volatility if volatility > 0.0 else np.nan
     row[ATR_HOUR] = atr_hour if atr_hour > 1e-12 else np.nan
     row[ATR_DAY] = atr_day if atr_day > 1e-12 else np.nan
     out[0] = volatility
-    out[1] = math.sqrt(fast / variance) if variance > 0.0 else np.nan
-    out[2] = math.sqrt(variance / slow) if slow > 0.0 else np.nan
+    out[1] = ratio_fast if variance > 0.0 else np.nan
+    out[2] = ratio_slow if slow > 0.0 else np.nan
     out[3] = atr_hour
     out[4] = atr_day
 
