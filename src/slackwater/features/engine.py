@@ -129,6 +129,15 @@ class FeatureEngine:
         self.write_features(frame, features, progress)
         return pd.concat([bar_rows(frame), pd.DataFrame(features, columns=self.names, copy=False)], axis=1)
 
+    def transform_parts(self, frame: MarketFrame, rows: int = 65_536) -> Iterator[pd.DataFrame]:
+        """Yield what `transform` returns a part at a time, to the last bit.
+
+        A part is of consecutive rows of one symbol, at most `rows` of the frame. Errors are those of `transform`.
+        """
+        for part, made in self._made(frame, rows, self._room):
+            before = bar_rows(frame.with_table(frame.table[part]))
+            yield pd.concat([before, pd.DataFrame(made, columns=self.names, copy=False)], axis=1)
+
     def write_features(
         self, frame: MarketFrame, out: Floats, progress: Callable[[int, int], None] | None = None
     ) -> None:
@@ -136,27 +145,40 @@ class FeatureEngine:
 
         Parameters, errors and the order of rows are those of `transform`.
         """
+        written = 0
+
+        def room(bars: int) -> Floats:
+            return out[written : written + bars]
+
+        for _, made in self._made(frame, max(len(frame.table), 1), room):
+            written += len(made)
+            if progress is not None:
+                progress(written, len(out))
+
+    def _made(self, frame: MarketFrame, most: int, room: Callable[[int], Floats]) -> Iterator[tuple[slice, Floats]]:
+        """Yield rows of the frame, at most so many and of one symbol, and their features in the room for so many bars.
+
+        Each symbol begins with an empty state, which its parts hand on.
+        """
         if frame.bar_interval != self.bar_interval:
             raise ParameterError(f"the frame has bars of {frame.bar_interval}, the features want {self.bar_interval}")
         if frame.values.shape[1] != len(self.inputs):
             raise ParameterError(f"a frame row has {frame.values.shape[1]} inputs, the engine reads {len(self.inputs)}")
         self.require_bars(frame)
         compile_families()
-        present = frame.has_bar
         state = np.empty(self._state_size)
-        written = 0
         for symbol, rows in frame.symbols():
             state[:] = 0.0
-            given, made = frame.values[rows], out[written:]
-            kept = self._rows(len(given)) if self._extras else np.empty((0, self._row_width))
-            times = frame.table["event_time"].iloc[rows]
-            first = epoch_us(times.iloc[0])
-            count = transform_rows(state, self._constants, self._at, given, first, self._step, kept, made)
-            if self._extras:
-                self._advance_extras(symbol, state, kept[:-1], made[:count], times[present[rows]])
-            written += count
-            if progress is not None:
-                progress(written, len(out))
+            for start in range(rows.start, rows.stop, most):
+                part = slice(start, min(start + most, rows.stop))
+                given, present, times = frame.values[part], frame.has_bar[part], frame.table["event_time"].iloc[part]
+                made = room(int(present.sum()))
+                kept = self._rows(len(given)) if self._extras else np.empty((0, self._row_width))
+                first = epoch_us(times.iloc[0])
+                transform_rows(state, self._constants, self._at, given, first, self._step, kept, made)
+                if self._extras:
+                    self._advance_extras(symbol, state, kept[:-1], made, times[present])
+                yield part, made
 
     def _room(self, rows: int) -> Floats:
         """Return room for the outputs of so many rows, in the memory of the last table if that is gone and fits.

@@ -14,7 +14,7 @@ from slackwater.market.inputs import INPUT_TABLES
 from slackwater.market.moves_of_others import read_moves
 from slackwater.market.spec import FrameSpec
 from slackwater.market.tables import TABLES, Table
-from slackwater.storage import write_parquet
+from slackwater.storage import write_parquet_parts
 from slackwater.symbol_tables import files_of_symbol, rows_of_symbol
 
 __all__ = ["MadeFeatures", "OneSymbol", "SymbolFeatures"]
@@ -106,9 +106,8 @@ class SymbolFeatures:
         """Write the file of a symbol."""
         own = {name: rows_of_symbol(path, symbol.name) for name, path in self._paths().items()}
         frame = MarketFrame.of_one_symbol(own, self.spec, read_moves(self._moves(symbol)))
-        features = self.engine.transform(frame)
-        write_parquet(features, self.out / symbol.file_name)
-        return MadeFeatures(rows=len(features), available=frame.available)
+        write_parquet_parts(self.engine.transform_parts(frame), self.out / symbol.file_name)
+        return MadeFeatures(rows=frame.n_bars, available=frame.available)
 
 
 def _symbol_features(

@@ -302,6 +302,25 @@ def test_a_table_keeps_its_values_when_the_engine_makes_another() -> None:
         np.testing.assert_array_equal(found, [wanted, wanted[:, engine.names.index(name)], wanted.T[:, 1:]][part])
 
 
+@pytest.mark.parametrize("rows", [1, 7, 64, 100_000])
+def test_parts_of_a_table_are_the_table(rows: int) -> None:
+    """Catches a window that begins anew with a part, a row without a bar that ages none, and memory given out twice."""
+    families = [*default_families(HOUR, extra=["tests.unit.features.outside_families:Outside"])]
+    engine = FeatureEngine(families)
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG)
+    whole = MarketFrame.from_tables(small_market(interval=HOUR, days=12), spec)
+    table = whole.table.copy()
+    gaps = np.random.default_rng(0).random(len(table)) < 0.1
+    table.loc[gaps, list(whole.inputs)] = np.nan
+    frame = whole.with_table(table)
+    parts = [*engine.transform_parts(frame, rows)]
+    assert all(len({*part["symbol"]}) <= 1 and len(part) <= rows for part in parts)
+    joined = pd.concat(parts, ignore_index=True).astype({"symbol": table["symbol"].dtype})
+    wanted = engine.transform(frame)
+    assert 0 < len(wanted) < len(table)
+    pd.testing.assert_frame_equal(joined, wanted, check_exact=True)
+
+
 def test_the_memory_of_a_table_that_is_gone_is_used_again() -> None:
     """Fresh memory costs more than the kernel; a small table does not hold that of a large one."""
     engine = FeatureEngine(ENGINE.families)
