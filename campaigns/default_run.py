@@ -62,7 +62,7 @@ def training_set(params: Params, *, skew: float | None = None, **market: Any) ->
         fine_bar_interval=rules.fine_bar_interval,
         **params.labels.model_dump(exclude={"reference_notional_usd"}),
     )
-    return TrainingSet.join(labels, features, described), described
+    return TrainingSet.join(labels, [features], described), described
 
 
 def trainer_of(params: Params) -> Trainer:

@@ -64,7 +64,7 @@ def training_set(
     )
     manifest = engine.manifest(frame.available)
     described = [f for f in engine.features if f.name in set(manifest["model_features"])]
-    return TrainingSet.join(labels, features, described), manifest
+    return TrainingSet.join(labels, [features], described), manifest
 
 
 def make_bundle(

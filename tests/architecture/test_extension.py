@@ -154,7 +154,7 @@ def training(tables: dict[str, pd.DataFrame], frame: MarketFrame, engine: Featur
         extra=[ClosedHigher()],
     )
     wanted = set(engine.manifest(frame.available)["model_features"])
-    return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
+    return TrainingSet.join(labels, [features], [f for f in engine.features if f.name in wanted])
 
 
 TRAINER = Trainer(

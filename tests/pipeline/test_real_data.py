@@ -113,7 +113,7 @@ def test_an_honest_model_finds_next_to_nothing(
     )
     assert report.labelled > 3_000
     assert report.tie_share < 0.02
-    training = TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
+    training = TrainingSet.join(labels, [features], [f for f in engine.features if f.name in wanted])
     # A fifth of the trees find what a leak would hold, too.
     model = replace(params.model.build(), n_estimators=50, learning_rate=0.1)
     trainer = Trainer(validation=params.validation.build(), model=model, targets=TARGETS[:1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -53,33 +53,43 @@ class TrainingSet:
     families: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def join(cls, labels: pd.DataFrame, features: pd.DataFrame, described: Sequence[Feature]) -> TrainingSet:
+    def join(cls, labels: pd.DataFrame, features: Iterable[pd.DataFrame], described: Sequence[Feature]) -> TrainingSet:
         """Join labels to the features of the same bar close.
 
         Parameters
         ----------
-        labels, features
-            The tables of the stages `label` and `features`.
+        labels
+            The table of the stage `label`.
+        features
+            The table of the stage `features`, or those of its rows that are events, in parts; one is held at a time.
         described
             The features that the models may use.
 
         Raises
         ------
         DataError
-            If an event has no row of features with the same decision time.
+            If an event has no row of features with the same decision time, or several.
         """
-        keys = ["symbol", "event_time", "available_time"]
-        names = [f.name for f in described]
+        keys, orientation = ["symbol", "event_time", "available_time"], Orientation(described)
         labels = labels.sort_values(["event_time", "symbol"], ignore_index=True)
-        joined = labels[keys].merge(features[[*keys, *names]], on=keys, how="left", indicator=True, validate="1:1")
-        lost = joined.index[joined["_merge"] != "both"]
-        if len(lost):
+        wanted, direction = labels[keys].assign(row=np.arange(len(labels))), labels["direction"].to_numpy(np.float64)
+        oriented, found = np.empty((len(labels), len(orientation.columns))), np.zeros(len(labels), dtype=np.int64)
+        for part in features:
+            rows = part[keys].reset_index(drop=True).merge(wanted, on=keys, how="left", validate="m:1")["row"]
+            of_event = rows.notna().to_numpy()
+            at = rows[of_event].to_numpy(np.int64)
+            values = part.loc[of_event, orientation.names].to_numpy(np.float64)
+            oriented[at] = orientation.apply(values, direction[at])
+            np.add.at(found, at, 1)
+        if not (found == 1).all():
+            lost = np.flatnonzero(found != 1)
+            what = "have no row of features" if (found[lost] == 0).any() else "have several rows of features"
             raise DataError(
-                f"{len(lost)} of {len(labels)} events have no row of features at their decision, the first:\n"
-                f"{joined.loc[lost[:3], keys].to_string()}"
+                f"{len(lost)} of {len(labels)} events {what} at their decision, the first:\n"
+                f"{labels.loc[lost[:3], keys].to_string()}"
             )
         return cls(
-            features=Orientation(described).frame(joined, labels["direction"]),
+            features=pd.DataFrame(oriented, columns=orientation.columns, copy=False),
             labels=labels,
             families={f.name: f.family for f in described},
         )

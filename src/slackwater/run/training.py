@@ -13,7 +13,7 @@ from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.models.training_shares import TrainingShares
 from slackwater.run.features import read_features
-from slackwater.storage import read_parquet
+from slackwater.storage import read_parquet, read_parquet_parts
 
 __all__ = ["end_of_training", "predict_test_blocks", "read_training_set", "training_shares"]
 
@@ -31,7 +31,7 @@ def read_training_set(data: str | Path = "data") -> TrainingSet:
     root = Path(data)
     described = read_features(root)
     keys = ["symbol", "event_time", "available_time"]
-    features = read_parquet(root / "event_features.parquet", columns=[*keys, *(f.name for f in described)])
+    features = read_parquet_parts(root / "event_features.parquet", [*keys, *(f.name for f in described)])
     return TrainingSet.join(read_parquet(root / "labels.parquet"), features, described)
 
 

@@ -102,7 +102,25 @@ def test_an_event_without_features_is_refused() -> None:
     keys = training.labels[["symbol", "event_time", "available_time"]].iloc[:0]
     values = pd.DataFrame(np.empty((0, len(described))), columns=[f.name for f in described])
     with pytest.raises(DataError, match="have no row of features at their decision"):
-        TrainingSet.join(training.labels, pd.concat([keys, values], axis=1), described)
+        TrainingSet.join(training.labels, [pd.concat([keys, values], axis=1)], described)
+
+
+def test_features_in_parts_are_those_of_the_whole_table() -> None:
+    """Catches a part whose rows are given to other events, and an event that two parts have."""
+    training, manifest = training_set()
+    engine = FeatureEngine(default_families(timedelta(hours=1)))
+    described = [f for f in engine.features if f.name in set(manifest["model_features"])]
+    keys = training.labels[["symbol", "event_time", "available_time"]]
+    values = np.random.default_rng(0).normal(size=(len(keys), len(described)))
+    table = pd.concat([keys, pd.DataFrame(values, columns=[f.name for f in described])], axis=1)
+    shuffled = table.sample(frac=1.0, random_state=0)
+    other = shuffled.iloc[:5].assign(available_time=shuffled["available_time"].iloc[:5] + timedelta(seconds=1))
+    whole = TrainingSet.join(training.labels, [table], described)
+    parts = TrainingSet.join(training.labels, [shuffled[:30], other, shuffled[:0], shuffled[30:]], described)
+    pd.testing.assert_frame_equal(parts.features, whole.features, check_exact=True)
+    np.testing.assert_array_equal(whole.features["direction"], whole.labels["direction"])
+    with pytest.raises(DataError, match=r"5 of .* events have several rows of features at their decision"):
+        TrainingSet.join(training.labels, [table, shuffled[:5]], described)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +147,7 @@ def null_market() -> TrainingSet:
         horizons=HORIZONS,
     )
     wanted = set(engine.manifest(frame.available)["model_features"])
-    return TrainingSet.join(labels, features, [f for f in engine.features if f.name in wanted])
+    return TrainingSet.join(labels, [features], [f for f in engine.features if f.name in wanted])
 
 
 NULL_TRAINER = replace(
