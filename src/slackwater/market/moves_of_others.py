@@ -1,4 +1,4 @@
-"""What the other symbols did at every bar close of a symbol: the only inputs that need all symbols."""
+"""The moves of the other symbols at every bar close of a symbol: the only inputs that need all symbols."""
 
 from __future__ import annotations
 
