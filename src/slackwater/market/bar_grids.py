@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,10 @@ from slackwater.market.spec import FrameSpec
 from slackwater.times import epochs_us, microseconds
 from slackwater.types import Floats, Ints
 
-__all__ = ["BarsOnGrid", "bars_on_one_grid", "rows_of_symbols", "split_rows"]
+__all__ = ["NO_BARS", "BarsOnGrid", "bars_on_one_grid", "rows_of_symbols", "split_rows"]
+
+NO_BARS: Final = "the market frame needs a table `bars` with at least one row"
+"""Message where there are no bars of any symbol."""
 
 
 def rows_of_symbols(table: pd.DataFrame) -> dict[str, NDArray[np.intp]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slackwater.errors import DataError, MissingDataError
-from slackwater.market.bar_grids import bars_on_one_grid, rows_of_symbols, split_rows
+from slackwater.market.bar_grids import NO_BARS, bars_on_one_grid, rows_of_symbols, split_rows
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import (
     CLOSE,
@@ -186,7 +186,7 @@ class MarketFrame:
 
 def _refuse_tables(tables: Mapping[str, pd.DataFrame]) -> None:
     if "bars" not in tables or tables["bars"].empty:
-        raise MissingDataError("the market frame needs a table `bars` with at least one row")
+        raise MissingDataError(NO_BARS)
     refuse_both_kinds_of_liquidations(tables)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from slackwater.errors import MissingDataError
-from slackwater.market.bar_grids import bars_on_one_grid, split_rows
+from slackwater.market.bar_grids import NO_BARS, bars_on_one_grid, split_rows
 from slackwater.market.joins import breadth_of_others, log_ratios, returns_of_others
 from slackwater.market.spec import FrameSpec
 from slackwater.times import microseconds
@@ -45,9 +45,11 @@ def moves_of_others(bars: pd.DataFrame, spec: FrameSpec) -> dict[str, Floats]:
 
     Raises
     ------
-    DataError
+    MissingDataError, DataError
         As `MarketFrame.from_tables`.
     """
+    if bars.empty:
+        raise MissingDataError(NO_BARS)
     thin = {symbol: (own.grid, own.prices()) for symbol, own in bars_on_one_grid(split_rows(bars), spec)}
     grids, prices = zip(*thin.values(), strict=True)
     return dict(zip(thin, others_at(grids, prices, spec), strict=True))
@@ -76,7 +78,7 @@ def write_moves_of_others(
 
     Raises
     ------
-    DataError
+    MissingDataError, DataError
         As `MarketFrame.from_tables`.
     """
     # 1. The prices of each symbol on its grid, as a file: a row is found by its place.
@@ -87,7 +89,7 @@ def write_moves_of_others(
         starts.append(int(own.grid[0]))
         lengths.append(len(own.grid))
     if not files:
-        raise MissingDataError("the market frame needs a table `bars` with at least one row")
+        raise MissingDataError(NO_BARS)
     # 2. Span after span, the rows of all symbols in it and those of the day before.
     step, first = microseconds(spec.bar_interval), min(starts)
     before = [(start - first) // step for start in starts]

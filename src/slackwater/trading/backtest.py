@@ -183,6 +183,8 @@ class Backtest:
             orders += found[0]
             untradable += found[1]
             hourly[symbol] = HourlyPrices.of(path)
+        if not paths:
+            raise MissingDataError("there are no fine bars")
         first = [timestamp(int(path.open_time[0])) for path in paths.values()] if not events else []
         return cls(
             events=tuple(events),

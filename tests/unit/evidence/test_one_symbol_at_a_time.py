@@ -169,3 +169,17 @@ def test_a_symbol_without_prices_is_named() -> None:
     """Catches an event that is passed over, and an error of a mapping in place of one that says what to do."""
     with pytest.raises(MissingDataError, match="there are no fine bars of DOGEUSDT, XRPUSDT; there are of BTCUSDT, "):
         backtest_on({symbol: PATHS[symbol] for symbol in SYMBOLS[:3]})
+
+
+def test_a_market_without_an_event_has_an_account_without_a_trade() -> None:
+    """Catches a period without an event that ends in an error, and a market without prices that does not."""
+    timing = {"decision_lag": LAG, "horizon": HORIZON, "fine_bar_interval": MINUTES}
+    backtest = Backtest.of(SCORES[:0], Lent(PATHS), initial_equity=1e5, **timing)
+    assert backtest.start == min(path.open_time[0] for path in PATHS.values()) * pd.Timedelta("1us") + pd.Timestamp(
+        0, tz="UTC"
+    )
+    result = backtest.run(GATE)
+    assert result.trades.empty
+    assert result.exposure.empty
+    with pytest.raises(MissingDataError, match="there are no fine bars"):
+        Backtest.of(SCORES[:0], {}, initial_equity=1e5, **timing)

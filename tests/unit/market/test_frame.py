@@ -309,3 +309,5 @@ def test_moves_of_others_in_spans_are_those_of_the_whole(
         assert read_moves(files[symbol]).tobytes() == moves.tobytes()
     with pytest.raises(MissingDataError, match="at least one row"):
         write_moves_of_others(iter(()), spec, tmp_path / "moves")
+    with pytest.raises(MissingDataError, match="at least one row"):
+        moves_of_others(pd.DataFrame(), spec)

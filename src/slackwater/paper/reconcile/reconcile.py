@@ -198,7 +198,6 @@ def _backtest(
         price_paths(
             fine.sort_values(["symbol", "open_time"]).reset_index(drop=True),
             given.get("funding"),
-            {*scores["symbol"]},
             mark=given.get("mark_price"),
         ),
         initial_equity=facts["equity"],
