@@ -15,7 +15,7 @@ from slackwater.labels.trades import TradeRules
 from slackwater.labels.weights import effective_n
 from slackwater.run.features import feature_rows
 from slackwater.run.fired_rows import read_fired_rows
-from slackwater.run.prices import ClosesOnDisk, PathsOnDisk
+from slackwater.run.prices import PathsOnDisk, hourly_prices
 from slackwater.storage import write_parquet, write_parquet_parts, write_report
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.costs import CostModel
@@ -54,7 +54,7 @@ def main(stage: Stage) -> None:
         "horizons": horizon_counts(labels, report, horizon=stage.labels.horizon),
         "symbol_correlation": {
             "used": stage.labels.symbol_correlation,
-            "of_hourly_returns": HourlyCorrelations.of(ClosesOnDisk("data/tables")).mean(),
+            "of_hourly_returns": HourlyCorrelations(hourly_prices("data/tables")).mean(),
         },
         "tie_share": report.tie_share,
         "effective_n": effective_n(labels["weight"]),

@@ -355,6 +355,9 @@ def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> It
     source = _file(path)
     try:
         with parquet.ParquetFile(source) as file:
+            lacking = sorted({*(columns or [])} - {*file.schema_arrow.names})
+            if lacking:
+                raise SchemaError(f"{source} lacks the columns {', '.join(lacking)}")
             for groups in [[i] for i in range(file.num_row_groups)] or [[]]:
                 yield file.read_row_groups(groups, columns=columns).to_pandas()
     except (OSError, ValueError) as error:
@@ -389,9 +392,8 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
                 rows = pd.concat(held, ignore_index=True)
                 held = [rows[_ROWS_PER_PART:]] if len(rows) > _ROWS_PER_PART else []
                 with warnings.catch_warnings():
-                    warnings.simplefilter(
-                        "ignore"
-                    )  # of pandas, about how pyarrow reads times; `to_parquet` does so too
+                    # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
+                    warnings.filterwarnings("ignore", "Series.values returning")
                     table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
                 if writer is None:
                     writer = parquet.ParquetWriter(temporary, table.schema, **_compression(rows))
@@ -402,6 +404,7 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
         try:
             for part in parts:
                 held.append(part)
+                del part  # its memory may be used for the next one
                 write(_ROWS_PER_PART)
             write(0)
         finally:

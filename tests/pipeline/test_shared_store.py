@@ -233,8 +233,8 @@ def test_trades_by_symbol_are_walked_on_prices_from_the_store(store: Store, one:
     with use_workers(one.address, tell=lambda line: None):
         found = unit_risk_trades_of_gates(backtest, GATES)
     assert repr(found) == repr(wanted)
-    fetched = {key for method, key, by in store.requests if method == "GET" and by != os.getpid() and "prices" in key}
-    assert len(fetched) == len(SYMBOLS)
+    fetched = Counter(key for method, key, by in store.requests if method == "GET" and by != os.getpid())
+    assert [times for key, times in fetched.items() if "prices" in key] == [1] * len(SYMBOLS)
     assert store.objects == {}
 
 

@@ -24,6 +24,7 @@ from slackwater.storage import (
     read_fine_bars,
     read_json,
     read_parquet,
+    read_parquet_parts,
     read_parquet_rows,
     read_tables,
     values_digest,
@@ -248,6 +249,8 @@ def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
     pd.testing.assert_frame_equal(found, table.iloc[[5, 10, 17]].reset_index(drop=True))
     write_parquet(table[:0], tmp_path / "none.parquet")
     assert read_parquet_rows(tmp_path / "none.parquet", wanted).dtypes.to_dict() == table.dtypes.to_dict()
+    with pytest.raises(SchemaError, match="lacks the columns w, y"):
+        next(read_parquet_parts(tmp_path / "t.parquet", ["x", "y", "w"]))
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(SchemaError, match="not a readable parquet"):
         read_parquet_rows(tmp_path / "t.parquet", wanted)

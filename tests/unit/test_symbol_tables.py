@@ -16,7 +16,7 @@ import pytest
 
 from slackwater.errors import MissingDataError, SchemaError
 from slackwater.parallel import run_tasks, use_workers
-from slackwater.run.prices import ClosesOnDisk, PathsOnDisk
+from slackwater.run.prices import PathsOnDisk, hourly_prices
 from slackwater.storage import SYNTHETIC, atomic_directory, marked_synthetic, read_parquet, read_tables, write_parquet
 from slackwater.symbol_tables import SymbolTables, rows_of_symbol, split_by_symbol, write_symbol
 from slackwater.trading.correlations import HourlyCorrelations
@@ -164,9 +164,9 @@ def test_prices_of_a_symbol_without_bars_are_not_asked_for(tmp_path: Path) -> No
     root = written(tmp_path, {"fine_bars": bars, "funding": rates})
     assert SymbolTables(root).symbols == ["BTCUSDT", "ETHUSDT"]
     paths = pickle.loads(pickle.dumps(PathsOnDisk(root)))  # noqa: S301
-    assert list(paths) == list(ClosesOnDisk(root)) == ["BTCUSDT"]
+    assert list(paths) == list(hourly_prices(root)) == ["BTCUSDT"]
     wanted = price_paths(bars, rates)["BTCUSDT"]
     for name in ("open_time", "close", "funding_rate"):
         np.testing.assert_array_equal(getattr(paths["BTCUSDT"], name), getattr(wanted, name))
     assert "ETHUSDT" not in paths
-    assert HourlyCorrelations.of(ClosesOnDisk(root)).at(int(wanted.close_time[-1]), ["BTCUSDT", "ETHUSDT"]) == {}
+    assert HourlyCorrelations(hourly_prices(root)).at(int(wanted.close_time[-1]), ["BTCUSDT", "ETHUSDT"]) == {}

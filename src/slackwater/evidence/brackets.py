@@ -108,8 +108,9 @@ def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> list[list[tuple[An
     charged = replace(trade.costs, latency=max(trade.costs.latency, backtest.latency))
     variants = [(variant, replace(trade, bracket=variant.rules, costs=charged)) for variant in _variants(trade.bracket)]
     rows = []
+    paths = {symbol: backtest.paths[symbol] for symbol in {order.score.symbol for order in backtest.orders}}
     for order in backtest.orders:
-        score, path = order.score, backtest.paths[order.score.symbol]
+        score, path = order.score, paths[order.score.symbol]
         bar = path.first_bar_from(order.entry_us)
         event = (score.symbol, score.event_time, timestamp(order.entry_us), score.p_direction)
         sd = score.context.sd_over(backtest.horizon)

@@ -93,6 +93,7 @@ class FeatureEngine:
         self._at = np.array([self._places.get(kind.name, absent) for kind in FAMILIES])
         self._extras = [f for f in self.families if type(f) not in FAMILIES]
         self._row = np.empty((1, self._row_width))
+        self._last_table = _Memory()
         self._states: dict[str, Floats] = {}
         self._last: dict[str, Ints] = {}  # closes of the last bar and of the first, microseconds
 
@@ -134,9 +135,12 @@ class FeatureEngine:
 
         A part is of consecutive rows of one symbol, at most `rows` of the frame. Errors are those of `transform`.
         """
+        if rows < 1:
+            raise ParameterError(f"`rows` must be at least 1, was {rows}")
         for part, made in self._made(frame, rows, self._room):
             before = bar_rows(frame.with_table(frame.table[part]))
             yield pd.concat([before, pd.DataFrame(made, columns=self.names, copy=False)], axis=1)
+            del made  # its memory may be used for the next part
 
     def write_features(
         self, frame: MarketFrame, out: Floats, progress: Callable[[int, int], None] | None = None
@@ -179,6 +183,7 @@ class FeatureEngine:
                 if self._extras:
                     self._advance_extras(symbol, state, kept[:-1], made, times[present])
                 yield part, made
+                del made
 
     def _room(self, rows: int) -> Floats:
         """Return room for the outputs of so many rows, in the memory of the last table if that is gone and fits.
@@ -187,13 +192,7 @@ class FeatureEngine:
         kept is one table, as long as the engine lives.
         """
         size = rows * len(self.names)
-        memory, given = _ROOMS.pop(self, (None, None))
-        if memory is None or given is None or given() is not None or not size <= memory.size <= 2 * size:
-            del memory  # before there is more of it
-            memory = np.empty(size)
-        # Of a buffer: numpy lets every view of this array refer to it, and not to `memory` as views of a slice would.
-        out = np.frombuffer(memory.data, dtype=np.float64)
-        _ROOMS[self] = memory, weakref.ref(out)
+        out = self._last_table.used_again(size)
         return out[:size].reshape(rows, len(self.names))
 
     @staticmethod
@@ -456,11 +455,27 @@ class FeatureEngine:
         return other
 
 
-_ROOMS: Final[weakref.WeakKeyDictionary[FeatureEngine, tuple[Floats, weakref.ref[Floats]]]] = (
-    weakref.WeakKeyDictionary()
-)
-"""Of each engine the memory of its last table, and the array of it that the table refers to; not sent with the engine
-to other processes."""
+class _Memory:
+    """The memory of a table, to be used again when the table is gone; it is not sent along, nor copied."""
+
+    def __init__(self) -> None:
+        self._held: tuple[Floats, weakref.ref[Floats]] | None = None
+
+    def __reduce__(self) -> tuple[type[_Memory], tuple[()]]:
+        return _Memory, ()
+
+    def used_again(self, size: int) -> Floats:
+        """Return an array of at least so many numbers that nobody else uses."""
+        held, self._held = self._held, None  # two threads do not get the same
+        memory = None if held is None or held[1]() is not None else held[0]
+        del held
+        if memory is None or not size <= memory.size <= 2 * size:
+            del memory  # before there is more of it
+            memory = np.empty(size)
+        # Of a buffer: numpy lets every view of this array refer to it, and not to `memory` as views of a slice would.
+        out = np.frombuffer(memory.data, dtype=np.float64)
+        self._held = memory, weakref.ref(out)
+        return out
 
 
 def _source(family: Family) -> dict[str, str]:

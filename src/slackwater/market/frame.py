@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from slackwater.errors import DataError, MissingDataError
+from slackwater.errors import DataError, MissingDataError, SchemaError
 from slackwater.market.bar_grids import NO_BARS, bars_on_one_grid, rows_of_symbols, split_rows
 from slackwater.market.frame_row import FrameRow
 from slackwater.market.inputs import (
@@ -169,6 +169,8 @@ class MarketFrame:
             raise DataError(f"the bars of one symbol are wanted, these are of {symbol} and {len(more)} more")
         values = bars.inputs(spec)
         _join(symbol, bars.grid, values, _joined_tables(tables, spec), spec)
+        if others.shape != (len(values), len(_OTHERS)):
+            raise SchemaError(f"the moves of others are of {others.shape[0]} rows, {symbol} has {len(values)}")
         values[:, _OTHERS] = others
         return cls._of({symbol: bars.grid}, values, spec)
 

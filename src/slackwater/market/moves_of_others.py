@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from slackwater.errors import MissingDataError
+from slackwater.errors import MissingDataError, SchemaError
 from slackwater.market.bar_grids import NO_BARS, bars_on_one_grid, split_rows
 from slackwater.market.joins import breadth_of_others, log_ratios, returns_of_others
 from slackwater.market.spec import FrameSpec
@@ -85,7 +85,7 @@ def write_moves_of_others(
     starts, lengths, files = list[int](), list[int](), dict[str, Path]()
     for symbol, own in bars_on_one_grid(bars, spec):
         files[symbol] = directory / f"{len(files):05d}"
-        own.prices().tofile(_prices(files[symbol]))
+        _append(own.prices(), _prices(files[symbol]))
         starts.append(int(own.grid[0]))
         lengths.append(len(own.grid))
     if not files:
@@ -106,9 +106,10 @@ def write_moves_of_others(
             oldest = max(rows.start - spec.bars_per_day, 0)
             prices.append(_read(_prices(path), oldest, rows.stop - oldest, 2))
             grids.append(start + np.arange(oldest, rows.stop, dtype=np.int64) * step)
+        if not spans:
+            continue  # no symbol has a row in it
         for (path, rows, _), moves in zip(spans, others_at(grids, prices, spec), strict=True):
-            with path.open("ab") as file:
-                moves[len(moves) - len(rows) :].tofile(file)
+            _append(moves[len(moves) - len(rows) :], path)
     # 3. The prices are not needed any more.
     for path in files.values():
         _prices(path).unlink()
@@ -117,16 +118,24 @@ def write_moves_of_others(
 
 def read_moves(path: Path) -> Floats:
     """Return the moves in a file of `write_moves_of_others`, float64, shape (n_rows, 4)."""
-    return _read(path, 0, -1, _OUTPUTS)
+    return _read(path, 0, path.stat().st_size // (8 * _OUTPUTS), _OUTPUTS)
 
 
 def _prices(path: Path) -> Path:
     return path.with_name(f"{path.name}-prices")
 
 
+def _append(values: Floats, path: Path) -> None:
+    # Not by `ndarray.tofile`, which does not notice a full disk when it closes the file.
+    with path.open("ab") as file:
+        file.write(np.ascontiguousarray(values).data)
+
+
 def _read(path: Path, first: int, rows: int, columns: int) -> Floats:
-    count = rows if rows < 0 else rows * columns
-    return np.fromfile(path, count=count, offset=8 * columns * first).reshape(-1, columns)
+    found = np.fromfile(path, count=rows * columns, offset=8 * columns * first)
+    if found.size != rows * columns:
+        raise SchemaError(f"{path} has {found.size // columns} rows from {first} on, {rows} are wanted")
+    return found.reshape(rows, columns)
 
 
 def others_at(grids: Sequence[Ints], prices: Sequence[Floats], spec: FrameSpec) -> list[Floats]:

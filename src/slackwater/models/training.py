@@ -70,6 +70,8 @@ class TrainingSet:
         DataError
             If an event has no row of features with the same decision time, or several.
         """
+        if isinstance(features, pd.DataFrame):
+            raise ParameterError("`features` must be tables in parts, such as `[features]`, was one table")
         keys, orientation = ["symbol", "event_time", "available_time"], Orientation(described)
         labels = labels.sort_values(["event_time", "symbol"], ignore_index=True)
         wanted, direction = labels[keys].assign(row=np.arange(len(labels))), labels["direction"].to_numpy(np.float64)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from slackwater.errors import MissingDataError
 from slackwater.features.engine import FeatureEngine
 from slackwater.market.moves_of_others import PRICE_COLUMNS, write_moves_of_others
 from slackwater.market.spec import FrameSpec
@@ -56,7 +57,9 @@ def write_feature_table(
     store = None if shared is None else ObjectStore.of(shared, "`shared`")
     root = Path(tables).resolve()
     bars, rows, available = root / "bars.parquet", 0, frozenset[str]()
-    names = SymbolTables(root, ["bars"]).with_rows("bars") if bars.exists() else []
+    if not bars.exists():
+        raise MissingDataError(f"there is no table {bars}")
+    names = SymbolTables(root, ["bars"]).with_rows("bars")
     thin = ((name, rows_of_symbol(bars, name, [*PRICE_COLUMNS])) for name in names)
     # The moves lie where workers see them, and are gone before the directory appears.
     with atomic_directory(out) as directory, TemporaryDirectory(dir=directory, prefix=".moves.") as moves:

@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pandas as pd
 
 from slackwater.storage import finest_bars
 from slackwater.symbol_tables import SymbolTables, rows_of_symbol
 from slackwater.times import epochs_us
-from slackwater.trading.price_path import BAR_COLUMNS, FUNDING_COLUMNS, MARK_COLUMNS, PricePath, price_paths
+from slackwater.trading.correlations import HourlyPrices
+from slackwater.trading.price_path import (
+    BAR_COLUMNS,
+    FUNDING_COLUMNS,
+    MARK_COLUMNS,
+    PathsThatAreRead,
+    PricePath,
+    price_paths,
+)
 from slackwater.types import Floats, Ints
 
-__all__ = ["BarCloses", "ClosesOnDisk", "PathsOnDisk"]
-
-Value = TypeVar("Value")
+__all__ = ["BarCloses", "PathsOnDisk", "hourly_prices"]
 
 
-class _OnDisk(Mapping[str, Value]):
-    """A value of each symbol that has bars, read when it is asked for."""
-
-    def __init__(self, tables: str | Path) -> None:
-        self._directory, self._bars = Path(tables).resolve(), finest_bars(tables)
-        self._symbols = SymbolTables(tables, [self._bars.stem]).with_rows(self._bars.stem)
-
-    @abstractmethod
-    def _read(self, symbol: str) -> Value: ...
-
-    def __getitem__(self, symbol: str) -> Value:
-        if symbol not in self._symbols:
-            raise KeyError(symbol)
-        return self._read(symbol)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._symbols)
-
-    def __len__(self) -> int:
-        return len(self._symbols)
-
-
-class PathsOnDisk(_OnDisk[PricePath]):
-    """The price path of each symbol that has bars, read when it is asked for; the last one is kept.
+class PathsOnDisk(PathsThatAreRead):
+    """The price path of each symbol that has bars, read when it is asked for; the ones used last are kept.
 
     Parameters
     ----------
     tables
         Directory of canonical tables.
+    symbols
+        The symbols that have bars and are wanted; None: all that have bars.
 
     Raises
     ------
@@ -57,26 +42,40 @@ class PathsOnDisk(_OnDisk[PricePath]):
         of a symbol is read.
     """
 
-    def __init__(self, tables: str | Path) -> None:
-        super().__init__(tables)
-        self._last: PricePath | None = None
+    def __init__(self, tables: str | Path, symbols: Sequence[str] | None = None) -> None:
+        super().__init__()
+        self._directory, self._bars = Path(tables).resolve(), finest_bars(tables)
+        self._symbols = symbols_with_bars(tables) if symbols is None else list(symbols)
 
-    def __reduce__(self) -> tuple[type[PathsOnDisk], tuple[Path]]:
-        """Send the directory, and no prices."""
-        return PathsOnDisk, (self._directory,)
+    def __reduce__(self) -> tuple[type[PathsOnDisk], tuple[Path, list[str]]]:
+        """Send the directory and the symbols, and no prices."""
+        return PathsOnDisk, (self._directory, self._symbols)
 
     def _read(self, symbol: str) -> PricePath:
-        if self._last is None or self._last.symbol != symbol:
-            self._last = None
-            bars = rows_of_symbol(self._bars, symbol, list(BAR_COLUMNS))
-            funding = self._rows("funding", symbol, FUNDING_COLUMNS)
-            mark = self._rows("mark_price", symbol, MARK_COLUMNS)
-            self._last = price_paths(bars, funding, mark=mark)[symbol]
-        return self._last
+        bars = rows_of_symbol(self._bars, symbol, list(BAR_COLUMNS))
+        funding = self._rows("funding", symbol, FUNDING_COLUMNS)
+        mark = self._rows("mark_price", symbol, MARK_COLUMNS)
+        return price_paths(bars, funding, mark=mark)[symbol]
+
+    def only(self, symbol: str) -> PathsOnDisk:
+        """Return the path of one symbol alone, for a task."""
+        return PathsOnDisk(self._directory, [symbol])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._symbols)
+
+    def __len__(self) -> int:
+        return len(self._symbols)
 
     def _rows(self, name: str, symbol: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
         table = self._directory / f"{name}.parquet"
         return rows_of_symbol(table, symbol, list(columns)) if table.exists() else None
+
+
+def symbols_with_bars(tables: str | Path) -> list[str]:
+    """Return the symbols that have rows in the finest bars of a directory of tables, in order."""
+    name = finest_bars(tables).stem
+    return SymbolTables(tables, [name]).with_rows(name)
 
 
 class BarCloses(NamedTuple):
@@ -94,9 +93,11 @@ class BarCloses(NamedTuple):
     close: Floats
 
 
-class ClosesOnDisk(_OnDisk[BarCloses]):
-    """The closes of the finest bars of each symbol that has any, as `PathsOnDisk` the paths."""
-
-    def _read(self, symbol: str) -> BarCloses:
-        bars = rows_of_symbol(self._bars, symbol, ["event_time", "close"])
-        return BarCloses(epochs_us(bars["event_time"]), bars["close"].to_numpy(dtype="float64"))
+def hourly_prices(tables: str | Path) -> dict[str, HourlyPrices]:
+    """Return the prices at full hours of each symbol that has bars, whose bars are read one symbol after the other."""
+    found = {}
+    for symbol in symbols_with_bars(tables):
+        bars = rows_of_symbol(finest_bars(tables), symbol, ["event_time", "close"])
+        closes = BarCloses(epochs_us(bars["event_time"]), bars["close"].to_numpy(dtype="float64"))
+        found[symbol] = HourlyPrices.of(closes)
+    return found

@@ -109,7 +109,10 @@ class Backtest:
     start: datetime
     orders: tuple[_Order, ...]
     untradable: tuple[Refusal, ...]
-    windows: _Windows = field(repr=False)
+    windows: _Windows = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "windows", _Windows(self.paths, self.horizon))
 
     @property
     def symbols(self) -> list[str]:
@@ -158,6 +161,8 @@ class Backtest:
             raise ParameterError(f"`decision_lag` must be at least 0, was {decision_lag}")
         if not timedelta(0) < fine_bar_interval <= horizon:
             raise ParameterError(f"`fine_bar_interval` must be in (0, `horizon`], was {fine_bar_interval}")
+        if not isinstance(paths, Mapping):
+            raise ParameterError(f"`paths` must be price paths by symbol (`price_paths`), was {type(paths).__name__}")
         events = _events(scores)
         by_symbol: dict[str, list[Score]] = {}
         for event in events:
@@ -196,12 +201,7 @@ class Backtest:
             start=events[0].event_time if events else min(first),
             orders=tuple(sorted(orders, key=lambda order: (order.time_us, order.score.symbol))),
             untradable=tuple(sorted(untradable, key=lambda refusal: (refusal.event_time, refusal.symbol))),
-            windows=_Windows(paths, horizon),
         )
-
-    def on(self, paths: Mapping[str, PricePath]) -> Backtest:
-        """Return the same events and orders with the same prices from elsewhere."""
-        return replace(self, paths=paths, windows=_Windows(paths, self.horizon))
 
     def rescored(self, predictions: pd.DataFrame) -> Backtest:
         """Return the same events and prices with other predictions.

@@ -76,7 +76,7 @@ class HourlyCorrelations:
 
     @classmethod
     def of(cls, paths: Mapping[str, Closes]) -> HourlyCorrelations:
-        """Return the correlations of closes by symbol, which are read one symbol after the other."""
+        """Return the correlations of closes by symbol."""
         return cls({symbol: HourlyPrices.of(path) for symbol, path in paths.items()})
 
     def at(self, time_us: int, symbols: Iterable[str]) -> Mapping[tuple[str, str], float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,16 @@ from slackwater.trading.decision import TradePlan
 from slackwater.trading.ledger import EXIT_REASONS, ClosedTrade
 from slackwater.types import Bools, Floats, Ints
 
-__all__ = ["BAR_COLUMNS", "FUNDING_COLUMNS", "MARK_COLUMNS", "Exit", "PricePath", "price_paths", "walk_to_exit"]
+__all__ = [
+    "BAR_COLUMNS",
+    "FUNDING_COLUMNS",
+    "MARK_COLUMNS",
+    "Exit",
+    "PathsThatAreRead",
+    "PricePath",
+    "price_paths",
+    "walk_to_exit",
+]
 
 _PRICES = ("open", "high", "low", "close")
 _MARK_PRICES = ("open", "high", "low")
@@ -28,6 +38,8 @@ _OF_BARS = ("open_time", "close_time", *_PRICES, *(f"mark_{name}" for name in _M
 BAR_COLUMNS = ("symbol", "open_time", "event_time", *_PRICES)
 FUNDING_COLUMNS = ("symbol", "event_time", "funding_rate")
 MARK_COLUMNS = ("symbol", "open_time", *_MARK_PRICES)
+_MOST_BARS: Final = 5_000_000
+"""Bars of paths that are kept, about 350 MB."""
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
 
@@ -124,12 +136,18 @@ class PricePath:
     def between(self, start_us: int, end_us: int) -> PricePath:
         """Return a copy of the bars that open from a time on, up to the first that opens at or after another one.
 
-        It has all settlements. A position that is opened at `start_us`, with its time exit at `end_us`, ends on it as
-        on the whole path.
+        It has the settlements within and the ones next to them. A position that is opened at `start_us`, with its time
+        exit at `end_us`, ends on it as on the whole path.
         """
         bars = slice(self.first_bar_from(start_us), self.first_bar_from(end_us) + 1)
+        first, last = int(self.open_time[bars.start]), int(self.close_time[min(bars.stop, len(self.close_time)) - 1])
+        before = int(self.settlement_time.searchsorted(first, side="right")) - 1
+        after = int(self.settlement_time.searchsorted(last + _STAMP_TOLERANCE_US, side="right"))
+        settled = slice(max(before, 0), after + 1)
         # Copies: a part of an array keeps the whole of it in memory.
-        return replace(self, **{name: getattr(self, name)[bars].copy() for name in _OF_BARS})
+        parts = {name: getattr(self, name)[bars].copy() for name in _OF_BARS}
+        parts |= {name: getattr(self, name)[settled].copy() for name in ("settlement_time", "funding_rate")}
+        return replace(self, **parts)
 
     def mark_at(self, time_us: int) -> float:
         """Return the mark price at the open of the bar in progress: known at that time."""
@@ -282,6 +300,39 @@ class PricePath:
             self.settlement_time.searchsorted(us + _STAMP_TOLERANCE_US, side="left") for us in (start_us, end_us)
         )
         return slice(int(first), int(last))
+
+
+class PathsThatAreRead(Mapping[str, PricePath]):
+    """Paths that are read when they are asked for; those used last are kept while they are few."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, PricePath] = {}
+
+    @abstractmethod
+    def _read(self, symbol: str) -> PricePath:
+        """Return the path of a symbol that is there."""
+
+    @abstractmethod
+    def only(self, symbol: str) -> PathsThatAreRead:
+        """Return the path of one symbol alone, for a task: it keeps none that another task needs."""
+
+    def __contains__(self, symbol: object) -> bool:
+        """Return whether there are prices of a symbol; none is read."""
+        return any(symbol == each for each in self)
+
+    def __getitem__(self, symbol: str) -> PricePath:
+        """Return the path of a symbol."""
+        if symbol not in self:
+            raise KeyError(symbol)
+        path = self._kept.pop(symbol, None)
+        if path is None:
+            # Room first, for a path as long as the longest.
+            longest = max((len(each.open_time) for each in self._kept.values()), default=0)
+            while self._kept and sum(len(each.open_time) for each in self._kept.values()) + longest > _MOST_BARS:
+                self._kept.pop(next(iter(self._kept)))
+            path = self._read(symbol)
+        self._kept[symbol] = path
+        return path
 
 
 def price_paths(

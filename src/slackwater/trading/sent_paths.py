@@ -11,7 +11,7 @@ from typing import Final
 
 from slackwater.parallel import ObjectStore, StoredFiles, chosen_store, place_of_one_run
 from slackwater.storage import read_arrays, write_arrays
-from slackwater.trading.price_path import PricePath
+from slackwater.trading.price_path import PathsThatAreRead, PricePath
 
 __all__ = ["paths_for_workers"]
 
@@ -43,18 +43,26 @@ def paths_for_workers(paths: Mapping[str, PricePath], symbols: Collection[str]) 
         yield _StoredPaths({symbol: _put(run, place, symbol, paths) for place, symbol in enumerate(symbols)})
 
 
-class _StoredPaths(Mapping[str, PricePath]):
+class _StoredPaths(PathsThatAreRead):
     """The path of each symbol, fetched from a store when it is asked for."""
 
     def __init__(self, files: Mapping[str, StoredFiles]) -> None:
+        super().__init__()
         self._files = files
 
-    def __getitem__(self, symbol: str) -> PricePath:
+    def __reduce__(self) -> tuple[type[_StoredPaths], tuple[Mapping[str, StoredFiles]]]:
+        """Send what is needed to fetch them, and no prices."""
+        return _StoredPaths, (self._files,)
+
+    def _read(self, symbol: str) -> PricePath:
         files = self._files[symbol]
         with TemporaryDirectory(prefix="slackwater-prices-") as temporary:
             files.fetch(Path(temporary))
             arrays = read_arrays(Path(temporary, _FILE))
         return PricePath(symbol=symbol, **arrays)
+
+    def only(self, symbol: str) -> _StoredPaths:
+        return _StoredPaths({symbol: self._files[symbol]})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,7 +13,7 @@ from slackwater.parallel import run_tasks
 from slackwater.trading.backtest import Backtest, Progress, in_exit_order
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
-from slackwater.trading.price_path import PricePath
+from slackwater.trading.price_path import PathsThatAreRead, PricePath
 from slackwater.trading.sent_paths import paths_for_workers
 
 __all__ = ["of_each_symbol", "unit_risk_trades_of_gates"]
@@ -42,39 +42,51 @@ def of_each_symbol(
     """
     found, done = {}, 0
     with paths_for_workers(backtest.paths, sorted({order.score.symbol for order in backtest.orders})) as paths:
-        parts = _by_symbol(backtest.on(paths))
-        for (symbol, part), made in zip(parts.items(), run_tasks(function, parts), strict=True):
+        parts = _Parts(replace(backtest, paths=paths))
+        for symbol, made in zip(parts, run_tasks(function, parts), strict=True):
             found[symbol] = made
-            done += len(part.orders)
+            done += parts.orders(symbol)
             if progress is not None:
                 progress(done, len(backtest.orders))
     return found
 
 
-def _by_symbol(backtest: Backtest) -> dict[str, Backtest]:
-    """Return the events and prices of each symbol that has an order."""
-    events, orders, untradable = defaultdict(list), defaultdict(list), defaultdict(list)
-    for event in backtest.events:
-        events[event.symbol].append(event)
-    for order in backtest.orders:
-        orders[order.score.symbol].append(order)
-    for refusal in backtest.untradable:
-        untradable[refusal.symbol].append(refusal)
-    return {
-        symbol: replace(
-            backtest.on(_of_symbol(backtest.paths, symbol)),
+class _Parts(Mapping[str, Backtest]):
+    """The events and prices of each symbol that has an order, put together when they are asked for, and not kept."""
+
+    def __init__(self, backtest: Backtest) -> None:
+        self._backtest = backtest
+        self._orders, self._events, self._untradable = defaultdict(list), defaultdict(list), defaultdict(list)
+        for order in backtest.orders:
+            self._orders[order.score.symbol].append(order)
+        for event in backtest.events:
+            self._events[event.symbol].append(event)
+        for refusal in backtest.untradable:
+            self._untradable[refusal.symbol].append(refusal)
+
+    def __getitem__(self, symbol: str) -> Backtest:
+        return replace(
+            self._backtest,
+            paths=_of_symbol(self._backtest.paths, symbol),
             hourly={},
-            events=tuple(events[symbol]),
-            orders=tuple(orders[symbol]),
-            untradable=tuple(untradable[symbol]),
+            events=tuple(self._events[symbol]),
+            orders=tuple(self._orders[symbol]),
+            untradable=tuple(self._untradable[symbol]),
         )
-        for symbol in sorted(orders)
-    }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._orders))
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def orders(self, symbol: str) -> int:
+        return len(self._orders[symbol])
 
 
 def _of_symbol(paths: Mapping[str, PricePath], symbol: str) -> Mapping[str, PricePath]:
     """Return what a task needs of the paths: prices in memory are sent to it, those in files it reads itself."""
-    return {symbol: paths[symbol]} if isinstance(paths, dict) else paths
+    return paths.only(symbol) if isinstance(paths, PathsThatAreRead) else {symbol: paths[symbol]}
 
 
 def unit_risk_trades_of_gates(
@@ -90,5 +102,4 @@ def unit_risk_trades_of_gates(
 
 
 def _trades_of_gates(gates: Sequence[Gate], backtest: Backtest) -> list[list[ClosedTrade]]:
-    own = backtest.on(backtest.paths)  # what it keeps of the prices goes with it
-    return [own.unit_risk_trades(gate) for gate in gates]
+    return [backtest.unit_risk_trades(gate) for gate in gates]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from slackwater.errors import MissingDataError
+from slackwater.errors import MissingDataError, ParameterError
 from slackwater.evidence.ablation import drawdown_ablation, rule_ablation
 from slackwater.evidence.brackets import suggested_trades
 from slackwater.evidence.controls.entry_results import EntryMarket
@@ -23,9 +23,10 @@ from slackwater.evidence.venues import venue_comparison
 from slackwater.labels.trades import TradeRules
 from slackwater.market.contracts import venue_contracts
 from slackwater.trading import backtest as module
+from slackwater.trading import price_path
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
-from slackwater.trading.price_path import PricePath, price_paths
+from slackwater.trading.price_path import PathsThatAreRead, PricePath, price_paths
 from slackwater.trading.score import CONTEXT
 from tests.trading import AT_LEVELS, SOUND_SCORE
 
@@ -37,24 +38,34 @@ GATE = Gate(horizon=HORIZON, bracket=AT_LEVELS)
 RESAMPLING = Resampling(draws=100, mean_block=timedelta(days=2))
 
 
-class Lent(Mapping[str, PricePath]):
-    """Paths that are made anew when they are asked for, and counted while somebody holds them."""
+class Read(PathsThatAreRead):
+    """Paths that are made anew when they are read, and counted while somebody holds them."""
 
-    def __init__(self, paths: Mapping[str, PricePath]) -> None:
-        self._paths, self._made = paths, list[Any]()
+    def __init__(self, paths: Mapping[str, PricePath], whole: Read | None = None) -> None:
+        super().__init__()
+        self._paths, self._made, self._whole = paths, list[Any](), whole or self
         self.most = self.reads = 0
 
-    def __getitem__(self, symbol: str) -> PricePath:
-        path = replace(self._paths[symbol], open=self._paths[symbol].open.copy())
-        self._made = [each for each in self._made if each() is not None] + [weakref.ref(path.open)]
-        self.reads, self.most = self.reads + 1, max(self.most, len(self._made))
+    def _read(self, symbol: str) -> PricePath:
+        path, whole = replace(self._paths[symbol], open=self._paths[symbol].open.copy()), self._whole
+        whole._made = [each for each in whole._made if each() is not None] + [weakref.ref(path.open)]
+        whole.reads, whole.most = whole.reads + 1, max(whole.most, len(whole._made))
         return path
+
+    def only(self, symbol: str) -> Read:
+        return Read({symbol: self._paths[symbol]}, self._whole)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+@pytest.fixture(autouse=True)
+def none_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths are few and short here; a market of many symbols is larger than what is kept."""
+    monkeypatch.setattr(price_path, "_MOST_BARS", 0)
 
 
 def market() -> tuple[pd.DataFrame, dict[str, PricePath]]:
@@ -135,34 +146,65 @@ def vars_of(result: Any) -> list[str]:
 @pytest.mark.parametrize("name", MADE)
 def test_prices_are_held_one_symbol_at_a_time_with_the_same_results(name: str) -> None:
     """Catches a table that gathers the prices of all symbols, and a trade that is walked on those of another one."""
-    lent = Lent(PATHS)
-    wanted, found = MADE[name](backtest_on(PATHS)), MADE[name](backtest_on(lent))
+    read = Read(PATHS)
+    wanted, found = MADE[name](backtest_on(PATHS)), MADE[name](backtest_on(read))
     if isinstance(wanted, pd.DataFrame):
         pd.testing.assert_frame_equal(found, wanted, check_exact=True)
     else:
         assert repr(found) == repr(wanted)
-    assert lent.most <= 2  # the one before is let go when the next one is there
+    assert read.most <= 2  # the one before is let go when the next one is there
 
 
 def test_an_account_reads_the_prices_of_a_trade_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a path that is read at every fill of every account: the sample at unit risk has nearly all trades."""
-    lent = Lent(PATHS)
-    backtest = backtest_on(lent)
-    assert lent.reads == len(SYMBOLS)
+    read = Read(PATHS)
+    backtest = backtest_on(read)
+    assert read.reads == len(SYMBOLS)
     assert len(backtest.unit_risk_trades(GATE)) > 200
-    before = lent.reads
+    before = read.reads
     n = len(backtest.run(GATE).trades)
     assert n > 60
-    assert lent.reads - before < n / 10
-    before = lent.reads
+    assert read.reads - before < n / 10
+    before = read.reads
     backtest.run(GATE)
-    assert lent.reads == before
+    assert read.reads == before
 
     monkeypatch.setattr(module, "_MOST_BARS", 500)
-    few = backtest_on(Lent(PATHS))
+    few = backtest_on(Read(PATHS))
     few.unit_risk_trades(GATE)
     assert vars_of(few.run(GATE)) == vars_of(backtest.run(GATE))
     assert few.windows._bars <= 500
+
+
+def test_the_paths_used_last_are_kept_while_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a small market that is read anew for every trade, and one that is kept beyond the limit."""
+    bars = max(len(path.open_time) for path in PATHS.values())
+    monkeypatch.setattr(price_path, "_MOST_BARS", 3 * bars)
+    read = Read(PATHS)
+    for symbol in (*SYMBOLS[:3], *SYMBOLS[:3]):
+        assert read[symbol].symbol == symbol
+    assert (read.reads, read.most) == (3, 3)
+    assert [read[symbol].symbol for symbol in SYMBOLS] == list(SYMBOLS)
+    assert (read.reads, read.most) == (5, 3)
+    assert "ADAUSDT" not in read
+    with pytest.raises(KeyError, match="ADAUSDT"):
+        read["ADAUSDT"]
+
+
+def test_trades_at_another_horizon_are_walked_on_prices_up_to_that() -> None:
+    """Catches windows that outlive the horizon or the paths that they are of."""
+    longer, gate = 3 * HORIZON, replace(GATE, horizon=3 * HORIZON)
+    timing = {"decision_lag": LAG, "fine_bar_interval": MINUTES, "initial_equity": 1e5}
+    backtest = backtest_on(PATHS)
+    assert backtest.unit_risk_trades(GATE)
+    own = Backtest.of(SCORES, PATHS, horizon=longer, **timing)
+    both = {order.entry_us for order in own.orders}
+    other = replace(backtest, horizon=longer, orders=tuple(o for o in backtest.orders if o.entry_us in both))
+    assert repr(other.unit_risk_trades(gate)) == repr(own.unit_risk_trades(gate))
+    with pytest.raises(KeyError):
+        replace(backtest, paths={}).unit_risk_trades(GATE)
+    with pytest.raises(ParameterError, match=r"`paths` must be price paths by symbol \(`price_paths`\), was DataFrame"):
+        Backtest.of(SCORES, SCORES, horizon=longer, **timing)
 
 
 def test_a_symbol_without_prices_is_named() -> None:
@@ -174,7 +216,7 @@ def test_a_symbol_without_prices_is_named() -> None:
 def test_a_market_without_an_event_has_an_account_without_a_trade() -> None:
     """Catches a period without an event that ends in an error, and a market without prices that does not."""
     timing = {"decision_lag": LAG, "horizon": HORIZON, "fine_bar_interval": MINUTES}
-    backtest = Backtest.of(SCORES[:0], Lent(PATHS), initial_equity=1e5, **timing)
+    backtest = Backtest.of(SCORES[:0], Read(PATHS), initial_equity=1e5, **timing)
     assert backtest.start == min(path.open_time[0] for path in PATHS.values()) * pd.Timedelta("1us") + pd.Timestamp(
         0, tz="UTC"
     )

@@ -321,6 +321,27 @@ def test_parts_of_a_table_are_the_table(rows: int) -> None:
     pd.testing.assert_frame_equal(joined, wanted, check_exact=True)
 
 
+def test_parts_share_their_memory_and_an_engine_need_not_have_a_hash() -> None:
+    """Catches a part that is kept while the next one is made, so that each takes fresh memory."""
+
+    class Equal(FeatureEngine):
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, FeatureEngine)
+
+    engine = Equal(ENGINE.families)
+    spec = FrameSpec(bar_interval=HOUR, decision_lag=DECISION_LAG)
+    frame = MarketFrame.from_tables(small_market(interval=HOUR, days=6), spec)
+    found = set()
+    for part in engine.transform_parts(frame, 24):
+        found.add(int(part[engine.names[0]].to_numpy().ctypes.data))
+        del part
+    assert len(found) <= 2
+    with pytest.raises(ParameterError, match="`rows` must be at least 1, was 0"):
+        next(engine.transform_parts(frame, 0))
+
+
 def test_the_memory_of_a_table_that_is_gone_is_used_again() -> None:
     """Fresh memory costs more than the kernel; a small table does not hold that of a large one."""
     engine = FeatureEngine(ENGINE.families)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import timedelta
 from pathlib import Path
 
@@ -311,3 +312,33 @@ def test_moves_of_others_in_spans_are_those_of_the_whole(
         write_moves_of_others(iter(()), spec, tmp_path / "moves")
     with pytest.raises(MissingDataError, match="at least one row"):
         moves_of_others(pd.DataFrame(), spec)
+
+
+def test_moves_of_symbols_with_years_between_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a span in which no symbol has a row, such as after a stamp of a wrong year."""
+    monkeypatch.setattr(module, "_ROWS", 1)
+    spec, later = FrameSpec(bar_interval=BAR, decision_lag=LAG), T + pd.Timedelta("900D")
+    both = pd.concat([bars(), bars(later, "ETHUSDT")], ignore_index=True)
+    files = write_moves_of_others(split_rows(both), spec, tmp_path)
+    for symbol, moves in moves_of_others(both, spec).items():
+        assert read_moves(files[symbol]).tobytes() == moves.tobytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_an_error_and_never_other_moves() -> None:
+    """Catches numbers that vanish with the buffer of a file: all symbols after it had the moves of other rows."""
+    for n in (1, 100, 100_000):
+        with pytest.raises(OSError, match="No space left") as raised:
+            module._append(np.zeros((n, 2)), Path("/dev/full"))
+        assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_file_of_moves_that_was_cut_is_an_error(tmp_path: Path) -> None:
+    """Catches one row that is taken for that of all bars."""
+    spec, one = FrameSpec(bar_interval=BAR, decision_lag=LAG), bars()
+    files = write_moves_of_others(split_rows(one), spec, tmp_path)
+    files["BTCUSDT"].write_bytes(files["BTCUSDT"].read_bytes()[:32])
+    with pytest.raises(SchemaError, match="the moves of others are of 1 rows, BTCUSDT has 6"):
+        MarketFrame.of_one_symbol({"bars": one}, spec, read_moves(files["BTCUSDT"]))
+    with pytest.raises(SchemaError, match="has 0 rows from 1 on, 5 are wanted"):
+        module._read(files["BTCUSDT"], 1, 5, 4)

@@ -87,6 +87,8 @@ class EntryMarket:
 
     def _of_symbol(self, symbol: str, wanted: pd.DataFrame) -> Iterator[pd.DataFrame]:
         """Yield the results of each side."""
+        if symbol not in self.bars or symbol not in self.paths:
+            return
         bars, path = self.bars[symbol], {symbol: self.paths[symbol]}
         # A few of a million bars: a merge with all of them would take most of the time.
         near = bars[bars["event_time"].isin(wanted["event_time"]) & np.isfinite(bars["volatility_daily"])]

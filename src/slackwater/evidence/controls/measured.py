@@ -144,7 +144,7 @@ class ControlledRun:
         if isinstance(rule, str):
             return Control(sentence="buy after -3 % within 15m", note=f"not measured: {rule}")
         found = [rule.entries(self._bars(symbol)) for symbol in sorted(self.events["symbol"].unique())]
-        entries = pd.concat(found, ignore_index=True)
+        entries = pd.concat(found or [self.events[["symbol", "event_time"]].assign(side=0.0)], ignore_index=True)
         return Control(sentence=rule.sentence, results=entries.join(self.market.results(entries)))
 
     def _bars(self, symbol: str) -> pd.DataFrame:

@@ -152,6 +152,19 @@ def test_the_trade_of_an_entry_is_the_trade_of_the_label() -> None:
     assert (table(run)["always_fade"]["net_r_mean"]) == pytest.approx(run.events["net_r"].mean())
 
 
+def test_an_entry_of_a_symbol_without_bars_is_not_known() -> None:
+    run = run_in()
+    time = run.events["event_time"].iloc[0]
+    found = run.market.results(pd.DataFrame({"symbol": ["BTCUSDT", "NOPE"], "event_time": time, "side": 1}))
+    assert found["net_r"].notna().tolist() == [True, False]
+
+
+def test_a_run_without_events_has_controls_without_entries() -> None:
+    run = run_in()
+    bare = replace(run, events=run.events[:0], accepted=run.accepted[:0], bar_interval=timedelta(minutes=15))
+    assert bare._fall().results.empty
+
+
 def test_an_entry_without_a_trade_is_not_known() -> None:
     run = run_in()
     times = run.market.bars["BTCUSDT"]["event_time"]
