@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -30,6 +30,9 @@ from numpy.typing import NDArray
 
 from slackwater.errors import MissingDataError, SchemaError
 from slackwater.numbers import brief
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch
 
 __all__ = [
     "SYNTHETIC",
@@ -74,6 +77,7 @@ SYNTHETIC: Final = "synthetic"
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
 _ROWS_PER_PART: Final = 65_536
+_ROWS_READ: Final = 16_384
 _HALF_WRITTEN: Final = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")
 """Name of a file that `atomic_file` has not finished."""
 
@@ -345,12 +349,30 @@ def read_parquet_rows(path: str | Path, rows: pd.DataFrame) -> pd.DataFrame:
     keys = list(rows.columns)
     if rows.duplicated().any():
         raise SchemaError(f"the rows that are wanted of {path} repeat {', '.join(keys)}")
-    return pd.concat([part.merge(rows, on=keys) for part in read_parquet_parts(path)], ignore_index=True)
+    return pd.concat([_rows_among(rows, part) for part in _parts(path)], ignore_index=True)
+
+
+def _rows_among(rows: pd.DataFrame, part: RecordBatch) -> pd.DataFrame:
+    """Return the rows of a part whose values are among those of some columns; only those become a table of pandas."""
+    keys = list(rows.columns)
+    found = part.select(keys).to_pandas().merge(rows, on=keys, how="left", indicator=True)["_merge"]
+    table: pd.DataFrame = part.take(np.flatnonzero(found == "both")).to_pandas()
+    return table
 
 
 def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a parquet file a part at a time, in order; a file without rows is one part without any."""
-    from pyarrow import parquet  # scoring does not need it
+    """Yield the rows of a parquet file a part at a time, in order; a file without rows is one part without any.
+
+    Raises
+    ------
+    MissingDataError, SchemaError
+        If the file is not there, cannot be read, or lacks a column.
+    """
+    return (part.to_pandas() for part in _parts(path, columns))
+
+
+def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[RecordBatch]:
+    from pyarrow import RecordBatch, parquet  # scoring does not need it
 
     source = _file(path)
     try:
@@ -358,8 +380,10 @@ def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> It
             lacking = sorted({*(columns or [])} - {*file.schema_arrow.names})
             if lacking:
                 raise SchemaError(f"{source} lacks the columns {', '.join(lacking)}")
-            for groups in [[i] for i in range(file.num_row_groups)] or [[]]:
-                yield file.read_row_groups(groups, columns=columns).to_pandas()
+            if file.metadata.num_rows == 0:
+                yield RecordBatch.from_pandas(file.read(columns=columns).to_pandas())
+            else:
+                yield from file.iter_batches(_ROWS_READ, columns=columns)
     except (OSError, ValueError) as error:
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
 
@@ -390,13 +414,15 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
             nonlocal held, writer
             while sum(map(len, held)) >= least and held:
                 rows = pd.concat(held, ignore_index=True)
-                held = [rows[_ROWS_PER_PART:]] if len(rows) > _ROWS_PER_PART else []
+                held = [rows[_ROWS_PER_PART:].copy()] if len(rows) > _ROWS_PER_PART else []
                 with warnings.catch_warnings():
                     # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
                     warnings.filterwarnings("ignore", "Series.values returning")
                     table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
+                options = _compression(rows)
+                del rows
                 if writer is None:
-                    writer = parquet.ParquetWriter(temporary, table.schema, **_compression(rows))
+                    writer = parquet.ParquetWriter(temporary, table.schema, **options)
                 elif not table.schema.equals(writer.schema):
                     raise SchemaError(f"parts of {path} have different columns: {table.schema} after {writer.schema}")
                 writer.write_table(table)
