@@ -7,7 +7,7 @@ symbol holds one of them, however many there are, and several can write at the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,7 +73,9 @@ class SymbolTables:
         return [part_symbol(part) for part in parts if _rows_of_file(part)] if parts else sorted(_symbols(path))
 
 
-def rows_of_symbol(table: Path, symbol: str, columns: list[str] | None = None) -> pd.DataFrame:
+def rows_of_symbol(
+    table: Path, symbol: str, columns: list[str] | None = None, conditions: Sequence[tuple[str, str, Any]] = ()
+) -> pd.DataFrame:
     """Return the rows of a symbol of a table, numbered from 0.
 
     Parameters
@@ -84,22 +86,27 @@ def rows_of_symbol(table: Path, symbol: str, columns: list[str] | None = None) -
         Symbol of the rows.
     columns
         Columns that are read; None: all.
+    conditions
+        What holds of the rows that are wanted, such as ``("open_time", ">=", start)``; of the file only the parts in
+        which it may hold are read.
 
     Raises
     ------
     MissingDataError, SchemaError
         If the table is not there or cannot be read.
     """
-    if table.is_dir():
-        part = table / part_name(symbol)
-        return read_parquet(part, columns) if part.is_file() else read_parquet(parquet_files(table)[0], columns)[:0]
-    if not table.is_file():
+    part = table / part_name(symbol) if table.is_dir() else table
+    if table.is_dir() and not part.is_file():
+        return read_parquet(parquet_files(table)[0], columns)[:0]
+    if part is not table and not conditions:
+        return read_parquet(part, columns)
+    if not part.is_file():
         raise MissingDataError(f"there is no file {table}")
-    filters: list[Any] = [("symbol", "==", symbol)]
+    filters: list[Any] = [*conditions] if part is not table else [("symbol", "==", symbol), *conditions]
     try:
-        return pd.read_parquet(table, columns=columns, filters=filters)
+        return pd.read_parquet(part, columns=columns, filters=filters)
     except (OSError, ValueError) as error:
-        raise SchemaError(f"{table} is not a readable parquet file: {error}") from error
+        raise SchemaError(f"{part} is not a readable parquet file: {error}") from error
 
 
 def files_of_symbol(tables: Iterable[Path], symbol: str) -> Iterator[tuple[str, Path]]:

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import signal
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -14,13 +15,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slackwater import storage
 from slackwater.errors import MissingDataError, SchemaError
 from slackwater.parallel import run_tasks, use_workers
 from slackwater.run.prices import PathsOnDisk, hourly_prices
-from slackwater.storage import SYNTHETIC, atomic_directory, marked_synthetic, read_parquet, read_tables, write_parquet
+from slackwater.storage import (
+    SYNTHETIC,
+    atomic_directory,
+    marked_synthetic,
+    read_parquet,
+    read_tables,
+    write_parquet,
+    write_tables,
+)
 from slackwater.symbol_tables import SymbolTables, rows_of_symbol, split_by_symbol, write_symbol
+from slackwater.times import epochs_us
 from slackwater.trading.correlations import HourlyCorrelations
-from slackwater.trading.price_path import price_paths
+from slackwater.trading.price_path import PricePath, price_paths
 
 SYMBOLS = [".Y", "1000PEPEUSDT", "BTC/USD:..", "BTCUSDT", "ETHUSDT", "_X", "ethusdt"]
 
@@ -170,3 +181,44 @@ def test_prices_of_a_symbol_without_bars_are_not_asked_for(tmp_path: Path) -> No
         np.testing.assert_array_equal(getattr(paths["BTCUSDT"], name), getattr(wanted, name))
     assert "ETHUSDT" not in paths
     assert HourlyCorrelations(hourly_prices(root)).at(int(wanted.close_time[-1]), ["BTCUSDT", "ETHUSDT"]) == {}
+
+
+@pytest.mark.parametrize("one_file", [False, True])
+def test_a_span_of_prices_is_read_without_the_rest(
+    one_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a span that ends within a halt, settlements next to it that are left out, and a whole path for each."""
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 500)
+    rng, n = np.random.default_rng(0), 20_000
+    times = pd.date_range("2024-01-01", periods=n, freq="1min", tz="UTC", unit="us")
+    kept = np.ones(n, dtype=bool)
+    kept[3_000:3_050] = kept[9_000:13_000] = False  # the second halt is of more than a day
+    own = pd.DataFrame({"open_time": times, "event_time": times + pd.Timedelta("1min")})[kept]
+    bars = pd.concat(
+        [
+            own.assign(symbol=symbol, **dict.fromkeys(("open", "high", "low", "close"), rng.uniform(1, 2, len(own))))
+            for symbol in ("BTCUSDT", "ETHUSDT")
+        ],
+        ignore_index=True,
+    )
+    rates = pd.DataFrame({"symbol": "BTCUSDT", "event_time": times[::480], "funding_rate": 1e-4})
+    marks = bars[["symbol", "open_time", "event_time", "open", "high", "low"]].iloc[::3]
+    tables = {"fine_bars": bars, "funding": rates, "mark_price": marks.assign(open=1.5, high=2.0, low=1.0)}
+    root = tmp_path / "tables"
+    if one_file:
+        write_tables(tables, root)
+    else:
+        root.mkdir()
+        for symbol, parts in split_by_symbol(tables):
+            write_symbol(symbol, parts, root)
+    whole, paths = PathsOnDisk(root)["BTCUSDT"], PathsOnDisk(root)
+    for start in (0, 2_990, 8_900, 13_000, *rng.integers(0, n - 600, 20)):
+        first = int(whole.open_time[whole.first_bar_from(int(epochs_us(times[start : start + 1])[0]))])
+        last = first + 600 * 60_000_000
+        wanted, found = whole.between(first, last), paths.between("BTCUSDT", first, last)
+        for field in fields(PricePath):
+            np.testing.assert_array_equal(getattr(found, field.name), getattr(wanted, field.name), field.name)
+        assert len(paths._kept) == 0 or 8_000 < start < 13_000
+        paths = PathsOnDisk(root)
+    with pytest.raises(KeyError):
+        paths.between("XRPUSDT", first, last)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
+from slackwater.errors import MissingDataError
 from slackwater.storage import finest_bars
 from slackwater.symbol_tables import SymbolTables, rows_of_symbol
-from slackwater.times import epochs_us
+from slackwater.times import DAY_US, epochs_us, timestamp
 from slackwater.trading.correlations import HourlyPrices
 from slackwater.trading.price_path import (
     BAR_COLUMNS,
@@ -51,11 +51,32 @@ class PathsOnDisk(PathsThatAreRead):
         """Send the directory and the symbols, and no prices."""
         return PathsOnDisk, (self._directory, self._symbols)
 
+    def between(self, symbol: str, start_us: int, end_us: int) -> PricePath:
+        """Return what `PricePath.between` does of a symbol, from the parts of its files that have those bars."""
+        if symbol not in self._kept and symbol in self:
+            opens = [("open_time", ">=", timestamp(start_us)), ("open_time", "<=", timestamp(end_us + DAY_US))]
+            path = self._path(symbol, opens)
+            if path is not None and path.open_time[-1] >= end_us:  # no halt of a day at the end
+                return path.between(start_us, end_us)
+        return super().between(symbol, start_us, end_us)
+
     def _read(self, symbol: str) -> PricePath:
-        bars = rows_of_symbol(self._bars, symbol, list(BAR_COLUMNS))
-        funding = self._rows("funding", symbol, FUNDING_COLUMNS)
-        mark = self._rows("mark_price", symbol, MARK_COLUMNS)
-        return price_paths(bars, funding, mark=mark)[symbol]
+        path = self._path(symbol, [])
+        if path is None:
+            raise MissingDataError(f"{self._bars} has no bars of {symbol}")
+        return path
+
+    def _path(self, symbol: str, opens: Sequence[tuple[str, str, datetime]]) -> PricePath | None:
+        """Return the path of a symbol from the bars that meet conditions, None if there are none."""
+        bars = rows_of_symbol(self._bars, symbol, list(BAR_COLUMNS), opens)
+        if bars.empty:
+            return None
+        funding, mark = self._directory / "funding.parquet", self._directory / "mark_price.parquet"
+        return price_paths(
+            bars,
+            rows_of_symbol(funding, symbol, list(FUNDING_COLUMNS)) if funding.exists() else None,
+            mark=rows_of_symbol(mark, symbol, list(MARK_COLUMNS), opens) if mark.exists() else None,
+        )[symbol]
 
     def only(self, symbol: str) -> PathsOnDisk:
         """Return the path of one symbol alone, for a task."""
@@ -66,10 +87,6 @@ class PathsOnDisk(PathsThatAreRead):
 
     def __len__(self) -> int:
         return len(self._symbols)
-
-    def _rows(self, name: str, symbol: str, columns: tuple[str, ...]) -> pd.DataFrame | None:
-        table = self._directory / f"{name}.parquet"
-        return rows_of_symbol(table, symbol, list(columns)) if table.exists() else None
 
 
 def symbols_with_bars(tables: str | Path) -> list[str]:

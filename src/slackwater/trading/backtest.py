@@ -25,7 +25,7 @@ from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger
-from slackwater.trading.price_path import PricePath
+from slackwater.trading.price_path import PathsThatAreRead, PricePath
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import SCORE_COLUMNS, Score
 
@@ -84,7 +84,11 @@ class _Windows:
         key = order.score.symbol, order.entry_us
         window = self._kept.pop(key, None)
         if window is None:
-            window = self._paths[order.score.symbol].between(order.entry_us, order.entry_us + self._horizon_us)
+            span = order.entry_us, order.entry_us + self._horizon_us
+            paths, symbol = self._paths, order.score.symbol
+            window = (
+                paths.between(symbol, *span) if isinstance(paths, PathsThatAreRead) else paths[symbol].between(*span)
+            )
             self._bars += len(window.open_time)
         self._kept[key] = window
         while self._bars > _MOST_BARS and len(self._kept) > 1:
@@ -296,6 +300,7 @@ class Backtest:
         for done, order in enumerate(sorted(self.orders, key=lambda order: order.score.symbol), start=1):
             decision = gate.decide(order.score, account, now=order.time, price=order.price)
             if isinstance(decision, TradePlan):
+                self.paths[order.score.symbol]  # read whole, once for all of its trades
                 trades.append(self.windows.of(order).hold(decision, entry_bar=0, horizon=self.horizon))
             if progress is not None:
                 progress(done, len(self.orders))

@@ -312,6 +312,10 @@ class PathsThatAreRead(Mapping[str, PricePath]):
     def _read(self, symbol: str) -> PricePath:
         """Return the path of a symbol that is there."""
 
+    def between(self, symbol: str, start_us: int, end_us: int) -> PricePath:
+        """Return what `PricePath.between` does of a symbol; the path need not be read for it."""
+        return self[symbol].between(start_us, end_us)
+
     @abstractmethod
     def only(self, symbol: str) -> PathsThatAreRead:
         """Return the path of one symbol alone, for a task: it keeps none that another task needs."""
