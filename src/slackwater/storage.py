@@ -372,7 +372,7 @@ def read_parquet_parts(path: str | Path, columns: list[str] | None = None) -> It
 
 
 def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[RecordBatch]:
-    from pyarrow import RecordBatch, parquet  # scoring does not need it
+    from pyarrow import RecordBatch, array, parquet  # scoring does not need it
 
     source = _file(path)
     try:
@@ -381,7 +381,8 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
             if lacking:
                 raise SchemaError(f"{source} lacks the columns {', '.join(lacking)}")
             if file.metadata.num_rows == 0:
-                yield RecordBatch.from_pandas(file.read(columns=columns).to_pandas())
+                schema = file.read(columns=columns).schema
+                yield RecordBatch.from_arrays([array([], each.type) for each in schema], schema=schema)
             else:
                 yield from file.iter_batches(_ROWS_READ, columns=columns)
     except (OSError, ValueError) as error:

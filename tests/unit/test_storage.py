@@ -243,6 +243,7 @@ def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
     """Catches rows of the first part alone, another order, and a value that two symbols share told as one."""
     monkeypatch.setattr(storage, "_ROWS_PER_PART", 4)
     table = pd.DataFrame({"symbol": ["A"] * 9 + ["B"] * 9, "time": [*range(9)] * 2, "x": np.arange(18.0)})
+    table["at"] = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
     write_parquet(table, tmp_path / "t.parquet")
     wanted = pd.DataFrame({"symbol": ["B", "A", "B", "C"], "time": [8, 5, 1, 1]})
     found = read_parquet_rows(tmp_path / "t.parquet", wanted)

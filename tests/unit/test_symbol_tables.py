@@ -218,7 +218,7 @@ def test_a_span_of_prices_is_read_without_the_rest(
         wanted, found = whole.between(first, last), paths.between("BTCUSDT", first, last)
         for field in fields(PricePath):
             np.testing.assert_array_equal(getattr(found, field.name), getattr(wanted, field.name), field.name)
-        assert len(paths._kept) == 0 or 8_000 < start < 13_000
+        assert "BTCUSDT" not in paths._recent or 8_000 < start < 13_000
         paths = PathsOnDisk(root)
     with pytest.raises(KeyError):
         paths.between("XRPUSDT", first, last)

@@ -16,10 +16,10 @@ from slackwater.trading.price_path import (
     BAR_COLUMNS,
     FUNDING_COLUMNS,
     MARK_COLUMNS,
-    PathsThatAreRead,
     PricePath,
     price_paths,
 )
+from slackwater.trading.read_paths import PathsThatAreRead
 from slackwater.types import Floats, Ints
 
 __all__ = ["BarCloses", "PathsOnDisk", "hourly_prices"]
@@ -53,7 +53,7 @@ class PathsOnDisk(PathsThatAreRead):
 
     def between(self, symbol: str, start_us: int, end_us: int) -> PricePath:
         """Return what `PricePath.between` does of a symbol, from the parts of its files that have those bars."""
-        if symbol not in self._kept and symbol in self:
+        if symbol not in self._recent and symbol in self:
             opens = [("open_time", ">=", timestamp(start_us)), ("open_time", "<=", timestamp(end_us + DAY_US))]
             path = self._path(symbol, opens)
             if path is not None and path.open_time[-1] >= end_us:  # no halt of a day at the end

@@ -97,7 +97,7 @@ def trade_test_blocks(
     SlackwaterError
         If a trade broke a hard limit (`slackwater.trading.limit_checks.require_limits`).
     """
-    # In this order: nearly all trades of the account are in the sample, whose prices are then at hand.
+    # In this order: most trades of the account are in the sample, whose prices are then at hand.
     sample = trades_table(backtest.unit_risk_trades(gate, progress=at_unit_risk))
     result = backtest.run(gate, progress=progress)
     for trades in (result.trades, sample):

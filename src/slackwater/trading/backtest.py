@@ -25,7 +25,8 @@ from slackwater.trading.decision import Refusal, TradePlan
 from slackwater.trading.drawdown_control import TrackRecord
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade, Ledger
-from slackwater.trading.price_path import PathsThatAreRead, PricePath
+from slackwater.trading.price_path import PricePath
+from slackwater.trading.read_paths import PathsThatAreRead, RecentPaths
 from slackwater.trading.reasons import Reason
 from slackwater.trading.score import SCORE_COLUMNS, Score
 
@@ -76,24 +77,21 @@ class _Windows:
 
     def __init__(self, paths: Mapping[str, PricePath], horizon: timedelta) -> None:
         self._paths, self._horizon_us = paths, microseconds(horizon)
-        self._kept: dict[tuple[str, int], PricePath] = {}
-        self._bars = 0
+        self.recent = RecentPaths(_MOST_BARS)
 
     def of(self, order: _Order) -> PricePath:
         """Return the bars from the entry bar on, which is the first."""
-        key = order.score.symbol, order.entry_us
-        window = self._kept.pop(key, None)
-        if window is None:
-            span = order.entry_us, order.entry_us + self._horizon_us
-            paths, symbol = self._paths, order.score.symbol
-            window = (
-                paths.between(symbol, *span) if isinstance(paths, PathsThatAreRead) else paths[symbol].between(*span)
-            )
-            self._bars += len(window.open_time)
-        self._kept[key] = window
-        while self._bars > _MOST_BARS and len(self._kept) > 1:
-            self._bars -= len(self._kept.pop(next(iter(self._kept))).open_time)
-        return window
+        paths, symbol, span = self._paths, order.score.symbol, self._span(order)
+        if isinstance(paths, PathsThatAreRead):
+            return self.recent.of((symbol, order.entry_us), lambda: paths.between(symbol, *span))
+        return self.cut(order, paths[symbol])
+
+    def cut(self, order: _Order, path: PricePath) -> PricePath:
+        """Return the same from the path of its symbol, which is at hand."""
+        return self.recent.of((order.score.symbol, order.entry_us), lambda: path.between(*self._span(order)))
+
+    def _span(self, order: _Order) -> tuple[int, int]:
+        return order.entry_us, order.entry_us + self._horizon_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,9 +169,11 @@ class Backtest:
         by_symbol: dict[str, list[Score]] = {}
         for event in events:
             by_symbol.setdefault(event.symbol, []).append(event)
+        if not paths:
+            raise MissingDataError("there are no fine bars")
         if lacking := sorted(by_symbol.keys() - set(paths)):
             known = ", ".join(paths)
-            raise MissingDataError(f"there are no fine bars of {', '.join(lacking)}; there are of {known or 'nothing'}")
+            raise MissingDataError(f"there are no fine bars of {', '.join(lacking)}; there are of {known}")
         # Coarse bars do not show what happens between the event and the order.
         coarse = fine_bar_interval > MINUTE
         orders: list[_Order] = []
@@ -192,8 +192,6 @@ class Backtest:
             orders += found[0]
             untradable += found[1]
             hourly[symbol] = HourlyPrices.of(path)
-        if not paths:
-            raise MissingDataError("there are no fine bars")
         first = [timestamp(int(path.open_time[0])) for path in paths.values()] if not events else []
         return cls(
             events=tuple(events),
@@ -300,8 +298,8 @@ class Backtest:
         for done, order in enumerate(sorted(self.orders, key=lambda order: order.score.symbol), start=1):
             decision = gate.decide(order.score, account, now=order.time, price=order.price)
             if isinstance(decision, TradePlan):
-                self.paths[order.score.symbol]  # read whole, once for all of its trades
-                trades.append(self.windows.of(order).hold(decision, entry_bar=0, horizon=self.horizon))
+                window = self.windows.cut(order, self.paths[order.score.symbol])
+                trades.append(window.hold(decision, entry_bar=0, horizon=self.horizon))
             if progress is not None:
                 progress(done, len(self.orders))
         return in_exit_order(trades)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,6 @@ __all__ = [
     "FUNDING_COLUMNS",
     "MARK_COLUMNS",
     "Exit",
-    "PathsThatAreRead",
     "PricePath",
     "price_paths",
     "walk_to_exit",
@@ -38,8 +36,6 @@ _OF_BARS = ("open_time", "close_time", *_PRICES, *(f"mark_{name}" for name in _M
 BAR_COLUMNS = ("symbol", "open_time", "event_time", *_PRICES)
 FUNDING_COLUMNS = ("symbol", "event_time", "funding_rate")
 MARK_COLUMNS = ("symbol", "open_time", *_MARK_PRICES)
-_MOST_BARS: Final = 5_000_000
-"""Bars of paths that are kept, about 350 MB."""
 _STAMP_TOLERANCE_US = SECOND_US  # some venues stamp a close one millisecond before the next open
 _TIME, _TARGET, _STOP, _LIQUIDATION = (EXIT_REASONS.index(name) for name in ("time", "target", "stop", "liquidation"))
 
@@ -300,43 +296,6 @@ class PricePath:
             self.settlement_time.searchsorted(us + _STAMP_TOLERANCE_US, side="left") for us in (start_us, end_us)
         )
         return slice(int(first), int(last))
-
-
-class PathsThatAreRead(Mapping[str, PricePath]):
-    """Paths that are read when they are asked for; those used last are kept while they are few."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, PricePath] = {}
-
-    @abstractmethod
-    def _read(self, symbol: str) -> PricePath:
-        """Return the path of a symbol that is there."""
-
-    def between(self, symbol: str, start_us: int, end_us: int) -> PricePath:
-        """Return what `PricePath.between` does of a symbol; the path need not be read for it."""
-        return self[symbol].between(start_us, end_us)
-
-    @abstractmethod
-    def only(self, symbol: str) -> PathsThatAreRead:
-        """Return the path of one symbol alone, for a task: it keeps none that another task needs."""
-
-    def __contains__(self, symbol: object) -> bool:
-        """Return whether there are prices of a symbol; none is read."""
-        return any(symbol == each for each in self)
-
-    def __getitem__(self, symbol: str) -> PricePath:
-        """Return the path of a symbol."""
-        if symbol not in self:
-            raise KeyError(symbol)
-        path = self._kept.pop(symbol, None)
-        if path is None:
-            # Room first, for a path as long as the longest.
-            longest = max((len(each.open_time) for each in self._kept.values()), default=0)
-            while self._kept and sum(len(each.open_time) for each in self._kept.values()) + longest > _MOST_BARS:
-                self._kept.pop(next(iter(self._kept)))
-            path = self._read(symbol)
-        self._kept[symbol] = path
-        return path
 
 
 def price_paths(

@@ -11,7 +11,8 @@ from typing import Final
 
 from slackwater.parallel import ObjectStore, StoredFiles, chosen_store, place_of_one_run
 from slackwater.storage import read_arrays, write_arrays
-from slackwater.trading.price_path import PathsThatAreRead, PricePath
+from slackwater.trading.price_path import PricePath
+from slackwater.trading.read_paths import PathsThatAreRead
 
 __all__ = ["paths_for_workers"]
 

@@ -13,7 +13,8 @@ from slackwater.parallel import run_tasks
 from slackwater.trading.backtest import Backtest, Progress, in_exit_order
 from slackwater.trading.gate import Gate
 from slackwater.trading.ledger import ClosedTrade
-from slackwater.trading.price_path import PathsThatAreRead, PricePath
+from slackwater.trading.price_path import PricePath
+from slackwater.trading.read_paths import PathsThatAreRead
 from slackwater.trading.sent_paths import paths_for_workers
 
 __all__ = ["of_each_symbol", "unit_risk_trades_of_gates"]

@@ -23,10 +23,11 @@ from slackwater.evidence.venues import venue_comparison
 from slackwater.labels.trades import TradeRules
 from slackwater.market.contracts import venue_contracts
 from slackwater.trading import backtest as module
-from slackwater.trading import price_path
+from slackwater.trading import read_paths
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
-from slackwater.trading.price_path import PathsThatAreRead, PricePath, price_paths
+from slackwater.trading.price_path import PricePath, price_paths
+from slackwater.trading.read_paths import PathsThatAreRead
 from slackwater.trading.score import CONTEXT
 from tests.trading import AT_LEVELS, SOUND_SCORE
 
@@ -65,7 +66,7 @@ class Read(PathsThatAreRead):
 @pytest.fixture(autouse=True)
 def none_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths are few and short here; a market of many symbols is larger than what is kept."""
-    monkeypatch.setattr(price_path, "_MOST_BARS", 0)
+    monkeypatch.setattr(read_paths, "_MOST_BARS", 0)
 
 
 def market() -> tuple[pd.DataFrame, dict[str, PricePath]]:
@@ -173,13 +174,13 @@ def test_an_account_reads_the_prices_of_a_trade_once(monkeypatch: pytest.MonkeyP
     few = backtest_on(Read(PATHS))
     few.unit_risk_trades(GATE)
     assert vars_of(few.run(GATE)) == vars_of(backtest.run(GATE))
-    assert few.windows._bars <= 500
+    assert few.windows.recent.bars <= 500
 
 
 def test_the_paths_used_last_are_kept_while_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a small market that is read anew for every trade, and one that is kept beyond the limit."""
     bars = max(len(path.open_time) for path in PATHS.values())
-    monkeypatch.setattr(price_path, "_MOST_BARS", 3 * bars)
+    monkeypatch.setattr(read_paths, "_MOST_BARS", 3 * bars)
     read = Read(PATHS)
     for symbol in (*SYMBOLS[:3], *SYMBOLS[:3]):
         assert read[symbol].symbol == symbol
