@@ -12,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError
 from slackwater.evidence.map_history import density_family, layer_names
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
+from slackwater.evidence.map_sums import CONTROLS, DenseSums, SymbolSums, sums_of
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
 from slackwater.metrics.selection import FEWEST_BLOCKS, Stretch, block_bootstrap_indices
@@ -31,8 +30,6 @@ from slackwater.types import Floats
 
 __all__ = ["map_scorecard", "scorecard_of"]
 
-_FLOOR_BPS: Final = 0.1
-"""Mass added before a logarithm is taken, basis points of open interest: many bands are empty."""
 _FEWEST_DRAWS: Final = 0.95
 
 
@@ -84,6 +81,7 @@ def map_scorecard(
                 if progress is not None:
                     progress(f"{symbol}: {len(snapshots.times):,} snapshots of the map")
                 yield snapshots
+                del snapshots
             del frame  # the next one is made now
 
     layers = layer_names(density_family(families))
@@ -104,7 +102,7 @@ def scorecard_of(
 ) -> dict[str, Any]:
     """Score snapshots of the map, one per symbol, with the names of its layers; other parameters as in `map_scorecard`.
 
-    Snapshots are held one symbol at a time, and of each what was crossed.
+    Snapshots are held one symbol at a time, and of each the sums by day (`slackwater.evidence.map_sums`).
 
     Returns
     -------
@@ -117,11 +115,11 @@ def scorecard_of(
 
     Notes
     -----
-    Ties are broken at random, with a fixed seed: otherwise a constant map would call the first rows dense. The
-    border of the top fifth is that of the whole sample; the bootstrap draws days and does not move it.
+    The border of the top fifth is that of the whole sample; the bootstrap draws days and does not move it.
     """
-    table, symbols = _observations(snapshots, bands)
-    chances = np.random.default_rng(20240805).random((2, table.realised.size))
+    symbols = [*map(partial(sums_of, bands=bands), snapshots)]  # a name would keep one while the next is taken
+    if not symbols:
+        raise MissingDataError("there are no bars to score the liquidation map on")
     sampling = {
         "snapshots_every": duration_name(bands.every),
         "horizon": duration_name(bands.horizon),
@@ -132,126 +130,48 @@ def scorecard_of(
         "mean_block": duration_name(mean_block),
         "draws": draws,
     }
-    if table.groups == 0:
+    scored = [each for each in symbols if each.groups]
+    if not scored:
         return {"skipped": f"no band of any symbol was crossed {bands.fewest} times", "sampling": sampling}
-    drawn = _drawn_days(table, draws=draws, mean_block=mean_block, seed=seed)
-    judge = _Judge(table, chances, drawn, bands.top, mean_block)
-    scored: dict[str, Any] = {}
+    judge = _Judge(scored, draws=draws, mean_block=mean_block, seed=seed)
+    cards: dict[str, Any] = {}
     for i, layer in enumerate(layers):
-        own = judge.score(table.maps["mass"][i])
-        distance = judge.score(table.maps["same_distance"][i])
-        price = judge.score(table.maps["same_price"][i])
-        scored[layer] = {
+        own, place, distance, price = (
+            judge.score([each.layers[i].maps[name] for each in scored])
+            for name in ("mass", "place", "same_distance", "same_price")
+        )
+        cards[layer] = {
             **judge.lift(own),
-            "place_alone": judge.lift(judge.score(table.maps["place"][i])),
-            "rank_correlation": judge.rank_correlation(table.maps["mass"][i]),
-            "regression": judge.regression(table.maps["mass"][i]),
-            "by_symbol": judge.by_symbol(own, [s.symbol for s in symbols]),
-            "empty_share": float((table.maps["mass"][i] <= 0.0).mean()),
+            "place_alone": judge.lift(place),
+            "rank_correlation": judge.rank_correlation([each.layers[i].ranks for each in scored]),
+            "regression": judge.regression([each.layers[i].regression for each in scored]),
+            "by_symbol": judge.by_symbol(own),
+            "empty_share": sum(each.layers[i].empty for each in scored) / judge.observations,
             "placebo_same_distance": judge.lift(distance),
             "placebo_same_price": judge.lift(price),
             "minus_placebo_same_distance": judge.difference(own, distance),
             "minus_placebo_same_price": judge.difference(own, price),
         }
-    n = table.realised.size
-    liquidated = sum(s.liquidated for s in symbols)
+    liquidated = sum(each.liquidated for each in symbols)
     return {
-        "layers": scored,
-        "controls": {
-            "uniform": judge.lift(judge.score(np.ones(n))),
-            "distance_only": judge.lift(judge.score(-table.band.astype(float), draw=1)),
-            "open_interest_only": judge.lift(judge.score(table.interest_growth)),
-        },
-        "observations": n,
-        "snapshots": sum(s.snapshots - s.unknown for s in symbols),
-        "snapshots_unknown": sum(s.unknown for s in symbols),
-        "bands": table.groups,
-        "symbols": [s.symbol for s in symbols],
+        "layers": cards,
+        "controls": {name: judge.lift(judge.score([each.controls[name] for each in scored])) for name in CONTROLS},
+        "observations": judge.observations,
+        "snapshots": sum(each.snapshots - each.unknown for each in symbols),
+        "snapshots_unknown": sum(each.unknown for each in symbols),
+        "bands": judge.groups,
+        "symbols": [each.symbol for each in symbols],
         "days": judge.days,
         "liquidated": {
-            "at_no_new_extreme_share": 1.0 - sum(s.at_new_extremes for s in symbols) / max(liquidated, 1e-300),
-            "within_bands_share": sum(s.within_bands for s in symbols) / max(liquidated, 1e-300),
+            "at_no_new_extreme_share": 1.0 - sum(each.at_new_extremes for each in symbols) / max(liquidated, 1e-300),
+            "within_bands_share": sum(each.within_bands for each in symbols) / max(liquidated, 1e-300),
         },
         "sampling": sampling,
     }
 
 
-class _OfSymbol(NamedTuple):
-    """What is counted of the snapshots of a symbol: see `MapSnapshots`."""
-
-    symbol: str
-    snapshots: int
-    liquidated: float
-    at_new_extremes: float
-    within_bands: float
-    unknown: int
-
-
-@dataclass(frozen=True)
-class _Observations:
-    """One entry per snapshot, side and band that was crossed."""
-
-    day: NDArray[np.int64]
-    band: NDArray[np.intp]
-    group: NDArray[np.intp]
-    groups: int
-    group_symbol: NDArray[np.intp]
-    realised: Floats
-    interest_growth: Floats
-    maps: dict[str, NDArray[np.float32]]
-
-
-def _observations(snapshots: Iterable[MapSnapshots], bands: Bands) -> tuple[_Observations, list[_OfSymbol]]:
-    """Flatten the snapshots, and keep the bands that were crossed often enough and where anything was liquidated."""
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("day", "group", "band", "realised", "growth")}
-    maps: dict[str, list[NDArray[np.float32]]] = {"mass": [], "place": [], "same_distance": [], "same_price": []}
-    symbols: list[_OfSymbol] = []
-    groups: list[NDArray[np.intp]] = []  # the symbol of each band that is kept
-    scored = slice(bands.first, bands.last)
-    for taken in snapshots:
-        # 1. What the price crossed, and whose placebos are known.
-        known = ~np.isnan(taken.realised[:, :, scored]) & ~np.isnan(taken.same_price[:, 0, :, scored])
-        which, side, band = np.nonzero(known)
-        realised = taken.realised[:, :, scored][known]
-        # 2. Of that, the bands with enough of it.
-        sizes = np.bincount(band, minlength=bands.last)
-        enough = (sizes >= bands.fewest) & (np.bincount(band, weights=realised, minlength=bands.last) > 0.0)
-        kept = enough[band]
-        which, side, band = which[kept], side[kept], band[kept]
-        number = sum(map(len, groups)) + np.cumsum(enough) - 1
-        columns["day"].append(taken.times[which] // DAY_US)
-        columns["group"].append(number[band])
-        columns["band"].append(band + bands.first)
-        columns["realised"].append(realised[kept])
-        columns["growth"].append(taken.interest_growth[which])
-        groups.append(np.full(int(enough.sum()), len(symbols)))
-        # 3. The maps there.
-        whole = taken.mass.sum(axis=3, keepdims=True)
-        place = np.divide(taken.mass, whole, out=np.zeros_like(taken.mass), where=whole > 0.0)
-        for name, parts in maps.items():
-            mass = place if name == "place" else getattr(taken, name)
-            parts.append(mass[:, :, :, scored].transpose(1, 0, 2, 3)[:, which, side, band])
-        counted = (taken.liquidated, taken.at_new_extremes, taken.within_bands, taken.unknown)
-        symbols.append(_OfSymbol(taken.symbol, len(taken.times), *counted))
-    if not symbols:
-        raise MissingDataError("there are no bars to score the liquidation map on")
-    flat = {name: np.concatenate(columns.pop(name)) for name in [*columns]}
-    table = _Observations(
-        day=flat["day"] - flat["day"].min() if flat["day"].size else flat["day"],
-        band=flat["band"],
-        group=flat["group"],
-        groups=sum(map(len, groups)),
-        group_symbol=np.concatenate(groups),
-        realised=flat["realised"],
-        interest_growth=flat["growth"],
-        maps={name: np.concatenate(maps.pop(name), axis=1) for name in [*maps]},
-    )
-    return table, symbols
-
-
-def _drawn_days(table: _Observations, *, draws: int, mean_block: timedelta, seed: int) -> Floats:
+def _drawn_days(days: int, *, draws: int, mean_block: timedelta, seed: int) -> Floats:
     """Return how often each day was drawn: first the sample itself, then the draws; too few blocks give none."""
-    days = int(table.day.max()) + 1
     weights = np.ones((1, days))
     if days * DAY < FEWEST_BLOCKS * mean_block:
         return weights
@@ -269,38 +189,39 @@ class _Lift:
 
 
 class _Judge:
-    """Scores maps on the same observations and the same draws of days, so that differences are paired."""
+    """Scores maps on the same entries and the same draws of days, so that differences are paired."""
 
-    def __init__(
-        self, table: _Observations, chances: Floats, weights: Floats, top: float, mean_block: timedelta
-    ) -> None:
-        self._table = table
-        self._chances = chances
-        self._top = top
-        self._weights = weights
-        self._day = table.day
-        self.days = weights.shape[1]
-        self._mean_block = mean_block
-        self._cell = table.group * self.days + self._day
-        self._all = self._daily(np.ones(table.realised.size)), self._daily(table.realised)
+    def __init__(self, symbols: Sequence[SymbolSums], *, draws: int, mean_block: timedelta, seed: int) -> None:
+        self._symbols, self._mean_block = symbols, mean_block
+        self._first = min(each.first_day for each in symbols)
+        self.days = max(each.first_day + each.days for each in symbols) - self._first
+        self.groups = sum(each.groups for each in symbols)
+        self._weights = _drawn_days(self.days, draws=draws, mean_block=mean_block, seed=seed)
+        number = self._by_day([each.all.number for each in symbols])
+        self.observations = int(number.sum())
+        self._days_with_entries = int((number.sum(axis=0) > 0.0).sum())
+        self._number = self._weights @ number.T
+        with np.errstate(invalid="ignore", divide="ignore"):  # a draw may have none of the days of a symbol
+            self._mean = self._drawn([each.all.realised for each in symbols]) / self._number
 
-    def _daily(self, values: Floats) -> Floats:
-        """Sum by group and day, then over the days of every draw: shape (draws + 1, groups)."""
-        size = self._table.groups * self.days
-        daily = np.bincount(self._cell, weights=values, minlength=size).reshape(self._table.groups, self.days)
-        return self._weights @ daily.T
+    def _by_day(self, parts: Sequence[Floats]) -> Floats:
+        """Put the sums of each symbol on the days of all: shape (all their rows, days)."""
+        out, row = np.zeros((sum(map(len, parts)), self.days)), 0
+        for each, part in zip(self._symbols, parts, strict=True):
+            day = each.first_day - self._first
+            out[row : row + len(part), day : day + each.days] = part
+            row += len(part)
+        return out
 
-    def score(self, predicted: NDArray[np.floating], *, draw: int = 0) -> _Lift:
+    def _drawn(self, parts: Sequence[Floats]) -> Floats:
+        """Sum over the days of every draw, shape (draws + 1, groups)."""
+        return self._weights @ self._by_day(parts).T
+
+    def score(self, dense: Sequence[DenseSums]) -> _Lift:
         """Return the lift of a map, group by group, in the sample and in every draw."""
-        table = self._table
-        order = np.lexsort((self._chances[draw], predicted, table.group))
-        sizes = np.bincount(table.group, minlength=table.groups)
-        place = np.arange(order.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        dense = np.empty(order.size)
-        dense[order] = place >= sizes[table.group[order]] - np.floor(self._top * sizes)[table.group[order]]
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = self._daily(dense * table.realised) / self._daily(dense)
-            lifts = mean / (self._all[1] / self._all[0])
+            mean = self._drawn([each.realised for each in dense]) / self._drawn([each.number for each in dense])
+            lifts = mean / self._mean
         lifts[~np.isfinite(lifts)] = np.nan
         return _Lift(by_group=lifts[0], draws=np.nanmean(lifts, axis=1))
 
@@ -312,49 +233,33 @@ class _Judge:
         """Return the difference of two lifts and its interval, both on the same draws."""
         return {"lift": float(one.draws[0] - other.draws[0]), **self._interval(one.draws - other.draws)}
 
-    def by_symbol(self, found: _Lift, symbols: Sequence[str]) -> dict[str, float]:
+    def by_symbol(self, found: _Lift) -> dict[str, float]:
         """Return the lift of each symbol alone."""
-        of = self._table.group_symbol
-        return {name: float(np.nanmean(found.by_group[of == i])) for i, name in enumerate(symbols) if (of == i).any()}
+        ends = np.cumsum([each.groups for each in self._symbols])
+        parts = np.split(found.by_group, ends[:-1])
+        return {each.symbol: float(np.nanmean(own)) for each, own in zip(self._symbols, parts, strict=True)}
 
-    def rank_correlation(self, predicted: NDArray[np.floating]) -> dict[str, float]:
+    def rank_correlation(self, ranks: Sequence[Floats]) -> dict[str, float]:
         """Return the mean over groups of Spearman's correlation, ranks taken once over the sample."""
-        table = self._table
-        order = np.argsort(table.group, kind="stable")
-        borders = np.searchsorted(table.group[order], np.arange(table.groups + 1))
-        ranks = np.zeros((2, order.size))
-        for start, stop in pairwise(borders):
-            rows = order[start:stop]
-            for i, values in enumerate((predicted[rows], table.realised[rows])):
-                ranks[i, rows] = rankdata(values) / rows.size - 0.5
-        x, y = ranks
-        n = self._all[0]
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean_x, mean_y = self._daily(x) / n, self._daily(y) / n
-            covariance = self._daily(x * y) / n - mean_x * mean_y
-            spread = (self._daily(x * x) / n - mean_x**2) * (self._daily(y * y) / n - mean_y**2)
-            correlations = covariance / np.sqrt(spread)
+            x, y, xy, xx, yy = (self._drawn(list(parts)) / self._number for parts in zip(*ranks, strict=True))
+            correlations = (xy - x * y) / np.sqrt((xx - x**2) * (yy - y**2))
         correlations[~np.isfinite(correlations)] = np.nan
         if np.isnan(correlations).all():
             return {"value": float("nan"), "low": float("nan"), "high": float("nan")}
         draws = np.nanmean(correlations, axis=1)
         return {"value": float(draws[0]), **self._interval(draws)}
 
-    def regression(self, predicted: NDArray[np.floating]) -> dict[str, float]:
+    def regression(self, sums: Sequence[Floats]) -> dict[str, float]:
         """Return the slope of log1p(V) on log P within bands, with t clustered by day (CR1), V and P in bp of OI."""
-        table = self._table
-        x = np.log(1e4 * predicted.astype(np.float64) + _FLOOR_BPS)
-        y = np.log1p(1e4 * table.realised)
-        sizes = np.bincount(table.group, minlength=table.groups)
-        for values in (x, y):
-            values -= (np.bincount(table.group, weights=values, minlength=table.groups) / sizes)[table.group]
-        information = float(x @ x)
+        xx, xy = (self._by_day([each[i : i + 1] for each in sums]).sum(axis=0) for i in range(2))
+        information = float(xx.sum())
         if information <= 0.0:
             return {"slope": float("nan"), "t": float("nan")}
-        slope = float(x @ y) / information
-        by_day = np.bincount(self._day, weights=x * (y - slope * x), minlength=self.days)
-        clusters = np.unique(self._day).size
-        n, k = x.size, table.groups + 1
+        slope = float(xy.sum()) / information
+        by_day = xy - slope * xx  # of x times the residual
+        clusters = self._days_with_entries
+        n, k = self.observations, self.groups + 1
         correction = clusters / max(clusters - 1, 1) * (n - 1) / max(n - k, 1)
         error = np.sqrt(correction * float(by_day @ by_day)) / information
         return {"slope": slope, "t": slope / error if error > 0.0 else float("nan")}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -100,6 +102,71 @@ def test_too_few_blocks_give_no_interval_and_too_few_rows_no_score() -> None:
     assert np.isnan(card["layers"]["7d"]["low"])
     assert card["layers"]["7d"]["lift"] > 2.0
     assert "skipped" in scorecard_of([planted(1.0, days=2)], LAYERS, bands=BANDS, draws=100)
+
+
+def test_the_sums_by_day_give_what_all_entries_together_give() -> None:
+    """Symbols that begin and end on other days, one of them with no band that is scored."""
+    one, none = planted(1.0), planted(1.0, days=2, symbol="NEWUSDT")
+    later = planted(0.5, seed=1, days=60, symbol="ETHUSDT")
+    later = replace(later, times=later.times + 90 * 24 * HOUR_US)
+    card = scorecard_of([one, none, later], LAYERS, bands=BANDS, draws=50)
+    rows = pd.concat([entries(each, layer=1) for each in (one, later)], ignore_index=True)
+    by_band = rows.groupby(["symbol", "band"])
+    dense = by_band["mass"].rank() > by_band["mass"].transform("size") - np.floor(
+        BANDS.top * by_band["mass"].transform("size")
+    )
+    lifts = rows[dense].groupby(["symbol", "band"])["realised"].mean() / by_band["realised"].mean()
+    found = card["layers"]["7d"]
+    assert found["lift"] == pytest.approx(lifts.mean(), rel=1e-12)
+    assert found["by_symbol"] == pytest.approx(lifts.groupby("symbol").mean().to_dict(), rel=1e-12)
+    correlations = by_band[["mass", "realised"]].corr("spearman").xs("mass", level=2)["realised"]
+    assert found["rank_correlation"]["value"] == pytest.approx(correlations.mean(), rel=1e-9)
+    x, y = np.log(1e4 * rows["mass"] + 0.1), np.log1p(1e4 * rows["realised"])
+    keys = [rows["symbol"], rows["band"]]
+    x, y = (values - values.groupby(keys).transform("mean") for values in (x, y))
+    slope = (x * y).sum() / (x * x).sum()
+    meat = ((x * (y - slope * x)).groupby(rows["day"]).sum() ** 2).sum()
+    days, n, k = rows["day"].nunique(), len(rows), len(lifts) + 1
+    error = np.sqrt(days / (days - 1) * (n - 1) / (n - k) * meat) / (x * x).sum()
+    assert found["regression"] == pytest.approx({"slope": slope, "t": slope / error}, rel=1e-9)
+    assert (card["observations"], card["bands"]) == (len(rows), len(lifts))
+    assert card["days"] == rows["day"].max() - rows["day"].min() + 1
+    assert card["symbols"] == ["BTCUSDT", "NEWUSDT", "ETHUSDT"]
+
+
+def entries(taken: MapSnapshots, *, layer: int) -> pd.DataFrame:
+    """Return one row per snapshot, side and band that was crossed."""
+    which, side, band = np.nonzero(~np.isnan(taken.realised))
+    rows = {
+        "symbol": taken.symbol,
+        "day": taken.times[which] // (24 * HOUR_US),
+        "band": band,
+        "mass": taken.mass[which, layer, side, band].astype(float),
+        "realised": taken.realised[which, side, band],
+    }
+    return pd.DataFrame(rows)[(band >= BANDS.first) & ~np.isnan(taken.same_price[which, 0, side, band])]
+
+
+def test_the_order_of_symbols_does_not_matter_and_one_is_held_at_a_time() -> None:
+    held: list[weakref.ref[MapSnapshots]] = []
+
+    def taken(names: tuple[str, ...]) -> Iterator[MapSnapshots]:
+        held.clear()
+        for name in names:
+            assert all(each() is None for each in held), "the snapshots of a symbol are held when the next one comes"
+            # A constant map: ties alone decide.
+            snapshots = planted(1.0, seed=len(name), symbol=name)
+            snapshots = replace(snapshots, mass=np.full_like(snapshots.mass, 1e-3))
+            held.append(weakref.ref(snapshots))
+            yield snapshots
+            del snapshots
+
+    names = ("BTCUSDT", "ETHUSDTX")
+    cards = [scorecard_of(taken(each), LAYERS, bands=BANDS, draws=50) for each in (names, names[::-1])]
+    for layer in LAYERS:
+        one, other = (card["layers"][layer] for card in cards)
+        assert one["lift"] == pytest.approx(other["lift"], rel=1e-12)
+        assert one["by_symbol"] == other["by_symbol"]
 
 
 def attributed(low: list[float], high: list[float], longs: list[float]) -> tuple[np.ndarray, np.ndarray]:
