@@ -86,6 +86,7 @@ def test_parameters_reach_lightgbm():
         "[num_threads: 1]",
         "[deterministic: 1]",
         "[force_row_wise: 1]",
+        "[bin_construct_sample_cnt: 50000]",
         "[objective: binary]",
     ):
         assert line in text
