@@ -6,7 +6,8 @@
 - features, folds and markets of a campaign by one and by two processes, and by one and two workers of a Dask cluster on
   the loopback interface, interleaved, on workers that are there already, after equal results were asserted;
 - every stage up to `controls`, or to that of ``--until``, over markets of more and more symbols, each in a process of
-  its own: seconds, processor seconds and peak memory, and the exponent of each with the number of symbols.
+  its own: seconds, processor seconds, those of them in the system, and peak memory; and the exponent of the processor
+  seconds with the number of symbols.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ STAGES: Final = (
 )
 
 _TIMED: Final = """
-import json, re, runpy, sys, time
+import json, os, re, runpy, sys, time
 begun = time.perf_counter()
 sys.argv = [sys.argv[1]]
 runpy.run_module(f"pipelines.{sys.argv[0]}", run_name="__main__")
 # Of this program alone: `getrusage` begins with the peak of the process that started it.
 peak = int(re.search(r"VmHWM:\\s+([0-9]+)", open("/proc/self/status").read())[1]) / 1024
-print(json.dumps({"seconds": time.perf_counter() - begun, "cpu": time.process_time(), "mib": peak}))
+took = {"seconds": time.perf_counter() - begun, "cpu": time.process_time(), "system": os.times().system}
+print(json.dumps(took | {"mib": peak}))
 """
 
 
@@ -188,6 +190,7 @@ def curve(points: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
         if not cpu:  # after that of `--until`
             continue
         row = {"stage": name, **{f"{n}, CPU-s": value for n, value in cpu.items()}}
+        row |= {f"{n}, of it system": points[n][name]["system"] for n in cpu}
         row |= {f"{n}, MiB": points[n][name]["mib"] for n in cpu}
         if len(cpu) > 1:
             # From 5 symbols on, where there are: below, a stage imports and compiles more than it computes.

@@ -24,7 +24,7 @@ class RecentPaths:
     """
 
     def __init__(self, most_bars: int) -> None:
-        self._most, self.bars = most_bars, 0
+        self._most, self.bars, self._longest = most_bars, 0, 0
         self._kept: dict[Hashable, PricePath] = {}
 
     def __contains__(self, key: object) -> bool:
@@ -35,12 +35,12 @@ class RecentPaths:
         """Return the path of a key, which is made where it is not kept."""
         path = self._kept.pop(key, None)
         if path is None:
-            # Room first, for a path as long as the longest: the new one and those that go are never held together.
-            longest = max((len(each.open_time) for each in self._kept.values()), default=0)
-            while self._kept and self.bars + longest > self._most:
+            # Room first, for one as long as the longest so far: the new one and those that go are never held together.
+            while self._kept and self.bars + self._longest > self._most:
                 self.bars -= len(self._kept.pop(next(iter(self._kept))).open_time)
             path = make()
-            self.bars += len(path.open_time)
+            bars = len(path.open_time)
+            self.bars, self._longest = self.bars + bars, max(self._longest, bars)
         self._kept[key] = path
         return path
 
