@@ -105,8 +105,9 @@ def test_too_few_blocks_give_no_interval_and_too_few_rows_no_score() -> None:
 
 
 def test_the_sums_by_day_give_what_all_entries_together_give() -> None:
-    """Symbols that begin and end on other days, one of them with no band that is scored."""
+    """Symbols that begin and end on other days, one of them with no band that is scored, and days without any entry."""
     one, none = planted(1.0), planted(1.0, days=2, symbol="NEWUSDT")
+    one.realised[30 * 24 : 40 * 24] = np.nan
     later = planted(0.5, seed=1, days=60, symbol="ETHUSDT")
     later = replace(later, times=later.times + 90 * 24 * HOUR_US)
     card = scorecard_of([one, none, later], LAYERS, bands=BANDS, draws=50)
@@ -167,6 +168,15 @@ def test_the_order_of_symbols_does_not_matter_and_one_is_held_at_a_time() -> Non
         one, other = (card["layers"][layer] for card in cards)
         assert one["lift"] == pytest.approx(other["lift"], rel=1e-12)
         assert one["by_symbol"] == other["by_symbol"]
+
+
+def test_ties_fall_otherwise_in_every_symbol() -> None:
+    """Catches chances that all symbols share, by which the luck of a constant map would not average out."""
+    one = planted(1.0)
+    one = replace(one, mass=np.full_like(one.mass, 1e-3))
+    card = scorecard_of([one, replace(one, symbol="ETHUSDT")], LAYERS, bands=BANDS, draws=50)
+    lifts = card["layers"]["7d"]["by_symbol"]
+    assert lifts["BTCUSDT"] != pytest.approx(lifts["ETHUSDT"], rel=1e-6)
 
 
 def attributed(low: list[float], high: list[float], longs: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -284,6 +294,32 @@ def test_frames_of_one_symbol_each_are_scored_as_one_frame_of_all() -> None:
     ]
     assert "skipped" not in map_scorecard(with_and_without, families(), **settings)
     assert one["symbols"] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_neither_a_frame_nor_its_snapshots_are_held_when_the_next_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a history that adds up in memory, symbol by symbol."""
+    frames_held: list[weakref.ref[MarketFrame]] = []
+    snapshots_held: list[weakref.ref[MapSnapshots]] = []
+
+    def frames() -> Iterator[MarketFrame]:
+        for symbols in (("BTCUSDT", "ETHUSDT"), ("SOLUSDT",)):
+            assert all(each() is None for each in frames_held)
+            tables = small_market(symbols, days=2, interval=BAR)
+            frame = MarketFrame.from_tables(tables, FrameSpec(bar_interval=BAR, decision_lag=DECISION_LAG))
+            frames_held.append(weakref.ref(frame))
+            yield frame
+            del frame
+
+    def take(_frame: MarketFrame, _families: tuple[Family, ...], symbol: str, _bands: Bands) -> MapSnapshots:
+        assert all(each() is None for each in snapshots_held)
+        snapshots = planted(1.0, symbol=symbol)
+        snapshots_held.append(weakref.ref(snapshots))
+        return snapshots
+
+    monkeypatch.setattr("slackwater.evidence.map_scorecard.take_snapshots", take)
+    card = map_scorecard(frames(), families(), draws=50)
+    assert card["symbols"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert (len(frames_held), len(snapshots_held)) == (2, 3)
 
 
 def test_the_table_shows_every_layer_and_control() -> None:
