@@ -379,6 +379,7 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
     from pyarrow import RecordBatch, array, default_memory_pool, parquet  # scoring does not need it
 
     source = _file(path)
+    file: parquet.ParquetFile | None = None
     try:
         with parquet.ParquetFile(source) as file:
             lacking = sorted({*(columns or [])} - {*file.schema_arrow.names})
@@ -392,6 +393,7 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
     except (OSError, ValueError) as error:
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
     finally:
+        file = None  # its reader holds what it has read ahead
         default_memory_pool().release_unused()  # Arrow keeps what it has freed, some 200 MiB of 200 columns
 
 

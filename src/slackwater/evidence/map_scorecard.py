@@ -21,7 +21,7 @@ from slackwater.durations import duration_name
 from slackwater.errors import MissingDataError
 from slackwater.evidence.map_history import density_family, layer_names
 from slackwater.evidence.map_snapshots import Bands, MapSnapshots, take_snapshots
-from slackwater.evidence.map_sums import CONTROLS, DenseSums, SymbolSums, sums_of
+from slackwater.evidence.map_sums import CONTROLS, MAPS, DenseSums, SymbolSums, sums_of
 from slackwater.features.family import Family
 from slackwater.market.frame import MarketFrame
 from slackwater.metrics.selection import FEWEST_BLOCKS, Stretch, block_bootstrap_indices
@@ -31,6 +31,8 @@ from slackwater.types import Floats
 __all__ = ["map_scorecard", "scorecard_of"]
 
 _FEWEST_DRAWS: Final = 0.95
+_ROUNDING: Final = 1e-20
+"""Mean square below which a map is constant within its bands: what is left of its mean is rounding."""
 
 
 def map_scorecard(
@@ -136,10 +138,7 @@ def scorecard_of(
     judge = _Judge(scored, draws=draws, mean_block=mean_block, seed=seed)
     cards: dict[str, Any] = {}
     for i, layer in enumerate(layers):
-        own, place, distance, price = (
-            judge.score([each.layers[i].maps[name] for each in scored])
-            for name in ("mass", "place", "same_distance", "same_price")
-        )
+        own, place, distance, price = (judge.score([each.layers[i].maps[name] for each in scored]) for name in MAPS)
         cards[layer] = {
             **judge.lift(own),
             "place_alone": judge.lift(place),
@@ -254,7 +253,7 @@ class _Judge:
         """Return the slope of log1p(V) on log P within bands, with t clustered by day (CR1), V and P in bp of OI."""
         xx, xy = (self._by_day([each[i : i + 1] for each in sums]).sum(axis=0) for i in range(2))
         information = float(xx.sum())
-        if information <= 0.0:
+        if information <= _ROUNDING * self.observations:
             return {"slope": float("nan"), "t": float("nan")}
         slope = float(xy.sum()) / information
         by_day = xy - slope * xx  # of x times the residual

@@ -1,7 +1,7 @@
 """Sums by day of what was liquidated where a liquidation map was dense, of one symbol.
 
 The scorecard (`slackwater.evidence.map_scorecard`) draws days. So the sums of a day are all that it needs, and of a
-symbol nothing else is kept: a few MB, whatever the number of its snapshots.
+symbol nothing else is kept. Their size depends on the number of days, not on that of the snapshots.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def sums_of(taken: MapSnapshots, bands: Bands) -> SymbolSums:
 
     Notes
     -----
-    Ties are broken at random, by numbers that depend on the name of the symbol alone: otherwise a constant map would
-    call the first rows dense. Distance alone is constant in a group, and has numbers of its own, or it would be the
-    uniform map.
+    Ties are broken at random, by numbers that depend on the name of the symbol and the number of its entries, and on no
+    other symbol: otherwise a constant map would call the first rows dense. Distance alone is constant in a group, and
+    has numbers of its own, or it would be the uniform map.
     """
     entries = _Entries.of(taken, bands)
     generator = np.random.default_rng([_SEED, crc32(taken.symbol.encode())])

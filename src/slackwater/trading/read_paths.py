@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
@@ -24,7 +25,8 @@ class RecentPaths:
     """
 
     def __init__(self, most_bars: int) -> None:
-        self._most, self.bars, self._longest = most_bars, 0, 0
+        self._most, self.bars = most_bars, 0
+        self._lengths = Counter[int]()
         self._kept: dict[Hashable, PricePath] = {}
 
     def __contains__(self, key: object) -> bool:
@@ -35,14 +37,22 @@ class RecentPaths:
         """Return the path of a key, which is made where it is not kept."""
         path = self._kept.pop(key, None)
         if path is None:
-            # Room first, for one as long as the longest so far: the new one and those that go are never held together.
-            while self._kept and self.bars + self._longest > self._most:
-                self.bars -= len(self._kept.pop(next(iter(self._kept))).open_time)
+            # Room first, for one as long as the longest: unless it is longer, those that go are not held beside it.
+            longest = max(self._lengths, default=0)
+            while self._kept and self.bars + longest > self._most:
+                self._count(self._kept.pop(next(iter(self._kept))), -1)
             path = make()
-            bars = len(path.open_time)
-            self.bars, self._longest = self.bars + bars, max(self._longest, bars)
+            self._count(path, 1)
         self._kept[key] = path
         return path
+
+    def _count(self, path: PricePath, change: int) -> None:
+        """Count a path that came or went; there are few lengths, and may be thousands of paths."""
+        bars = len(path.open_time)
+        self.bars += change * bars
+        self._lengths[bars] += change
+        if not self._lengths[bars]:
+            del self._lengths[bars]
 
 
 class PathsThatAreRead(Mapping[str, PricePath]):
