@@ -8,16 +8,15 @@ from pipelines._closure import code_digest
 from pipelines._stage import Stage, run
 from pipelines._training import build_trainer
 from slackwater.models.horizons import predict_horizons
-from slackwater.models.training_range import TrainingRange
-from slackwater.run.training import predict_test_blocks, read_training_set, training_shares
+from slackwater.run.training import predict_test_blocks, read_training_set, training_range, training_shares
 from slackwater.storage import atomic_directory, digest_of, write_json, write_parquet
 
 
 def main(stage: Stage) -> None:
     """Write ``data/predictions.parquet``, ``models/fitted`` and ``data/reports/trials.json``."""
     training, trainer = read_training_set(), build_trainer(stage)
-    features = trainer.read_by_models(training)
-    stage.say(f"{len(training):,} events, {int(training.trains.sum()):,} of them train; {features.shape[1]} columns")
+    n_columns, n_train = len(trainer.columns(training)), int(training.trains.sum())
+    stage.say(f"{len(training):,} events, {n_train:,} of them train; {n_columns} columns")
     if trainer.model.calibration == "none":
         stage.say("warning: `model.calibration` is none, so no probability has a lower bound and no trade is taken")
     predictions = predict_test_blocks(training, trainer, stage.say)
@@ -27,7 +26,7 @@ def main(stage: Stage) -> None:
         for fitted in exported:
             (root / fitted.file).write_text(fitted.model.to_text(), encoding="utf-8")
         write_json({fitted.target.name: fitted.entry() for fitted in exported}, root / "models.json")
-        known = TrainingRange().fit(features[training.trains])
+        known = training_range(training, trainer)
         write_json(known.to_dict(), root / "training_range.json")
         write_json(training_shares(training, trainer).to_dict(), root / "training_shares.json")
     write_parquet(predictions, "data/predictions.parquet")

@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from slackwater.models.table_rows import TableRows
 from slackwater.models.targets import ExplainedModel
+from slackwater.types import Floats
 
 __all__ = ["MISSION_FEATURES", "family_shares", "partial_dependence"]
 
@@ -48,7 +50,7 @@ def family_shares(model: ExplainedModel, features: pd.DataFrame, families: Mappi
     """
     names = list(model.feature_names)
     family = np.array([families.get(name, name) for name in names])
-    parts = model.contributions(_sample(features[names]))[:, :-1]
+    parts = model.contributions(_sample(features, names))[:, :-1]
     gain = model.importance()
     order = list(dict.fromkeys(family))
     size = {name: float(np.abs(parts[:, family == name].sum(axis=1)).mean()) for name in order}
@@ -80,7 +82,7 @@ def partial_dependence(model: ExplainedModel, features: pd.DataFrame) -> dict[st
         the mean raw log-odds of the rows where the feature has that value, less their mean over the values.
     """
     names = list(model.feature_names)
-    rows, found = _sample(features[names]), {}
+    rows, found = _sample(features, names), {}
     for family, wanted in MISSION_FEATURES.items():
         for name in (each for each in wanted if each in names):
             known = features[name].dropna()
@@ -93,10 +95,10 @@ def partial_dependence(model: ExplainedModel, features: pd.DataFrame) -> dict[st
     return found
 
 
-def _sample(features: pd.DataFrame) -> Any:
-    """Return some rows, evenly spaced."""
+def _sample(features: pd.DataFrame, names: list[str]) -> Floats:
+    """Return some rows of columns, evenly spaced."""
     place = np.linspace(0, len(features) - 1, min(_ROWS, len(features))).astype(int)
-    return features.to_numpy(np.float64)[place]
+    return TableRows.of(features, names, place).taken()
 
 
 def _at(rows: Any, column: int, value: float) -> Any:

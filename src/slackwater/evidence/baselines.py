@@ -63,7 +63,7 @@ def gated_controls(
     for name in wanted:
         its, given = made[name]()
         if progress is not None:
-            progress(f"{name}: {its.read_by_models(given).shape[1]} columns")
+            progress(f"{name}: {len(its.columns(given))} columns")
         found[name] = its.predict_out_of_fold(given)
     return found
 

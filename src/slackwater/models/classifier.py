@@ -13,12 +13,13 @@ import lightgbm
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from slackwater.errors import DataError, ParameterError, SchemaError
 from slackwater.models.parameters import TreeParameters
+from slackwater.models.table_rows import TableRows
 from slackwater.numbers import brief
 from slackwater.parallel.process import has_one_thread
 
@@ -144,9 +145,40 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         _check_names(getattr(X, "columns", ()))
         rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
-        self.classes_, target = _two_classes(labels)
-        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        self.booster_ = self._boosted(rows, target, weight, _checked_init_score(init_score, len(rows)))
+        return self._fitted(rows, labels, sample_weight, init_score)
+
+    def fit_rows(
+        self,
+        rows: TableRows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        init_score: ArrayLike | None = None,
+    ) -> ReversalClassifier:
+        """Fit the trees on rows of a table; parameters and errors are those of :meth:`fit`.
+
+        Above 50,000 rows LightGBM takes them part by part, so that they are held in its bins alone, a byte per value.
+        The bins are those of :meth:`fit`. The trees need not be: a column that is nearly always 0 and with which no
+        split has `min_child_samples` on both sides is left out there, and here it can still be drawn for a tree.
+        """
+        if len(rows) <= _BINNED_BY:
+            return self.fit(rows.frame(), y, sample_weight, init_score=init_score)
+        self._check_parameters()
+        _check_names(rows.columns)
+        validate_data(self, rows.frame(slice(1)), skip_check_array=True)  # the names of the columns
+        for part, values in rows.parts():
+            if np.isinf(values).any():
+                raise ValueError(f"Input X contains infinity, within rows {part.start} to {part.stop - 1}.")
+        labels = column_or_1d(y)
+        check_consistent_length(rows.rows, labels)
+        return self._fitted(_Streamed(rows), labels, sample_weight, init_score)
+
+    def _fitted(
+        self, X: Any, y: NDArray[Any], sample_weight: ArrayLike | None, init_score: ArrayLike | None
+    ) -> ReversalClassifier:
+        self.classes_, target = _two_classes(y)
+        weight = _check_sample_weight(sample_weight, target, dtype=np.float64, ensure_non_negative=True)
+        self.booster_ = self._boosted(X, target, weight, _checked_init_score(init_score, len(target)))
         return self
 
     def to_text(self) -> str:
@@ -205,11 +237,12 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     def _boosted(
         self,
-        X: NDArray[np.float64],
+        X: NDArray[np.float64] | _Streamed,
         target: NDArray[np.intp],
         weight: NDArray[np.float64],
         base: NDArray[np.float64] | None,
     ) -> lightgbm.Booster:
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         parameters = {
             "objective": "binary",
             "num_leaves": self.num_leaves,
@@ -219,7 +252,8 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             "bagging_fraction": self.subsample,
             "bagging_freq": self.subsample_freq,
             "lambda_l2": self.reg_lambda,
-            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+            "seed": seed,
+            "data_random_seed": seed,  # not derived from the other where rows are streamed
             "num_threads": self._n_threads(),
             "deterministic": True,
             "force_row_wise": True,
@@ -233,7 +267,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
     def _train(
         self,
         parameters: dict[str, Any],
-        X: NDArray[np.float64],
+        X: NDArray[np.float64] | _Streamed,
         target: NDArray[np.intp],
         weight: NDArray[np.float64],
         base: NDArray[np.float64] | None,
@@ -244,6 +278,23 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
 
     def _n_threads(self) -> int:
         return 1 if has_one_thread() else int(joblib.effective_n_jobs(self.n_jobs))
+
+
+class _Streamed(lightgbm.Sequence):
+    """Rows of a table as LightGBM reads them: one after the other for its bins, then in parts."""
+
+    batch_size = 8_192
+
+    def __init__(self, rows: TableRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: Any) -> NDArray[np.float64]:
+        if isinstance(at, slice):
+            return self._rows.taken(at)
+        return self._rows.taken(slice(at, at + 1))[0]
 
 
 def _check_names(names: Iterable[object]) -> None:

@@ -54,7 +54,7 @@ class DistributedClassifier(ReversalClassifier):
     def _train(
         self,
         parameters: dict[str, Any],
-        X: NDArray[np.float64],
+        X: Any,
         target: NDArray[np.intp],
         weight: NDArray[np.float64],
         base: NDArray[np.float64] | None,
@@ -88,7 +88,7 @@ def require_cluster() -> ClusterWorkers:
 def _fitted_together(
     cluster: ClusterWorkers,
     parameters: dict[str, Any],
-    rows: tuple[NDArray[Any] | None, ...],
+    rows: tuple[Any, ...],
     names: Any,
     time_limit: timedelta,
 ) -> lightgbm.Booster:
@@ -135,17 +135,16 @@ def _quiet() -> logging.Logger:
     return logger
 
 
-def _spread(client: Any, values: NDArray[Any], workers: list[str]) -> Any:
+def _spread(client: Any, values: Any, workers: list[str]) -> Any:
     """Return a Dask array of which every worker holds each n-th row."""
     from dask import array, delayed  # type: ignore[attr-defined]  # partly typed
 
     arrays: Any = array
-    shares = [np.ascontiguousarray(values[i :: len(workers)]) for i in range(len(workers))]
-    sent = [client.scatter(share, workers=[worker], hash=False) for share, worker in zip(shares, workers, strict=True)]
-    parts = [
-        arrays.from_delayed(delayed(future), shape=share.shape, dtype=share.dtype)
-        for share, future in zip(shares, sent, strict=True)
-    ]
+    parts = []
+    for i, worker in enumerate(workers):
+        share = np.ascontiguousarray(values[i :: len(workers)])
+        sent = client.scatter(share, workers=[worker], hash=False)
+        parts.append(arrays.from_delayed(delayed(sent), shape=share.shape, dtype=share.dtype))
     return arrays.concatenate(parts)
 
 

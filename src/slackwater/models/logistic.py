@@ -17,6 +17,7 @@ from scipy.special import expit, logit, ndtri
 
 from slackwater.errors import BundleError, DataError, ParameterError
 from slackwater.models.predictor import checked_matrix
+from slackwater.models.table_rows import TableRows
 from slackwater.numbers import brief
 from slackwater.storage import strict_json
 
@@ -31,6 +32,8 @@ _MOST_KNOTS: Final = 64  # Further out than 1/128 of the training rows a score s
 _LARGEST_SCORE: Final = 10.0  # of a value that occurred once among 10^23
 _NEWTON_STEPS: Final = 100
 _TOLERANCE: Final = 1e-10
+_BLOCK: Final = 32_768
+"""Rows whose weighted copy the sum of the curvature holds at a time: 50 MB of 192 columns."""
 _COLUMN_KEYS: Final = {"name", "coefficient", "knots", "scores"}
 
 
@@ -121,17 +124,30 @@ class RankLogistic:
             is not finite, a weight is negative, or `y` does not contain both classes with a positive weight, and
             nothing but 0 and 1; or if `init_score` is so large that no coefficient can be told.
         """
-        rows = np.ascontiguousarray(X, dtype=np.float64)
+        matrix = np.ascontiguousarray(X, dtype=np.float64)
+        if matrix.ndim != 2 or not matrix.size:
+            raise DataError(f"`X` must have shape (n_rows >= 1, n_features >= 1), was {matrix.shape}")
+        names = getattr(X, "columns", [f"Column_{at}" for at in range(matrix.shape[1])])
+        rows = TableRows(matrix, [str(name) for name in names], np.arange(len(matrix)))
+        return self.fit_rows(rows, y, sample_weight, init_score=init_score)
+
+    def fit_rows(
+        self,
+        rows: TableRows,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        init_score: ArrayLike | None = None,
+    ) -> RankLogistic:
+        """Fit on rows of a table, the same model as by `fit`; their scores are held, not the rows themselves."""
         outcome, weight, base = _checked(rows, y, sample_weight, init_score)
-        names = getattr(X, "columns", None)
-        lines = [_normal_scores(rows[:, at]) for at in range(rows.shape[1])]
-        self._take(
-            [f"Column_{at}" for at in range(rows.shape[1])] if names is None else list(map(str, names)),
-            np.zeros(rows.shape[1]),
-            lines,
-        )
-        scores = np.empty_like(rows)
-        _score_rows(self._starts, self._knots, self._scores, rows, scores)
+        lines = [_normal_scores(rows.column(at)) for at in range(rows.shape[1])]
+        self._take(rows.columns, np.zeros(rows.shape[1]), lines)
+        scores = np.ones((len(rows), rows.shape[1] + 1))  # the last column: the intercept
+        for part, values in rows.parts():
+            found = np.empty_like(values)
+            _score_rows(self._starts, self._knots, self._scores, values, found)
+            scores[part, :-1] = found
         self._coefficients, self._intercept = _fitted(scores, outcome, self.c * weight, base)
         return self
 
@@ -238,14 +254,13 @@ def _normal_scores(values: Floats) -> tuple[Floats, Floats]:
 
 
 def _fitted(scores: Floats, outcome: Floats, weight: Floats, base: Floats) -> tuple[Floats, float]:
-    """Minimise the penalised loss by Newton's method, halving steps that do not descend."""
-    columns = np.column_stack([scores, np.ones(len(scores))])
-    penalty = np.append(np.ones(scores.shape[1]), 0.0)
-    at = np.zeros(columns.shape[1])
+    """Minimise the penalised loss by Newton's method, halving steps that do not descend; the last column is 1."""
+    penalty = np.append(np.ones(scores.shape[1] - 1), 0.0)
+    at = np.zeros(scores.shape[1])
     at[-1] = logit(np.average(outcome, weights=weight)) - np.average(base, weights=weight)
 
     def loss(coefficients: Floats) -> float:
-        log_odds = base + columns @ coefficients
+        log_odds = base + scores @ coefficients
         error = outcome @ (weight * np.logaddexp(0.0, -log_odds)) + (1.0 - outcome) @ (
             weight * np.logaddexp(0.0, log_odds)
         )
@@ -253,9 +268,9 @@ def _fitted(scores: Floats, outcome: Floats, weight: Floats, base: Floats) -> tu
 
     best = loss(at)
     for _ in range(_NEWTON_STEPS):
-        p = expit(base + columns @ at)
-        gradient = columns.T @ (weight * (p - outcome)) + penalty * at
-        curvature = (columns.T * (weight * p * (1.0 - p))) @ columns + np.diag(penalty)
+        p = expit(base + scores @ at)
+        gradient = scores.T @ (weight * (p - outcome)) + penalty * at
+        curvature = np.diag(penalty) + _outer(scores, weight * p * (1.0 - p))
         try:
             step = np.linalg.solve(curvature, gradient)
         except np.linalg.LinAlgError:
@@ -273,14 +288,25 @@ def _fitted(scores: Floats, outcome: Floats, weight: Floats, base: Floats) -> tu
     return at[:-1], float(at[-1])
 
 
+def _outer(scores: Floats, weight: Floats) -> Floats:
+    """Return the weighted sum of the outer products of the rows."""
+    total = np.zeros((scores.shape[1], scores.shape[1]))
+    for start in range(0, len(scores), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        total += (scores[part].T * weight[part]) @ scores[part]
+    return total
+
+
 def _checked(
-    rows: Floats, y: ArrayLike, sample_weight: ArrayLike | None, init_score: ArrayLike | None
+    rows: TableRows, y: ArrayLike, sample_weight: ArrayLike | None, init_score: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
-    if rows.ndim != 2 or not rows.size:
+    if not len(rows):
         raise DataError(f"`X` must have shape (n_rows >= 1, n_features >= 1), was {rows.shape}")
-    infinite = np.argwhere(np.isinf(rows))
-    if len(infinite):
-        raise DataError(f"`X` must not hold infinity, the first is in row {infinite[0][0]}, column {infinite[0][1]}")
+    for part, values in rows.parts():
+        infinite = np.argwhere(np.isinf(values))
+        if len(infinite):
+            row, column = infinite[0]
+            raise DataError(f"`X` must not hold infinity, the first is in row {part.start + row}, column {column}")
     outcome = np.asarray(y, dtype=np.float64)
     weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     base = np.zeros(len(rows)) if init_score is None else np.asarray(init_score, dtype=np.float64)

@@ -11,6 +11,7 @@ import numpy as np
 from slackwater.errors import BundleError, ParameterError
 from slackwater.models.logistic import RankLogistic
 from slackwater.models.predictor import FlattenedTrees
+from slackwater.models.table_rows import TableRows, fit_model
 from slackwater.models.targets import ExplainedModel, Model
 from slackwater.numbers import brief
 from slackwater.storage import strict_json
@@ -57,6 +58,14 @@ class MeanModel:
         """Fit every member; see `slackwater.models.targets.Model.fit`."""
         for member in self.members:
             member.fit(X, y, sample_weight, init_score=init_score)
+        return self
+
+    def fit_rows(
+        self, rows: TableRows, y: ArrayLike, sample_weight: ArrayLike, *, init_score: ArrayLike | None = None
+    ) -> MeanModel:
+        """Fit every member on rows of a table; see `slackwater.models.table_rows.FitsRows`."""
+        for member in self.members:
+            fit_model(member, rows, y, sample_weight, init_score=init_score)
         return self
 
     def decision_function(self, X: ArrayLike) -> Floats:

@@ -18,6 +18,7 @@ from slackwater.model_selection.walk_forward import PurgedWalkForward
 from slackwater.models.calibration import AnchoredCalibrator, IdentityCalibrator, SigmoidCalibrator
 from slackwater.models.kinds import new_model
 from slackwater.models.parameters import ModelParameters, WalkForward
+from slackwater.models.table_rows import TableRows, fit_model
 from slackwater.models.targets import TARGETS, Calibrator, Model, Target
 from slackwater.models.training_range import TrainingRange
 from slackwater.parallel import run_here, run_tasks
@@ -211,7 +212,7 @@ class Trainer:
                 raise ParameterError(f"`model.families`: the data feed no feature of {name}, but of {', '.join(fed)}")
         return tuple(name for name in fed if wanted is None or name in wanted)
 
-    def read_by_models(self, training: TrainingSet) -> pd.DataFrame:
+    def columns(self, training: TrainingSet) -> list[str]:
         """Return the columns that the models read: those of `ModelParameters.families`, and the direction.
 
         Raises
@@ -220,10 +221,13 @@ class Trainer:
             As `families`.
         """
         if self.model.families is None:
-            return training.features
+            return list(training.features)
         families = self.families(training)
-        own = [name for name in training.features if training.families.get(name) in families]
-        return training.features[[*own, "direction"]]
+        return [*(name for name in training.features if training.families.get(name) in families), "direction"]
+
+    def read_by_models(self, training: TrainingSet, rows: Ints) -> TableRows:
+        """Return what the models read of some events; errors as `columns`."""
+        return TableRows.of(training.features, self.columns(training), rows)
 
     def splits(self, training: TrainingSet) -> Iterator[tuple[Ints, Ints]]:
         """Yield the purged walk-forward splits: of the training rows those that train, of the test rows all.
@@ -292,8 +296,9 @@ class Trainer:
         self._require_labels(training, target, rows)
         at, outcome, weight = _weighted(training, target, rows, training.train_weight)
         model = new_model(self.model) if target.model is None else target.model()
-        return model.fit(
-            self.read_by_models(training).iloc[at],
+        return fit_model(
+            model,
+            self.read_by_models(training, at),
             outcome,
             # One per event on average, so that the regularisation is the same whatever the overlap.
             weight / (weight.sum() / training.labels[target.column].iloc[rows].notna().sum()),
@@ -357,13 +362,13 @@ class Trainer:
         return out
 
     def _raw_predictions(self, training: TrainingSet, split: tuple[Ints, Ints]) -> dict[str, Any]:
-        (train, test), features = split, self.read_by_models(training)
-        columns: dict[str, Any] = {}
+        train, test = split
+        tested, columns = self.read_by_models(training, test).frame(), dict[str, Any]()
         for target in self.targets:
             name, y = target.name, training.labels[target.column].iloc[train].dropna()
             raw, anchor = np.full(len(test), np.nan), np.nan
             if len(y) >= _MIN_LABELLED and y.max() > 0.0 and y.min() < 1.0:
-                raw = self.fit(training, target, train).decision_function(features.iloc[test])
+                raw = self.fit(training, target, train).decision_function(tested)
                 anchor = _anchor(training, target, train)
             columns |= {f"raw_{name}": raw, f"anchor_{name}": anchor}
             if target.offset is None:
@@ -434,12 +439,12 @@ class Trainer:
             The rows of `predict_out_of_fold`: `out_of_range_features` (names of features outside of the training range,
             where there are too many of them) and `trained_until` (when the last training label was known).
         """
-        known_time, features, blocks = training.label_known_time, self.read_by_models(training), []
+        known_time, blocks = training.label_known_time, []
         for train, test in self.splits(training):
-            rows = features.iloc[test]
-            known = TrainingRange().fit(features.iloc[train])
+            rows = self.read_by_models(training, test)
+            known = TrainingRange().fit(self.read_by_models(training, train).taken())
             columns = {
-                "out_of_range_features": known.out_of_range(rows.to_numpy(np.float64), rows.columns),
+                "out_of_range_features": known.out_of_range(rows.taken(), rows.columns),
                 "trained_until": known_time.iloc[train].max(),
             }
             blocks.append(pd.DataFrame(columns))

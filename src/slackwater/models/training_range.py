@@ -218,12 +218,13 @@ class TrainingRange:
 
 def _range_of(rows: Floats, tail: float) -> tuple[Floats, Floats]:
     """Return the lower and upper bound of every column; NaN where no value is known."""
-    ascending = np.sort(rows, axis=0)  # NaN last.
-    n_known = np.count_nonzero(~np.isnan(rows), axis=0)
-    left_out = np.floor(tail * n_known).astype(np.intp)
-    column = np.arange(rows.shape[1])
-    # Without a known value the last position is row -1, which is NaN as every other.
-    return ascending[left_out, column], ascending[n_known - 1 - left_out, column]
+    lower, upper = np.full((2, rows.shape[1]), np.nan)
+    for column, values in enumerate(rows.T):  # one at a time: sorted, all of them would be held twice
+        known = np.sort(values[~np.isnan(values)])
+        if known.size:
+            left_out = int(tail * known.size)
+            lower[column], upper[column] = known[left_out], known[-1 - left_out]
+    return lower, upper
 
 
 def _drift(rows: Floats, tail: float) -> float:

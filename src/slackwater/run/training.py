@@ -7,15 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from slackwater.models.targets import TARGETS
 from slackwater.models.training import Trainer, TrainingSet
+from slackwater.models.training_range import TrainingRange
 from slackwater.models.training_shares import TrainingShares
 from slackwater.run.features import read_features
 from slackwater.storage import read_parquet, read_parquet_parts
 
-__all__ = ["end_of_training", "predict_test_blocks", "read_training_set", "training_shares"]
+__all__ = ["end_of_training", "predict_test_blocks", "read_training_set", "training_range", "training_shares"]
 
 
 def read_training_set(data: str | Path = "data") -> TrainingSet:
@@ -48,11 +50,16 @@ def predict_test_blocks(
     return trainer.predict_out_of_fold(training, progress=progress).join(trainer.training_facts(training))
 
 
+def training_range(training: TrainingSet, trainer: Trainer) -> TrainingRange:
+    """Return the range of each column among the events that train."""
+    return TrainingRange().fit(trainer.read_by_models(training, np.flatnonzero(training.trains)).taken())
+
+
 def training_shares(training: TrainingSet, trainer: Trainer) -> TrainingShares:
     """Return the shares of the events that trade: against those that only train, the choice of events is a drift."""
-    rows, features = training.trades, trainer.read_by_models(training)
-    families = [training.families.get(name, name) for name in features]  # `direction` is a family of its own
-    return TrainingShares.of(features[rows], training.labels["event_time"][rows], families)
+    rows = trainer.read_by_models(training, np.flatnonzero(training.trades))
+    families = [training.families.get(name, name) for name in rows.columns]  # `direction` is a family of its own
+    return TrainingShares.of(rows.taken(), training.labels["event_time"][training.trades], families)
 
 
 def end_of_training(labels: pd.DataFrame, embargo: timedelta) -> dict[str, Any]:

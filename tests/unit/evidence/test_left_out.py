@@ -239,4 +239,4 @@ def test_families_that_cost_nothing_alone(signs: dict[str, int | None], expected
 def test_a_family_that_the_data_do_not_feed_is_named() -> None:
     """Caught: a misspelt name beside a right one, which would train on less than was asked for."""
     with pytest.raises(ParameterError, match="no feature of sweps, but of funding, sweeps"):
-        TRAINER.reading(("funding", "sweps")).read_by_models(training())
+        TRAINER.reading(("funding", "sweps")).columns(training())
