@@ -32,6 +32,13 @@ from slackwater.types import Bools
 _KEYS: Final = ["symbol", "event_time"]
 
 
+def scored_events(labels: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
+    """Return the events of the test blocks with their predictions, those of the controls, and their labels."""
+    scored = read_parquet("data/predictions.parquet")
+    scored = scored.merge(predicted.drop(columns=["row", "fold"]), on=_KEYS, validate="1:1")
+    return scored.merge(labels, on=_KEYS, validate="1:1")
+
+
 def tested_events(scored: pd.DataFrame, known: Collection[str]) -> pd.DataFrame:
     """Return the events of the test blocks that trade, by symbol and time, with the features that rules read.
 

@@ -137,16 +137,17 @@ def _without(
             yield Variant(part=part, name=name, change=change, accepted=accepted(found), p=p, note=note)
 
 
-def unseen_groups(refits: Refits, depth: str) -> list[UnseenGroup]:
+def unseen_groups(symbols: pd.Series, refits: Refits | None) -> list[UnseenGroup]:
     """Return the predictions of the events of each group of symbols by models that saw none of its events.
 
-    One group that was not measured stands for all where there is one symbol, or `evaluation.depth` is not full.
+    One group that was not measured stands for all where there is one symbol, or nothing is fitted again: `refits` is
+    None where `evaluation.depth` is not full.
     """
-    groups = symbol_groups(refits.training.labels["symbol"])
+    groups = symbol_groups(symbols)
     everyone = tuple(sorted(symbol for group in groups for symbol in group))
     if len(groups) == 1:
         return [UnseenGroup(symbols=everyone, note="not applicable: the data set has one symbol")]
-    if depth != "full":
+    if refits is None:
         how = "not measured: set `evaluation.depth` to `full`, which fits the model without each of them"
         return [UnseenGroup(symbols=everyone, note=how)]
     fits = {

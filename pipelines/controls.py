@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pipelines._controls import (
     absent_families,
@@ -11,6 +11,7 @@ from pipelines._controls import (
     cheap_variants,
     entry_market,
     rule_rows,
+    scored_events,
     tested_events,
 )
 from pipelines._refits import Refits, families_together, family_variants, unseen_groups
@@ -36,6 +37,8 @@ from slackwater.types import Bools, Floats
 QUICK = ("price_only",)
 """Controls that are fitted for the gate where `evaluation.depth` is quick."""
 
+_KEYS: Final = ["symbol", "event_time"]
+
 
 def main(stage: Stage) -> None:
     """Write ``data/control_predictions.parquet``, ``data/reports/controls.json`` and ``data/reports/controls.md``."""
@@ -48,27 +51,28 @@ def main(stage: Stage) -> None:
     gated = gated_controls(training, trainer, wanted=wanted, seed=resampling.seed, progress=stage.say)
     predicted = control_predictions(training, trainer, gated=gated, seed=resampling.seed, progress=stage.say)
     write_parquet(predicted, "data/control_predictions.parquet")
-
-    keys = ["symbol", "event_time"]
-    scored = read_parquet("data/predictions.parquet")
-    scored = scored.merge(predicted.drop(columns=["row", "fold"]), on=keys, validate="1:1")
-    scored = scored.merge(training.labels, on=keys, validate="1:1")
+    scored = scored_events(training.labels, predicted)
+    entries = scored[["symbol", "entry_time", "entry_price"]].copy()
     events = tested_events(scored, [f["name"] for f in manifest["features"]])
+    attribution, symbols, families = _attribution(training), training.labels["symbol"], trainer.families(training)
+    # The features and tables of all events are not held beside the trades; what is fitted again reads them again.
+    del training, predicted, scored
+
     backtest = read_backtest(stage)
     gate = build_gate(stage, backtest.symbols)
     market = entry_market(stage, backtest, gate)
     events = events.assign(funding_known=market.funding_known(events))
-    sample = read_parquet("reports/unit_risk_trades.parquet", columns=keys)
+    sample = read_parquet("reports/unit_risk_trades.parquet", columns=_KEYS)
     accepted = among(events, set(sample.itertuples(index=False, name=None)))
     by_scores: dict[str, tuple[Bools | None, Floats]] = {"permuted_labels": (None, events["p_permuted"].to_numpy())}
     for name, found in gated.items():
-        p = events[keys].merge(found, on=keys, how="left", validate="1:1")["p_direction"].to_numpy()
+        p = events[_KEYS].merge(found, on=_KEYS, how="left", validate="1:1")["p_direction"].to_numpy()
         by_scores[name] = (accepted_by(backtest, gate, found, events), p)
     made = ControlledRun(
         events=events,
         accepted=accepted,
         by_scores=by_scores,
-        drift_events=scored[["symbol", "entry_time", "entry_price"]],
+        drift_events=entries,
         market=market,
         bar_interval=stage.market.bar_interval,
         depth=depth,
@@ -79,22 +83,23 @@ def main(stage: Stage) -> None:
     rows = control_table(made.model, made.controls(stage.say), scores, calendar)
 
     stage.say("what each part of the rule adds")
-    refits = Refits(training=training, trainer=trainer, events=events, say=stage.say)
     whole = WholeRule(events=events, accepted=accepted, calendar=calendar)
     parts = whole.rows([*cheap_variants(events, accepted, market), *absent_families(manifest)])
     left_out: dict[str, list[str]] = {}
+    refits = None
     if depth == "full":
+        refits = Refits(training=read_training_set(), trainer=trainer, events=events, say=stage.say)
         accept = partial(accepted_by, backtest, gate, events=events)
         parts += whole.rows(family_variants(refits, accept))
         parts += whole.rows([families_together(refits, accept, parts)])
     else:
-        names = [f"the rule without {name}" for name in trainer.families(training)]
+        names = [f"the rule without {name}" for name in families]
         left_out["ablation"] = [*names, "the rule without several families"]
-        if training.labels["symbol"].nunique() > 1:
+        if symbols.nunique() > 1:
             left_out["unseen_symbols"] = ["direction at symbols that the models have not seen"]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
     parts += rule_rows(events)
-    unseen = unseen_rows(events, unseen_groups(refits, depth), resampling)
+    unseen = unseen_rows(events, unseen_groups(symbols, refits), resampling)
     report = {
         "dataset": stage.dataset.name,
         "synthetic": stage.dataset.synthetic,
@@ -107,7 +112,7 @@ def main(stage: Stage) -> None:
         "ablation_findings": findings(parts),
         "unseen_symbols": unseen,
         "unseen_symbols_finding": carries_over(unseen[0]),
-        **_attribution(training),
+        **attribution,
     }
     write_report(report, "data/reports/controls.json")
     title = f"{stage.dataset.name}{', SYNTHETIC market' if stage.dataset.synthetic else ''}"

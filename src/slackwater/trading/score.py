@@ -276,7 +276,9 @@ def score_context(features: pd.DataFrame, model_features: Sequence[str]) -> pd.D
     unknown = features[list(model_features)].isna().to_numpy()
     missing = [tuple(model_features[int(at)] for at in np.flatnonzero(row)) for row in unknown]
     columns = list(dict.fromkeys(["symbol", "event_time", "available_time", *CONTEXT]))
-    return features[columns].assign(missing_features=pd.Series(missing, index=features.index, dtype=object))
+    # A copy: columns that Arrow has read would hold its memory.
+    kept = features[columns].copy()
+    return kept.assign(missing_features=pd.Series(missing, index=features.index, dtype=object))
 
 
 def event_scores(predictions: pd.DataFrame, labels: pd.DataFrame, context: pd.DataFrame) -> pd.DataFrame:

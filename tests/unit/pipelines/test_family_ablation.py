@@ -15,6 +15,7 @@ from pipelines._controls import absent_families, rule_rows
 from pipelines._refits import KEPT, TOGETHER, Refits, families_together, family_variants, unseen_groups
 from slackwater.evidence._intervals import DIFFERENCE_AUC
 from slackwater.evidence.left_out import COLUMNS, Variant, findings, without_families
+from slackwater.evidence.unseen_symbols import UnseenGroup
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
 from slackwater.storage import write_report
@@ -40,6 +41,10 @@ def refits(told: list[str], trainer: Trainer = TRAINER, given: TrainingSet | Non
     given = given or training()
     events = given.labels[["symbol", "event_time"]].iloc[-300:].reset_index(drop=True)
     return Refits(training=given, trainer=trainer, events=events, say=told.append)
+
+
+def groups(again: Refits) -> list[UnseenGroup]:
+    return unseen_groups(again.training.labels["symbol"], again)
 
 
 def accept(predictions: pd.DataFrame) -> np.ndarray:
@@ -150,24 +155,24 @@ def test_symbols_are_left_out_once_and_named_where_they_are_not(
 ) -> None:
     """Caught: a symbol that is fitted again after a stop, one without a word where it could not be left out."""
     monkeypatch.chdir(tmp_path)
-    (single,) = unseen_groups(refits([]), "full")
+    (single,) = groups(refits([]))
     assert (single.symbols, single.note) == (("A",), "not applicable: the data set has one symbol")
     given = training()
     two = replace(given, labels=given.labels.assign(symbol=np.where(np.arange(1_200) % 2, "A", "B")))
-    (quick,) = unseen_groups(refits([], given=two), "quick")
+    (quick,) = unseen_groups(two.labels["symbol"], None)
     assert (quick.symbols, quick.p) == (("A", "B"), None)
     assert quick.note.startswith("not measured: set `evaluation.depth` to `full`")
     told: list[str] = []
-    a, b = unseen_groups(refits(told, given=two), "full")
+    a, b = groups(refits(told, given=two))
     assert [line.partition(":")[0] for line in told] == [f"the model that has not seen {name}" for name in "AB"]
     own = refits([], given=two).events["symbol"].to_numpy()
     for group in (a, b):
         assert (np.isfinite(group.p) == (own == group.symbols[0])).all()
     told.clear()
-    again = unseen_groups(refits(told, given=two), "full")
+    again = groups(refits(told, given=two))
     assert all(line.endswith(": fitted before") for line in told)
     np.testing.assert_array_equal(again[0].p, a.p)
     rare = replace(given, labels=given.labels.assign(symbol=np.where(np.arange(1_200) % 40, "A", "B")))
-    a, b = unseen_groups(refits([], given=rare), "full")
+    a, b = groups(refits([], given=rare))
     assert a.note.startswith("not measured: 30 of 1200 events have a label `y_direction`")
     assert b.note == ""
