@@ -76,7 +76,9 @@ SYNTHETIC: Final = "synthetic"
 
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
-_ROWS_PER_PART: Final = 65_536
+_MOST_ROWS_PER_PART: Final = 65_536
+_MOST_VALUES_PER_PART: Final = 4_194_304
+"""A reader holds a part whole, and some of it twice: 32 MiB of numbers."""
 _ROWS_READ: Final = 8_192
 _HALF_WRITTEN: Final = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")
 """Name of a file that `atomic_file` has not finished."""
@@ -400,7 +402,7 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as parquet with light compression."""
     with atomic_file(path) as temporary:
-        table.to_parquet(temporary, index=False, row_group_size=_ROWS_PER_PART, **_compression(table))
+        table.to_parquet(temporary, index=False, row_group_size=_rows_per_part(table), **_compression(table))
 
 
 def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
@@ -423,11 +425,12 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
             nonlocal held, writer
             while sum(map(len, held)) >= least and held:
                 rows = pd.concat(held, ignore_index=True)
-                held = [rows[_ROWS_PER_PART:].copy()] if len(rows) > _ROWS_PER_PART else []
+                most = _rows_per_part(rows)
+                held = [rows[most:].copy()] if len(rows) > most else []
                 with warnings.catch_warnings():
                     # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
                     warnings.filterwarnings("ignore", "Series.values returning")
-                    table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
+                    table = Table.from_pandas(rows[:most], preserve_index=False)
                 options = _compression(rows)
                 del rows
                 if writer is None:
@@ -439,14 +442,19 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
         try:
             for part in parts:
                 held.append(part)
+                least = _rows_per_part(part)
                 del part  # its memory may be used for the next one
-                write(_ROWS_PER_PART)
+                write(least)
             write(0)
         finally:
             if writer is not None:
                 writer.close()
         if writer is None:
             raise SchemaError(f"there is no part of {path} to write")
+
+
+def _rows_per_part(table: pd.DataFrame) -> int:
+    return min(_MOST_ROWS_PER_PART, _MOST_VALUES_PER_PART // max(table.shape[1], 1))
 
 
 def _compression(table: pd.DataFrame) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class RankLogistic:
     ) -> RankLogistic:
         """Fit on rows of a table, the same model as by `fit`; their scores are held, not the rows themselves."""
         outcome, weight, base = _checked(rows, y, sample_weight, init_score)
-        lines = [_normal_scores(rows.column(at)) for at in range(rows.shape[1])]
+        lines = [_normal_scores(values) for values in rows.by_column()]
         self._take(rows.columns, np.zeros(rows.shape[1]), lines)
         scores = np.ones((len(rows), rows.shape[1] + 1))  # the last column: the intercept
         for part, values in rows.parts():

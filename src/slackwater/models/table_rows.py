@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FitsRows", "TableRows", "fit_model"]
 
 _PART: Final = 8_192  # rows: 12 MB of 192 columns
+_COLUMNS: Final = 8  # that lie side by side in a row are read together
 
 
 class TableRows:
@@ -68,9 +69,10 @@ class TableRows:
         """Return the values of a part of the rows, a copy, shape (n, n_columns)."""
         return self._values[np.ix_(self.rows[part], self._places)]
 
-    def column(self, at: int) -> Floats:
-        """Return the values of a column, a copy, shape (n_rows,)."""
-        return self._values[self.rows, self._places[at]]
+    def by_column(self) -> Iterator[Floats]:
+        """Yield the values of each column, shape (n_rows,); few columns are held at a time."""
+        for start in range(0, len(self._places), _COLUMNS):
+            yield from self._values[np.ix_(self.rows, self._places[start : start + _COLUMNS])].T.copy()
 
     def parts(self) -> Iterator[tuple[slice, Floats]]:
         """Yield parts of the rows in order, and the values of each."""

@@ -75,10 +75,13 @@ class TrainingSet:
             raise ParameterError("`features` must be tables in parts, such as `[features]`, was one table")
         keys, orientation = ["symbol", "event_time", "available_time"], Orientation(described)
         labels = labels.sort_values(["event_time", "symbol"], ignore_index=True)
-        wanted, direction = labels[keys].assign(row=np.arange(len(labels))), labels["direction"].to_numpy(np.float64)
+        wanted = dict(tuple(labels[keys].assign(row=np.arange(len(labels))).groupby("symbol", observed=True)))
+        nothing, direction = labels[keys].assign(row=0)[:0], labels["direction"].to_numpy(np.float64)
         oriented, found = np.empty((len(labels), len(orientation.columns))), np.zeros(len(labels), dtype=np.int64)
         for part in features:
-            rows = part[keys].reset_index(drop=True).merge(wanted, on=keys, how="left", validate="m:1")["row"]
+            # Of its own symbols alone: a part has few, and a table of all events is long to look through.
+            own = pd.concat([nothing, *(wanted[name] for name in part["symbol"].unique() if name in wanted)])
+            rows = part[keys].reset_index(drop=True).merge(own, on=keys, how="left", validate="m:1")["row"]
             of_event = rows.notna().to_numpy()
             at = rows[of_event].to_numpy(np.int64)
             values = part.loc[of_event, orientation.names].to_numpy(np.float64)
@@ -442,7 +445,7 @@ class Trainer:
         known_time, blocks = training.label_known_time, []
         for train, test in self.splits(training):
             rows = self.read_by_models(training, test)
-            known = TrainingRange().fit(self.read_by_models(training, train).taken())
+            known = TrainingRange().fit_columns(self.read_by_models(training, train).by_column())
             columns = {
                 "out_of_range_features": known.out_of_range(rows.taken(), rows.columns),
                 "trained_until": known_time.iloc[train].max(),

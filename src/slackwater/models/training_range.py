@@ -8,7 +8,7 @@ numpy alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,18 +88,28 @@ class TrainingRange:
         DataError
             If `X` is not a matrix, has fewer than 50 rows or no column, or contains an infinite value.
         """
-        if not 0.0 <= self.tail <= _LARGEST_TAIL:
-            raise ParameterError(f"`tail` must be in [0, {_LARGEST_TAIL}], was {self.tail}")
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[0] < _FEWEST_ROWS or rows.shape[1] < 1:
             raise DataError(f"`X` must have shape (n_rows >= {_FEWEST_ROWS}, n_columns >= 1), was {rows.shape}")
-        infinite = np.argwhere(np.isinf(rows))
-        if len(infinite):
-            row, column = infinite[0]
-            raise DataError(f"`X` must not hold infinite values, the first is in row {row}, column {column}")
-        self.lower_, self.upper_ = _range_of(rows, self.tail)
-        at_least = _FEWEST_COLUMNS / rows.shape[1]
-        self.limit_ = min(max(_drift(rows, self.tail), at_least), _LARGEST_LIMIT)
+        return self.fit_columns(rows.T)
+
+    def fit_columns(self, columns: Iterable[Floats]) -> TrainingRange:
+        """Measure the same from the columns of `X` in order, of which one is held at a time; errors as `fit`."""
+        if not 0.0 <= self.tail <= _LARGEST_TAIL:
+            raise ParameterError(f"`tail` must be in [0, {_LARGEST_TAIL}], was {self.tail}")
+        ranges, drift = [], None
+        for at, values in enumerate(columns):
+            infinite = np.flatnonzero(np.isinf(values))
+            if len(infinite):
+                raise DataError(f"`X` must not hold infinite values, the first is in row {infinite[0]}, column {at}")
+            drift = drift or _Drift(len(values), self.tail)
+            drift.add(values)
+            ranges.append(_range_of(values, self.tail))
+        if drift is None or drift.rows < _FEWEST_ROWS:
+            shape = (0 if drift is None else drift.rows, len(ranges))
+            raise DataError(f"`X` must have shape (n_rows >= {_FEWEST_ROWS}, n_columns >= 1), was {shape}")
+        self.lower_, self.upper_ = np.array(ranges).T.copy()
+        self.limit_ = min(max(drift.share(), _FEWEST_COLUMNS / len(ranges)), _LARGEST_LIMIT)
         return self
 
     def share_outside(self, X: ArrayLike) -> Floats:
@@ -216,28 +226,39 @@ class TrainingRange:
             raise NotFittedError("This TrainingRange is not fitted yet: call `fit` or `from_dict` first")
 
 
-def _range_of(rows: Floats, tail: float) -> tuple[Floats, Floats]:
-    """Return the lower and upper bound of every column; NaN where no value is known."""
-    lower, upper = np.full((2, rows.shape[1]), np.nan)
-    for column, values in enumerate(rows.T):  # one at a time: sorted, all of them would be held twice
-        known = np.sort(values[~np.isnan(values)])
-        if known.size:
-            left_out = int(tail * known.size)
-            lower[column], upper[column] = known[left_out], known[-1 - left_out]
-    return lower, upper
+def _range_of(values: Floats, tail: float) -> tuple[float, float]:
+    """Return the lower and upper bound of a column; NaN where no value is known."""
+    known = np.sort(values[~np.isnan(values)])
+    if not known.size:
+        return np.nan, np.nan
+    left_out = int(tail * known.size)
+    return float(known[left_out]), float(known[-1 - left_out])
 
 
-def _drift(rows: Floats, tail: float) -> float:
-    """Return the share outside that nearly no row exceeded against the range of the rows before it."""
-    shares = []
-    for block in np.array_split(np.arange(len(rows)), _BLOCKS)[1:]:
-        inside, outside = _inside_and_outside(rows[block], *_range_of(rows[: block[0]], tail))
-        anything_known = inside + outside > 0
-        shares.append(_share(inside, outside)[anything_known])
-    measured = np.sort(np.concatenate(shares))
-    if not measured.size:
-        return 0.0
-    return float(measured[-1 - int(_EXCEEDING * measured.size)])
+class _Drift:
+    """The share outside that nearly no row exceeds against the range of the rows before it, column by column."""
+
+    def __init__(self, rows: int, tail: float) -> None:
+        self.rows, self._tail = rows, tail
+        self._blocks = [
+            slice(block[0], block[-1] + 1) for block in np.array_split(np.arange(rows), _BLOCKS) if len(block)
+        ]
+        self._inside, self._outside = np.zeros((2, rows), dtype=np.int64)
+
+    def add(self, values: Floats) -> None:
+        """Count a column inside and outside, in every row but those of the first block."""
+        for block in self._blocks[1:]:
+            lower, upper = _range_of(values[: block.start], self._tail)
+            own = values[block]
+            self._inside[block] += (own >= lower) & (own <= upper)
+            self._outside[block] += (own < lower) | (own > upper)
+
+    def share(self) -> float:
+        """Return the share."""
+        later = slice(self._blocks[1].start, None)
+        inside, outside = self._inside[later], self._outside[later]
+        measured = np.sort(_share(inside, outside)[inside + outside > 0])
+        return float(measured[-1 - int(_EXCEEDING * measured.size)]) if measured.size else 0.0
 
 
 def _inside_and_outside(rows: Floats, lower: Floats, upper: Floats) -> tuple[Ints, Ints]:

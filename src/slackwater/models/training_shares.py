@@ -6,7 +6,7 @@ and pydantic alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -127,17 +127,29 @@ class TrainingShares(_Stored):
         DataError
             If the shapes differ, there is no row, or a value is infinite.
         """
-        rows, stamps = np.asarray(X, dtype=np.float64), require_times_us(times, name="times")
-        if rows.ndim != 2 or not rows.size or rows.shape != (stamps.size, len(families)):
-            raise DataError(
-                f"`X` must have a row per time and a column per family, ({stamps.size}, {len(families)}) and at least "
-                f"one of each, was {rows.shape}"
-            )
-        if np.isinf(rows).any():
-            raise DataError("`X` must not hold infinite values")
-        edges = [_edges(column) for column in rows.T]
-        by_day = _counts_by_day(rows, edges, stamps, counted=_begun(rows, stamps))
-        bins, days = _Bins.of(edges), len(by_day)
+        rows = np.asarray(X, dtype=np.float64)
+        if rows.ndim != 2:
+            raise DataError(f"`X` must have a row per time and a column per family, was {rows.shape}")
+        return cls.of_columns(rows.T, times, families)
+
+    @classmethod
+    def of_columns(cls, columns: Iterable[Floats], times: Any, families: Sequence[str]) -> TrainingShares:
+        """Measure the same from the columns of `X` in order, of which one is held at a time; errors as `of`."""
+        stamps = require_times_us(times, name="times")
+        in_time, (days, day) = np.argsort(stamps, kind="stable"), _days(stamps)
+        edges, counted = [], []
+        for values in columns:
+            if len(values) != stamps.size or not stamps.size:
+                raise _other_shape((len(values), len(families)), stamps, families)
+            if np.isinf(values).any():
+                raise DataError("`X` must not hold infinite values")
+            own, begun = _edges(values), _begun(values, in_time)
+            edges.append(own)
+            counted.append(_counts(values[begun], own, day[begun], days))
+        if len(edges) != len(families) or not edges:
+            raise _other_shape((stamps.size, len(edges)), stamps, families)
+        bins = _Bins.of(edges)
+        by_day = bins.stacked(counted)
         return cls(
             families=tuple(families),
             edges=tuple(tuple(each.tolist()) for each in edges),
@@ -174,7 +186,8 @@ class TrainingShares(_Stored):
             raise DataError(f"`X` must have shape (n_rows >= 1, {len(self.edges)}), was {rows.shape}")
         edges = [np.array(each) for each in self.edges]
         bins = _Bins.of(edges)
-        (sample,) = _counts_by_day(rows, edges, np.zeros(len(rows), dtype=np.int64))
+        one_day = np.zeros(len(rows), dtype=np.int64)
+        (sample,) = bins.stacked([_counts(own, its, one_day, 1) for own, its in zip(rows.T, edges, strict=True)])
         return bins.psi(sample, bins.padded(self.counts))
 
     def no_drift_of(self, events: int, days: int) -> NoDrift | None:
@@ -219,6 +232,13 @@ class TrainingShares(_Stored):
         return shares
 
 
+def _other_shape(was: tuple[int, int], stamps: Ints, families: Sequence[str]) -> DataError:
+    wanted = (stamps.size, len(families))
+    return DataError(
+        f"`X` must have a row per time and a column per family, {wanted} and at least one of each, was {was}"
+    )
+
+
 def _check_lengths(shares: TrainingShares) -> None:
     columns = len(shares.families)
     lengths = {len(shares.edges), len(shares.counts)}
@@ -242,6 +262,13 @@ class _Bins:
     def of(cls, edges: Sequence[Floats]) -> _Bins:
         sizes = np.array([each.size + 2 for each in edges])
         return cls(np.arange(sizes.max()) < sizes[:, None])
+
+    def stacked(self, counts: Sequence[Ints]) -> Ints:
+        """Return counts by day and bin of each column as one array, shape (days, n_columns, most bins)."""
+        table = np.zeros((len(counts[0]), *self.used.shape), dtype=np.int64)
+        for column, own in enumerate(counts):
+            table[:, column, : own.shape[1]] = own
+        return table
 
     def padded(self, counts: Sequence[Sequence[int]]) -> Ints:
         table = np.zeros(self.used.shape, dtype=np.int64)
@@ -271,26 +298,25 @@ def _edges(column: Floats) -> Floats:
     return np.unique(np.concatenate([deciles, frequent, np.nextafter(frequent, -np.inf)]))
 
 
-def _begun(rows: Floats, stamps: Ints) -> Bools:
-    """Return whether each column was known at this event or before; True throughout for one that never is."""
-    in_time = np.argsort(stamps, kind="stable")
-    known = ~np.isnan(rows)
+def _begun(values: Floats, in_time: Ints) -> Bools:
+    """Return whether a column was known at an event or before; True throughout for one that never is."""
+    known = ~np.isnan(values)
     begun = np.empty_like(known)
-    begun[in_time] = np.logical_or.accumulate(known[in_time], axis=0)
-    return begun | ~known.any(axis=0)
+    begun[in_time] = np.logical_or.accumulate(known[in_time])
+    return begun if known.any() else np.ones_like(known)
 
 
-def _counts_by_day(rows: Floats, edges: Sequence[Floats], stamps: Ints, counted: Bools | None = None) -> Ints:
-    """Count rows by day, column and bin, shape (days with a row, n_columns, most bins)."""
-    _, day = np.unique(stamps // DAY_US, return_inverse=True)
-    days, bins = int(day.max()) + 1, max(each.size for each in edges) + 2
-    counts = np.empty((days, len(edges), bins), dtype=np.int64)
-    for column, own in enumerate(edges):
-        values = rows[:, column]
-        which = day * bins + np.where(np.isnan(values), own.size + 1, np.searchsorted(own, values, side="left"))
-        which = which if counted is None else which[counted[:, column]]
-        counts[:, column] = np.bincount(which, minlength=days * bins).reshape(days, bins)
-    return counts
+def _days(stamps: Ints) -> tuple[int, Ints]:
+    """Return the number of days with a row, and the day of each row, counted from 0."""
+    found, day = np.unique(stamps // DAY_US, return_inverse=True)
+    return len(found), day
+
+
+def _counts(values: Floats, edges: Floats, day: Ints, days: int) -> Ints:
+    """Count the rows of a column by day and bin, shape (days, bins); the last bin is of unknown values."""
+    bins = edges.size + 2
+    which = day * bins + np.where(np.isnan(values), edges.size + 1, np.searchsorted(edges, values, side="left"))
+    return np.bincount(which, minlength=days * bins).reshape(days, bins)
 
 
 def _no_drift(by_day: Ints, bins: _Bins, families: Sequence[str], days: int) -> NoDrift:

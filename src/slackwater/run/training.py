@@ -52,14 +52,15 @@ def predict_test_blocks(
 
 def training_range(training: TrainingSet, trainer: Trainer) -> TrainingRange:
     """Return the range of each column among the events that train."""
-    return TrainingRange().fit(trainer.read_by_models(training, np.flatnonzero(training.trains)).taken())
+    rows = trainer.read_by_models(training, np.flatnonzero(training.trains))
+    return TrainingRange().fit_columns(rows.by_column())
 
 
 def training_shares(training: TrainingSet, trainer: Trainer) -> TrainingShares:
     """Return the shares of the events that trade: against those that only train, the choice of events is a drift."""
     rows = trainer.read_by_models(training, np.flatnonzero(training.trades))
     families = [training.families.get(name, name) for name in rows.columns]  # `direction` is a family of its own
-    return TrainingShares.of(rows.taken(), training.labels["event_time"][training.trades], families)
+    return TrainingShares.of_columns(rows.by_column(), training.labels["event_time"][training.trades], families)
 
 
 def end_of_training(labels: pd.DataFrame, embargo: timedelta) -> dict[str, Any]:

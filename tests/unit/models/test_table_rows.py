@@ -31,7 +31,7 @@ def _table(n: int = 3_000) -> pd.DataFrame:
 
 def _given(rows: TableRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
-    y = (np.nan_to_num(rows.column(1)) + rng.normal(size=len(rows)) > 0.0).astype(np.int8)
+    y = (np.nan_to_num(rows.taken()[:, 1]) + rng.normal(size=len(rows)) > 0.0).astype(np.int8)
     return y, rng.uniform(0.1, 2.0, len(rows)), rng.normal(0.0, 0.3, len(rows))
 
 
