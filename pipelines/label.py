@@ -46,9 +46,11 @@ def main(stage: Stage) -> None:
         fine_bar_interval=stage.market.fine_bar_interval,
         **stage.labels.model_dump(exclude={"reference_notional_usd"}),
     )
+    del features, paths  # not held beside the parts of the features that are copied
     for sentence in report.left_out:
         stage.say(f"left out: {sentence}")
-    trades = labels[labels["payoff"].notna()]
+    of_trades = ["reward_risk", "net_r", "payoff", "fair_log_odds", "trade_exit"]
+    trades = labels.loc[labels["payoff"].notna(), of_trades]
     summary = asdict(report) | {
         "latency_to_charge": report.latency_to_charge.total_seconds(),
         "horizons": horizon_counts(labels, report, horizon=stage.labels.horizon),

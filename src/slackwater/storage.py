@@ -76,9 +76,8 @@ SYNTHETIC: Final = "synthetic"
 
 _ABANDONED: Final = timedelta(days=1)
 _REPORT_DIGITS: Final = 6
-_MOST_ROWS_PER_PART: Final = 65_536
-_MOST_VALUES_PER_PART: Final = 4_194_304
-"""A reader holds a part whole, and some of it twice: 32 MiB of numbers."""
+_ROWS_PER_PART: Final = 16_384
+"""A reader holds a part whole, 28 MiB of 222 columns, even where it wants a few rows of it."""
 _ROWS_READ: Final = 8_192
 _HALF_WRITTEN: Final = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")
 """Name of a file that `atomic_file` has not finished."""
@@ -340,7 +339,7 @@ def _read_part(source: Path, columns: list[str] | None) -> pd.DataFrame:
     from pyarrow import default_memory_pool  # scoring does not need it
 
     try:
-        return pd.read_parquet(source, columns=columns)
+        return pd.read_parquet(source, columns=columns, pre_buffer=False)
     except (OSError, ValueError) as error:
         raise SchemaError(f"{source} is not a readable parquet file: {error}") from error
     finally:
@@ -383,7 +382,7 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
     source = _file(path)
     file: parquet.ParquetFile | None = None
     try:
-        with parquet.ParquetFile(source) as file:
+        with parquet.ParquetFile(source, pre_buffer=False) as file:
             lacking = sorted({*(columns or [])} - {*file.schema_arrow.names})
             if lacking:
                 raise SchemaError(f"{source} lacks the columns {', '.join(lacking)}")
@@ -402,7 +401,7 @@ def _parts(path: str | Path, columns: list[str] | None = None) -> Iterator[Recor
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as parquet with light compression."""
     with atomic_file(path) as temporary:
-        table.to_parquet(temporary, index=False, row_group_size=_rows_per_part(table), **_compression(table))
+        table.to_parquet(temporary, index=False, row_group_size=_ROWS_PER_PART, **_compression(table))
 
 
 def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None:
@@ -425,12 +424,11 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
             nonlocal held, writer
             while sum(map(len, held)) >= least and held:
                 rows = pd.concat(held, ignore_index=True)
-                most = _rows_per_part(rows)
-                held = [rows[most:].copy()] if len(rows) > most else []
+                held = [rows[_ROWS_PER_PART:].copy()] if len(rows) > _ROWS_PER_PART else []
                 with warnings.catch_warnings():
                     # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
                     warnings.filterwarnings("ignore", "Series.values returning")
-                    table = Table.from_pandas(rows[:most], preserve_index=False)
+                    table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
                 options = _compression(rows)
                 del rows
                 if writer is None:
@@ -442,19 +440,14 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
         try:
             for part in parts:
                 held.append(part)
-                least = _rows_per_part(part)
                 del part  # its memory may be used for the next one
-                write(least)
+                write(_ROWS_PER_PART)
             write(0)
         finally:
             if writer is not None:
                 writer.close()
         if writer is None:
             raise SchemaError(f"there is no part of {path} to write")
-
-
-def _rows_per_part(table: pd.DataFrame) -> int:
-    return min(_MOST_ROWS_PER_PART, _MOST_VALUES_PER_PART // max(table.shape[1], 1))
 
 
 def _compression(table: pd.DataFrame) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def rows_of_symbol(
         raise MissingDataError(f"there is no file {table}")
     filters: list[Any] = [*conditions] if part is not table else [("symbol", "==", symbol), *conditions]
     try:
-        return pd.read_parquet(part, columns=columns, filters=filters)
+        return pd.read_parquet(part, columns=columns, filters=filters, pre_buffer=False)
     except (OSError, ValueError) as error:
         raise SchemaError(f"{part} is not a readable parquet file: {error}") from error
 

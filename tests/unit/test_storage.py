@@ -241,7 +241,7 @@ def test_wanted_rows_of_a_parquet_table_come_from_all_its_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches rows of the first part alone, another order, and a value that two symbols share told as one."""
-    monkeypatch.setattr(storage, "_MOST_ROWS_PER_PART", 4)
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 4)
     table = pd.DataFrame({"symbol": ["A"] * 9 + ["B"] * 9, "time": [*range(9)] * 2, "x": np.arange(18.0)})
     table["at"] = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
     write_parquet(table, tmp_path / "t.parquet")
@@ -262,7 +262,7 @@ def test_a_table_written_in_parts_is_the_table(
     lengths: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches rows that are lost where a part ends, another order, and more than a few rows held at a time."""
-    monkeypatch.setattr(storage, "_MOST_ROWS_PER_PART", 4)
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 4)
     n = sum(lengths)
     times = pd.date_range("2024-01-01", periods=n, freq="h", tz="UTC").as_unit("us")
     table = pd.DataFrame({"symbol": np.array(["A", "B"] * n)[:n], "time": times, "x": np.arange(n) / 7.0})
@@ -277,7 +277,7 @@ def test_a_table_written_in_parts_is_the_table(
 
 def test_parts_that_are_not_of_one_table_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches a file of the first parts alone, and a column that changes its kind in the middle."""
-    monkeypatch.setattr(storage, "_MOST_ROWS_PER_PART", 2)
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 2)
     numbers, texts = pd.DataFrame({"x": [1.0, 2.0]}), pd.DataFrame({"x": ["a", "b"]})
 
     def failing() -> Iterator[pd.DataFrame]:

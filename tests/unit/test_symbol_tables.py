@@ -188,7 +188,7 @@ def test_a_span_of_prices_is_read_without_the_rest(
     one_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches a span that ends within a halt, settlements next to it that are left out, and a whole path for each."""
-    monkeypatch.setattr(storage, "_MOST_ROWS_PER_PART", 500)
+    monkeypatch.setattr(storage, "_ROWS_PER_PART", 500)
     rng, n = np.random.default_rng(0), 20_000
     times = pd.date_range("2024-01-01", periods=n, freq="1min", tz="UTC", unit="us")
     kept = np.ones(n, dtype=bool)

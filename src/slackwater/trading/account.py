@@ -10,6 +10,7 @@ from typing import Any
 
 from slackwater.errors import ParameterError
 from slackwater.numbers import brief, exact_number
+from slackwater.trading.correlations import PairCorrelations
 from slackwater.trading.drawdown_control import TrackRecord
 
 __all__ = ["Account", "Exposure", "OpenPosition"]
@@ -179,7 +180,7 @@ class Account:
         )
 
     def _linked(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
-        known = self.correlations or {}
+        known = {} if self.correlations is None else self.correlations
         pair = (one[0], other[0])
         correlation = 1.0 if one[0] == other[0] else known.get(pair, known.get(pair[::-1], math.nan))
         same_side = one[1] * other[1]
@@ -205,6 +206,8 @@ def _take_number(instance: Any, name: str, owner: str) -> None:
 def _check_correlations(correlations: Any) -> None:
     if not isinstance(correlations, Mapping):
         raise ParameterError(f"`correlations` must map pairs of symbols to numbers, was {brief(correlations)}")
+    if isinstance(correlations, PairCorrelations):
+        return  # to look at its pairs is to compute them
     for pair, value in correlations.items():
         named = isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(symbol, str) for symbol in pair)
         if not named or isinstance(value, bool) or not isinstance(value, Real):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from slackwater.times import HOUR_US
 from slackwater.types import Floats, Ints
 
-__all__ = ["Closes", "HourlyCorrelations", "HourlyPrices"]
+__all__ = ["Closes", "HourlyCorrelations", "HourlyPrices", "PairCorrelations"]
 
 _WINDOW = 30 * 24
 _LEAST = 7 * 24
@@ -71,18 +71,15 @@ class HourlyCorrelations:
         self._returns = {
             symbol: _returns(values, first - self._first, hours) for symbol, (first, values) in prices.items()
         }
-        self._hour: int | None = None
-        self._known: dict[tuple[str, str], float | None] = {}
+        self._known = _Known(self._returns, None, slice(0))
 
     @classmethod
     def of(cls, paths: Mapping[str, Closes]) -> HourlyCorrelations:
         """Return the correlations of closes by symbol."""
         return cls({symbol: HourlyPrices.of(path) for symbol, path in paths.items()})
 
-    def at(self, time_us: int, symbols: Iterable[str]) -> Mapping[tuple[str, str], float]:
-        """Return the correlations that were known at a time, of all pairs of some symbols.
-
-        A market has many more pairs than symbols, so those of an hour are computed when they are first asked for.
+    def at(self, time_us: int, symbols: Iterable[str]) -> PairCorrelations:
+        """Return the correlations that were known at a time, of the pairs of some symbols.
 
         Parameters
         ----------
@@ -92,26 +89,60 @@ class HourlyCorrelations:
             Such as that of a decision and those of the open positions; one without a price is left out.
         """
         hour = time_us // HOUR_US
-        if hour != self._hour:
-            self._hour, self._known = hour, {}
-        end = hour - self._first + 1
-        window = slice(max(end - _WINDOW, 0), max(end, 0))
-        found = {}
-        for pair in itertools.combinations(sorted(self._returns.keys() & set(symbols)), 2):
-            if pair not in self._known:
-                self._known[pair] = self._correlation(pair, window)
-            if (known := self._known[pair]) is not None:
-                found[pair] = known
-        return found
+        if hour != self._known.hour:
+            end = hour - self._first + 1
+            self._known = _Known(self._returns, hour, slice(max(end - _WINDOW, 0), max(end, 0)))
+        return PairCorrelations(self._known, self._returns.keys() & set(symbols))
 
     def mean(self) -> float:
         """Return the mean over all pairs of symbols of the correlation over all hours; NaN without a pair."""
-        pairs = itertools.combinations(sorted(self._returns), 2)
-        found = [each for pair in pairs if (each := self._correlation(pair, slice(None))) is not None]
+        known = _Known(self._returns, None, slice(None))
+        found = list(PairCorrelations(known, self._returns.keys()).values())
         return float(np.mean(found)) if found else float("nan")
 
-    def _correlation(self, pair: tuple[str, str], window: slice) -> float | None:
-        x, y = (self._returns[symbol][window] for symbol in pair)
+
+class PairCorrelations(Mapping[tuple[str, str], float]):
+    """Correlations of the pairs of some symbols, each pair in the order of the names, as known at one time.
+
+    A market has many more pairs than symbols, and most decisions ask for none: each is computed when it is asked for.
+    """
+
+    def __init__(self, known: _Known, symbols: Set[str]) -> None:
+        self._known, self._symbols = known, symbols
+
+    def __getitem__(self, pair: tuple[str, str]) -> float:
+        """Return the correlation of a pair; raise KeyError where it is not known."""
+        one, other = pair
+        if one < other and one in self._symbols and other in self._symbols:
+            found = self._known.of(pair)
+            if found is not None:
+                return found
+        raise KeyError(pair)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for pair in itertools.combinations(sorted(self._symbols), 2):
+            if self._known.of(pair) is not None:
+                yield pair
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Known:
+    """The correlations of an hour that were asked for; None where a pair has too few common returns."""
+
+    def __init__(self, returns: Mapping[str, Floats], hour: int | None, window: slice) -> None:
+        self.hour = hour
+        self._returns, self._window = returns, window
+        self._found: dict[tuple[str, str], float | None] = {}
+
+    def of(self, pair: tuple[str, str]) -> float | None:
+        if pair not in self._found:
+            self._found[pair] = self._correlation(pair)
+        return self._found[pair]
+
+    def _correlation(self, pair: tuple[str, str]) -> float | None:
+        x, y = (self._returns[symbol][self._window] for symbol in pair)
         both = ~np.isnan(x) & ~np.isnan(y)
         x, y = x[both], y[both]
         if len(x) < _LEAST or x.std() == 0.0 or y.std() == 0.0:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from slackwater.times import epoch_us
+from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.price_path import price_paths
 
@@ -111,17 +112,44 @@ def test_only_what_is_asked_for_is_computed(
     returns: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches the pairs of a whole market at every decision: 500 symbols have 124,750."""
-    asked: list[tuple[str, str]] = []
-    whole = HourlyCorrelations._correlation
-
-    def counted(self: HourlyCorrelations, pair: tuple[str, str], window: slice) -> float | None:
-        asked.append(pair)
-        return whole(self, pair, window)
-
-    monkeypatch.setattr(HourlyCorrelations, "_correlation", counted)
+    asked = counted(monkeypatch)
     known = correlations(*(bars(symbol, returns[0]) for symbol in ALL))
     assert set(known.at(hours(800), PAIR)) == {PAIR}
     assert set(known.at(hours(800.5), [*PAIR, "NOBODYUSDT"])) == {PAIR}
-    assert asked == [PAIR]
+    assert len(asked) == 1
     assert set(known.at(hours(801), ["SOLUSDT", "ETHUSDT"])) == {("ETHUSDT", "SOLUSDT")}
     assert len(asked) == 2
+
+
+def test_an_account_asks_for_the_pairs_of_its_new_trade_alone(
+    returns: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Caught: all pairs of the open positions computed and looked at for every decision, refused ones included."""
+    asked = counted(monkeypatch)
+    known = correlations(*(bars(symbol, returns[0]) for symbol in ALL)).at(hours(800), ALL)
+    positions = tuple(
+        OpenPosition(symbol=name, side=1, quantity=1.0, entry=1.0, mark=1.0, leverage=1.0, risk_usd=1.0)
+        for name in PAIR
+    )
+    account = Account(equity=1_000.0, open_positions=positions, correlations=known)
+    assert not asked
+    found = account.exposure("SOLUSDT", 1)
+    assert found.cluster == PAIR
+    n = len(asked)
+    assert account.exposure("SOLUSDT", -1).cluster == ()
+    assert len(asked) == n <= 3
+    held = Account(equity=1_000.0, open_positions=positions, correlations=dict(known))
+    assert held.exposure("SOLUSDT", 1) == found
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with every correlation that is computed."""
+    asked: list[int] = []
+    whole = np.corrcoef
+
+    def corrcoef(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        asked.append(len(x))
+        return whole(x, y)
+
+    monkeypatch.setattr(np, "corrcoef", corrcoef)
+    return asked
