@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from slackwater import storage
@@ -288,3 +289,14 @@ def test_parts_that_are_not_of_one_table_leave_no_file(tmp_path: Path, monkeypat
         with pytest.raises(SchemaError, match=why):
             write_parquet_parts(parts, tmp_path / "t.parquet")
         assert [*tmp_path.iterdir()] == []
+
+
+def test_a_table_that_is_read_in_parts_is_not_held_as_it_is_read(tmp_path: Path) -> None:
+    """Caught: Arrow's reader keeps what it has read ahead, at the end the whole file, 480 MiB of 400,000 events."""
+    path = tmp_path / "wide.parquet"
+    rng = np.random.default_rng(0)
+    write_parquet_parts((pd.DataFrame(rng.normal(size=(20_000, 40))).add_prefix("x") for _ in range(10)), path)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in read_parquet_parts(path)]
+    assert len(held) > 20
+    assert max(held) < path.stat().st_size / 3
