@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from slackwater.errors import DataError, SchemaError
+from slackwater.storage import read_parquet_parts, write_parquet
 from slackwater.trading.score import CONTEXT, SCORE_COLUMNS, Score, event_scores, score_context
 from tests.trading import row_of
 
@@ -125,3 +128,14 @@ def test_a_prediction_without_features_is_refused(make_score: Callable[..., Scor
         event_scores(predictions, labels, score_context(features.drop(index=1), []))
     with pytest.raises(SchemaError, match="1 of 2 predictions have no label or features"):
         event_scores(predictions, labels.drop(index=1), score_context(features, []))
+
+
+def test_what_scores_need_does_not_hold_what_it_was_read_from(tmp_path: Path) -> None:
+    """Caught: columns of Arrow, 12 MiB per symbol, alive as long as the context of its events."""
+    keys = {"symbol": "BTCUSDT", "event_time": pd.Timestamp("2024-01-01", tz="UTC")}
+    rows = pd.DataFrame(np.zeros((50_000, len(CONTEXT))), columns=list(CONTEXT)).assign(**keys, available_time=0)
+    write_parquet(rows, tmp_path / "features.parquet")
+    before = pa.total_allocated_bytes()
+    found = [score_context(part, ["close"]) for part in read_parquet_parts(tmp_path / "features.parquet")]
+    assert sum(map(len, found)) == len(rows)
+    assert pa.total_allocated_bytes() - before < rows[list(CONTEXT)].to_numpy().nbytes / 3
