@@ -35,6 +35,7 @@ __all__ = ["Backtest", "BacktestResult", "Progress", "in_exit_order"]
 _ALWAYS = 2**62
 _FIRST_DAY = date(1970, 1, 1)
 _MOST_BARS: Final = 4_000_000
+_ROWS: Final = 8_192
 """Bars of windows that are kept, about 300 MB."""
 
 Progress = Callable[[int, int], None]
@@ -338,7 +339,9 @@ def _events(scores: pd.DataFrame) -> list[Score]:
         raise OrderError(f"table scores: symbol and event_time repeat at rows {scores.index[twice][:3].tolist()}")
     direction = scores["direction"]
     rows = scores.loc[direction.notna() & (direction != 0), list(SCORE_COLUMNS)].sort_values(["event_time", "symbol"])
-    return [Score.from_row(row) for row in rows.to_dict("records")]
+    # A part at a time: as dictionaries, the rows are several times as long.
+    parts = (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
+    return [Score.from_row(row) for part in parts for row in part.to_dict("records")]
 
 
 def _orders(

@@ -25,7 +25,7 @@ class RecentPaths:
     """
 
     def __init__(self, most_bars: int) -> None:
-        self._most, self.bars = most_bars, 0
+        self.most_bars, self.bars = most_bars, 0
         self._lengths = Counter[int]()
         self._kept: dict[Hashable, PricePath] = {}
 
@@ -39,7 +39,7 @@ class RecentPaths:
         if path is None:
             # Room first, for one as long as the longest: unless it is longer, those that go are not held beside it.
             longest = max(self._lengths, default=0)
-            while self._kept and self.bars + longest > self._most:
+            while self._kept and self.bars + longest > self.most_bars:
                 self._count(self._kept.pop(next(iter(self._kept))), -1)
             path = make()
             self._count(path, 1)
@@ -56,7 +56,7 @@ class RecentPaths:
 
 
 class PathsThatAreRead(Mapping[str, PricePath]):
-    """Paths that are read when they are asked for; those used last are kept while they are few."""
+    """Paths that are read when they are asked for; they are kept where all of them are few bars, else the last one."""
 
     def __init__(self) -> None:
         self._recent = RecentPaths(_MOST_BARS)
@@ -81,4 +81,8 @@ class PathsThatAreRead(Mapping[str, PricePath]):
         """Return the path of a symbol."""
         if symbol not in self:
             raise KeyError(symbol)
-        return self._recent.of(symbol, lambda: self._read(symbol))
+        path = self._recent.of(symbol, lambda: self._read(symbol))
+        if len(path.open_time) * len(self) > _MOST_BARS:
+            # One symbol is done after the other: before the first comes again, it would have gone.
+            self._recent.most_bars = 0
+        return path

@@ -255,6 +255,8 @@ def _names(row: Mapping[str, Any] | pd.Series, column: str) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         what = "triggers" if column == "triggers" else "features"
         raise SchemaError(f"`{column}` of a score must name {what} in a sequence, was {brief(value)}")
+    if type(value) is tuple and {*map(type, value)} <= {str}:
+        return value  # many events share it
     return tuple(str(name) for name in value)
 
 
