@@ -53,10 +53,11 @@ def main(stage: Stage) -> None:
     write_parquet(predicted, "data/control_predictions.parquet")
     scored = scored_events(training.labels, predicted)
     entries = scored[["symbol", "entry_time", "entry_price"]].copy()
-    events = tested_events(scored, [f["name"] for f in manifest["features"]])
     attribution, symbols, families = _attribution(training), training.labels["symbol"], trainer.families(training)
-    # The features and tables of all events are not held beside the trades; what is fitted again reads them again.
-    del training, predicted, scored
+    # The features and labels of all events are not held beside the trades; what is fitted again reads them again.
+    del training, predicted
+    events = tested_events(scored, [f["name"] for f in manifest["features"]])
+    del scored
 
     backtest = read_backtest(stage)
     gate = build_gate(stage, backtest.symbols)
