@@ -61,11 +61,13 @@ def main(stage: Stage) -> None:
         reference_notional_usd=stage.labels.reference_notional_usd,
     )
     suggested = suggested_trades(backtest, trade, progress=stage.progress("events under every bracket"))
+    labels = read_parquet("data/labels.parquet", columns=["symbol", "event_time", "triggers"])
     tables |= {
-        "triggers": trigger_table(suggested, read_parquet("data/labels.parquet"), resampling),
+        "triggers": trigger_table(suggested, labels, resampling),
         "brackets": bracket_table(suggested),
         "bracket_results": result_table(suggested, resampling),
     }
+    del suggested, labels  # not held beside the accounts
     stage.say("rule by rule")
     tables["rules"] = rule_ablation(
         backtest,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,16 +95,20 @@ def suggested_trades(
     `target_sd` and `stop_sd`; and ``time exit only``: the configured trade without its levels, at the same size and in
     the same R, which has no odds.
     """
+    # A table per symbol: as rows of Python's numbers, those of all would take several times the memory.
     found = of_each_symbol(partial(_rows_of_orders, trade), backtest, progress=progress)
-    of_symbols = {symbol: iter(rows) for symbol, rows in found.items()}
-    in_order = chain.from_iterable(next(of_symbols[order.score.symbol]) for order in backtest.orders)
-    columns = ["bracket", "symbol", "event_time", "entry_time", "p_direction", *_OUTCOME]
-    table = pd.DataFrame(list(in_order), columns=columns)
-    return table.astype(dict.fromkeys(["event_time", "entry_time"], "datetime64[us, UTC]"))
+    if not found:
+        return _table([])
+    starts = np.cumsum([0, *map(len, found.values())])
+    n = sum(1 for _ in _variants(trade.bracket))
+    of_symbols = {symbol: count(start, n) for symbol, start in zip(found, starts, strict=False)}
+    first = np.array([next(of_symbols[order.score.symbol]) for order in backtest.orders])
+    table = pd.concat(found.values(), ignore_index=True)
+    return table.take((first[:, None] + np.arange(n)).ravel()).reset_index(drop=True)
 
 
-def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> list[list[tuple[Any, ...]]]:
-    """Return for each order of a backtest its rows of the table, one per bracket."""
+def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> pd.DataFrame:
+    """Return the rows of the orders of a backtest, one per bracket."""
     charged = replace(trade.costs, latency=max(trade.costs.latency, backtest.latency))
     variants = [(variant, replace(trade, bracket=variant.rules, costs=charged)) for variant in _variants(trade.bracket)]
     rows = []
@@ -114,14 +118,18 @@ def _rows_of_orders(trade: TradeRules, backtest: Backtest) -> list[list[tuple[An
         bar = path.first_bar_from(order.entry_us)
         event = (score.symbol, score.event_time, timestamp(order.entry_us), score.p_direction)
         sd = score.context.sd_over(backtest.horizon)
-        of_order = []
         for variant, rules in variants:
             found = suggested_trade(
                 score.context, side=-score.direction, path=path, entry_bar=bar, rules=rules, horizon=backtest.horizon
             )
-            of_order.append((variant.name, *event, *_outcome(found, sd, variant.without)))
-        rows.append(of_order)
-    return rows
+            rows.append((variant.name, *event, *_outcome(found, sd, variant.without)))
+    return _table(rows)
+
+
+def _table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = ["bracket", "symbol", "event_time", "entry_time", "p_direction", *_OUTCOME]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype(dict.fromkeys(["event_time", "entry_time"], "datetime64[us, UTC]"))
 
 
 def _outcome(found: SuggestedTrade | tuple[Any, ...], sd: float, without: tuple[str, ...]) -> tuple[Any, ...]:
