@@ -420,29 +420,32 @@ def write_parquet_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> None
     writer: parquet.ParquetWriter | None = None
     with atomic_file(path) as temporary:
 
-        def write(least: int) -> None:
+        def write(rows: int) -> None:
+            """Write so many rows of those that are held; the groups of a file do not depend on the parts."""
             nonlocal held, writer
-            while sum(map(len, held)) >= least and held:
-                rows = pd.concat(held, ignore_index=True)
-                held = [rows[_ROWS_PER_PART:].copy()] if len(rows) > _ROWS_PER_PART else []
-                with warnings.catch_warnings():
-                    # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
-                    warnings.filterwarnings("ignore", "Series.values returning")
-                    table = Table.from_pandas(rows[:_ROWS_PER_PART], preserve_index=False)
-                options = _compression(rows)
-                del rows
-                if writer is None:
-                    writer = parquet.ParquetWriter(temporary, table.schema, **options)
-                elif not table.schema.equals(writer.schema):
-                    raise SchemaError(f"parts of {path} have different columns: {table.schema} after {writer.schema}")
-                writer.write_table(table)
+            table = pd.concat(held, ignore_index=True)
+            held = [table[rows:].copy()] if len(table) > rows else []
+            table = table[:rows]
+            with warnings.catch_warnings():
+                # Of pandas, about how pyarrow reads times; `to_parquet` does so too.
+                warnings.filterwarnings("ignore", "Series.values returning")
+                found = Table.from_pandas(table, preserve_index=False)
+            if writer is None:
+                writer = parquet.ParquetWriter(temporary, found.schema, **_compression(table))
+            elif not found.schema.equals(writer.schema):
+                raise SchemaError(f"parts of {path} have different columns: {found.schema} after {writer.schema}")
+            del table
+            writer.write_table(found, row_group_size=_ROWS_PER_PART)
 
         try:
             for part in parts:
                 held.append(part)
                 del part  # its memory may be used for the next one
-                write(_ROWS_PER_PART)
-            write(0)
+                n_held = sum(map(len, held))
+                if n_held >= _ROWS_PER_PART:
+                    write(n_held - n_held % _ROWS_PER_PART)
+            if held:
+                write(sum(map(len, held)))
         finally:
             if writer is not None:
                 writer.close()

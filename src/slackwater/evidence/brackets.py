@@ -103,7 +103,10 @@ def suggested_trades(
     n = sum(1 for _ in _variants(trade.bracket))
     of_symbols = {symbol: count(start, n) for symbol, start in zip(found, starts, strict=False)}
     first = np.array([next(of_symbols[order.score.symbol]) for order in backtest.orders])
-    table = pd.concat(found.values(), ignore_index=True)
+    tables = [*found.values()]
+    found.clear()
+    table = pd.concat(tables, ignore_index=True)
+    tables.clear()  # all of these rows are held once, and once more in another order
     return table.take((first[:, None] + np.arange(n)).ravel()).reset_index(drop=True)
 
 

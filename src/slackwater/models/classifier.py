@@ -155,11 +155,9 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         *,
         init_score: ArrayLike | None = None,
     ) -> ReversalClassifier:
-        """Fit the trees on rows of a table; parameters and errors are those of :meth:`fit`.
+        """Fit the trees on rows of a table: the same trees as by :meth:`fit`, whose parameters and errors hold.
 
         Above 50,000 rows LightGBM takes them part by part, so that they are held in its bins alone, a byte per value.
-        The bins are those of :meth:`fit`. The trees need not be: a column that is nearly always 0 and with which no
-        split has `min_child_samples` on both sides is left out there, and here it can still be drawn for a tree.
         """
         if len(rows) <= _BINNED_BY:
             return self.fit(rows.frame(), y, sample_weight, init_score=init_score)
@@ -242,7 +240,6 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         weight: NDArray[np.float64],
         base: NDArray[np.float64] | None,
     ) -> lightgbm.Booster:
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         parameters = {
             "objective": "binary",
             "num_leaves": self.num_leaves,
@@ -252,8 +249,7 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
             "bagging_fraction": self.subsample,
             "bagging_freq": self.subsample_freq,
             "lambda_l2": self.reg_lambda,
-            "seed": seed,
-            "data_random_seed": seed,  # not derived from the other where rows are streamed
+            "seed": int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
             "num_threads": self._n_threads(),
             "deterministic": True,
             "force_row_wise": True,
@@ -273,11 +269,22 @@ class ReversalClassifier(ClassifierMixin, BaseEstimator):
         base: NDArray[np.float64] | None,
         names: Any,
     ) -> lightgbm.Booster:
-        data = lightgbm.Dataset(X, label=target, weight=weight, init_score=base, feature_name=names)
+        data = _Data(X, label=target, weight=weight, init_score=base, feature_name=names)
         return lightgbm.train(parameters, data, num_boost_round=self.n_estimators)
 
     def _n_threads(self) -> int:
         return 1 if has_one_thread() else int(joblib.effective_n_jobs(self.n_jobs))
+
+
+class _Data(lightgbm.Dataset):
+    """Rows that are binned under all parameters of the fit, however they are given.
+
+    LightGBM bins a sequence under some of them alone. Without `num_threads` it does so with all threads, and sets that
+    for the whole process: another fit, in another thread, then writes to a thread's buffer that it does not have.
+    """
+
+    def get_params(self) -> dict[str, Any]:
+        return dict(self.params or {})
 
 
 class _Streamed(lightgbm.Sequence):

@@ -300,7 +300,7 @@ def _outer(scores: Floats, weight: Floats) -> Floats:
 def _checked(
     rows: TableRows, y: ArrayLike, sample_weight: ArrayLike | None, init_score: ArrayLike | None
 ) -> tuple[Floats, Floats, Floats]:
-    if not len(rows):
+    if not all(rows.shape):
         raise DataError(f"`X` must have shape (n_rows >= 1, n_features >= 1), was {rows.shape}")
     for part, values in rows.parts():
         infinite = np.argwhere(np.isinf(values))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
+from slackwater.errors import SchemaError
 from slackwater.types import Floats, Ints
 
 if TYPE_CHECKING:
@@ -53,8 +54,18 @@ class TableRows:
 
     @classmethod
     def of(cls, table: pd.DataFrame, columns: Sequence[str], rows: Ints) -> TableRows:
-        """Return rows of a table of float64; its values are not copied where pandas keeps them in one block."""
-        return cls(table.to_numpy(np.float64), columns, rows, table.columns.get_indexer(pd.Index(columns)))
+        """Return rows of a table of float64; its values are not copied where pandas keeps them in one block.
+
+        Raises
+        ------
+        SchemaError
+            If the table lacks a column.
+        """
+        places = table.columns.get_indexer(pd.Index(columns))
+        if (places < 0).any():
+            lacking = ", ".join(str(columns[int(at)]) for at in np.flatnonzero(places < 0))
+            raise SchemaError(f"the table of features lacks the columns {lacking}")
+        return cls(table.to_numpy(np.float64), columns, rows, places)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -87,7 +98,10 @@ class TableRows:
 
 @runtime_checkable
 class FitsRows(Protocol):
-    """A model that takes its rows part by part: `slackwater.models.targets.Model` with one method more."""
+    """A model that takes its rows part by part: `slackwater.models.targets.Model` with one method more.
+
+    It is called instead of `fit`, unless a class has changed `fit` alone of two that it inherits.
+    """
 
     def fit_rows(
         self, rows: TableRows, y: ArrayLike, sample_weight: ArrayLike, *, init_score: ArrayLike | None
@@ -99,7 +113,15 @@ def fit_model(
     model: Model, rows: TableRows, y: ArrayLike, sample_weight: ArrayLike, *, init_score: ArrayLike | None
 ) -> Model:
     """Fit a model on rows of a table: those that take them part by part get no copy, others a table of their own."""
-    if isinstance(model, FitsRows):
+    if isinstance(model, FitsRows) and not _fit_is_its_own(model):
         fitted: Model = model.fit_rows(rows, y, sample_weight, init_score=init_score)
         return fitted
     return model.fit(rows.frame(), y, sample_weight, init_score=init_score)
+
+
+def _fit_is_its_own(model: FitsRows) -> bool:
+    """Return whether a class has changed `fit` and inherits the other method, which would pass over the change."""
+    for each in type(model).__mro__:
+        if "fit" in vars(each) or "fit_rows" in vars(each):
+            return "fit_rows" not in vars(each)
+    return False

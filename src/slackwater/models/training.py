@@ -365,13 +365,13 @@ class Trainer:
         return out
 
     def _raw_predictions(self, training: TrainingSet, split: tuple[Ints, Ints]) -> dict[str, Any]:
-        train, test = split
-        tested, columns = self.read_by_models(training, test).frame(), dict[str, Any]()
+        (train, test), columns = split, dict[str, Any]()
         for target in self.targets:
             name, y = target.name, training.labels[target.column].iloc[train].dropna()
             raw, anchor = np.full(len(test), np.nan), np.nan
             if len(y) >= _MIN_LABELLED and y.max() > 0.0 and y.min() < 1.0:
-                raw = self.fit(training, target, train).decision_function(tested)
+                model = self.fit(training, target, train)
+                raw = model.decision_function(self.read_by_models(training, test).frame())
                 anchor = _anchor(training, target, train)
             columns |= {f"raw_{name}": raw, f"anchor_{name}": anchor}
             if target.offset is None:

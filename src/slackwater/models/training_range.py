@@ -88,6 +88,7 @@ class TrainingRange:
         DataError
             If `X` is not a matrix, has fewer than 50 rows or no column, or contains an infinite value.
         """
+        self._check_tail()
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[0] < _FEWEST_ROWS or rows.shape[1] < 1:
             raise DataError(f"`X` must have shape (n_rows >= {_FEWEST_ROWS}, n_columns >= 1), was {rows.shape}")
@@ -95,14 +96,15 @@ class TrainingRange:
 
     def fit_columns(self, columns: Iterable[Floats]) -> TrainingRange:
         """Measure the same from the columns of `X` in order, of which one is held at a time; errors as `fit`."""
-        if not 0.0 <= self.tail <= _LARGEST_TAIL:
-            raise ParameterError(f"`tail` must be in [0, {_LARGEST_TAIL}], was {self.tail}")
+        self._check_tail()
         ranges, drift = [], None
         for at, values in enumerate(columns):
             infinite = np.flatnonzero(np.isinf(values))
             if len(infinite):
                 raise DataError(f"`X` must not hold infinite values, the first is in row {infinite[0]}, column {at}")
             drift = drift or _Drift(len(values), self.tail)
+            if len(values) != drift.rows:
+                raise DataError(f"`columns` must have {drift.rows} rows, column {at} had {len(values)}")
             drift.add(values)
             ranges.append(_range_of(values, self.tail))
         if drift is None or drift.rows < _FEWEST_ROWS:
@@ -218,6 +220,10 @@ class TrainingRange:
         if rows.ndim != 2 or rows.shape[1] != self.lower_.size:
             raise DataError(f"`X` must have shape (n_rows, {self.lower_.size}), was {rows.shape}")
         return rows
+
+    def _check_tail(self) -> None:
+        if not 0.0 <= self.tail <= _LARGEST_TAIL:
+            raise ParameterError(f"`tail` must be in [0, {_LARGEST_TAIL}], was {self.tail}")
 
     def _check_is_fitted(self) -> None:
         if not hasattr(self, "limit_"):

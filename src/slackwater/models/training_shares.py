@@ -127,9 +127,9 @@ class TrainingShares(_Stored):
         DataError
             If the shapes differ, there is no row, or a value is infinite.
         """
-        rows = np.asarray(X, dtype=np.float64)
-        if rows.ndim != 2:
-            raise DataError(f"`X` must have a row per time and a column per family, was {rows.shape}")
+        rows, stamps = np.asarray(X, dtype=np.float64), require_times_us(times, name="times")
+        if rows.ndim != 2 or not rows.size or rows.shape != (stamps.size, len(families)):
+            raise _other_shape(rows.shape, stamps, families)
         return cls.of_columns(rows.T, times, families)
 
     @classmethod
@@ -232,7 +232,7 @@ class TrainingShares(_Stored):
         return shares
 
 
-def _other_shape(was: tuple[int, int], stamps: Ints, families: Sequence[str]) -> DataError:
+def _other_shape(was: tuple[int, ...], stamps: Ints, families: Sequence[str]) -> DataError:
     wanted = (stamps.size, len(families))
     return DataError(
         f"`X` must have a row per time and a column per family, {wanted} and at least one of each, was {was}"

@@ -26,7 +26,7 @@ __all__ = ["BarCloses", "PathsOnDisk", "hourly_prices"]
 
 
 class PathsOnDisk(PathsThatAreRead):
-    """The price path of each symbol that has bars, read when it is asked for; the ones used last are kept.
+    """The price path of each symbol that has bars, read when it is asked for, and kept as `PathsThatAreRead` says.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ __all__ = ["Backtest", "BacktestResult", "Progress", "in_exit_order"]
 _ALWAYS = 2**62
 _FIRST_DAY = date(1970, 1, 1)
 _MOST_BARS: Final = 4_000_000
-_ROWS: Final = 8_192
 """Bars of windows that are kept, about 300 MB."""
+_ROWS: Final = 8_192
 
 Progress = Callable[[int, int], None]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -107,13 +107,12 @@ class PairCorrelations(Mapping[tuple[str, str], float]):
     A market has many more pairs than symbols, and most decisions ask for none: each is computed when it is asked for.
     """
 
-    def __init__(self, known: _Known, symbols: Set[str]) -> None:
-        self._known, self._symbols = known, symbols
+    def __init__(self, known: _Known, symbols: Iterable[str]) -> None:
+        self._known, self._symbols = known, frozenset(symbols)
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
         """Return the correlation of a pair; raise KeyError where it is not known."""
-        one, other = pair
-        if one < other and one in self._symbols and other in self._symbols:
+        if isinstance(pair, tuple) and len(pair) == 2 and self._symbols.issuperset(pair) and pair[0] < pair[1]:
             found = self._known.of(pair)
             if found is not None:
                 return found

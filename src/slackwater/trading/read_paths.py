@@ -25,7 +25,7 @@ class RecentPaths:
     """
 
     def __init__(self, most_bars: int) -> None:
-        self.most_bars, self.bars = most_bars, 0
+        self.most_bars, self.bars, self.went = most_bars, 0, 0
         self._lengths = Counter[int]()
         self._kept: dict[Hashable, PricePath] = {}
 
@@ -41,6 +41,7 @@ class RecentPaths:
             longest = max(self._lengths, default=0)
             while self._kept and self.bars + longest > self.most_bars:
                 self._count(self._kept.pop(next(iter(self._kept))), -1)
+                self.went += 1
             path = make()
             self._count(path, 1)
         self._kept[key] = path
@@ -56,7 +57,7 @@ class RecentPaths:
 
 
 class PathsThatAreRead(Mapping[str, PricePath]):
-    """Paths that are read when they are asked for; they are kept where all of them are few bars, else the last one."""
+    """Paths that are read when they are asked for; all are kept while they are few bars, from then on the last one."""
 
     def __init__(self) -> None:
         self._recent = RecentPaths(_MOST_BARS)
@@ -82,7 +83,7 @@ class PathsThatAreRead(Mapping[str, PricePath]):
         if symbol not in self:
             raise KeyError(symbol)
         path = self._recent.of(symbol, lambda: self._read(symbol))
-        if len(path.open_time) * len(self) > _MOST_BARS:
+        if self._recent.went:
             # One symbol is done after the other: before the first comes again, it would have gone.
             self._recent.most_bars = 0
         return path

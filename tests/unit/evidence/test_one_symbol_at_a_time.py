@@ -187,6 +187,10 @@ def test_the_paths_used_last_are_kept_while_they_are_few(monkeypatch: pytest.Mon
     assert (read.reads, read.most) == (3, 3)
     assert [read[symbol].symbol for symbol in SYMBOLS] == list(SYMBOLS)
     assert (read.reads, read.most) == (5, 3)
+    # From here on one at a time: of more symbols than are kept, the next to come is never among them.
+    read.most = 0
+    assert [read[symbol].symbol for symbol in (SYMBOLS[-1], *SYMBOLS)] == [SYMBOLS[-1], *SYMBOLS]
+    assert (read.reads, read.most) == (10, 1)
     assert "ADAUSDT" not in read
     with pytest.raises(KeyError, match="ADAUSDT"):
         read["ADAUSDT"]

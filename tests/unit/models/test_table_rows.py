@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +30,7 @@ def _table(n: int = 3_000) -> pd.DataFrame:
     rng = np.random.default_rng(5)
     values = rng.normal(size=(n, len(NAMES)))
     values[rng.uniform(size=values.shape) < 0.1] = np.nan
+    values[rng.uniform(size=n) < 0.995, 5] = 0.0  # no split of this column has enough rows on both sides
     return pd.DataFrame(values, columns=NAMES)
 
 
@@ -103,6 +108,51 @@ def test_bad_input_is_refused_where_rows_are_streamed(monkeypatch: pytest.Monkey
     named = TableRows.of(_table().rename(columns={"x0": "a b"}), ["a b"], np.arange(3_000))
     with pytest.raises(SchemaError, match="a b"):
         ReversalClassifier().fit_rows(named, *_given(TableRows.of(_table(), TAKEN, np.arange(3_000)))[:2])
+
+
+def test_a_column_that_is_not_there_is_named() -> None:
+    with pytest.raises(SchemaError, match="lacks the columns x7, x9"):
+        TableRows.of(_table(), ["x0", "x7", "x9"], np.arange(5))
+    with pytest.raises(DataError, match="n_features >= 1"):
+        RankLogistic().fit_rows(TableRows.of(_table(), [], np.arange(5)), np.arange(5) % 2)
+
+
+def test_rows_are_binned_by_the_threads_of_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Caught: LightGBM told to use all threads while another fit of the process has one, which ends the process."""
+    monkeypatch.setattr(classifier, "_BINNED_BY", 500)
+    given: list[dict[str, Any]] = []
+    whole = lightgbm.Dataset._init_from_sample
+
+    def seen(self: lightgbm.Dataset, *args: Any) -> lightgbm.Dataset:
+        given.append(self.get_params())
+        return whole(self, *args)
+
+    monkeypatch.setattr(lightgbm.Dataset, "_init_from_sample", seen)
+    rows = _rows()
+    y, weight, _ = _given(rows)
+    ReversalClassifier(n_estimators=2, n_jobs=1, min_child_samples=77).fit_rows(rows, y, weight)
+    (parameters,) = given
+    assert (parameters["num_threads"], parameters["min_data_in_leaf"]) == (1, 77)
+    assert parameters["bin_construct_sample_cnt"] == 500
+
+
+def test_many_fits_at_once_end_well() -> None:
+    """Caught: a segmentation fault of two folds in two threads; here in a process of its own."""
+    script = Path(__file__).with_name("fits_in_threads.py")
+    subprocess.run([sys.executable, str(script)], check=True, timeout=120, cwd=Path(__file__).parents[3])
+
+
+def test_a_fit_that_a_class_has_changed_is_not_passed_over() -> None:
+    class Own(RankLogistic):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None, *, init_score: Any = None) -> RankLogistic:
+            seen.append(X.shape)
+            return super().fit(X, y, sample_weight, init_score=init_score)
+
+    seen: list[tuple[int, int]] = []
+    rows = _rows(200)
+    y, weight, _ = _given(rows)
+    fit_model(Own(), rows, y, weight, init_score=None)
+    assert seen == [(200, 4)]
 
 
 def test_a_model_that_takes_no_rows_gets_a_table() -> None:
