@@ -10,15 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from slackwater.errors import ParameterError
-from slackwater.models import distributed
+from slackwater.models import classifier, distributed
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.distributed import DistributedClassifier
 from slackwater.models.kinds import new_model
 from slackwater.models.parameters import ModelParameters
 from slackwater.models.predictor import FlattenedTrees
+from slackwater.models.table_rows import TableRows
 from slackwater.parallel import run_tasks, use_workers
 from slackwater.types import Floats
 from tests.dask_cluster import Cluster
@@ -72,6 +74,26 @@ def test_two_workers_fit_as_well_as_one_process(cluster: Cluster) -> None:
     assert worse.std() > 0.0  # each of them has chosen bins from its own rows
     assert abs(worse.mean()) < worse.std() / np.sqrt(len(worse))
     assert log_loss(together, X, y).mean() < 0.66
+
+
+def test_rows_that_are_streamed_are_spread_as_those_of_a_matrix(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a worker without its share, and a fallback that cannot read the rows again."""
+    monkeypatch.setattr(classifier, "_BINNED_BY", 500)
+    X, y, weight, base = rows(4_000)
+    given = TableRows(X, [f"Column_{at}" for at in range(COLUMNS)], np.arange(4_000))
+    told: list[str] = []
+    with use_workers(cluster.address, tell=told.append):
+        together = DistributedClassifier(**TREES).fit_rows(given, y, weight, init_score=base)
+        assert not told
+        distributed._given_up.add(distributed.require_cluster().address)
+        left = DistributedClassifier(**TREES).fit_rows(given, y, weight, init_score=base)
+    alone = ReversalClassifier(**TREES).fit_rows(given, y, weight, init_score=base)
+    assert left.to_text() == alone.to_text()
+    new, happened, _, _ = rows(4_000, seed=1)
+    table = pd.DataFrame(new, columns=given.columns)
+    assert -np.log(together.predict_proba(table)[np.arange(4_000), happened.astype(int)]).mean() < 0.66
 
 
 def test_the_text_of_the_trees_is_that_of_any_other_and_names_no_machine(cluster: Cluster) -> None:
