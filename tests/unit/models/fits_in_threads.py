@@ -11,19 +11,24 @@ from slackwater.models import classifier
 from slackwater.models.classifier import ReversalClassifier
 from slackwater.models.table_rows import TableRows
 
-classifier._BINNED_BY = 2_000  # rows above it are streamed
-rng = np.random.default_rng(0)
-values = rng.normal(size=(20_000, 40))
-values[:, :30][rng.uniform(size=(20_000, 30)) < 0.9] = 0.0  # sparse columns are where a thread has a buffer of its own
-table = pd.DataFrame(values).add_prefix("x")
-y = (values[:, 35] + rng.normal(size=20_000) > 0.0).astype(int)
+
+def main() -> None:
+    """Fit the same rows 120 times."""
+    classifier._BINNED_BY = 2_000  # rows above it are streamed
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(20_000, 40))
+    # Sparse columns are where each thread has a buffer of its own.
+    values[:, :30][rng.uniform(size=(20_000, 30)) < 0.9] = 0.0
+    table = pd.DataFrame(values).add_prefix("x")
+    y = (values[:, 35] + rng.normal(size=20_000) > 0.0).astype(int)
+
+    def fit(_: int) -> str:
+        rows = TableRows.of(table, list(table), np.arange(20_000))
+        return ReversalClassifier(n_estimators=2).fit_rows(rows, y).to_text()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(fit, range(120)))) == 1
 
 
-def fit(_: int) -> str:
-    """Return the trees of one fit."""
-    rows = TableRows.of(table, list(table), np.arange(20_000))
-    return ReversalClassifier(n_estimators=2).fit_rows(rows, y).to_text()
-
-
-with ThreadPoolExecutor(4) as pool:
-    assert len(set(pool.map(fit, range(120)))) == 1
+if __name__ == "__main__":
+    main()
