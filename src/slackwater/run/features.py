@@ -67,12 +67,16 @@ class ContextOnDisk(Mapping[str, pd.DataFrame]):
 def feature_rows(rows: pd.DataFrame, directory: str | Path = FEATURE_TABLE) -> Iterator[pd.DataFrame]:
     """Yield, by symbol, all columns of the rows whose values in the columns of `rows` are among those of `rows`.
 
+    One of these columns is ``symbol``. The rows of a symbol alone are looked for in its file.
+
     Raises
     ------
     MissingDataError, SchemaError
         If there is no file, or one is damaged.
     """
-    return (read_parquet_rows(path, rows) for path in feature_files(directory))
+    wanted = dict(tuple(rows.groupby("symbol", observed=True)))
+    files = files_by_symbol(directory)
+    return (read_parquet_rows(path, wanted.get(symbol, rows[:0])) for symbol, path in files.items())
 
 
 def files_by_symbol(directory: str | Path = FEATURE_TABLE) -> dict[str, Path]:
