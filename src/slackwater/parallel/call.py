@@ -22,13 +22,40 @@ from slackwater.errors import ParameterError
 from slackwater.parallel.errors import WorkerError
 from slackwater.parallel.process import use_one_thread
 
-__all__ = ["TASK_NOTE", "Outcome", "call", "call_packed", "in_task", "packed", "unpacked_outcome"]
+__all__ = [
+    "TASK_NOTE",
+    "Outcome",
+    "Packed",
+    "call",
+    "call_packed",
+    "in_task",
+    "packed",
+    "packed_apart",
+    "unpacked_outcome",
+]
 
 TASK_NOTE: Final = "in the task"
 """Beginning of the note by which an error names its task where its text cannot."""
 _in_task: ContextVar[bool] = ContextVar("in_task", default=False)
 _functions: dict[str, Callable[[Any], Any]] = {}
-_KEPT: Final = 2
+_LARGE: Final = 1 << 20
+"""Bytes from which on an array is packed apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A pickle, and the large arrays that lie apart from it, as bytes."""
+
+    head: bytes
+    arrays: tuple[Any, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return len(self.head) + sum(memoryview(each).nbytes for each in self.arrays)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Packed, (self.head, tuple(map(pickle.PickleBuffer, self.arrays)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +98,23 @@ def call(function: Callable[[Any], Any], name: str, argument: Any) -> Outcome:
             return Outcome(error=named(error, name))
 
 
-def call_packed(key: str, function: Callable[[], bytes], name: str, argument: bytes) -> bytes:
+def call_packed(key: str, function: Callable[[], Packed], name: str, argument: bytes) -> bytes:
     """Run a task in a process that was sent its function and argument (`packed`), and return its packed outcome.
 
-    `function` returns the packed function of a key, which is read once; the last two are kept.
+    `function` returns the packed function of a key. It is unpacked once and kept until there is another one: its data
+    may be most of what a worker holds.
     """
     use_one_thread()
     try:
         with _as_task():  # a function may read its tables when it is unpacked
-            if key not in _functions:
-                while len(_functions) >= _KEPT:
-                    _functions.pop(next(iter(_functions)))
-                _functions[key] = _unpacked(function(), name)
-            given = _unpacked(argument, name)
+            unpacked = _functions.get(key)
+            if unpacked is None:
+                _functions.clear()
+                unpacked = _functions[key] = _unpacked(function(), name)
+            given = _unpacked(Packed(argument), name)
     except WorkerError as error:
         return pickle.dumps(Outcome(error=error))
-    outcome = call(_functions[key], name, given)
+    outcome = call(unpacked, name, given)
     if outcome.error is not None:
         outcome = replace(outcome, trace="".join(traceback.format_exception(outcome.error)))
     try:
@@ -110,9 +138,26 @@ def packed(content: Any, what: str) -> bytes:
     ParameterError
         If it cannot be sent, such as a function inside of another one.
     """
+    return _pickled(content, what, None)
+
+
+def packed_apart(content: Any, what: str) -> Packed:
+    """Return what a worker is sent, with large arrays apart, which are not copied; errors as `packed`."""
+    arrays: list[memoryview] = []
+
+    def stays_in_pickle(array: pickle.PickleBuffer) -> bool:
+        raw = array.raw()
+        if raw.nbytes >= _LARGE:
+            arrays.append(raw)
+        return raw.nbytes < _LARGE
+
+    return Packed(_pickled(content, what, stays_in_pickle), tuple(arrays))
+
+
+def _pickled(content: Any, what: str, stays_in_pickle: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
     buffer = io.BytesIO()
     try:
-        _Pickler(buffer, protocol=5).dump(content)
+        _Pickler(buffer, protocol=5, buffer_callback=stays_in_pickle).dump(content)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ParameterError(f"{what} cannot be sent to another process: {error}") from error
     return buffer.getvalue()
@@ -163,9 +208,9 @@ def _by_name(module: str, name: str) -> Any:
     return found
 
 
-def _unpacked(content: bytes, name: str) -> Any:
+def _unpacked(content: Packed, name: str) -> Any:
     try:
-        return pickle.loads(content)  # noqa: S301 -- of the process that uses this worker
+        return pickle.loads(content.head, buffers=content.arrays)  # noqa: S301 -- of the process that uses this worker
     except ModuleNotFoundError as error:
         raise WorkerError(
             f"{name}: the worker cannot import {error.name}, which the task needs: install it there, or start the "

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Final
 
 from slackwater.errors import MissingExtraError
 from slackwater.parallel.background import begun
-from slackwater.parallel.call import Outcome, call_packed, packed, unpacked_outcome
+from slackwater.parallel.call import Outcome, Packed, call_packed, packed, packed_apart, unpacked_outcome
 from slackwater.parallel.errors import WorkerError
 from slackwater.parallel.facts import differences, facts, facts_digest
+from slackwater.parallel.mapped import HeldFunction
 from slackwater.parallel.pooled import PooledWorkers, Tell
 
 __all__ = ["ClusterWorkers"]
@@ -93,8 +94,8 @@ class ClusterWorkers(PooledWorkers):
         keeps the scheduler trying for ever to reach a worker that is lost meanwhile.
         """
         self._missing_since, self._paused_since = None, {}
-        content = packed(function, "the function of the tasks")
-        self._require_room(len(content), "the function of the tasks and its data")
+        content = packed_apart(function, "the function of the tasks")
+        self._require_room(content.size, "the function of the tasks and its data")
         key = uuid.uuid4().hex
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is large, as it should be: sent once, not with every task
@@ -138,6 +139,10 @@ class ClusterWorkers(PooledWorkers):
             return Outcome(error=WorkerError(_killed(error, self._limits())))
         except ModuleNotFoundError as error:
             return Outcome(error=WorkerError(f"a worker cannot import {error.name}: install it there"))
+        except OSError as error:
+            if error.filename is None:  # of the connection
+                raise
+            return Outcome(error=error)  # of the file of a held function
 
     def give_up(self, futures: Iterable[Future[Any]]) -> None:
         """Take tasks from the workers, as far as they have not begun."""
@@ -294,17 +299,17 @@ def _pass_on(future: Future[Any], sent: Any) -> None:
         future.set_exception(CancelledError(str(error)) if sent.cancelled() else error)
 
 
-def _held(content: bytes) -> bytes:
+def _held(content: Packed) -> HeldFunction:
     """Keep a function on a worker, for its tasks and for the other workers."""
-    return content
+    return HeldFunction(content)
 
 
-def _held_here(content: bytes) -> None:
+def _held_here(function: HeldFunction) -> None:
     """Have a worker take a function from another one, which it keeps for its tasks."""
 
 
-def _call_on_worker(wanted: str, key: str, function: bytes, name: str, argument: bytes) -> bytes:
+def _call_on_worker(wanted: str, key: str, function: HeldFunction, name: str, argument: bytes) -> bytes:
     """Run a task on a worker; one that has joined since the start is compared here."""
     if facts_digest(facts()) != wanted:
         raise WorkerError(f"{name}: a worker that has joined is not of this version")
-    return call_packed(key, lambda: function, name, argument)
+    return call_packed(key, function.read, name, argument)

@@ -13,7 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, ClassVar
 
-from slackwater.parallel.call import Outcome, call, call_packed, packed, unpacked_outcome
+from slackwater.parallel.call import Outcome, call, call_packed, packed, packed_apart, unpacked_outcome
+from slackwater.parallel.mapped import PackedFile
 from slackwater.parallel.pooled import PooledWorkers
 from slackwater.parallel.process import start
 
@@ -69,13 +70,12 @@ class ProcessWorkers(PooledWorkers):
         """Number of processes."""
         return self._count
 
-    def load(self, function: Callable[[Any], Any]) -> Path:
-        """Write the function to a file of this user alone, which each process reads once."""
-        path = self._directory / uuid.uuid4().hex
-        path.write_bytes(packed(function, "the function of the tasks"))
-        return path
+    def load(self, function: Callable[[Any], Any]) -> PackedFile:
+        """Write the function to a file of this user alone, which each process maps."""
+        content = packed_apart(function, "the function of the tasks")
+        return PackedFile.write(content, self._directory / uuid.uuid4().hex)
 
-    def submit(self, loaded: Path, name: str, argument: Any) -> Future[Any]:
+    def submit(self, loaded: PackedFile, name: str, argument: Any) -> Future[Any]:
         """Queue a task."""
         return self._pool.submit(_call_from_file, loaded, name, packed(argument, name))
 
@@ -83,9 +83,9 @@ class ProcessWorkers(PooledWorkers):
         """Return the outcome, or raise BrokenProcessPool."""
         return unpacked_outcome(future.result())
 
-    def unload(self, loaded: Path) -> None:
-        """Remove the file."""
-        loaded.unlink(missing_ok=True)
+    def unload(self, loaded: PackedFile) -> None:
+        """Remove the file; processes that have mapped it keep what they need."""
+        loaded.path.unlink(missing_ok=True)
 
     def recover(self) -> None:
         """Start processes anew: one that ended takes the others with it."""
@@ -101,5 +101,5 @@ class ProcessWorkers(PooledWorkers):
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _call_from_file(path: Path, name: str, argument: bytes) -> bytes:
-    return call_packed(str(path), path.read_bytes, name, argument)
+def _call_from_file(function: PackedFile, name: str, argument: bytes) -> bytes:
+    return call_packed(str(function.path), function.read, name, argument)

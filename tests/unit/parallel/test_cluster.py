@@ -73,6 +73,19 @@ def test_what_is_larger_than_a_worker_is_refused(two: Cluster) -> None:
             list(run_tasks(partial(max, bytes(240 * 2**20)), NUMBERS))
 
 
+def test_workers_without_room_on_their_disks_for_the_data_of_tasks_are_named(tmp_path: Path) -> None:
+    """Catches a run that waits for ever, and an error of a disk that nobody finds."""
+    (tmp_path / "small_disk.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (2**22, 2**22))\n", encoding="utf-8"
+    )
+    with Cluster(tmp_path) as cluster:
+        cluster.add_worker(preload="small_disk.py")
+        cluster.wait_for_workers()
+        with use_workers(cluster.address), pytest.raises(OSError, match=r"File too large: .* of the worker") as caught:
+            list(run_tasks(work.Table(16).read, NUMBERS))
+    assert re.search(r"in the task task \d", "".join(caught.value.__notes__))
+
+
 @pytest.mark.usefixtures("hasty")
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     said = "the scheduler tcp://127.0.0.1:9 cannot be reached within 1 s"

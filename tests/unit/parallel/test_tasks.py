@@ -125,6 +125,32 @@ def test_choices() -> None:
     assert WorkerChoice.of("dask://[::1]:8786") == WorkerChoice("dask", address="tcp://[::1]:8786")
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+def test_a_process_maps_the_data_of_its_tasks_and_keeps_those_of_the_last_function() -> None:
+    """Catches data that a process holds twice, in its own memory, or longer than it needs them."""
+    task, mib = {"a": 0}, 192
+    with use_workers("1"):
+        (before,) = run_tasks(work.Table(1).read, task)
+        for _ in range(3):
+            table = work.Table(mib)
+            (found,) = run_tasks(table.read, task)
+            here = table.read(0)
+            assert found["sum"] == here["sum"]
+            assert found["names"] == here["names"]
+            assert found["aligned"]
+            assert found["RssAnon"] - before["RssAnon"] < mib / 2
+            assert found["VmRSS"] - before["VmRSS"] < 1.5 * mib
+
+
+def test_what_a_task_writes_to_its_data_is_of_its_process_alone() -> None:
+    """Catches a page of a file that processes write to together."""
+    table = work.Table(2)
+    with use_workers("2"):
+        assert max(run_tasks(table.write, {str(n): 1 for n in range(9)})) <= 8.0
+        assert list(run_tasks(table.write, {"again": 1})) == [0.0]
+    assert table.values.iloc[0, 0] == 0.0
+
+
 def test_what_cannot_be_sent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches the error of a library about a function that another process cannot import."""
     monkeypatch.setenv(VARIABLE, "2")

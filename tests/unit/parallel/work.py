@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from distributed import Status
 
 from slackwater.errors import DataError
@@ -75,6 +78,28 @@ class Adder:
 
     def add(self, number: int) -> int:
         return number + self.amount
+
+
+class Table:
+    """Data of many megabytes, as those of a trainer."""
+
+    def __init__(self, mib: int) -> None:
+        self.values = pd.DataFrame(np.arange(mib * 2**17, dtype=np.float64).reshape(-1, 8))
+        self.names = pd.Series(["BTCUSDT", "ETHUSDT"] * 1_000, dtype="category")
+
+    def read(self, _: int) -> dict[str, Any]:
+        """Return what is in memory after all values were read, in MiB, and facts of the values."""
+        values = self.values.to_numpy()
+        found = {"sum": float(values.sum()), "aligned": values.flags.aligned, "names": self.names.tolist()}
+        status = Path("/proc/self/status").read_text()
+        memory = {kind: int(re.search(rf"^{kind}:\s+(\d+)", status, re.M)[1]) / 1024 for kind in ("RssAnon", "VmRSS")}
+        return found | memory
+
+    def write(self, number: int) -> float:
+        """Add to a value in place, and return what it was."""
+        before = float(self.values.iloc[0, 0])
+        self.values.iloc[0, 0] = before + number
+        return before
 
 
 def fails_or_writes(task: tuple[bool, str]) -> None:
