@@ -47,15 +47,12 @@ class Packed:
     """A pickle, and the large arrays that lie apart from it, as bytes."""
 
     head: bytes
-    arrays: tuple[Any, ...] = ()
+    arrays: tuple[memoryview, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes of all of it."""
-        return len(self.head) + sum(memoryview(each).nbytes for each in self.arrays)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Packed, (self.head, tuple(map(pickle.PickleBuffer, self.arrays)))
+        return len(self.head) + sum(each.nbytes for each in self.arrays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from slackwater.errors import MissingExtraError
 from slackwater.parallel.background import begun
-from slackwater.parallel.call import Outcome, Packed, call_packed, packed, packed_apart, unpacked_outcome
+from slackwater.parallel.call import Outcome, call_packed, packed, packed_apart, unpacked_outcome
 from slackwater.parallel.errors import WorkerError
 from slackwater.parallel.facts import differences, facts, facts_digest
-from slackwater.parallel.mapped import HeldFunction
+from slackwater.parallel.mapped import HeldPiece, Places, in_pieces, joined
 from slackwater.parallel.pooled import PooledWorkers, Tell
 
 __all__ = ["ClusterWorkers"]
@@ -28,6 +28,16 @@ _CHECK_EVERY: Final = 1.0
 _SOON: Final = 0.02
 _COPIES: Final = 2
 """What a worker holds of a function at least: what it was sent, and the function itself."""
+_ON_THE_WAY: Final = 2
+"""Pieces of a function that are sent and not yet held."""
+
+
+class _Loaded(NamedTuple):
+    """A function that workers hold: its key, and the futures of its pieces."""
+
+    key: str
+    places: Places
+    pieces: list[Any]
 
 
 class ClusterWorkers(PooledWorkers):
@@ -86,39 +96,46 @@ class ClusterWorkers(PooledWorkers):
         """Return the addresses of the workers that the scheduler has now, in order."""
         return sorted(self._workers())
 
-    def load(self, function: Callable[[Any], Any]) -> tuple[str, Any]:
+    def load(self, function: Callable[[Any], Any]) -> _Loaded:
         """Have every worker hold the function that can be reached and has nothing else to do.
 
-        It is the result of a task, which the scheduler runs again elsewhere where all are lost that hold it, and each
-        worker takes it by a task of its own. What is scattered to all of them instead is lost with its holders, and
-        keeps the scheduler trying for ever to reach a worker that is lost meanwhile.
+        Its pieces are results of tasks, which the scheduler runs again elsewhere where all are lost that hold one, and
+        each worker takes them by a task of its own. What is scattered to all of them instead is lost with its holders,
+        and keeps the scheduler trying for ever to reach a worker that is lost meanwhile.
         """
         self._missing_since, self._paused_since = None, {}
         content = packed_apart(function, "the function of the tasks")
         self._require_room(content.size, "the function of the tasks and its data")
         key = uuid.uuid4().hex
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it is large, as it should be: sent once, not with every task
-            held = self.client.submit(_held, content, key=f"function-{key}", pure=False)
+        until, pieces = time.monotonic() + _ANSWER, list[Any]()
+        for number, each in enumerate(in_pieces(content)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it is large, as it should be: sent once, not with every task
+                pieces.append(self.client.submit(HeldPiece, each, key=f"piece-{key}-{number}", pure=False))
+            # A worker that gets all of them at once has each in memory until it has written it.
+            while sum(not piece.done() for piece in pieces) > _ON_THE_WAY and self._may_wait(until):
+                time.sleep(_SOON)
         taken = {
-            name: self.client.submit(_held_here, held, workers=[name], key=f"hold-{key}-{name}", pure=False)
+            name: self.client.submit(_held_here, pieces, workers=[name], key=f"hold-{key}-{name}", pure=False)
             for name, running in self.client.processing().items()
             if not running  # it takes the function with its first task
         }
         until = time.monotonic() + _ANSWER
-        while taken and time.monotonic() < until and self.client.status == "running":
+        while taken and self._may_wait(until):
             able = {name for name, worker in self._workers().items() if worker["status"] != "paused"}
             taken = {name: each for name, each in taken.items() if name in able and not each.done()}
             time.sleep(_SOON if taken else 0.0)
-        return key, held
+        return _Loaded(key, Places.of(content), pieces)
 
-    def submit(self, loaded: tuple[str, Any], name: str, argument: Any) -> Future[Any]:
+    def _may_wait(self, until: float) -> bool:
+        return time.monotonic() < until and self.client.status == "running"
+
+    def submit(self, loaded: _Loaded, name: str, argument: Any) -> Future[Any]:
         """Send a task."""
-        key, function = loaded
         content = packed(argument, name)
         self._require_room(len(content), name)
         sent = self.client.submit(
-            *(_call_on_worker, self._facts, key, function, name, content),
+            *(_call_on_worker, self._facts, *loaded, name, content),
             key=f"{name}-{uuid.uuid4().hex}",  # shown in the dashboard, and never taken from an earlier call
             pure=False,
         )
@@ -142,7 +159,7 @@ class ClusterWorkers(PooledWorkers):
         except OSError as error:
             if error.filename is None:  # of the connection
                 raise
-            return Outcome(error=error)  # of the file of a held function
+            return Outcome(error=error)  # of the file of a function
 
     def give_up(self, futures: Iterable[Future[Any]]) -> None:
         """Take tasks from the workers, as far as they have not begun."""
@@ -150,9 +167,10 @@ class ClusterWorkers(PooledWorkers):
         if self.client.status == "running":
             self.client.cancel(given_up)
 
-    def unload(self, loaded: tuple[str, Any]) -> None:
+    def unload(self, loaded: _Loaded) -> None:
         """Let the workers forget the function."""
-        loaded[1].release()
+        for piece in loaded.pieces:
+            piece.release()
 
     def check(self, tell: Tell) -> None:
         """Report workers that have gone or pause; raise WorkerError where none works for long."""
@@ -299,17 +317,14 @@ def _pass_on(future: Future[Any], sent: Any) -> None:
         future.set_exception(CancelledError(str(error)) if sent.cancelled() else error)
 
 
-def _held(content: Packed) -> HeldFunction:
-    """Keep a function on a worker, for its tasks and for the other workers."""
-    return HeldFunction(content)
+def _held_here(pieces: Sequence[HeldPiece]) -> None:
+    """Have a worker take a function from other ones, which it keeps for its tasks."""
 
 
-def _held_here(function: HeldFunction) -> None:
-    """Have a worker take a function from another one, which it keeps for its tasks."""
-
-
-def _call_on_worker(wanted: str, key: str, function: HeldFunction, name: str, argument: bytes) -> bytes:
+def _call_on_worker(
+    wanted: str, key: str, places: Places, pieces: Sequence[HeldPiece], name: str, argument: bytes
+) -> bytes:
     """Run a task on a worker; one that has joined since the start is compared here."""
     if facts_digest(facts()) != wanted:
         raise WorkerError(f"{name}: a worker that has joined is not of this version")
-    return call_packed(key, function.read, name, argument)
+    return call_packed(key, partial(joined, places, pieces), name, argument)
