@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from slackwater.evidence.left_out import (
 )
 from slackwater.labels.trades import TradeRules
 from slackwater.run.features import ContextOnDisk
-from slackwater.storage import read_json, read_parquet
+from slackwater.storage import read_parquet
 from slackwater.trading.backtest import Backtest
 from slackwater.trading.gate import Gate
 from slackwater.types import Bools
@@ -92,15 +92,16 @@ def cheap_variants(events: pd.DataFrame, accepted: Bools, market: EntryMarket) -
     ]
 
 
-def rule_rows(events: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of the rule ablation that the stage `sensitivity` measured, in the form of the table here.
+def rule_rows(rules: Iterable[Mapping[str, Any]], events: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows of the rule ablation in the form of the table here.
 
-    Their trades are some of those that the events suggest, of which `events` knows the funding.
+    They are ``rules`` of ``data/reports/sensitivity.json``, which the stage `sensitivity` writes. Their trades are some
+    of those that the events suggest, of which `events` knows the funding.
     """
     known = events.loc[events["net_r"].notna(), "funding_known"].to_numpy(bool)
     funding = {"funding_known": bool(known.all()), "note": before_funding(known)}
     found = []
-    for row in read_json("data/reports/sensitivity.json")["rules"]:
+    for row in rules:
         if row["toggled"]:  # the first row is the gate as configured
             measured = {name: row[name] for name in COLUMNS if name in row}
             words = {"name": row["rule"], "change": "without it" if row["toggled"] == "off" else "with it"}

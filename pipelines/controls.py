@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
     evaluation = stage.evaluation
     depth, resampling = evaluation.depth, Resampling.of(evaluation)
     training, trainer = read_training_set(), build_trainer(stage)
-    manifest = read_json("data/feature_manifest.json")
+    manifest, rules = read_json("data/feature_manifest.json"), read_json("data/reports/sensitivity.json")["rules"]
     stage.say("fitting the controls")
     wanted = GATED if depth == "full" else QUICK
     gated = gated_controls(training, trainer, wanted=wanted, seed=resampling.seed, progress=stage.say)
@@ -99,7 +99,7 @@ def main(stage: Stage) -> None:
         if symbols.nunique() > 1:
             left_out["unseen_symbols"] = ["direction at symbols that the models have not seen"]
         left_out["controls"] = [f"trades of {name.replace('_', ' ')}" for name in GATED if name not in QUICK]
-    parts += rule_rows(events)
+    parts += rule_rows(rules, events)
     unseen = unseen_rows(events, unseen_groups(symbols, refits), resampling)
     report = {
         "dataset": stage.dataset.name,

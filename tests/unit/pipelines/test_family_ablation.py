@@ -18,7 +18,6 @@ from slackwater.evidence.left_out import COLUMNS, Variant, findings, without_fam
 from slackwater.evidence.unseen_symbols import UnseenGroup
 from slackwater.models.parameters import ModelParameters, WalkForward
 from slackwater.models.training import Trainer, TrainingSet
-from slackwater.storage import write_report
 
 FAMILIES = {"informed": "funding", "noise": "sweeps", "past": "price"}
 TRAINER = Trainer(
@@ -110,15 +109,11 @@ def test_a_family_that_cannot_be_left_out_is_named(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("funding_known", [True, False])
-def test_rules_of_the_gate_help_by_results_with_their_funding_alone(
-    funding_known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_rules_of_the_gate_help_by_results_with_their_funding_alone(funding_known: bool) -> None:
     row = {"n_trades": 9, "difference_bps": 5.0, "difference_low": 1.0, "difference_high": 9.0, "helps": True}
     rules = [{"rule": "as configured", "toggled": ""}, {"rule": "require_sweep", "toggled": "on"} | row]
-    write_report({"rules": rules}, tmp_path / "data/reports/sensitivity.json")
     events = pd.DataFrame({"net_r": [0.1, np.nan, 0.2], "funding_known": [True, False, funding_known]})
-    (found,) = rule_rows(events)
+    (found,) = rule_rows(rules, events)
     assert set(found) == set(COLUMNS)
     assert (found["name"], found["change"], found["funding_known"]) == ("require_sweep", "with it", funding_known)
     note = "funding unknown in 1 of 2 trades: results are before funding"
