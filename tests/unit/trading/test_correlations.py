@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from slackwater.times import epoch_us
+from slackwater.trading import correlations as correlations_module
 from slackwater.trading.account import Account, OpenPosition
 from slackwater.trading.correlations import HourlyCorrelations
 from slackwater.trading.price_path import price_paths
@@ -91,6 +92,15 @@ def test_a_halted_hour_has_no_return(returns: tuple[np.ndarray, np.ndarray]) -> 
     assert found == pytest.approx(np.corrcoef(one[kept], other[kept])[0, 1], rel=1e-12)
 
 
+def test_a_correlation_is_that_of_numpy_to_the_last_digit() -> None:
+    """Catches another rounding, by which an account would put other positions together."""
+    rng = np.random.default_rng(7)
+    for scale in 10.0 ** np.arange(-7, 3):
+        n = int(rng.integers(168, 721))
+        returns = rng.normal(0.0, scale, (2, n)) + rng.normal(0.0, scale, n)
+        assert correlations_module._pearson(returns.copy()) == np.corrcoef(*returns)[0, 1]
+
+
 def test_a_price_that_stands_still_is_like_none(returns: tuple[np.ndarray, np.ndarray]) -> None:
     """Catches a correlation of NaN."""
     tables = [bars(PAIR[0], returns[0]), bars(PAIR[1], np.zeros(900))]
@@ -145,11 +155,11 @@ def test_an_account_asks_for_the_pairs_of_its_new_trade_alone(
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows with every correlation that is computed."""
     asked: list[int] = []
-    whole = np.corrcoef
+    whole = correlations_module._pearson
 
-    def corrcoef(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        asked.append(len(x))
-        return whole(x, y)
+    def pearson(values: np.ndarray) -> float | None:
+        asked.append(values.shape[1])
+        return whole(values)
 
-    monkeypatch.setattr(np, "corrcoef", corrcoef)
+    monkeypatch.setattr(correlations_module, "_pearson", pearson)
     return asked
