@@ -13,38 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.processes import descendants, proportional_mib
 from slackwater.storage import read_json
 
 ROOT = Path(__file__).parent.parent
 _EVERY = 0.3
-
-
-def _descendants(root: int) -> Iterator[int]:
-    """Yield a process and all that it has started."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has ended
-                continue
-            children.setdefault(parent, []).append(int(entry.name))
-    found = [root]
-    while found:
-        process = found.pop()
-        yield process
-        found += children.get(process, [])
-
-
-def _mib(process: int) -> float:
-    try:
-        kib = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
-    except OSError:  # it has ended
-        return 0.0
-    return int(kib[1]) / 1024 if kib else 0.0
 
 
 def main() -> None:
@@ -69,7 +44,7 @@ def main() -> None:
             [sys.executable, "-m", "pipelines._repro"], cwd=clone, env=os.environ | environment
         ) as run:
             while run.poll() is None:
-                held = [_mib(process) for process in _descendants(run.pid)]
+                held = [proportional_mib(process) for process in descendants(run.pid)]
                 most, together = max(most, *held), max(together, sum(held))
                 time.sleep(_EVERY)
         seconds = time.perf_counter() - begun

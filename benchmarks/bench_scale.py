@@ -7,7 +7,8 @@
   the loopback interface, interleaved, on workers that are there already, after equal results were asserted;
 - every stage up to `controls`, or to that of ``--until``, over markets of more and more symbols, each in a process of
   its own: seconds, processor seconds, those of them in the system, and peak memory; and the exponent of the processor
-  seconds with the number of symbols.
+  seconds with the number of symbols;
+- with ``--workers 2`` the same stages by two processes: seconds, and the peak memory of the stage and of its workers.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 import yaml
 
+from benchmarks.processes import descendants, peak_mib
 from campaigns.default_run import trainer_of, training_set
 from pipelines._closure import ROOT, code_digest
 from slackwater.config import Params, load_params
@@ -153,8 +155,11 @@ def _market(market: dict[str, int]) -> str:
     return values_digest(trainer_of(params).predict_out_of_fold(training))
 
 
-def stages_of(params: Params, symbols: int, days: int, until: str) -> dict[str, Any]:
-    """Return what each stage takes on a market of a number of symbols, one after the other and in one process each."""
+def stages_of(params: Params, symbols: int, days: int, until: str, workers: str = "serial") -> dict[str, Any]:
+    """Return what each stage takes on a market of a number of symbols, one after the other and in one process each.
+
+    `workers` are those of its tasks.
+    """
     names = [f"S{i:03d}USDT" for i in range(symbols)]
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
@@ -165,21 +170,26 @@ def stages_of(params: Params, symbols: int, days: int, until: str) -> dict[str, 
         (root / "params.yaml").write_text(yaml.safe_dump(content | {"dataset": "simulated"}), encoding="utf-8")
         (root / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
         (root / "trials.jsonl").write_text("", encoding="utf-8")
-        return {name: _stage(name, root) for name in STAGES[: STAGES.index(until) + 1]}
+        return {name: _stage(name, root, workers) for name in STAGES[: STAGES.index(until) + 1]}
 
 
-def _stage(name: str, root: Path) -> dict[str, float]:
-    done = subprocess.run(  # noqa: S603 -- a stage of this repository
-        [sys.executable, "-c", _TIMED, name],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "SLACKWATER_WORKERS": "serial"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"the stage {name} failed:\n{done.stdout[-2000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def _stage(name: str, root: Path, workers: str = "serial") -> dict[str, float]:
+    """Return what a stage takes; its workers are looked at several times per second."""
+    by_worker = dict[int, float]()
+    environment = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "SLACKWATER_WORKERS": workers}
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+        stage = subprocess.Popen(  # noqa: S603 -- a stage of this repository
+            [sys.executable, "-c", _TIMED, name], cwd=root, env=os.environ | environment, stdout=told
+        )
+        while stage.poll() is None:
+            by_worker |= {each: peak_mib(each) or by_worker.get(each, 0.0) for each in descendants(stage.pid)}
+            time.sleep(0.2)
+        told.seek(0)
+        lines = told.read().splitlines()
+    if stage.returncode:
+        raise SystemExit(f"the stage {name} failed:\n" + "\n".join(lines[-20:]))
+    by_worker.pop(stage.pid, None)
+    return dict(json.loads(lines[-1])) | ({"largest worker": max(by_worker.values())} if by_worker else {})
 
 
 def curve(points: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -200,6 +210,19 @@ def curve(points: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def by_workers(points: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row per stage: seconds by workers, and peaks of the stage and of its largest worker."""
+    rows = []
+    for name in STAGES[1:]:
+        row: dict[str, Any] = {"stage": name}
+        for n, each in points.items():
+            if name in each:
+                row |= {f"{n}, s": each[name]["seconds"], f"{n}, MiB": each[name]["mib"]}
+                row[f"{n}, largest worker, MiB"] = each[name].get("largest worker")
+        rows.append(row)
+    return rows
+
+
 def main() -> None:
     """Measure what is not measured yet, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_scale", description=__doc__)
@@ -207,6 +230,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=DAYS, help="length of the markets")
     parser.add_argument("--rounds", type=int, default=3, help="times that every way is measured; 0: no comparison")
     parser.add_argument("--until", default=STAGES[-1], choices=STAGES[1:], help="last stage of the cost curve")
+    parser.add_argument("--workers", default="serial", help="processes that run the tasks of the cost curve, such as 2")
     given = parser.parse_args()
     params = load_params(ROOT / "params.yaml", "simulated")
     state = digest_of([code_digest(Path(__file__)), params.model_dump(mode="json"), given.days])
@@ -216,17 +240,19 @@ def main() -> None:
     if given.rounds and found.get("rounds") != given.rounds:
         found["rounds"], found["workers"] = given.rounds, workers_compared(params, given.days, given.rounds)
         write_report(found, OUT)
+    measured = found["curve"] if given.workers == "serial" else found.setdefault(f"by {given.workers}", {})
     for symbols in map(int, given.symbols.split(",")):
-        if str(symbols) not in found["curve"]:
-            _say(f"SYNTHETIC, {symbols} symbols over {given.days} days")
-            found["curve"][str(symbols)] = stages_of(params, symbols, given.days, given.until)
+        if str(symbols) not in measured:
+            _say(f"SYNTHETIC, {symbols} symbols over {given.days} days by {given.workers}")
+            measured[str(symbols)] = stages_of(params, symbols, given.days, given.until, given.workers)
             write_report(found, OUT)
-    points = {int(n): each for n, each in found["curve"].items()}
+    points = dict(sorted((int(n), each) for n, each in measured.items()))
     _say(f"SYNTHETIC, {given.days} days, {os.cpu_count()} processors")
     if "workers" in found:
         _say(f"median of {found['rounds']}")
         _say(markdown_table(pd.DataFrame(found["workers"]).set_index("work").T.round(3).reset_index()))
-    _say(markdown_table(pd.DataFrame(curve(dict(sorted(points.items())))).round(2)))
+    table = curve(points) if given.workers == "serial" else by_workers(points)
+    _say(markdown_table(pd.DataFrame(table).round(2)))
 
 
 def _say(line: str) -> None:
