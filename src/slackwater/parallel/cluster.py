@@ -27,7 +27,7 @@ _ANSWER: Final = 20.0
 _CHECK_EVERY: Final = 1.0
 _SOON: Final = 0.02
 _COPIES: Final = 2
-"""What a worker holds of a function at least: what it was sent, and the function itself."""
+"""What a worker holds of a pickle at least: what it was sent, and what was in it."""
 _ON_THE_WAY: Final = 2
 """Pieces of a function that are sent and not yet held."""
 
@@ -105,7 +105,8 @@ class ClusterWorkers(PooledWorkers):
         """
         self._missing_since, self._paused_since = None, {}
         content = packed_apart(function, "the function of the tasks")
-        self._require_room(content.size, "the function of the tasks and its data")
+        arrays = content.size - len(content.head)  # they are mapped
+        self._require_room(_COPIES * len(content.head) + arrays, "the function of the tasks and its data")
         key = uuid.uuid4().hex
         until, pieces = time.monotonic() + _ANSWER, list[Any]()
         for number, each in enumerate(in_pieces(content)):
@@ -133,7 +134,7 @@ class ClusterWorkers(PooledWorkers):
     def submit(self, loaded: _Loaded, name: str, argument: Any) -> Future[Any]:
         """Send a task."""
         content = packed(argument, name)
-        self._require_room(len(content), name)
+        self._require_room(_COPIES * len(content), name)
         sent = self.client.submit(
             *(_call_on_worker, self._facts, *loaded, name, content),
             key=f"{name}-{uuid.uuid4().hex}",  # shown in the dashboard, and never taken from an earlier call
@@ -243,12 +244,12 @@ class ClusterWorkers(PooledWorkers):
     def _limits(self) -> list[int]:
         return [int(each.get("memory_limit") or 0) for each in self._known.values()]
 
-    def _require_room(self, size: int, name: str) -> None:
+    def _require_room(self, needed: int, name: str) -> None:
         """Refuse what no worker could hold: the scheduler would let it kill one worker after the other."""
         largest = max(self._limits(), default=0)
-        if 0 < largest < _COPIES * size:
+        if 0 < largest < needed:
             raise WorkerError(
-                f"{name} needs {_COPIES * size / 2**20:,.0f} MiB on a worker, the largest has a limit of "
+                f"{name} needs {needed / 2**20:,.0f} MiB on a worker, the largest has a limit of "
                 f"{largest / 2**20:,.0f} MiB: raise its `--memory-limit`, or use `--workers serial`"
             )
 
